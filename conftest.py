@@ -1,0 +1,77 @@
+"""Every test starts with a configuration, a home and a working directory of its own, and with no keyring."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+# before astropy is imported: it reads its directories once
+_PLACE = tempfile.mkdtemp(prefix="astroquery-mmoda-tests-")
+for _name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+    os.environ[_name] = str(Path(_PLACE, _name.lower()))
+    for _package in ("astropy", "astroquery_mmoda"):
+        Path(os.environ[_name], _package).mkdir(parents=True, exist_ok=True)
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+os.environ.pop("ODA_TOKEN", None)
+os.environ.setdefault("MPLBACKEND", "agg")
+for _name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+    os.environ.pop(_name, None)
+
+import pytest  # noqa: E402
+
+RESPONSES = Path(__file__).parent / "tests" / "data" / "responses"
+
+
+def require(available: object, what: str) -> None:
+    """Skip a test that lacks a tool, or fail it where everything has to be there (MMODA_REQUIRE_ALL)."""
+    if available:
+        return
+    if os.environ.get("MMODA_REQUIRE_ALL"):
+        pytest.fail(f"{what} is missing, and MMODA_REQUIRE_ALL is set")
+    pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(autouse=True)
+def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees files of the user's home or leaves some in the working directory."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def local_mmoda() -> Iterator[object]:
+    """The released dispatcher on loopback, with the synthetic instruments of tests/local_mmoda."""
+    from tests.local_mmoda import environment
+    from tests.local_mmoda.server import LocalMmoda
+
+    python = environment.find()
+    require(
+        python,
+        "the local dispatcher's environment (python -m tests.local_mmoda.environment .tox/mmoda-server)",
+    )
+    with LocalMmoda(python, step=0.05) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def mmoda(local_mmoda):
+    """A client of the local dispatcher."""
+    from astroquery_mmoda import MmodaClass
+
+    return MmodaClass(server=local_mmoda.url)
+
+
+@pytest.fixture(scope="session")
+def recorded():
+    """Function that gives a recorded reply by name: the body as parsed JSON (or text)."""
+
+    def read(name: str):
+        record = json.loads((RESPONSES / f"{name}.json").read_text(encoding="utf-8"))
+        return record["json"] if "json" in record else record["text"]
+
+    return read
