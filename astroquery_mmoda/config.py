@@ -1,0 +1,81 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Settings that a user may change, for a while (``conf.set_temp``) or for good (the astropy configuration file)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from astropy.config import ConfigItem, ConfigNamespace
+
+__all__ = ["Conf", "conf"]
+
+
+def _item(default: Any, description: str) -> ConfigItem:
+    # without `module=` astropy would call the section after this file instead of the package
+    return ConfigItem(default, description, module="astroquery_mmoda")
+
+
+class Conf(ConfigNamespace):
+    """
+    Configuration of `astroquery_mmoda`.
+
+    Read whenever it is needed, so a change counts from the next call on.
+    """
+
+    rootname = "astroquery_mmoda"
+
+    server = _item(
+        "https://www.astro.unige.ch/mmoda/dispatch-data",
+        "Base address of the MMODA dispatcher.",
+    )
+    timeout = _item(
+        600.0,
+        "Longest time for one request to the service, its whole reply included (seconds).",
+    )
+    job_timeout = _item(
+        86400.0,
+        "Longest time that a query waits for its analysis (seconds). The analysis itself goes on.",
+    )
+    poll_interval_max = _item(
+        30.0,
+        "Longest pause between two looks at a running analysis (seconds).",
+    )
+    retries = _item(
+        4,
+        "How often a request is repeated after a passing fault (connection refused or cut, HTTP 429, 502, 503, 504).",
+    )
+    discover_token = _item(
+        True,
+        "Whether queries without a login look for a token in ODA_TOKEN, ./.oda-token and ~/.oda-token.",
+    )
+    insecure_http = _item(
+        False,
+        "Whether a token may travel over plain http to other machines than this one.",
+    )
+    max_reply_size = _item(
+        4_000_000_000,
+        "Largest reply that is read, after decompression (bytes).",
+    )
+    max_product_size = _item(
+        4_000_000_000,
+        "Largest single product that is decoded (bytes).",
+    )
+    max_gunzip_size = _item(
+        80_000_000,
+        "Largest expansion of a product that comes compressed (bytes).",
+    )
+    max_json_values = _item(
+        2_000_000,
+        "Most values in a reply, names and punctuation of lists and dictionaries counted.",
+    )
+    max_pickle_opcodes = _item(
+        3_000_000,
+        "Most instructions in the serialised form of one product; those that take memory count more than once.",
+    )
+    max_nesting = _item(
+        100,
+        "Deepest nesting of lists and dictionaries in a reply or product.",
+    )
+
+
+conf = Conf()

@@ -1,0 +1,61 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Text from a server, made fit to be shown: no tokens, no line breaks, no control or direction-changing characters."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+__all__ = ["printable", "shorten", "without_token"]
+
+# a JSON web token begins with the base64 of '{"', whatever is in it
+_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)?")
+
+# Cc control, Cf format (bidi overrides, zero width), Cs surrogates, Co private, Cn unassigned, Zl/Zp line separators
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def printable(text: object, *, limit: int = 500, newlines: bool = False) -> str:
+    """
+    Escape what a terminal, a log file or a notebook would act on, mask tokens, and cut what is too long.
+
+    Parameters
+    ----------
+    text : object
+        Usually a `str` from the service; anything else is turned into one.
+    limit : int
+        Most characters to keep.
+    newlines : bool
+        Whether line ends stay (the service's lists of roles have some); otherwise they become blanks.
+
+    Returns
+    -------
+    str
+    """
+    # what will be cut off anyway need not be looked at
+    lines = without_token(str(text)[: 4 * limit + 5000])[: 4 * limit].strip().replace("\r\n", "\n").split("\n")
+    joined = ("\n" if newlines else " ").join(_escape(line.rstrip()) for line in lines)
+    return shorten(joined, limit)
+
+
+def without_token(text: str) -> str:
+    """Text with any token in it masked; the service sends them back in many places."""
+    return _TOKEN.sub("<token>", text) if "eyJ" in text else text
+
+
+def shorten(text: str, limit: int) -> str:
+    """Cut a text to ``limit`` characters and say so by an ellipsis."""
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _escape(line: str) -> str:
+    line = line.replace("\t", " ")
+    if line.isascii() and line.isprintable():
+        return line
+    return "".join(_escaped(character) for character in line)
+
+
+def _escaped(character: str) -> str:
+    if unicodedata.category(character) not in _HIDDEN:
+        return character
+    return character.encode("unicode_escape", errors="backslashreplace").decode("ascii")
