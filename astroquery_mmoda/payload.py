@@ -1,0 +1,300 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""One question to an instrument -> the form fields of its request. Nothing here travels."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astroquery.exceptions import InputWarning
+
+from .errors import ParameterError
+from .parameters import InstrumentSchema, Parameter, nearest
+from .text import printable
+from .values import designation, energy_pair, service_unit, sky_position, time_pair, to_time, to_wire
+
+__all__ = ["PROTOCOL_VERSION", "Question", "to_payload"]
+
+#: version of the service's own client whose requests ours are like
+PROTOCOL_VERSION = "1.3.5"
+
+_QUERY_TYPES = ("Real", "Dummy")
+# words of calls written for oda_api that say nothing about the analysis
+_IGNORED = frozenset({"api", "oda_api_version", "off_line", "verbose"})
+# friendly argument -> the service's own names that it stands for
+_STANDS_FOR = {
+    "coordinates": ("RA", "DEC"),
+    "time_range": ("T1", "T2", "T_format"),
+    "energy_range": ("E1_keV", "E2_keV"),
+    "catalog": ("selected_catalog",),
+    "radius": ("radius",),
+    "time_bin": ("time_bin", "time_bin_format"),
+    "scw_list": ("scw_list",),
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """
+    What a user asks of a product, names already resolved and catalogues already written as text.
+
+    Attributes
+    ----------
+    coordinates : SkyCoord or None
+        Position.
+    name : str or None
+        Name of the object at that position, if it was given by name.
+    radius, time_range, energy_range, time_bin, scw_list
+        As in the query methods.
+    catalog : str or None
+        JSON text in the service's form.
+    query_type : str
+        ``Real`` or ``Dummy``.
+    others : dict
+        Parameters by the service's own names.
+    """
+
+    coordinates: SkyCoord | None = None
+    name: str | None = None
+    radius: Any = None
+    time_range: Any = None
+    energy_range: Any = None
+    time_bin: Any = None
+    scw_list: Any = None
+    catalog: str | None = None
+    query_type: str = "Real"
+    others: Mapping[str, Any] = field(default_factory=dict)
+
+
+def to_payload(
+    schema: InstrumentSchema, product: str, question: Question, *, also_known: Callable[[], Iterable[str]] = tuple
+) -> dict[str, str]:
+    """
+    Write a question as the fields of a form.
+
+    Parameters
+    ----------
+    schema : InstrumentSchema
+        What the instrument offers.
+    product : str
+        One of its products.
+    question : Question
+        What is asked.
+    also_known : callable
+        Gives further names that the service accepts, without telling more about them (``api/par-names``); called
+        only when a name is not in the schema.
+
+    Returns
+    -------
+    dict of str
+        Neither token nor session in it. Times are ISO 8601, UTC, to the millisecond.
+
+    Raises
+    ------
+    ParameterError
+        A name, unit, value or range is wrong.
+    """
+    known = schema.products[product]
+    where = f"{product} of instrument {schema.instrument!r}"
+    raw, query_type = _raw_parameters(question)
+    _refuse_doubles(question, raw)
+    extra = _unlisted(known, raw, where, also_known)
+    fields = {
+        **_position(known, question, raw, where),
+        **_times(known, question, raw, where),
+        **_energies(known, question, raw, where),
+        **_time_bin(known, question, raw, where),
+        **_single(known, "radius", question.radius, where),
+        **_single(known, "scw_list", question.scw_list, where),
+        **_single(known, "selected_catalog", question.catalog, where, argument="catalog"),
+        **_remaining(known, raw),
+        **extra,
+    }
+    fields |= _explicit_defaults(known, fields, product)
+    return {
+        "instrument": schema.instrument,
+        "product_type": product,
+        "query_type": query_type,
+        "query_status": "new",
+        "api": "True",
+        "oda_api_version": PROTOCOL_VERSION,
+        **fields,
+    }
+
+
+def _raw_parameters(question: Question) -> tuple[dict[str, Any], str]:
+    """Parameters by the service's names without the words of `oda_api` that mean something else."""
+    raw = {name: value for name, value in question.others.items() if name not in _IGNORED}
+    if raw.get("user_catalog_file", 0) is None:
+        del raw["user_catalog_file"]
+    query_type = str(raw.pop("product_type", question.query_type))  # its old meaning in oda_api's calls
+    if query_type not in _QUERY_TYPES:
+        raise ParameterError(
+            f"query_type={printable(query_type)!r} must be 'Real', or 'Dummy' for canned data. "
+            "(A product is chosen with product=.)"
+        )
+    for name in ("query_status", "session_id", "job_id", "token", "instrument"):
+        if name in raw:
+            raise ParameterError(f"{name!r} is not a parameter of an analysis; this package takes care of it.")
+    return raw, query_type
+
+
+def _refuse_doubles(question: Question, raw: Mapping[str, Any]) -> None:
+    for argument, names in _STANDS_FOR.items():
+        doubles = [name for name in names if name in raw]
+        if getattr(question, argument) is not None and doubles:
+            raise ParameterError(f"{argument}= and {doubles[0]!r} say the same thing; give one of them.")
+
+
+def _unlisted(
+    known: Mapping[str, Parameter], raw: Mapping[str, Any], where: str, also_known: Callable[[], Iterable[str]]
+) -> dict[str, str]:
+    """Names that the schema lacks: those the service takes all the same (unit selectors), or an error."""
+    missing = [name for name in raw if name not in known]
+    if not missing:
+        return {}
+    accepted = set(also_known())
+    for name in missing:
+        if name not in accepted:
+            valid = sorted(parameter.name for parameter in known.values() if not parameter.hidden)
+            raise ParameterError(
+                f"Unknown parameter {printable(name)!r} for {where}"
+                f"{nearest(name, [*valid, *_STANDS_FOR])}. It takes: {', '.join(valid)}."
+            )
+    return {name: to_wire(Parameter(name), raw[name]) for name in missing}
+
+
+def _need(known: Mapping[str, Parameter], names: Iterable[str], argument: str, where: str) -> None:
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise ParameterError(f"{argument}= has no meaning for {where}: it has no parameter {' or '.join(missing)}.")
+
+
+def _position(known: Mapping[str, Parameter], question: Question, raw: dict[str, Any], where: str) -> dict[str, str]:
+    if question.coordinates is None:
+        return {}
+    _need(known, ("RA", "DEC"), "coordinates", where)
+    position = sky_position(question.coordinates)
+    fields = {"RA": _degrees(position.ra.deg), "DEC": _degrees(position.dec.deg)}
+    if "src_name" in known and "src_name" not in raw:
+        fields["src_name"] = question.name or designation(position)
+    return fields
+
+
+def _degrees(angle: float) -> str:
+    # a micro-arcsecond; what is below comes from turning frames round, and would make another job of the same place
+    return repr(round(float(angle), 9) + 0.0)
+
+
+def _times(known: Mapping[str, Parameter], question: Question, raw: dict[str, Any], where: str) -> dict[str, str]:
+    """T1 and T2, whether friendly or raw, as isot; the other times of a product share their format."""
+    time_format = raw.pop("T_format", None)
+    if time_format is not None and time_format not in _time_formats():
+        raise ParameterError(f"T_format={printable(time_format)!r} is no time format{nearest(time_format, _time_formats())}.")
+    if question.time_range is not None:
+        _need(known, ("T1", "T2"), "time_range", where)
+        begin, end = time_pair(question.time_range)
+        times = {"T1": begin.isot, "T2": end.isot}
+    else:
+        times = _raw_times(known, raw, time_format)
+    others = {name: raw.pop(name) for name in list(raw) if name in known and known[name].type == "time"}
+    times |= {name: to_wire(known[name], value, time_format=time_format) for name, value in others.items()}
+    return times | ({"T_format": "isot"} if times and "T_format" in known else {})
+
+
+def _raw_times(known: Mapping[str, Parameter], raw: dict[str, Any], time_format: str | None) -> dict[str, str]:
+    given = {name: to_time(raw.pop(name), name, format=time_format) for name in ("T1", "T2") if name in raw}
+    if not given:
+        return {}
+    complete = {name: given.get(name) or to_time(known[name].default, name) for name in ("T1", "T2") if name in known}
+    if len(complete) == 2:
+        time_pair((complete["T1"], complete["T2"]), "T1, T2")
+    return {name: time.isot for name, time in given.items()}
+
+
+def _time_formats() -> list[str]:
+    from astropy.time import Time
+
+    return list(Time.FORMATS)
+
+
+def _energies(known: Mapping[str, Parameter], question: Question, raw: dict[str, Any], where: str) -> dict[str, str]:
+    names = ("E1_keV", "E2_keV")
+    if question.energy_range is not None:
+        _need(known, names, "energy_range", where)
+        bounds = dict(zip(names, energy_pair(question.energy_range, _energy_unit(known)), strict=True))
+    else:
+        bounds = {name: raw.pop(name) for name in names if name in raw and name in known}
+        complete = [bounds.get(name, known[name].default) for name in names if name in known]
+        if bounds and len(complete) == 2:
+            energy_pair(complete, _energy_unit(known), "E1_keV, E2_keV")
+    return {name: to_wire(known[name], value) for name, value in bounds.items()}
+
+
+def _energy_unit(known: Mapping[str, Parameter]) -> u.UnitBase:
+    return service_unit(known["E1_keV"]) or u.keV
+
+
+def _time_bin(known: Mapping[str, Parameter], question: Question, raw: dict[str, Any], where: str) -> dict[str, str]:
+    """The bin width in the unit that the service names, whatever the format beside it says."""
+    value = question.time_bin if question.time_bin is not None else raw.pop("time_bin", None)
+    in_days = raw.pop("time_bin_format", "sec") == "jd"
+    if value is None:
+        return {}
+    _need(known, ("time_bin",), "time_bin", where)
+    parameter = known["time_bin"]
+    if in_days and not isinstance(value, u.Quantity):
+        value = float(value) * u.day
+    text = to_wire(parameter, value)
+    if float(text) <= 0:
+        raise ParameterError(f"time_bin={printable(value)} must be longer than nothing.")
+    return {"time_bin": text} | ({"time_bin_format": "sec"} if "time_bin_format" in known else {})
+
+
+def _single(
+    known: Mapping[str, Parameter], name: str, value: Any, where: str, *, argument: str | None = None
+) -> dict[str, str]:
+    if value is None:
+        return {}
+    _need(known, (name,), argument or name, where)
+    text = to_wire(known[name], value)
+    if name == "radius" and float(text) <= 0:
+        raise ParameterError(f"radius={printable(value)} must be larger than zero.")
+    return {name: text}
+
+
+def _remaining(known: Mapping[str, Parameter], raw: Mapping[str, Any]) -> dict[str, str]:
+    return {name: to_wire(known[name], value) for name, value in raw.items() if name in known}
+
+
+def _explicit_defaults(known: Mapping[str, Parameter], fields: Mapping[str, str], product: str) -> dict[str, str]:
+    """Position and times that the service would choose silently, said aloud."""
+    wanted: list[str] = []
+    if "radius" in known:
+        wanted += ["RA", "DEC"]
+    if not fields.get("scw_list"):
+        wanted += ["T1", "T2"]
+    missing = [name for name in wanted if name in known and name not in fields and known[name].default is not None]
+    if not missing:
+        return {}
+    defaults = {name: to_wire(known[name], known[name].default) for name in missing}
+    told = ", ".join(f"{name}={text}" for name, text in defaults.items())
+    warnings.warn(
+        f"{product}: no {' and '.join(_friendly(missing))} given; using the service's default, {told}.",
+        InputWarning,
+        stacklevel=2,
+    )
+    if "RA" in missing and "src_name" in known and "src_name" not in fields:
+        defaults["src_name"] = str(known["src_name"].default)
+    if "T_format" in known and {"T1", "T2"} & set(missing):
+        defaults["T_format"] = "isot"
+    return defaults
+
+
+def _friendly(names: Iterable[str]) -> list[str]:
+    words = {"RA": "position", "DEC": "position", "T1": "time range", "T2": "time range"}
+    return list(dict.fromkeys(words[name] for name in names))
