@@ -1,0 +1,330 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Source lists: the service's dictionary <-> a `~astropy.table.Table` that can be filtered and sent back."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import Column, MaskedColumn, Table
+
+from .errors import DecodingError, ParameterError
+from .text import printable
+
+__all__ = ["empty_catalog", "read_catalog", "to_catalog_text", "to_service"]
+
+_FRAMES = ("fk5", "icrs", "fk4", "galactic")
+# what a list of an INTEGRAL image has, for a reply that has none
+_USUAL_COLUMNS = {
+    "meta_ID": "i8",
+    "src_names": "U20",
+    "significance": "f8",
+    "ra": "f8",
+    "dec": "f8",
+    "NEW_SOURCE": "i8",
+    "ISGRI_FLAG": "i8",
+    "FLAG": "i8",
+    "ERR_RAD": "f8",
+}
+_DTYPE = re.compile(r"[<>=|]?(?:([SUa])(\d+)|([iuf])([1248])|b1|\?)|bool|str|(?:u?int|float)(?:8|16|32|64)?")
+_NAME_COLUMNS = ("src_names", "src_name", "name", "main_id", "source_name", "source", "object", "id")
+
+
+# ---- from the service
+
+
+def read_catalog(entry: Any, *, what: str = "the catalogue") -> Table:
+    """
+    Turn the service's catalogue into a table.
+
+    Parameters
+    ----------
+    entry : dict
+        ``products.catalog`` of a reply: names, descriptions and columns, the name of the frame.
+    what : str
+        Name for messages.
+
+    Returns
+    -------
+    Table
+        The service's columns, names and types; coordinates and ``ERR_RAD`` in degrees. ``meta`` keeps ``FRAME``,
+        ``LON_NAME`` and ``LAT_NAME``, as the service's own files do.
+
+    Raises
+    ------
+    DecodingError
+        Columns are missing, differ in length, or do not have their type.
+    """
+    if not isinstance(entry, Mapping):
+        raise DecodingError(f"{what} must be a JSON object, not a {type(entry).__name__}.")
+    names = [str(name) for name in _listed(entry, "cat_column_names", what)]
+    columns = _listed(entry, "cat_column_list", what)
+    if len(names) != len(columns) or len(set(names)) != len(names):
+        raise DecodingError(f"{what} has {len(names)} column names for {len(columns)} columns; each needs its own.")
+    if not all(isinstance(column, list) for column in columns) or len({len(column) for column in columns}) > 1:
+        raise DecodingError(f"The columns of {what} are not lists of one length.")
+    dtypes = _dtypes(entry.get("cat_column_descr"))
+    table = Table([_column(name, values, dtypes.get(name), what) for name, values in zip(names, columns, strict=True)])
+    unit = str(entry.get("cat_coord_units") or "deg")
+    lon, lat = str(entry.get("cat_lon_name") or "ra"), str(entry.get("cat_lat_name") or "dec")
+    table.meta.update(FRAME=str(entry.get("cat_frame") or "fk5"), LON_NAME=lon, LAT_NAME=lat)
+    for name in (lon, lat, "ERR_RAD"):
+        if name in table.colnames and table[name].dtype.kind in "fiu":
+            table[name].unit = _angle_unit(unit if name != "ERR_RAD" else "deg", what)
+    return table
+
+
+def empty_catalog() -> Table:
+    """Catalogue without sources, with the usual columns."""
+    table = Table({name: np.zeros(0, dtype=dtype) for name, dtype in _USUAL_COLUMNS.items()})
+    for name in ("ra", "dec", "ERR_RAD"):
+        table[name].unit = u.deg
+    table.meta.update(FRAME="fk5", LON_NAME="ra", LAT_NAME="dec")
+    return table
+
+
+def _listed(entry: Mapping[str, Any], key: str, what: str) -> list[Any]:
+    value = entry.get(key)
+    if not isinstance(value, list):
+        raise DecodingError(f"{what} has no list {key!r}.")
+    return value
+
+
+def _dtypes(descriptions: Any) -> dict[str, str]:
+    """Types by column name; what is no plain type is left to the values."""
+    if not isinstance(descriptions, list):
+        return {}
+    pairs = [pair for pair in descriptions if isinstance(pair, (list, tuple)) and len(pair) >= 2]
+    return {str(name): str(dtype) for name, dtype, *_ in pairs if _DTYPE.fullmatch(str(dtype))}
+
+
+def _column(name: str, values: Sequence[Any], dtype: str | None, what: str) -> Column:
+    missing = [value is None for value in values]
+    try:
+        array = _array(values, dtype, missing)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DecodingError(
+            f"Column {printable(name)!r} of {what} does not hold {printable(dtype)}: {printable(error, limit=200)}."
+        ) from error
+    if array.dtype.kind != "f" and any(missing):
+        return MaskedColumn(array, name=name, mask=missing)
+    return Column(array, name=name)
+
+
+def _array(values: Sequence[Any], dtype: str | None, missing: Sequence[bool]) -> np.ndarray:
+    if dtype is None:
+        array = np.array([("" if value is None else value) for value in values]) if values else np.zeros(0)
+        if array.ndim != 1 or array.dtype.kind not in "biufU":
+            raise TypeError("values of several kinds")
+        return array
+    native = np.dtype(dtype).newbyteorder("=")
+    if native.kind in "SU":  # byte strings are text in the values; the width is the values', never cut
+        return np.array(["" if value is None else str(value) for value in values], dtype=str)
+    if native.kind == "f":
+        return np.array([math.nan if value is None else value for value in values], dtype=native)
+    if any(isinstance(value, float) and not value.is_integer() for value in values):
+        raise ValueError("a fraction among whole numbers")
+    return np.array([0 if gone else value for value, gone in zip(values, missing, strict=True)], dtype=native)
+
+
+def _angle_unit(name: str, what: str) -> u.UnitBase:
+    try:
+        unit = u.Unit(name)
+        if unit.is_equivalent(u.deg):
+            return unit
+    except (ValueError, TypeError):
+        pass
+    raise DecodingError(f"The unit of the coordinates in {what} is {printable(name)!r}, which is no angle.")
+
+
+# ---- to the service
+
+
+def to_catalog_text(catalog: Any) -> str:
+    """
+    Turn what a user gives as ``catalog=`` into the service's JSON text.
+
+    Parameters
+    ----------
+    catalog : Table, HDUList, dict, str or Path
+        A table as `read_catalog` gives it, or any table with names and coordinates; an image with a ``CATALOG``;
+        the service's form as dict or JSON text; the path of an ECSV or FITS file.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ParameterError
+        There are no names or coordinates in it, or no sources.
+    """
+    if isinstance(catalog, Mapping):
+        return _checked_text(dict(catalog))
+    if isinstance(catalog, str) and catalog.lstrip().startswith("{"):
+        try:
+            return _checked_text(json.loads(catalog))
+        except (ValueError, RecursionError) as error:
+            raise ParameterError(f"catalog= is no JSON: {printable(error)}.") from error
+    if isinstance(catalog, (str, Path)):
+        catalog = _from_file(Path(catalog))
+    if isinstance(catalog, fits.HDUList):
+        catalog = _from_hdulist(catalog)
+    if not isinstance(catalog, Table):
+        raise ParameterError(
+            f"catalog= must be a Table of sources, an image with a CATALOG, a dict, a list of names or a path; not a "
+            f"{type(catalog).__name__}."
+        )
+    return _checked_text(to_service(catalog))
+
+
+def to_service(table: Table) -> dict[str, Any]:
+    """
+    Turn a table of sources into the service's dictionary.
+
+    Parameters
+    ----------
+    table : Table
+        With a column of names and either the coordinate columns that its ``meta`` names, a
+        `~astropy.coordinates.SkyCoord` column, or columns that `~astropy.coordinates.SkyCoord.guess_from_table`
+        understands. Without a significance, zeros are sent.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ParameterError
+        Names or coordinates are missing, or there is no source in it.
+    """
+    if len(table) == 0:
+        raise ParameterError("catalog= has no sources in it. Leave it out to let the service choose.")
+    plain = table if _is_ours(table) else _from_any_table(table)
+    meta = {key.upper(): value for key, value in plain.meta.items()}
+    lon, lat = str(meta.get("LON_NAME", "ra")), str(meta.get("LAT_NAME", "dec"))
+    unit = u.Unit(meta.get("COORD_UNIT") or plain[lon].unit or u.deg)
+    names = [name for name in plain.colnames if plain[name].ndim == 1]
+    return {
+        "cat_frame": str(meta.get("FRAME", "fk5")),
+        "cat_coord_units": unit.to_string(),
+        "cat_column_list": [_values(plain[name], unit if name in (lon, lat) else None) for name in names],
+        "cat_column_names": names,
+        "cat_column_descr": [[name, _description(plain[name])] for name in names],
+        "cat_lat_name": lat,
+        "cat_lon_name": lon,
+    }
+
+
+def _is_ours(table: Table) -> bool:
+    meta = {key.upper(): value for key, value in table.meta.items()}
+    needed = {"meta_ID", "src_names", "significance", meta.get("LON_NAME", "ra"), meta.get("LAT_NAME", "dec")}
+    return needed <= set(table.colnames) and str(meta.get("FRAME", "fk5")).lower() in _FRAMES
+
+
+def _from_any_table(table: Table) -> Table:
+    """A table of our form from one of any origin."""
+    position = _positions(table).icrs
+    by_lower = {name.lower(): name for name in table.colnames}
+    name_column = next((by_lower[name] for name in _NAME_COLUMNS if name in by_lower), None)
+    if name_column is None:
+        raise ParameterError(
+            f"catalog= needs a column with the names of the sources (one of {', '.join(_NAME_COLUMNS)}); it has "
+            f"{', '.join(printable(name) for name in table.colnames)}."
+        )
+    count = len(table)
+    significance = by_lower.get("significance")
+    plain = Table(
+        {
+            "meta_ID": np.arange(count),
+            "src_names": [str(name).strip() for name in table[name_column]],
+            "significance": np.array(table[significance], dtype=float) if significance else np.zeros(count),
+            "ra": position.ra.deg,
+            "dec": position.dec.deg,
+        }
+    )
+    plain.meta.update(FRAME="icrs", LON_NAME="ra", LAT_NAME="dec")
+    return plain
+
+
+def _positions(table: Table) -> SkyCoord:
+    for column in table.columns.values():
+        if isinstance(column, SkyCoord):
+            return column
+    try:
+        return SkyCoord.guess_from_table(table)
+    except (ValueError, TypeError, u.UnitsError):
+        pass
+    by_lower = {name.lower(): name for name in table.colnames}
+    for lon, lat in (("ra", "dec"), ("raj2000", "dej2000"), ("ra_icrs", "de_icrs")):
+        if lon in by_lower and lat in by_lower:
+            return SkyCoord(*(u.Quantity(table[by_lower[name]], u.deg) for name in (lon, lat)))
+    raise ParameterError(
+        "catalog= needs coordinates: a SkyCoord column, or columns 'ra' and 'dec' with the unit deg; it has "
+        f"{', '.join(printable(name) for name in table.colnames)}."
+    )
+
+
+def _values(column: Column, unit: u.UnitBase | None) -> list[Any]:
+    if unit is not None and column.unit is not None and column.unit != unit:
+        column = Column(u.Quantity(column).to(unit).value, name=getattr(column, "name", None))
+    masked = np.ma.getmaskarray(column)
+    values = np.ma.getdata(column).tolist()
+    return [_value(value, gone) for value, gone in zip(values, masked.tolist(), strict=True)]
+
+
+def _value(value: Any, gone: bool) -> Any:  # noqa: FBT001 - a pair from zip
+    if gone or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _description(column: Column) -> str:
+    dtype = column.dtype
+    return f"<U{max(dtype.itemsize, 1)}" if dtype.kind == "S" else str(dtype.newbyteorder("<").str)
+
+
+def _checked_text(catalog: dict[str, Any]) -> str:
+    columns = catalog.get("cat_column_names") or []
+    missing = [name for name in ("meta_ID", "src_names", "significance") if name not in columns]
+    if missing or not catalog.get("cat_column_list"):
+        raise ParameterError(f"catalog= in the service's form needs the columns {', '.join(missing) or 'themselves'}.")
+    names = catalog["cat_column_list"][columns.index("src_names")]
+    foreign = [name for name in names if not str(name).isascii()]
+    if foreign:
+        raise ParameterError(
+            f"catalog=: the source name {printable(foreign[0])!r} has letters other than ASCII, at which the service fails."
+        )
+    return json.dumps(catalog)
+
+
+def _from_file(path: Path) -> Table | fits.HDUList:
+    if not path.is_file():
+        raise ParameterError(f"catalog={printable(path)!r} is neither a file nor JSON.")
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+        if start.startswith(b"SIMPLE  ="):
+            return Table.read(path, format="fits", hdu="CATALOG" if "CATALOG" in _hdu_names(path) else 1)
+        return Table.read(path, format="ascii.ecsv")
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise ParameterError(f"catalog={printable(path)!r} is no ECSV or FITS table: {printable(error)}.") from error
+
+
+def _hdu_names(path: Path) -> list[str]:
+    with fits.open(path) as hdulist:
+        return [hdu.name for hdu in hdulist]
+
+
+def _from_hdulist(hdulist: fits.HDUList) -> Table:
+    if "CATALOG" not in hdulist:
+        raise ParameterError("catalog= is an HDUList without a CATALOG; query_image gives one that has it.")
+    return Table.read(hdulist["CATALOG"])

@@ -1,0 +1,325 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""The service's routes over HTTP: the only room that sends a request."""
+
+from __future__ import annotations
+
+import email.utils
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+from astroquery import log
+from requests.auth import AuthBase
+
+from .config import conf
+from .decoding import parse_body
+from .errors import AuthenticationError, DecodingError, MmodaError, ParameterError, ServiceError
+from .replies import error_from_body, failure, without_tokens
+from .text import printable
+
+__all__ = ["Answer", "Dispatcher", "NoAuth"]
+
+_CONNECT_TIMEOUT = 30.0
+_PASSING = frozenset({429, 502, 503, 504})
+_LONGEST_PAUSE = 60.0
+_CHUNK = 1 << 16
+
+
+class NoAuth(AuthBase):
+    """Nothing is added to a request; without it requests would look for passwords in ~/.netrc."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Leave the request as it is."""
+        return request
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP reply, read whole."""
+
+    status: int
+    body: bytes = field(repr=False)
+    content_type: str = ""
+    location: str = ""
+    retry_after: str = ""
+
+    def json(self, what: str) -> Any:
+        """Body as JSON, freed of tokens; anything else raises `DecodingError`."""
+        return without_tokens(parse_body(self.body, what=what))
+
+
+@dataclass(frozen=True)
+class Dispatcher:
+    """
+    A MMODA dispatcher at one address, asked in the name of one user.
+
+    Built when needed and thrown away, so that a changed address or a new login counts at once.
+
+    Parameters
+    ----------
+    url : str
+        Base address.
+    request : callable
+        ``BaseQuery._request`` of the client.
+    auth : AuthBase
+        Puts the token, if there is one, into requests that may bear it.
+    """
+
+    url: str
+    request: Callable[..., requests.Response] = field(repr=False)
+    auth: AuthBase = field(default_factory=NoAuth, repr=False)
+
+    # ---- routes
+
+    def instruments(self) -> list[str]:
+        """Names of the instruments that are open to this user."""
+        answer = self._exchange("GET", "instr-list", auth=self.auth)
+        if answer.status == 404:  # dispatcher 1.3.3 has it under another path, which wants any instrument
+            answer = self._exchange("GET", "api/instr-list", {"instrument": "mock"})
+        names = self._judged(answer, "the list of instruments")
+        if not isinstance(names, list):
+            raise ServiceError(f"{self.url} sent no list of instruments. Is it the address of a MMODA dispatcher?")
+        return [str(name) for name in names]
+
+    def metadata(self, instrument: str) -> Any:
+        """Description of an instrument: its products and parameters."""
+        answer = self._exchange("GET", "api/meta-data", {"instrument": instrument}, auth=self.auth)
+        return self._judged(answer, f"the description of {printable(instrument)}")
+
+    def parameter_names(self, instrument: str) -> list[str]:
+        """Names of all arguments that an instrument takes, formats and units among them."""
+        answer = self._exchange("GET", "api/par-names", {"instrument": instrument}, auth=self.auth)
+        names = self._judged(answer, f"the parameter names of {printable(instrument)}")
+        return [str(name) for name in names] if isinstance(names, list) else []
+
+    def resolve_name(self, name: str) -> Mapping[str, Any]:
+        """What the service's resolver knows of an object; the key ``RA`` is missing if nothing."""
+        answer = self._exchange("GET", "resolve_name", {"name": name})
+        found = self._judged(answer, "the name resolver's reply")
+        return found if isinstance(found, dict) else {}
+
+    def run_analysis(self, fields: Mapping[str, str]) -> dict[str, Any]:
+        """
+        Submit an analysis or ask after one.
+
+        Parameters
+        ----------
+        fields : dict of str
+            All of the form, ``session_id`` and (unless it is new) ``job_id`` among them.
+
+        Returns
+        -------
+        dict
+            The reply, without tokens.
+
+        Raises
+        ------
+        ParameterError, AuthenticationError, JobLost, ServiceError
+            As the service's reply says.
+        """
+        answer = self._exchange("POST", "run_analysis", form=fields, auth=self.auth)
+        reply = self._judged(answer, "the reply to an analysis")
+        if not isinstance(reply, dict):
+            raise ServiceError("The service answered an analysis with something that is no reply to it.")
+        if "query_status" not in reply:
+            raise error_from_body(reply, status=answer.status)
+        return reply
+
+    # ---- from an answer to its meaning
+
+    def _judged(self, answer: Answer, what: str) -> Any:
+        """JSON of a good answer, or the error that the answer is."""
+        if 300 <= answer.status < 400:
+            raise ServiceError(
+                f"The service sends us elsewhere for {what}: {_without_query(answer.location)}. If you trust that place, "
+                "set astroquery_mmoda.conf.server to it."
+            )
+        if answer.status == 404:
+            raise ServiceError(f"{self.url} has nothing at the place of {what}. Is it the address of a MMODA dispatcher?")
+        try:
+            content = answer.json(what)
+        except DecodingError as error:
+            raise self._not_json(answer, what, str(error)) from error
+        if answer.status == 200:
+            return content
+        raise _refusal(content, answer.status)
+
+    def _not_json(self, answer: Answer, what: str, why: str) -> MmodaError:
+        words = printable(answer.body[:2000].decode("utf-8", "replace"), limit=300)
+        if answer.status in (401, 403) and "<html" not in words.lower():
+            return error_from_body({"error_message": words}, status=403)
+        if answer.status == 400:
+            return ParameterError(f"The service did not accept the request for {what}: {words}")
+        if answer.status != 200:
+            return ServiceError(f"The service failed with HTTP status {answer.status} instead of sending {what}.")
+        return ServiceError(f"{self.url} did not send {what}: {why}")
+
+    # ---- HTTP
+
+    def _exchange(
+        self,
+        method: str,
+        route: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        form: Mapping[str, str] | None = None,
+        auth: AuthBase | None = None,
+    ) -> Answer:
+        """One request, repeated a few times after faults that pass by themselves."""
+        begin = time.monotonic()
+        attempt = 0
+        while True:
+            attempt += 1
+            answer, fault = self._attempt(method, route, query, form, auth or NoAuth())
+            if answer is not None and not fault:
+                return answer
+            pause = _pause(attempt, answer)
+            if attempt > conf.retries or time.monotonic() - begin + pause > conf.timeout:
+                raise ServiceError(
+                    f"{self.url} can't be asked ({method} {route}): {fault}; tried {attempt} "
+                    f"{'time' if attempt == 1 else 'times'} in {time.monotonic() - begin:.0f} s. Try again later."
+                )
+            log.debug("%s %s: %s; trying again in %.1f s", method, route, fault, pause)
+            time.sleep(pause)
+
+    def _attempt(
+        self,
+        method: str,
+        route: str,
+        query: Mapping[str, str] | None,
+        form: Mapping[str, str] | None,
+        auth: AuthBase,
+    ) -> tuple[Answer | None, str]:
+        """An answer, and the passing fault in it, if any; faults that won't pass are raised."""
+        timeout = float(conf.timeout)
+        deadline = time.monotonic() + timeout
+        try:
+            response = self.request(
+                method,
+                f"{self.url.rstrip('/')}/{route}",
+                params=query,
+                data=form,
+                auth=auth,
+                timeout=(min(_CONNECT_TIMEOUT, timeout), timeout),
+                cache=False,
+                stream=True,
+                allow_redirects=False,
+            )
+            with response:
+                answer = _read(response, deadline)
+        except requests.RequestException as error:
+            passing, fault = _describe(error)
+        else:
+            passing, fault = True, _fault_of(answer)
+            return answer, fault
+        # out of the except block, so that no traceback keeps the library's error: it quotes addresses and tokens
+        if passing:
+            return None, fault
+        raise ServiceError(f"{self.url} can't be asked: {fault}. Check astroquery_mmoda.conf.server and the network.")
+
+
+def _read(response: requests.Response, deadline: float) -> Answer:
+    """The whole body, as long as it is neither too large nor too slow."""
+    limit = int(conf.max_reply_size)
+    chunks: list[bytes] = []
+    size = 0
+    for chunk in response.iter_content(_CHUNK):
+        size += len(chunk)
+        if size > limit:
+            raise ServiceError(
+                f"The reply is larger than {limit} bytes (astroquery_mmoda.conf.max_reply_size); it was not read."
+            )
+        if time.monotonic() > deadline:
+            raise requests.exceptions.ReadTimeout("the reply took too long")
+        chunks.append(chunk)
+    headers = response.headers
+    return Answer(
+        status=response.status_code,
+        body=b"".join(chunks),
+        content_type=headers.get("Content-Type", ""),
+        location=headers.get("Location", ""),
+        retry_after=headers.get("Retry-After", ""),
+    )
+
+
+def _describe(error: requests.RequestException) -> tuple[bool, str]:
+    """Whether a fault may pass by itself, and what it was, in words without an address or a form."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return False, "its certificate could not be verified"
+    if isinstance(error, (requests.exceptions.MissingSchema, requests.exceptions.InvalidURL)):
+        return False, "this is no address"
+    if isinstance(error, requests.exceptions.InvalidSchema):
+        return False, "only http and https addresses work"
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return True, "no connection in time"
+    if isinstance(error, requests.exceptions.Timeout):
+        return True, f"no complete reply within {conf.timeout:g} s (astroquery_mmoda.conf.timeout)"
+    if isinstance(error, (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)):
+        return True, "the reply was cut"
+    if isinstance(error, requests.exceptions.ConnectionError):
+        words = str(error)
+        if any(sign in words for sign in _NO_SUCH_HOST):
+            return False, "there is no machine of this name"
+        return True, next((meaning for sign, meaning in _CONNECTION_FAULTS if sign in words), "the connection failed")
+    return False, type(error).__name__
+
+
+_NO_SUCH_HOST = ("Name or service not known", "nodename nor servname", "No address associated with hostname")
+_CONNECTION_FAULTS = (
+    ("Connection refused", "connection refused"),
+    ("Temporary failure in name resolution", "its name could not be looked up"),
+    ("reset by peer", "connection reset"),
+    ("Remote end closed", "the connection was closed without a reply"),
+    ("IncompleteRead", "the reply was cut"),
+    ("Read timed out", "no complete reply in time"),
+)
+
+
+def _fault_of(answer: Answer) -> str:
+    """A passing fault that came as an answer: a busy proxy, or JSON that stops in the middle."""
+    if answer.status in _PASSING:
+        return f"HTTP status {answer.status}"
+    if answer.status == 200 and not answer.body.strip():
+        return "the reply was empty"
+    if answer.status == 200 and answer.body[:1] in b"{[" and answer.body.rstrip()[-1:] not in b"}]":
+        return "the reply was cut"
+    return ""
+
+
+def _pause(attempt: int, answer: Answer | None) -> float:
+    """Seconds before the next try: what the server asks for, or growing with some chance in it."""
+    asked = _retry_after(answer.retry_after) if answer is not None else None
+    if asked is not None:
+        return min(asked, _LONGEST_PAUSE)
+    return min(0.3 * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret hangs on it
+
+
+def _retry_after(text: str) -> float | None:
+    """Header Retry-After, which is a number of seconds or a date."""
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
+
+
+def _refusal(content: Any, status: int) -> MmodaError:
+    """What a JSON body with an HTTP error status means."""
+    if isinstance(content, dict) and "query_status" in content:
+        return failure(content, status=status)
+    if isinstance(content, dict):
+        return error_from_body(content, status=status)
+    if status == 403:
+        return AuthenticationError(f"The service refused the request: {printable(content)}")
+    return ServiceError(f"The service failed with HTTP status {status}: {printable(content)}")
+
+
+def _without_query(url: str) -> str:
+    """Where a redirect leads, without parameters, which may hold a token."""
+    parts = urlsplit(url)
+    return printable(urlunsplit((parts.scheme, parts.hostname or "", parts.path, "", "")) or "an unnamed place")

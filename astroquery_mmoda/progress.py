@@ -1,0 +1,140 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""How a waiting job is shown, and what the service's reports about it amount to."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from astropy.table import Table
+from astropy.utils.console import Spinner, isatty
+from astroquery import log
+
+from .text import printable
+
+if TYPE_CHECKING:
+    from .job import Job
+
+__all__ = ["Display", "fraction", "last_message", "reports_table"]
+
+_SECONDS_PER_LINE = 60.0
+
+
+def _text(report: Mapping[str, Any], *keys: str) -> str:
+    """The first of the keys that a report has, fit to be shown."""
+    return next((printable(report[key], limit=200) for key in keys if report.get(key) not in (None, "")), "")
+
+
+def _number(report: Mapping[str, Any], key: str) -> float | None:
+    """Numbers come as texts, if at all."""
+    try:
+        return float(report[key])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def fraction(reports: Sequence[Mapping[str, Any]]) -> float | None:
+    """
+    Fraction of the work that is done, as the last report with a number in it says.
+
+    Parameters
+    ----------
+    reports : list of dict
+        Oldest first; ``progress`` out of ``progress_max`` (or of 100).
+
+    Returns
+    -------
+    float or None
+        Between 0 and 1; None if no report has a number.
+    """
+    for report in reversed(reports):
+        number, whole = _number(report, "progress"), _number(report, "progress_max") or 100.0
+        if number is not None and whole > 0:
+            return min(max(number / whole, 0.0), 1.0)
+    return None
+
+
+def last_message(reports: Sequence[Mapping[str, Any]]) -> str:
+    """Words of the newest report; empty if there is none."""
+    return _text(reports[-1], "message", "stage", "action") if reports else ""
+
+
+def reports_table(reports: Sequence[Mapping[str, Any]]) -> Table:
+    """
+    Reports of the back end as a table.
+
+    Parameters
+    ----------
+    reports : list of dict
+        As the service sent them, oldest first.
+
+    Returns
+    -------
+    Table
+        ``time`` (text as sent, empty where the service gives none), ``node``, ``message``, ``scw`` (science window),
+        ``progress`` (fraction, masked where unknown).
+    """
+    parts = [fraction([report]) for report in reports]
+    table = Table(
+        {
+            "time": [_text(report, "time", "time_request") for report in reports],
+            "node": [_text(report, "node", "node_id") for report in reports],
+            "message": [_text(report, "message", "stage", "action") for report in reports],
+            "scw": [_text(report, "scwid") for report in reports],
+            "progress": [float("nan") if part is None else part for part in parts],
+        },
+        masked=True,
+        dtype=["U", "U", "U", "U", "f8"],
+    )
+    table["progress"].mask = [part is None for part in parts]
+    return table
+
+
+class Display:
+    """
+    Shows a waiting job: a spinner in a terminal or notebook, a line now and then in a log file, or nothing.
+
+    Parameters
+    ----------
+    progress : bool, callable or None
+        False: nothing. A callable is called with the job instead. None or True: shown if the log level is INFO or
+        lower.
+    """
+
+    def __init__(self, progress: bool | Callable[[Job], Any] | None = None) -> None:
+        self._callback = progress if callable(progress) else None
+        self._shown = progress is not False and not self._callback and log.getEffectiveLevel() <= logging.INFO
+        self._terminal = self._shown and isatty(sys.stdout)
+        self._spinner: Spinner | None = None
+        self._begin = time.monotonic()
+        self._last_line = self._begin
+
+    def __call__(self, job: Job) -> None:
+        """Show the state of a job now."""
+        if self._callback:
+            self._callback(job)
+        elif self._terminal:
+            self._turn(job)
+        elif self._shown and time.monotonic() - self._last_line > _SECONDS_PER_LINE:
+            self._last_line = time.monotonic()
+            log.info("%s", self._line(job))
+
+    def close(self, error: type[BaseException] | None = None) -> None:
+        """End the line in the terminal, if there is one."""
+        if self._spinner is not None:
+            self._spinner.__exit__(error, None, None)
+            self._spinner = None
+
+    def _line(self, job: Job) -> str:
+        part = "" if job.progress is None else f" {job.progress:.0%}"
+        message = last_message(job.reports)
+        elapsed = time.monotonic() - self._begin
+        return f"job {job.job_id}: {job.status}{part}, {elapsed:.0f} s{', ' + message if message else ''}"
+
+    def _turn(self, job: Job) -> None:
+        if self._spinner is None:
+            self._spinner = Spinner(f"{job.product} of {job.instrument}, job {job.job_id}")
+        self._spinner.update()

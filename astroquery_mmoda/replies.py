@@ -1,0 +1,154 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""What a reply of ``run_analysis`` says: its state, its reports, the reason of a failure; freed of tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import AuthenticationError, JobFailed, JobLost, MmodaError, ParameterError, ServiceError
+from .text import printable, without_token
+
+__all__ = ["FINAL", "GOING", "STATUSES", "error_from_body", "failure", "reports", "without_tokens"]
+
+#: states after which nothing more happens
+FINAL = frozenset({"done", "failed"})
+#: states of an analysis that goes on, with those that stand for "the service can't tell just now"
+GOING = frozenset({"submitted", "progress", "ready", "post-processing", "unaccessible", "unknown"})
+STATUSES = FINAL | GOING
+
+_RENEW = (
+    "Get a new token from the web page of the service (it lives 24 hours) and hand it over with "
+    "Mmoda.login(token), or put it into the environment variable ODA_TOKEN or the file ~/.oda-token."
+)
+_TOKEN_TEXTS = re.compile(
+    r"token provided is (expired|not valid)|token must be provided|not enough segments|invalid token"
+    r"|signature (has expired|verification failed)|invalid (header|payload|crypto) (string|padding)",
+    re.IGNORECASE,
+)
+_LOST_TEXT = "unable to find any record for"
+_BY_CLASS: dict[str, type[MmodaError]] = {
+    "RequestNotUnderstood": ParameterError,
+    "MissingRequestParameter": ParameterError,
+    "InstrumentNotRecognized": ParameterError,
+    "NoInstrumentSpecified": ParameterError,
+    "BadRequest": ParameterError,
+    "InvalidJobIDProvided": JobLost,
+    "RequestNotAuthorized": AuthenticationError,
+}
+_CLASS = re.compile(r"\s*(\w+)\s*\(")
+_NOISE = re.compile(r"^\s*\[ InstrumentQueryBackEnd : [^\]]*\] constructor failed:\s*")
+_SUPPORT_TEXT = "support team has been notified"
+
+
+def without_tokens(reply: Any) -> Any:
+    """
+    Copy a reply without the tokens that the service sends back.
+
+    They stand in ``analysis_parameters``, ``api_code``, ``echo`` and in every report. Lists of products are handed
+    over as they are: their large texts hold no parameters.
+    """
+    if isinstance(reply, dict):
+        return {
+            key: value if str(key).endswith(("_product_list", "_data_product")) else without_tokens(value)
+            for key, value in reply.items()
+            if key != "token"
+        }
+    if isinstance(reply, list):
+        return [without_tokens(value) for value in reply]
+    return without_token(reply) if isinstance(reply, str) else reply
+
+
+def error_from_body(body: Mapping[str, Any], *, status: int | None = None) -> MmodaError:
+    """
+    Tell what an error body means: texts about tokens first, then the class name in ``error``, then the HTTP status.
+
+    Parameters
+    ----------
+    body : dict
+        With ``error_message``, ``error``, ``debug_message``; without ``query_status``.
+    status : int, optional
+        HTTP status, where known.
+
+    Returns
+    -------
+    MmodaError
+        To be raised; its message is the service's own reason, since the rest of the body is server configuration.
+    """
+    text = _NOISE.sub("", str(body.get("error_message") or body.get("message") or body.get("error") or ""))
+    reason = printable(text, limit=1000) or "it gave no reason"
+    debug = printable(body.get("debug_message") or "", limit=300)
+    if debug and debug not in reason:
+        reason += f" ({debug})"
+    if _TOKEN_TEXTS.search(text):
+        return AuthenticationError(f"The service refused the token: {reason}. {_RENEW}")
+    found = _CLASS.match(str(body.get("error") or ""))
+    kind = _BY_CLASS.get(found[1] if found else "", _by_status(status))
+    if _LOST_TEXT in text:
+        kind = JobLost
+    if kind is JobLost:
+        return JobLost(f"The service has no record of this job: {reason}. Submit it again to start anew.")
+    if kind is AuthenticationError:
+        return AuthenticationError(f"The service refused the request: {reason}. {_RENEW}")
+    if kind is ParameterError:
+        return ParameterError(f"The service did not accept the request: {reason}")
+    return ServiceError(f"The service failed: {reason}")
+
+
+def _by_status(status: int | None) -> type[MmodaError]:
+    return {400: ParameterError, 401: AuthenticationError, 403: AuthenticationError}.get(status or 0, ServiceError)
+
+
+def failure(reply: Mapping[str, Any], *, status: int | None = None) -> MmodaError:
+    """
+    Tell why an analysis failed or was refused.
+
+    The reason is in the exit status, or, for a back end that gave up, only in the last of its reports.
+
+    Parameters
+    ----------
+    reply : dict
+        With ``query_status`` ``failed``.
+    status : int, optional
+        HTTP status, where known; else the ``status_code`` of the body counts.
+
+    Returns
+    -------
+    MmodaError
+        `JobFailed`, or `AuthenticationError` for a refusal.
+    """
+    exit_status = reply.get("exit_status") or {}
+    message, debug, more = (
+        printable(exit_status.get(key) or "", limit=1000, newlines=True)
+        for key in ("message", "debug_message", "error_message")
+    )
+    if _SUPPORT_TEXT in more:  # a form letter, the same for every failure
+        more = ""
+    parts = [part for part in (message, debug, more) if part]
+    # "Backend failed. RuntimeError: x" and "x" say the same
+    parts = [part for index, part in enumerate(parts) if not any(part in other for other in parts[:index])]
+    monitor = reply.get("job_monitor") or {}
+    job_id = printable(monitor.get("job_id") or "", limit=40)
+    if (status or reply.get("status_code")) == 403:
+        return AuthenticationError(f"The service refused the request: {' - '.join(parts) or 'no reason given'}. {_RENEW}")
+    if not parts:
+        parts = [f"last report: {text}" for text in _last_words(reply)]
+    reason = " - ".join(parts) or "the service gave no reason; submitting it again may tell one"
+    return JobFailed(f"The analysis failed (job {job_id or 'without id'}): {reason}")
+
+
+def reports(reply: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Reports of the back end in a reply, oldest first; some servers keep only the last one."""
+    monitor = reply.get("job_monitor") or {}
+    listed = monitor.get("full_report_dict_list") or []
+    last = monitor.get("full_report_dict")
+    found = [report for report in listed if isinstance(report, dict)]
+    return found or ([last] if isinstance(last, dict) else [])
+
+
+def _last_words(reply: Mapping[str, Any]) -> list[str]:
+    """The failed report's own words, or the last report's."""
+    found = reports(reply)
+    chosen = [report for report in found if report.get("action") == "failed"][-1:] or found[-1:]
+    return [printable(report.get("message") or report.get("action") or "", limit=500) for report in chosen]
