@@ -1,0 +1,523 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""The reception desk: what a user asks, in the words of astroquery, handed over to the rooms that do it."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import Table
+from astroquery import log
+from astroquery.exceptions import AuthenticationWarning, NoResultsWarning
+from astroquery.query import QueryWithLogin
+
+from .arguments import Asked, like_a_query
+from .auth import Token, TokenAuth, find_token, is_loopback
+from .catalog import to_catalog_text
+from .config import Conf, conf
+from .dispatcher import Dispatcher, NoAuth
+from .errors import AuthenticationError, MmodaError, ParameterError
+from .job import Job
+from .parameters import InstrumentSchema, nearest, read_metadata
+from .payload import Question, to_payload
+from .products import Products
+from .text import printable
+from .values import parse_position
+
+__all__ = ["Mmoda", "MmodaClass"]
+
+_METADATA_LIFE = 3600.0  # seconds; instruments change rarely, and clear_cache() is there
+
+
+class _MmodaLogin(QueryWithLogin):
+    # astroquery's metaclass wraps `_login` of a class into a `login` that returns nothing; it leaves the classes
+    # below alone, so that `MmodaClass.login` can keep its promise
+    def _login(self, token: str | Token | None = None, *, store_token: bool = False, reenter_token: bool = False) -> bool:
+        raise AuthenticationError("Use login().")  # pragma: no cover - MmodaClass.login does it all
+
+
+class MmodaClass(_MmodaLogin):
+    """
+    Client of MMODA, the Multi-Messenger Online Data Analysis service of the University of Geneva.
+
+    Parameters
+    ----------
+    server : str, optional
+        Base address of a dispatcher; ``conf.server`` by default, read at every query.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from astroquery_mmoda import Mmoda
+    >>> mosaic = Mmoda.query_image("isgri", "Crab", radius=8*u.deg, energy_range=(30, 80)*u.keV,
+    ...                            time_range=("2017-03-06T13:26:48", "2017-03-06T15:32:27"))  # doctest: +SKIP
+    """
+
+    def __init__(self, server: str | None = None) -> None:
+        super().__init__()
+        self._server = server
+        self._start()
+
+    def _start(self) -> None:
+        """What belongs to this process and is never carried to another."""
+        self._token: Token | None = None
+        self._token_place = ""
+        self._logged_in = False
+        self._anonymous = False
+        self._pid = os.getpid()
+        self._metadata: dict[tuple[str, str, str], tuple[float, InstrumentSchema]] = {}
+        self._positions: dict[tuple[str, str], SkyCoord] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"server": self._server, "cache_location": self._cache_location}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        type(self).__init__(self, state["server"])
+        self._cache_location = state["cache_location"]
+
+    @property
+    def URL(self) -> str:  # noqa: N802 - astroquery's name for it
+        """`str`: base address of the service."""
+        return str(self._server or conf.server).rstrip("/")
+
+    @URL.setter
+    def URL(self, server: str | None) -> None:  # noqa: N802
+        self._server = server
+
+    # ---- images, spectra, light curves
+
+    @like_a_query
+    def query_image(self, instrument: str, coordinates: Any = None, **arguments: Any) -> fits.HDUList:
+        """
+        Compute a sky image.
+
+        Returns
+        -------
+        HDUList
+            Primary; the images in the service's order, with ``EXTNAME`` = their type (``INTENSITY``, ``VARIANCE``,
+            ``SIGNIFICANCE``, ``EXPOSURE``), ``EXTVER`` = energy band counted from the lowest, and a celestial WCS;
+            the other HDUs; last ``CATALOG``, the sources found in it.
+        """
+        return self._query("image", instrument, coordinates, arguments, lambda products, source: products.image())
+
+    @like_a_query
+    def query_catalog(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Table:
+        """
+        Find the sources in a sky image; the same analysis as that of `query_image`.
+
+        Returns
+        -------
+        Table
+            The service's columns (``src_names``, ``significance``, ``ra``, ``dec`` ...), angles in deg, the frame in
+            ``meta``. Filtered, it can be given to another query as ``catalog``.
+        """
+
+        def form(products: Products, source: str | None) -> Table:
+            table = products.catalog()
+            if len(products) and not len(table):
+                self._warn_empty("no source was found")
+            return table
+
+        return self._query("image", instrument, coordinates, arguments, form)
+
+    @like_a_query
+    def query_spectrum(self, instrument: str, coordinates: Any = None, **arguments: Any) -> fits.HDUList:
+        """
+        Compute spectra of the sources in a catalogue, with their responses.
+
+        Returns
+        -------
+        HDUList
+            Primary; per source ``SPECTRUM`` (count/s), ``SPECRESP`` (cm2), ``EBOUNDS`` (keV), ``MATRIX``, with
+            ``EXTVER`` = number of the source and ``SRC_NAME``; last ``SOURCES``. `write_spectra` makes files of it.
+        """
+        return self._query(
+            "spectrum", instrument, coordinates, arguments, lambda products, source: products.spectrum(source)
+        )
+
+    @like_a_query
+    def query_lightcurve(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Table:
+        """
+        Compute light curves of the sources in a catalogue.
+
+        Returns
+        -------
+        Table
+            All sources stacked: ``src_name``, ``time`` (bin centre, TT), ``time_bin`` (full width, s), ``e_min``,
+            ``e_max`` (keV), then the service's columns with units; bins without data are masked.
+        """
+        return self._query(
+            "lightcurve", instrument, coordinates, arguments, lambda products, source: products.lightcurve(source)
+        )
+
+    @like_a_query
+    def query_product(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Products:
+        """
+        Compute any product of an instrument or workflow.
+
+        Returns
+        -------
+        Products
+            Everything that the analysis returned, whatever its kind.
+        """
+        return self._query("product", instrument, coordinates, arguments, Products.of_source)
+
+    @like_a_query(submit=True)
+    def submit_image(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
+        """
+        Submit what `query_image` computes, without waiting for it.
+
+        Returns
+        -------
+        Job
+        """
+        return self._submit("image", instrument, coordinates, arguments)
+
+    @like_a_query(submit=True)
+    def submit_spectrum(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
+        """
+        Submit what `query_spectrum` computes, without waiting for it.
+
+        Returns
+        -------
+        Job
+        """
+        return self._submit("spectrum", instrument, coordinates, arguments)
+
+    @like_a_query(submit=True)
+    def submit_lightcurve(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
+        """
+        Submit what `query_lightcurve` computes, without waiting for it.
+
+        Returns
+        -------
+        Job
+        """
+        return self._submit("lightcurve", instrument, coordinates, arguments)
+
+    @like_a_query(submit=True)
+    def submit_product(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
+        """
+        Submit what `query_product` computes, without waiting for it.
+
+        Returns
+        -------
+        Job
+        """
+        return self._submit("product", instrument, coordinates, arguments)
+
+    def _query(
+        self,
+        kind: str,
+        instrument: str,
+        coordinates: Any,
+        arguments: Mapping[str, Any],
+        form: Callable[[Products, str | None], Any],
+    ) -> Any:
+        asked = Asked.of_query(arguments)
+        payload = self._payload(kind, instrument, coordinates, asked)
+        if asked.get_query_payload:
+            return payload
+        begin = time.monotonic()
+        job = Job.submit(self._dispatcher(asked.token), payload)
+        products = job.result(asked.timeout, progress=asked.progress)
+        seconds = time.monotonic() - begin
+        log.info("job %s: %d product%s in %.0f s", job.job_id, len(products), "s" * (len(products) != 1), seconds)
+        for line in products.comment.splitlines():
+            log.warning("remark of the service: %s", line)
+        if not len(products):
+            self._warn_empty("the analysis returned nothing")
+        return form(products, asked.source)
+
+    def _submit(self, kind: str, instrument: str, coordinates: Any, arguments: Mapping[str, Any]) -> Any:
+        asked = Asked.of_submission(arguments)
+        payload = self._payload(kind, instrument, coordinates, asked)
+        return payload if asked.get_query_payload else Job.submit(self._dispatcher(asked.token), payload)
+
+    def _payload(self, kind: str, instrument: str, coordinates: Any, asked: Asked) -> dict[str, str]:
+        """The form fields of a question; asks the service for meta-data and names, but submits nothing."""
+        dispatcher = self._dispatcher(asked.token)
+        schema = self._schema(instrument, dispatcher)
+        product = schema.choose(kind, asked.product)
+        position, name = self._locate(coordinates, dispatcher)
+        question = Question(
+            coordinates=position,
+            name=name,
+            radius=asked.radius,
+            time_range=asked.time_range,
+            energy_range=asked.energy_range,
+            time_bin=asked.time_bin,
+            scw_list=asked.scw_list,
+            catalog=self._catalog_text(asked.catalog),
+            query_type=asked.query_type,
+            others=asked.others,
+        )
+        return to_payload(schema, product, question, also_known=lambda: dispatcher.parameter_names(instrument))
+
+    def _warn_empty(self, what: str) -> None:
+        warnings.warn(f"MMODA: {what}.", NoResultsWarning, stacklevel=5)
+
+    # ---- what there is
+
+    def list_instruments(self) -> Table:
+        """
+        List the instruments that are open to you.
+
+        Returns
+        -------
+        Table
+            ``instrument``, ``products`` (names with commas between them; empty where the service does not tell).
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> print(Mmoda.list_instruments())  # doctest: +SKIP
+        """
+        dispatcher = self._dispatcher()
+        rows = [(name, self._products_text(name, dispatcher)) for name in dispatcher.instruments()]
+        return Table(rows=rows or None, names=("instrument", "products"), dtype=("U", "U"))
+
+    def _products_text(self, instrument: str, dispatcher: Dispatcher) -> str:
+        """Products of one instrument; one that does not answer does not spoil the list."""
+        try:
+            return ", ".join(printable(name) for name in self._schema(instrument, dispatcher).products)
+        except MmodaError as error:
+            log.warning("%s: its products are left out (%s)", printable(instrument), error)
+            return ""
+
+    def list_products(self, instrument: str) -> Table:
+        """
+        List the products of an instrument.
+
+        Parameters
+        ----------
+        instrument : str
+            As in `list_instruments`.
+
+        Returns
+        -------
+        Table
+            ``product``, ``kind`` (guessed from the name; ``other`` where no word tells).
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> print(Mmoda.list_products("isgri"))  # doctest: +SKIP
+        """
+        schema = self._schema(instrument, self._dispatcher())
+        rows = [(printable(product), schema.kind(product)) for product in schema.products]
+        return Table(rows=rows or None, names=("product", "kind"), dtype=("U", "U"))
+
+    def list_parameters(self, instrument: str, product: str | None = None) -> Table:
+        """
+        List what can be asked of an instrument.
+
+        Parameters
+        ----------
+        instrument : str
+            As in `list_instruments`.
+        product : str, optional
+            Only this product's; by default all, with the common ones repeated for each.
+
+        Returns
+        -------
+        Table
+            ``product``, ``name``, ``default`` (text), ``unit``, ``type``, ``min``, ``max`` (masked where there is no
+            limit), ``choices``, ``optional``, ``description``.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> print(Mmoda.list_parameters("isgri", "isgri_lc"))  # doctest: +SKIP
+        """
+        schema = self._schema(instrument, self._dispatcher())
+        chosen = list(schema.products) if product is None else [schema.choose("product", product)]
+        return schema.table(chosen)
+
+    def resolve_name(self, name: str) -> SkyCoord:
+        """
+        Find the position of an object, by the service's resolver or, if that does not know it, by Sesame (CDS).
+
+        Parameters
+        ----------
+        name : str
+            Such as ``"Crab"``.
+
+        Returns
+        -------
+        SkyCoord
+            ICRS.
+
+        Raises
+        ------
+        ParameterError
+            Neither knows it.
+        """
+        return self._resolve(name, self._dispatcher())
+
+    def _resolve(self, name: str, dispatcher: Dispatcher) -> SkyCoord:
+        key = (dispatcher.url, " ".join(name.split()).casefold())
+        if key not in self._positions:
+            self._positions[key] = _from_service(name, dispatcher) or _from_sesame(name)
+        return self._positions[key]
+
+    def _locate(self, coordinates: Any, dispatcher: Dispatcher) -> tuple[Any, str | None]:
+        """A position, and the name under which it was given."""
+        if not isinstance(coordinates, str):
+            return coordinates, None
+        position = parse_position(coordinates)
+        return (position, None) if position is not None else (self._resolve(coordinates, dispatcher), coordinates.strip())
+
+    def _catalog_text(self, catalog: Any) -> str | None:
+        if catalog is None:
+            return None
+        if isinstance(catalog, (list, tuple)) and catalog and all(isinstance(name, str) for name in catalog):
+            positions = [self._resolve(name, self._dispatcher()) for name in catalog]
+            catalog = Table({"src_names": list(catalog), "position": SkyCoord(positions)})
+        return to_catalog_text(catalog)
+
+    def _schema(self, instrument: str, dispatcher: Dispatcher) -> InstrumentSchema:
+        key = (dispatcher.url, self._token.user if self._token else "", instrument)
+        known = self._metadata.get(key)
+        if known is None or time.monotonic() - known[0] > _METADATA_LIFE:
+            known = time.monotonic(), self._fetch_schema(instrument, dispatcher)
+            self._metadata[key] = known
+        return known[1]
+
+    def _fetch_schema(self, instrument: str, dispatcher: Dispatcher) -> InstrumentSchema:
+        if not isinstance(instrument, str) or not instrument:
+            raise ParameterError(f"instrument must be a name, as in list_instruments(); not {printable(instrument)!r}.")
+        try:
+            return read_metadata(dispatcher.metadata(instrument), instrument)
+        except ParameterError as error:
+            names = dispatcher.instruments()
+            raise ParameterError(
+                f"Unknown instrument {printable(instrument)!r}{nearest(instrument, names)}. The service has: "
+                f"{', '.join(printable(name) for name in names)}."
+            ) from error
+
+    def clear_cache(self) -> None:
+        """Forget meta-data of instruments and resolved names; the next query asks for them again."""
+        super().clear_cache()
+        self._metadata.clear()
+        self._positions.clear()
+
+    # ---- who asks
+
+    def login(self, token: str | Token | None = None, *, store_token: bool = False, reenter_token: bool = False) -> bool:
+        """
+        Use a token for all that follows.
+
+        Parameters
+        ----------
+        token : str or Token, optional
+            By default the first usable one of: environment variable ``ODA_TOKEN``, ``./.oda-token``,
+            ``~/.oda-token``.
+        store_token, reenter_token : bool
+            For the keyring and the prompt, which this version does not use yet.
+
+        Returns
+        -------
+        bool
+            True.
+
+        Raises
+        ------
+        AuthenticationError
+            No usable token.
+        """
+        if store_token or reenter_token:
+            raise AuthenticationError("This version can't use the keyring or ask for a token; give it as login(token).")
+        found = (_as_token(token), "argument") if token is not None else find_token()
+        if found is None:
+            raise AuthenticationError(
+                "No usable token found. Get one from the web page of the service (it lives 24 hours) and give it as "
+                "login(token), in the environment variable ODA_TOKEN, or in the file ./.oda-token or ~/.oda-token."
+            )
+        if found[0].expired:
+            raise AuthenticationError("This token has expired. Get a new one from the web page of the service.")
+        self._token, self._token_place = found
+        self._logged_in, self._anonymous = True, False
+        return True
+
+    def logout(self) -> None:
+        """Forget the token; queries are anonymous until the next login."""
+        self._token, self._token_place = None, ""
+        self._logged_in, self._anonymous = False, True
+        self._session.cookies.clear()
+        self._metadata.clear()
+
+    def authenticated(self) -> bool:
+        """Tell whether a token is held that has not expired."""
+        return self._token is not None and not self._token.expired
+
+    def _token_for(self, token: str | Token | None) -> Token | None:
+        """The token of one call: its own, the login's, or one that lies around, where that is allowed."""
+        if token is not None:
+            return _as_token(token)
+        if self._token is not None and self._token.expired and not self._logged_in:
+            warnings.warn("The token has expired; going on without.", AuthenticationWarning, stacklevel=6)
+            self._token = None
+        if self._token is None and not self._anonymous and conf.discover_token and self._may_discover():
+            found = find_token()
+            if found:
+                self._token, self._token_place = found
+        return self._token
+
+    def _may_discover(self) -> bool:
+        """A token that was not handed over knowingly goes to the default server or to this machine only."""
+        default = urlsplit(Conf.server.defaultvalue)
+        here = urlsplit(self.URL)
+        return is_loopback(self.URL) or (here.scheme, here.netloc) == (default.scheme, default.netloc)
+
+    # ---- how it is sent
+
+    def _dispatcher(self, token: str | Token | None = None) -> Dispatcher:
+        held = self._token_for(token)
+        return Dispatcher(self.URL, self._request, TokenAuth(held, self.URL) if held else NoAuth())
+
+    def _request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        if self._pid != os.getpid():  # a session shared over a fork hangs
+            self._pid = os.getpid()
+            self._session = type(self)(self._server)._session
+        return super()._request(*args, **kwargs)
+
+    def _response_hook(self, response: requests.Response, *args: Any, **kwargs: Any) -> None:
+        """Tell of each request at DEBUG; astroquery's own hook would log tokens and copy every reply."""
+        log.debug("%s %s: HTTP %d", response.request.method, urlsplit(response.url).path, response.status_code)
+
+
+def _as_token(token: str | Token) -> Token:
+    return token if isinstance(token, Token) else Token(token)
+
+
+def _from_service(name: str, dispatcher: Dispatcher) -> SkyCoord | None:
+    try:
+        found = dispatcher.resolve_name(name)
+        return SkyCoord(float(found["RA"]), float(found["DEC"]), unit="deg") if "RA" in found else None
+    except (MmodaError, KeyError, TypeError, ValueError) as error:
+        log.debug("the service's name resolver: %s", error)
+        return None
+
+
+def _from_sesame(name: str) -> SkyCoord:
+    from astropy.coordinates.name_resolve import NameResolveError
+
+    try:
+        return SkyCoord.from_name(name)
+    except (NameResolveError, OSError) as error:
+        raise ParameterError(
+            f"Neither the service nor Sesame knows an object {printable(name)!r}. Give its position as a SkyCoord, or as "
+            "a text such as '83.63 22.01'."
+        ) from error
+
+
+Mmoda = MmodaClass()

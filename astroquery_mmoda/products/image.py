@@ -1,0 +1,185 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""The form of ``query_image``: one HDUList with named images that WCS-reading tools take as they are."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from astropy.io import fits
+from astropy.table import Table
+from astroquery import log
+
+from ..errors import DecodingError
+from .headers import ascii_text, primary_hdu, with_origin
+
+if TYPE_CHECKING:
+    from .products import Product, Products
+
+__all__ = ["catalog_hdu", "image_form"]
+
+
+def image_form(products: Products) -> fits.HDUList:
+    """
+    Images of a reply in one list.
+
+    Parameters
+    ----------
+    products : Products
+        All that came.
+
+    Returns
+    -------
+    HDUList
+        Primary, the service's HDUs in its order, last ``CATALOG`` if there is a source list. Images have EXTNAME from
+        IMATYPE where given, EXTVER = number of the energy band (from the lowest), ORIGNAME, and, if there are several
+        products, PRODNAME.
+
+    Raises
+    ------
+    ServiceError
+        Products came, but no image.
+    """
+    products.require("image", "array")
+    # an array without coordinates is an image to whom asks for an image
+    images = [product for product in products if product.kind in ("image", "array")]
+    hdulist = fits.HDUList([primary_hdu(products)])
+    for product in images:
+        hdulist.extend(_extensions(product, name_products=len(images) > 1))
+    _number_bands(hdulist)
+    catalogs = products.select(kind="catalog")
+    if len(catalogs):
+        hdulist.append(catalog_hdu(catalogs[0].data))
+    return hdulist
+
+
+def _extensions(product: Product, *, name_products: bool) -> list[fits.hdu.base.ExtensionHDU]:
+    """Copies of a product's HDUs, images among them renamed and mended."""
+    if not isinstance(product.data, fits.HDUList):
+        raise DecodingError(f"The image {product.name!r} is no FITS data.")
+    found = []
+    for hdu in product.data:
+        if isinstance(hdu, fits.PrimaryHDU) and hdu.data is None:
+            continue
+        if hdu.is_image:
+            extension = _image_hdu(hdu, product)
+        else:
+            extension = fits.BinTableHDU(hdu.data, hdu.header.copy(), name=hdu.name)
+        if name_products:
+            extension.header["PRODNAME"] = (ascii_text(product.name), "name of the product")
+        found.append(extension)
+    return found
+
+
+def _image_hdu(hdu: fits.ImageHDU, product: Product) -> fits.ImageHDU:
+    header = hdu.header.copy()
+    mend_wcs(header)
+    original = hdu.name if hdu.name not in ("", "PRIMARY") else product.name
+    name = str(header.get("IMATYPE") or original).strip()
+    # ver=1 for now: bands are counted when all of them are known
+    image = fits.ImageHDU(hdu.data, header, name=ascii_text(name).upper(), ver=1)
+    return with_origin(image, original)
+
+
+def mend_wcs(header: fits.Header) -> None:
+    """
+    Mend the cards of the coordinate system in place, so that ``WCS(header)`` has nothing to say.
+
+    RADECSYS was replaced by RADESYS in the FITS standard (version 3.0, section 8.3). The other things are those that
+    wcslib would complete or correct each time the header is read: dates without their MJD or the other way round, the
+    date of MJDREF, spellings of units.
+    """
+    for card in [card for card in header.cards if card.keyword.startswith("RADECSYS")]:
+        suffix = card.keyword[len("RADECSYS") :]
+        if f"RADESYS{suffix}" not in header:
+            header.set(f"RADESYS{suffix}", card.value, card.comment, after=card.keyword)
+        del header[card.keyword]
+    if isinstance(header.get("EQUINOX"), str):
+        header["EQUINOX"] = _number(header["EQUINOX"], 2000.0)
+    _take_over_fixes(header)
+
+
+def _take_over_fixes(header: fits.Header) -> None:
+    """Let wcslib read the header once, and write down what it fixed."""
+    from astropy.wcs import WCS  # slow to import, and needed for images only
+
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always")
+        try:
+            wcs = WCS(header).wcs
+        except Exception as error:  # noqa: BLE001 - wcslib raises many kinds; the header is the user's to look at
+            log.debug("the coordinate system of an image can't be read: %s", error)
+            return
+    if not remarks:
+        return
+    for keyword, value in _fixed_cards(wcs):
+        if value not in ("", None) and not (isinstance(value, float) and math.isnan(value)):
+            header[keyword] = value
+
+
+def _fixed_cards(wcs: Any) -> Iterator[tuple[str, Any]]:
+    for keyword, name in _DATE_CARDS:
+        yield keyword, getattr(wcs, name, None)
+    for axis, unit in enumerate(wcs.cunit, start=1):
+        yield f"CUNIT{axis}", unit.to_string()
+
+
+_DATE_CARDS = (
+    ("DATEREF", "dateref"),
+    ("DATE-OBS", "dateobs"),
+    ("MJD-OBS", "mjdobs"),
+    ("DATE-BEG", "datebeg"),
+    ("MJD-BEG", "mjdbeg"),
+    ("DATE-AVG", "dateavg"),
+    ("MJD-AVG", "mjdavg"),
+    ("DATE-END", "dateend"),
+    ("MJD-END", "mjdend"),
+)
+
+
+def _number(text: str, default: float) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return default
+
+
+def _number_bands(hdulist: fits.HDUList) -> None:
+    """EXTVER of images: the energy band they are of, counted from the lowest; the order of the list is untouched."""
+    bands = sorted({_band(hdu) for hdu in hdulist if hdu.is_image and hdu.name and _band(hdu) is not None})
+    used: Counter[tuple[str, int]] = Counter()
+    for hdu in hdulist[1:]:
+        band = _band(hdu) if hdu.is_image else None
+        version = bands.index(band) + 1 if band is not None else 1
+        while used[hdu.name, version]:  # two images of one type and band, from two products
+            version += 1
+        used[hdu.name, version] += 1
+        hdu.ver = version
+
+
+def _band(hdu: fits.ImageHDU) -> tuple[float, float] | None:
+    try:
+        return float(hdu.header["E_MIN"]), float(hdu.header["E_MAX"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def catalog_hdu(table: Table) -> fits.BinTableHDU:
+    """
+    Source list as a binary table named CATALOG.
+
+    Names are written in ASCII, the only letters of FITS; the rest of the table is as it was.
+    """
+    plain = table.copy()
+    for name in plain.colnames:
+        if plain[name].dtype.kind == "U":
+            plain[name] = [ascii_text(str(value)) for value in plain[name]]
+    meta, plain.meta = plain.meta, {}
+    hdu = fits.BinTableHDU(plain, name="CATALOG")
+    for key in ("FRAME", "LON_NAME", "LAT_NAME"):
+        if key in meta:
+            hdu.header[key] = ascii_text(str(meta[key]))
+    return hdu

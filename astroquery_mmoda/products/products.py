@@ -1,0 +1,373 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""`Product` and `Products`: what an analysis returned, listed at once and decoded when looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+from astropy.io import fits
+from astropy.table import Table
+
+from ..catalog import empty_catalog
+from ..decoding import parse_body
+from ..errors import DecodingError, ParameterError, ServiceError
+from ..parameters import nearest
+from ..replies import error_from_body, failure, without_tokens
+from ..text import printable
+from .entries import Entry, describe, entries_of
+
+__all__ = ["Product", "Products"]
+
+# what replies have in the place of a source's name
+_PLACEHOLDERS = frozenset({"", "query", "lc", "string", "none"})
+
+
+class Product:
+    """
+    One thing that an analysis returned.
+
+    Attributes
+    ----------
+    name : str
+        As the service calls it, or made from its kind and source; no two in one reply are the same.
+    kind : str
+        image, spectrum, arf, rmf, lightcurve, catalog, table, picture, text, binary, ... or other.
+    source : str
+        The object it is about.
+    meta : dict
+        What the service says besides.
+    """
+
+    def __init__(self, entry: Entry, name: str, source: str) -> None:
+        self.name = name
+        self.kind = entry.kind
+        self.source = source
+        self.meta = dict(entry.meta)
+        self._entry = entry
+
+    @cached_property
+    def data(self) -> Any:
+        """`~astropy.io.fits.HDUList`, `~astropy.table.Table`, text or bytes, as the service gave it."""
+        return self._entry.read(self._entry.raw, describe(self._entry))
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        state.pop("data", None)  # made again when looked at; an HDUList may not pickle
+        return state
+
+    def __repr__(self) -> str:
+        return f"<Product {printable(self.name)!r}: {self.kind} of {printable(self.source)!r}>"
+
+
+class Products(Sequence[Product]):
+    """
+    All that an analysis returned, in the service's order.
+
+    Index it by number or by name. Nothing is decoded before it is looked at.
+
+    Parameters
+    ----------
+    items : iterable of Product
+        The products.
+    parameters : dict, optional
+        The question as the service understood it.
+    job_id : str, optional
+        The analysis.
+    comment : str, optional
+        Remarks of the service.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Product] = (),
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        job_id: str = "",
+        comment: str = "",
+    ) -> None:
+        self._items = tuple(items)
+        self.parameters = dict(parameters or {})
+        self.job_id = job_id
+        self.comment = comment
+
+    @classmethod
+    def from_response(
+        cls, reply: bytes | str | Mapping[str, Any], *, requested: Mapping[str, Any] | None = None
+    ) -> Products:
+        """
+        Read the body of a ``run_analysis`` reply, fresh or recorded.
+
+        Parameters
+        ----------
+        reply : bytes, str or dict
+            The body, or its parsed JSON.
+        requested : dict, optional
+            The request's fields, for what the reply does not repeat.
+
+        Returns
+        -------
+        Products
+
+        Raises
+        ------
+        JobFailed, AuthenticationError
+            The reply tells of a failed or refused analysis.
+        ParameterError, JobLost, ServiceError
+            It is an error, or it has no result (yet).
+        DecodingError
+            It is no reply to an analysis at all.
+        """
+        body = parse_body(reply, what="the reply to an analysis") if isinstance(reply, (bytes, str)) else reply
+        body = without_tokens(body)
+        if not isinstance(body, Mapping) or not {"query_status", "error", "error_message"} & set(body):
+            raise DecodingError("This is no reply to an analysis: it has neither a query_status nor an error_message.")
+        if "query_status" not in body:
+            raise error_from_body(body)
+        _refuse_unfinished(body)
+        products = body.get("products") or {}
+        if not isinstance(products, Mapping):
+            raise DecodingError(f"The products of a reply must be a JSON object, not a {type(products).__name__}.")
+        parameters = {**(requested or {}), **(products.get("analysis_parameters") or {})}
+        return cls(
+            _named(list(entries_of(products)), parameters),
+            parameters=parameters,
+            job_id=str((body.get("job_monitor") or {}).get("job_id") or products.get("job_id") or ""),
+            comment=_remarks(body),
+        )
+
+    # ---- a sequence
+
+    @overload
+    def __getitem__(self, index: int | str) -> Product: ...
+    @overload
+    def __getitem__(self, index: slice) -> Products: ...
+    def __getitem__(self, index: int | str | slice) -> Product | Products:
+        if isinstance(index, slice):
+            return self._with(self._items[index])
+        if isinstance(index, str):
+            return self._named(index)
+        return self._items[index]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Product]:
+        return iter(self._items)
+
+    def __contains__(self, item: object) -> bool:
+        return item in [product.name for product in self] if isinstance(item, str) else item in self._items
+
+    def _named(self, name: str) -> Product:
+        for product in self:
+            if product.name == name:
+                return product
+        names = [product.name for product in self]
+        listing = ", ".join(printable(other, limit=80) for other in names[:20]) or "none"
+        raise KeyError(f"No product {printable(name)!r}{nearest(name, names)}; there are: {listing}.")
+
+    def _with(self, items: Iterable[Product]) -> Products:
+        return Products(items, parameters=self.parameters, job_id=self.job_id, comment=self.comment)
+
+    def __repr__(self) -> str:
+        return f"<Products of job {self.job_id or '?'}: {len(self)}>\n" + "\n".join(self.table.pformat(show_dtype=False))
+
+    # ---- choosing
+
+    @property
+    def sources(self) -> list[str]:
+        """`list` of `str`: names of the sources, each once, in the order of the reply."""
+        return list(dict.fromkeys(product.source for product in self if product.source))
+
+    @property
+    def table(self) -> Table:
+        """`~astropy.table.Table`: overview, with columns name, kind and source."""
+        return Table(
+            [[printable(getattr(product, column)) for product in self] for column in ("name", "kind", "source")],
+            names=["name", "kind", "source"],
+            dtype=["U", "U", "U"],
+        )
+
+    def select(self, *, source: str | None = None, kind: str | None = None, **meta: Any) -> Products:
+        """
+        Keep some of the products.
+
+        Parameters
+        ----------
+        source : str, optional
+            Name of a source; blanks and case do not count, since replies carry cleaned names.
+        kind : str, optional
+            A kind.
+        **meta
+            Values that the products' ``meta`` must have.
+
+        Returns
+        -------
+        Products
+            Maybe none.
+        """
+        return self._with(
+            product
+            for product in self
+            if (source is None or same_source(product.source, source))
+            and (kind is None or product.kind == kind)
+            and all(product.meta.get(key) == value for key, value in meta.items())
+        )
+
+    def of_source(self, source: str | None) -> Products:
+        """Like ``select(source=...)``, but an unknown source is an error that lists those that are here."""
+        if source is None:
+            return self
+        chosen = self.select(source=source)
+        if len(chosen) == 0 and len(self) > 0:
+            raise ParameterError(
+                f"There is no source {printable(source)!r} in the reply{nearest(source, self.sources)}; it has: "
+                f"{', '.join(printable(name) for name in self.sources) or 'none with a name'}.",
+                products=self,
+            )
+        return chosen
+
+    # ---- the forms that queries return
+
+    def image(self) -> fits.HDUList:
+        """
+        Images, as ``query_image`` returns them.
+
+        Returns
+        -------
+        HDUList
+            Primary; image HDUs named by their type (``INTENSITY``, ``SIGNIFICANCE``, ...) with ``EXTVER`` counting
+            energy bands from the lowest; the other HDUs; last ``CATALOG``, if there is a source list.
+        """
+        from .image import image_form
+
+        return image_form(self)
+
+    def spectrum(self, source: str | None = None) -> fits.HDUList:
+        """
+        Spectra with their responses, as ``query_spectrum`` returns them.
+
+        Returns
+        -------
+        HDUList
+            Primary; per source ``SPECTRUM``, ``SPECRESP``, ``EBOUNDS``, ``MATRIX``; last ``SOURCES``.
+        """
+        from .spectrum import spectrum_form
+
+        return spectrum_form(self._of_kinds("spectrum", "arf", "rmf").of_source(source), self)
+
+    def lightcurve(self, source: str | None = None) -> Table:
+        """
+        Light curves of all sources, or of one, as ``query_lightcurve`` returns them.
+
+        Returns
+        -------
+        Table
+            With ``src_name``, ``time`` (TT), ``time_bin`` (s), ``e_min``, ``e_max`` (keV) and the service's columns.
+        """
+        from .lightcurve import lightcurve_form
+
+        return lightcurve_form(self._of_kinds("lightcurve").of_source(source), self)
+
+    def catalog(self) -> Table:
+        """
+        Source list, as ``query_catalog`` returns it.
+
+        Returns
+        -------
+        Table
+            Empty, with the usual columns, if the reply has none.
+        """
+        lists = self.select(kind="catalog")
+        return lists[0].data.copy() if len(lists) else empty_catalog()
+
+    def _of_kinds(self, *kinds: str) -> Products:
+        return self._with(product for product in self if product.kind in kinds)
+
+    def require(self, *kinds: str) -> None:
+        """Raise `ServiceError`, with all that came attached, if products came but none of these kinds."""
+        if len(self) and not any(product.kind in kinds for product in self):
+            came = ", ".join(sorted({product.kind for product in self}))
+            raise ServiceError(
+                f"The service sent no {' or '.join(kinds)}, but: {came}. See error.products, or use query_product.",
+                products=self,
+            )
+
+    # ---- files
+
+    def write(
+        self, directory: str | Path, *, overwrite: bool = False, group: float | None = None, systematic: float | None = None
+    ) -> Table:
+        """
+        Write all products as files that other tools read.
+
+        Parameters
+        ----------
+        directory : str or Path
+            Made if it is not there.
+        overwrite : bool
+            Whether existing files are replaced.
+        group : int or float, optional
+            Grouping of spectra: minimum counts (int) or minimum signal to noise (float).
+        systematic : float, optional
+            Systematic error of spectra, as a fraction.
+
+        Returns
+        -------
+        Table
+            Manifest: ``path``, ``source``, ``kind``, ``size``.
+
+        Raises
+        ------
+        FileExistsError
+            A file is there already; nothing was written.
+        """
+        from .writing import write_products
+
+        return write_products(self, directory, overwrite=overwrite, group=group, systematic=systematic)
+
+
+def same_source(one: str, other: str) -> bool:
+    """Whether two names mean the same source: blanks, underscores and case do not count."""
+    first, second = ("".join(name.split()).replace("_", "").casefold() for name in (one, other))
+    return first == second
+
+
+def _refuse_unfinished(body: Mapping[str, Any]) -> None:
+    status = body.get("query_status")
+    if status == "failed":
+        raise failure(body)
+    if status != "done":
+        raise ServiceError(f"The analysis is not over: its status is {printable(status)!r}, so this reply has no result.")
+    if not body.get("products"):
+        raise ServiceError(
+            "This reply tells that the analysis is done, but not what it found; ask again with query_status=new."
+        )
+
+
+def _named(entries: Sequence[Entry], parameters: Mapping[str, Any]) -> list[Product]:
+    """Products with their sources and with names that differ."""
+    requested = str(parameters.get("src_name") or "")
+    taken: set[str] = set()
+    named = []
+    for entry in entries:
+        source = str(entry.meta.get("src_name") or "").strip()
+        source = requested if source.lower() in _PLACEHOLDERS else source
+        stem = entry.name.strip() or " ".join(
+            word for word in (str(entry.meta.get("product") or parameters.get("product_type") or entry.kind), source) if word
+        )
+        name, count = stem, 1
+        while name in taken:
+            count += 1
+            name = f"{stem}_{count}"
+        taken.add(name)
+        named.append(Product(entry, name, source))
+    return named
+
+
+def _remarks(body: Mapping[str, Any]) -> str:
+    exit_status = body.get("exit_status") or {}
+    words = (printable(exit_status.get(key) or "", limit=2000, newlines=True) for key in ("comment", "warning"))
+    return "\n".join(word for word in words if word)

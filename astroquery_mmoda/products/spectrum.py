@@ -1,0 +1,95 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""The form of ``query_spectrum``: spectra and responses of all sources in one HDUList."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from astropy.io import fits
+
+from .headers import ascii_text, primary_hdu, with_origin
+
+if TYPE_CHECKING:
+    from .products import Product, Products
+
+__all__ = ["spectrum_form"]
+
+# what the service calls a unit (or its header class) -> what the form calls it, in the form's order
+_ROLES = ("SPECTRUM", "SPECRESP", "EBOUNDS", "MATRIX")
+_BY_NAME = {"SPECTRUM": "SPECTRUM", "SPECRESP": "SPECRESP", "EBOUNDS": "EBOUNDS"}
+_BY_NAME |= dict.fromkeys(("MATRIX", "SPECRESP MATRIX"), "MATRIX")
+_BY_CLASS = {"SPECTRUM": "SPECTRUM", "SPECRESP": "SPECRESP", "EBOUNDS": "EBOUNDS", "RSP_MATRIX": "MATRIX"}
+_BY_KIND = {"spectrum": "SPECTRUM", "arf": "SPECRESP", "rmf": "MATRIX"}
+
+
+def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
+    """
+    Spectra of a reply in one list.
+
+    Parameters
+    ----------
+    products : Products
+        Spectra, ARFs and RMFs of the sources that are wanted.
+    whole : Products
+        All that came, for messages and provenance.
+
+    Returns
+    -------
+    HDUList
+        Primary; per source SPECTRUM, SPECRESP, EBOUNDS, MATRIX with EXTVER = number of the source, SRC_NAME and
+        ORIGNAME; last SOURCES (EXTVER, SRC_NAME). A part that the service did not send is missing.
+
+    Raises
+    ------
+    ServiceError
+        Products came, but no spectrum.
+    """
+    whole.require("spectrum")
+    hdulist = fits.HDUList([primary_hdu(whole)])
+    sources = products.select(kind="spectrum").sources
+    for number, source in enumerate(sources, start=1):
+        parts = {role: hdu for product in products.select(source=source) for role, hdu in _parts(product)}
+        for role in _ROLES:
+            if role in parts:
+                hdulist.append(_named_part(parts[role], role, number, source))
+    if sources:
+        hdulist.append(_sources_hdu(sources))
+    return hdulist
+
+
+def _parts(product: Product) -> Iterator[tuple[str, fits.BinTableHDU]]:
+    for hdu in product.data:
+        if isinstance(hdu, fits.BinTableHDU):
+            role = _role(hdu, product)
+            if role is not None:
+                yield role, hdu
+
+
+def _role(hdu: fits.BinTableHDU, product: Product) -> str | None:
+    """Told by the unit's name, by its OGIP class, or, for the only table of its kind, by its columns."""
+    by_class = _BY_CLASS.get(str(hdu.header.get("HDUCLAS2", "")).upper()) or _BY_CLASS.get(
+        str(hdu.header.get("HDUCLAS1", "")).upper()
+    )
+    role = _BY_NAME.get(hdu.name) or by_class
+    if role is None and {"CHANNEL", "E_MIN"} <= {name.upper() for name in hdu.columns.names}:
+        return "EBOUNDS"
+    if role is None and hdu.name == "GROUPING":
+        return None
+    return role or _BY_KIND.get(product.kind)
+
+
+def _named_part(hdu: fits.BinTableHDU, role: str, number: int, source: str) -> fits.BinTableHDU:
+    part = fits.BinTableHDU(hdu.data, hdu.header.copy(), name=role, ver=number)
+    part.header["SRC_NAME"] = (ascii_text(source)[:60], "name of the source")
+    return with_origin(part, hdu.name)
+
+
+def _sources_hdu(sources: list[str]) -> fits.BinTableHDU:
+    names = [ascii_text(source) for source in sources]
+    width = max(len(name) for name in names)
+    columns = [
+        fits.Column("EXTVER", "J", array=range(1, len(names) + 1)),
+        fits.Column("SRC_NAME", f"{width}A", array=names),
+    ]
+    return fits.BinTableHDU.from_columns(columns, name="SOURCES")
