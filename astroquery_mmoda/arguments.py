@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 
 from .errors import ParameterError
 
-__all__ = ["Asked", "like_a_query"]
+__all__ = ["Asked", "like_a_query", "like_a_submission"]
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 _ONLY_WAITING = ("source", "timeout", "progress")
@@ -124,14 +123,20 @@ def _signature(method: Callable[..., Any], names: list[str]) -> inspect.Signatur
     return inspect.Signature([*first, *own, more], return_annotation=inspect.signature(method).return_annotation)
 
 
-def like_a_query(method: _Method | None = None, *, submit: bool = False) -> Any:
-    """Give a method the signature and the documentation that all queries, or all submissions, share."""
-    if method is None:
-        return functools.partial(like_a_query, submit=submit)
-    names = [name for name in _own_names() if not (submit and name in _ONLY_WAITING)]
+def like_a_query(method: _Method) -> _Method:
+    """Give a method the signature and the documentation that all queries share."""
+    return _dressed(method, _own_names(), _PARAMETERS)
+
+
+def like_a_submission(method: _Method) -> _Method:
+    """Likewise for methods that do not wait."""
+    names = [name for name in _own_names() if name not in _ONLY_WAITING]
+    return _dressed(method, names, _without(_PARAMETERS, _ONLY_WAITING))
+
+
+def _dressed(method: _Method, names: list[str], parameters: str) -> _Method:
     method.__signature__ = _signature(method, names)  # type: ignore[attr-defined]
     summary, _, returns = (method.__doc__ or "").partition("\n        Returns\n")
-    parameters = _without(_PARAMETERS, _ONLY_WAITING) if submit else _PARAMETERS
     method.__doc__ = f"{summary.rstrip()}\n{parameters}\n        Returns\n{returns.rstrip()}\n{_RAISES}        "
     return method
 

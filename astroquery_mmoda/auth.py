@@ -74,7 +74,9 @@ class Token:
     def roles(self) -> list[str]:
         """`list` of `str`: roles that the service grants to its owner."""
         roles = self.claims.get("roles") or []
-        return [role.strip() for role in (roles.split(",") if isinstance(roles, str) else map(str, roles)) if role.strip()]
+        return [
+            role.strip() for role in (roles.split(",") if isinstance(roles, str) else map(str, roles)) if role.strip()
+        ]
 
     @property
     def expires(self) -> Time | None:
@@ -118,7 +120,9 @@ def find_token() -> tuple[Token, str] | None:
         if token.expired:
             log.warning("The token in %s expired %s; it is passed over.", place, _since(token))
             continue
-        log.info("Using the token in %s%s.", place, f", which expires {token.expires.iso[:16]} UTC" if token.expires else "")
+        log.info(
+            "Using the token in %s%s.", place, f", which expires {token.expires.iso[:16]} UTC" if token.expires else ""
+        )
         return token, place
     return None
 
@@ -167,11 +171,11 @@ class TokenAuth(AuthBase):
         """Add the token to a request to the right place over a safe way."""
         url = request.url or ""
         if _origin(url) != self._origin:
-            raise AuthenticationError("The token was not sent: the request goes to another server than the configured one.")
+            raise AuthenticationError("The token was not sent: the request goes to another server.")
         if urlsplit(url).scheme != "https" and not is_loopback(url) and not conf.insecure_http:
             raise AuthenticationError(
-                "The token was not sent: over plain http others can read it. Use the https address of the service, or, if "
-                "you know the network, set astroquery_mmoda.conf.insecure_http = True."
+                "The token was not sent: over plain http others can read it. Use the https address of the service, or, "
+                "if you know the network, set astroquery_mmoda.conf.insecure_http = True."
             )
         if self._token.expired:
             raise AuthenticationError(f"The token expired {_since(self._token)}. {_HOW}")

@@ -301,7 +301,7 @@ def _checked_text(catalog: dict[str, Any]) -> str:
     foreign = [name for name in names if not str(name).isascii()]
     if foreign:
         raise ParameterError(
-            f"catalog=: the source name {printable(foreign[0])!r} has letters other than ASCII, at which the service fails."
+            f"catalog=: the source name {printable(foreign[0])!r} is not plain ASCII, at which the service fails."
         )
     return json.dumps(catalog)
 

@@ -69,7 +69,7 @@ class Conf(ConfigNamespace):
         "Most values in a reply, names and punctuation of lists and dictionaries counted.",
     )
     max_pickle_opcodes = _item(
-        3_000_000,
+        2_000_000,
         "Most instructions in the serialised form of one product; those that take memory count more than once.",
     )
     max_nesting = _item(

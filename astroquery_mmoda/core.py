@@ -3,32 +3,28 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-import requests
-from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
 from astroquery import log
-from astroquery.exceptions import AuthenticationWarning, NoResultsWarning
+from astroquery.exceptions import NoResultsWarning
 from astroquery.query import QueryWithLogin
 
-from .arguments import Asked, like_a_query
-from .auth import Token, TokenAuth, find_token, is_loopback
+from .arguments import Asked, like_a_query, like_a_submission
+from .auth import Token
 from .catalog import to_catalog_text
-from .config import Conf, conf
-from .dispatcher import Dispatcher, NoAuth
-from .errors import AuthenticationError, MmodaError, ParameterError
+from .dispatcher import Dispatcher
+from .errors import MmodaError, ParameterError
 from .job import Job
 from .parameters import InstrumentSchema, nearest, read_metadata
 from .payload import Question, to_payload
 from .products import Products
+from .session import MmodaSession
 from .text import printable
 from .values import parse_position
 
@@ -37,14 +33,7 @@ __all__ = ["Mmoda", "MmodaClass"]
 _METADATA_LIFE = 3600.0  # seconds; instruments change rarely, and clear_cache() is there
 
 
-class _MmodaLogin(QueryWithLogin):
-    # astroquery's metaclass wraps `_login` of a class into a `login` that returns nothing; it leaves the classes
-    # below alone, so that `MmodaClass.login` can keep its promise
-    def _login(self, token: str | Token | None = None, *, store_token: bool = False, reenter_token: bool = False) -> bool:
-        raise AuthenticationError("Use login().")  # pragma: no cover - MmodaClass.login does it all
-
-
-class MmodaClass(_MmodaLogin):
+class MmodaClass(MmodaSession):
     """
     Client of MMODA, the Multi-Messenger Online Data Analysis service of the University of Geneva.
 
@@ -55,42 +44,10 @@ class MmodaClass(_MmodaLogin):
 
     Examples
     --------
-    >>> from astropy import units as u
-    >>> from astroquery_mmoda import Mmoda
+    >>>     >>> from astroquery_mmoda import Mmoda
     >>> mosaic = Mmoda.query_image("isgri", "Crab", radius=8*u.deg, energy_range=(30, 80)*u.keV,
     ...                            time_range=("2017-03-06T13:26:48", "2017-03-06T15:32:27"))  # doctest: +SKIP
     """
-
-    def __init__(self, server: str | None = None) -> None:
-        super().__init__()
-        self._server = server
-        self._start()
-
-    def _start(self) -> None:
-        """What belongs to this process and is never carried to another."""
-        self._token: Token | None = None
-        self._token_place = ""
-        self._logged_in = False
-        self._anonymous = False
-        self._pid = os.getpid()
-        self._metadata: dict[tuple[str, str, str], tuple[float, InstrumentSchema]] = {}
-        self._positions: dict[tuple[str, str], SkyCoord] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"server": self._server, "cache_location": self._cache_location}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        type(self).__init__(self, state["server"])
-        self._cache_location = state["cache_location"]
-
-    @property
-    def URL(self) -> str:  # noqa: N802 - astroquery's name for it
-        """`str`: base address of the service."""
-        return str(self._server or conf.server).rstrip("/")
-
-    @URL.setter
-    def URL(self, server: str | None) -> None:  # noqa: N802
-        self._server = server
 
     # ---- images, spectra, light curves
 
@@ -170,7 +127,7 @@ class MmodaClass(_MmodaLogin):
         """
         return self._query("product", instrument, coordinates, arguments, Products.of_source)
 
-    @like_a_query(submit=True)
+    @like_a_submission
     def submit_image(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
         """
         Submit what `query_image` computes, without waiting for it.
@@ -181,7 +138,7 @@ class MmodaClass(_MmodaLogin):
         """
         return self._submit("image", instrument, coordinates, arguments)
 
-    @like_a_query(submit=True)
+    @like_a_submission
     def submit_spectrum(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
         """
         Submit what `query_spectrum` computes, without waiting for it.
@@ -192,7 +149,7 @@ class MmodaClass(_MmodaLogin):
         """
         return self._submit("spectrum", instrument, coordinates, arguments)
 
-    @like_a_query(submit=True)
+    @like_a_submission
     def submit_lightcurve(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
         """
         Submit what `query_lightcurve` computes, without waiting for it.
@@ -203,7 +160,7 @@ class MmodaClass(_MmodaLogin):
         """
         return self._submit("lightcurve", instrument, coordinates, arguments)
 
-    @like_a_query(submit=True)
+    @like_a_submission
     def submit_product(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
         """
         Submit what `query_product` computes, without waiting for it.
@@ -374,7 +331,9 @@ class MmodaClass(_MmodaLogin):
         if not isinstance(coordinates, str):
             return coordinates, None
         position = parse_position(coordinates)
-        return (position, None) if position is not None else (self._resolve(coordinates, dispatcher), coordinates.strip())
+        return (
+            (position, None) if position is not None else (self._resolve(coordinates, dispatcher), coordinates.strip())
+        )
 
     def _catalog_text(self, catalog: Any) -> str | None:
         if catalog is None:
@@ -412,7 +371,9 @@ class MmodaClass(_MmodaLogin):
 
     # ---- who asks
 
-    def login(self, token: str | Token | None = None, *, store_token: bool = False, reenter_token: bool = False) -> bool:
+    def login(
+        self, token: str | Token | None = None, *, store_token: bool = False, reenter_token: bool = False
+    ) -> bool:
         """
         Use a token for all that follows.
 
@@ -434,69 +395,8 @@ class MmodaClass(_MmodaLogin):
         AuthenticationError
             No usable token.
         """
-        if store_token or reenter_token:
-            raise AuthenticationError("This version can't use the keyring or ask for a token; give it as login(token).")
-        found = (_as_token(token), "argument") if token is not None else find_token()
-        if found is None:
-            raise AuthenticationError(
-                "No usable token found. Get one from the web page of the service (it lives 24 hours) and give it as "
-                "login(token), in the environment variable ODA_TOKEN, or in the file ./.oda-token or ~/.oda-token."
-            )
-        if found[0].expired:
-            raise AuthenticationError("This token has expired. Get a new one from the web page of the service.")
-        self._token, self._token_place = found
-        self._logged_in, self._anonymous = True, False
-        return True
-
-    def logout(self) -> None:
-        """Forget the token; queries are anonymous until the next login."""
-        self._token, self._token_place = None, ""
-        self._logged_in, self._anonymous = False, True
-        self._session.cookies.clear()
-        self._metadata.clear()
-
-    def authenticated(self) -> bool:
-        """Tell whether a token is held that has not expired."""
-        return self._token is not None and not self._token.expired
-
-    def _token_for(self, token: str | Token | None) -> Token | None:
-        """The token of one call: its own, the login's, or one that lies around, where that is allowed."""
-        if token is not None:
-            return _as_token(token)
-        if self._token is not None and self._token.expired and not self._logged_in:
-            warnings.warn("The token has expired; going on without.", AuthenticationWarning, stacklevel=6)
-            self._token = None
-        if self._token is None and not self._anonymous and conf.discover_token and self._may_discover():
-            found = find_token()
-            if found:
-                self._token, self._token_place = found
-        return self._token
-
-    def _may_discover(self) -> bool:
-        """A token that was not handed over knowingly goes to the default server or to this machine only."""
-        default = urlsplit(Conf.server.defaultvalue)
-        here = urlsplit(self.URL)
-        return is_loopback(self.URL) or (here.scheme, here.netloc) == (default.scheme, default.netloc)
-
-    # ---- how it is sent
-
-    def _dispatcher(self, token: str | Token | None = None) -> Dispatcher:
-        held = self._token_for(token)
-        return Dispatcher(self.URL, self._request, TokenAuth(held, self.URL) if held else NoAuth())
-
-    def _request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        if self._pid != os.getpid():  # a session shared over a fork hangs
-            self._pid = os.getpid()
-            self._session = type(self)(self._server)._session
-        return super()._request(*args, **kwargs)
-
-    def _response_hook(self, response: requests.Response, *args: Any, **kwargs: Any) -> None:
-        """Tell of each request at DEBUG; astroquery's own hook would log tokens and copy every reply."""
-        log.debug("%s %s: HTTP %d", response.request.method, urlsplit(response.url).path, response.status_code)
-
-
-def _as_token(token: str | Token) -> Token:
-    return token if isinstance(token, Token) else Token(token)
+        # for its guard against astroquery's cache
+        return bool(QueryWithLogin.login(self, token, store_token=store_token, reenter_token=reenter_token))
 
 
 def _from_service(name: str, dispatcher: Dispatcher) -> SkyCoord | None:
@@ -515,8 +415,8 @@ def _from_sesame(name: str) -> SkyCoord:
         return SkyCoord.from_name(name)
     except (NameResolveError, OSError) as error:
         raise ParameterError(
-            f"Neither the service nor Sesame knows an object {printable(name)!r}. Give its position as a SkyCoord, or as "
-            "a text such as '83.63 22.01'."
+            f"Neither the service nor Sesame knows an object {printable(name)!r}. Give its position as a SkyCoord, or "
+            "as a text such as '83.63 22.01'."
         ) from error
 
 

@@ -73,6 +73,10 @@ class Dispatcher:
     request: Callable[..., requests.Response] = field(repr=False)
     auth: AuthBase = field(default_factory=NoAuth, repr=False)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a token goes to no other process by itself
+        return Dispatcher, (self.url, self.request)
+
     # ---- routes
 
     def instruments(self) -> list[str]:
@@ -135,11 +139,11 @@ class Dispatcher:
         """JSON of a good answer, or the error that the answer is."""
         if 300 <= answer.status < 400:
             raise ServiceError(
-                f"The service sends us elsewhere for {what}: {_without_query(answer.location)}. If you trust that place, "
-                "set astroquery_mmoda.conf.server to it."
+                f"The service sends us elsewhere for {what}: {_without_query(answer.location)}. If you trust that "
+                "place, set astroquery_mmoda.conf.server to it."
             )
         if answer.status == 404:
-            raise ServiceError(f"{self.url} has nothing at the place of {what}. Is it the address of a MMODA dispatcher?")
+            raise ServiceError(f"{self.url} has no place for {what}. Is it the address of a MMODA dispatcher?")
         try:
             content = answer.json(what)
         except DecodingError as error:

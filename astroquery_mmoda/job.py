@@ -117,7 +117,9 @@ class Job:
         return self.status == "failed" or self._products is not None
 
     def wait(
-        self, timeout: float | u.Quantity | None = None, progress: bool | Callable[[Job], Any] | None = None
+        self,
+        timeout: float | u.Quantity | None = None,
+        progress: bool | Callable[[Job], Any] | None = None,  # noqa: FBT001 - second positional in the contract
     ) -> Job:
         """
         Wait until the analysis is over.

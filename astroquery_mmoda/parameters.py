@@ -275,7 +275,7 @@ def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
     """
     try:
         return _read_metadata(reply, instrument)
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError, RecursionError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise ServiceError(
             f"The description of instrument {instrument!r} that the service sent can't be read "
             f"({type(error).__name__}: {printable(error, limit=200)})."
@@ -285,7 +285,12 @@ def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
 def _read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
     rows = [json.loads(row) if isinstance(row, str) else row for row in reply[0]]
     queries = [row for row in rows if isinstance(row, list)]
-    query_of_product = next(row["prod_dict"] for row in rows if isinstance(row, dict) and "prod_dict" in row)
+    query_of_product: dict[str, str] = {}
+    for row in rows:
+        if isinstance(row, dict):
+            query_of_product |= row.get("prod_dict", {})
+    if not query_of_product:
+        raise ValueError("it names no products")
     common: dict[str, Parameter] = {}
     own: dict[str, dict[str, Parameter]] = {}
     for query in queries:

@@ -15,7 +15,8 @@ from astroquery.exceptions import InputWarning
 from .errors import ParameterError
 from .parameters import InstrumentSchema, Parameter, nearest
 from .text import printable
-from .values import designation, energy_pair, service_unit, sky_position, time_pair, to_time, to_wire
+from .values import designation, energy_pair, service_unit, sky_position, time_pair, to_time
+from .wire import to_wire
 
 __all__ = ["PROTOCOL_VERSION", "Question", "to_payload"]
 
@@ -194,7 +195,9 @@ def _times(known: Mapping[str, Parameter], question: Question, raw: dict[str, An
     """T1 and T2, whether friendly or raw, as isot; the other times of a product share their format."""
     time_format = raw.pop("T_format", None)
     if time_format is not None and time_format not in _time_formats():
-        raise ParameterError(f"T_format={printable(time_format)!r} is no time format{nearest(time_format, _time_formats())}.")
+        raise ParameterError(
+            f"T_format={printable(time_format)!r} is no time format{nearest(time_format, _time_formats())}."
+        )
     if question.time_range is not None:
         _need(known, ("T1", "T2"), "time_range", where)
         begin, end = time_pair(question.time_range)

@@ -104,7 +104,7 @@ class Display:
         lower.
     """
 
-    def __init__(self, progress: bool | Callable[[Job], Any] | None = None) -> None:
+    def __init__(self, progress: bool | Callable[[Job], Any] | None) -> None:  # noqa: FBT001 - the only argument
         self._callback = progress if callable(progress) else None
         self._shown = progress is not False and not self._callback and log.getEffectiveLevel() <= logging.INFO
         self._terminal = self._shown and isatty(sys.stdout)

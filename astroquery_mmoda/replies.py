@@ -131,7 +131,9 @@ def failure(reply: Mapping[str, Any], *, status: int | None = None) -> MmodaErro
     monitor = reply.get("job_monitor") or {}
     job_id = printable(monitor.get("job_id") or "", limit=40)
     if (status or reply.get("status_code")) == 403:
-        return AuthenticationError(f"The service refused the request: {' - '.join(parts) or 'no reason given'}. {_RENEW}")
+        return AuthenticationError(
+            f"The service refused the request: {' - '.join(parts) or 'no reason given'}. {_RENEW}"
+        )
     if not parts:
         parts = [f"last report: {text}" for text in _last_words(reply)]
     reason = " - ".join(parts) or "the service gave no reason; submitting it again may tell one"

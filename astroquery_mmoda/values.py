@@ -1,14 +1,11 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Values as astronomers write them (units, coordinates, times) -> the strings that the service understands."""
+"""Values as astronomers write them: positions, times, energies, science windows, numbers with units."""
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import warnings
 from collections.abc import Iterable
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -18,13 +15,23 @@ from astropy.table import Column, Table
 from astropy.time import Time, TimeDelta
 
 from .errors import ParameterError
-from .parameters import Parameter, nearest
+from .parameters import Parameter
 from .text import printable
 
-__all__ = ["designation", "energy_pair", "parse_position", "sky_position", "time_pair", "to_time", "to_wire"]
-
-#: None on the wire; an empty string or the word would mean something else (protocol: "None: the single character NUL")
-NUL = "\x00"
+__all__ = [
+    "as_quantity",
+    "convert",
+    "designation",
+    "energy_pair",
+    "is_number",
+    "list_items",
+    "parse_position",
+    "science_windows",
+    "service_unit",
+    "sky_position",
+    "time_pair",
+    "to_time",
+]
 
 _UNIT_NAMES = {"sec": "s", "str": None, "isot": None, "sigma": None}
 _NUMBER = r"[+-]?\d+(?:\.\d*)?"
@@ -36,8 +43,6 @@ _SEXAGESIMAL_PAIR = re.compile(
 )
 _LETTERED_NUMBER = re.compile(r"\s*\d+(?:\.\d*)?h[\s\d.hms]*\s+[+-]?\d+(?:\.\d*)?[d°].*")
 _SCIENCE_WINDOW = re.compile(r"\d{12}\.\d{3}")
-_TRUE = {"true", "yes", "1"}
-_FALSE = {"false", "no", "0"}
 
 
 # ---- positions
@@ -154,13 +159,13 @@ def to_time(value: Any, what: str, *, format: str | None = None) -> Time:
             mjd = float(time.mjd)
     except (ValueError, TypeError, u.UnitsError, AttributeError) as error:
         raise ParameterError(
-            f"{what}={printable(value, limit=100)!r} is no time: {printable(error, limit=200)}. Give a Time, an ISO text "
-            "such as '2018-03-16T11:00:00' (UTC), or a number that is an MJD (UTC)."
+            f"{what}={printable(value, limit=100)!r} is no time: {printable(error, limit=200)}. Give a Time, an "
+            "ISO text such as '2018-03-16T11:00:00' (UTC), or a number that is an MJD (UTC)."
         ) from error
     if not 0 <= mjd <= 200_000:  # years 1858 to 2406
         raise ParameterError(
-            f"{what}={printable(value, limit=100)!r} would be MJD {mjd:.1f}. Numbers are taken as MJD; write other kinds of "
-            "time as Time(value, format='jd'), for example."
+            f"{what}={printable(value, limit=100)!r} would be MJD {mjd:.1f}. Numbers are taken as MJD; write "
+            "other kinds of time as Time(value, format='jd'), for example."
         )
     return time
 
@@ -175,8 +180,8 @@ def _read_time(value: Any, format: str | None) -> Time:
     if isinstance(value, str):
         text = value.strip()
         if format in (None, "isot", "iso"):
-            return Time(float(text), format="mjd") if _is_number(text) else Time(text, scale="utc")
-        value = float(text) if _is_number(text) else text
+            return Time(float(text), format="mjd") if is_number(text) else Time(text, scale="utc")
+        value = float(text) if is_number(text) else text
     elif format in ("isot", "iso"):
         format = "mjd"
     return Time(value, format=format or "mjd", scale="utc")
@@ -239,8 +244,8 @@ def energy_pair(energy_range: Any, unit: u.UnitBase, what: str = "energy_range")
     ParameterError
         No pair, no energies, or the larger one first.
     """
-    bounds = [_quantity(bound, unit, what) for bound in _pair(energy_range, what, "(lower, upper)")]
-    low, high = (_convert(bound, unit, what) for bound in bounds)
+    bounds = [as_quantity(bound, unit, what) for bound in _pair(energy_range, what, "(lower, upper)")]
+    low, high = (convert(bound, unit, what) for bound in bounds)
     if bounds[0].unit.is_equivalent(u.m) and bounds[1].unit.is_equivalent(u.m):
         low, high = high, low
     if not 0 <= low < high:
@@ -262,152 +267,7 @@ def _pair(value: Any, what: str, shape: str) -> tuple[Any, Any]:
     return items[0], items[1]
 
 
-# ---- one parameter of any type
-
-
-def to_wire(parameter: Parameter, value: Any, *, time_format: str | None = None) -> str:
-    """
-    Turn a value of a parameter into the text that goes over the wire.
-
-    Parameters
-    ----------
-    parameter : Parameter
-        What the service says of it: type, unit, limits, choices.
-    value : object
-        Number or text in the service's unit, Quantity, Time, list, dict, bool or None.
-    time_format : str, optional
-        Format of times given as text or number.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ParameterError
-        Wrong type, unit, range or choice; the message tells what is allowed.
-    """
-    value = _plain(value)
-    if value is None:
-        if parameter.optional:
-            return NUL
-        raise ParameterError(f"{parameter.name}=None: the service needs a value{_hint(parameter)}.")
-    if parameter.type == "time":
-        return str(to_time(value, parameter.name, format=time_format).isot)
-    text = _WRITERS[parameter.type](parameter, value)
-    if parameter.type != "boolean":
-        _check_choice(parameter, text)
-    return text
-
-
-def _plain(value: Any) -> Any:
-    """Numpy scalars and zero-dimensional arrays as the Python values they stand for."""
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0 and type(value) is np.ndarray):
-        return value.item()
-    return value
-
-
-def _write_float(parameter: Parameter, value: Any) -> str:
-    number = _number(parameter, value)
-    if not math.isfinite(number):
-        raise ParameterError(f"{parameter.name}={number} is not finite{_hint(parameter)}.")
-    _check_limits(parameter, number)
-    return repr(number)
-
-
-def _write_integer(parameter: Parameter, value: Any) -> str:
-    number = _number(parameter, value)
-    if not math.isfinite(number) or number != int(number):
-        raise ParameterError(f"{parameter.name}={printable(value, limit=100)} must be a whole number{_hint(parameter)}.")
-    _check_limits(parameter, number)
-    # not through float, which would round beyond 2**53
-    return str(int(value)) if isinstance(value, Integral) else str(int(number))
-
-
-def _number(parameter: Parameter, value: Any) -> float:
-    unit = service_unit(parameter)
-    if isinstance(value, TimeDelta):
-        value = value.to(u.s)
-    if isinstance(value, bool) or not isinstance(value, (str, Real, u.Quantity)):
-        raise ParameterError(
-            f"{parameter.name}={printable(value, limit=100)!r} must be a number or a Quantity{_hint(parameter)}; "
-            f"not a {type(value).__name__}."
-        )
-    if unit is not None:
-        return _convert(_quantity(value, unit, parameter.name), unit, parameter.name)
-    if isinstance(value, u.Quantity):
-        try:
-            return float(value.to_value(u.dimensionless_unscaled))
-        except (u.UnitsError, TypeError, ValueError) as error:
-            raise ParameterError(f"{parameter.name}={value}: the service knows no unit for it; give a number.") from error
-    try:
-        return float(value)
-    except ValueError as error:
-        raise ParameterError(f"{parameter.name}={printable(value)!r} is no number{_hint(parameter)}.") from error
-
-
-def _write_boolean(parameter: Parameter, value: Any) -> str:
-    word = str(value).lower()
-    if word in _TRUE:
-        return "True"
-    if word in _FALSE:
-        return "False"
-    raise ParameterError(f"{parameter.name}={printable(value)!r} must be True or False.")
-
-
-def _write_string(parameter: Parameter, value: Any) -> str:
-    if isinstance(value, (str, Real)):
-        return str(value)
-    raise ParameterError(f"{parameter.name} must be a text, not a {type(value).__name__}{_hint(parameter)}.")
-
-
-def _write_list(parameter: Parameter, value: Any) -> str:
-    items = science_windows(value) if parameter.name == "scw_list" else _items(value)
-    if any("," in item for item in items):
-        raise ParameterError(f"{parameter.name}: an entry with a comma in it would be split by the service.")
-    return ",".join(items)
-
-
-def _write_structured(parameter: Parameter, value: Any) -> str:
-    try:
-        plain = json.loads(value) if isinstance(value, str) else value
-        if isinstance(plain, tuple):
-            plain = list(plain)
-        if isinstance(plain, (dict, list)):
-            return json.dumps(plain, default=_json_value)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ParameterError(f"{parameter.name} can't be written as JSON: {printable(error)}.") from error
-    raise ParameterError(f"{parameter.name} must be a dict, a list, or the JSON text of one.")
-
-
-def _json_value(value: Any) -> Any:
-    """Arrays and numpy scalars within a structure."""
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is no JSON value")
-
-
-def _write_catalog(parameter: Parameter, value: Any) -> str:
-    return _write_structured(parameter, value)
-
-
-def _refuse_file(parameter: Parameter, value: Any) -> str:
-    raise ParameterError(f"{parameter.name} takes a file, and this version of the package does not upload files yet.")
-
-
-_WRITERS = {
-    "float": _write_float,
-    "angle": _write_float,
-    "energy": _write_float,
-    "duration": _write_float,
-    "integer": _write_integer,
-    "boolean": _write_boolean,
-    "string": _write_string,
-    "list": _write_list,
-    "structured": _write_structured,
-    "catalog": _write_catalog,
-    "file": _refuse_file,
-}
+# ---- science windows
 
 
 def science_windows(value: Any) -> list[str]:
@@ -436,7 +296,7 @@ def science_windows(value: Any) -> list[str]:
         pairs = zip(value[names["scw_id"]], value[names["scw_ver"]], strict=True)
         items = [f"{str(window).strip()}.{str(version).strip().zfill(3)}" for window, version in pairs]
     else:
-        items = _items(value)
+        items = list_items(value)
     wrong = [item for item in items if not _SCIENCE_WINDOW.fullmatch(item)]
     if wrong:
         raise ParameterError(
@@ -446,7 +306,8 @@ def science_windows(value: Any) -> list[str]:
     return items
 
 
-def _items(value: Any) -> list[str]:
+def list_items(value: Any) -> list[str]:
+    """Items of a list however it is written: text with commas or blanks, a sequence, a column."""
     if isinstance(value, str):
         return value.replace(",", " ").split()
     if isinstance(value, (Column, np.ndarray)):
@@ -468,12 +329,12 @@ def service_unit(parameter: Parameter) -> u.UnitBase | None:
     return None if isinstance(unit, u.UnrecognizedUnit) else unit
 
 
-def _quantity(value: Any, unit: u.UnitBase, what: str) -> u.Quantity:
-    """A number, text or Quantity as a scalar Quantity; what bears no unit is in ``unit``."""
+def as_quantity(value: Any, unit: u.UnitBase, what: str) -> u.Quantity:
+    """Scalar Quantity of a number, text or Quantity; what bears no unit is in ``unit``."""
     if isinstance(value, bool):
         raise ParameterError(f"{what}={value} must be a number or a Quantity, as in 5*u.Unit('{unit}').")
     try:
-        if isinstance(value, str) and _is_number(value.strip()):
+        if isinstance(value, str) and is_number(value.strip()):
             value = float(value)
         quantity = u.Quantity(value) if isinstance(value, (str, u.Quantity)) else u.Quantity(value, unit)
     except (TypeError, ValueError) as error:
@@ -486,7 +347,8 @@ def _quantity(value: Any, unit: u.UnitBase, what: str) -> u.Quantity:
     return quantity.reshape(())
 
 
-def _convert(quantity: u.Quantity, unit: u.UnitBase, what: str) -> float:
+def convert(quantity: u.Quantity, unit: u.UnitBase, what: str) -> float:
+    """Number of a Quantity in another unit; energies also from frequencies and wavelengths."""
     try:
         if quantity.unit == unit:  # exactly as given, not divided by one
             return float(quantity.value)
@@ -498,43 +360,10 @@ def _convert(quantity: u.Quantity, unit: u.UnitBase, what: str) -> float:
         ) from error
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a text is a plain number."""
     try:
         float(text)
     except ValueError:
         return False
     return True
-
-
-def _check_limits(parameter: Parameter, number: float) -> None:
-    low = -math.inf if parameter.minimum is None else float(parameter.minimum)
-    high = math.inf if parameter.maximum is None else float(parameter.maximum)
-    if not low <= number <= high:
-        raise ParameterError(f"{parameter.name}={number:g} is out of range{_hint(parameter)}.")
-
-
-def _check_choice(parameter: Parameter, text: str) -> None:
-    choices = [str(choice) for choice in parameter.enforced_choices]
-    if choices and text not in choices and not _equal_number(text, choices):
-        listing = ", ".join(printable(choice) for choice in choices)
-        raise ParameterError(
-            f"{parameter.name}={printable(text)!r} is not among the choices{nearest(text, choices)}: {listing}."
-        )
-
-
-def _equal_number(text: str, choices: list[str]) -> bool:
-    return _is_number(text) and any(_is_number(choice) and float(choice) == float(text) for choice in choices)
-
-
-def _hint(parameter: Parameter) -> str:
-    """What is allowed, in brackets."""
-    words = [f"type {parameter.type}"]
-    unit = service_unit(parameter)
-    if unit is not None:
-        words.append(f"in {unit}")
-    if parameter.minimum is not None:
-        words.append(f"at least {parameter.minimum:g}")
-    if parameter.maximum is not None:
-        words.append(f"at most {parameter.maximum:g}")
-    words.append(f"default {printable(parameter.default, limit=60)}")
-    return f" ({', '.join(words)})"

@@ -142,7 +142,8 @@ _VALUE_COLUMNS = ("RATE", "FLUX", "COUNTS", "MAG")
 
 
 def _unit_kind(unit: Mapping[str, Any]) -> str:
-    header = unit.get("header") if isinstance(unit.get("header"), dict) else {}
+    told = unit.get("header")
+    header: dict[str, Any] = told if isinstance(told, dict) else {}
     name = str(unit.get("name") or "").upper()
     by_class = _BY_HDUCLASS.get(str(header.get("HDUCLAS1", "")).upper()) or _BY_UNIT_NAME.get(name)
     if by_class:

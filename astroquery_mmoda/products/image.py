@@ -149,7 +149,8 @@ def _number(text: str, default: float) -> float:
 
 def _number_bands(hdulist: fits.HDUList) -> None:
     """EXTVER of images: the energy band they are of, counted from the lowest; the order of the list is untouched."""
-    bands = sorted({_band(hdu) for hdu in hdulist if hdu.is_image and hdu.name and _band(hdu) is not None})
+    found = {_band(hdu) for hdu in hdulist[1:] if hdu.is_image}
+    bands = sorted(band for band in found if band is not None)
     used: Counter[tuple[str, int]] = Counter()
     for hdu in hdulist[1:]:
         band = _band(hdu) if hdu.is_image else None

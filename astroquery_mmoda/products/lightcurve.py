@@ -85,7 +85,13 @@ def _empty() -> Table:
     table = Table()
     table["src_name"] = np.array([], dtype="U1")
     table["time"] = Time(np.array([], dtype=float), format="mjd", scale="tt")
-    for name, unit in (("time_bin", u.s), ("e_min", u.keV), ("e_max", u.keV), ("RATE", u.ct / u.s), ("ERROR", u.ct / u.s)):
+    for name, unit in (
+        ("time_bin", u.s),
+        ("e_min", u.keV),
+        ("e_max", u.keV),
+        ("RATE", u.ct / u.s),
+        ("ERROR", u.ct / u.s),
+    ):
         table[name] = Column(np.array([], dtype=float), unit=unit)
     return table
 
@@ -214,7 +220,9 @@ def _column(hdu: fits.BinTableHDU, name: str) -> Column:
 
 def _mask_gaps(columns: dict[str, Column], product: Product, *, integral: bool) -> None:
     """Mask bins without data: NaN, and in INTEGRAL's light curves value and error both 0."""
-    value, error = (_measured(columns, product.meta.get(key), usual) for key, usual in (("rate", _VALUES), ("rate_err", _ERRORS)))
+    value, error = (
+        _measured(columns, product.meta.get(key), usual) for key, usual in (("rate", _VALUES), ("rate_err", _ERRORS))
+    )
     if value is None:
         return
     gap = _isnan(columns[value])
@@ -227,7 +235,9 @@ def _mask_gaps(columns: dict[str, Column], product: Product, *, integral: bool) 
 
 def _measured(columns: dict[str, Column], told: Any, usual: tuple[str, ...]) -> str | None:
     """Column of the value, or of its error: as the service tells, else by the usual names."""
-    by_upper = {name.upper(): name for name, column in columns.items() if column.dtype.kind in "fiu" and column.ndim == 1}
+    by_upper = {
+        name.upper(): name for name, column in columns.items() if column.dtype.kind in "fiu" and column.ndim == 1
+    }
     return next((by_upper[name] for name in (str(told).upper(), *usual) if name in by_upper), None)
 
 
@@ -242,7 +252,12 @@ def _isnan(column: Column) -> np.ndarray:
 def _joined_times(times: list[Time]) -> Time:
     # by their two parts: joining Time objects one by one takes seconds for hundreds of sources
     return Time(
-        Time(np.concatenate([time.jd1 for time in times]), np.concatenate([time.jd2 for time in times]), format="jd", scale="tt"),
+        Time(
+            np.concatenate([time.jd1 for time in times]),
+            np.concatenate([time.jd2 for time in times]),
+            format="jd",
+            scale="tt",
+        ),
         format="mjd",
     )
 
@@ -276,8 +291,8 @@ def _in_unit(column: Column, first: Column, name: str, whole: Products) -> np.ma
         return values * column.unit.to(first.unit)
     except (u.UnitsError, AttributeError, TypeError) as error:
         raise ServiceError(
-            f"Light curves in this reply have {printable(name)} in {column.unit} and in {first.unit}, which can't be put "
-            "into one table. Use query_product, or source= for one of them.",
+            f"Light curves in this reply have {printable(name)} in {column.unit} and in {first.unit}, which can't be "
+            "put into one table. Use query_product, or source= for one of them.",
             products=whole,
         ) from error
 

@@ -18,6 +18,7 @@ from ..parameters import nearest
 from ..replies import error_from_body, failure, without_tokens
 from ..text import printable
 from .entries import Entry, describe, entries_of
+from .sources import match_source, same_source
 
 __all__ = ["Product", "Products"]
 
@@ -52,6 +53,12 @@ class Product:
     def data(self) -> Any:
         """`~astropy.io.fits.HDUList`, `~astropy.table.Table`, text or bytes, as the service gave it."""
         return self._entry.read(self._entry.raw, describe(self._entry))
+
+    @property
+    def title(self) -> str:
+        """`str`: the service's name, and the source if the service uses one name for all of them."""
+        name = self._entry.name.strip() or self.name
+        return f"{name} {self.source}" if self.kind == "lightcurve" and self.source not in name else name
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
@@ -172,7 +179,9 @@ class Products(Sequence[Product]):
         return Products(items, parameters=self.parameters, job_id=self.job_id, comment=self.comment)
 
     def __repr__(self) -> str:
-        return f"<Products of job {self.job_id or '?'}: {len(self)}>\n" + "\n".join(self.table.pformat(show_dtype=False))
+        return f"<Products of job {self.job_id or '?'}: {len(self)}>\n" + "\n".join(
+            self.table.pformat(show_dtype=False)
+        )
 
     # ---- choosing
 
@@ -218,16 +227,14 @@ class Products(Sequence[Product]):
 
     def of_source(self, source: str | None) -> Products:
         """Like ``select(source=...)``, but an unknown source is an error that lists those that are here."""
-        if source is None:
+        if source is None or not len(self):
             return self
-        chosen = self.select(source=source)
-        if len(chosen) == 0 and len(self) > 0:
-            raise ParameterError(
-                f"There is no source {printable(source)!r} in the reply{nearest(source, self.sources)}; it has: "
-                f"{', '.join(printable(name) for name in self.sources) or 'none with a name'}.",
-                products=self,
-            )
-        return chosen
+        try:
+            name = match_source(self.sources, source)
+        except ParameterError as error:
+            error.products = self
+            raise
+        return self._with(product for product in self if product.source == name)
 
     # ---- the forms that queries return
 
@@ -298,7 +305,12 @@ class Products(Sequence[Product]):
     # ---- files
 
     def write(
-        self, directory: str | Path, *, overwrite: bool = False, group: float | None = None, systematic: float | None = None
+        self,
+        directory: str | Path,
+        *,
+        overwrite: bool = False,
+        group: float | None = None,
+        systematic: float | None = None,
     ) -> Table:
         """
         Write all products as files that other tools read.
@@ -329,18 +341,14 @@ class Products(Sequence[Product]):
         return write_products(self, directory, overwrite=overwrite, group=group, systematic=systematic)
 
 
-def same_source(one: str, other: str) -> bool:
-    """Whether two names mean the same source: blanks, underscores and case do not count."""
-    first, second = ("".join(name.split()).replace("_", "").casefold() for name in (one, other))
-    return first == second
-
-
 def _refuse_unfinished(body: Mapping[str, Any]) -> None:
     status = body.get("query_status")
     if status == "failed":
         raise failure(body)
     if status != "done":
-        raise ServiceError(f"The analysis is not over: its status is {printable(status)!r}, so this reply has no result.")
+        raise ServiceError(
+            f"The analysis is not over: its status is {printable(status)!r}, so this reply has no result."
+        )
     if not body.get("products"):
         raise ServiceError(
             "This reply tells that the analysis is done, but not what it found; ask again with query_status=new."
@@ -356,7 +364,9 @@ def _named(entries: Sequence[Entry], parameters: Mapping[str, Any]) -> list[Prod
         source = str(entry.meta.get("src_name") or "").strip()
         source = requested if source.lower() in _PLACEHOLDERS else source
         stem = entry.name.strip() or " ".join(
-            word for word in (str(entry.meta.get("product") or parameters.get("product_type") or entry.kind), source) if word
+            word
+            for word in (str(entry.meta.get("product") or parameters.get("product_type") or entry.kind), source)
+            if word
         )
         name, count = stem, 1
         while name in taken:

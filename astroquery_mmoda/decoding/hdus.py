@@ -1,0 +1,247 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""
+FITS HDUs from the numpy products of the service.
+
+Each HDU is laid out as it would stand in a file and handed to astropy to be read, so that scaling, strings, logicals
+and variable-length columns mean exactly what they mean elsewhere, and nothing is converted before it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+from ..errors import DecodingError
+from ..text import printable
+from . import headers, tables
+from .arrays import FitsTable, read_pickle
+from .boundary import reading
+from .envelope import decode_base64, unzipped
+from .literals import read_json
+from .nested import read_nested
+
+__all__ = ["read_array", "read_hdulist"]
+
+_BLOCK = 2880
+_TYPES = frozenset({"primary", "image", "table", "bintable", None})
+
+# numpy type: BITPIX, stored type, BZERO
+_IMAGES: dict[str, tuple[int, str, int]] = {
+    "b1": (8, "u1", 0),
+    "i1": (16, "i2", 0),
+    "u1": (8, "u1", 0),
+    "i2": (16, "i2", 0),
+    "u2": (16, "i2", 2**15),
+    "i4": (32, "i4", 0),
+    "u4": (32, "i4", 2**31),
+    "i8": (64, "i8", 0),
+    "u8": (64, "i8", 2**63),
+    "f2": (-32, "f4", 0),
+    "f4": (-32, "f4", 0),
+    "f8": (-64, "f8", 0),
+}
+
+
+def read_hdulist(entry: Any, *, what: str = "product") -> fits.HDUList:
+    """
+    Read one element of ``numpy_data_product_list`` as the FITS file that it stands for.
+
+    Parameters
+    ----------
+    entry : dict or str
+        The element; it and each unit in it may be JSON text.
+    what : str
+        Short name of it for error messages, for example ``"product 3 'isgri_lc'"``.
+
+    Returns
+    -------
+    `~astropy.io.fits.HDUList`
+        The HDUs in the service's order. Their EXTNAME is the name of the unit. An image that comes first is the primary
+        HDU; before a table that comes first stands an empty one. Headers are mended (see `headers`): values that FITS
+        can't hold are undefined.
+
+    Raises
+    ------
+    DecodingError
+        If it is not what the protocol promises.
+    """
+    with reading(what):
+        units = _dictionary(entry, "product").get("data_unit_list")
+        if not isinstance(units, list):
+            raise DecodingError(f"expected a list as data_unit_list, got {type(units).__name__}")
+        hdus: list[Any] = []
+        for number, unit in enumerate(units):
+            with reading(f"unit {number}"):
+                hdus += _read_unit(unit, first=number == 0)
+        return fits.HDUList(hdus or [fits.PrimaryHDU()])
+
+
+def read_array(unit: Any, *, what: str = "array") -> np.ndarray[Any, Any]:
+    """
+    Read one unit (an element of ``data_unit_list``) as a plain array of its own memory.
+
+    Parameters
+    ----------
+    unit : dict or str
+        The unit, possibly as JSON text.
+    what : str
+        Short name of it for error messages.
+
+    Returns
+    -------
+    numpy.ndarray
+    """
+    with reading(what):
+        data = _data(_dictionary(unit, "unit"))
+        if data is None or isinstance(data, FitsTable):
+            raise DecodingError("expected an array, got a FITS table" if data is not None else "no data")
+        return data.copy()
+
+
+def _dictionary(value: Any, what: str) -> dict[str, Any]:
+    if isinstance(value, str):
+        value = read_json(value)
+    if not isinstance(value, dict):
+        raise DecodingError(f"expected a dictionary as {what}, got {type(value).__name__}")
+    return value
+
+
+def _read_unit(unit: Any, *, first: bool) -> list[Any]:
+    unit = _dictionary(unit, "unit")
+    name = unit.get("name")
+    with reading(f"{printable(name, limit=80)!r}"):
+        kind, data = unit.get("hdu_type"), _data(unit)
+        if kind not in _TYPES:
+            raise DecodingError(f"hdu_type {printable(kind, limit=60)!r}; primary, image, table and bintable are known")
+        header = headers.read_header(unit.get("header"))
+        name = name if isinstance(name, str) and name else header.get("EXTNAME")
+        is_table = isinstance(data, FitsTable) or (data is not None and data.dtype.names is not None)
+        if data is None and kind in ("table", "bintable") and not first:
+            data, is_table = np.zeros(0, dtype=[]), True
+        if is_table:
+            units = unit.get("units_dict")
+            hdu = _table(data, name, header, units if isinstance(units, dict) else {})
+            return [fits.PrimaryHDU(), hdu] if first else [hdu]
+        return [_image(data, name, header, first=first)]
+
+
+def _data(unit: Mapping[str, Any]) -> Any:
+    """The array or FITS table of a unit; None if it has none."""
+    pickled, nested = unit.get("binarys"), unit.get("data")
+    if pickled is not None:
+        data: Any = read_pickle(unzipped(decode_base64(pickled)))
+    elif nested is not None:
+        data = read_nested(nested, unit.get("dt"))
+    else:
+        return None
+    return _filled(data) if isinstance(data, np.ma.MaskedArray) else data
+
+
+def _filled(data: np.ma.MaskedArray[Any, Any]) -> np.ndarray[Any, Any]:
+    """FITS has no mask: NaN for numbers that can be it, numpy's usual replacement for others."""
+    return data.filled(np.nan) if data.dtype.kind in "fc" else data.filled()
+
+
+# images
+
+
+def _image(data: np.ndarray[Any, Any] | None, name: Any, header: dict[str, Any], *, first: bool) -> Any:
+    cls = fits.PrimaryHDU if first else fits.ImageHDU
+    described = [*_name_card(name), *headers.other_cards(header, table=False)]
+    # workflows send an empty array where they mean no data
+    if data is None or not data.size:
+        return _hdu(cls, [*_image_cards(8, (), 0, first=first), *described])
+    data = data.reshape(data.shape or (1,))
+    if data.dtype.str[1:] not in _IMAGES:
+        raise DecodingError(f"image of type {data.dtype.str}, which FITS doesn't have")
+    bitpix, code, zero = _IMAGES[data.dtype.str[1:]]
+    cards = [*_image_cards(bitpix, data.shape, zero, first=first), *described]
+
+    def fill(target: memoryview) -> None:
+        values = data.view("u1") != 0 if data.dtype.kind == "b" else tables.stored(data)
+        np.ndarray(data.shape, f">{code}", buffer=target)[...] = values
+
+    return _hdu(cls, cards, data.size * np.dtype(code).itemsize, fill)
+
+
+def _image_cards(bitpix: int, shape: tuple[int, ...], zero: int, *, first: bool) -> Iterator[str]:
+    yield from headers.card("SIMPLE", True) if first else headers.card("XTENSION", "IMAGE")
+    yield from headers.card("BITPIX", bitpix)
+    yield from headers.card("NAXIS", len(shape))
+    for number, length in enumerate(reversed(shape), 1):
+        yield from headers.card(f"NAXIS{number}", length)
+    if first:
+        yield from headers.card("EXTEND", True)
+    else:
+        yield from headers.card("PCOUNT", 0)
+        yield from headers.card("GCOUNT", 1)
+    if zero:
+        yield from headers.card("BSCALE", 1)
+        yield from headers.card("BZERO", zero)
+
+
+def _name_card(name: Any) -> Iterator[str]:
+    """EXTNAME; the primary HDU is called PRIMARY anyway."""
+    if isinstance(name, str) and name and name.upper() != "PRIMARY":
+        yield from headers.card("EXTNAME", name)
+
+
+# tables
+
+
+def _table(data: Any, name: Any, header: dict[str, Any], units: Mapping[str, Any]) -> Any:
+    layout = tables.layout(data, headers.column_cards(header), units)
+    cards = [*_table_cards(layout), *_name_card(name), *headers.other_cards(header, table=True)]
+    hdu = _hdu(fits.BinTableHDU, cards, layout.size, layout.fill)
+    if isinstance(data, FitsTable):
+        _apply(hdu, data)
+    return hdu
+
+
+def _table_cards(layout: tables.RecordLayout) -> Iterator[str]:
+    yield from headers.card("XTENSION", "BINTABLE")
+    yield from headers.card("BITPIX", 8)
+    yield from headers.card("NAXIS", 2)
+    yield from headers.card("NAXIS1", layout.dtype.itemsize)
+    yield from headers.card("NAXIS2", len(layout.records))
+    yield from headers.card("PCOUNT", layout.heap_size)
+    yield from headers.card("GCOUNT", 1)
+    yield from headers.card("TFIELDS", len(layout.columns))
+    yield from layout.cards()
+
+
+def _apply(hdu: Any, table: FitsTable) -> None:
+    """Columns that the server has converted, and perhaps changed, go before the raw bytes."""
+    for name in set(table.converted).intersection(hdu.columns.names):
+        values, column = table.converted[name], hdu.data[name]
+        if values.shape == column.shape and np.can_cast(values.dtype, column.dtype, "same_kind"):
+            column[...] = values
+
+
+# both
+
+
+class _Block(bytearray):
+    """Memory of an HDU that stays writable: astropy shares it, but reads headers from `bytes` only."""
+
+    __slots__ = ()
+
+    def __getitem__(self, index: Any) -> Any:
+        part = super().__getitem__(index)
+        return bytes(part) if isinstance(index, slice) else part
+
+
+def _hdu(cls: Any, cards: list[str], size: int = 0, fill: Any = None) -> Any:
+    header = headers.header_block(cards)
+    buffer = _Block(len(header) + -(-size // _BLOCK) * _BLOCK)
+    buffer[: len(header)] = header
+    if fill is not None and size:
+        fill(memoryview(buffer)[len(header) : len(header) + size])
+    # without `uint` astropy would give unsigned columns as floating point numbers
+    hdu = cls.fromstring(buffer, uint=True)
+    # Writing an HDU changes where astropy looks for its data, so they must be found before. This is a view, no copy.
+    _ = hdu.data
+    return hdu

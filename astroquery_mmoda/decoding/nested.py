@@ -1,0 +1,59 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Arrays written as nested lists with the text of a dtype, the form of old servers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..errors import DecodingError
+from . import dtypes
+from .literals import read_json_text
+
+__all__ = ["read_nested"]
+
+# short texts in wide columns make an array larger than its JSON; more than this is no table any more
+_SPARE = 100_000_000
+
+
+def read_nested(data: Any, dt: Any) -> np.ndarray[Any, Any]:
+    """
+    Make an array of nested lists.
+
+    Parameters
+    ----------
+    data : str or list
+        JSON text of the lists, or the lists; the rows of a structured dtype are lists, too.
+    dt : str
+        Text of the dtype.
+    """
+    dtype = dtypes.from_text(dt)
+    values = read_json_text(data, what="data")
+    if not isinstance(values, list):
+        raise DecodingError(f"expected nested lists, got {type(values).__name__}")
+    text_size = len(data) if isinstance(data, str) else 0
+    shape = dtypes.checked_shape(_shape(values, dtype))
+    if math.prod(shape) * dtype.itemsize > _SPARE + 2 * text_size:
+        raise DecodingError("nested lists much smaller than the array that they announce")
+    if dtype.names is not None:
+        values = [_record(row, len(dtype.names)) for row in values]
+    # a number that is too large for its type becomes infinite, as it would on the server
+    with np.errstate(all="ignore"):
+        return np.array(values, dtype=dtype)
+
+
+def _shape(values: list[Any], dtype: np.dtype[Any]) -> tuple[int, ...]:
+    """The shape that the array will have, judged by the first of each level."""
+    shape = [len(values)]
+    while dtype.names is None and values and isinstance(values[0], list):
+        values = values[0]
+        shape.append(len(values))
+    return tuple(shape)
+
+
+def _record(row: Any, width: int) -> tuple[Any, ...]:
+    if not isinstance(row, list) or len(row) != width:
+        raise DecodingError(f"expected rows of {width} values")
+    return tuple(row)

@@ -1,0 +1,55 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Which source is meant: users and the service spell names differently."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ..errors import ParameterError
+from ..parameters import nearest
+from ..text import printable
+
+__all__ = ["match_source", "same_source"]
+
+
+def _folded(name: object) -> str:
+    return re.sub(r"[\s_]+", "", str(name)).casefold()
+
+
+def same_source(one: object, other: object) -> bool:
+    """Whether two names mean the same source: case, blanks, and the ``_`` in their place make no difference."""
+    return _folded(one) == _folded(other)
+
+
+def match_source(names: Iterable[str], source: str) -> str:
+    """
+    Find a source among names, the way that users and the service spell them.
+
+    Parameters
+    ----------
+    names : iterable of str
+        What there is.
+    source : str
+        What is wanted, compared as in `same_source`.
+
+    Returns
+    -------
+    str
+        The one of ``names`` that is meant.
+
+    Raises
+    ------
+    ParameterError
+        If there is none, or more than one and none literally.
+    """
+    known = list(dict.fromkeys(names))
+    if source in known:
+        return source
+    found = [name for name in known if same_source(name, source)]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(printable(repr(name), limit=80) for name in found or known) or "none"
+    trouble = "several sources could be meant by" if found else "there is no source"
+    hint = "" if found else nearest(source, known)
+    raise ParameterError(f"{trouble} {printable(repr(source), limit=80)}{hint}; sources present: {listed}")

@@ -1,0 +1,210 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""The value of one parameter -> the text that goes over the wire, checked against what the service says of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.time import TimeDelta
+
+from .errors import ParameterError
+from .parameters import Parameter, nearest
+from .text import printable
+from .values import as_quantity, convert, is_number, list_items, science_windows, service_unit, to_time
+
+__all__ = ["to_wire"]
+
+#: None on the wire; an empty string or the word would mean something else (protocol: "None: the single character NUL")
+NUL = "\x00"
+_TRUE = {"true", "yes", "1"}
+_FALSE = {"false", "no", "0"}
+
+
+def to_wire(parameter: Parameter, value: Any, *, time_format: str | None = None) -> str:
+    """
+    Turn a value of a parameter into the text that goes over the wire.
+
+    Parameters
+    ----------
+    parameter : Parameter
+        What the service says of it: type, unit, limits, choices.
+    value : object
+        Number or text in the service's unit, Quantity, Time, list, dict, bool or None.
+    time_format : str, optional
+        Format of times given as text or number.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ParameterError
+        Wrong type, unit, range or choice; the message tells what is allowed.
+    """
+    value = _plain(value)
+    if value is None:
+        if parameter.optional:
+            return NUL
+        raise ParameterError(f"{parameter.name}=None: the service needs a value{_hint(parameter)}.")
+    if parameter.type == "time":
+        return str(to_time(value, parameter.name, format=time_format).isot)
+    text = _WRITERS[parameter.type](parameter, value)
+    if parameter.type != "boolean":
+        _check_choice(parameter, text)
+    return text
+
+
+def _plain(value: Any) -> Any:
+    """Numpy scalars and zero-dimensional arrays as the Python values they stand for."""
+    if isinstance(value, np.generic) or (
+        isinstance(value, np.ndarray) and value.ndim == 0 and type(value) is np.ndarray
+    ):
+        return value.item()
+    return value
+
+
+def _write_float(parameter: Parameter, value: Any) -> str:
+    number = _number(parameter, value)
+    if not math.isfinite(number):
+        raise ParameterError(f"{parameter.name}={number} is not finite{_hint(parameter)}.")
+    _check_limits(parameter, number)
+    return repr(number)
+
+
+def _write_integer(parameter: Parameter, value: Any) -> str:
+    number = _number(parameter, value)
+    if not math.isfinite(number) or number != int(number):
+        raise ParameterError(
+            f"{parameter.name}={printable(value, limit=100)} must be a whole number{_hint(parameter)}."
+        )
+    _check_limits(parameter, number)
+    # not through float, which would round beyond 2**53
+    return str(int(value)) if isinstance(value, Integral) else str(int(number))
+
+
+def _number(parameter: Parameter, value: Any) -> float:
+    unit = service_unit(parameter)
+    if isinstance(value, TimeDelta):
+        value = value.to(u.s)
+    if isinstance(value, bool) or not isinstance(value, (str, Real, u.Quantity)):
+        raise ParameterError(
+            f"{parameter.name}={printable(value, limit=100)!r} must be a number or a Quantity{_hint(parameter)}; "
+            f"not a {type(value).__name__}."
+        )
+    if unit is not None:
+        return convert(as_quantity(value, unit, parameter.name), unit, parameter.name)
+    if isinstance(value, u.Quantity):
+        try:
+            return float(value.to_value(u.dimensionless_unscaled))
+        except (u.UnitsError, TypeError, ValueError) as error:
+            raise ParameterError(
+                f"{parameter.name}={value}: the service knows no unit for it; give a number."
+            ) from error
+    try:
+        return float(value)
+    except ValueError as error:
+        raise ParameterError(f"{parameter.name}={printable(value)!r} is no number{_hint(parameter)}.") from error
+
+
+def _write_boolean(parameter: Parameter, value: Any) -> str:
+    word = str(value).lower()
+    if word in _TRUE:
+        return "True"
+    if word in _FALSE:
+        return "False"
+    raise ParameterError(f"{parameter.name}={printable(value)!r} must be True or False.")
+
+
+def _write_string(parameter: Parameter, value: Any) -> str:
+    if isinstance(value, (str, Real)):
+        return str(value)
+    raise ParameterError(f"{parameter.name} must be a text, not a {type(value).__name__}{_hint(parameter)}.")
+
+
+def _write_list(parameter: Parameter, value: Any) -> str:
+    items = science_windows(value) if parameter.name == "scw_list" else list_items(value)
+    if any("," in item for item in items):
+        raise ParameterError(f"{parameter.name}: an entry with a comma in it would be split by the service.")
+    return ",".join(items)
+
+
+def _write_structured(parameter: Parameter, value: Any) -> str:
+    try:
+        plain = json.loads(value) if isinstance(value, str) else value
+        if isinstance(plain, tuple):
+            plain = list(plain)
+        if isinstance(plain, (dict, list)):
+            return json.dumps(plain, default=_json_value)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ParameterError(f"{parameter.name} can't be written as JSON: {printable(error)}.") from error
+    raise ParameterError(f"{parameter.name} must be a dict, a list, or the JSON text of one.")
+
+
+def _json_value(value: Any) -> Any:
+    """Arrays and numpy scalars within a structure."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def _write_catalog(parameter: Parameter, value: Any) -> str:
+    return _write_structured(parameter, value)
+
+
+def _refuse_file(parameter: Parameter, value: Any) -> str:
+    raise ParameterError(f"{parameter.name} takes a file, and this version of the package does not upload files yet.")
+
+
+_WRITERS = {
+    "float": _write_float,
+    "angle": _write_float,
+    "energy": _write_float,
+    "duration": _write_float,
+    "integer": _write_integer,
+    "boolean": _write_boolean,
+    "string": _write_string,
+    "list": _write_list,
+    "structured": _write_structured,
+    "catalog": _write_catalog,
+    "file": _refuse_file,
+}
+
+
+def _check_limits(parameter: Parameter, number: float) -> None:
+    low = -math.inf if parameter.minimum is None else float(parameter.minimum)
+    high = math.inf if parameter.maximum is None else float(parameter.maximum)
+    if not low <= number <= high:
+        raise ParameterError(f"{parameter.name}={number:g} is out of range{_hint(parameter)}.")
+
+
+def _check_choice(parameter: Parameter, text: str) -> None:
+    choices = [str(choice) for choice in parameter.enforced_choices]
+    if choices and text not in choices and not _equal_number(text, choices):
+        listing = ", ".join(printable(choice) for choice in choices)
+        raise ParameterError(
+            f"{parameter.name}={printable(text)!r} is not among the choices{nearest(text, choices)}: {listing}."
+        )
+
+
+def _equal_number(text: str, choices: list[str]) -> bool:
+    return is_number(text) and any(is_number(choice) and float(choice) == float(text) for choice in choices)
+
+
+def _hint(parameter: Parameter) -> str:
+    """What is allowed, in brackets."""
+    words = [f"type {parameter.type}"]
+    unit = service_unit(parameter)
+    if unit is not None:
+        words.append(f"in {unit}")
+    if parameter.minimum is not None:
+        words.append(f"at least {parameter.minimum:g}")
+    if parameter.maximum is not None:
+        words.append(f"at most {parameter.maximum:g}")
+    words.append(f"default {printable(parameter.default, limit=60)}")
+    return f" ({', '.join(words)})"

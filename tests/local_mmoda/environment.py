@@ -1,0 +1,96 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""
+The dispatcher's own Python environment: the released server needs package versions that no client wants.
+
+Run ``python -m tests.local_mmoda.environment DIRECTORY`` to build it (about a minute, 660 MB); a second run is instant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+__all__ = ["DEFAULT_DIRECTORY", "build", "find"]
+
+HERE = Path(__file__).resolve().parent
+CONSTRAINTS = HERE / "dispatcher-constraints.txt"
+PACKAGES = ("cdci-data-analysis", "sentry-sdk", "aiosmtpd", "gunicorn")
+DEFAULT_DIRECTORY = HERE.parents[1] / ".tox" / "mmoda-server"
+STAMP = "mmoda-server-complete"
+
+
+def _fingerprint() -> str:
+    """What the environment is made from; another value means that it has to be made again."""
+    ingredients = CONSTRAINTS.read_bytes() + "\n".join(PACKAGES).encode()
+    return hashlib.sha256(ingredients).hexdigest()
+
+
+def _interpreter(directory: Path) -> Path:
+    return directory / "bin" / "python"
+
+
+def _is_complete(directory: Path) -> bool:
+    stamp = directory / STAMP
+    # the interpreter is a link: it dangles when the python that made it has been removed
+    return _interpreter(directory).exists() and stamp.is_file() and stamp.read_text().strip() == _fingerprint()
+
+
+def find() -> Path | None:
+    """Interpreter named by ``MMODA_SERVER_PYTHON``, or else that of the complete default environment, or None."""
+    named = os.environ.get("MMODA_SERVER_PYTHON")
+    if named:
+        return Path(named).absolute()
+    return _interpreter(DEFAULT_DIRECTORY) if _is_complete(DEFAULT_DIRECTORY) else None
+
+
+def build(directory: str | os.PathLike[str] = DEFAULT_DIRECTORY) -> Path:
+    """
+    Make the environment, unless it is there already, and return its interpreter.
+
+    Parameters
+    ----------
+    directory : path
+        Where to put it. What is there must be empty or an environment, which is replaced if it is incomplete or old.
+    """
+    directory = Path(directory).absolute()
+    if _is_complete(directory):
+        print(f"{directory} is up to date")
+        return _interpreter(directory)
+    if directory.exists():
+        # `venv` writes pyvenv.cfg first: without it this is somebody's directory, which is not ours to delete
+        if any(directory.iterdir()) and not (directory / "pyvenv.cfg").exists():
+            raise RuntimeError(f"{directory} is neither empty nor a virtual environment: choose another directory")
+        print(f"removing the incomplete or outdated {directory}")
+        shutil.rmtree(directory)
+
+    print(f"making {directory}", flush=True)
+    venv.create(directory, with_pip=True)
+    print(f"installing {', '.join(PACKAGES)} (about a minute)", flush=True)
+    command = [_interpreter(directory), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command += ["-c", CONSTRAINTS, *PACKAGES]
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if result.returncode:
+        tail = "\n".join(result.stdout.splitlines()[-30:])
+        raise RuntimeError(f"pip could not install the dispatcher into {directory}; its last words were:\n{tail}")
+    (directory / STAMP).write_text(_fingerprint() + "\n")
+    print(f"done: {_interpreter(directory)}")
+    return _interpreter(directory)
+
+
+def main() -> None:
+    """Build the environment named on the command line."""
+    if len(sys.argv) > 2:
+        raise SystemExit(f"usage: python -m tests.local_mmoda.environment [DIRECTORY, default {DEFAULT_DIRECTORY}]")
+    try:
+        build(*sys.argv[1:])
+    except RuntimeError as error:
+        raise SystemExit(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""
+Start and stop the released MMODA dispatcher on this machine, with the synthetic instruments of this directory.
+
+::
+
+    with LocalMmoda() as service:
+        requests.get(service.url + "/api/meta-data", params={"instrument": "isgri"})
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+
+from . import environment
+
+__all__ = ["LocalMmoda"]
+
+SERVE = Path(__file__).resolve().parent / "serve.py"
+START_LIMIT = 60.0
+STOP_LIMIT = 10.0
+
+
+class LocalMmoda:
+    """
+    One dispatcher, in a process and a temporary directory of its own.
+
+    Parameters
+    ----------
+    python : path, optional
+        Interpreter of the server's environment; `environment.find` by default.
+    port : int, optional
+        Loopback port; a free one by default.
+    step : float
+        Pause between two reports of an asynchronous job (seconds); a job makes four of them.
+    instrument_list : bool
+        Whether ``/instr-list`` exists. The released 1.3.3 lacks it, newer servers have it.
+    debug_instruments : bool
+        Whether the server's own toy instruments (``empty``, ``empty-async``, ...) are there as well.
+
+    Attributes
+    ----------
+    url : str
+        Base address, without a slash at its end.
+    log_path : Path
+        What the server says, thousands of lines for a job. Goes away with `stop`.
+    secret_key : str
+        Key that signs the tokens which this server accepts (HS256).
+    process : subprocess.Popen or None
+        The running server.
+    """
+
+    def __init__(
+        self,
+        python: str | os.PathLike[str] | None = None,
+        *,
+        port: int | None = None,
+        step: float = 0.3,
+        instrument_list: bool = True,
+        debug_instruments: bool = False,
+    ) -> None:
+        found = python or environment.find()
+        if found is None:
+            raise RuntimeError(
+                "there is no environment for the server: run `python -m tests.local_mmoda.environment "
+                f"{environment.DEFAULT_DIRECTORY}`, or let MMODA_SERVER_PYTHON name the interpreter of one"
+            )
+        self._python = os.fspath(found)
+        self._port = port
+        self._step = step
+        self._instrument_list = instrument_list
+        self._debug_instruments = debug_instruments
+        self._directory: Path | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+        self.secret_key = secrets.token_hex(32)
+        self.url = ""
+        self.log_path = Path()
+
+    def __enter__(self) -> LocalMmoda:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> LocalMmoda:
+        """Start the server and wait until it answers; RuntimeError with the end of its log if it does not."""
+        if self.process is not None:
+            raise RuntimeError(f"already running at {self.url}")
+        self._directory = Path(tempfile.mkdtemp(prefix="local-mmoda-"))
+        atexit.register(self.stop)
+        try:
+            self._launch(self._directory, self._port or _free_port())
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End the server and remove its directory; does nothing when it is not running."""
+        atexit.unregister(self.stop)
+        if self.process is not None:
+            for signal_number in (signal.SIGTERM, signal.SIGKILL):
+                # the whole group, which may have gone by itself
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, signal_number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(STOP_LIMIT)
+                    break
+            self.process = None
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = None
+
+    def log_tail(self, lines: int = 30) -> str:
+        """The end of the server's log."""
+        return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
+
+    def _launch(self, directory: Path, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.log_path = directory / "server.log"
+        run = directory / "run"
+        run.mkdir()
+        configuration = directory / "conf.yaml"
+        # JSON is YAML: no need for a YAML package here
+        configuration.write_text(json.dumps(_configuration(self.url, port, self.secret_key), indent=1))
+
+        variables = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        # PYTHONPATH and the like belong to the client's environment
+        variables = {name: value for name, value in variables.items() if not name.startswith("PYTHON")}
+        variables["MMODA_LOCAL_STEP"] = str(self._step)
+        variables["DISPATCHER_DEBUG_MODE"] = "yes" if self._debug_instruments else "no"
+        variables["MPLCONFIGDIR"] = os.fspath(directory)
+        command = [self._python, os.fspath(SERVE), os.fspath(configuration), "--parent", str(os.getpid())]
+        if not self._instrument_list:
+            command.append("--without-instrument-list")
+        # into a file: the server is so talkative that an unread pipe would soon block it
+        with self.log_path.open("wb") as log:
+            streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            self.process = subprocess.Popen(command, cwd=run, env=variables, start_new_session=True, **streams)
+
+    def _wait(self) -> None:
+        assert self.process is not None
+        limit = time.monotonic() + START_LIMIT
+        while True:
+            if self.process.poll() is not None:
+                status = self.process.returncode
+                raise RuntimeError(f"the server ended at once (status {status}); its log ends:\n{self.log_tail()}")
+            if self._answers():
+                return
+            if time.monotonic() > limit:
+                raise RuntimeError(f"no answer in {START_LIMIT:.0f} s; the server's log ends:\n{self.log_tail()}")
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        """Whether our process answers: another server may sit on that port."""
+        assert self.process is not None
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with direct.open(self.url + "/local-mmoda", timeout=5) as reply:
+                return reply.read().decode() == str(self.process.pid)
+        except (OSError, urllib.error.URLError):
+            return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _configuration(url: str, port: int, secret_key: str) -> dict[str, object]:
+    """All that 1.3.3 insists upon; nothing in it leads beyond this machine."""
+    return {
+        "dispatcher": {
+            "bind_options": {"bind_host": "127.0.0.1", "bind_port": port},
+            "dispatcher_callback_url_base": url,
+            "products_url": url,
+            "sentry_url": None,
+            "logstash_host": None,
+            "logstash_port": None,
+            "secret_key": secret_key,
+            "email_options": {
+                "smtp_server": "127.0.0.1",
+                "smtp_port": 9,
+                "smtp_server_password": "",
+                "sender_email_address": "mmoda@localhost",
+                "cc_receivers_email_addresses": [],
+                "bcc_receivers_email_addresses": [],
+                "email_sending_timeout": False,
+                "email_sending_timeout_default_threshold": 1800,
+                "email_sending_job_submitted": False,
+                "email_sending_job_submitted_default_interval": 60,
+            },
+            "product_gallery_options": {
+                "name_resolver_url": f"{url}/none/{{}}",
+                "entities_portal_url": f"{url}/none/{{}}",
+                "converttime_revnum_service_url": f"{url}/none/{{}}",
+            },
+        }
+    }

@@ -1,0 +1,298 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""
+The synthetic truth behind the local service: what is in the sky, and what the instrument makes of it.
+
+The server makes its products from these numbers, and the tests compare what arrives with the same numbers. Names and
+positions are those of real objects (except the two without a catalogue entry), everything else is invented. Only numpy
+is needed, so both environments can import it.
+
+Times are IJD (days since MJD 51544.0, TT), angles degrees, energies keV, rates counts per second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+MJDREF = 51544.0
+DATA_START = 1020.0
+"""First time with data: 2002-10-17."""
+DATA_STOP = 9648.0
+"""End of the data: 2026-06-01."""
+
+
+# ---- sources -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Constant:
+    """No variability."""
+
+    def factor(self, time: Any) -> Any:
+        """Flux at these times (IJD), relative to the mean."""
+        return np.ones_like(np.asarray(time, dtype=float))
+
+
+@dataclass(frozen=True)
+class Sinusoid:
+    """One sine, at its mean and rising at IJD 0."""
+
+    period: float
+    amplitude: float
+
+    def factor(self, time: Any) -> Any:
+        """Flux at these times (IJD), relative to the mean."""
+        return 1.0 + self.amplitude * np.sin(2.0 * np.pi * np.asarray(time, dtype=float) / self.period)
+
+
+@dataclass(frozen=True)
+class Decay:
+    """Outbursts every `period` days: a linear decay from 1.5 to 0.5 times the mean, then at once the next."""
+
+    period: float
+
+    def factor(self, time: Any) -> Any:
+        """Flux at these times (IJD), relative to the mean."""
+        return 1.5 - np.mod(np.asarray(time, dtype=float) / self.period, 1.0)
+
+
+@dataclass(frozen=True)
+class Source:
+    """
+    A point source with a power-law spectrum.
+
+    `norm` is in photons/cm2/s/keV at 1 keV. `known` tells whether it is in the reference catalogue: the others are
+    reported as NEW_1, NEW_2, ... in the order of `SOURCES`.
+    """
+
+    name: str
+    ra: float
+    dec: float
+    photon_index: float
+    norm: float
+    variability: Constant | Sinusoid | Decay = Constant()
+    known: bool = True
+    other_names: tuple[str, ...] = ()
+
+    def photons(self, low: Any, high: Any) -> Any:
+        """Mean flux between these energies (photons/cm2/s)."""
+        power = 1.0 - self.photon_index
+        return self.norm / power * (np.asarray(high, dtype=float) ** power - np.asarray(low, dtype=float) ** power)
+
+
+SOURCES = (
+    Source("MAXI J1820+070", 275.0914, 7.1853, 1.7, 3.2, Sinusoid(0.25, 0.3), other_names=("V3721 Oph", "ASASSN-18ey")),
+    Source("Ser X-1", 279.9896, 5.0358, 2.6, 11.0, Decay(10.0), other_names=("4U 1837+04",)),
+    Source("4U 1823-00", 276.3417, -0.0122, 2.3, 1.6),
+    Source("IGR J18308+0928", 277.7108, 9.4783, 1.8, 0.105),
+    Source("IGR J18078+1123", 271.9570, 11.3470, 1.9, 0.185),
+    Source("1RXS J180834.7+101041", 272.1446, 10.1781, 2.2, 0.42),
+    Source("V2301 Oph", 270.1483, 8.1706, 2.4, 0.45),
+    Source("V426 Oph", 271.9663, 5.8636, 2.4, 0.30),
+    Source("Local J1829+0354", 277.4000, 3.9000, 2.0, 0.50, known=False),
+    Source("Local J1812+0306", 273.2000, 3.1000, 2.0, 0.30, known=False),
+    Source("Crab", 83.6331, 22.0145, 2.1, 10.0, other_names=("Crab Nebula", "M 1", "NGC 1952", "4U 0531+21")),
+    Source("1A 0535+262", 84.7274, 26.3158, 2.0, 0.9, Decay(4.0), other_names=("V725 Tau",)),
+    Source("SWIFT J0525.6+2416", 81.3468, 24.2257, 2.0, 0.33, other_names=("1RXS J052523.2+241331",)),
+)
+
+
+def source(name: str) -> Source:
+    """The source of this name."""
+    return next(entry for entry in SOURCES if entry.name == name)
+
+
+# ---- instrument --------------------------------------------------------------------------------------------------
+
+ENERGY_EDGES = np.geomspace(13.0, 1000.0, 81)
+ENERGY_LO, ENERGY_HI = ENERGY_EDGES[:-1], ENERGY_EDGES[1:]
+"""ENERG_LO and ENERG_HI of the response."""
+CHANNEL_EDGES = np.geomspace(13.0, 1000.0, 63)
+CHANNEL_LO, CHANNEL_HI = CHANNEL_EDGES[:-1], CHANNEL_EDGES[1:]
+"""E_MIN and E_MAX of the 62 channels."""
+LIVE_SHARE = 0.818
+"""DEADC: EXPOSURE is this part of ONTIME."""
+CODED_SHARE = 0.25
+"""Part of the exposure that is worth something for one place in the sky, behind a coded mask and on axis."""
+PSF_SIGMA = 0.1
+"""Width of a point source in an image: a gaussian whose peak is the count rate."""
+PIXEL = 0.0823
+FULLY_CODED = 4.5
+FIELD_LIMIT = 15.0
+POINTING_LENGTH = 2000.0
+POINTING_GAP = 100.0
+REVOLUTION = 2.934
+"""Length of an orbit in days (it was not always the same, here it is)."""
+WINDOWS = 130
+"""Science windows in an orbit: more than there are pointings, so that each has a name of its own."""
+
+
+def _effective_area() -> np.ndarray:
+    middle = np.sqrt(ENERGY_LO * ENERGY_HI)
+    return 960.0 * np.exp(-0.5 * (np.log(middle / 66.0) / 0.72) ** 2)
+
+
+def _redistribution() -> np.ndarray:
+    """Share of the photons of each energy that is seen in each channel: gaussian, cut where it no longer matters."""
+    middle = np.sqrt(ENERGY_LO * ENERGY_HI)[:, np.newaxis]
+    deviations = (CHANNEL_EDGES[np.newaxis, :] - middle) / (0.045 * np.sqrt(60.0 * middle))
+    cumulative = 0.5 * (1.0 + np.vectorize(math.erf)(deviations / math.sqrt(2.0)))
+    matrix = np.diff(cumulative, axis=1)
+    # as stored in the files, so that folding there and here is the same
+    return np.where(matrix < 1e-4, 0.0, matrix).astype(np.float32).astype(float)
+
+
+EFFECTIVE_AREA = _effective_area().astype(np.float32).astype(float)
+"""SPECRESP in cm**2."""
+REDISTRIBUTION = _redistribution()
+"""Shape (energies, channels)."""
+BACKGROUND_RATES = 7.0 * 30.0**1.4 / 0.4 * (CHANNEL_LO**-0.4 - CHANNEL_HI**-0.4)
+"""Of the whole detector, for each channel."""
+
+
+def fold(photons: Any) -> np.ndarray:
+    """Count rate in each channel, for fluxes (photons/cm2/s) in the bins of the response."""
+    return (np.asarray(photons) * EFFECTIVE_AREA) @ REDISTRIBUTION
+
+
+def channel_rates(entry: Source) -> np.ndarray:
+    """Mean count rate of a source in each channel."""
+    return fold(entry.photons(ENERGY_LO, ENERGY_HI))
+
+
+def in_band(rates: Any, low: float, high: float) -> float:
+    """Sum of channel rates between two energies; channels which are partly inside count in part."""
+    share = (np.minimum(CHANNEL_HI, high) - np.maximum(CHANNEL_LO, low)) / (CHANNEL_HI - CHANNEL_LO)
+    return float(np.sum(np.asarray(rates) * np.clip(share, 0.0, 1.0)))
+
+
+def band_rate(entry: Source, low: float, high: float) -> float:
+    """Mean count rate of a source between two energies."""
+    return in_band(channel_rates(entry), low, high)
+
+
+def vignetting(offset: Any) -> Any:
+    """Exposure away from the axis, relative to that on the axis."""
+    return np.interp(offset, [FULLY_CODED, FIELD_LIMIT], [1.0, 0.1])
+
+
+# ---- geometry ----------------------------------------------------------------------------------------------------
+
+
+def separation(ra: Any, dec: Any, other_ra: Any, other_dec: Any) -> Any:
+    """Angle between two directions."""
+    first, second, difference = np.radians(dec), np.radians(other_dec), np.radians(np.subtract(ra, other_ra))
+    half = np.sin((first - second) / 2.0) ** 2 + np.cos(first) * np.cos(second) * np.sin(difference / 2.0) ** 2
+    return np.degrees(2.0 * np.arcsin(np.sqrt(half)))
+
+
+def project(ra: float, dec: float, ra_centre: float, dec_centre: float) -> tuple[float, float]:
+    """Gnomonic projection (FITS: TAN): degrees to the east and to the north of the centre."""
+    a, d, d0 = math.radians(ra - ra_centre), math.radians(dec), math.radians(dec_centre)
+    scale = math.sin(d) * math.sin(d0) + math.cos(d) * math.cos(d0) * math.cos(a)
+    east = math.cos(d) * math.sin(a) / scale
+    north = (math.sin(d) * math.cos(d0) - math.cos(d) * math.sin(d0) * math.cos(a)) / scale
+    return math.degrees(east), math.degrees(north)
+
+
+def unproject(east: float, north: float, ra_centre: float, dec_centre: float) -> tuple[float, float]:
+    """Inverse of `project`."""
+    x, y, d0 = math.radians(east), math.radians(north), math.radians(dec_centre)
+    below = math.cos(d0) - y * math.sin(d0)
+    dec = math.atan2(math.sin(d0) + y * math.cos(d0), math.hypot(x, below))
+    return (ra_centre + math.degrees(math.atan2(x, below))) % 360.0, math.degrees(dec)
+
+
+def field_radius(radius: float) -> float:
+    """How far an image with this `radius` parameter reaches from its centre."""
+    return min(radius, FIELD_LIMIT)
+
+
+def in_field(ra: float, dec: float, radius: float) -> list[Source]:
+    """Sources that an observation of this field sees."""
+    limit = field_radius(radius)
+    return [entry for entry in SOURCES if separation(entry.ra, entry.dec, ra, dec) < limit]
+
+
+# ---- observations ------------------------------------------------------------------------------------------------
+
+
+def pointings(start: float, stop: float, most: int) -> np.ndarray:
+    """
+    Start and stop of each pointing of an observation from `start` to `stop` (IJD), shape (number, 2).
+
+    As many as fit, but at most `most`, evenly over what part of the interval has data; empty where there is none.
+    """
+    start, stop = max(start, DATA_START), min(stop, DATA_STOP)
+    seconds = (stop - start) * 86400.0
+    if seconds <= 0.0 or most < 1:
+        return np.empty((0, 2))
+    number = min(most, max(1, int(seconds // (POINTING_LENGTH + POINTING_GAP))))
+    begin = np.linspace(start, stop, number, endpoint=False)
+    length = min(POINTING_LENGTH, seconds / number) / 86400.0
+    return np.column_stack([begin, begin + length])
+
+
+def on_time(periods: Any) -> float:
+    """Total length of the pointings, in seconds."""
+    return float(np.sum(np.diff(periods, axis=1)) * 86400.0)
+
+
+def mean_factor(entry: Source, periods: Any) -> float:
+    """Mean flux of a source during the pointings, relative to its long-term mean."""
+    periods = np.asarray(periods)
+    grid = (np.arange(20) + 0.5) / 20.0
+    times = periods[:, :1] + np.diff(periods, axis=1) * grid
+    return float(np.average(entry.variability.factor(times).mean(axis=1), weights=np.diff(periods, axis=1)[:, 0]))
+
+
+def window_name(time: float) -> str:
+    """Identifier of the science window at this time, such as ``066500220010.001``."""
+    revolution, phase = divmod((time - DATA_START) / REVOLUTION, 1.0)
+    return f"{int(revolution) + 1:04d}{int(phase * WINDOWS) + 1:04d}0010.001"
+
+
+def window_time(name: str) -> float:
+    """Start of a science window (IJD)."""
+    return DATA_START + REVOLUTION * (int(name[:4]) - 1 + (int(name[4:8]) - 1) / WINDOWS)
+
+
+def significance(
+    entry: Source, periods: Any, *, ra: float, dec: float, radius: float, low: float, high: float
+) -> float:
+    """What a source should have in an image of this field: its rate over its error, noise apart."""
+    everything = in_band(BACKGROUND_RATES, low, high)
+    everything += sum(band_rate(other, low, high) * mean_factor(other, periods) for other in in_field(ra, dec, radius))
+    offset = separation(entry.ra, entry.dec, ra, dec)
+    time = on_time(periods) * LIVE_SHARE * CODED_SHARE * float(vignetting(offset))
+    return band_rate(entry, low, high) * mean_factor(entry, periods) / math.sqrt(everything / time)
+
+
+def generator(parameters: dict[str, Any]) -> np.random.Generator:
+    """Random numbers that are the same whenever and wherever the parameters are the same."""
+    text = json.dumps(parameters, sort_keys=True, default=str)
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
+
+
+# ---- anticoincidence shield --------------------------------------------------------------------------------------
+
+ACS_BACKGROUND = 80000.0
+ACS_BIN = 0.05
+"""Bins are whole multiples of this (seconds)."""
+BURST_FRACTION = 0.4
+"""A burst begins at this part of whatever interval is asked for ..."""
+BURST_PEAK = 40000.0
+"""... jumps to this rate above the background ..."""
+BURST_DECAY = 8.0
+"""... and decays exponentially with this time constant (seconds)."""
+
+
+def burst_counts(low: Any, high: Any, length: float) -> Any:
+    """Counts of the burst between two times, in seconds since the start of an interval of this length."""
+    since_low, since_high = (np.clip(np.asarray(edge) - BURST_FRACTION * length, 0.0, None) for edge in (low, high))
+    return BURST_PEAK * BURST_DECAY * (np.exp(-since_low / BURST_DECAY) - np.exp(-since_high / BURST_DECAY))

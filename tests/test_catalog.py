@@ -1,0 +1,163 @@
+"""Source lists: from the service, filtered, and back again."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import Table, vstack
+
+from astroquery_mmoda import Products
+from astroquery_mmoda.catalog import empty_catalog, read_catalog, to_catalog_text, to_service
+from astroquery_mmoda.errors import DecodingError, ParameterError
+
+IMAGES = ["isgri_image_6_done", "isgri_image_selected_catalog", "jemx_image_dummy", "jemx_image_empty"]
+
+
+@pytest.fixture
+def entry(recorded):
+    return recorded("isgri_image_6_done")["products"]["catalog"]
+
+
+def test_columns_types_and_units(entry):
+    table = read_catalog(entry)
+    assert table.colnames == entry["cat_column_names"]
+    assert table["src_names"].tolist() == ["Crab", "3C 111", "IGR J05270+2119"]
+    assert (table["meta_ID"].dtype, table["significance"].dtype) == (np.int64, np.float32)
+    assert table["ra"].tolist() == entry["cat_column_list"][3]
+    assert [table[name].unit for name in ("ra", "dec", "ERR_RAD")] == [u.deg] * 3
+    assert table["significance"].unit is None
+    assert table.meta == {"FRAME": "fk5", "LON_NAME": "ra", "LAT_NAME": "dec"}
+    assert SkyCoord.guess_from_table(table)[0].separation(SkyCoord(83.63, 22.01, unit="deg")) < 1 * u.arcmin
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_round_trip_is_exact(recorded, name):
+    entry = recorded(name)["products"]["catalog"]
+    if not entry["cat_column_list"][0]:
+        assert len(read_catalog(entry)) == 0
+        return
+    again = to_service(read_catalog(entry))
+    for key in ("cat_frame", "cat_coord_units", "cat_column_list", "cat_column_names", "cat_lat_name", "cat_lon_name"):
+        assert again[key] == entry[key]
+
+
+def test_new_sources_stay_plain_integers(entry):
+    entry["cat_column_list"][entry["cat_column_names"].index("NEW_SOURCE")] = [-32768, -32767, -32768]
+    entry["cat_column_descr"] = [[n, "<i2" if n == "NEW_SOURCE" else d] for n, d in entry["cat_column_descr"]]
+    column = read_catalog(entry)["NEW_SOURCE"]
+    assert column.tolist() == [-32768, -32767, -32768]
+    assert not hasattr(column, "mask")
+
+
+def test_nothing_is_lost_in_missing_values(entry):
+    entry["cat_column_list"][2][1] = None
+    entry["cat_column_list"][0][1] = None
+    table = read_catalog(entry)
+    assert np.isnan(table["significance"][1])
+    assert table["meta_ID"].mask.tolist() == [False, True, False]
+    again = to_service(table)
+    assert again["cat_column_list"][2][1] is None
+    assert again["cat_column_list"][0][1] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"cat_column_names": ["a"]}, "1 column names for 9 columns"),
+        ({"cat_column_names": None}, "has no list 'cat_column_names'"),
+        ({"cat_column_list": [[1], [1, 2]], "cat_column_names": ["a", "b"]}, "one length"),
+        ({"cat_column_list": ["ab", "cd"], "cat_column_names": ["a", "b"]}, "one length"),
+        ({"cat_column_list": [["x"]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<f4"]]}, "does not hold <f4"),
+        ({"cat_column_list": [[1.5]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<i4"]]}, "fraction"),
+        ({"cat_column_list": [[{}]], "cat_column_names": ["a"], "cat_column_descr": []}, "does not hold"),
+        ({"cat_column_list": [[2**70]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<i8"]]}, "does not hold"),
+        ({"cat_coord_units": "keV"}, "which is no angle"),
+        ({"cat_coord_units": "nonsense("}, "which is no angle"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_broken_catalogues(entry, change, says):
+    with pytest.raises(DecodingError, match=says):
+        read_catalog(entry | change)
+
+
+def test_a_type_that_is_none_is_left_to_the_values(entry):
+    entry["cat_column_descr"] = [["significance", "object; import os"], ["src_names", "|S15"]]
+    table = read_catalog(entry)
+    assert table["significance"].dtype == float
+    assert table["src_names"].dtype.kind == "U"
+
+
+def test_filtered_edited_and_stacked(entry):
+    table = read_catalog(entry)
+    bright = table[table["significance"] > 10]
+    assert to_service(bright)["cat_column_list"][1] == ["Crab", "IGR J05270+2119"]
+    bright["src_names"][0] = "Cr"
+    assert to_service(vstack([bright, table[1:2]]))["cat_column_list"][1] == ["Cr", "IGR J05270+2119", "3C 111"]
+
+
+def test_tables_of_any_origin():
+    vizier = Table({"Name": ["Crab", "Mrk 421"], "RAJ2000": [83.63, 166.11], "DEJ2000": [22.01, 38.21]})
+    text = json.loads(to_catalog_text(vizier))
+    assert text["cat_column_names"] == ["meta_ID", "src_names", "significance", "ra", "dec"]
+    assert text["cat_column_list"] == [[0, 1], ["Crab", "Mrk 421"], [0, 0], [83.63, 166.11], [22.01, 38.21]]
+    assert text["cat_frame"] == "icrs"
+    simbad = Table({"main_id": ["Crab"], "position": SkyCoord([184.5] * u.deg, [-5.8] * u.deg, frame="galactic")})
+    columns = json.loads(to_catalog_text(simbad))["cat_column_list"]
+    assert columns[3][0] == pytest.approx(SkyCoord(184.5, -5.8, unit="deg", frame="galactic").icrs.ra.deg)
+    hours = Table({"name": ["Crab"], "ra": [5.5755] * u.hourangle, "dec": [22.01] * u.deg})
+    assert json.loads(to_catalog_text(hours))["cat_column_list"][3][0] == pytest.approx(83.6325)
+
+
+def test_other_forms(entry, recorded, tmp_path):
+    table = read_catalog(entry)
+    expected = to_service(table)["cat_column_list"][1]
+    mosaic = Products.from_response(recorded("isgri_image_6_done")).image()
+    table.write(tmp_path / "c.ecsv")
+    mosaic.writeto(tmp_path / "c.fits")
+    for given in (table, entry, json.dumps(entry), mosaic, tmp_path / "c.ecsv", str(tmp_path / "c.fits")):
+        text = json.loads(to_catalog_text(given))
+        assert text["cat_column_list"][1] == expected
+        assert text["cat_frame"] == "fk5"
+        assert text["cat_coord_units"] == "deg"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (empty_catalog(), "no sources in it"),
+        (Table({"ra": [1.0], "dec": [2.0]}), "column with the names"),
+        (Table({"name": ["x"]}), "needs coordinates"),
+        (Table({"name": ["Ginga étoile"], "ra": [1.0], "dec": [2.0]}), "not plain ASCII"),
+        (fits.HDUList([fits.PrimaryHDU()]), "without a CATALOG"),
+        ("no/such/file", "neither a file nor JSON"),
+        ("{broken", "is no JSON"),
+        ({"cat_column_names": ["a"]}, "needs the columns meta_ID, src_names, significance"),
+        (5, "must be a Table of sources"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_is_no_catalogue(given, says):
+    with pytest.raises(ParameterError, match=says):
+        to_catalog_text(given)
+
+
+def test_a_file_that_is_no_table(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("hello")
+    with pytest.raises(ParameterError, match="no ECSV or FITS table"):
+        to_catalog_text(path)
+
+
+def test_fits_and_ecsv_keep_the_table(entry, tmp_path):
+    table = read_catalog(entry)
+    for name in ("t.ecsv", "t.fits"):
+        table.write(tmp_path / name)
+        again = Table.read(tmp_path / name)
+        assert again.colnames == table.colnames
+        assert again["src_names"].tolist() == table["src_names"].tolist()
+        assert again["ra"].unit == u.deg
+        assert again.meta["FRAME"] == "fk5"

@@ -1,0 +1,180 @@
+"""The service's routes against a scripted server: what each status and each fault means."""
+
+import logging
+import time
+
+import pytest
+from astroquery import log
+
+from astroquery_mmoda import MmodaClass, conf, errors
+from tests.scripted_server import Reply, ScriptedServer, analysis_reply
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch):
+    """Pauses between tries are real in the code and short here."""
+    monkeypatch.setattr("astroquery_mmoda.dispatcher._pause", lambda attempt, answer: 0.01)
+
+
+@pytest.fixture
+def serve():
+    """Function that starts a server with an answer, and gives it and a dispatcher that asks it."""
+    servers = []
+
+    def start(answer):
+        server = ScriptedServer(answer if callable(answer) else lambda request: answer).__enter__()
+        servers.append(server)
+        return server, MmodaClass(server=server.url)._dispatcher()
+
+    yield start
+    for server in servers:
+        server.__exit__()
+
+
+def test_instruments(serve):
+    server, dispatcher = serve(Reply(["isgri", "jemx"]))
+    assert dispatcher.instruments() == ["isgri", "jemx"]
+    assert [request.path for request in server.requests] == ["/instr-list"]
+
+
+def test_instruments_of_an_older_server(serve):
+    def answer(request):
+        if request.path == "/instr-list":
+            return Reply("<html>not found</html>", 404)
+        return Reply(["isgri"])
+
+    server, dispatcher = serve(answer)
+    assert dispatcher.instruments() == ["isgri"]
+    assert (server.requests[-1].path, server.requests[-1].query) == ("/api/instr-list", {"instrument": "mock"})
+
+
+def test_only_404_leads_to_the_other_path(serve):
+    server, dispatcher = serve(Reply("<html>oops</html>", 500))
+    with pytest.raises(errors.ServiceError, match="HTTP status 500"):
+        dispatcher.instruments()
+    assert len(server.requests) == 1
+
+
+def test_an_analysis_is_posted_as_a_form(serve):
+    server, dispatcher = serve(Reply(analysis_reply("submitted")))
+    dispatcher.run_analysis({"instrument": "isgri", "opt": "\x00", "query_status": "new"})
+    request = server.requests[0]
+    assert (request.method, request.path, request.query) == ("POST", "/run_analysis", {})
+    assert request.form == {"instrument": "isgri", "opt": "\x00", "query_status": "new"}
+    assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert "Authorization" not in request.headers
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "says"),
+    [
+        (Reply({"error_message": "wrong p", "error": "RequestNotUnderstood():wrong p"}, 400), errors.ParameterError, "wrong p"),
+        (Reply({"error_message": "odd"}, 400), errors.ParameterError, "odd"),
+        (Reply({"error_message": "The token provided is expired.", "error": ""}, 403), errors.AuthenticationError, "expired"),
+        (Reply({"error_message": "unable to find any record for x", "error": ""}, 400), errors.JobLost, "no record of this job"),
+        (Reply("The token provided is expired.", 403, {"Content-Type": "text/html"}), errors.AuthenticationError, "expired"),
+        (Reply("<html>no</html>", 403), errors.ServiceError, "HTTP status 403"),
+        (Reply("<!doctype html><title>500 Internal Server Error</title>", 500), errors.ServiceError, "HTTP status 500"),
+        (Reply({"error_message": "it broke", "error": "InternalError():it broke"}, 500), errors.ServiceError, "it broke"),
+        (Reply("<html>Maintenance</html>", 200, {"Content-Type": "text/html"}), errors.ServiceError, "Maintenance"),
+        (Reply({"error_message": "no", "error": "RequestNotUnderstood():no"}), errors.ParameterError, "no"),
+        (Reply([1, 2]), errors.ServiceError, "no reply to it"),
+        (Reply("<html>gone</html>", 404), errors.ServiceError, "Is it the address of a MMODA dispatcher"),
+        (Reply("", 302, {"Location": "https://new.example/mmoda?token=secret"}), errors.ServiceError, "https://new.example/mmoda"),
+    ],
+    ids=lambda value: str(getattr(value, "status", "")),
+)
+def test_what_an_answer_means(serve, reply, kind, says):
+    server, dispatcher = serve(reply)
+    with pytest.raises(kind, match=says) as caught:
+        dispatcher.run_analysis({"query_status": "new"})
+    assert type(caught.value) is kind
+    assert "secret" not in str(caught.value)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        Reply("", 503),
+        Reply("", 502),
+        Reply("", 504),
+        Reply("", 429, {"Retry-After": "0"}),
+        Reply(b"", fault="reset"),
+        Reply(analysis_reply("submitted"), fault="cut"),
+        Reply('{"query_status": "done", "prod'),
+        Reply(b""),
+    ],
+    ids=["503", "502", "504", "429", "reset", "cut body", "cut JSON", "empty"],
+)
+def test_faults_that_pass_are_tried_again(serve, first):
+    replies = [first, first, Reply(analysis_reply("submitted"))]
+    server, dispatcher = serve(lambda request: replies[min(len(server.requests), 3) - 1])
+    assert dispatcher.run_analysis({"a": "1"})["query_status"] == "submitted"
+    assert len(server.requests) == 3
+    assert {str(request.form) for request in server.requests} == {"{'a': '1'}"}
+
+
+def test_tries_are_bounded(serve):
+    server, dispatcher = serve(Reply("", 503))
+    with conf.set_temp("retries", 2), pytest.raises(errors.ServiceError, match="HTTP status 503; tried 3 times"):
+        dispatcher.run_analysis({})
+    assert len(server.requests) == 3
+
+
+def test_nobody_listens():
+    with conf.set_temp("retries", 1), pytest.raises(errors.ServiceError, match="connection refused; tried 2 times") as caught:
+        MmodaClass(server="http://127.0.0.1:9")._dispatcher().run_analysis({"a": "marked-secret"})
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(("url", "says"), [("ftp://127.0.0.1/", "only http and https"), ("nonsense", "this is no address")])
+def test_addresses_that_are_none(url, says):
+    with pytest.raises(errors.ServiceError, match=says):
+        MmodaClass(server=url)._dispatcher().instruments()
+
+
+def test_a_reply_that_is_too_large(serve):
+    _, dispatcher = serve(Reply(["x" * 1000]))
+    with conf.set_temp("max_reply_size", 500), pytest.raises(errors.ServiceError, match="larger than 500 bytes"):
+        dispatcher.instruments()
+
+
+def test_a_silent_server(serve):
+    def answer(request):
+        time.sleep(1)
+        return Reply([])
+
+    _, dispatcher = serve(answer)
+    begin = time.monotonic()
+    with conf.set_temp("timeout", 0.3), pytest.raises(errors.ServiceError, match=r"no complete reply within 0.3 s"):
+        dispatcher.instruments()
+    assert time.monotonic() - begin < 5
+
+
+def test_debug_log_tells_neither_body_nor_query(serve, caplog):
+    server, dispatcher = serve(Reply({"name": "x", "message": "body-secret"}))
+    with caplog.at_level(logging.DEBUG, logger="astroquery"):
+        level = log.level
+        log.setLevel("DEBUG")
+        log.addHandler(caplog.handler)
+        try:
+            dispatcher.resolve_name("query-secret")
+        finally:
+            log.setLevel(level)
+            log.removeHandler(caplog.handler)
+    messages = [record.getMessage() for record in caplog.records if record.name == "astroquery"]
+    assert "GET /resolve_name: HTTP 200" in messages
+    assert not any("secret" in message for message in messages)
+
+
+def test_retry_after_in_both_forms():
+    from email.utils import formatdate
+
+    from astroquery_mmoda.dispatcher import _retry_after
+
+    assert _retry_after("7") == 7
+    assert 8 < _retry_after(formatdate(time.time() + 10, usegmt=True)) <= 10
+    assert _retry_after(formatdate(time.time() - 10, usegmt=True)) == 0
+    assert _retry_after("soon") is None

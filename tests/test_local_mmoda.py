@@ -1,0 +1,763 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""
+The local service itself, on the wire and without our client: what other tests and the quickstart build upon.
+
+The fixture ``local_mmoda`` (a started `LocalMmoda`, one for the session) is in conftest.py.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import time
+import types
+import warnings
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from astropy.io.fits import Header
+from astropy.time import Time
+from astropy.wcs import WCS, FITSFixedWarning
+
+from tests.local_mmoda import environment, server, sky
+from tests.local_mmoda.server import LocalMmoda
+
+CENTRE = {"RA": 275.0914, "DEC": 7.1853}
+OBSERVATION = {
+    "instrument": "isgri",
+    # the same request is the same job in the whole session: this keeps those of other tests apart
+    "src_name": "test_local_mmoda",
+    **CENTRE,
+    "T1": "2018-04-01T00:00:00.000",
+    "T2": "2018-04-03T00:00:00.000",
+    "radius": 8,
+    "max_pointings": 10,
+    "E1_keV": 20,
+    "E2_keV": 40,
+}
+SHORT = {"T1": "2018-04-01T00:00:00.000", "T2": "2018-04-01T00:02:00.000"}
+EVERYTHING_ELSE = {"api": "True", "query_type": "Real"}
+
+
+# ---- the wire ----------------------------------------------------------------------------------------------------
+
+
+def post(service, **parameters):
+    """One request."""
+    return requests.post(service.url + "/run_analysis", data={**EVERYTHING_ELSE, **parameters}, timeout=60)
+
+
+def run(service, **parameters):
+    """All replies until the job ends, one for each poll."""
+    state, replies, limit = {"query_status": "new"}, [], time.monotonic() + 60
+    while time.monotonic() < limit:
+        reply = post(service, **parameters, **state)
+        assert reply.status_code == 200, reply.text[:2000]
+        replies.append(reply.json())
+        status = replies[-1]["query_status"]
+        if status in ("done", "failed"):
+            return replies
+        state = {"query_status": status, "job_id": replies[-1]["job_monitor"]["job_id"]}
+        state["session_id"] = replies[-1]["session_id"]
+        time.sleep(0.1)
+    pytest.fail(f"no end: {[reply['query_status'] for reply in replies]}")
+
+
+class _Record(np.ndarray):
+    """Stands for FITS_rec: keeps the columns that were converted, as those of variable length are."""
+
+    def __setstate__(self, state):
+        super().__setstate__(state[:5])
+        self.converted = dict(zip(state[6], state[5], strict=True))["_converted"] if len(state) > 5 else {}
+
+
+class _Rows(np.ndarray):
+    """Stands for a column of variable length, or of text."""
+
+    def __setstate__(self, state):
+        super().__setstate__(state[:5])
+
+
+class _Inert:
+    """Stands for the descriptions of columns, which are not needed here."""
+
+    def __new__(cls, *args):
+        return super().__new__(cls)
+
+    def __setstate__(self, state):
+        pass
+
+
+class _Reader(pickle.Unpickler):
+    # Only here, in a test of our own server, is an unpickler allowed near a reply, and it makes nothing but arrays:
+    # the client must never do so, and this test must not depend on the client.
+    ARRAYS = {("numpy", "dtype"), ("numpy", "ndarray"), ("numpy", "record"), ("numpy._core.multiarray", "_reconstruct")}
+
+    def find_class(self, module, name):
+        if (module, name) in self.ARRAYS:
+            return super().find_class(module, name)
+        if name == "FITS_rec":
+            return _Record
+        if name in ("_VLF", "chararray"):
+            return _Rows
+        if module.startswith("astropy.io.fits.column"):
+            return type(name, (_Inert, str), {}) if name.startswith("_") else _Inert
+        raise pickle.UnpicklingError(f"{module}.{name}")
+
+
+def unpack(unit):
+    """Array of a data unit."""
+    return _Reader(BytesIO(base64.b64decode(unit["binarys"]))).load()
+
+
+def products(replies):
+    """The products of a finished job, with their meta-data decoded."""
+    assert replies[-1]["query_status"] == "done", replies[-1]["exit_status"]
+    return [
+        types.SimpleNamespace(name=entry["name"], meta=json.loads(entry["meta_data"]), units=entry["data_unit_list"])
+        for entry in replies[-1]["products"]["numpy_data_product_list"]
+    ]
+
+
+def recorded(name):
+    """What the real service sent."""
+    return json.loads((Path(__file__).parent / "data" / "responses" / f"{name}.json").read_text())["json"]
+
+
+def catalogue(replies):
+    """Rows of the catalogue, by name."""
+    table = replies[-1]["products"]["catalog"]
+    names = table["cat_column_names"]
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*table["cat_column_list"], strict=True)]
+    return {row["src_names"]: types.SimpleNamespace(**row) for row in rows}
+
+
+def periods(parameters=OBSERVATION):
+    """Pointings of the observation."""
+    start, stop = (Time(parameters[name]).tt.mjd - sky.MJDREF for name in ("T1", "T2"))
+    return sky.pointings(start, stop, parameters["max_pointings"])
+
+
+@pytest.fixture(scope="module")
+def image(local_mmoda):
+    return run(local_mmoda, **OBSERVATION, product_type="isgri_image")
+
+
+@pytest.fixture(scope="module")
+def spectra(local_mmoda):
+    return run(local_mmoda, **OBSERVATION, product_type="isgri_spectrum")
+
+
+@pytest.fixture(scope="module")
+def light_curves(local_mmoda):
+    return run(local_mmoda, **OBSERVATION, product_type="isgri_lc", time_bin=500)
+
+
+# ---- discovery ---------------------------------------------------------------------------------------------------
+
+
+def test_instrument_list(local_mmoda):
+    names = {"isgri", "spi_acs", "spacetime", "twins", "faulty", "faulty_sync"}
+    assert names <= set(requests.get(local_mmoda.url + "/instr-list", timeout=10).json())
+    old = requests.get(local_mmoda.url + "/api/instr-list", params={"instrument": "mock"}, timeout=10)
+    assert names <= set(old.json())
+
+
+def meta_data(service, instrument):
+    reply = requests.get(service.url + "/api/meta-data", params={"instrument": instrument}, timeout=10)
+    assert reply.status_code == 200
+    (described,) = reply.json()
+    # this version sends the inner lists as text
+    return described[:2] + [json.loads(text) for text in described[2:]]
+
+
+def test_meta_data_agrees_with_the_recorded_one(local_mmoda):
+    """Same products, names, units and values, but for the rows that 1.3.3 does not send, and one parameter of ours."""
+    ours, (real,) = meta_data(local_mmoda, "isgri"), recorded("meta_data_isgri")
+    assert ours[:2] == real[:2]
+    for here, there in zip(ours[2:], real[2:], strict=True):
+        assert [row for row in here if "name" not in row] == [row for row in there if "name" not in row]
+        values = [
+            {row["name"]: (row["units"], row["value"]) for row in rows if row.get("name", "_format")[-7:] != "_format"}
+            for rows in (here, there)
+        ]
+        values[0].pop("number_of_bands", None)
+        assert values[0] == values[1]
+
+
+def test_instrument_without_a_place(local_mmoda):
+    names = {row.get("name") for rows in meta_data(local_mmoda, "spacetime")[2:] for row in rows}
+    assert {"T1", "T2"} <= names
+    assert not {"RA", "DEC", "src_name"} & names
+
+
+@pytest.mark.parametrize("name", ["Crab", "crab nebula", "MAXI J1820+070", "maxij1820+070", "IGR J18308+0928"])
+def test_resolved_name(local_mmoda, name):
+    reply = requests.get(local_mmoda.url + "/resolve_name", params={"name": name}, timeout=10).json()
+    assert reply["message"] == f"{name} successfully resolved"
+    assert any((reply["RA"], reply["DEC"]) == (source.ra, source.dec) for source in sky.SOURCES)
+
+
+def test_unresolved_name(local_mmoda):
+    reply = requests.get(local_mmoda.url + "/resolve_name", params={"name": "zzz"}, timeout=10)
+    assert reply.status_code == 200
+    assert reply.json() == {"name": "zzz", "message": "zzz could not be resolved: *** Nothing found ***"}
+    assert requests.get(local_mmoda.url + "/resolve_name", timeout=10).json() == {}
+
+
+# ---- requests ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"E1_keV": 5}, "15 - 800 keV"),
+        ({"E2_keV": 801}, "15 - 800 keV"),
+        ({"osa_version": "OSA9"}, "should start with one of"),
+        ({"integral_data_rights": "mine"}, "not in allowed"),
+        ({"max_pointings": 2.5}, "Integer"),
+        ({"number_of_bands": 3}, "the most is 2"),
+        ({"RA": "here"}, ""),
+        ({"T1": "yesterday"}, ""),
+        ({"product_type": "isgri_lc", "time_bin": 20001}, "20000 s"),
+        ({"product_type": "nothing"}, "not in query_dictionary"),
+        ({"instrument": "nothing"}, "nothing"),
+    ],
+)
+def test_refused_parameter(local_mmoda, change, text):
+    reply = post(local_mmoda, **{**OBSERVATION, "product_type": "isgri_image", "query_status": "new", **change})
+    assert reply.status_code == 400
+    assert text in reply.json()["error_message"]
+
+
+@pytest.mark.parametrize("version", ["OSA11.2", "OSA10.2", "OSA11.2-dev210827.0528-37487"])
+def test_accepted_version(local_mmoda, version):
+    request = {**OBSERVATION, "src_name": "a job of its own", "osa_version": version}
+    reply = post(local_mmoda, **request, product_type="isgri_image", query_status="new")
+    assert reply.status_code == 200
+
+
+def test_unknown_parameter_is_ignored_without_a_word(local_mmoda):
+    """Newer servers say so in a comment; 1.3.3 does not, and takes it for another job."""
+    known = {"instrument": "twins", "product_type": "first_lc", "query_status": "new", **SHORT}
+    plain, extended = post(local_mmoda, **known).json(), post(local_mmoda, **known, zork=1).json()
+    assert extended["query_status"] == "done"
+    assert extended["exit_status"]["comment"] == ""
+    assert extended["products"]["analysis_parameters"]["zork"] == "1"
+    assert extended["job_monitor"]["job_id"] != plain["job_monitor"]["job_id"]
+
+
+# ---- states ------------------------------------------------------------------------------------------------------
+
+
+def test_states_of_an_asynchronous_job(image):
+    states = [reply["query_status"] for reply in image]
+    order = ["submitted", "progress", "ready", "done"]
+    assert states[0] == "submitted"
+    assert states[-2:] == ["ready", "done"]
+    assert [order.index(state) for state in states] == sorted(order.index(state) for state in states)
+    assert "progress" in states
+    assert len({reply["job_monitor"]["job_id"] for reply in image}) == 1
+    assert image[0]["products"]["input_prod_list"] == [sky.window_name(start) for start, _ in periods()]
+    assert messages(image[-2]) == {"main starting", "restored from cache", "main done", "done"}
+
+
+def messages(reply):
+    """Of all reports; the server may repeat one, and changes their order, when a poll comes between."""
+    return {report["message"] for report in reply["job_monitor"]["full_report_dict_list"]}
+
+
+def test_products_come_again(local_mmoda, image):
+    """Asked for again with the same parameters, they come at once, and the same."""
+    again = run(local_mmoda, **OBSERVATION, product_type="isgri_image")
+    assert again[0]["query_status"] == "done"
+    assert [len(again), again[0]["job_monitor"]["job_id"]] == [1, image[0]["job_monitor"]["job_id"]]
+    assert again[0]["products"]["numpy_data_product_list"] == image[-1]["products"]["numpy_data_product_list"]
+
+
+def test_noise_depends_on_the_request(local_mmoda, image):
+    other = run(local_mmoda, **{**OBSERVATION, "src_name": "elsewhere"}, product_type="isgri_image")
+    assert other[-1]["products"]["numpy_data_product_list"] != image[-1]["products"]["numpy_data_product_list"]
+
+
+@pytest.mark.parametrize(("start", "stop"), [("2001-01-01", "2001-01-02"), ("2026-06-02", "2026-07-01")])
+def test_first_face_of_failure_without_data(local_mmoda, start, stop):
+    """The backend reports it; status and message of the reply say nothing."""
+    request = {**OBSERVATION, "T1": f"{start}T00:00:00", "T2": f"{stop}T00:00:00"}
+    last = run(local_mmoda, **request, product_type="isgri_image")[-1]
+    assert last["query_status"] == "failed"
+    assert last["exit_status"]["status"] == 0
+    assert last["exit_status"]["message"] == last["exit_status"]["error_message"] == ""
+    assert "AnalysisException:NoValidScW()" in messages(last)
+
+
+def test_repeated_failure_tells_the_reason(local_mmoda):
+    """A failed job is submitted again, and then the backend knows at once."""
+    request = {**OBSERVATION, "T1": "2002-01-01T00:00:00", "T2": "2002-01-02T00:00:00", "product_type": "isgri_lc"}
+    assert run(local_mmoda, **request)[-1]["exit_status"]["status"] == 0
+    (reply,) = run(local_mmoda, **request)
+    assert (reply["query_status"], reply["exit_status"]["status"]) == ("failed", 1)
+    assert "NoValidScW" in reply["exit_status"]["error_message"]
+
+
+def test_first_face_of_failure_with_the_last_report_only(local_mmoda):
+    last = run(local_mmoda, instrument="faulty", product_type="faulty_backend_image")[-1]
+    assert (last["query_status"], last["exit_status"]["status"]) == ("failed", 0)
+    assert "full_report_dict_list" not in last["job_monitor"]
+    assert "on purpose" in last["job_monitor"]["full_report_dict"]["message"]
+
+
+def test_second_face_of_failure(local_mmoda):
+    """An exception when the products are built, after ``ready``."""
+    replies = run(local_mmoda, instrument="faulty", product_type="faulty_build_image")
+    assert replies[-2]["query_status"] == "ready"
+    check_exception(replies[-1])
+
+
+def test_third_face_of_failure(local_mmoda):
+    """The same at once."""
+    (reply,) = run(local_mmoda, instrument="faulty_sync", product_type="faulty_at_once_image")
+    check_exception(reply)
+
+
+def check_exception(reply):
+    assert (reply["query_status"], reply["exit_status"]["status"]) == ("failed", 1)
+    assert reply["exit_status"]["message"]
+    assert "on purpose" in reply["exit_status"]["error_message"]
+    assert "numpy_data_product_list" not in reply["products"]
+
+
+@pytest.mark.parametrize("product", ["nothing_lc", "nothing_image"])
+def test_nothing(local_mmoda, product):
+    assert products(run(local_mmoda, instrument="faulty_sync", product_type=product)) == []
+
+
+def test_field_without_sources(local_mmoda):
+    field = {**OBSERVATION, "RA": 10, "DEC": -40}
+    found = run(local_mmoda, **field, product_type="isgri_image")
+    assert catalogue(found) == {}
+    assert len(products(found)) == 1
+    for product in ("isgri_spectrum", "isgri_lc"):
+        assert products(run(local_mmoda, **field, product_type=product)) == []
+
+
+# ---- images ------------------------------------------------------------------------------------------------------
+
+
+def images(replies):
+    """Header and array of each image, by kind and lower energy."""
+    (mosaic,) = products(replies)
+    return {(u["header"]["IMATYPE"], u["header"]["E_MIN"]): (u["header"], unpack(u)) for u in mosaic.units[2:]}
+
+
+def coordinates(header):
+    """As astropy understands them, which has remarks on their style."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        return WCS(Header(header))
+
+
+def test_form_of_the_mosaic(image):
+    (mosaic,) = products(image)
+    assert mosaic.name == "mosaic_image"
+    assert mosaic.meta == {"product": "mosaic", "instrument": "isgri", "src_name": "", "query_parameters": None}
+    assert [unit["name"] for unit in mosaic.units] == ["PRIMARY", "GROUPING"] + ["ISGR-MOSA-IMA"] * 4
+    there = recorded("isgri_image_6_done")["products"]["numpy_data_product_list"][0]["data_unit_list"]
+    for here, unit in zip(mosaic.units, there, strict=True):
+        assert (here["dt"], here["hdu_type"], here["units_dict"]) == (unit["dt"], unit["hdu_type"], unit["units_dict"])
+        assert set(here["header"]) == set(unit["header"])
+    group = unpack(mosaic.units[1])
+    assert [kind.decode() for kind in group["IMATYPE"]] == ["INTENSITY", "VARIANCE", "SIGNIFICANCE", "EXPOSURE"]
+
+
+def test_statistics_of_the_image(image):
+    """The significance is intensity over error, and away from sources it is distributed like noise."""
+    found = images(image)
+    intensity, variance, significance, exposure = (
+        found[kind, 20.0][1] for kind in ("INTENSITY", "VARIANCE", "SIGNIFICANCE", "EXPOSURE")
+    )
+    assert intensity.shape == (200, 200)
+    inside = np.isfinite(significance)
+    assert np.isnan(intensity[0, 0])
+    assert np.pi / 4 * (16 / sky.PIXEL) ** 2 == pytest.approx(inside.sum(), rel=0.02)
+    np.testing.assert_allclose(significance[inside], intensity[inside] / np.sqrt(variance[inside]), rtol=1e-5)
+    assert np.nanmax(exposure) == pytest.approx(sky.on_time(periods()) * sky.LIVE_SHARE, rel=1e-5)
+
+    wcs = coordinates(found["SIGNIFICANCE", 20.0][0])
+    rows, columns = np.nonzero(inside)
+    ra, dec = wcs.wcs_pix2world(columns, rows, 0)
+    empty = np.all([sky.separation(ra, dec, source.ra, source.dec) > 1.0 for source in sky.SOURCES], axis=0)
+    noise = significance[inside][empty].astype(float)
+    assert noise.mean() == pytest.approx(0.0, abs=4.0 / np.sqrt(noise.size))
+    assert noise.std() == pytest.approx(1.0, abs=0.02)
+    assert np.mean(np.abs(noise) < 1.0) == pytest.approx(0.6827, abs=0.015)
+
+
+def test_sources_in_the_image(image):
+    """Peaks have the rates that come out of folding, at the right places."""
+    found = images(image)
+    header, intensity = found["INTENSITY", 20.0]
+    variance = found["VARIANCE", 20.0][1]
+    wcs = coordinates(header)
+    for source in sky.in_field(*CENTRE.values(), 8.0):
+        x, y = wcs.wcs_world2pix(source.ra, source.dec, 0)
+        column, row = round(float(x)), round(float(y))
+        fraction = np.exp(-((column - x) ** 2 + (row - y) ** 2) * (sky.PIXEL / sky.PSF_SIGMA) ** 2 / 2.0)
+        expected = sky.band_rate(source, 20, 40) * sky.mean_factor(source, periods()) * fraction
+        error = np.sqrt(variance[row, column])
+        # the bright ones show that a tangential plane is not quite the sky
+        assert intensity[row, column] == pytest.approx(expected, abs=5 * error, rel=0.005), source.name
+
+
+def test_catalogue_of_the_image(image):
+    rows = catalogue(image)
+    new = [source for source in sky.SOURCES if not source.known]
+    expected = {source.name: source for source in sky.SOURCES} | {f"NEW_{i}": s for i, s in enumerate(new, start=1)}
+    assert {"MAXI J1820+070", "Ser X-1", "4U 1823-00", "NEW_1", "NEW_2"} <= set(rows) <= set(expected)
+    assert not {"V2301 Oph", "V426 Oph"} & set(rows)
+    for name, row in rows.items():
+        source = expected[name]
+        assert sky.separation(row.ra, row.dec, source.ra, source.dec) < 4.0 * row.ERR_RAD + 0.002, name
+        assert sky.separation(row.ra, row.dec, source.ra, source.dec) < sky.PIXEL
+        assert row.significance > 7.0
+        ideal = sky.significance(source, periods(), ra=CENTRE["RA"], dec=CENTRE["DEC"], radius=8, low=20, high=40)
+        # a source between pixels loses up to a quarter of its peak, one that looks for the highest wins a little
+        assert 0.7 * ideal - 4.0 < row.significance < ideal + 4.0, name
+        assert (row.NEW_SOURCE, row.FLAG) == ((-32768, 0) if source.known else (-32767, 1))
+    assert rows["MAXI J1820+070"].significance > 100
+
+
+def test_detection_threshold(local_mmoda):
+    few = run(local_mmoda, **OBSERVATION, product_type="isgri_image", detection_threshold=30)
+    assert set(catalogue(few)) == {"MAXI J1820+070", "Ser X-1"}
+
+
+def test_two_bands(local_mmoda):
+    found = images(run(local_mmoda, **OBSERVATION, product_type="isgri_image", number_of_bands=2))
+    middle = pytest.approx(np.sqrt(20 * 40))
+    bands = [(header["E_MIN"], header["E_MAX"]) for header, _ in found.values()]
+    assert bands[:4] == [(20.0, middle)] * 4
+    assert bands[4:] == [(middle, 40.0)] * 4
+
+
+def test_other_field(local_mmoda):
+    """The field of the Crab, in the largest image there is."""
+    field = {**OBSERVATION, "RA": 83.6331, "DEC": 22.0145, "radius": 15, "max_pointings": 3}
+    found = run(local_mmoda, **field, product_type="isgri_image")
+    assert set(catalogue(found)) == {"Crab", "1A 0535+262", "SWIFT J0525.6+2416"}
+
+
+def test_science_windows(local_mmoda):
+    windows = ["192401300010.001", "192500090010.001"]
+    found = run(local_mmoda, **OBSERVATION, product_type="isgri_image", scw_list=",".join(windows))
+    assert found[0]["products"]["input_prod_list"] == windows
+    header, _ = images(found)["INTENSITY", 20.0]
+    assert header["ONTIME"] == pytest.approx(2 * sky.POINTING_LENGTH)
+    assert header["TSTART"] == pytest.approx(sky.window_time(windows[0]))
+
+
+# ---- spectra -----------------------------------------------------------------------------------------------------
+
+
+def test_form_of_the_spectra(spectra):
+    found = products(spectra)
+    kinds = ["isgri_spectrum", "isgri_arf", "isgri_rmf"]
+    assert [product.meta["product"] for product in found] == kinds * (len(found) // 3)
+    assert {product.name for product in found} == {""}
+    names = [product.meta["src_name"] for product in found[::3]]
+    assert names == sorted(names)
+    assert {"MAXIJ1820+070", "SerX-1", "4U1823-00"} <= set(names)
+    real = recorded("isgri_spectrum_real")["products"]["numpy_data_product_list"]
+    for here, there in zip(found[:3], real[:3], strict=True):
+        for unit, like in zip(here.units, there["data_unit_list"], strict=True):
+            assert (unit["name"], unit["dt"], unit["hdu_type"]) == (like["name"], like["dt"], like["hdu_type"])
+            assert set(unit["header"]) == set(like["header"])
+    assert found[2].units[2]["header"]["TFORM6"].startswith("PE(")
+
+
+def response(arf, rmf):
+    """Response of the spectrum as it arrived: (low, high, matrix) with areas in it."""
+    area, table = unpack(arf.units[1]), unpack(rmf.units[2])
+    matrix = np.zeros((len(table), rmf.units[2]["header"]["DETCHANS"]))
+    columns = table["F_CHAN"], table["N_CHAN"], table.converted["MATRIX"]
+    for row, first, number, values in zip(matrix, *columns, strict=True):
+        row[first : first + number] = np.asarray(values)
+    return table["ENERG_LO"].astype(float), table["ENERG_HI"].astype(float), matrix * area["SPECRESP"][:, np.newaxis]
+
+
+def test_response(spectra):
+    low, high, matrix = response(*products(spectra)[1:3])
+    np.testing.assert_allclose(low, sky.ENERGY_LO, rtol=1e-6)
+    np.testing.assert_allclose(high, sky.ENERGY_HI, rtol=1e-6)
+    np.testing.assert_allclose(matrix, sky.EFFECTIVE_AREA[:, np.newaxis] * sky.REDISTRIBUTION, rtol=1e-6)
+    bounds = unpack(products(spectra)[2].units[1])
+    np.testing.assert_allclose(bounds["E_MIN"], sky.CHANNEL_LO, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["MAXI J1820+070", "Ser X-1", "4U 1823-00", "IGR J18308+0928"])
+def test_photon_index(spectra, name):
+    """A fit with what arrived finds the truth within its errors, and is a good one."""
+    found = products(spectra)
+    number = [product.meta["src_name"] for product in found].index(name.replace(" ", ""))
+    spectrum, arf, rmf = found[number : number + 3]
+    assert spectrum.units[1]["header"]["NAME"] == name
+    table = unpack(spectrum.units[1])
+    low, high, matrix = response(arf, rmf)
+    good = table["QUALITY"] == 0
+    rate, error = (table[column].astype(float)[good] for column in ("RATE", "STAT_ERR"))
+
+    source = sky.source(name)
+    # a step that never meets 1 exactly, where the integral of the power law is another one
+    indices = source.photon_index + np.arange(-1.4995, 1.5, 0.002)
+    statistics, norms = [], []
+    for index in indices:
+        unit = (high ** (1 - index) - low ** (1 - index)) / (1 - index)
+        model = (unit @ matrix)[good]
+        norms.append(np.sum(rate * model / error**2) / np.sum(model**2 / error**2))
+        statistics.append(np.sum(((rate - norms[-1] * model) / error) ** 2))
+    best = int(np.argmin(statistics))
+    within = indices[np.array(statistics) < statistics[best] + 1.0]
+    uncertainty = max(0.002, (within[-1] - within[0]) / 2.0)
+    freedom = good.sum() - 2
+    assert abs(indices[best] - source.photon_index) < 3.5 * uncertainty
+    assert abs(statistics[best] - freedom) < 4.0 * np.sqrt(2.0 * freedom)
+    assert norms[int(np.argmin(np.abs(indices - source.photon_index)))] == pytest.approx(
+        source.norm * sky.mean_factor(source, periods()), rel=0.5
+    )
+
+
+def test_selected_catalogue(local_mmoda, image):
+    """Spectra and light curves of the chosen rows, also of sources without a name."""
+    table = image[-1]["products"]["catalog"]
+    names = table["cat_column_list"][table["cat_column_names"].index("src_names")]
+    chosen = [names.index("NEW_1"), names.index("Ser X-1")]
+    choice = {"selected_catalog": json.dumps(table), "catalog_selected_objects": ",".join(map(str, chosen))}
+    curves = products(run(local_mmoda, **OBSERVATION, **choice, product_type="isgri_lc"))
+    assert [curve.meta["src_name"] for curve in curves] == ["NEW_1", "Ser X-1"]
+    found = products(run(local_mmoda, **OBSERVATION, **choice, product_type="isgri_spectrum"))
+    assert [spectrum.meta["src_name"] for spectrum in found[::3]] == ["NEW_1", "SerX-1"]
+    rate = sky.in_band(unpack(found[0].units[1])["RATE"], 20, 40)
+    new = next(source for source in sky.SOURCES if not source.known)
+    assert rate == pytest.approx(sky.band_rate(new, 20, 40), rel=0.3)
+
+
+# ---- light curves ------------------------------------------------------------------------------------------------
+
+
+def test_form_of_the_light_curves(light_curves):
+    found = products(light_curves)
+    assert {"MAXI J1820+070", "Ser X-1", "4U 1823-00"} <= {curve.meta["src_name"] for curve in found}
+    like = recorded("isgri_lc_real")["products"]["numpy_data_product_list"][0]
+    for curve in found:
+        assert curve.name == like["name"]
+        assert set(curve.meta) == set(json.loads(like["meta_data"]))
+        assert curve.meta["time_bin"] == pytest.approx(500 / 86400)
+        for unit, there in zip(curve.units, like["data_unit_list"], strict=True):
+            assert (unit["name"], unit["dt"]) == (there["name"], there["dt"])
+            assert set(unit["header"]) == set(there["header"])
+
+
+def test_light_curve_follows_the_truth(light_curves):
+    for curve in products(light_curves):
+        source = sky.source(curve.meta["src_name"])
+        table, header = unpack(curve.units[1]), curve.units[1]["header"]
+        moment, rate, error = (table[name].astype(float) for name in ("TIME", "RATE", "ERROR"))
+        assert header["TSTART"] == pytest.approx(Time(OBSERVATION["T1"]).tt.mjd - sky.MJDREF, abs=1e-6)
+        observed = error > 0
+        # between pointings there is nothing, which the service says by zeros
+        assert 10 < (~observed).sum()
+        assert np.all(rate[~observed] == 0)
+        expected = sky.band_rate(source, 20, 40) * source.variability.factor(moment[observed])
+        chi_squared = np.sum(((rate[observed] - expected) / error[observed]) ** 2)
+        assert abs(chi_squared - observed.sum()) < 4.5 * np.sqrt(2.0 * observed.sum()), source.name
+        if source.name == "MAXI J1820+070":
+            constant = np.average(rate[observed], weights=error[observed] ** -2)
+            assert np.sum(((rate[observed] - constant) / error[observed]) ** 2) > 20 * observed.sum()
+
+
+@pytest.mark.parametrize("data_level", ["ordinary", "realtime"])
+def test_shield(local_mmoda, data_level):
+    request = {"instrument": "spi_acs", **CENTRE, **SHORT, "time_bin": 0.52, "data_level": data_level}
+    (curve,) = products(run(local_mmoda, **request, product_type="spi_acs_lc"))
+    assert curve.name is None
+    assert curve.meta == {"src_name": "query", "time_bin": 0.5, "time": "TIME", "rate": "RATE", "rate_err": "ERROR"}
+    primary, unit = curve.units
+    assert (primary["name"], unit["name"]) == ("Primary", "RATE")
+    assert unit["units_dict"] == {"TIME": "s", "RATE": "count/s", "ERROR": "count/s"}
+    header, table = unit["header"], unpack(unit)
+    assert header["DATE-OBS"] == header["DATE-END"] == SHORT["T1"]
+    absolute = header["MJDREF"] + (header["TIMEZERO"] + table["TIME"]) / 86400
+    assert absolute[0] == pytest.approx(Time(SHORT["T1"]).tt.mjd + 0.25 / 86400, abs=1e-8)
+    since = table["TIME"] + 60.0
+    expected = sky.ACS_BACKGROUND + sky.burst_counts(since - 0.25, since + 0.25, 120.0) / 0.5
+    pulls = (table["RATE"] - expected) / table["ERROR"]
+    assert abs(np.sum(pulls**2) - len(table)) < 4.5 * np.sqrt(2 * len(table))
+    assert since[np.argmax(table["RATE"])] == pytest.approx(sky.BURST_FRACTION * 120.0, abs=1.5)
+
+
+def test_shield_without_data(local_mmoda):
+    request = {"instrument": "spi_acs", "T1": "2001-01-01T00:00:00", "T2": "2001-01-01T00:01:00"}
+    (reply,) = run(local_mmoda, **request, product_type="spi_acs_lc")
+    assert (reply["query_status"], reply["exit_status"]["status"]) == ("failed", 1)
+
+
+@pytest.mark.parametrize(
+    ("instrument", "product"), [("spacetime", "spacetime_lc"), ("twins", "first_lc"), ("twins", "second_lc")]
+)
+def test_small_instruments(local_mmoda, instrument, product):
+    (curve,) = products(run(local_mmoda, instrument=instrument, product_type=product, **SHORT))
+    assert curve.name == product
+    assert [unit["name"] for unit in curve.units] == ["PRIMARY", "LC"]
+    assert "MJDREF" not in curve.units[1]["header"]
+    table = unpack(curve.units[1])
+    assert table["RATE"].mean() == pytest.approx(100.0, abs=3.0)
+    start, stop = (Time(SHORT[name]).tt.mjd for name in ("T1", "T2"))
+    assert start < table["TIME"].min() < table["TIME"].max() < stop
+
+
+# ---- starting and stopping ---------------------------------------------------------------------------------------
+
+
+def is_running(number):
+    """Whether there is such a process (and not only its remains)."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        pass
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return not Path("/proc/self").exists()
+
+
+@pytest.mark.usefixtures("local_mmoda")
+class TestLaunch:
+    """With servers of their own; the fixture is there to skip them when there is no server environment."""
+
+    def test_stop_leaves_nothing(self):
+        with LocalMmoda(instrument_list=False, debug_instruments=True) as service:
+            number, directory = service.process.pid, service.log_path.parent
+            assert is_running(number)
+            # like the bare released server
+            assert requests.get(service.url + "/instr-list", timeout=10).status_code == 404
+            old = requests.get(service.url + "/api/instr-list", params={"instrument": "mock"}, timeout=10).json()
+            assert {"isgri", "empty", "empty-async"} <= set(old)
+            with pytest.raises(RuntimeError, match="already running"):
+                service.start()
+        assert not is_running(number)
+        assert not directory.exists()
+        service.stop()
+
+    def test_occupied_port(self, local_mmoda):
+        port = int(local_mmoda.url.rpartition(":")[2])
+        with pytest.raises(RuntimeError, match=r"(?s)ended at once.*in use"):
+            LocalMmoda(port=port).start()
+
+    def test_failed_start(self, tmp_path):
+        broken = tmp_path / "python"
+        broken.write_text("#!/bin/sh\necho I am not a python; exit 3\n")
+        broken.chmod(0o755)
+        with pytest.raises(RuntimeError, match=r"(?s)status 3.*I am not a python"):
+            LocalMmoda(broken).start()
+
+    def test_no_orphans(self):
+        """The server follows the process that started it, even if that is killed."""
+        program = (
+            "import time; from tests.local_mmoda.server import LocalMmoda; s = LocalMmoda().start(); "
+            "print(s.process.pid, s.log_path.parent, flush=True); time.sleep(100)"
+        )
+        root = Path(__file__).resolve().parents[1]
+        with subprocess.Popen([sys.executable, "-c", program], cwd=root, stdout=subprocess.PIPE, text=True) as starter:
+            number, directory = starter.stdout.readline().split()
+            assert is_running(int(number))
+            starter.send_signal(signal.SIGKILL)
+        limit = time.monotonic() + 10
+        while is_running(int(number)) and time.monotonic() < limit:
+            time.sleep(0.1)
+        assert not is_running(int(number))
+        assert not Path(directory).exists()
+
+
+def test_no_environment(monkeypatch):
+    monkeypatch.setattr(environment, "find", lambda: None)
+    with pytest.raises(RuntimeError, match="MMODA_SERVER_PYTHON"):
+        LocalMmoda()
+
+
+# ---- the server's environment ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fake_installation(monkeypatch):
+    """Stands for venv and pip: counts the installations, and fails while `error` is set."""
+    state = types.SimpleNamespace(installations=0, error="")
+
+    def create(directory, with_pip):
+        (Path(directory) / "bin").mkdir(parents=True)
+        (Path(directory) / "pyvenv.cfg").touch()
+        (Path(directory) / "bin" / "python").touch()
+
+    def install(command, **options):
+        state.installations += 1
+        return types.SimpleNamespace(returncode=bool(state.error), stdout=state.error)
+
+    monkeypatch.setattr(environment.venv, "create", create)
+    monkeypatch.setattr(environment.subprocess, "run", install)
+    return state
+
+
+def test_environment_is_built_once(tmp_path, fake_installation, monkeypatch):
+    directory = tmp_path / "server"
+    assert environment.build(directory) == environment.build(directory) == directory / "bin" / "python"
+    assert fake_installation.installations == 1
+    monkeypatch.delenv("MMODA_SERVER_PYTHON", raising=False)
+    monkeypatch.setattr(environment, "DEFAULT_DIRECTORY", directory)
+    assert environment.find() == directory / "bin" / "python"
+    monkeypatch.setenv("MMODA_SERVER_PYTHON", "/somewhere/python")
+    assert environment.find() == Path("/somewhere/python")
+
+
+def test_half_built_environment_is_rebuilt(tmp_path, fake_installation, monkeypatch):
+    directory = tmp_path / "server"
+    fake_installation.error = "many words\nERROR: no such package"
+    with pytest.raises(RuntimeError, match="no such package"):
+        environment.build(directory)
+    monkeypatch.delenv("MMODA_SERVER_PYTHON", raising=False)
+    monkeypatch.setattr(environment, "DEFAULT_DIRECTORY", directory)
+    assert environment.find() is None
+    fake_installation.error = ""
+    environment.build(directory)
+    assert environment.find() is not None
+
+
+def test_changed_constraints_rebuild(tmp_path, fake_installation, monkeypatch):
+    environment.build(tmp_path / "server")
+    changed = tmp_path / "constraints.txt"
+    changed.write_text("numpy==1.0\n")
+    monkeypatch.setattr(environment, "CONSTRAINTS", changed)
+    environment.build(tmp_path / "server")
+    assert fake_installation.installations == 2
+
+
+def test_foreign_directory_is_left_alone(tmp_path, fake_installation):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(RuntimeError, match="choose another"):
+        environment.build(tmp_path)
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_free_ports_differ():
+    """A port that is taken is not given out."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        assert server._free_port() != taken.getsockname()[1]

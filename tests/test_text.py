@@ -1,0 +1,35 @@
+"""Text from a server, fit to be shown."""
+
+from astroquery_mmoda.text import printable, without_token
+
+
+def test_plain_text_stays():
+    assert printable("Cyg X-1 é µ") == "Cyg X-1 é µ"
+
+
+def test_control_and_direction_characters_are_escaped():
+    shown = printable("a\x1b[31mred\x00\u202eevil\u200bz")
+    assert shown == r"a\x1b[31mred\x00\u202eevil\u200bz"
+
+
+def test_one_message_is_one_line_unless_asked():
+    assert printable("one\r\ntwo\nthree") == "one two three"
+    assert printable("one\r\ntwo\nthree", newlines=True) == "one\ntwo\nthree"
+
+
+def test_long_text_is_cut():
+    assert len(printable("x" * 10_000, limit=100)) == 100
+    assert printable("x" * 10_000, limit=100).endswith("...")
+
+
+def test_tokens_are_masked_wherever_they_stand():
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl"
+    assert printable(f"token={token}&x=1") == "token=<token>&x=1"
+    assert without_token(f"'{token}'") == "'<token>'"
+    # a token that is cut by the limit must not show its first half
+    assert "eyJ" not in printable("y" * 90 + token, limit=100)
+
+
+def test_other_things_become_text():
+    assert printable(None) == "None"
+    assert printable({"a": 1}) == "{'a': 1}"

@@ -1,0 +1,198 @@
+"""Positions, times, energies and numbers as astronomers write them."""
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import FK5, SkyCoord
+from astropy.table import Column, Table
+from astropy.time import Time, TimeDelta
+
+from astroquery_mmoda.errors import ParameterError
+from astroquery_mmoda.values import designation, energy_pair, parse_position, science_windows, sky_position, time_pair
+
+CRAB = SkyCoord(83.6331, 22.0145, unit="deg")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "83.6331 22.0145",
+        "83.6331, 22.0145",
+        "83.6331d +22.0145d",
+        "5h34m31.944s +22d00m52.2s",
+        "05:34:31.944 +22:00:52.2",
+        "05 34 31.944 +22 00 52.2",
+        "05h34m31.944s+22d00m52.2s",
+        "83d37m59.16s +22d00m52.2s",
+    ],
+)
+def test_positions_as_text(text):
+    assert parse_position(text).separation(CRAB) < 0.01 * u.arcsec
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Crab",
+        "MAXI J1820+070",
+        "1E 1740.7-2942",
+        "4U 1700-377",
+        "3C 273",
+        "M 1",
+        "2MASS J05343194+2200521",
+        "IGR J17091-3624",
+        "[VV2006] J053431.9+220052",
+        "PSR B0531+21",
+        "4U 1823-00",
+    ],
+)
+def test_names_are_no_positions(name):
+    assert parse_position(name) is None
+
+
+@pytest.mark.parametrize("text", ["05:75:31.9 +22:00:52", "05:34:31.9 +95:00:52", "83.6 122.0", "25h00m00s +10d00m00s"])
+def test_sexagesimal_mistakes(text):
+    with pytest.raises(ParameterError, match="no position on the sky"):
+        parse_position(text)
+
+
+def test_frames_become_icrs():
+    for frame in ("galactic", "fk5", "fk4", "icrs"):
+        assert sky_position(CRAB.transform_to(frame)).separation(CRAB) < 1e-6 * u.arcsec
+    assert sky_position(CRAB).frame.name == "icrs"
+    assert sky_position(FK5(10 * u.deg, 5 * u.deg)).frame.name == "icrs"
+    assert sky_position(SkyCoord([CRAB])).shape == ()
+
+
+@pytest.mark.parametrize("wrong", [SkyCoord([CRAB, CRAB]), (83.6, 22.0), 83.6, None])
+def test_what_is_no_position(wrong):
+    with pytest.raises(ParameterError, match="coordinates"):
+        sky_position(wrong)
+
+
+@pytest.mark.parametrize(
+    ("position", "name"),
+    [
+        (CRAB, "J053431+220052"),  # cut, where rounding would give 32 s
+        (SkyCoord("12h00m00s +00d00m00s"), "J120000+000000"),
+        (SkyCoord("00h00m01s -00d00m30s"), "J000001-000030"),
+        (SkyCoord("23h59m59.99s -89d59m59.9s"), "J235959-895959"),
+    ],
+)
+def test_designation(position, name):
+    assert designation(position) == name
+
+
+# ---- times
+
+
+@pytest.mark.parametrize(
+    "time_range",
+    [
+        ("2018-03-16T10:55:12", "2018-03-16T11:55:12"),
+        ["2018-03-16 10:55:12", "2018-03-16 11:55:12.000"],
+        (58193.455, 58193.455 + 1 / 24),
+        ("58193.455", "58193.4966666667"),
+        (np.float64(58193.455), Time(58193.455, format="mjd") + 1 * u.hour),
+        Time(["2018-03-16T10:55:12", "2018-03-16T11:55:12"]),
+        (Time("2018-03-16T10:56:21.184", scale="tt"), Time("2018-03-16T11:56:21.184", scale="tt")),
+        (Time("2018-03-16T11:25:12"), TimeDelta(1800, format="sec")),
+        (Time("2018-03-16T11:25:12"), 0.5 * u.hour),
+        ("2018-03-16T11:25:12", TimeDelta(1800 * u.s)),
+    ],
+    ids=str,
+)
+def test_time_ranges(time_range):
+    begin, end = time_pair(time_range)
+    assert (begin.isot, end.isot) == ("2018-03-16T10:55:12.000", "2018-03-16T11:55:12.000")
+
+
+def test_times_are_utc_to_the_millisecond():
+    begin, _ = time_pair((Time("2017-03-06T13:26:48.1236", scale="tt"), 58000))
+    assert begin.scale == "utc"
+    assert begin.isot == "2017-03-06T13:25:38.940"
+
+
+@pytest.mark.parametrize(
+    ("time_range", "says"),
+    [
+        ((58200, 58100), "the end must come after the begin"),
+        ((58200, 58200), "the end must come after the begin"),
+        (("yesterday", 58200), "is no time"),
+        ((58100, 58200, 58300), "must be a pair"),
+        ("2018-03-16T10:55:12", "must be a pair"),
+        (58100, "must be a pair"),
+        ((2458200.5, 2458300.5), "taken as MJD"),
+        ((True, False), "is no time"),
+        ((58100 * u.keV, 58200), "is no time"),
+        ((Time([58100, 58200], format="mjd"), 58300), "2 instants"),
+        ((float("nan"), 58200), "no time|taken as MJD"),
+    ],
+    ids=str,
+)
+def test_wrong_time_ranges(time_range, says):
+    with pytest.raises(ParameterError, match=says):
+        time_pair(time_range)
+
+
+# ---- energies
+
+
+@pytest.mark.parametrize(
+    "energy_range",
+    [
+        (30, 80) * u.keV,
+        (30 * u.keV, 0.08 * u.MeV),
+        (30, 80),
+        ("30 keV", "80 keV"),
+        ((30, 80) * u.keV).to(u.Hz, u.spectral()),
+        ((80, 30) * u.keV).to(u.angstrom, u.spectral()),
+        ((30, 80) * u.keV).to(u.erg),
+        np.array([30, 80]),
+    ],
+    ids=str,
+)
+def test_energy_ranges(energy_range):
+    assert energy_pair(energy_range, u.keV) == pytest.approx((30, 80))
+
+
+def test_energies_are_exactly_those_given():
+    assert energy_pair((28.1, 40.3) * u.keV, u.keV) == (28.1, 40.3)
+
+
+@pytest.mark.parametrize(
+    ("energy_range", "says"),
+    [
+        ((80, 30) * u.keV, "lower bound must come first"),
+        ((30, 30) * u.keV, "lower bound must come first"),
+        (((30, 80) * u.keV).to(u.angstrom, u.spectral()), "lower bound must come first"),
+        ((30, 80) * u.s, "wrong unit"),
+        ((30, 80) * u.deg, "wrong unit"),
+        (30 * u.keV, "must be a pair"),
+        ("30-80 keV", "must be a pair"),
+        (("thirty", 80), "no number with a unit"),
+        ((-1, 80), "lower bound"),
+        ((float("nan"), 80), "lower bound"),
+    ],
+    ids=str,
+)
+def test_wrong_energy_ranges(energy_range, says):
+    with pytest.raises(ParameterError, match=says):
+        energy_pair(energy_range, u.keV)
+
+
+# ---- science windows
+
+
+def test_science_windows():
+    windows = ["066500220010.001", "066500230010.001"]
+    assert science_windows(windows) == windows
+    assert science_windows(", ".join(windows)) == windows
+    assert science_windows("\n".join(windows)) == windows
+    assert science_windows(Column(windows)) == windows
+    assert science_windows(np.array(windows, dtype="S")) == windows
+    assert science_windows(Table({"SCW_ID": ["066500220010", "066500230010"], "SCW_VER": [1, 1]})) == windows
+    with pytest.raises(ParameterError, match="no science window"):
+        science_windows(["066500220010"])
+    with pytest.raises(ParameterError, match="scw_id and scw_ver"):
+        science_windows(Table({"a": [1]}))

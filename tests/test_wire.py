@@ -1,0 +1,117 @@
+"""The value of one parameter as the text that the service understands, or an error that tells what is allowed."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.time import Time, TimeDelta
+
+from astroquery_mmoda.errors import ParameterError
+from astroquery_mmoda.parameters import Parameter
+from astroquery_mmoda.wire import to_wire
+
+ANGLE = Parameter("radius", "deg", 15.0, uris=("http://odahub.io/ontology#Angle",))
+ARCSEC = Parameter("ang", "arcsec", 1.0, uris=("http://odahub.io/ontology#Angle",))
+ENERGY = Parameter("E1_keV", "keV", 20.0, uris=("http://odahub.io/ontology#Energy",))
+BIN = Parameter("time_bin", "sec", 1000.0, uris=("http://odahub.io/ontology#TimeDeltaIsDeprecated",))
+WATT = Parameter("p", "W", 10.0, uris=("http://odahub.io/ontology#Float",))
+COUNT = Parameter("n", None, 5, minimum=2, maximum=8)
+OPTIONAL = Parameter("opt", None, None, optional=True, uris=("http://odahub.io/ontology#Float",))
+FLAG = Parameter("flag", None, True, choices=("True", "true", "yes", "1", True, "False", "false", "no", "0", False))
+CHOICE = Parameter("pick", "str", "spam", choices=("spam", "eggs", "ham"))
+VERSION = Parameter("osa_version", "str", "OSA11.2", choices=("OSA11.2-dev",))
+CAMERA = Parameter("jemx_num", None, 2, choices=(1, 2))
+STRUCT = Parameter("cfg", None, {"a": 1})
+LIST = Parameter("p_list", None, [], uris=("http://odahub.io/ontology#InputProdList",))
+WHEN = Parameter("when", "isot", "2021-01-02T03:04:05.000")
+SIGMA = Parameter("detection_threshold", "sigma", 7.0)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "text"),
+    [
+        (ANGLE, 8 * u.deg, "8.0"),
+        (ANGLE, 480 * u.arcmin, "8.0"),
+        (ANGLE, "8 deg", "8.0"),
+        (ANGLE, "8", "8.0"),
+        (ANGLE, 8, "8.0"),
+        (ANGLE, np.float32(0.5), "0.5"),
+        (ANGLE, np.array(0.5), "0.5"),
+        (ARCSEC, 1 * u.arcmin, "60.0"),
+        (ENERGY, 0.03 * u.MeV, "30.0"),
+        (ENERGY, 30, "30.0"),
+        (BIN, 1000 * u.s, "1000.0"),
+        (BIN, 0.5 * u.hour, "1800.0"),
+        (BIN, TimeDelta(100, format="sec"), "100.0"),
+        (BIN, "2 min", "120.0"),
+        (WATT, 1 * u.kW, "1000.0"),
+        (COUNT, 5, "5"),
+        (COUNT, 5.0, "5"),
+        (COUNT, np.int64(5), "5"),
+        (COUNT, "5", "5"),
+        (OPTIONAL, None, "\x00"),
+        (OPTIONAL, 1.5, "1.5"),
+        (FLAG, True, "True"),
+        (FLAG, np.bool_(False), "False"),
+        (FLAG, "yes", "True"),
+        (FLAG, 0, "False"),
+        (CHOICE, "eggs", "eggs"),
+        (VERSION, "OSA10.2", "OSA10.2"),
+        (CAMERA, 1, "1"),
+        (SIGMA, 5, "5.0"),
+        (LIST, ["a", "b"], "a,b"),
+        (LIST, "a, b", "a,b"),
+        (WHEN, Time("2021-01-02T03:05:14.184", scale="tt"), "2021-01-02T03:04:05.000"),
+        (WHEN, 59216.0, "2021-01-02T00:00:00.000"),
+    ],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+def test_values(parameter, value, text):
+    assert to_wire(parameter, value) == text
+
+
+def test_structures_are_json():
+    assert json.loads(to_wire(STRUCT, {"a": [1, None], "b": True})) == {"a": [1, None], "b": True}
+    assert json.loads(to_wire(STRUCT, (1, 2))) == [1, 2]
+    assert json.loads(to_wire(STRUCT, '{"a": 1}')) == {"a": 1}
+    assert json.loads(to_wire(STRUCT, {"a": np.arange(3), "b": np.float64(0.5)})) == {"a": [0, 1, 2], "b": 0.5}
+
+
+def test_large_integers_are_exact():
+    assert to_wire(Parameter("seed", None, 1), 2**63 + 1) == str(2**63 + 1)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "says"),
+    [
+        (ANGLE, 8 * u.keV, "radius=8.0 keV has the wrong unit: the service takes deg"),
+        (ANGLE, "wide", "radius='wide' is no number with a unit"),
+        (ANGLE, None, "radius=None: the service needs a value .type angle, in deg, default 15.0."),
+        (ANGLE, [1, 2] * u.deg, "must be one value, not 2"),
+        (ANGLE, True, "radius=.* must be a number or a Quantity .* not a bool"),
+        (ANGLE, float("nan"), "not finite"),
+        (ANGLE, object, "must be a number or a Quantity"),
+        (BIN, 5 * u.deg, "wrong unit"),
+        (COUNT, 5.5, "n=5.5 must be a whole number"),
+        (COUNT, "many", "is no number"),
+        (COUNT, 9, "n=9 is out of range .type integer, at least 2, at most 8, default 5."),
+        (COUNT, 1, "out of range"),
+        (COUNT, float("inf"), "whole number"),
+        (COUNT, 5 * u.s, "knows no unit"),
+        (FLAG, "perhaps", "must be True or False"),
+        (CHOICE, "egg", "not among the choices .did you mean 'eggs'.*: spam, eggs, ham"),
+        (CAMERA, 3, "not among the choices: 1, 2"),
+        (STRUCT, "{broken", "can't be written as JSON"),
+        (STRUCT, 5, "must be a dict"),
+        (STRUCT, {"a": object()}, "can't be written as JSON"),
+        (LIST, ["a,b"], "comma"),
+        (LIST, 5, "A list is needed"),
+        (WHEN, "noon", "when='noon' is no time"),
+        (VERSION, ["OSA11.2"], "must be a text"),
+    ],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+def test_wrong_values_tell_what_is_allowed(parameter, value, says):
+    with pytest.raises(ParameterError, match=says):
+        to_wire(parameter, value)
