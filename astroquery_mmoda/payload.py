@@ -155,7 +155,10 @@ def _unlisted(
     known: Mapping[str, Parameter], raw: Mapping[str, Any], where: str, also_known: Callable[[], Iterable[str]]
 ) -> dict[str, str]:
     """Names that the schema lacks: those the service takes all the same (unit selectors), or an error."""
-    missing = [name for name in raw if name not in known]
+    # servers up to 1.3.3 take formats without telling so
+    formats = {"T_format"} if any(parameter.type == "time" for parameter in known.values()) else set()
+    formats |= {"time_bin_format"} if "time_bin" in known else set()
+    missing = [name for name in raw if name not in known and name not in formats]
     if not missing:
         return {}
     accepted = set(also_known())
@@ -206,7 +209,7 @@ def _times(known: Mapping[str, Parameter], question: Question, raw: dict[str, An
         times = _raw_times(known, raw, time_format)
     others = {name: raw.pop(name) for name in list(raw) if name in known and known[name].type == "time"}
     times |= {name: to_wire(known[name], value, time_format=time_format) for name, value in others.items()}
-    return times | ({"T_format": "isot"} if times and "T_format" in known else {})
+    return times | ({"T_format": "isot"} if times else {})
 
 
 def _raw_times(known: Mapping[str, Parameter], raw: dict[str, Any], time_format: str | None) -> dict[str, str]:
@@ -293,7 +296,7 @@ def _explicit_defaults(known: Mapping[str, Parameter], fields: Mapping[str, str]
     )
     if "RA" in missing and "src_name" in known and "src_name" not in fields:
         defaults["src_name"] = str(known["src_name"].default)
-    if "T_format" in known and {"T1", "T2"} & set(missing):
+    if {"T1", "T2"} & set(missing):
         defaults["T_format"] = "isot"
     return defaults
 

@@ -41,14 +41,18 @@ def read(*units):
 def checked(hdulist):
     """Whatever is decoded must be valid FITS, can be written twice, and reads back the same."""
     hdulist.verify("exception")
-    kept = copy.deepcopy(hdulist)  # old versions of astropy take BZERO out of the header in memory when they write it
     for _ in range(2):
         file = io.BytesIO()
         hdulist.writeto(file)
         file.seek(0)
         with fits.open(file) as again:
             again.verify("exception")
-            difference = fits.FITSDiff(kept, again, ignore_blanks=False)
+            for ours, theirs in zip(hdulist, again, strict=True):
+                _ = theirs.data
+                for keyword in {"BSCALE", "BZERO"} - set(ours.header):
+                    # old versions of astropy take them out of the header in memory when they write an image
+                    theirs.header.remove(keyword, ignore_missing=True)
+            difference = fits.FITSDiff(hdulist, again, ignore_blanks=False)
             assert difference.identical, difference.report()
     return hdulist
 

@@ -136,8 +136,10 @@ class Backend:
         if self.instrument.name not in COLLECTING:
             # A poll that comes at the same moment reads the one file of these instruments before and writes it after
             # this report, which is then lost, and the job would never end.
-            time.sleep(STEP)
-            report(**last)
+            # Each of the repetitions may meet another poll, so there are a few of them.
+            for pause in (0.13, 0.37, 0.9):
+                time.sleep(pause)
+                report(**last)
 
 
 class _Reporter:
