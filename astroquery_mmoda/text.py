@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["printable", "shorten", "without_token"]
+__all__ = ["printable", "shorten", "transliterated", "without_token"]
 
 # a JSON web token begins with the base64 of '{"', whatever is in it
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)?")
@@ -41,6 +41,33 @@ def printable(text: object, *, limit: int = 500, newlines: bool = False) -> str:
 def without_token(text: str) -> str:
     """Text with any token in it masked; the service sends them back in many places."""
     return _TOKEN.sub("<token>", text) if "eyJ" in text else text
+
+
+_DASHES = {"\N{MINUS SIGN}": "-", "\N{HYPHEN BULLET}": "-"}
+
+
+def transliterated(text: str) -> str:
+    """
+    Text in printable ASCII, for FITS headers and file names.
+
+    Letters with accents lose them, Greek letters are spelled out, dashes of all kinds become ``-``, and whatever else
+    is not ASCII becomes ``?``.
+    """
+    return "".join(_ascii(character) for character in unicodedata.normalize("NFKD", text))
+
+
+def _ascii(character: str) -> str:
+    if " " <= character <= "~":
+        return character
+    if unicodedata.combining(character):
+        return ""
+    if unicodedata.category(character) == "Pd" or character in _DASHES:
+        return "-"
+    greek = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (?:FINAL )?([A-Z]+)", unicodedata.name(character, ""))
+    if not greek:
+        return "?"
+    name = greek[2].replace("LAMDA", "LAMBDA")  # Unicode's own spelling is nobody else's
+    return name.lower() if greek[1] == "SMALL" else name.capitalize()
 
 
 def shorten(text: str, limit: int) -> str:

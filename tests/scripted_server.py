@@ -127,7 +127,14 @@ def analysis_reply(status: str, products: dict | None = None, *, job_id: str = "
     return {
         "query_status": status,
         "products": products or {},
-        "exit_status": {"status": 0, "message": "", "error_message": "", "debug_message": "", "comment": "", "warning": ""},
+        "exit_status": {
+            "status": 0,
+            "message": "",
+            "error_message": "",
+            "debug_message": "",
+            "comment": "",
+            "warning": "",
+        },
         "job_monitor": {"job_id": job_id, "session_id": "ABCDEFGHIJKLMNOP", "status": status},
         "job_status": status,
         "session_id": "ABCDEFGHIJKLMNOP",

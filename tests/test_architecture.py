@@ -65,7 +65,9 @@ def imports(tree: ast.AST, path: Path) -> list[tuple[str, bool]]:
     return found
 
 
-@pytest.mark.parametrize(("path", "room", "tree"), list(rooms()), ids=lambda value: str(value) if isinstance(value, Path) else "")
+@pytest.mark.parametrize(
+    ("path", "room", "tree"), list(rooms()), ids=lambda value: str(value) if isinstance(value, Path) else ""
+)
 def test_imports_go_down(path, room, tree):
     assert room in FLOOR_OF, f"{room} has no floor yet"
     for name, ours in imports(tree, path):

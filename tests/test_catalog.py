@@ -70,10 +70,16 @@ def test_nothing_is_lost_in_missing_values(entry):
         ({"cat_column_names": None}, "has no list 'cat_column_names'"),
         ({"cat_column_list": [[1], [1, 2]], "cat_column_names": ["a", "b"]}, "one length"),
         ({"cat_column_list": ["ab", "cd"], "cat_column_names": ["a", "b"]}, "one length"),
-        ({"cat_column_list": [["x"]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<f4"]]}, "does not hold <f4"),
+        (
+            {"cat_column_list": [["x"]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<f4"]]},
+            "does not hold <f4",
+        ),
         ({"cat_column_list": [[1.5]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<i4"]]}, "fraction"),
         ({"cat_column_list": [[{}]], "cat_column_names": ["a"], "cat_column_descr": []}, "does not hold"),
-        ({"cat_column_list": [[2**70]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<i8"]]}, "does not hold"),
+        (
+            {"cat_column_list": [[2**70]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<i8"]]},
+            "does not hold",
+        ),
         ({"cat_coord_units": "keV"}, "which is no angle"),
         ({"cat_coord_units": "nonsense("}, "which is no angle"),
     ],

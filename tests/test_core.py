@@ -227,7 +227,9 @@ def test_the_photon_index_comes_back(spectra, name):
     """A chi2 fit of a power law through the shipped response, two free parameters."""
     truth = sky.source(name)
     table = spectrum_table(spectra, name)
-    number = [row["EXTVER"] for row in spectra["SOURCES"].data if row["SRC_NAME"].replace(" ", "") == name.replace(" ", "")][0]
+    number = [
+        row["EXTVER"] for row in spectra["SOURCES"].data if row["SRC_NAME"].replace(" ", "") == name.replace(" ", "")
+    ][0]
     widths = np.asarray(table["e_max"] - table["e_min"])
     rate, error = np.asarray(table["rate"]) * widths, np.asarray(table["error"]) * widths
     used = (np.asarray(table["quality"]) == 0) & (np.asarray(table["e_min"]) > 20) & (np.asarray(table["e_max"]) < 200)
@@ -425,12 +427,18 @@ def test_time_runs_out_and_nothing_is_lost(mmoda):
     ("call", "says"),
     [
         (lambda m: m.query_image("isgry", "Crab"), r"Unknown instrument 'isgry' \(did you mean 'isgri'\?\)"),
-        (lambda m: m.query_image("isgri", "Crab", product="isgri_pic"), r"Unknown product 'isgri_pic'.*isgri_image \(image\)"),
+        (
+            lambda m: m.query_image("isgri", "Crab", product="isgri_pic"),
+            r"Unknown product 'isgri_pic'.*isgri_image \(image\)",
+        ),
         (lambda m: m.query_image("isgri", **FIELD, radus=8), "Unknown parameter 'radus'.*did you mean 'radius'"),
         (lambda m: m.query_image("isgri", **{**FIELD, "radius": 8 * u.s}), "wrong unit"),
         (lambda m: m.query_image("isgri", **FIELD, energy_range=(80, 30) * u.keV), "lower bound must come first"),
         (lambda m: m.query_image("isgri", **{**FIELD, "time_range": TIMES[::-1]}), "the end must come after the begin"),
-        (lambda m: m.query_image("isgri", **{**FIELD, "coordinates": "Nova Nowhere"}), "Neither the service nor Sesame knows"),
+        (
+            lambda m: m.query_image("isgri", **{**FIELD, "coordinates": "Nova Nowhere"}),
+            "Neither the service nor Sesame knows",
+        ),
         (lambda m: m.query_image("isgri", **{**FIELD, "coordinates": "05:99:00 +20:00:00"}), "no position on the sky"),
         (lambda m: m.query_image("spi_acs", "Crab"), r"no image product.*spi_acs_lc \(lightcurve\)"),
         (lambda m: m.query_lightcurve("twins", "Crab"), r"2 lightcurve products.*product=.*first_lc.*second_lc"),

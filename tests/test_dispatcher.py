@@ -68,19 +68,43 @@ def test_an_analysis_is_posted_as_a_form(serve):
 @pytest.mark.parametrize(
     ("reply", "kind", "says"),
     [
-        (Reply({"error_message": "wrong p", "error": "RequestNotUnderstood():wrong p"}, 400), errors.ParameterError, "wrong p"),
+        (
+            Reply({"error_message": "wrong p", "error": "RequestNotUnderstood():wrong p"}, 400),
+            errors.ParameterError,
+            "wrong p",
+        ),
         (Reply({"error_message": "odd"}, 400), errors.ParameterError, "odd"),
-        (Reply({"error_message": "The token provided is expired.", "error": ""}, 403), errors.AuthenticationError, "expired"),
-        (Reply({"error_message": "unable to find any record for x", "error": ""}, 400), errors.JobLost, "no record of this job"),
-        (Reply("The token provided is expired.", 403, {"Content-Type": "text/html"}), errors.AuthenticationError, "expired"),
+        (
+            Reply({"error_message": "The token provided is expired.", "error": ""}, 403),
+            errors.AuthenticationError,
+            "expired",
+        ),
+        (
+            Reply({"error_message": "unable to find any record for x", "error": ""}, 400),
+            errors.JobLost,
+            "no record of this job",
+        ),
+        (
+            Reply("The token provided is expired.", 403, {"Content-Type": "text/html"}),
+            errors.AuthenticationError,
+            "expired",
+        ),
         (Reply("<html>no</html>", 403), errors.ServiceError, "HTTP status 403"),
         (Reply("<!doctype html><title>500 Internal Server Error</title>", 500), errors.ServiceError, "HTTP status 500"),
-        (Reply({"error_message": "it broke", "error": "InternalError():it broke"}, 500), errors.ServiceError, "it broke"),
+        (
+            Reply({"error_message": "it broke", "error": "InternalError():it broke"}, 500),
+            errors.ServiceError,
+            "it broke",
+        ),
         (Reply("<html>Maintenance</html>", 200, {"Content-Type": "text/html"}), errors.ServiceError, "Maintenance"),
         (Reply({"error_message": "no", "error": "RequestNotUnderstood():no"}), errors.ParameterError, "no"),
         (Reply([1, 2]), errors.ServiceError, "no reply to it"),
         (Reply("<html>gone</html>", 404), errors.ServiceError, "Is it the address of a MMODA dispatcher"),
-        (Reply("", 302, {"Location": "https://new.example/mmoda?token=secret"}), errors.ServiceError, "https://new.example/mmoda"),
+        (
+            Reply("", 302, {"Location": "https://new.example/mmoda?token=secret"}),
+            errors.ServiceError,
+            "https://new.example/mmoda",
+        ),
     ],
     ids=lambda value: str(getattr(value, "status", "")),
 )
@@ -123,13 +147,18 @@ def test_tries_are_bounded(serve):
 
 
 def test_nobody_listens():
-    with conf.set_temp("retries", 1), pytest.raises(errors.ServiceError, match="connection refused; tried 2 times") as caught:
+    with (
+        conf.set_temp("retries", 1),
+        pytest.raises(errors.ServiceError, match="connection refused; tried 2 times") as caught,
+    ):
         MmodaClass(server="http://127.0.0.1:9")._dispatcher().run_analysis({"a": "marked-secret"})
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
 
 
-@pytest.mark.parametrize(("url", "says"), [("ftp://127.0.0.1/", "only http and https"), ("nonsense", "this is no address")])
+@pytest.mark.parametrize(
+    ("url", "says"), [("ftp://127.0.0.1/", "only http and https"), ("nonsense", "this is no address")]
+)
 def test_addresses_that_are_none(url, says):
     with pytest.raises(errors.ServiceError, match=says):
         MmodaClass(server=url)._dispatcher().instruments()

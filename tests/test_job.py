@@ -11,13 +11,25 @@ from astroquery_mmoda import MmodaClass, Products, conf, errors
 from astroquery_mmoda.job import Job
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 
-PAYLOAD = {"instrument": "isgri", "product_type": "isgri_image", "query_status": "new", "RA": "83.63", "src_name": "Crab"}
+PAYLOAD = {
+    "instrument": "isgri",
+    "product_type": "isgri_image",
+    "query_status": "new",
+    "RA": "83.63",
+    "src_name": "Crab",
+}
 CATALOG = {
     "cat_frame": "fk5",
     "cat_coord_units": "deg",
     "cat_column_list": [[0], ["Crab"], [61.3], [83.63], [22.01]],
     "cat_column_names": ["meta_ID", "src_names", "significance", "ra", "dec"],
-    "cat_column_descr": [["meta_ID", "<i8"], ["src_names", "<U4"], ["significance", ">f4"], ["ra", ">f4"], ["dec", ">f4"]],
+    "cat_column_descr": [
+        ["meta_ID", "<i8"],
+        ["src_names", "<U4"],
+        ["significance", ">f4"],
+        ["ra", ">f4"],
+        ["dec", ">f4"],
+    ],
     "cat_lat_name": "dec",
     "cat_lon_name": "ra",
 }
@@ -41,12 +53,22 @@ def play():
 
 
 def test_from_submitted_to_done(play):
-    reports = {"job_monitor": {"job_id": "0123456789abcdef", "full_report_dict_list": [{"message": "main starting", "node": "n"}]}}
+    reports = {
+        "job_monitor": {
+            "job_id": "0123456789abcdef",
+            "full_report_dict_list": [{"message": "main starting", "node": "n"}],
+        }
+    }
     server, submit = play(
         analysis_reply("submitted"), analysis_reply("progress", **reports), analysis_reply("ready"), DONE
     )
     job = submit()
-    assert (job.status, job.job_id, job.instrument, job.product) == ("submitted", "0123456789abcdef", "isgri", "isgri_image")
+    assert (job.status, job.job_id, job.instrument, job.product) == (
+        "submitted",
+        "0123456789abcdef",
+        "isgri",
+        "isgri_image",
+    )
     products = job.result(progress=False)
     assert isinstance(products, Products)
     assert products.catalog()["src_names"].tolist() == ["Crab"]
@@ -106,7 +128,10 @@ def failed(message="", debug="", reports=()):
             [analysis_reply("submitted"), failed(reports=[{"action": "failed", "message": "NoValidScW"}])],
             "0123456789abcdef.*last report: NoValidScW",
         ),
-        ([analysis_reply("ready"), failed("Error when getting query products", "it broke")], "query products - it broke"),
+        (
+            [analysis_reply("ready"), failed("Error when getting query products", "it broke")],
+            "query products - it broke",
+        ),
         ([failed("no data", "ZeroData")], "no data - ZeroData"),
     ],
     ids=["in the back end", "while building", "at once"],
@@ -132,7 +157,9 @@ def test_time_runs_out(play):
     _, submit = play(analysis_reply("submitted"))
     job = submit()
     begin = time.monotonic()
-    with pytest.raises(errors.JobTimeout, match=r"0123456789abcdef .*not over after 0.3 s; last heard: submitted") as caught:
+    with pytest.raises(
+        errors.JobTimeout, match=r"0123456789abcdef .*not over after 0.3 s; last heard: submitted"
+    ) as caught:
         job.result(300 * u.ms)
     assert 0.2 < time.monotonic() - begin < 1.5
     assert caught.value.job is job
@@ -156,7 +183,11 @@ def test_waiting_time_from_the_configuration(play):
             errors.JobLost,
             "Submit it again",
         ),
-        (Reply({**failed("Request not authorized"), "status_code": 403}, 403), errors.AuthenticationError, "not authorized"),
+        (
+            Reply({**failed("Request not authorized"), "status_code": 403}, 403),
+            errors.AuthenticationError,
+            "not authorized",
+        ),
         (Reply("<html>hello</html>"), errors.ServiceError, "hello"),
     ],
     ids=["unknown state", "another job", "forgotten", "foreign", "page"],

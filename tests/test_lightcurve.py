@@ -1,6 +1,5 @@
 """The form of query_lightcurve: one table with real times, whatever the convention."""
 
-
 import numpy as np
 import pytest
 from astropy import units as u
@@ -144,7 +143,11 @@ def test_precision_is_better_than_a_microsecond():
 
 
 def test_zeros_are_data_outside_of_integral():
-    columns = {"TIME": ([1.0, 2.0, 3.0], "d"), "RATE": ([0.0, np.nan, 1.0], "count/s"), "ERROR": ([0.0, 1.0, np.nan], "count/s")}
+    columns = {
+        "TIME": ([1.0, 2.0, 3.0], "d"),
+        "RATE": ([0.0, np.nan, 1.0], "count/s"),
+        "ERROR": ([0.0, 1.0, np.nan], "count/s"),
+    }
     elsewhere, integral = (form(made(columns, {"TELESCOP": name})) for name in ("FERMI", "INTEGRAL"))
     assert np.ma.getmaskarray(elsewhere["RATE"]).tolist() == [False, True, False]
     assert np.ma.getmaskarray(elsewhere["ERROR"]).tolist() == [False, True, True]
@@ -183,6 +186,10 @@ def test_a_curve_without_time():
 
 def test_hundreds_of_sources_in_a_second():
     rows = 1000
-    columns = {"TIME": (np.arange(rows, dtype=float), "d"), "RATE": (np.ones(rows), "count/s"), "ERROR": (np.ones(rows), "count/s")}
+    columns = {
+        "TIME": (np.arange(rows, dtype=float), "d"),
+        "RATE": (np.ones(rows), "count/s"),
+        "ERROR": (np.ones(rows), "count/s"),
+    }
     table = form(*(made(columns, {"MJDREF": 51544.0}, source=f"S{number}") for number in range(200)))
     assert len(table) == 200 * rows

@@ -41,7 +41,9 @@ def test_isgri(schema_of):
         "spectral_fit": "other",
     }
     lc = schema.products["isgri_lc"]
-    types = {name: lc[name].type for name in ("T1", "RA", "radius", "E1_keV", "time_bin", "max_pointings", "osa_version")}
+    types = {
+        name: lc[name].type for name in ("T1", "RA", "radius", "E1_keV", "time_bin", "max_pointings", "osa_version")
+    }
     assert types == {
         "T1": "time",
         "RA": "angle",

@@ -19,7 +19,9 @@ WHEN = {"time_range": (SINCE, UNTIL)}
 
 @pytest.fixture(scope="session")
 def schemas(recorded):
-    return {name: read_metadata(recorded(f"meta_data_{name}"), name) for name in ("isgri", "spi_acs", "example", "empty")}
+    return {
+        name: read_metadata(recorded(f"meta_data_{name}"), name) for name in ("isgri", "spi_acs", "example", "empty")
+    }
 
 
 @pytest.fixture
@@ -111,14 +113,20 @@ def test_days_as_bins(payload):
 
 def test_time_formats(payload):
     for value, form in ((57818.5, "mjd"), (2457819.0, "jd"), ("57818.5", "mjd"), (Time(57818.5, format="mjd"), "jd")):
-        asked = payload(coordinates=CRAB, radius=1, others={"T1": value, "T2": "2457820.5" if form == "jd" else 57820, "T_format": form})
+        asked = payload(
+            coordinates=CRAB,
+            radius=1,
+            others={"T1": value, "T2": "2457820.5" if form == "jd" else 57820, "T_format": form},
+        )
         assert asked["T1"] == "2017-03-06T12:00:00.000"
     with pytest.raises(ParameterError, match=r"T_format='mjt' is no time format.*'mjd'"):
         payload(others={"T1": 57818.5, "T_format": "mjt"})
 
 
 def test_missing_position_and_time_are_said_aloud(payload):
-    with pytest.warns(InputWarning, match="no position and time range given.*RA=265.97845833.*T1=2017-03-06T13:26:48.000"):
+    with pytest.warns(
+        InputWarning, match="no position and time range given.*RA=265.97845833.*T1=2017-03-06T13:26:48.000"
+    ):
         asked = payload(radius=8 * u.deg)
     assert (asked["RA"], asked["src_name"], asked["T2"], asked["T_format"]) == (
         "265.97845833",
@@ -152,17 +160,29 @@ def test_parameters_of_a_workflow(payload):
 
 
 def test_names_that_only_the_service_knows(payload):
-    asked = payload("echo", "empty", others={"energ": 1.5, "energy_units": "keV"}, also_known=lambda: ["energy_units"], **WHEN)
+    asked = payload(
+        "echo", "empty", others={"energ": 1.5, "energy_units": "keV"}, also_known=lambda: ["energy_units"], **WHEN
+    )
     assert asked["energy_units"] == "keV"
 
 
 @pytest.mark.parametrize(
     ("product", "instrument", "asked", "says"),
     [
-        ("isgri_lc", "isgri", {"others": {"radus": 8}}, r"Unknown parameter 'radus' for isgri_lc.*did you mean 'radius'.*It takes: "),
+        (
+            "isgri_lc",
+            "isgri",
+            {"others": {"radus": 8}},
+            r"Unknown parameter 'radus' for isgri_lc.*did you mean 'radius'.*It takes: ",
+        ),
         ("isgri_lc", "isgri", {"others": {"detection_threshold": 8}}, "Unknown parameter 'detection_threshold'"),
         ("isgri_lc", "isgri", {"others": {"max_pointings": "many"}}, "max_pointings='many' is no number"),
-        ("isgri_lc", "isgri", {"others": {"integral_data_rights": "private"}}, "not among the choices.*public, all-private"),
+        (
+            "isgri_lc",
+            "isgri",
+            {"others": {"integral_data_rights": "private"}},
+            "not among the choices.*public, all-private",
+        ),
         ("isgri_lc", "isgri", {"coordinates": CRAB, "others": {"RA": 5}}, "coordinates= and 'RA' say the same"),
         ("isgri_lc", "isgri", {"others": {"T1": 5}, **WHEN}, "time_range= and 'T1' say the same"),
         ("isgri_lc", "isgri", {"others": {"T1": 58200, "T2": 58100}}, "the end must come after the begin"),
@@ -179,7 +199,12 @@ def test_names_that_only_the_service_knows(payload):
         ("isgri_lc", "isgri", {"query_type": "Fake"}, "must be 'Real', or 'Dummy'"),
         ("isgri_lc", "isgri", {"others": {"token": "secret"}}, "'token' is not a parameter of an analysis"),
         ("isgri_lc", "isgri", {"others": {"job_id": "1"}}, "'job_id' is not a parameter"),
-        ("isgri_lc", "isgri", {"others": {"time_bin_format": "sec"}, "time_bin": 5 * u.s}, "time_bin= and 'time_bin_format'"),
+        (
+            "isgri_lc",
+            "isgri",
+            {"others": {"time_bin_format": "sec"}, "time_bin": 5 * u.s},
+            "time_bin= and 'time_bin_format'",
+        ),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -189,7 +214,9 @@ def test_what_is_refused(payload, product, instrument, asked, says):
 
 
 def test_an_instrument_without_position():
-    schema = InstrumentSchema("times", {"times_lc": {"T1": Parameter("T1", "isot", SINCE), "T2": Parameter("T2", "isot", UNTIL)}})
+    schema = InstrumentSchema(
+        "times", {"times_lc": {"T1": Parameter("T1", "isot", SINCE), "T2": Parameter("T2", "isot", UNTIL)}}
+    )
     with pytest.raises(ParameterError, match="coordinates= has no meaning.*no parameter RA or DEC"):
         to_payload(schema, "times_lc", Question(coordinates=CRAB, **WHEN))
     assert to_payload(schema, "times_lc", Question(**WHEN))["T1"] == SINCE

@@ -107,7 +107,9 @@ def test_selecting(spectra):
     assert spectra.select(source="3C 111", kind="rmf")[0] is spectra[2]
     assert spectra.select(product="isgri_arf").sources == ["3C111", "Crab"]
     assert len(spectra.select(source="nobody")) == 0
-    with pytest.raises(errors.ParameterError, match=r"no source 'Crob' \(did you mean 'Crab'\?\).*'3C111', 'Crab'") as caught:
+    with pytest.raises(
+        errors.ParameterError, match=r"no source 'Crob' \(did you mean 'Crab'\?\).*'3C111', 'Crab'"
+    ) as caught:
         spectra.spectrum(source="Crob")
     assert isinstance(caught.value.products, Products)
 
@@ -146,7 +148,11 @@ def test_data_are_as_the_service_gave_them(spectra):
 
 @pytest.mark.parametrize(
     ("name", "form", "came"),
-    [("isgri_lc_real", "image", "lightcurve"), ("isgri_image_6_done", "spectrum", "catalog, image"), ("empty_echo", "lightcurve", "other")],
+    [
+        ("isgri_lc_real", "image", "lightcurve"),
+        ("isgri_image_6_done", "spectrum", "catalog, image"),
+        ("empty_echo", "lightcurve", "other"),
+    ],
 )
 def test_another_kind_than_asked_for(name, form, came):
     products = Products.from_response(RECORDS[name]["json"])
@@ -195,7 +201,9 @@ def test_writing_all_kinds(tmp_path):
     assert [Path(path).name for path in curves["path"]] == ["isgri_lc_Crab.fits", "isgri_lc_3C_111.fits"]
     spectra = Products.from_response(RECORDS["isgri_spectrum_real"]["json"]).write(directory)
     assert [Path(path).name for path in spectra["path"]][:3] == ["3C111_pha.fits", "3C111_arf.fits", "3C111_rmf.fits"]
-    assert all(Path(row["path"]).stat().st_size == row["size"] for table in (manifest, curves, spectra) for row in table)
+    assert all(
+        Path(row["path"]).stat().st_size == row["size"] for table in (manifest, curves, spectra) for row in table
+    )
 
     everything = Products.from_response(RECORDS["nb_everything_4_done"]["json"])
     with pytest.raises(FileExistsError):

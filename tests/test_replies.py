@@ -66,7 +66,11 @@ def test_the_status_decides_where_the_class_does_not():
         ("failed_workflow_async", errors.JobFailed, "RuntimeError: this workflow fails on purpose"),
         ("failed_isgri_analysis", errors.JobFailed, "Error when getting query products - DDAException"),
         ("failed_spi_acs_no_data", errors.JobFailed, "NoData|ZeroData"),
-        ("error_403_isgri_max_pointings", errors.AuthenticationError, "unige-hpc-full: it is needed to request > 50 ScW"),
+        (
+            "error_403_isgri_max_pointings",
+            errors.AuthenticationError,
+            "unige-hpc-full: it is needed to request > 50 ScW",
+        ),
         ("error_403_poll_foreign_job", errors.AuthenticationError, "Request not authorized"),
     ],
 )

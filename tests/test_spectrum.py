@@ -46,7 +46,9 @@ def test_it_is_valid_fits_and_reads_back(products):
     with fits.open(io.BytesIO(buffer.getvalue()), checksum=True) as again:
         assert [hdu.name for hdu in again] == [hdu.name for hdu in spectra]
         for row in range(len(again["MATRIX", 1].data)):
-            np.testing.assert_array_equal(again["MATRIX", 1].data["MATRIX"][row], spectra["MATRIX", 1].data["MATRIX"][row])
+            np.testing.assert_array_equal(
+                again["MATRIX", 1].data["MATRIX"][row], spectra["MATRIX", 1].data["MATRIX"][row]
+            )
 
 
 def test_one_source(recorded):

@@ -1,6 +1,8 @@
 """Text from a server, fit to be shown."""
 
-from astroquery_mmoda.text import printable, without_token
+import pytest
+
+from astroquery_mmoda.text import printable, transliterated, without_token
 
 
 def test_plain_text_stays():
@@ -33,3 +35,19 @@ def test_tokens_are_masked_wherever_they_stand():
 def test_other_things_become_text():
     assert printable(None) == "None"
     assert printable({"a": 1}) == "{'a': 1}"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("Cyg X-1", "Cyg X-1"),
+        ("\u03b3 Cas", "gamma Cas"),
+        ("\u0394", "Delta"),
+        ("\u03bb Andromedae", "lambda Andromedae"),
+        ("Étoile", "Etoile"),
+        ("4U 1700\u2212377", "4U 1700-377"),
+        ("天\n", "??"),
+    ],
+)
+def test_ascii_for_headers_and_files(text, plain):
+    assert transliterated(text) == plain

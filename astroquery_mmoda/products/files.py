@@ -9,7 +9,6 @@ import os
 import re
 import secrets
 import shutil
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,14 @@ from typing import Any, BinaryIO, cast
 
 from astropy.table import Table
 
+from ..text import transliterated
+
 __all__ = ["OutputDirectory", "OutputFile", "safe_name", "write_files", "write_whole"]
 
 Writer = Callable[[BinaryIO], Any]
 
 # with a counter and "_pha.fits" behind it, a name still fits into the 68 characters of a FITS keyword (RESPFILE)
 _LONGEST = 48
-_DASHES = {"\N{MINUS SIGN}": "-", "\N{HYPHEN BULLET}": "-"}
 _DEVICES = frozenset(
     {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))}
 )
@@ -50,27 +50,13 @@ def safe_name(text: str, *, default: str = "product") -> str:
         1 to 48 ASCII characters, not starting with ``.`` or ``-``, and no device name of Windows.
     """
     # bounded first, so that a name of megabytes costs nothing
-    plain = "".join(_plain(character) for character in unicodedata.normalize("NFKD", text[: 4 * _LONGEST]))
-    name = re.sub(r"[^A-Za-z0-9.+-]+", "_", plain)
+    name = re.sub(r"[^A-Za-z0-9.+-]+", "_", transliterated(text[: 4 * _LONGEST]))
     name = re.sub(r"\.{2,}", ".", name)
     name = name.lstrip(".-_")[:_LONGEST].rstrip("._")
     if name.split(".")[0].upper() in _DEVICES:
         # Windows looks at the part in front of the first dot only
         name = f"_{name}"[:_LONGEST]
     return name or default
-
-
-def _plain(character: str) -> str:
-    if character.isascii():
-        return character
-    if unicodedata.combining(character):
-        return ""
-    if unicodedata.category(character) == "Pd" or character in _DASHES:
-        return "-"
-    greek = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (?:FINAL )?([A-Z]+)", unicodedata.name(character, ""))
-    if not greek:
-        return "_"
-    return greek[2].lower() if greek[1] == "SMALL" else greek[2].capitalize()
 
 
 class OutputDirectory:

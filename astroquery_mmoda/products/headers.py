@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, TypeVar
 
 from astropy.io import fits
 
+from ..text import transliterated
+
 if TYPE_CHECKING:
     from .products import Products
 
-__all__ = ["ascii_text", "primary_hdu", "with_origin"]
+__all__ = ["primary_hdu", "with_origin"]
 
 _HDU = TypeVar("_HDU")
 _TOLD = (
@@ -21,13 +22,6 @@ _TOLD = (
 )
 
 
-def ascii_text(text: str) -> str:
-    """Text in the letters that FITS allows: accents dropped, the rest escaped by a question mark."""
-    plain = unicodedata.normalize("NFKD", text)
-    kept = "".join(character for character in plain if not unicodedata.combining(character))
-    return "".join(character if " " <= character <= "~" else "?" for character in kept)
-
-
 def primary_hdu(products: Products) -> fits.PrimaryHDU:
     """Primary HDU without data that tells where the rest comes from."""
     hdu = fits.PrimaryHDU()
@@ -35,13 +29,13 @@ def primary_hdu(products: Products) -> fits.PrimaryHDU:
     for keyword, name, comment in _TOLD:
         value = products.parameters.get(name)
         if isinstance(value, str) and value:
-            hdu.header[keyword] = (ascii_text(value)[:60], comment)
+            hdu.header[keyword] = (transliterated(value)[:60], comment)
     if products.job_id:
-        hdu.header["JOB_ID"] = (ascii_text(products.job_id)[:60], "analysis on the MMODA service")
+        hdu.header["JOB_ID"] = (transliterated(products.job_id)[:60], "analysis on the MMODA service")
     return hdu
 
 
 def with_origin(hdu: _HDU, original: str) -> _HDU:
     """Note the service's own name of an HDU that bears another one now."""
-    hdu.header["ORIGNAME"] = (ascii_text(original)[:60], "name given by the service")  # type: ignore[attr-defined]
+    hdu.header["ORIGNAME"] = (transliterated(original)[:60], "name given by the service")  # type: ignore[attr-defined]
     return hdu

@@ -14,7 +14,8 @@ from astropy.table import Table
 from astroquery import log
 
 from ..errors import DecodingError
-from .headers import ascii_text, primary_hdu, with_origin
+from ..text import transliterated
+from .headers import primary_hdu, with_origin
 
 if TYPE_CHECKING:
     from .products import Product, Products
@@ -69,7 +70,7 @@ def _extensions(product: Product, *, name_products: bool) -> list[fits.hdu.base.
         else:
             extension = fits.BinTableHDU(hdu.data, hdu.header.copy(), name=hdu.name)
         if name_products:
-            extension.header["PRODNAME"] = (ascii_text(product.name), "name of the product")
+            extension.header["PRODNAME"] = (transliterated(product.name), "name of the product")
         found.append(extension)
     return found
 
@@ -80,7 +81,7 @@ def _image_hdu(hdu: fits.ImageHDU, product: Product) -> fits.ImageHDU:
     original = hdu.name if hdu.name not in ("", "PRIMARY") else product.name
     name = str(header.get("IMATYPE") or original).strip()
     # ver=1 for now: bands are counted when all of them are known
-    image = fits.ImageHDU(hdu.data, header, name=ascii_text(name).upper(), ver=1)
+    image = fits.ImageHDU(hdu.data, header, name=transliterated(name).upper(), ver=1)
     return with_origin(image, original)
 
 
@@ -177,10 +178,10 @@ def catalog_hdu(table: Table) -> fits.BinTableHDU:
     plain = table.copy()
     for name in plain.colnames:
         if plain[name].dtype.kind == "U":
-            plain[name] = [ascii_text(str(value)) for value in plain[name]]
+            plain[name] = [transliterated(str(value)) for value in plain[name]]
     meta, plain.meta = plain.meta, {}
     hdu = fits.BinTableHDU(plain, name="CATALOG")
     for key in ("FRAME", "LON_NAME", "LAT_NAME"):
         if key in meta:
-            hdu.header[key] = ascii_text(str(meta[key]))
+            hdu.header[key] = transliterated(str(meta[key]))
     return hdu

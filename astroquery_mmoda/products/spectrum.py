@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from astropy.io import fits
 
-from .headers import ascii_text, primary_hdu, with_origin
+from ..text import transliterated
+from .headers import primary_hdu, with_origin
 
 if TYPE_CHECKING:
     from .products import Product, Products
@@ -81,12 +82,12 @@ def _role(hdu: fits.BinTableHDU, product: Product) -> str | None:
 
 def _named_part(hdu: fits.BinTableHDU, role: str, number: int, source: str) -> fits.BinTableHDU:
     part = fits.BinTableHDU(hdu.data, hdu.header.copy(), name=role, ver=number)
-    part.header["SRC_NAME"] = (ascii_text(source)[:60], "name of the source")
+    part.header["SRC_NAME"] = (transliterated(source)[:60], "name of the source")
     return with_origin(part, hdu.name)
 
 
 def _sources_hdu(sources: list[str]) -> fits.BinTableHDU:
-    names = [ascii_text(source) for source in sources]
+    names = [transliterated(source) for source in sources]
     width = max(len(name) for name in names)
     columns = [
         fits.Column("EXTVER", "J", array=range(1, len(names) + 1)),

@@ -83,9 +83,7 @@ def analyse(mmoda: MmodaClass, output: Path) -> None:
     draw(mosaic, sources, spectra, curve, burst, output / "quickstart.png")
 
 
-def draw(
-    mosaic: fits.HDUList, sources: Table, spectra: fits.HDUList, curve: Table, burst: Table, path: Path
-) -> None:
+def draw(mosaic: fits.HDUList, sources: Table, spectra: fits.HDUList, curve: Table, burst: Table, path: Path) -> None:
     """Put the results on one page."""
     figure = plt.figure(figsize=(15, 11), layout="constrained")
     grid = figure.add_gridspec(2, 2, width_ratios=(1.15, 1), height_ratios=(1.25, 1))
