@@ -66,6 +66,19 @@ def mmoda(local_mmoda):
     return MmodaClass(server=local_mmoda.url)
 
 
+@pytest.fixture
+def log_records(caplog):
+    """Function that gives all messages of the package's log so far, at every level."""
+    from astroquery import log
+
+    level = log.level
+    log.setLevel("DEBUG")
+    log.addHandler(caplog.handler)
+    yield lambda: [record.getMessage() for record in caplog.records if record.name == log.name]
+    log.removeHandler(caplog.handler)
+    log.setLevel(level)
+
+
 @pytest.fixture(scope="session")
 def recorded():
     """Function that gives a recorded reply by name: the body as parsed JSON (or text)."""

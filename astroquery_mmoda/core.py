@@ -24,7 +24,7 @@ from .job import Job
 from .parameters import InstrumentSchema, nearest, read_metadata
 from .payload import Question, to_payload
 from .products import Products
-from .session import MmodaSession
+from .session import Connection, MmodaSession
 from .text import printable
 from .values import parse_position
 
@@ -180,11 +180,12 @@ class MmodaClass(MmodaSession):
         form: Callable[[Products, str | None], Any],
     ) -> Any:
         asked = Asked.of_query(arguments)
-        payload = self._payload(kind, instrument, coordinates, asked)
+        connection = self._connect(asked.token)
+        payload = self._payload(connection, kind, instrument, coordinates, asked)
         if asked.get_query_payload:
             return payload
         begin = time.monotonic()
-        job = Job.submit(self._dispatcher(asked.token), payload)
+        job = Job.submit(connection, payload)
         products = job.result(asked.timeout, progress=asked.progress)
         seconds = time.monotonic() - begin
         log.info("job %s: %d product%s in %.0f s", job.job_id, len(products), "s" * (len(products) != 1), seconds)
@@ -196,15 +197,17 @@ class MmodaClass(MmodaSession):
 
     def _submit(self, kind: str, instrument: str, coordinates: Any, arguments: Mapping[str, Any]) -> Any:
         asked = Asked.of_submission(arguments)
-        payload = self._payload(kind, instrument, coordinates, asked)
-        return payload if asked.get_query_payload else Job.submit(self._dispatcher(asked.token), payload)
+        connection = self._connect(asked.token)
+        payload = self._payload(connection, kind, instrument, coordinates, asked)
+        return payload if asked.get_query_payload else Job.submit(connection, payload)
 
-    def _payload(self, kind: str, instrument: str, coordinates: Any, asked: Asked) -> dict[str, str]:
+    def _payload(
+        self, connection: Connection, kind: str, instrument: str, coordinates: Any, asked: Asked
+    ) -> dict[str, str]:
         """The form fields of a question; asks the service for meta-data and names, but submits nothing."""
-        dispatcher = self._dispatcher(asked.token)
-        schema = self._schema(instrument, dispatcher)
+        schema = self._schema(instrument, connection)
         product = schema.choose(kind, asked.product)
-        position, name = self._locate(coordinates, dispatcher)
+        position, name = self._locate(coordinates, connection)
         question = Question(
             coordinates=position,
             name=name,
@@ -213,11 +216,13 @@ class MmodaClass(MmodaSession):
             energy_range=asked.energy_range,
             time_bin=asked.time_bin,
             scw_list=asked.scw_list,
-            catalog=self._catalog_text(asked.catalog),
+            catalog=self._catalog_text(asked.catalog, connection),
             query_type=asked.query_type,
             others=asked.others,
         )
-        return to_payload(schema, product, question, also_known=lambda: dispatcher.parameter_names(instrument))
+        return to_payload(
+            schema, product, question, also_known=lambda: connection.dispatcher().parameter_names(instrument)
+        )
 
     def _warn_empty(self, what: str) -> None:
         warnings.warn(f"MMODA: {what}.", NoResultsWarning, stacklevel=5)
@@ -238,14 +243,14 @@ class MmodaClass(MmodaSession):
         >>> from astroquery_mmoda import Mmoda
         >>> print(Mmoda.list_instruments())  # doctest: +SKIP
         """
-        dispatcher = self._dispatcher()
-        rows = [(name, self._products_text(name, dispatcher)) for name in dispatcher.instruments()]
+        connection = self._connect()
+        rows = [(name, self._products_text(name, connection)) for name in connection.dispatcher().instruments()]
         return Table(rows=rows or None, names=("instrument", "products"), dtype=("U", "U"))
 
-    def _products_text(self, instrument: str, dispatcher: Dispatcher) -> str:
+    def _products_text(self, instrument: str, connection: Connection) -> str:
         """Products of one instrument; one that does not answer does not spoil the list."""
         try:
-            return ", ".join(printable(name) for name in self._schema(instrument, dispatcher).products)
+            return ", ".join(printable(name) for name in self._schema(instrument, connection).products)
         except MmodaError as error:
             log.warning("%s: its products are left out (%s)", printable(instrument), error)
             return ""
@@ -269,7 +274,7 @@ class MmodaClass(MmodaSession):
         >>> from astroquery_mmoda import Mmoda
         >>> print(Mmoda.list_products("isgri"))  # doctest: +SKIP
         """
-        schema = self._schema(instrument, self._dispatcher())
+        schema = self._schema(instrument, self._connect())
         rows = [(printable(product), schema.kind(product)) for product in schema.products]
         return Table(rows=rows or None, names=("product", "kind"), dtype=("U", "U"))
 
@@ -295,7 +300,7 @@ class MmodaClass(MmodaSession):
         >>> from astroquery_mmoda import Mmoda
         >>> print(Mmoda.list_parameters("isgri", "isgri_lc"))  # doctest: +SKIP
         """
-        schema = self._schema(instrument, self._dispatcher())
+        schema = self._schema(instrument, self._connect())
         chosen = list(schema.products) if product is None else [schema.choose("product", product)]
         return schema.table(chosen)
 
@@ -318,36 +323,36 @@ class MmodaClass(MmodaSession):
         ParameterError
             Neither knows it.
         """
-        return self._resolve(name, self._dispatcher())
+        return self._resolve(name, self._connect())
 
-    def _resolve(self, name: str, dispatcher: Dispatcher) -> SkyCoord:
-        key = (dispatcher.url, " ".join(name.split()).casefold())
+    def _resolve(self, name: str, connection: Connection) -> SkyCoord:
+        key = (self.URL, " ".join(name.split()).casefold())
         if key not in self._positions:
-            self._positions[key] = _from_service(name, dispatcher) or _from_sesame(name)
+            self._positions[key] = _from_service(name, connection.dispatcher()) or _from_sesame(name)
         return self._positions[key]
 
-    def _locate(self, coordinates: Any, dispatcher: Dispatcher) -> tuple[Any, str | None]:
+    def _locate(self, coordinates: Any, connection: Connection) -> tuple[Any, str | None]:
         """A position, and the name under which it was given."""
         if not isinstance(coordinates, str):
             return coordinates, None
         position = parse_position(coordinates)
-        return (
-            (position, None) if position is not None else (self._resolve(coordinates, dispatcher), coordinates.strip())
-        )
+        if position is not None:
+            return position, None
+        return self._resolve(coordinates, connection), coordinates.strip()
 
-    def _catalog_text(self, catalog: Any) -> str | None:
+    def _catalog_text(self, catalog: Any, connection: Connection) -> str | None:
         if catalog is None:
             return None
         if isinstance(catalog, (list, tuple)) and catalog and all(isinstance(name, str) for name in catalog):
-            positions = [self._resolve(name, self._dispatcher()) for name in catalog]
+            positions = [self._resolve(name, connection) for name in catalog]
             catalog = Table({"src_names": list(catalog), "position": SkyCoord(positions)})
         return to_catalog_text(catalog)
 
-    def _schema(self, instrument: str, dispatcher: Dispatcher) -> InstrumentSchema:
-        key = (dispatcher.url, self._token.user if self._token else "", instrument)
+    def _schema(self, instrument: str, connection: Connection) -> InstrumentSchema:
+        key = (self.URL, connection.email, instrument)
         known = self._metadata.get(key)
         if known is None or time.monotonic() - known[0] > _METADATA_LIFE:
-            known = time.monotonic(), self._fetch_schema(instrument, dispatcher)
+            known = time.monotonic(), self._fetch_schema(instrument, connection.dispatcher())
             self._metadata[key] = known
         return known[1]
 
@@ -380,10 +385,12 @@ class MmodaClass(MmodaSession):
         Parameters
         ----------
         token : str or Token, optional
-            By default the first usable one of: environment variable ``ODA_TOKEN``, ``./.oda-token``,
-            ``~/.oda-token``.
-        store_token, reenter_token : bool
-            For the keyring and the prompt, which this version does not use yet.
+            By default the first usable one of: environment variable ``ODA_TOKEN``, ``./.oda-token``, ``~/.oda-token``,
+            the keyring, what you type when asked.
+        store_token : bool
+            Whether to keep it in the keyring, after the service was asked whether it accepts it.
+        reenter_token : bool
+            Whether to ask for it in any case.
 
         Returns
         -------
@@ -393,9 +400,17 @@ class MmodaClass(MmodaSession):
         Raises
         ------
         AuthenticationError
-            No usable token.
+            No usable token, or the service refused to have it stored.
+        ServiceError
+            The service could not tell whether it accepts the token that was to be stored.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.login()  # doctest: +SKIP
+        True
         """
-        # for its guard against astroquery's cache
+        # by astroquery's way, which keeps its cache off meanwhile
         return bool(QueryWithLogin.login(self, token, store_token=store_token, reenter_token=reenter_token))
 
 

@@ -73,10 +73,6 @@ class Dispatcher:
     request: Callable[..., requests.Response] = field(repr=False)
     auth: AuthBase = field(default_factory=NoAuth, repr=False)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # a token goes to no other process by itself
-        return Dispatcher, (self.url, self.request)
-
     # ---- routes
 
     def instruments(self) -> list[str]:
@@ -133,7 +129,43 @@ class Dispatcher:
             raise error_from_body(reply, status=answer.status)
         return reply
 
+    def check_token(self) -> None:
+        """Ask whether the service accepts the token; `AuthenticationError` if not, `ServiceError` if it can't tell."""
+        answer = self._exchange("POST", "update_token_email_options", form={"query_status": "new"}, auth=self.auth)
+        if answer.status in (400, 403):
+            # whatever its words are: there was nothing but the token in the request
+            raise AuthenticationError(str(self._refused(answer, "the check of the token")))
+        self._token_text(answer, "the check of the token")
+
+    def refreshed_token(self) -> str:
+        """A token with a longer life."""
+        answer = self._exchange("GET", "refresh_token", {"query_status": "new"}, auth=self.auth)
+        return self._token_text(answer, "a new token")
+
+    def token_with_options(self, options: Mapping[str, str]) -> str:
+        """A token with other e-mail options."""
+        form = {"query_status": "new", **options}
+        answer = self._exchange("POST", "update_token_email_options", form=form, auth=self.auth)
+        return self._token_text(answer, "a new token")
+
     # ---- from an answer to its meaning
+
+    def _token_text(self, answer: Answer, what: str) -> str:
+        """The bare text of a token, the one kind of answer that is no JSON."""
+        if answer.status != 200:
+            raise self._refused(answer, what)
+        text = answer.body.decode("ascii", "replace").strip()
+        if text.count(".") != 2 or not text.startswith("eyJ"):
+            raise ServiceError(f"{self.url} did not send {what}, but: {printable(text, limit=100)}")
+        return text
+
+    def _refused(self, answer: Answer, what: str) -> MmodaError:
+        """The error that an answer with an HTTP error status is."""
+        try:
+            self._judged(answer, what)
+        except MmodaError as error:
+            return error
+        return ServiceError(f"The service failed with HTTP status {answer.status} instead of sending {what}.")
 
     def _judged(self, answer: Answer, what: str) -> Any:
         """JSON of a good answer, or the error that the answer is."""

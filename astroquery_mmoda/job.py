@@ -15,11 +15,11 @@ from astropy.table import Table
 from astroquery import log
 
 from .config import conf
-from .dispatcher import Dispatcher
 from .errors import JobTimeout, MmodaError, ServiceError
 from .products import Products
 from .progress import Display, fraction, last_message, reports_table
 from .replies import STATUSES, failure, reports
+from .session import Connection
 from .text import printable
 
 __all__ = ["Job"]
@@ -53,7 +53,7 @@ class Job:
         ``submitted``, ``progress``, ``ready``, ``done``, ``failed``, ``unaccessible`` ...
     """
 
-    dispatcher: Dispatcher = field(repr=False)
+    connection: Connection = field(repr=False)
     instrument: str
     product: str
     parameters: Mapping[str, str] = field(repr=False)
@@ -65,10 +65,11 @@ class Job:
     _failure: MmodaError | None = field(default=None, repr=False)
 
     @classmethod
-    def submit(cls, dispatcher: Dispatcher, payload: Mapping[str, str]) -> Job:
+    def submit(cls, connection: Connection, payload: Mapping[str, str]) -> Job:
         """Hand a question to the service; it may come back answered at once."""
+        connection.warn_of_short_life()
         session_id = "".join(secrets.choice(_SESSION_ALPHABET) for _ in range(16))
-        job = cls(dispatcher, payload["instrument"], payload["product_type"], dict(payload), session_id)
+        job = cls(connection, payload["instrument"], payload["product_type"], dict(payload), session_id)
         job._ask("new")
         log.info("%s of %s: job %s %s", job.product, job.instrument, job.job_id, job.status)
         return job
@@ -216,7 +217,7 @@ class Job:
         if query_status != "new":  # with "new" the service would compare it with its own idea
             fields["job_id"] = self.job_id
         try:
-            self._hear(self.dispatcher.run_analysis(fields))
+            self._hear(self.connection.dispatcher().run_analysis(fields))
         except MmodaError as error:
             error.job = self if self.job_id else None
             raise

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .auth import HOW_TO_GET_ONE
 from .errors import AuthenticationError, JobFailed, JobLost, MmodaError, ParameterError, ServiceError
 from .text import printable, without_token
 
@@ -18,10 +19,7 @@ FINAL = frozenset({"done", "failed"})
 GOING = frozenset({"submitted", "progress", "ready", "post-processing", "unaccessible", "unknown"})
 STATUSES = FINAL | GOING
 
-_RENEW = (
-    "Get a new token from the web page of the service (it lives 24 hours) and hand it over with "
-    "Mmoda.login(token), or put it into the environment variable ODA_TOKEN or the file ~/.oda-token."
-)
+_ROLES_TEXT = re.compile(r"roles?\b|privil|priviledge|sufficient", re.IGNORECASE)
 _TOKEN_TEXTS = re.compile(
     r"token provided is (expired|not valid)|token must be provided|not enough segments|invalid token"
     r"|signature (has expired|verification failed)|invalid (header|payload|crypto) (string|padding)",
@@ -82,7 +80,7 @@ def error_from_body(body: Mapping[str, Any], *, status: int | None = None) -> Mm
     if debug and debug not in reason:
         reason += f" ({debug})"
     if _TOKEN_TEXTS.search(text):
-        return AuthenticationError(f"The service refused the token: {reason}. {_RENEW}")
+        return AuthenticationError(f"The service refused the token: {reason.rstrip('.')}. {HOW_TO_GET_ONE}")
     found = _CLASS.match(str(body.get("error") or ""))
     kind = _BY_CLASS.get(found[1] if found else "", _by_status(status))
     if _LOST_TEXT in text:
@@ -90,7 +88,7 @@ def error_from_body(body: Mapping[str, Any], *, status: int | None = None) -> Mm
     if kind is JobLost:
         return JobLost(f"The service has no record of this job: {reason}. Submit it again to start anew.")
     if kind is AuthenticationError:
-        return AuthenticationError(f"The service refused the request: {reason}. {_RENEW}")
+        return _refusal(reason)
     if kind is ParameterError:
         return ParameterError(f"The service did not accept the request: {reason}")
     return ServiceError(f"The service failed: {reason}")
@@ -131,13 +129,20 @@ def failure(reply: Mapping[str, Any], *, status: int | None = None) -> MmodaErro
     monitor = reply.get("job_monitor") or {}
     job_id = printable(monitor.get("job_id") or "", limit=40)
     if (status or reply.get("status_code")) == 403:
-        return AuthenticationError(
-            f"The service refused the request: {' - '.join(parts) or 'no reason given'}. {_RENEW}"
-        )
+        return _refusal(" - ".join(parts) or "it gave no reason")
     if not parts:
         parts = [f"last report: {text}" for text in _last_words(reply)]
     reason = " - ".join(parts) or "the service gave no reason; submitting it again may tell one"
     return JobFailed(f"The analysis failed (job {job_id or 'without id'}): {reason}")
+
+
+def _refusal(reason: str) -> AuthenticationError:
+    """What to do about a refusal depends on what it is about."""
+    advice = "Log in as the user who asked for it (Mmoda.login)."
+    if _ROLES_TEXT.search(reason):
+        advice = f"It needs a token with these rights; the service's team grants them. {HOW_TO_GET_ONE}"
+    end = "" if reason.endswith((".", "!")) else "."
+    return AuthenticationError(f"The service refused the request: {reason}{end} {advice}")
 
 
 def reports(reply: Mapping[str, Any]) -> list[dict[str, Any]]:

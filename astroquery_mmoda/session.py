@@ -6,22 +6,28 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from astropy import units as u
 from astropy.coordinates import SkyCoord
+from astropy.time import Time
 from astroquery import log
 from astroquery.exceptions import AuthenticationWarning
 from astroquery.query import QueryWithLogin
 
-from .auth import Token, TokenAuth, find_token, is_loopback
+from .auth import HOW_TO_GET_ONE, Found, Token, TokenAuth, discover, forget_in_keyring, from_prompt, is_loopback, store
+from .auth.token import EMAIL_OPTIONS
 from .config import Conf, conf
 from .dispatcher import Dispatcher, NoAuth
-from .errors import AuthenticationError
+from .errors import AuthenticationError, ParameterError
 from .parameters import InstrumentSchema
 
-__all__ = ["MmodaSession"]
+__all__ = ["Connection", "MmodaSession"]
+
+_SHORT_LIFE = 1 * u.hour
 
 
 class MmodaSession(QueryWithLogin):
@@ -35,18 +41,14 @@ class MmodaSession(QueryWithLogin):
     def __init__(self, server: str | None = None) -> None:
         super().__init__()
         self._server = server
-        self._start()
-
-    def _start(self) -> None:
-        """What belongs to this process and is never carried to another."""
-        self._token: Token | None = None
-        self._token_place = ""
+        self._held: Found | None = None
         self._logged_in = False
         self._anonymous = False
         self._pid = os.getpid()
         self._metadata: dict[tuple[str, str, str], tuple[float, InstrumentSchema]] = {}
         self._positions: dict[tuple[str, str], SkyCoord] = {}
 
+    # sessions, tokens and what was learned stay in their process
     def __getstate__(self) -> dict[str, Any]:
         return {"server": self._server, "cache_location": self._cache_location}
 
@@ -63,48 +65,220 @@ class MmodaSession(QueryWithLogin):
     def URL(self, server: str | None) -> None:  # noqa: N802
         self._server = server
 
-    # ---- who asks
+    # ---- login and logout
 
     def _login(
         self, token: str | Token | None = None, *, store_token: bool = False, reenter_token: bool = False
     ) -> bool:
-        if store_token or reenter_token:
-            raise AuthenticationError("This version can't use the keyring or ask for a token; give it as login(token).")
-        found = (_as_token(token), "argument") if token is not None else find_token()
-        if found is None:
-            raise AuthenticationError(
-                "No usable token found. Get one from the web page of the service (it lives 24 hours) and give it as "
-                "login(token), in the environment variable ODA_TOKEN, or in the file ./.oda-token or ~/.oda-token."
-            )
-        if found[0].expired:
-            raise AuthenticationError("This token has expired. Get a new one from the web page of the service.")
-        self._token, self._token_place = found
-        self._logged_in, self._anonymous = True, False
+        found = self._find(token, reenter_token=reenter_token)
+        if found.token.expired:
+            raise AuthenticationError(f"The token {found.token.lifetime}. {HOW_TO_GET_ONE}")
+        if store_token:
+            self._bearing(found.token).check_token()
+            store(found, "keyring", self.URL)
+        self._held, self._logged_in, self._anonymous = found, True, False
         return True
 
-    def logout(self) -> None:
-        """Forget the token; queries are anonymous until the next login."""
-        self._token, self._token_place = None, ""
-        self._logged_in, self._anonymous = False, True
+    def _find(self, token: str | Token | None, *, reenter_token: bool) -> Found:
+        """The token that a login means: given, found, or asked for."""
+        if token is not None:
+            return Found(_as_token(token), "argument")
+        found = None if reenter_token else discover(self.URL).found
+        return found or Found(Token(from_prompt(self.URL)), "prompt")
+
+    def logout(self, *, delete_stored: bool = False) -> None:
+        """
+        Forget the token; queries are anonymous until the next login.
+
+        Parameters
+        ----------
+        delete_stored : bool
+            Whether to remove what ``login(store_token=True)`` put into the keyring as well. Files stay.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.logout()
+        """
+        self._held, self._logged_in, self._anonymous = None, False, True
+        self._authenticated = False
         self._session.cookies.clear()
+        self._session.headers.pop("Authorization", None)
         self._metadata.clear()
+        if delete_stored:
+            forget_in_keyring(self.URL)
 
     def authenticated(self) -> bool:
-        """Tell whether a token is held that has not expired."""
-        return self._token is not None and not self._token.expired
+        """
+        Tell whether a token is held that has not expired. Looks nowhere itself.
 
-    def _token_for(self, token: str | Token | None) -> Token | None:
-        """The token of one call: its own, the login's, or one that lies around, where that is allowed."""
-        if token is not None:
-            return _as_token(token)
-        if self._token is not None and self._token.expired and not self._logged_in:
-            warnings.warn("The token has expired; going on without.", AuthenticationWarning, stacklevel=6)
-            self._token = None
-        if self._token is None and not self._anonymous and conf.discover_token and self._may_discover():
-            found = find_token()
-            if found:
-                self._token, self._token_place = found
-        return self._token
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.authenticated()
+        False
+        """
+        return self._held is not None and not self._held.token.expired
+
+    def session_info(self) -> dict[str, Any]:
+        """
+        Tell what the token says that is held, never the token itself.
+
+        Returns
+        -------
+        dict
+            ``user``, ``email``, ``roles`` (list), ``expires`` (`~astropy.time.Time` or None), ``email_options`` (dict,
+            named as in `set_email_notifications`), ``location`` (``argument``, ``environment``, a path, ``keyring``
+            or ``prompt``). None or empty if no token is held.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.session_info()["roles"]
+        []
+        """
+        if self._held is None:
+            return {"user": None, "email": None, "roles": [], "expires": None, "email_options": {}, "location": None}
+        token = self._held.token
+        expires: Time | None = token.expires
+        return {
+            "user": token.user,
+            "email": token.email,
+            "roles": token.roles,
+            "expires": expires,
+            "email_options": token.email_options,
+            "location": self._held.place,
+        }
+
+    # ---- renewing
+
+    def refresh_token(self, *, store_token: bool | str | tuple[str, ...] = True, force: bool = False) -> dict[str, Any]:
+        """
+        Let the service make the token live longer; this needs the role ``refresh-tokens``.
+
+        Parameters
+        ----------
+        store_token : bool, str or tuple of str
+            True: where the old one was found (one given by hand stays in memory). Or a place, or several:
+            ``"keyring"``, ``"environment"`` (of this process), ``"cwd"``, ``"home"``. False: in memory only.
+        force : bool
+            Whether to take a token with a shorter life or fewer roles.
+
+        Returns
+        -------
+        dict
+            As `session_info`.
+
+        Raises
+        ------
+        AuthenticationError
+            No token, no right to refresh it, or the new one is worth less than the old one, which stays.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.refresh_token()["expires"]  # doctest: +SKIP
+        """
+        held = self._require()
+        token = Token(self._bearing(held.token).refreshed_token())
+        return self._replace(held, token, places=store_token, force=force)
+
+    def set_email_notifications(
+        self,
+        enabled: bool | None = None,  # noqa: FBT001 - positional in the contract
+        *,
+        submitted: bool | None = None,
+        done: bool | None = None,
+        failed: bool | None = None,
+        timed_out: bool | None = None,
+        min_duration: float | u.Quantity | None = None,
+        submit_interval: float | u.Quantity | None = None,
+        store_token: bool | str | tuple[str, ...] = True,
+    ) -> dict[str, Any]:
+        """
+        Choose when the service sends you mail; the choice is part of the token.
+
+        Parameters
+        ----------
+        enabled : bool, optional
+            All four kinds of mail on or off.
+        submitted, done, failed, timed_out : bool, optional
+            One kind of mail.
+        min_duration : float or Quantity, optional
+            Mail on the end only of analyses that took longer, in s.
+        submit_interval : float or Quantity, optional
+            Least time between two mails on submissions, in s.
+        store_token : bool, str or tuple of str
+            Where the new token is kept, as in `refresh_token`.
+
+        Returns
+        -------
+        dict
+            As `session_info`.
+
+        Raises
+        ------
+        ParameterError
+            Nothing was chosen, or the service does not take it.
+        AuthenticationError
+            No token, or the service refuses it.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.set_email_notifications(False)["email_options"]  # doctest: +SKIP
+        """
+        given = {"submitted": submitted, "done": done, "failed": failed, "timed_out": timed_out}
+        chosen: dict[str, Any] = {name: enabled if value is None else value for name, value in given.items()}
+        chosen |= {"min_duration": _seconds(min_duration), "submit_interval": _seconds(submit_interval)}
+        options = {EMAIL_OPTIONS[name]: str(value) for name, value in chosen.items() if value is not None}
+        if not options:
+            raise ParameterError(f"Choose something: True or False for all mail, or {', '.join(chosen)}.")
+        held = self._require()
+        token = Token(self._bearing(held.token).token_with_options(options))
+        return self._replace(held, token, places=store_token)
+
+    def _require(self) -> Found:
+        """The token that is held or lies around, or an error."""
+        self._token()
+        if self._held is None:
+            raise AuthenticationError(f"No token is held. {HOW_TO_GET_ONE}")
+        return self._held
+
+    def _replace(
+        self, held: Found, token: Token, *, places: bool | str | tuple[str, ...], force: bool = False
+    ) -> dict[str, Any]:
+        if not force:
+            _refuse_worse(held.token, token)
+        new = Found(token, held.place)
+        if places:
+            store(new, "same" if isinstance(places, bool) else places, self.URL)
+        self._held = new
+        log.info("The new token %s.", token.lifetime)
+        return self.session_info()
+
+    # ---- which token
+
+    def _token(self) -> Token | None:
+        """The token of the login, or one that lies around where that is allowed, or None for an anonymous query."""
+        if self._held is not None and self._held.token.expired:
+            if self._logged_in:
+                raise AuthenticationError(f"The token {self._held.token.lifetime}. {HOW_TO_GET_ONE}")
+            self._held = None
+        if self._held is None and not self._anonymous and conf.discover_token and self._may_discover():
+            discovery = discover()
+            self._held = discovery.found
+            if discovery.found is None and discovery.expired:
+                warnings.warn(
+                    f"Only expired tokens were found; going on anonymously. {HOW_TO_GET_ONE}",
+                    AuthenticationWarning,
+                    stacklevel=2,
+                )
+        return self._held.token if self._held else None
 
     def _may_discover(self) -> bool:
         """A token that was not handed over knowingly goes to the default server or to this machine only."""
@@ -112,11 +286,17 @@ class MmodaSession(QueryWithLogin):
         here = urlsplit(self.URL)
         return is_loopback(self.URL) or (here.scheme, here.netloc) == (default.scheme, default.netloc)
 
+    def _connect(self, token: str | Token | None = None) -> Connection:
+        """A way to the service for one question, in the name of whoever asks now."""
+        own = None if token is None else _as_token(token)
+        bearer = own or self._token()
+        return Connection(self, bearer.email if bearer else "", anonymous=bearer is None, token=own)
+
     # ---- how it is sent
 
-    def _dispatcher(self, token: str | Token | None = None) -> Dispatcher:
-        held = self._token_for(token)
-        return Dispatcher(self.URL, self._request, TokenAuth(held, self.URL) if held else NoAuth())
+    def _bearing(self, token: Token | None) -> Dispatcher:
+        auth = TokenAuth(token, self.URL) if token else NoAuth()
+        return Dispatcher(self.URL, self._request, auth)
 
     def _request(self, *args: Any, **kwargs: Any) -> requests.Response:
         if self._pid != os.getpid():  # a session shared over a fork hangs
@@ -129,5 +309,70 @@ class MmodaSession(QueryWithLogin):
         log.debug("%s %s: HTTP %d", response.request.method, urlsplit(response.url).path, response.status_code)
 
 
+@dataclass(frozen=True)
+class Connection:
+    """
+    A way to the service in the name of one user, for as long as an analysis takes.
+
+    The token is looked up at each request, so a fresh login counts at once; but only one of the same user, since the
+    service would take another's question for another analysis.
+    """
+
+    client: MmodaSession = field(repr=False)
+    email: str = ""
+    anonymous: bool = True
+    token: Token | None = field(default=None, repr=False)
+
+    def dispatcher(self) -> Dispatcher:
+        """The service's routes, with today's token of that user."""
+        return self.client._bearing(None if self.anonymous else self._bearer())
+
+    def _bearer(self) -> Token:
+        token = self.token
+        if token is None or token.expired:
+            token = self.client._token() or token
+        if token is None:
+            raise AuthenticationError(f"This was asked in the name of {self.email or 'a user'}, whose token is gone.")
+        if token.email != self.email:
+            raise AuthenticationError(
+                f"This was asked in the name of {self.email}, and now the token of {token.email} is in use. Log in "
+                "again with a token of the former."
+            )
+        return token
+
+    def warn_of_short_life(self) -> None:
+        """Tell whoever submits something that the token will soon be over."""
+        token = None if self.anonymous else self._bearer()
+        if token is not None and token.expires is not None and token.expires - Time.now() < _SHORT_LIFE:
+            warnings.warn(
+                f"The token {token.lifetime}. An analysis that takes longer can be continued after a new login.",
+                AuthenticationWarning,
+                stacklevel=2,
+            )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a token goes to no other process by itself; there the client finds one of its own
+        return Connection, (self.client, self.email, self.anonymous)
+
+
 def _as_token(token: str | Token) -> Token:
     return token if isinstance(token, Token) else Token(token)
+
+
+def _seconds(value: float | u.Quantity | None) -> float | None:
+    try:
+        return None if value is None else float(u.Quantity(value, u.s).value)
+    except (TypeError, ValueError, u.UnitsError) as error:
+        raise ParameterError(f"{value!r} is no time span; give seconds or a Quantity.") from error
+
+
+def _refuse_worse(old: Token, new: Token) -> None:
+    """Keep a good token from being replaced by one that is worth less."""
+    lost = sorted(set(old.roles) - set(new.roles))
+    if lost:
+        raise AuthenticationError(f"The new token lacks roles of the old one, which is kept: {', '.join(lost)}.")
+    if new.expires is not None and (old.expires is None or new.expires < old.expires):
+        raise AuthenticationError(
+            f"The new token lives shorter than the old one, which is kept: it {new.lifetime}; the old one "
+            f"{old.lifetime}. force=True takes it all the same, where that can be said."
+        )

@@ -24,7 +24,7 @@ def serve():
     def start(answer):
         server = ScriptedServer(answer if callable(answer) else lambda request: answer).__enter__()
         servers.append(server)
-        return server, MmodaClass(server=server.url)._dispatcher()
+        return server, MmodaClass(server=server.url)._connect().dispatcher()
 
     yield start
     for server in servers:
@@ -151,7 +151,7 @@ def test_nobody_listens():
         conf.set_temp("retries", 1),
         pytest.raises(errors.ServiceError, match="connection refused; tried 2 times") as caught,
     ):
-        MmodaClass(server="http://127.0.0.1:9")._dispatcher().run_analysis({"a": "marked-secret"})
+        MmodaClass(server="http://127.0.0.1:9")._connect().dispatcher().run_analysis({"a": "marked-secret"})
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
 
@@ -161,7 +161,7 @@ def test_nobody_listens():
 )
 def test_addresses_that_are_none(url, says):
     with pytest.raises(errors.ServiceError, match=says):
-        MmodaClass(server=url)._dispatcher().instruments()
+        MmodaClass(server=url)._connect().dispatcher().instruments()
 
 
 def test_a_reply_that_is_too_large(serve):

@@ -45,7 +45,7 @@ def play():
         played = [reply if isinstance(reply, Reply) else Reply(reply) for reply in replies]
         server = ScriptedServer(lambda request: played[min(len(server.requests), len(played)) - 1]).__enter__()
         servers.append(server)
-        return server, lambda: Job.submit(MmodaClass(server=server.url)._dispatcher(), PAYLOAD)
+        return server, lambda: Job.submit(MmodaClass(server=server.url)._connect(), PAYLOAD)
 
     yield start
     for server in servers:

@@ -23,8 +23,8 @@ ERROR_BODIES = [
     [
         ("error_400_allowed_values", errors.ParameterError, "string_select_par wrong value foo: not in allowed"),
         ("error_400_missing_query_status", errors.ParameterError, "request: 'query_status'"),
-        ("error_400_token_empty", errors.AuthenticationError, "Not enough segments.*new token"),
-        ("error_403_token_expired", errors.AuthenticationError, "expired.*new token"),
+        ("error_400_token_empty", errors.AuthenticationError, "Not enough segments.*Get a token"),
+        ("error_403_token_expired", errors.AuthenticationError, "expired.*Get a token"),
         ("error_403_token_bad_signature", errors.AuthenticationError, "not valid"),
         ("error_403_restricted_instrument", errors.AuthenticationError, "priviledges are not sufficient"),
         ("error_lost_job", errors.JobLost, "74bdd0be3895978b.*Submit it again"),
@@ -71,7 +71,7 @@ def test_the_status_decides_where_the_class_does_not():
             errors.AuthenticationError,
             "unige-hpc-full: it is needed to request > 50 ScW",
         ),
-        ("error_403_poll_foreign_job", errors.AuthenticationError, "Request not authorized"),
+        ("error_403_poll_foreign_job", errors.AuthenticationError, "Request not authorized.*Log in as the user"),
     ],
 )
 def test_failures(recorded, name, kind, says):

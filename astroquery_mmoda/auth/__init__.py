@@ -1,0 +1,19 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Tokens: reading them, finding and keeping them, putting them on the wire. The only room that knows secrets."""
+
+from .places import Found, discover, forget_in_keyring, from_keyring, from_prompt, store
+from .token import HOW_TO_GET_ONE, Token
+from .wire import TokenAuth, is_loopback
+
+__all__ = [
+    "HOW_TO_GET_ONE",
+    "Found",
+    "Token",
+    "TokenAuth",
+    "discover",
+    "forget_in_keyring",
+    "from_keyring",
+    "from_prompt",
+    "is_loopback",
+    "store",
+]

@@ -1,0 +1,314 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Where tokens are: environment, files, keyring, and the person at the keyboard."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import secrets
+import stat
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import keyring
+from astroquery import log
+from astroquery.exceptions import AuthenticationWarning
+
+from ..errors import AuthenticationError
+from .token import HOW_TO_GET_ONE, Token
+
+__all__ = ["Discovery", "Found", "discover", "forget_in_keyring", "from_keyring", "from_prompt", "store"]
+
+_ENVIRONMENT = "ODA_TOKEN"
+_FILE = ".oda-token"
+_LARGEST_FILE = 100_000
+_KEYRING_USER = "mmoda-token"
+_PLAIN_TEXT = ("PlaintextKeyring", "plaintext")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A token and where it was: ``argument``, ``environment``, a path, ``keyring`` or ``prompt``."""
+
+    token: Token
+    place: str
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What a search gave: a usable token or none, and whether there were expired ones."""
+
+    found: Found | None
+    expired: bool = False
+
+
+# ---- looking
+
+
+def discover(server: str | None = None) -> Discovery:
+    """
+    Look for a token: in the environment, in files, and, if a server is named, in the keyring.
+
+    What is malformed, empty or expired is passed over, and the reason logged; never the content.
+    """
+    expired = False
+    for text, place in _texts(server):
+        token = _usable(text, place)
+        if token is None:
+            continue
+        if token.expired:
+            expired = True
+            log.warning("The token in %s %s; it is passed over.", place, token.lifetime)
+            continue
+        log.info("Using the token in %s, which %s.", place, token.lifetime)
+        return Discovery(Found(token, place), expired)
+    return Discovery(None, expired)
+
+
+def _usable(text: str, place: str) -> Token | None:
+    if not text.strip():
+        log.warning("The token in %s is empty; it is passed over.", place)
+        return None
+    try:
+        return Token(text)
+    except AuthenticationError:
+        log.warning("The token in %s is malformed; it is passed over.", place)
+        return None
+
+
+def _texts(server: str | None) -> Iterator[tuple[str, str]]:
+    if _ENVIRONMENT in os.environ:
+        yield os.environ[_ENVIRONMENT], "environment"
+    for path in dict.fromkeys((_file("cwd"), _file("home"))):
+        text = _read_file(path)
+        if text is not None:
+            yield text, str(path)
+    if server is not None:
+        text = from_keyring(server)
+        if text is not None:
+            yield text, "keyring"
+
+
+def _file(place: str) -> Path:
+    return (Path.cwd() if place == "cwd" else Path.home()) / _FILE
+
+
+def _read_file(path: Path) -> str | None:
+    try:
+        # not `open` first: a pipe of that name would block
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
+            return None
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        log.warning("The token file %s can't be read: %s", path, error.strerror)
+        return None
+    _warn_of_exposure(path, status)
+    return text
+
+
+def _warn_of_exposure(path: Path, status: os.stat_result) -> None:
+    """Tell whoever relies on a file that others can read or change, and how to mend it."""
+    if os.name != "posix":
+        return
+    if status.st_uid != os.getuid():
+        warnings.warn(
+            f"The token file {path} belongs to another user, who may have put it there; if you do not know it, remove "
+            f"it: rm {path}",
+            AuthenticationWarning,
+            stacklevel=2,
+        )
+    elif status.st_mode & 0o077:
+        warnings.warn(
+            f"The token file {path} can be read by others; mend that by: chmod 600 {path}",
+            AuthenticationWarning,
+            stacklevel=2,
+        )
+
+
+# ---- the keyring
+
+
+def _keyring_service(server: str) -> str:
+    return f"astroquery:{urlsplit(server).hostname or server}"
+
+
+def _with_keyring(action: Callable[[], str | None], what: str) -> str | None:
+    """Do something with the keyring; whatever its backend does wrong becomes one warning."""
+    try:
+        return action()
+    except Exception as error:  # noqa: BLE001 - backends raise errors of many libraries
+        name = type(error).__name__
+    # outside of the except block: a backend's error may quote what it was to keep
+    warnings.warn(
+        f"The keyring can't {what} the token ({name}); going on without it. Tokens are also found in the environment "
+        f"variable {_ENVIRONMENT} and in ~/{_FILE}.",
+        AuthenticationWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+def _has_keyring() -> bool:
+    """Whether there is a backend at all; having none is no fault worth a warning when only looking."""
+    from keyring.backends import fail
+
+    return not isinstance(keyring.get_keyring(), fail.Keyring)
+
+
+def from_keyring(server: str) -> str | None:
+    """Text of the token that is kept for a server, or None."""
+    if not _has_keyring():
+        log.debug("There is no keyring on this machine.")
+        return None
+    return _with_keyring(lambda: keyring.get_password(_keyring_service(server), _KEYRING_USER), "give")
+
+
+def _into_keyring(token: Token, server: str) -> None:
+    backend = type(keyring.get_keyring())
+    if any(word in f"{backend.__module__}.{backend.__name__}" for word in _PLAIN_TEXT):
+        warnings.warn(
+            f"The keyring of this machine ({backend.__name__}) keeps the token as plain text.",
+            AuthenticationWarning,
+            stacklevel=2,
+        )
+
+    def keep() -> str | None:
+        keyring.set_password(_keyring_service(server), _KEYRING_USER, token.secret)
+        kept = keyring.get_password(_keyring_service(server), _KEYRING_USER)
+        if kept != token.secret:  # the null backend takes everything and keeps nothing
+            raise keyring.errors.PasswordSetError("not kept")
+        return kept
+
+    if _with_keyring(keep, "keep") is not None:
+        log.info("The token is in the keyring now, as %s.", _keyring_service(server))
+
+
+def forget_in_keyring(server: str) -> None:
+    """Remove what was kept for a server; nothing to remove is fine."""
+
+    def remove() -> str | None:
+        with contextlib.suppress(keyring.errors.PasswordDeleteError):
+            keyring.delete_password(_keyring_service(server), _KEYRING_USER)
+        return None
+
+    if _has_keyring():
+        _with_keyring(remove, "remove")
+
+
+# ---- the person
+
+
+def from_prompt(server: str) -> str:
+    """
+    Ask for a token, where someone can answer.
+
+    Raises
+    ------
+    AuthenticationError
+        Nobody is there: no terminal and no notebook.
+    """
+    if not _someone_is_there():
+        raise AuthenticationError(f"No usable token was found, and nobody can be asked for one here. {HOW_TO_GET_ONE}")
+    try:
+        return getpass.getpass(f"MMODA token for {urlsplit(server).hostname or server} (not shown): ")
+    except (EOFError, OSError):
+        raise AuthenticationError(f"No token was given. {HOW_TO_GET_ONE}") from None
+
+
+def _someone_is_there() -> bool:
+    try:
+        if sys.stdin is not None and sys.stdin.isatty():
+            return True
+    except ValueError:  # closed
+        return False
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    # in a notebook getpass asks through the browser, although standard input is no terminal
+    return getattr(getattr(shell, "kernel", None), "_allow_stdin", False) is True
+
+
+# ---- keeping
+
+
+def store(found: Found, places: str | tuple[str, ...], server: str) -> None:
+    """
+    Put a token where it shall be found again.
+
+    Parameters
+    ----------
+    found : Found
+        The token, and where the one came from that it replaces.
+    places : str or tuple of str
+        ``keyring``, ``environment`` (of this process), ``cwd``, ``home``; ``same`` is where the old one came from.
+    server : str
+        Address of the service.
+
+    Raises
+    ------
+    AuthenticationError
+        There is no such place, or a file could not be written; then the old one is untouched.
+    """
+    for place in (places,) if isinstance(places, str) else tuple(places):
+        name = found.place if place == "same" else place
+        if name in ("argument", "prompt"):
+            log.info("The new token is kept in memory only, like the one it replaces.")
+        elif name == "keyring":
+            _into_keyring(found.token, server)
+        elif name == "environment":
+            os.environ[_ENVIRONMENT] = found.token.secret
+            log.info("The token is in %s of this process now.", _ENVIRONMENT)
+        elif name in ("cwd", "home") or Path(name).name == _FILE:
+            _write_file(_file(name) if name in ("cwd", "home") else Path(name), found.token)
+        else:
+            raise AuthenticationError(
+                f"store_token={place!r}: a token can be kept in 'keyring', 'environment', 'cwd' or 'home'."
+            )
+
+
+def _write_file(path: Path, token: Token) -> None:
+    """Replace a token file as a whole: owner-only from the first byte, flushed, then renamed over the old one."""
+    if path.is_symlink():
+        raise AuthenticationError(f"{path} is a link; the token was not written through it. Remove the link first.")
+    _remove_leftovers(path)
+    part = path.with_name(f"{_FILE}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        with open(descriptor, "w", encoding="ascii") as file:
+            file.write(token.secret + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        reason = error.strerror
+    else:
+        log.info("The token is in %s now.", path)
+        return
+    finally:
+        part.unlink(missing_ok=True)
+    raise AuthenticationError(f"The token could not be written to {path}: {reason}. What was there is untouched.")
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what a writer left that was killed: a copy of a token under another name."""
+    for leftover in path.parent.glob(f"{_FILE}.*-*.part"):
+        owner = leftover.name.removeprefix(f"{_FILE}.").split("-")[0]
+        if owner.isdigit() and int(owner) != os.getpid() and not _runs(int(owner)):
+            with contextlib.suppress(OSError):
+                leftover.unlink()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,155 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""`Token`: the secret, and what it says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NoReturn
+
+from astropy import units as u
+from astropy.time import Time
+
+from ..errors import AuthenticationError
+
+__all__ = ["EMAIL_OPTIONS", "HOW_TO_GET_ONE", "Token"]
+
+HOW_TO_GET_ONE = (
+    "Get a token from the web page of the service (it lives 24 hours) and give it as Mmoda.login(token), in the "
+    "environment variable ODA_TOKEN, or in the file ./.oda-token or ~/.oda-token."
+)
+#: our names of the service's e-mail options -> the claims of a token
+EMAIL_OPTIONS = {
+    "submitted": "mssub",
+    "done": "msdone",
+    "failed": "msfail",
+    "timed_out": "mstout",
+    "min_duration": "tem",
+    "submit_interval": "intsub",
+}
+
+
+@dataclass(frozen=True)
+class Token:
+    """
+    A MMODA token, which shows itself nowhere.
+
+    What it says is read, not verified: only the service can do that.
+
+    Parameters
+    ----------
+    secret : str
+        The text of the token, as the web page of the service gives it.
+
+    Raises
+    ------
+    AuthenticationError
+        The text is no token.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import Token
+    >>> token = Token.discover()  # doctest: +SKIP
+    >>> token.expires.iso  # doctest: +SKIP
+    '2026-11-23 12:00:00.000'
+    """
+
+    secret: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        text = self.secret.strip() if isinstance(self.secret, str) else ""
+        object.__setattr__(self, "secret", text)
+        _ = self.claims, self.expires  # what can't be read should not travel
+
+    @cached_property
+    def claims(self) -> dict[str, Any]:
+        """`dict`: all that the token says."""
+        import jwt  # not at the top: it takes longer to import than the rest of this package
+
+        try:
+            return dict(jwt.decode(self.secret, options={"verify_signature": False, "verify_exp": False}))
+        except (jwt.InvalidTokenError, ValueError, TypeError):
+            pass
+        # outside of the except block, since the library's error may quote the text
+        _refuse(self.secret)
+
+    @property
+    def user(self) -> str:
+        """`str`: name of its owner, or the e-mail address if it tells no name."""
+        return str(self.claims.get("name") or self.email)
+
+    @property
+    def email(self) -> str:
+        """`str`: e-mail address of its owner, by which the service knows people; empty if it tells none."""
+        return str(self.claims.get("sub") or self.claims.get("email") or "")
+
+    @property
+    def roles(self) -> list[str]:
+        """`list` of `str`: what the service lets its owner do."""
+        roles = self.claims.get("roles") or []
+        names = roles.split(",") if isinstance(roles, str) else [str(role) for role in roles]
+        return [name.strip() for name in names if name.strip()]
+
+    @property
+    def expires(self) -> Time | None:
+        """`~astropy.time.Time` or None: end of its life; None if it has none."""
+        seconds = self.claims.get("exp")
+        if seconds is None:
+            return None
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < 1e11:
+            _refuse(self.secret)
+        return Time(float(seconds), format="unix")
+
+    @property
+    def expired(self) -> bool:
+        """`bool`: whether its life is over, by the clock of this machine."""
+        return self.expires is not None and bool(self.expires <= Time.now())
+
+    @property
+    def email_options(self) -> dict[str, Any]:
+        """`dict`: when the service sends mail, by the names of ``set_email_notifications``."""
+        return {name: self.claims[claim] for name, claim in EMAIL_OPTIONS.items() if claim in self.claims}
+
+    @property
+    def lifetime(self) -> str:
+        """`str`: words on how long it lives, or since when it does not."""
+        if self.expires is None:
+            return "does not expire"
+        hours = float((self.expires - Time.now()).to_value(u.hour))
+        moment = f"{self.expires.iso[:16]} UTC"
+        return f"expires {moment} (in {hours:.1f} h)" if hours > 0 else f"expired {moment} ({-hours:.1f} h ago)"
+
+    @classmethod
+    def discover(cls) -> Token | None:
+        """
+        Find a token in ``ODA_TOKEN``, ``./.oda-token`` or ``~/.oda-token``.
+
+        Returns
+        -------
+        Token or None
+            The first that is neither malformed nor expired.
+        """
+        from .places import discover
+
+        found = discover().found
+        return found.token if found else None
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __copy__(self) -> Token:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Token:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "A token is not pickled, so that it goes nowhere unseen. Let the other process find its own, or hand over "
+            "token.secret knowingly."
+        )
+
+
+def _refuse(text: str) -> NoReturn:
+    what = "This text is no token (three parts with points between them)" if text else "There is no token"
+    raise AuthenticationError(f"{what}. {HOW_TO_GET_ONE}")

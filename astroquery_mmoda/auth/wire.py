@@ -1,0 +1,109 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""The token on the wire, and out of everybody's logs."""
+
+from __future__ import annotations
+
+import logging
+import re
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from requests import PreparedRequest
+from requests.auth import AuthBase
+
+from ..config import conf
+from ..errors import AuthenticationError
+from .token import HOW_TO_GET_ONE, Token
+
+__all__ = ["TokenAuth", "is_loopback"]
+
+_IN_QUERY = re.compile(r"([?&]token=)[^&\s\"']+")
+_LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine."""
+    host = (urlsplit(url).hostname or "").lower()
+    return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
+
+
+class TokenAuth(AuthBase):
+    """
+    Puts the token into a request: into the form of a POST, where the service takes it, else into the query.
+
+    The request is changed after everything else is made, so the token is in no payload, cache key or saved job.
+
+    Parameters
+    ----------
+    token : Token
+        The secret.
+    server : str
+        The one address whose origin may receive it.
+    """
+
+    def __init__(self, token: Token, server: str) -> None:
+        self._token = token
+        self._origin = _origin(server)
+        _mask_logs()
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Add the token to a request, if it goes to the right place over a safe way."""
+        url = request.url or ""
+        self._check(url)
+        secret = {"token": self._token.secret}
+        if request.method == "POST":
+            text = request.body or ""
+            if not isinstance(text, str):  # a form that requests has encoded is text
+                raise AuthenticationError("The token was not sent: the request has no form to put it into.")
+            request.prepare_body("&".join(part for part in (text, urlencode(secret)) if part), None)
+            request.headers["Content-Type"] = "application/x-www-form-urlencoded"
+        else:
+            parts = urlsplit(url)
+            query = "&".join(part for part in (parts.query, urlencode(secret)) if part)
+            request.url = urlunsplit(parts._replace(query=query))
+        return request
+
+    def _check(self, url: str) -> None:
+        if _origin(url) != self._origin:
+            raise AuthenticationError("The token was not sent: the request goes to another server.")
+        if urlsplit(url).scheme != "https" and not is_loopback(url) and not conf.insecure_http:
+            raise AuthenticationError(
+                "The token was not sent: over plain http others can read it. Use the https address of the service, or, "
+                "if you know the network, set astroquery_mmoda.conf.insecure_http = True."
+            )
+        if self._token.expired:
+            raise AuthenticationError(f"The token {self._token.lifetime}. {HOW_TO_GET_ONE}")
+
+    def __repr__(self) -> str:
+        return "<TokenAuth>"
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or default
+
+
+class _TokenMask(logging.Filter):
+    """Takes tokens out of the addresses that the HTTP library logs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, masked."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(_masked(value) for value in record.args)
+        record.msg = _masked(record.msg)
+        return True
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, (int, float)) or value is None:
+        return value
+    text = str(value)
+    return _IN_QUERY.sub(r"\1<token>", text) if "token=" in text else value
+
+
+_MASK = _TokenMask()
+
+
+def _mask_logs() -> None:
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(_MASK)  # adding it again changes nothing
