@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from .errors import ParameterError
+from .auth import Token
+from .errors import AuthenticationError, ParameterError
 
 __all__ = ["Asked", "like_a_query", "like_a_submission"]
 
@@ -82,7 +84,7 @@ class Asked:
     source: str | None = None
     query_type: str = "Real"
     parameters: Mapping[str, Any] | None = None
-    token: Any = None
+    token: Token | None = None
     timeout: Any = None
     progress: Any = None
     get_query_payload: bool = False
@@ -135,10 +137,38 @@ def like_a_submission(method: _Method) -> _Method:
 
 
 def _dressed(method: _Method, names: list[str], parameters: str) -> _Method:
-    method.__signature__ = _signature(method, names)  # type: ignore[attr-defined]
+    @functools.wraps(method)
+    def dressed(self: Any, instrument: str, coordinates: Any = None, **arguments: Any) -> Any:
+        problem = _mask_tokens(arguments)
+        if problem is not None:
+            raise problem
+        return method(self, instrument, coordinates, **arguments)
+
+    dressed.__signature__ = _signature(method, names)  # type: ignore[attr-defined]
     summary, _, returns = (method.__doc__ or "").partition("\n        Returns\n")
-    method.__doc__ = f"{summary.rstrip()}\n{parameters}\n        Returns\n{returns.rstrip()}\n{_RAISES}        "
-    return method
+    dressed.__doc__ = f"{summary.rstrip()}\n{parameters}\n        Returns\n{returns.rstrip()}\n{_RAISES}        "
+    return cast(_Method, dressed)
+
+
+def _mask_tokens(arguments: dict[str, Any]) -> AuthenticationError | None:
+    """
+    Turn the text of a token into a `Token`, in place and before anything else, or tell what is wrong with it.
+
+    Otherwise the arguments in a traceback would show it. One among ``parameters``, where calls written for oda_api
+    have it, serves the call as well.
+    """
+    more = arguments.get("parameters")
+    if isinstance(more, Mapping) and "token" in more:
+        arguments["parameters"] = {name: value for name, value in more.items() if name != "token"}
+        arguments["token"] = arguments.get("token") or more["token"]
+    token = arguments.pop("token", None)
+    if token is None:
+        return None
+    try:
+        arguments["token"] = token if isinstance(token, Token) else Token(token)
+    except AuthenticationError as error:
+        return error.with_traceback(None)
+    return None
 
 
 def _without(text: str, names: tuple[str, ...]) -> str:

@@ -410,8 +410,15 @@ class MmodaClass(MmodaSession):
         >>> Mmoda.login()  # doctest: +SKIP
         True
         """
-        # by astroquery's way, which keeps its cache off meanwhile
-        return bool(QueryWithLogin.login(self, token, store_token=store_token, reenter_token=reenter_token))
+        try:
+            # by astroquery's way, which keeps its cache off meanwhile
+            return bool(QueryWithLogin.login(self, token, store_token=store_token, reenter_token=reenter_token))
+        except MmodaError as error:
+            problem = error
+        finally:
+            token = None
+        # without the frames below, since their local variables would show the token in a traceback
+        raise problem.with_traceback(None)
 
 
 def _from_service(name: str, dispatcher: Dispatcher) -> SkyCoord | None:

@@ -7,7 +7,7 @@ import email.utils
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,6 +15,7 @@ import requests
 from astroquery import log
 from requests.auth import AuthBase
 
+from .auth import TokenAuth
 from .config import conf
 from .decoding import parse_body
 from .errors import AuthenticationError, DecodingError, MmodaError, ParameterError, ServiceError
@@ -44,12 +45,16 @@ class Answer:
     status: int
     body: bytes = field(repr=False)
     content_type: str = ""
-    location: str = ""
+    location: str = field(default="", repr=False)
     retry_after: str = ""
 
     def json(self, what: str) -> Any:
         """Body as JSON, freed of tokens; anything else raises `DecodingError`."""
         return without_tokens(parse_body(self.body, what=what))
+
+    def masked(self, auth: AuthBase) -> Answer:
+        """Without the token that was sent, which the service sends back; else a traceback would show it."""
+        return replace(self, body=auth.masked(self.body)) if isinstance(auth, TokenAuth) else self
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,7 @@ class Dispatcher:
 
     def _judged(self, answer: Answer, what: str) -> Any:
         """JSON of a good answer, or the error that the answer is."""
+        answer = answer.masked(self.auth)
         if 300 <= answer.status < 400:
             raise ServiceError(
                 f"The service sends us elsewhere for {what}: {_without_query(answer.location)}. If you trust that "

@@ -73,6 +73,10 @@ class TokenAuth(AuthBase):
         if self._token.expired:
             raise AuthenticationError(f"The token {self._token.lifetime}. {HOW_TO_GET_ONE}")
 
+    def masked(self, body: bytes) -> bytes:
+        """Body of a reply without the token, which the service likes to send back."""
+        return body.replace(self._token.secret.encode(), b"<token>")
+
     def __repr__(self) -> str:
         return "<TokenAuth>"
 
