@@ -67,15 +67,20 @@ def mmoda(local_mmoda):
 
 
 @pytest.fixture
-def log_records(caplog):
+def log_records():
     """Function that gives all messages of the package's log so far, at every level."""
+    import logging
+
     from astroquery import log
 
+    messages: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())
     level = log.level
     log.setLevel("DEBUG")
-    log.addHandler(caplog.handler)
-    yield lambda: [record.getMessage() for record in caplog.records if record.name == log.name]
-    log.removeHandler(caplog.handler)
+    log.addHandler(handler)
+    yield lambda: messages
+    log.removeHandler(handler)
     log.setLevel(level)
 
 

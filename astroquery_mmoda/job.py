@@ -160,7 +160,7 @@ class Job:
             log.warning("Job %s goes on at the service; job.result() waits for it again.", self.job_id)
             raise
         finally:
-            display.close(None if self._products is not None else MmodaError)
+            display.close()
         return self
 
     def result(

@@ -7,13 +7,14 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 from astropy.table import Table
-from astropy.utils.console import Spinner, isatty
+from astropy.utils.console import ProgressBar, Spinner, isatty
 from astroquery import log
 
-from .text import printable
+from .text import printable, shorten
 
 if TYPE_CHECKING:
     from .job import Job
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Display", "fraction", "last_message", "reports_table"]
 
 _SECONDS_PER_LINE = 60.0
+_STEPS = 100
 
 
 def _text(report: Mapping[str, Any], *keys: str) -> str:
@@ -95,7 +97,7 @@ def reports_table(reports: Sequence[Mapping[str, Any]]) -> Table:
 
 class Display:
     """
-    Shows a waiting job: a spinner in a terminal or notebook, a line now and then in a log file, or nothing.
+    Shows a waiting job: a bar or spinner in a terminal or notebook, a line now and then in a log file, or nothing.
 
     Parameters
     ----------
@@ -108,33 +110,53 @@ class Display:
         self._callback = progress if callable(progress) else None
         self._shown = progress is not False and not self._callback and log.getEffectiveLevel() <= logging.INFO
         self._terminal = self._shown and isatty(sys.stdout)
-        self._spinner: Spinner | None = None
-        self._begin = time.monotonic()
-        self._last_line = self._begin
+        self._begin = self._last_line = time.monotonic()
+        self._turns = 0
+        self._width = 0
+        self._bar: ProgressBar | None = None
 
     def __call__(self, job: Job) -> None:
         """Show the state of a job now."""
         if self._callback:
             self._callback(job)
-        elif self._terminal:
-            self._turn(job)
-        elif self._shown and time.monotonic() - self._last_line > _SECONDS_PER_LINE:
+        elif self._terminal and job.progress is not None:
+            self._draw_bar(job.progress)
+        elif self._terminal and self._bar is None:
+            self._draw_spinner(job)
+        elif self._shown and not self._terminal and time.monotonic() - self._last_line > _SECONDS_PER_LINE:
             self._last_line = time.monotonic()
             log.info("%s", self._line(job))
 
-    def close(self, error: type[BaseException] | None = None) -> None:
-        """End the line in the terminal, if there is one."""
-        if self._spinner is not None:
-            self._spinner.__exit__(error, None, None)
-            self._spinner = None
+    def close(self) -> None:
+        """Leave the terminal at the begin of an empty line."""
+        self._clear()
+        if self._bar is not None:
+            sys.stdout.write("\n")
+            self._bar = None
 
     def _line(self, job: Job) -> str:
         part = "" if job.progress is None else f" {job.progress:.0%}"
         message = last_message(job.reports)
         elapsed = time.monotonic() - self._begin
-        return f"job {job.job_id}: {job.status}{part}, {elapsed:.0f} s{', ' + message if message else ''}"
+        return f"{job.product} {job.job_id}: {job.status}{part}, {elapsed:.0f} s{', ' + message if message else ''}"
 
-    def _turn(self, job: Job) -> None:
-        if self._spinner is None:
-            self._spinner = Spinner(f"{job.product} of {job.instrument}, job {job.job_id}")
-        self._spinner.update()
+    def _draw_bar(self, part: float) -> None:
+        if self._bar is None:
+            self._clear()
+            self._bar = ProgressBar(_STEPS)
+        self._bar.update(round(part * _STEPS))
+
+    def _draw_spinner(self, job: Job) -> None:
+        # astropy's spinner has one message for its life, so each turn gets a spinner of its own
+        line = self._line(job)
+        shown = shorten(line, max(get_terminal_size().columns - 4, 20)).ljust(self._width)
+        character = "-\\|/"[self._turns % 4]
+        next(Spinner(shown, chars=character))
+        self._turns += 1
+        self._width = len(shown.rstrip())
+
+    def _clear(self) -> None:
+        if self._width:
+            sys.stdout.write("\r" + " " * (self._width + 3) + "\r")
+            sys.stdout.flush()
+            self._width = 0

@@ -1,0 +1,116 @@
+"""How a waiting job is shown: bar, spinner, lines in a log, a callback, or nothing."""
+
+import io
+import sys
+from types import SimpleNamespace
+
+import pytest
+from astroquery import log
+
+from astroquery_mmoda import progress
+from astroquery_mmoda.progress import Display, fraction, last_message, reports_table
+from astroquery_mmoda.replies import reports
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Function that puts a terminal in the place of standard output, from within a test: pytest has it before."""
+
+    def open_one():
+        stream = Terminal()
+        monkeypatch.setattr(sys, "stdout", stream)
+        return stream
+
+    return open_one
+
+
+def job(*, status="progress", part=None, message=""):
+    listed = [{"message": message}] if message else []
+    return SimpleNamespace(product="isgri_lc", job_id="0123456789abcdef", status=status, progress=part, reports=listed)
+
+
+def test_fraction():
+    assert fraction([]) is None
+    assert fraction([{"message": "x"}]) is None
+    assert fraction([{"progress": "40", "progress_max": "200"}, {"message": "x"}]) == 0.2
+    assert fraction([{"progress": 30}]) == 0.3
+    assert fraction([{"progress": "400"}]) == 1.0
+    assert fraction([{"progress": "most"}, {"progress": None}]) is None
+
+
+def test_recorded_reports(recorded):
+    listed = reports(recorded("empty_async_3_failed"))
+    assert fraction(listed) == 0.4
+    assert last_message(listed) == "it broke"
+    table = reports_table(listed)
+    assert table["message"].tolist() == ["progressing", "progressing", "it broke"]
+    assert table["progress"].tolist() == [0.4, 0.4, None]
+    windows = reports_table(reports(recorded("isgri_image_3_progress")))
+    assert windows["scw"][0] == "066500220010.001"
+    assert windows["node"][0] == "BinMapsImage"
+
+
+def test_words_of_the_server_are_escaped():
+    table = reports_table([{"message": "\x1b[2Jgone", "node": "n\u202e"}])
+    assert table["message"][0] == r"\x1b[2Jgone"
+    assert "\u202e" not in table["node"][0]
+
+
+def test_a_spinner_with_the_last_message(terminal):
+    terminal = terminal()
+    display = Display(None)
+    for message in ("a very long message of the service", "short"):
+        display(job(message=message))
+    text = terminal.getvalue()
+    assert "isgri_lc 0123456789abcdef: progress, 0 s, a very long message of the service" in text
+    # what is shorter covers what was longer
+    last = text.split("\r")[-1]
+    assert len(last) >= len("isgri_lc 0123456789abcdef: progress, 0 s, a very long message of the service")
+    display.close()
+    assert terminal.getvalue().endswith(" \r")
+
+
+def test_a_bar_where_the_fraction_is_known(terminal):
+    terminal = terminal()
+    display = Display(True)
+    display(job())
+    display(job(part=0.25))
+    display(job(part=0.5))
+    display.close()
+    assert "(50.00%)" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\n")
+
+
+def test_no_terminal_no_drawing_but_a_line_now_and_then(monkeypatch, log_records, capsys):
+    display = Display(None)
+    display(job(message="m"))
+    assert log_records() == []
+    monkeypatch.setattr(progress, "_SECONDS_PER_LINE", 0.0)
+    display(job(message="m", part=0.3))
+    assert log_records() == ["isgri_lc 0123456789abcdef: progress 30%, 0 s, m"]
+    assert "\r" not in capsys.readouterr().out
+
+
+def test_silence(terminal):
+    terminal = terminal()
+    Display(False)(job())
+    level = log.level
+    log.setLevel("WARNING")
+    try:
+        Display(None)(job())
+    finally:
+        log.setLevel(level)
+    assert terminal.getvalue() == ""
+
+
+def test_a_callback_takes_its_place(terminal):
+    terminal = terminal()
+    seen = []
+    Display(seen.append)(job())
+    assert len(seen) == 1
+    assert terminal.getvalue() == ""
