@@ -8,6 +8,7 @@ The fixture ``local_mmoda`` (a started `LocalMmoda`, one for the session) is in 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import pickle
@@ -18,6 +19,7 @@ import sys
 import time
 import types
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -166,7 +168,7 @@ def light_curves(local_mmoda):
 
 
 def test_instrument_list(local_mmoda):
-    names = {"isgri", "spi_acs", "spacetime", "twins", "faulty", "faulty_sync"}
+    names = {"isgri", "jemx", "spi_acs", "spacetime", "twins", "workflow", "faulty", "faulty_sync"}
     assert names <= set(requests.get(local_mmoda.url + "/instr-list", timeout=10).json())
     old = requests.get(local_mmoda.url + "/api/instr-list", params={"instrument": "mock"}, timeout=10)
     assert names <= set(old.json())
@@ -180,9 +182,10 @@ def meta_data(service, instrument):
     return described[:2] + [json.loads(text) for text in described[2:]]
 
 
-def test_meta_data_agrees_with_the_recorded_one(local_mmoda):
+@pytest.mark.parametrize("instrument", ["isgri", "jemx"])
+def test_meta_data_agrees_with_the_recorded_one(local_mmoda, instrument):
     """Same products, names, units and values, but for the rows that 1.3.3 does not send, and one parameter of ours."""
-    ours, (real,) = meta_data(local_mmoda, "isgri"), recorded("meta_data_isgri")
+    ours, (real,) = meta_data(local_mmoda, instrument), recorded(f"meta_data_{instrument}")
     assert ours[:2] == real[:2]
     for here, there in zip(ours[2:], real[2:], strict=True):
         assert [row for row in here if "name" not in row] == [row for row in there if "name" not in row]
@@ -192,6 +195,24 @@ def test_meta_data_agrees_with_the_recorded_one(local_mmoda):
         ]
         values[0].pop("number_of_bands", None)
         assert values[0] == values[1]
+
+
+def test_meta_data_of_the_workflow(local_mmoda):
+    """Rows as those of the recorded workflow, but for ontology addresses beyond its own, and our parameter `source`."""
+    ours, (real,) = meta_data(local_mmoda, "workflow"), recorded("meta_data_example")
+    queries = [
+        {rows[0]["query_name"]: {row["name"]: row for row in rows if "name" in row} for rows in described[2:]}
+        for described in (ours, real)
+    ]
+    sources = [rows.pop("source") for name, rows in queries[0].items() if name not in ("src_query", "instr_query")]
+    assert {row["value"] for row in sources} == {"archive"}
+    assert all(row["restrictions"]["allowed_values"] == sorted(sky.WORKFLOW_FLUX) for row in sources)
+    for query in ("src_query", "instr_query", "everything_query", "lightcurve_query"):
+        here, there = ({name: row for name, row in all_of[query].items() if name != "T_format"} for all_of in queries)
+        assert list(here) == list(there)
+        for name in set(here) - {"token"}:
+            own = [address for address in there[name].pop("owl_uri") if "odahub" in address]
+            assert (here[name].pop("owl_uri"), here[name]) == (own, there[name])
 
 
 def test_instrument_without_a_place(local_mmoda):
@@ -230,6 +251,13 @@ def test_unresolved_name(local_mmoda):
         ({"T1": "yesterday"}, ""),
         ({"product_type": "isgri_lc", "time_bin": 20001}, "20000 s"),
         ({"product_type": "nothing"}, "not in query_dictionary"),
+        ({"instrument": "jemx", "product_type": "jemx_image", "E1_keV": 2}, "3 - 35 keV"),
+        ({"instrument": "jemx", "product_type": "jemx_image", "E1_keV": 3, "jemx_num": 3}, "JEM-X 1 and 2"),
+        ({"instrument": "workflow", "product_type": "lightcurve", "nbins": 1}, "the least is 2"),
+        ({"instrument": "workflow", "product_type": "lightcurve", "band": "z"}, "not in allowed"),
+        ({"instrument": "workflow", "product_type": "everything", "flag": "perhaps"}, "not a Boolean"),
+        ({"instrument": "workflow", "product_type": "everything", "cfg": "{"}, "not JSON"),
+        ({"instrument": "workflow", "product_type": "everything", "cfg": "1"}, "neither object nor array"),
         ({"instrument": "nothing"}, "nothing"),
     ],
 )
@@ -282,6 +310,14 @@ def test_products_come_again(local_mmoda, image):
     assert again[0]["query_status"] == "done"
     assert [len(again), again[0]["job_monitor"]["job_id"]] == [1, image[0]["job_monitor"]["job_id"]]
     assert again[0]["products"]["numpy_data_product_list"] == image[-1]["products"]["numpy_data_product_list"]
+
+
+def test_simultaneous_requests_stay_apart(local_mmoda):
+    """The released server mixes them up, which our launcher prevents: equal requests are one job."""
+    request = {**OBSERVATION, "src_name": "all at once", "product_type": "isgri_lc", "query_status": "new"}
+    with ThreadPoolExecutor(4) as threads:
+        replies = list(threads.map(lambda _: post(local_mmoda, **request).json(), range(12)))
+    assert len({reply["job_monitor"]["job_id"] for reply in replies}) == 1
 
 
 def test_noise_depends_on_the_request(local_mmoda, image):
@@ -622,6 +658,171 @@ def test_small_instruments(local_mmoda, instrument, product):
     assert table["RATE"].mean() == pytest.approx(100.0, abs=3.0)
     start, stop = (Time(SHORT[name]).tt.mjd for name in ("T1", "T2"))
     assert start < table["TIME"].min() < table["TIME"].max() < stop
+
+
+# ---- JEM-X -------------------------------------------------------------------------------------------------------
+
+XRAYS = {**OBSERVATION, "instrument": "jemx", "radius": 4.3, "E1_keV": 3, "E2_keV": 20}
+XRAY_NAMES = ["1RXS J180834.7+101041", "IGR J18308+0928", "MAXI J1820+070", "V426 Oph"]
+"""The known sources that are significant in spectra and light curves of `XRAYS`."""
+
+
+def like(here, there):
+    """Whether two units have the same form."""
+    return all(here[key] == there[key] for key in ("dt", "hdu_type", "units_dict"))
+
+
+def columns_of(unit):
+    """Names, formats and units of the columns, from the header."""
+    return {key: value for key, value in unit["header"].items() if key[:5] in ("TTYPE", "TUNIT", "TFORM", "TNULL")}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_xray_image(local_mmoda, number):
+    replies = run(local_mmoda, **XRAYS, product_type="jemx_image", jemx_num=number)
+    assert messages(replies[-2]) == {"main starting", "restored from cache", "main done", "done"}
+    real = recorded("jemx_image_dummy")["products"]
+    (mosaic,) = products(replies)
+    assert (mosaic.name, mosaic.meta["instrument"]) == ("mosaic_image", "jemx")
+    assert [unit["name"] for unit in mosaic.units] == ["PRIMARY", "GROUPING"] + [f"JMX{number}-SKY.-IMA"] * 4
+    there = real["numpy_data_product_list"][0]["data_unit_list"]
+    for unit, model in zip(mosaic.units, there, strict=True):
+        assert like(unit, model)
+        assert set(unit["header"]) == set(model["header"])
+
+    assert replies[-1]["products"]["catalog"]["cat_column_names"] == real["catalog"]["cat_column_names"]
+    rows = catalogue(replies)
+    assert {*XRAY_NAMES[:3], "NEW_1"} <= set(rows) <= {*XRAY_NAMES, "NEW_1"}
+    source, header, intensity = sky.source("MAXI J1820+070"), *images(replies)["INTENSITY", 3.0]
+    assert sky.separation(rows[source.name].ra, rows[source.name].dec, source.ra, source.dec) < 0.002
+    x, y = coordinates(header).wcs_world2pix(source.ra, source.dec, 0)
+    fraction = np.exp(-((x - round(float(x))) ** 2 + (y - round(float(y))) ** 2) * (0.04 / 0.05) ** 2 / 2.0)
+    expected = sky.JEMX.band_rate(source, 3, 20) * sky.mean_factor(source, periods(XRAYS)) * fraction
+    assert intensity[round(float(y)), round(float(x))] == pytest.approx(expected, rel=0.02)
+
+
+def test_xray_spectra(local_mmoda):
+    found = products(run(local_mmoda, **XRAYS, product_type="jemx_spectrum"))
+    assert [product.meta["src_name"] for product in found[::3]] == [name.replace(" ", "") for name in XRAY_NAMES]
+    real = recorded("jemx_spectrum_dummy")["products"]["numpy_data_product_list"]
+    for product, model in zip(found[6:9], real, strict=True):
+        assert product.meta["product"] == json.loads(model["meta_data"])["product"]
+        for unit, there in zip(product.units, model["data_unit_list"], strict=True):
+            assert unit["name"] == there["name"]
+            assert unit["header"].get("EXTNAME") == there["header"].get("EXTNAME")
+            # the recorded responses have keywords of ISGRI, and a MATRIX of fixed length
+            assert set(there["header"]) - set(unit["header"]) <= {"DETNAM"}
+            assert like(unit, there) or unit["name"] == "SPECRESP MATRIX"
+    assert found[8].units[2]["header"]["TFORM6"].startswith("PE(")
+
+    low, high, matrix = response(*found[7:9])
+    np.testing.assert_allclose(matrix, sky.JEMX.effective_area[:, np.newaxis] * sky.JEMX.redistribution, rtol=1e-6)
+    source, table = sky.source("MAXI J1820+070"), unpack(found[6].units[1])
+    expected = source.photons(low, high) @ matrix * sky.mean_factor(source, periods(XRAYS))
+    chi_squared = np.sum(((table["RATE"] - expected) / table["STAT_ERR"]) ** 2)
+    assert abs(chi_squared - len(table)) < 4.5 * np.sqrt(2.0 * len(table))
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_xray_light_curves(local_mmoda, number):
+    """In a group, with a column that the server appended and did not announce."""
+    found = products(run(local_mmoda, **XRAYS, product_type="jemx_lc", jemx_num=number, time_bin=500))
+    assert [curve.meta["src_name"] for curve in found] == XRAY_NAMES
+    real = recorded("jemx_lc_dummy")["products"]["numpy_data_product_list"][0]
+    for curve in found:
+        assert curve.name == real["name"]
+        assert set(curve.meta) == set(json.loads(real["meta_data"]))
+        assert [unit["name"] for unit in curve.units] == ["PRIMARY", "GROUPING", f"JMX{number}-SRC.-LCR"]
+        for unit, there in zip(curve.units, real["data_unit_list"], strict=True):
+            assert like(unit, there)
+            assert columns_of(unit) == columns_of(there)
+        unit = curve.units[2]
+        assert "TIMEDEL" not in columns_of(unit).values()
+        table, source = unpack(unit), sky.source(curve.meta["src_name"])
+        np.testing.assert_allclose(table["TIMEDEL"], 500 / 86400)
+        observed = table["ERROR"] > 0
+        expected = sky.JEMX.band_rate(source, 3, 20) * source.variability.factor(table["TIME"][observed])
+        chi_squared = np.sum(((table["RATE"][observed] - expected) / table["ERROR"][observed]) ** 2)
+        assert abs(chi_squared - observed.sum()) < 4.5 * np.sqrt(2.0 * observed.sum()), source.name
+
+
+# ---- a workflow --------------------------------------------------------------------------------------------------
+
+
+def test_everything(local_mmoda):
+    """Keys, names and forms as in the recorded reply of a notebook."""
+    asked = {"source": "simulation", "flag": "no", "cfg": '{"b": [1]}', "opt": "\0", "scale": 3, "src_name": "raw"}
+    replies = run(local_mmoda, instrument="workflow", product_type="everything", **asked)
+    found, real = replies[-1]["products"], recorded("nb_everything_4_done")["products"]
+    assert set(found) == set(real)
+    assert set(found["prod_uris"]) == set(found["extra_metadata"])
+    for key in (key for key in real if key.endswith("_list") and real[key]):
+        assert {name for entry in real[key] for name in entry} <= {name for entry in found[key] for name in entry}
+
+    (table,) = found["astropy_table_product_ascii_list"]
+    model = real["astropy_table_product_ascii_list"][0]
+    assert (table["name"], table["binary"], table["meta_data"]) == (model["name"], None, model["meta_data"])
+    assert table["ascii"].startswith("# %ECSV 1.0\n")
+    (binary,) = found["binary_data_product_list"]
+    assert base64.urlsafe_b64decode(binary["data"]) == sky.WORKFLOW_BYTES
+    assert binary["md5"] == hashlib.md5(sky.WORKFLOW_BYTES).hexdigest()
+    pictures = found["binary_image_product_list"]
+    assert [picture["name"] for picture in pictures] == ["plot", "plot"]
+    assert all(base64.urlsafe_b64decode(picture["b64data"]) == sky.workflow_picture() for picture in pictures)
+    values = {entry["name"]: entry["value"] for entry in found["text_product_list"]}
+    assert (values["text"], values["number"]) == (sky.WORKFLOW_TEXT, sky.WORKFLOW_NUMBER)
+    assert values["asked"] == {
+        "source": "simulation",
+        "flag": False,
+        "cfg": {"b": [1]},
+        "scale": 3.0,
+        "opt": None,
+        "when": "2021-01-02T03:04:05.000",
+    }
+    arrays = products(replies)
+    assert [product.name for product in arrays] == ["raw lc", "raw lc", "my spectrum"]
+    (spectrum,) = real["numpy_data_product_list"]
+    for unit, there in zip(arrays[2].units, spectrum["data_unit_list"], strict=True):
+        assert like(unit, there)
+
+
+def test_light_curve_of_the_workflow(local_mmoda):
+    """In MJD; and the remark is in the status."""
+    request = {"instrument": "workflow", "product_type": "lightcurve", "source": "simulation", "band": "r", **SHORT}
+    replies = run(local_mmoda, **request, nbins=20)
+    assert replies[-1]["exit_status"]["comment"] == sky.WORKFLOW_COMMENT
+    (curve,) = products(replies)
+    real = recorded("nb_lightcurve_4_done")["products"]["numpy_data_product_list"][0]
+    assert curve.name == real["name"] == "Mrk 421 lc"
+    assert curve.meta == {}
+    for unit, there in zip(curve.units, real["data_unit_list"], strict=True):
+        assert like(unit, there)
+        assert unit["header"] == there["header"] == {}
+    assert unpack(curve.units[0]).shape == (0,)
+    table, (start, stop) = unpack(curve.units[1]), (Time(SHORT[name], scale="utc").mjd for name in ("T1", "T2"))
+    time, flux = sky.workflow_light_curve(start, stop, 20, "simulation", "r")
+    np.testing.assert_allclose(table["TIME"], time, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(table["FLUX"], flux)
+
+
+def test_tables_of_one_name(local_mmoda):
+    reply = run(local_mmoda, instrument="workflow", product_type="tables")[-1]
+    tables = reply["products"]["astropy_table_product_ascii_list"]
+    assert [table["name"] for table in tables] == ["cat"] * 3
+    for table, entries in zip(tables, sky.WORKFLOW_TABLES, strict=True):
+        assert table["ascii"].count("\n") - table["ascii"].count("\n#") - 2 == len(entries)
+
+
+def test_reports_of_the_workflow(local_mmoda):
+    """All values are texts; only the last report is kept, so that a poll may miss this one."""
+    with LocalMmoda(local_mmoda._python, step=0.3) as service:
+        replies = run(service, instrument="workflow", product_type="lightcurve")
+    reports = [reply["job_monitor"].get("full_report_dict", {}) for reply in replies]
+    (report,) = {json.dumps(report, sort_keys=True) for report in reports if "stage" in report}
+    real = recorded("nb_slow_progress_report")["job_monitor"]["full_report_dict"]
+    assert set(json.loads(report)) == set(real)
+    assert {"stage": "simulation", "progress": "25", "progress_max": "100"}.items() <= json.loads(report).items()
+    assert any(report.get("action") == "progress" and "stage" not in report for report in reports)
 
 
 # ---- starting and stopping ---------------------------------------------------------------------------------------

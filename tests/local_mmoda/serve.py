@@ -48,6 +48,34 @@ def _end_with(parent: int, directory: Path) -> None:
 # ---- ours --------------------------------------------------------------------------------------------------------
 
 
+class _OfThread(threading.local):
+    """A list that each thread has for itself; only what the server does with its own is here."""
+
+    def __init__(self) -> None:
+        self.items: list[str] = []
+
+    def __contains__(self, item: str) -> bool:
+        return item in self.items
+
+    def append(self, item: str) -> None:
+        self.items.append(item)
+
+    def clear(self) -> None:
+        self.items.clear()
+
+
+def _separate_requests() -> None:
+    """
+    Keep simultaneous requests apart: before the rest of the server is imported.
+
+    They share a list of parameters to leave out. When the report of some job empties it at the wrong moment, an empty
+    ``scw_list`` gets into a request without one, which thereby becomes another job.
+    """
+    from cdci_data_analysis.analysis import instrument
+
+    instrument.params_not_to_be_included = _OfThread()
+
+
 def _add_process(app) -> None:
     """``/local-mmoda``: the number of this process, by which the launcher knows that it speaks to its own server."""
     app.add_url_rule("/local-mmoda", "local_mmoda", lambda: str(os.getpid()))
@@ -106,6 +134,7 @@ def main() -> None:
         _end_with(options.parent, options.configuration.parent)
 
     _prepare()
+    _separate_requests()
     from cdci_data_analysis.flask_app.app import app, conf_app
 
     conf_app(os.fspath(options.configuration))

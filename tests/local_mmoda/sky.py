@@ -14,6 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import struct
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,78 +110,148 @@ def source(name: str) -> Source:
     return next(entry for entry in SOURCES if entry.name == name)
 
 
-# ---- instrument --------------------------------------------------------------------------------------------------
+# ---- instruments -------------------------------------------------------------------------------------------------
 
-ENERGY_EDGES = np.geomspace(13.0, 1000.0, 81)
-ENERGY_LO, ENERGY_HI = ENERGY_EDGES[:-1], ENERGY_EDGES[1:]
-"""ENERG_LO and ENERG_HI of the response."""
-CHANNEL_EDGES = np.geomspace(13.0, 1000.0, 63)
-CHANNEL_LO, CHANNEL_HI = CHANNEL_EDGES[:-1], CHANNEL_EDGES[1:]
-"""E_MIN and E_MAX of the 62 channels."""
-LIVE_SHARE = 0.818
-"""DEADC: EXPOSURE is this part of ONTIME."""
+
+class Camera:
+    """
+    A telescope with a coded mask.
+
+    Parameters
+    ----------
+    energy_edges, channel_edges : array
+        Bins of the response (keV).
+    area, width : callable
+        Effective area (cm**2), and sigma of the energy resolution (keV), at an energy (keV).
+    background : float
+        Strength of the background of the whole detector, a power law of index 1.4.
+    live_share : float
+        DEADC: EXPOSURE is this part of ONTIME.
+    psf_sigma, pixel : float
+        Width of a point source in an image, a gaussian whose peak is the count rate; and size of a pixel.
+    fully_coded, field_limit : float
+        Up to where the exposure is that of the axis, and where the field ends.
+    threshold : float
+        Channels below it are bad.
+    """
+
+    def __init__(
+        self,
+        energy_edges: np.ndarray,
+        channel_edges: np.ndarray,
+        *,
+        area: Callable[[np.ndarray], np.ndarray],
+        width: Callable[[np.ndarray], np.ndarray],
+        background: float,
+        live_share: float,
+        psf_sigma: float,
+        pixel: float,
+        fully_coded: float,
+        field_limit: float,
+        threshold: float,
+    ) -> None:
+        self.energy_lo, self.energy_hi = energy_edges[:-1], energy_edges[1:]
+        self.channel_lo, self.channel_hi = channel_edges[:-1], channel_edges[1:]
+        self.live_share, self.psf_sigma, self.pixel = live_share, psf_sigma, pixel
+        self.fully_coded, self.field_limit, self.threshold = fully_coded, field_limit, threshold
+        middle = np.sqrt(self.energy_lo * self.energy_hi)
+        # as stored in the files, so that folding there and here is the same
+        self.effective_area = area(middle).astype(np.float32).astype(float)
+        deviations = (channel_edges[np.newaxis, :] - middle[:, np.newaxis]) / width(middle)[:, np.newaxis]
+        matrix = np.diff(0.5 * (1.0 + np.vectorize(math.erf)(deviations / math.sqrt(2.0))), axis=1)
+        # gaussian, cut where it no longer matters
+        self.redistribution = np.where(matrix < 1e-4, 0.0, matrix).astype(np.float32).astype(float)
+        self.background_rates = background / 0.4 * (self.channel_lo**-0.4 - self.channel_hi**-0.4)
+
+    def fold(self, photons: Any) -> np.ndarray:
+        """Count rate in each channel, for fluxes (photons/cm2/s) in the bins of the response."""
+        return (np.asarray(photons) * self.effective_area) @ self.redistribution
+
+    def channel_rates(self, entry: Source) -> np.ndarray:
+        """Mean count rate of a source in each channel."""
+        return self.fold(entry.photons(self.energy_lo, self.energy_hi))
+
+    def in_band(self, rates: Any, low: float, high: float) -> float:
+        """Sum of channel rates between two energies; channels which are partly inside count in part."""
+        overlap = np.minimum(self.channel_hi, high) - np.maximum(self.channel_lo, low)
+        share = np.clip(overlap / (self.channel_hi - self.channel_lo), 0.0, 1.0)
+        return float(np.sum(np.asarray(rates) * share))
+
+    def band_rate(self, entry: Source, low: float, high: float) -> float:
+        """Mean count rate of a source between two energies."""
+        return self.in_band(self.channel_rates(entry), low, high)
+
+    def vignetting(self, offset: Any) -> Any:
+        """Exposure away from the axis, relative to that on the axis."""
+        return np.interp(offset, [self.fully_coded, self.field_limit], [1.0, 0.1])
+
+    def field_radius(self, radius: float) -> float:
+        """How far an image with this `radius` parameter reaches from its centre."""
+        return min(radius, self.field_limit)
+
+    def in_field(self, ra: float, dec: float, radius: float) -> list[Source]:
+        """Sources that an observation of this field sees."""
+        limit = self.field_radius(radius)
+        return [entry for entry in SOURCES if separation(entry.ra, entry.dec, ra, dec) < limit]
+
+    def significance(
+        self, entry: Source, periods: Any, *, ra: float, dec: float, radius: float, low: float, high: float
+    ) -> float:
+        """What a source should have in an image of this field: its rate over its error, noise apart."""
+        everything = self.in_band(self.background_rates, low, high)
+        everything += sum(
+            self.band_rate(other, low, high) * mean_factor(other, periods) for other in self.in_field(ra, dec, radius)
+        )
+        offset = separation(entry.ra, entry.dec, ra, dec)
+        time = on_time(periods) * self.live_share * CODED_SHARE * float(self.vignetting(offset))
+        return self.band_rate(entry, low, high) * mean_factor(entry, periods) / math.sqrt(everything / time)
+
+
 CODED_SHARE = 0.25
 """Part of the exposure that is worth something for one place in the sky, behind a coded mask and on axis."""
-PSF_SIGMA = 0.1
-"""Width of a point source in an image: a gaussian whose peak is the count rate."""
-PIXEL = 0.0823
-FULLY_CODED = 4.5
-FIELD_LIMIT = 15.0
+
+ISGRI = Camera(
+    np.geomspace(13.0, 1000.0, 81),
+    np.geomspace(13.0, 1000.0, 63),
+    area=lambda energy: 960.0 * np.exp(-0.5 * (np.log(energy / 66.0) / 0.72) ** 2),
+    width=lambda energy: 0.045 * np.sqrt(60.0 * energy),
+    background=7.0 * 30.0**1.4,
+    live_share=0.818,
+    psf_sigma=0.1,
+    pixel=0.0823,
+    fully_coded=4.5,
+    field_limit=15.0,
+    threshold=15.0,
+)
+JEMX = Camera(
+    np.geomspace(2.5, 38.0, 91),
+    np.geomspace(3.04, 34.88, 41),
+    area=lambda energy: 75.0 * np.exp(-0.5 * (np.log(energy / 8.0) / 0.8) ** 2),
+    width=lambda energy: 0.17 * np.sqrt(energy),
+    background=25.0,
+    live_share=0.9,
+    psf_sigma=0.05,
+    pixel=0.04,
+    fully_coded=2.4,
+    field_limit=6.6,
+    threshold=3.0,
+)
+"""Both units are the same."""
+
+# ISGRI's own, which most tests use
+ENERGY_LO, ENERGY_HI = ISGRI.energy_lo, ISGRI.energy_hi
+CHANNEL_LO, CHANNEL_HI = ISGRI.channel_lo, ISGRI.channel_hi
+EFFECTIVE_AREA, REDISTRIBUTION = ISGRI.effective_area, ISGRI.redistribution
+LIVE_SHARE, PSF_SIGMA, PIXEL = ISGRI.live_share, ISGRI.psf_sigma, ISGRI.pixel
+in_band, band_rate = ISGRI.in_band, ISGRI.band_rate
+in_field, significance = ISGRI.in_field, ISGRI.significance
+
 POINTING_LENGTH = 2000.0
 POINTING_GAP = 100.0
 REVOLUTION = 2.934
 """Length of an orbit in days (it was not always the same, here it is)."""
 WINDOWS = 130
 """Science windows in an orbit: more than there are pointings, so that each has a name of its own."""
-
-
-def _effective_area() -> np.ndarray:
-    middle = np.sqrt(ENERGY_LO * ENERGY_HI)
-    return 960.0 * np.exp(-0.5 * (np.log(middle / 66.0) / 0.72) ** 2)
-
-
-def _redistribution() -> np.ndarray:
-    """Share of the photons of each energy that is seen in each channel: gaussian, cut where it no longer matters."""
-    middle = np.sqrt(ENERGY_LO * ENERGY_HI)[:, np.newaxis]
-    deviations = (CHANNEL_EDGES[np.newaxis, :] - middle) / (0.045 * np.sqrt(60.0 * middle))
-    cumulative = 0.5 * (1.0 + np.vectorize(math.erf)(deviations / math.sqrt(2.0)))
-    matrix = np.diff(cumulative, axis=1)
-    # as stored in the files, so that folding there and here is the same
-    return np.where(matrix < 1e-4, 0.0, matrix).astype(np.float32).astype(float)
-
-
-EFFECTIVE_AREA = _effective_area().astype(np.float32).astype(float)
-"""SPECRESP in cm**2."""
-REDISTRIBUTION = _redistribution()
-"""Shape (energies, channels)."""
-BACKGROUND_RATES = 7.0 * 30.0**1.4 / 0.4 * (CHANNEL_LO**-0.4 - CHANNEL_HI**-0.4)
-"""Of the whole detector, for each channel."""
-
-
-def fold(photons: Any) -> np.ndarray:
-    """Count rate in each channel, for fluxes (photons/cm2/s) in the bins of the response."""
-    return (np.asarray(photons) * EFFECTIVE_AREA) @ REDISTRIBUTION
-
-
-def channel_rates(entry: Source) -> np.ndarray:
-    """Mean count rate of a source in each channel."""
-    return fold(entry.photons(ENERGY_LO, ENERGY_HI))
-
-
-def in_band(rates: Any, low: float, high: float) -> float:
-    """Sum of channel rates between two energies; channels which are partly inside count in part."""
-    share = (np.minimum(CHANNEL_HI, high) - np.maximum(CHANNEL_LO, low)) / (CHANNEL_HI - CHANNEL_LO)
-    return float(np.sum(np.asarray(rates) * np.clip(share, 0.0, 1.0)))
-
-
-def band_rate(entry: Source, low: float, high: float) -> float:
-    """Mean count rate of a source between two energies."""
-    return in_band(channel_rates(entry), low, high)
-
-
-def vignetting(offset: Any) -> Any:
-    """Exposure away from the axis, relative to that on the axis."""
-    return np.interp(offset, [FULLY_CODED, FIELD_LIMIT], [1.0, 0.1])
 
 
 # ---- geometry ----------------------------------------------------------------------------------------------------
@@ -206,17 +279,6 @@ def unproject(east: float, north: float, ra_centre: float, dec_centre: float) ->
     below = math.cos(d0) - y * math.sin(d0)
     dec = math.atan2(math.sin(d0) + y * math.cos(d0), math.hypot(x, below))
     return (ra_centre + math.degrees(math.atan2(x, below))) % 360.0, math.degrees(dec)
-
-
-def field_radius(radius: float) -> float:
-    """How far an image with this `radius` parameter reaches from its centre."""
-    return min(radius, FIELD_LIMIT)
-
-
-def in_field(ra: float, dec: float, radius: float) -> list[Source]:
-    """Sources that an observation of this field sees."""
-    limit = field_radius(radius)
-    return [entry for entry in SOURCES if separation(entry.ra, entry.dec, ra, dec) < limit]
 
 
 # ---- observations ------------------------------------------------------------------------------------------------
@@ -262,17 +324,6 @@ def window_time(name: str) -> float:
     return DATA_START + REVOLUTION * (int(name[:4]) - 1 + (int(name[4:8]) - 1) / WINDOWS)
 
 
-def significance(
-    entry: Source, periods: Any, *, ra: float, dec: float, radius: float, low: float, high: float
-) -> float:
-    """What a source should have in an image of this field: its rate over its error, noise apart."""
-    everything = in_band(BACKGROUND_RATES, low, high)
-    everything += sum(band_rate(other, low, high) * mean_factor(other, periods) for other in in_field(ra, dec, radius))
-    offset = separation(entry.ra, entry.dec, ra, dec)
-    time = on_time(periods) * LIVE_SHARE * CODED_SHARE * float(vignetting(offset))
-    return band_rate(entry, low, high) * mean_factor(entry, periods) / math.sqrt(everything / time)
-
-
 def generator(parameters: dict[str, Any]) -> np.random.Generator:
     """Random numbers that are the same whenever and wherever the parameters are the same."""
     text = json.dumps(parameters, sort_keys=True, default=str)
@@ -296,3 +347,36 @@ def burst_counts(low: Any, high: Any, length: float) -> Any:
     """Counts of the burst between two times, in seconds since the start of an interval of this length."""
     since_low, since_high = (np.clip(np.asarray(edge) - BURST_FRACTION * length, 0.0, None) for edge in (low, high))
     return BURST_PEAK * BURST_DECAY * (np.exp(-since_low / BURST_DECAY) - np.exp(-since_high / BURST_DECAY))
+
+
+# ---- workflow ----------------------------------------------------------------------------------------------------
+
+WORKFLOW_FLUX = {"archive": 2.5e-11, "simulation": 4.0e-11}
+"""Mean flux (erg/cm2/s) of the light curves in band g, for each value of the workflow's parameter `source`."""
+WORKFLOW_BANDS = {"g": 1.0, "i": 0.8, "r": 0.9}
+"""Flux in each band, relative to that in g."""
+WORKFLOW_ERROR = 1.0e-12
+WORKFLOW_COMMENT = "flux is νFν, synthetic"
+WORKFLOW_TEXT = "héllo wörld\nsecond line"
+WORKFLOW_NUMBER = 4.5
+WORKFLOW_BYTES = bytes(range(256))
+WORKFLOW_TABLES = (SOURCES[:8], SOURCES[8:10], SOURCES[10:])
+"""Sources in each of the tables, all of which have the same name."""
+
+
+def workflow_light_curve(start: float, stop: float, bins: int, source: str, band: str) -> tuple[np.ndarray, np.ndarray]:
+    """Bin centres between two times, in whatever unit these are, and fluxes: one period of a sine."""
+    phase = (np.arange(bins) + 0.5) / bins
+    flux = WORKFLOW_FLUX[source] * WORKFLOW_BANDS[band] * (1.0 + 0.5 * np.sin(2.0 * np.pi * phase))
+    return start + phase * (stop - start), flux
+
+
+def workflow_picture() -> bytes:
+    """A PNG of 16 x 8 pixels, all grey values from 0 to 127."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = b"".join(b"\0" + bytes(range(16 * row, 16 * row + 16)) for row in range(8))
+    header = struct.pack(">IIBBBBB", 16, 8, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")

@@ -98,11 +98,11 @@ class Backend:
             # would submit the job again at each poll that comes from another session than the first, without an end.
             raise BackendFailure((directory / "failed").read_text())
         if (directory / "done").exists():
-            output.set_done(job_status="done")
+            output.set_done(job_status="done", comment=self.query.comment)
         elif not run_asynch:
             directory.mkdir(parents=True, exist_ok=True)
             self.query.compute(parameters, directory)
-            output.set_done(job_status="done")
+            output.set_done(job_status="done", comment=self.query.comment)
         else:
             self._start(parameters, directory, call_back_url)
             output.set_done(job_status="submitted")
@@ -158,6 +158,9 @@ class _Reporter:
 
 class LocalQuery:
     """What the queries of this package have in common; comes before the server's class among the bases."""
+
+    comment = ""
+    """Remark that goes with the products."""
 
     def compute(self, parameters: Parameters, directory: Path) -> None:
         """Do the work and leave the results in the directory."""

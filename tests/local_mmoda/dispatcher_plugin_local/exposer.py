@@ -1,13 +1,15 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """What the server imports: the functions that make our instruments, called for every request."""
 
-from . import faults, isgri, small, spi_acs
+from . import faults, isgri, jemx, small, spi_acs, workflow
 
 instr_factory_list = [
     isgri.isgri,
+    jemx.jemx,
     spi_acs.spi_acs,
     small.spacetime,
     small.twins,
+    workflow.workflow,
     faults.faulty,
     faults.faulty_sync,
 ]

@@ -1,5 +1,9 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""ISGRI, the soft gamma-ray imager: mosaic images with a catalogue, spectra with their response, light curves."""
+"""
+ISGRI, the soft gamma-ray imager: mosaic images with a catalogue, spectra with their response, light curves.
+
+JEM-X (jemx.py) derives from what is here.
+"""
 
 from __future__ import annotations
 
@@ -29,22 +33,45 @@ from cdci_data_analysis.analysis.queries import (
 from oda_api.data_products import NumpyDataProduct, NumpyDataUnit
 
 from .backend import CONFIGURATION, Backend, BackendFailure, LocalQuery, Parameters, ijd
-from .parameters import Choice, Count, IsgriEnergy, OsaVersion, TimeBin
+from .parameters import Choice, Count, EnergyLimit, OsaVersion, TimeBin
 
 DETECTABLE = 7.0
 """Without a catalogue, spectra and light curves are made of the known sources above this significance."""
 MATCH_RADIUS = 0.2
-IMAGE_NAME = "ISGR-MOSA-IMA"
-BASE_KEYWORDS = {
+COMMON_KEYWORDS = {
     "TELESCOP": "INTEGRAL",
-    "INSTRUME": "IBIS",
-    "DETNAM": "ISGRI",
     "ORIGIN": "ISDC",
     "MJDREF": sky.MJDREF,
     "TIMESYS": "TT",
     "TIMEUNIT": "d",
     "TIMEREF": "LOCAL",
 }
+
+
+@dataclass(frozen=True)
+class Device:
+    """A camera, and what is peculiar to its files: keywords, and names of their extensions."""
+
+    camera: sky.Camera
+    keywords: dict[str, Any]
+    image: str
+    spectrum: str
+    arf: str
+    bounds: str
+    matrix: str
+    light_curve: str
+
+
+ISGRI = Device(
+    sky.ISGRI,
+    {**COMMON_KEYWORDS, "INSTRUME": "IBIS", "DETNAM": "ISGRI"},
+    image="ISGR-MOSA-IMA",
+    spectrum="ISGR-PHA1-SPE",
+    arf="ISGR-ARF.-RSP",
+    bounds="ISGR-EBDS-MOD",
+    matrix="ISGR-RMF.-RSP",
+    light_curve="ISGR-SRC.-LCR",
+)
 
 
 # ---- the observation ---------------------------------------------------------------------------------------------
@@ -59,17 +86,18 @@ class Target:
     dec: float
     source: sky.Source | None
 
-    def channel_rates(self, periods: np.ndarray) -> np.ndarray:
+    def channel_rates(self, camera: sky.Camera, periods: np.ndarray) -> np.ndarray:
         """Mean rates during these times; an empty place has none."""
         if self.source is None:
-            return np.zeros(len(sky.CHANNEL_LO))
-        return sky.channel_rates(self.source) * sky.mean_factor(self.source, periods)
+            return np.zeros(len(camera.channel_lo))
+        return camera.channel_rates(self.source) * sky.mean_factor(self.source, periods)
 
 
 class Observation:
     """What the instrument does for a request."""
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, device: Device) -> None:
+        self.device, self.camera = device, device.camera
         self.ra, self.dec, self.radius = (float(parameters[name]) for name in ("RA", "DEC", "radius"))
         self.low, self.high = float(parameters["E1_keV"]), float(parameters["E2_keV"])
         self.start, self.stop = ijd(parameters["T1"]), ijd(parameters["T2"])
@@ -85,7 +113,7 @@ class Observation:
         else:
             self.periods = sky.pointings(self.start, self.stop, int(parameters["max_pointings"]))
         self.windows = [sky.window_name(begin) for begin in self.periods[:, 0]]
-        self.sources = sky.in_field(self.ra, self.dec, self.radius)
+        self.sources = self.camera.in_field(self.ra, self.dec, self.radius)
 
     def require_data(self) -> None:
         """Fail like the real analysis when there is nothing to analyse."""
@@ -95,12 +123,12 @@ class Observation:
     def useful_time(self, ra: float, dec: float, seconds: float) -> float:
         """What an exposure is worth for a place in the sky."""
         offset = sky.separation(ra, dec, self.ra, self.dec)
-        return seconds * sky.LIVE_SHARE * sky.CODED_SHARE * float(sky.vignetting(offset))
+        return seconds * self.camera.live_share * sky.CODED_SHARE * float(self.camera.vignetting(offset))
 
     def detector_rates(self) -> np.ndarray:
         """All that the detector counts in each channel: every source adds to the noise of the others."""
-        rates = [sky.channel_rates(source) * sky.mean_factor(source, self.periods) for source in self.sources]
-        return sky.BACKGROUND_RATES + sum(rates, np.zeros_like(sky.BACKGROUND_RATES))
+        rates = [self.camera.channel_rates(source) * sky.mean_factor(source, self.periods) for source in self.sources]
+        return sum(rates, self.camera.background_rates)
 
     def targets(self, catalogue: list[dict[str, Any]] | None) -> list[Target]:
         """The selected sources which are in the field, or those that an image would show; by name."""
@@ -109,10 +137,10 @@ class Observation:
             found = [
                 Target(source.name, source.ra, source.dec, source)
                 for source in self.sources
-                if source.known and sky.significance(source, self.periods, **place) > DETECTABLE
+                if source.known and self.camera.significance(source, self.periods, **place) > DETECTABLE
             ]
         else:
-            limit = sky.field_radius(self.radius)
+            limit = self.camera.field_radius(self.radius)
             found = [
                 Target(**row, source=self._nearest(row["ra"], row["dec"]))
                 for row in catalogue
@@ -129,8 +157,20 @@ class Observation:
 class IsgriQuery(LocalQuery):
     """Common to all products: reports as the real workers send them, one for each step of each science window."""
 
+    instrument = "isgri"
+
+    def observation(self, parameters: Parameters) -> Observation:
+        """What was asked for; it fails like the real analysis when there is nothing to analyse."""
+        observation = Observation(parameters, self.device(parameters))
+        observation.require_data()
+        return observation
+
+    def device(self, parameters: Parameters) -> Device:
+        """Which one is asked for."""
+        return ISGRI
+
     def steps(self, parameters: Parameters) -> Iterator[dict[str, str]]:
-        window = (Observation(parameters).windows or ["none"])[0]
+        window = (Observation(parameters, self.device(parameters)).windows or ["none"])[0]
         for number, (node, message) in enumerate(
             [("BinMapsImage", "main starting"), ("ScWData", "restored from cache"), ("ii_skyimage", "main done")]
         ):
@@ -138,22 +178,26 @@ class IsgriQuery(LocalQuery):
             yield {"action": action, "node_id": f"node{number}", "node": node, "message": message, "scwid": window}
 
 
-def _inputs(instrument: Instrument) -> list[str]:
+def inputs(instrument: Instrument) -> list[str]:
+    """Science windows of a request."""
     names = ("RA", "DEC", "radius", "E1_keV", "E2_keV", "T1", "T2", "max_pointings", "scw_list")
     values = {name: instrument.get_par_by_name(name).get_default_value() for name in names}
-    return values["scw_list"] or Observation(values).windows
+    # of whatever device, since only the times matter here
+    return values["scw_list"] or Observation(values, ISGRI).windows
 
 
-def _primary(**keywords: Any) -> fits.PrimaryHDU:
+def primary(**keywords: Any) -> fits.PrimaryHDU:
+    """Without data."""
     return fits.PrimaryHDU(header=fits.Header(keywords))
 
 
-def _table(name: str, columns: list[tuple[str, str, str | None, Any]], keywords: dict[str, Any]) -> fits.BinTableHDU:
-    table = fits.BinTableHDU.from_columns(
+def table(name: str, columns: list[tuple[str, str, str | None, Any]], keywords: dict[str, Any]) -> fits.BinTableHDU:
+    """Columns are name, format, unit, values."""
+    hdu = fits.BinTableHDU.from_columns(
         [fits.Column(name=title, format=form, unit=unit, array=array) for title, form, unit, array in columns]
     )
-    table.header.extend({"EXTNAME": name, **keywords}.items(), update=True)
-    return table
+    hdu.header.extend({"EXTNAME": name, **keywords}.items(), update=True)
+    return hdu
 
 
 # ---- images ------------------------------------------------------------------------------------------------------
@@ -162,15 +206,17 @@ def _table(name: str, columns: list[tuple[str, str, str | None, Any]], keywords:
 class IsgriImage(IsgriQuery, ImageQuery):
     """Mosaic of one or two energy bands, and the sources in it."""
 
+    catalogue_columns = (("NEW_SOURCE", ">i2"), ("ISGRI_FLAG", "<i8"), ("FLAG", "<i8"), ("ERR_RAD", "<f8"))
+    """After the name, the position and the significance."""
+
     def __init__(self, name: str) -> None:
         # ours: the real service has one band
         super().__init__(name, [Count("number_of_bands", 1, high=2)])
 
     def compute(self, parameters: Parameters, directory: Path) -> None:
-        observation = Observation(parameters)
-        observation.require_data()
+        observation = self.observation(parameters)
         generator = sky.generator(parameters)
-        edges = np.geomspace(observation.low, observation.high, int(parameters["number_of_bands"]) + 1)
+        edges = np.geomspace(observation.low, observation.high, int(parameters.get("number_of_bands", 1)) + 1)
         bands = [_Band(observation, low, high, generator) for low, high in zip(edges[:-1], edges[1:], strict=True)]
 
         images = [image for band in bands for image in band.images()]
@@ -179,32 +225,33 @@ class IsgriImage(IsgriQuery, ImageQuery):
         members = [(image.header["IMATYPE"], image.header["E_MIN"], image.header["E_MAX"]) for image in images]
         kinds, lows, highs = zip(*members, strict=True)
         numbers = np.arange(1, len(images) + 1)
-        group = _table(
+        name = observation.device.image
+        group = table(
             "GROUPING",
             [
                 ("MEMBER_XTENSION", "8A", None, ["IMAGE"] * len(images)),
-                ("MEMBER_NAME", "32A", None, [IMAGE_NAME] * len(images)),
+                ("MEMBER_NAME", "32A", None, [name] * len(images)),
                 ("MEMBER_VERSION", "1J", None, numbers),
                 ("MEMBER_POSITION", "1J", None, numbers + 1),
                 ("IMATYPE", "32A", None, kinds),
                 ("E_MIN", "1E", "keV", lows),
                 ("E_MAX", "1E", "keV", highs),
             ],
-            {"GRPNAME": f"{IMAGE_NAME}-IDX"},
+            {"GRPNAME": f"{name}-IDX"},
         )
-        primary = _primary(**{key: value for key, value in BASE_KEYWORDS.items() if key != "DETNAM"})
-        fits.HDUList([primary, group, *images]).writeto(directory / "mosaic.fits", overwrite=True)
+        keywords = {key: value for key, value in observation.device.keywords.items() if key != "DETNAM"}
+        fits.HDUList([primary(**keywords), group, *images]).writeto(directory / "mosaic.fits", overwrite=True)
 
         found = _catalogue(observation, bands, float(parameters["detection_threshold"]))
         (directory / "catalogue.json").write_text(json.dumps(found))
 
     def read(self, directory: Path) -> list[Any]:
-        meta = {"product": "mosaic", "instrument": "isgri", "src_name": "", "query_parameters": None}
+        meta = {"product": "mosaic", "instrument": self.instrument, "src_name": "", "query_parameters": None}
         data = NumpyDataProduct.from_fits_file(directory / "mosaic.fits", meta_data=meta, name="mosaic_image")
         found = json.loads((directory / "catalogue.json").read_text())
         return [
             ImageProduct(name="mosaic_image", data=data, meta_data=meta),
-            CatalogProduct("mosaic_catalog", catalog=_catalogue_object(found)),
+            CatalogProduct("mosaic_catalog", catalog=_catalogue_object(found, self.catalogue_columns)),
         ]
 
 
@@ -213,24 +260,25 @@ class _Band:
 
     def __init__(self, observation: Observation, low: float, high: float, generator: np.random.Generator) -> None:
         self.observation, self.low, self.high = observation, float(low), float(high)
-        limit = sky.field_radius(observation.radius)
-        self.size = 2 * (int(limit / sky.PIXEL) + 3)
-        axis = (np.arange(self.size) - (self.size - 1) / 2.0) * sky.PIXEL
+        self.camera = observation.camera
+        limit = self.camera.field_radius(observation.radius)
+        self.size = 2 * (int(limit / self.camera.pixel) + 3)
+        axis = (np.arange(self.size) - (self.size - 1) / 2.0) * self.camera.pixel
         east, north = -axis[np.newaxis, :], axis[:, np.newaxis]
         offset = np.degrees(np.arctan(np.radians(np.hypot(east, north))))
         inside = offset < limit
 
-        on_axis = sky.on_time(observation.periods) * sky.LIVE_SHARE
-        self.exposure = np.where(inside, on_axis * sky.vignetting(offset), np.nan)
+        on_axis = sky.on_time(observation.periods) * self.camera.live_share
+        self.exposure = np.where(inside, on_axis * self.camera.vignetting(offset), np.nan)
         useful = np.where(inside, self.exposure, 1.0) * sky.CODED_SHARE
-        total = sky.in_band(observation.detector_rates(), self.low, self.high)
+        total = self.camera.in_band(observation.detector_rates(), self.low, self.high)
         # the noise of all that the detector counts, in each pixel independently
         self.intensity = np.where(inside, generator.poisson(total * useful) / useful - total, np.nan)
         self.variance = np.where(inside, total / useful, np.nan)
         for source in observation.sources:
-            rate = sky.band_rate(source, self.low, self.high) * sky.mean_factor(source, observation.periods)
+            rate = self.camera.band_rate(source, self.low, self.high) * sky.mean_factor(source, observation.periods)
             x, y = sky.project(source.ra, source.dec, observation.ra, observation.dec)
-            self.intensity += rate * np.exp(-((east - x) ** 2 + (north - y) ** 2) / (2.0 * sky.PSF_SIGMA**2))
+            self.intensity += rate * np.exp(-((east - x) ** 2 + (north - y) ** 2) / (2.0 * self.camera.psf_sigma**2))
         self.significance = self.intensity / np.sqrt(self.variance)
 
     def images(self) -> list[fits.ImageHDU]:
@@ -239,17 +287,17 @@ class _Band:
         span = {"TFIRST": observation.periods.min(), "TLAST": observation.periods.max()}
         seconds = sky.on_time(observation.periods)
         keywords = {
-            **BASE_KEYWORDS,
+            **observation.device.keywords,
             "CTYPE1": "RA---TAN",
             "CTYPE2": "DEC--TAN",
             "CRVAL1": observation.ra,
             "CRVAL2": observation.dec,
             "CRPIX1": (self.size + 1) / 2.0,
             "CRPIX2": (self.size + 1) / 2.0,
-            "CD1_1": -sky.PIXEL,
+            "CD1_1": -self.camera.pixel,
             "CD1_2": 0.0,
             "CD2_1": 0.0,
-            "CD2_2": sky.PIXEL,
+            "CD2_2": self.camera.pixel,
             "CUNIT1": "deg",
             "CUNIT2": "deg",
             "RADECSYS": "FK5",
@@ -263,7 +311,7 @@ class _Band:
             "TSTOP": span["TLAST"],
             "TELAPSE": (span["TLAST"] - span["TFIRST"]) * 86400.0,
             "ONTIME": seconds,
-            "EXPOSURE": seconds * sky.LIVE_SHARE,
+            "EXPOSURE": seconds * self.camera.live_share,
         }
         kinds = {
             "INTENSITY": ("count/s", self.intensity),
@@ -273,7 +321,7 @@ class _Band:
         }
         images = []
         for kind, (unit, values) in kinds.items():
-            image = fits.ImageHDU(values.astype(">f4"), name=IMAGE_NAME)
+            image = fits.ImageHDU(values.astype(">f4"), name=observation.device.image)
             image.header.extend({**keywords, "IMATYPE": kind, "BUNIT": unit}.items(), update=True)
             images.append(image)
         return images
@@ -282,7 +330,7 @@ class _Band:
         """Significance and position (RA, DEC) of a source, from the image: a fit of the known shape around its peak."""
         east, north = sky.project(source.ra, source.dec, self.observation.ra, self.observation.dec)
         middle = (self.size - 1) / 2.0
-        column, row = round(middle - east / sky.PIXEL), round(middle + north / sky.PIXEL)
+        column, row = round(middle - east / self.camera.pixel), round(middle + north / self.camera.pixel)
         reach = 3
         window = np.s_[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1]
         significance = self.significance[window]
@@ -291,7 +339,7 @@ class _Band:
         rows, columns = np.mgrid[window]
         good = np.isfinite(significance)
         x, y, values = columns[good], rows[good], self.intensity[window][good]
-        width = sky.PSF_SIGMA / sky.PIXEL
+        width = self.camera.psf_sigma / self.camera.pixel
         best = np.argmax(significance[good])
         x0, y0 = float(x[best]), float(y[best])
         for _ in range(10):
@@ -302,7 +350,10 @@ class _Band:
             x0 += float(np.clip(dx / amplitude, -0.5, 0.5))
             y0 += float(np.clip(dy / amplitude, -0.5, 0.5))
         place = sky.unproject(
-            (middle - x0) * sky.PIXEL, (y0 - middle) * sky.PIXEL, self.observation.ra, self.observation.dec
+            (middle - x0) * self.camera.pixel,
+            (y0 - middle) * self.camera.pixel,
+            self.observation.ra,
+            self.observation.dec,
         )
         return float(significance[good][best]), *place
 
@@ -324,13 +375,13 @@ def _catalogue(observation: Observation, bands: list[_Band], threshold: float) -
                 "NEW_SOURCE": -32768 if source.known else -32767,
                 "ISGRI_FLAG": 1,
                 "FLAG": 0 if source.known else 1,
-                "ERR_RAD": sky.PSF_SIGMA / significance,
+                "ERR_RAD": observation.camera.psf_sigma / significance,
             }
         )
     return rows
 
 
-def _catalogue_object(rows: list[dict[str, Any]]) -> BasicCatalog:
+def _catalogue_object(rows: list[dict[str, Any]], columns: tuple[tuple[str, str], ...]) -> BasicCatalog:
     def column(name: str, dtype: str | None = None) -> np.ndarray:
         return np.array([row[name] for row in rows], dtype=dtype)
 
@@ -342,7 +393,7 @@ def _catalogue_object(rows: list[dict[str, Any]]) -> BasicCatalog:
         unit="deg",
         frame="fk5",
     )
-    for name, dtype in (("NEW_SOURCE", ">i2"), ("ISGRI_FLAG", "<i8"), ("FLAG", "<i8"), ("ERR_RAD", "<f8")):
+    for name, dtype in columns:
         catalogue.add_column(column(name, dtype), name=name, dtype=dtype)
     return catalogue
 
@@ -354,15 +405,14 @@ class IsgriSpectrum(IsgriQuery, SpectrumQuery):
     """Spectrum, effective area (ARF) and redistribution (RMF) of each source."""
 
     def compute(self, parameters: Parameters, directory: Path) -> None:
-        observation = Observation(parameters)
-        observation.require_data()
+        observation = self.observation(parameters)
         generator = sky.generator(parameters)
         targets = observation.targets(parameters["user_catalog"])
         for number, target in enumerate(targets):
             spectrum = _spectrum(observation, target, generator)
-            fits.HDUList([_primary(), spectrum]).writeto(directory / f"spectrum_{number}.fits", overwrite=True)
-        fits.HDUList([_primary(), _arf()]).writeto(directory / "arf.fits", overwrite=True)
-        fits.HDUList([_primary(), *_rmf()]).writeto(directory / "rmf.fits", overwrite=True)
+            fits.HDUList([primary(), spectrum]).writeto(directory / f"spectrum_{number}.fits", overwrite=True)
+        fits.HDUList([primary(), _arf(observation.device)]).writeto(directory / "arf.fits", overwrite=True)
+        fits.HDUList([primary(), *_rmf(observation.device)]).writeto(directory / "rmf.fits", overwrite=True)
         (directory / "names.json").write_text(json.dumps([target.name for target in targets]))
 
     def read(self, directory: Path) -> list[Any]:
@@ -370,15 +420,15 @@ class IsgriSpectrum(IsgriQuery, SpectrumQuery):
         products = []
         for number, name in enumerate(names):
             for kind, file_name, units in (
-                ("isgri_spectrum", f"spectrum_{number}.fits", ["PRIMARY", "ISGR-PHA1-SPE"]),
-                ("isgri_arf", "arf.fits", ["PRIMARY", "SPECRESP"]),
-                ("isgri_rmf", "rmf.fits", ["PRIMARY", "EBOUNDS", "SPECRESP MATRIX"]),
+                ("spectrum", f"spectrum_{number}.fits", ["PRIMARY", None]),
+                ("arf", "arf.fits", ["PRIMARY", "SPECRESP"]),
+                ("rmf", "rmf.fits", ["PRIMARY", "EBOUNDS", "SPECRESP MATRIX"]),
             ):
                 # the real service takes the name from a file name without blanks
-                meta = {"src_name": name.replace(" ", ""), "product": kind}
+                meta = {"src_name": name.replace(" ", ""), "product": f"{self.instrument}_{kind}"}
                 with fits.open(directory / file_name, memmap=False) as hdus:
-                    # units are not called like the extensions in the files
-                    data = [_unit(hdu, unit) for hdu, unit in zip(hdus, units, strict=True)]
+                    # units are not called like the extensions in the files, except for the spectra
+                    data = [_unit(hdu, unit or hdu.name) for hdu, unit in zip(hdus, units, strict=True)]
                 product = NumpyDataProduct(data, meta_data=meta, name="")
                 products.append(SpectrumProduct(name="", data=product, meta_data=meta, file_name=file_name))
         return products
@@ -399,21 +449,21 @@ def _spectrum(observation: Observation, target: Target, generator: np.random.Gen
     everything = observation.detector_rates()
     # counts of all that the detector sees, less what the deconvolution takes for other than this source
     counts = generator.poisson(everything * useful)
-    rate = counts / useful - everything + target.channel_rates(observation.periods)
+    rate = counts / useful - everything + target.channel_rates(observation.camera, observation.periods)
     channels = np.arange(len(rate))
-    return _table(
-        "ISGR-PHA1-SPE",
+    return table(
+        observation.device.spectrum,
         [
             ("CHANNEL", "1I", None, channels),
             ("RATE", "1E", "count/s", rate),
             ("STAT_ERR", "1E", "count/s", np.sqrt(everything / useful)),
             ("SYS_ERR", "1E", None, np.full(len(rate), 0.01)),
             # below the threshold of the detector
-            ("QUALITY", "1I", None, (sky.CHANNEL_LO < 15.0).astype(int)),
+            ("QUALITY", "1I", None, (observation.camera.channel_lo < observation.camera.threshold).astype(int)),
             ("GROUPING", "1I", None, np.ones(len(rate))),
         ],
         {
-            **BASE_KEYWORDS,
+            **observation.device.keywords,
             "NAME": target.name,
             "FILTER": "none",
             "HDUCLASS": "OGIP",
@@ -433,57 +483,59 @@ def _spectrum(observation: Observation, target: Target, generator: np.random.Gen
             "CORRFILE": "NONE",
             "ANCRFILE": "NONE",
             "RESPFILE": "NONE",
-            "EXPOSURE": seconds * sky.LIVE_SHARE,
+            "EXPOSURE": seconds * observation.camera.live_share,
             "ONTIME": seconds,
             "TSTART": observation.periods.min(),
             "TSTOP": observation.periods.max(),
-            "DEADC": sky.LIVE_SHARE,
+            "DEADC": observation.camera.live_share,
             "RA_OBJ": target.ra,
             "DEC_OBJ": target.dec,
         },
     )
 
 
-def _arf() -> fits.BinTableHDU:
-    return _table(
-        "ISGR-ARF.-RSP",
+def _arf(device: Device) -> fits.BinTableHDU:
+    camera = device.camera
+    return table(
+        device.arf,
         [
-            ("ENERG_LO", "1E", "keV", sky.ENERGY_LO),
-            ("ENERG_HI", "1E", "keV", sky.ENERGY_HI),
-            ("SPECRESP", "1E", "cm**2", sky.EFFECTIVE_AREA),
+            ("ENERG_LO", "1E", "keV", camera.energy_lo),
+            ("ENERG_HI", "1E", "keV", camera.energy_hi),
+            ("SPECRESP", "1E", "cm**2", camera.effective_area),
         ],
-        {**BASE_KEYWORDS, "HDUCLASS": "OGIP", "HDUCLAS1": "RESPONSE", "HDUCLAS2": "SPECRESP", "HDUVERS": "1.1.0"},
+        {**device.keywords, "HDUCLASS": "OGIP", "HDUCLAS1": "RESPONSE", "HDUCLAS2": "SPECRESP", "HDUVERS": "1.1.0"},
     )
 
 
-def _rmf() -> list[fits.BinTableHDU]:
-    channels = len(sky.CHANNEL_LO)
-    bounds = _table(
-        "ISGR-EBDS-MOD",
+def _rmf(device: Device) -> list[fits.BinTableHDU]:
+    camera = device.camera
+    channels = len(camera.channel_lo)
+    bounds = table(
+        device.bounds,
         [
             ("CHANNEL", "1I", None, np.arange(channels)),
-            ("E_MIN", "1E", "keV", sky.CHANNEL_LO),
-            ("E_MAX", "1E", "keV", sky.CHANNEL_HI),
+            ("E_MIN", "1E", "keV", camera.channel_lo),
+            ("E_MAX", "1E", "keV", camera.channel_hi),
         ],
-        {**BASE_KEYWORDS, "HDUCLAS1": "RESPONSE", "HDUCLAS2": "EBOUNDS", "DETCHANS": channels},
+        {**device.keywords, "HDUCLAS1": "RESPONSE", "HDUCLAS2": "EBOUNDS", "DETCHANS": channels},
     )
     # each row has one run of channels
-    used = [np.flatnonzero(row) for row in sky.REDISTRIBUTION]
+    used = [np.flatnonzero(row) for row in camera.redistribution]
     rows = np.empty(len(used), dtype=object)
-    for number, (row, where) in enumerate(zip(sky.REDISTRIBUTION, used, strict=True)):
+    for number, (row, where) in enumerate(zip(camera.redistribution, used, strict=True)):
         rows[number] = row[where[0] : where[-1] + 1].astype(np.float32)
-    matrix = _table(
-        "ISGR-RMF.-RSP",
+    matrix = table(
+        device.matrix,
         [
-            ("ENERG_LO", "1E", "keV", sky.ENERGY_LO),
-            ("ENERG_HI", "1E", "keV", sky.ENERGY_HI),
+            ("ENERG_LO", "1E", "keV", camera.energy_lo),
+            ("ENERG_HI", "1E", "keV", camera.energy_hi),
             ("N_GRP", "1I", None, np.ones(len(rows))),
             ("F_CHAN", "1J", None, [where[0] for where in used]),
             ("N_CHAN", "1J", None, [len(row) for row in rows]),
             ("MATRIX", "PE()", None, rows),
         ],
         {
-            **BASE_KEYWORDS,
+            **device.keywords,
             "HDUCLASS": "OGIP",
             "HDUCLAS1": "RESPONSE",
             "HDUCLAS2": "RSP_MATRIX",
@@ -506,26 +558,84 @@ class IsgriLightCurve(IsgriQuery, ProductQuery):
         super().__init__(name, [TimeBin()])
 
     def compute(self, parameters: Parameters, directory: Path) -> None:
-        observation = Observation(parameters)
-        observation.require_data()
+        observation = self.observation(parameters)
         generator = sky.generator(parameters)
         width = float(parameters["time_bin"]) / 86400.0
         targets = observation.targets(parameters["user_catalog"])
         for number, target in enumerate(targets):
-            table = _light_curve(observation, target, width, generator)
-            fits.HDUList([_primary(), table]).writeto(directory / f"light_curve_{number}.fits", overwrite=True)
+            hdus = self.hdus(observation, target, _light_curve(observation, target, width, generator))
+            fits.HDUList([primary(), *hdus]).writeto(directory / f"light_curve_{number}.fits", overwrite=True)
         (directory / "names.json").write_text(json.dumps([target.name for target in targets]))
+
+    def hdus(self, observation: Observation, target: Target, curve: Curve) -> list[fits.BinTableHDU]:
+        """What is in a file."""
+        columns = [
+            ("TIME", "1D", "d", curve.begin + curve.width / 2.0),
+            ("XAX_E", "1D", "d", np.full(len(curve.begin), curve.width / 2.0)),
+            ("RATE", "1E", "count/s", curve.rate),
+            ("ERROR", "1E", "count/s", curve.error),
+            ("BACKV", "1E", "count/s", curve.background),
+            ("BACKE", "1E", "count/s", curve.background_error),
+            ("FRACEXP", "1E", None, curve.fraction),
+        ]
+        keywords = {"TIMEZERO": 0.0, "HDUCLASS": "OGIP", "HDUCLAS1": "LIGHTCURVE", "HDUCLAS3": "RATE"}
+        return [
+            table(
+                observation.device.light_curve,
+                columns,
+                {**observation.device.keywords, **curve.keywords(observation, target), **keywords},
+            )
+        ]
 
     def read(self, directory: Path) -> list[Any]:
         names = json.loads((directory / "names.json").read_text())
         products = []
         for number, name in enumerate(names):
             path = directory / f"light_curve_{number}.fits"
-            data = NumpyDataProduct.from_fits_file(path, name="isgri_lc")
-            width = data.data_unit[1].header["TIMEDEL"]
+            data = NumpyDataProduct.from_fits_file(path, name=f"{self.instrument}_lc")
+            width = _with_widths(data.data_unit[-1])
             data.meta_data = {"src_name": name, "time_bin": width, "time": "TIME", "rate": "RATE", "rate_err": "ERROR"}
-            products.append(LightCurveProduct(name="isgri_lc", data=data, meta_data=data.meta_data))
+            products.append(LightCurveProduct(name=data.name, data=data, meta_data=data.meta_data))
         return products
+
+
+def _with_widths(unit: NumpyDataUnit) -> float:
+    """Width of the bins; where no column tells it, the real server appends one, but not to the header."""
+    width = unit.header["TIMEDEL"]
+    if "XAX_E" not in unit.data.names:
+        plain = unit.data.view(np.ndarray)
+        unit.data = np.empty(len(plain), dtype=[*plain.dtype.descr, ("TIMEDEL", "<f8")])
+        for name in plain.dtype.names:
+            unit.data[name] = plain[name]
+        unit.data["TIMEDEL"] = width
+    return width
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A light curve, before it becomes a file; bins without data have zeros, as the real ones."""
+
+    begin: np.ndarray
+    width: float
+    rate: np.ndarray
+    error: np.ndarray
+    background: np.ndarray
+    background_error: np.ndarray
+    fraction: np.ndarray
+
+    def keywords(self, observation: Observation, target: Target) -> dict[str, Any]:
+        """What all files tell."""
+        return {
+            "NAME": target.name,
+            "RA_OBJ": target.ra,
+            "DEC_OBJ": target.dec,
+            "TIMEDEL": self.width,
+            "TIMEPIXR": 0.5,
+            "TSTART": self.begin[0],
+            "TSTOP": self.begin[-1] + self.width,
+            "E_MIN": observation.low,
+            "E_MAX": observation.high,
+        }
 
 
 def _bins(observation: Observation, width: float) -> tuple[np.ndarray, np.ndarray]:
@@ -543,49 +653,27 @@ def _bins(observation: Observation, width: float) -> tuple[np.ndarray, np.ndarra
     return observation.start + np.array(numbers) * width, np.array([exposure[number] for number in numbers])
 
 
-def _light_curve(
-    observation: Observation, target: Target, width: float, generator: np.random.Generator
-) -> fits.BinTableHDU:
+def _light_curve(observation: Observation, target: Target, width: float, generator: np.random.Generator) -> Curve:
+    camera, band = observation.camera, (observation.low, observation.high)
     begin, seconds = _bins(observation, width)
     observed = seconds > 0.0
-    band = observation.low, observation.high
-    everything = sky.in_band(observation.detector_rates(), *band)
+    everything = camera.in_band(observation.detector_rates(), *band)
     expected = np.zeros(len(begin))
     if target.source is not None:
         grid = begin[:, np.newaxis] + width * (np.arange(20) + 0.5) / 20.0
-        expected = sky.band_rate(target.source, *band) * target.source.variability.factor(grid).mean(axis=1)
+        expected = camera.band_rate(target.source, *band) * target.source.variability.factor(grid).mean(axis=1)
     useful = np.where(observed, observation.useful_time(target.ra, target.dec, 1.0) * seconds, 1.0)
     noise = generator.poisson(everything * useful) / useful - everything
-    background = sky.in_band(sky.BACKGROUND_RATES, *band)
-    live = np.where(observed, seconds * sky.LIVE_SHARE, np.inf)
-    return _table(
-        "ISGR-SRC.-LCR",
-        [
-            ("TIME", "1D", "d", begin + width / 2.0),
-            ("XAX_E", "1D", "d", np.full(len(begin), width / 2.0)),
-            # the real ones say "no data" by zeros
-            ("RATE", "1E", "count/s", np.where(observed, expected + noise, 0.0)),
-            ("ERROR", "1E", "count/s", np.where(observed, np.sqrt(everything / useful), 0.0)),
-            ("BACKV", "1E", "count/s", np.where(observed, background, 0.0)),
-            ("BACKE", "1E", "count/s", np.sqrt(background / live)),
-            ("FRACEXP", "1E", None, seconds * sky.LIVE_SHARE / (width * 86400.0)),
-        ],
-        {
-            **BASE_KEYWORDS,
-            "NAME": target.name,
-            "RA_OBJ": target.ra,
-            "DEC_OBJ": target.dec,
-            "TIMEDEL": width,
-            "TIMEPIXR": 0.5,
-            "TIMEZERO": 0.0,
-            "TSTART": begin[0],
-            "TSTOP": begin[-1] + width,
-            "E_MIN": observation.low,
-            "E_MAX": observation.high,
-            "HDUCLASS": "OGIP",
-            "HDUCLAS1": "LIGHTCURVE",
-            "HDUCLAS3": "RATE",
-        },
+    background = camera.in_band(camera.background_rates, *band)
+    live = np.where(observed, seconds * camera.live_share, np.inf)
+    return Curve(
+        begin,
+        width,
+        rate=np.where(observed, expected + noise, 0.0),
+        error=np.where(observed, np.sqrt(everything / useful), 0.0),
+        background=np.where(observed, background, 0.0),
+        background_error=np.sqrt(background / live),
+        fraction=seconds * camera.live_share / (width * 86400.0),
     )
 
 
@@ -604,8 +692,8 @@ def isgri() -> Instrument:
                 Count("max_pointings", 50),
                 OsaVersion(),
                 Choice("integral_data_rights", "public", ["public", "all-private"]),
-                IsgriEnergy("E1_keV", 20.0),
-                IsgriEnergy("E2_keV", 40.0),
+                EnergyLimit("E1_keV", 20.0, "ISGRI", 15, 800),
+                EnergyLimit("E2_keV", 40.0, "ISGRI", 15, 800),
             ],
             input_prod_list_name="scw_list",
             catalog_name="user_catalog",
@@ -625,5 +713,5 @@ def isgri() -> Instrument:
         data_serve_conf_file=CONFIGURATION,
         data_server_query_class=Backend,
     )
-    instrument.inputs = _inputs
+    instrument.inputs = inputs
     return instrument
