@@ -72,9 +72,21 @@ class Conf(ConfigNamespace):
         2_000_000,
         "Most instructions in the serialised form of one product; those that take memory count more than once.",
     )
+    journal_size = _item(
+        1000,
+        "Most jobs that are remembered on disk.",
+    )
+    journal_days = _item(
+        90.0,
+        "How long a job is remembered on disk (days).",
+    )
     max_nesting = _item(
         100,
         "Deepest nesting of lists and dictionaries in a reply or product.",
+    )
+    max_table_header = _item(
+        200_000,
+        "Longest header of a text table: names, types and units of its columns, and remarks (characters).",
     )
 
 

@@ -21,6 +21,7 @@ from .catalog import to_catalog_text
 from .dispatcher import Dispatcher
 from .errors import MmodaError, ParameterError
 from .job import Job
+from .jobs import get_job, list_jobs
 from .parameters import InstrumentSchema, nearest, read_metadata
 from .payload import Question, to_payload
 from .products import Products
@@ -226,6 +227,58 @@ class MmodaClass(MmodaSession):
 
     def _warn_empty(self, what: str) -> None:
         warnings.warn(f"MMODA: {what}.", NoResultsWarning, stacklevel=5)
+
+    # ---- jobs of earlier
+
+    def get_job(self, job_id_or_link: str, *, session_id: str | None = None) -> Job:
+        """
+        Take up a job again, of this process, another, or the web page.
+
+        Parameters
+        ----------
+        job_id_or_link : str
+            Id of a job (its first characters are enough for one in the journal), or the link in an e-mail of the
+            service; a token in the link is not used.
+        session_id : str, optional
+            Session of a job that the journal does not know, such as one that was started on the web page.
+
+        Returns
+        -------
+        Job
+            Nothing is asked about its state yet; ``result()`` waits for it.
+
+        Raises
+        ------
+        JobLost
+            Neither the journal nor the service knows it.
+        ParameterError
+            This is no job id.
+        AuthenticationError
+            It belongs to somebody else.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> products = Mmoda.get_job("bc0582f30061217d").result()  # doctest: +SKIP
+        """
+        return get_job(self, job_id_or_link, session_id)
+
+    def list_jobs(self) -> Table:
+        """
+        List the jobs that this machine remembers, and those that the service knows of you.
+
+        Returns
+        -------
+        Table
+            ``job_id``, ``session_id``, ``instrument``, ``product``, ``status`` (last heard), ``submitted`` (ISO 8601,
+            UTC), ``journal`` (whether this machine remembers it); newest first.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.list_jobs()["job_id", "status"]  # doctest: +SKIP
+        """
+        return list_jobs(self)
 
     # ---- what there is
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 import email.utils
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
+import urllib3
 from astroquery import log
 from requests.auth import AuthBase
 
@@ -27,7 +28,8 @@ __all__ = ["Answer", "Dispatcher", "NoAuth"]
 _CONNECT_TIMEOUT = 30.0
 _PASSING = frozenset({429, 502, 503, 504})
 _LONGEST_PAUSE = 60.0
-_CHUNK = 1 << 16
+_CHUNK = 1 << 18
+_SMALL_CHUNK = 1 << 10
 
 
 class NoAuth(AuthBase):
@@ -40,21 +42,26 @@ class NoAuth(AuthBase):
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP reply, read whole."""
+    """One HTTP reply, read whole; ``content`` is its JSON, or ``problem`` says why it has none."""
 
     status: int
     body: bytes = field(repr=False)
     content_type: str = ""
     location: str = field(default="", repr=False)
     retry_after: str = ""
+    content: Any = field(default=None, repr=False)
+    problem: str = ""
 
-    def json(self, what: str) -> Any:
-        """Body as JSON, freed of tokens; anything else raises `DecodingError`."""
-        return without_tokens(parse_body(self.body, what=what))
-
-    def masked(self, auth: AuthBase) -> Answer:
-        """Without the token that was sent, which the service sends back; else a traceback would show it."""
-        return replace(self, body=auth.masked(self.body)) if isinstance(auth, TokenAuth) else self
+    def parsed(self, what: str, auth: AuthBase) -> Answer:
+        """With its JSON read, once, freed of tokens: first of ours, which a traceback would show otherwise."""
+        if self.content is not None or self.problem:
+            return self
+        body = auth.masked(self.body) if isinstance(auth, TokenAuth) else self.body
+        try:
+            return replace(self, body=body, content=without_tokens(parse_body(body, what=what)))
+        except DecodingError as error:
+            problem = str(error)
+        return replace(self, body=body, problem=problem)
 
 
 @dataclass(frozen=True)
@@ -82,29 +89,28 @@ class Dispatcher:
 
     def instruments(self) -> list[str]:
         """Names of the instruments that are open to this user."""
-        answer = self._exchange("GET", "instr-list", auth=self.auth)
+        what = "the list of instruments"
+        answer = self._exchange("GET", "instr-list", what=what, auth=self.auth)
         if answer.status == 404:  # dispatcher 1.3.3 has it under another path, which wants any instrument
-            answer = self._exchange("GET", "api/instr-list", {"instrument": "mock"})
-        names = self._judged(answer, "the list of instruments")
+            answer = self._exchange("GET", "api/instr-list", {"instrument": "mock"}, what=what)
+        names = self._judged(answer, what)
         if not isinstance(names, list):
             raise ServiceError(f"{self.url} sent no list of instruments. Is it the address of a MMODA dispatcher?")
         return [str(name) for name in names]
 
     def metadata(self, instrument: str) -> Any:
         """Description of an instrument: its products and parameters."""
-        answer = self._exchange("GET", "api/meta-data", {"instrument": instrument}, auth=self.auth)
-        return self._judged(answer, f"the description of {printable(instrument)}")
+        return self._get("api/meta-data", {"instrument": instrument}, f"the description of {printable(instrument)}")
 
     def parameter_names(self, instrument: str) -> list[str]:
         """Names of all arguments that an instrument takes, formats and units among them."""
-        answer = self._exchange("GET", "api/par-names", {"instrument": instrument}, auth=self.auth)
-        names = self._judged(answer, f"the parameter names of {printable(instrument)}")
+        names = self._get("api/par-names", {"instrument": instrument}, f"the parameters of {printable(instrument)}")
         return [str(name) for name in names] if isinstance(names, list) else []
 
     def resolve_name(self, name: str) -> Mapping[str, Any]:
         """What the service's resolver knows of an object; the key ``RA`` is missing if nothing."""
-        answer = self._exchange("GET", "resolve_name", {"name": name})
-        found = self._judged(answer, "the name resolver's reply")
+        what = "the name resolver's reply"
+        found = self._judged(self._exchange("GET", "resolve_name", {"name": name}, what=what), what)
         return found if isinstance(found, dict) else {}
 
     def run_analysis(self, fields: Mapping[str, str]) -> dict[str, Any]:
@@ -126,13 +132,31 @@ class Dispatcher:
         ParameterError, AuthenticationError, JobLost, ServiceError
             As the service's reply says.
         """
-        answer = self._exchange("POST", "run_analysis", form=fields, auth=self.auth)
-        reply = self._judged(answer, "the reply to an analysis")
+        what = "the reply to an analysis"
+        answer = self._exchange("POST", "run_analysis", form=fields, what=what, auth=self.auth)
+        reply = self._judged(answer, what)
         if not isinstance(reply, dict):
             raise ServiceError("The service answered an analysis with something that is no reply to it.")
         if "query_status" not in reply:
             raise error_from_body(reply, status=answer.status)
         return reply
+
+    def resolve_job(self, job_id: str, session_id: str) -> str:
+        """Address that holds all parameters of a job, as the service's e-mails lead to; it is not followed."""
+        answer = self._exchange("GET", "resolve-job-url", {"job_id": job_id, "session_id": session_id}, auth=self.auth)
+        if not 300 <= answer.status < 400:
+            self._judged(answer, "the parameters of the job")
+            raise ServiceError("The service did not tell the parameters of the job.")
+        return answer.location
+
+    def job_records(self, job_id: str | None = None, *, days: float = 30.0) -> list[dict[str, Any]]:
+        """The service's own records of this user's jobs, or of one of them."""
+        query = {"recent_days": repr(float(days))}
+        if job_id is not None:
+            query["job_id"] = job_id[:8]  # with more of it the service finds nothing
+        records = self._get("inspect-user-state", query, "the records of your jobs")
+        found = records.get("records") if isinstance(records, dict) else None
+        return [record for record in found or () if isinstance(record, dict) and "job_id" in record]
 
     def check_token(self) -> None:
         """Ask whether the service accepts the token; `AuthenticationError` if not, `ServiceError` if it can't tell."""
@@ -152,6 +176,9 @@ class Dispatcher:
         form = {"query_status": "new", **options}
         answer = self._exchange("POST", "update_token_email_options", form=form, auth=self.auth)
         return self._token_text(answer, "a new token")
+
+    def _get(self, route: str, query: Mapping[str, str], what: str) -> Any:
+        return self._judged(self._exchange("GET", route, query, what=what, auth=self.auth), what)
 
     # ---- from an answer to its meaning
 
@@ -174,7 +201,6 @@ class Dispatcher:
 
     def _judged(self, answer: Answer, what: str) -> Any:
         """JSON of a good answer, or the error that the answer is."""
-        answer = answer.masked(self.auth)
         if 300 <= answer.status < 400:
             raise ServiceError(
                 f"The service sends us elsewhere for {what}: {_without_query(answer.location)}. If you trust that "
@@ -182,15 +208,14 @@ class Dispatcher:
             )
         if answer.status == 404:
             raise ServiceError(f"{self.url} has no place for {what}. Is it the address of a MMODA dispatcher?")
-        try:
-            content = answer.json(what)
-        except DecodingError as error:
-            raise self._not_json(answer, what, str(error)) from error
+        answer = answer.parsed(what, self.auth)
+        if answer.problem:
+            raise self._not_json(answer, what)
         if answer.status == 200:
-            return content
-        raise _refusal(content, answer.status)
+            return answer.content
+        raise _refusal(answer.content, answer.status)
 
-    def _not_json(self, answer: Answer, what: str, why: str) -> MmodaError:
+    def _not_json(self, answer: Answer, what: str) -> MmodaError:
         words = printable(answer.body[:2000].decode("utf-8", "replace"), limit=300)
         if answer.status in (401, 403) and "<html" not in words.lower():
             return error_from_body({"error_message": words}, status=403)
@@ -198,7 +223,7 @@ class Dispatcher:
             return ParameterError(f"The service did not accept the request for {what}: {words}")
         if answer.status != 200:
             return ServiceError(f"The service failed with HTTP status {answer.status} instead of sending {what}.")
-        return ServiceError(f"{self.url} did not send {what}: {why}")
+        return ServiceError(f"{self.url} did not send {what}: {answer.problem}")
 
     # ---- HTTP
 
@@ -210,13 +235,21 @@ class Dispatcher:
         *,
         form: Mapping[str, str] | None = None,
         auth: AuthBase | None = None,
+        what: str = "",
     ) -> Answer:
-        """One request, repeated a few times after faults that pass by themselves."""
+        """
+        One request, repeated a few times after faults that pass by themselves.
+
+        JSON is read here if ``what`` tells that some is expected, since a reply that is cut shows only then.
+        """
         begin = time.monotonic()
         attempt = 0
         while True:
             attempt += 1
             answer, fault = self._attempt(method, route, query, form, auth or NoAuth())
+            if answer is not None and not fault:
+                answer = answer.parsed(what, auth or NoAuth()) if what and answer.body else answer
+                fault = _cut(answer)
             if answer is not None and not fault:
                 return answer
             pause = _pause(attempt, answer)
@@ -247,7 +280,6 @@ class Dispatcher:
                 data=form,
                 auth=auth,
                 timeout=(min(_CONNECT_TIMEOUT, timeout), timeout),
-                cache=False,
                 stream=True,
                 allow_redirects=False,
             )
@@ -269,7 +301,7 @@ def _read(response: requests.Response, deadline: float) -> Answer:
     limit = int(conf.max_reply_size)
     chunks: list[bytes] = []
     size = 0
-    for chunk in response.iter_content(_CHUNK):
+    for chunk in _chunks(response):
         size += len(chunk)
         if size > limit:
             raise ServiceError(
@@ -286,6 +318,21 @@ def _read(response: requests.Response, deadline: float) -> Answer:
         location=headers.get("Location", ""),
         retry_after=headers.get("Retry-After", ""),
     )
+
+
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    """Pieces of a body as they come; waiting for a full piece would let a server that drips escape the deadline."""
+    read = getattr(response.raw, "read1", None)
+    if read is None:  # urllib3 before 2.1
+        yield from response.iter_content(_SMALL_CHUNK)
+        return
+    try:
+        while chunk := read(_CHUNK, decode_content=True):
+            yield chunk
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise requests.exceptions.ReadTimeout(str(error)) from None
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise requests.exceptions.ChunkedEncodingError(str(error)) from None
 
 
 def _describe(error: requests.RequestException) -> tuple[bool, str]:
@@ -322,14 +369,16 @@ _CONNECTION_FAULTS = (
 
 
 def _fault_of(answer: Answer) -> str:
-    """A passing fault that came as an answer: a busy proxy, or JSON that stops in the middle."""
+    """A passing fault that came as an answer, such as that of a busy proxy."""
     if answer.status in _PASSING:
         return f"HTTP status {answer.status}"
-    if answer.status == 200 and not answer.body.strip():
-        return "the reply was empty"
-    if answer.status == 200 and answer.body[:1] in b"{[" and answer.body.rstrip()[-1:] not in b"}]":
-        return "the reply was cut"
-    return ""
+    return "the reply was empty" if answer.status == 200 and not answer.body.strip() else ""
+
+
+def _cut(answer: Answer) -> str:
+    """Whether a good reply began as JSON and did not end as such."""
+    begun = answer.status == 200 and answer.body.lstrip()[:1] in (b"{", b"[")
+    return f"the reply is no whole JSON ({answer.problem})" if begun and answer.problem else ""
 
 
 def _pause(attempt: int, answer: Answer | None) -> float:

@@ -3,40 +3,45 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 import string
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 from astropy import units as u
 from astropy.table import Table
+from astropy.time import Time
 from astroquery import log
 
+from . import journal
 from .config import conf
-from .errors import JobTimeout, MmodaError, ServiceError
+from .errors import JobTimeout, MmodaError, ParameterError, ServiceError
+from .payload import STATE_FIELDS
 from .products import Products
 from .progress import Display, fraction, last_message, reports_table
-from .replies import STATUSES, failure, reports
-from .session import Connection
+from .replies import GOING, STATUSES, failure, has_reason, reports
+from .session import Connection, MmodaSession
 from .text import printable
 
 __all__ = ["Job"]
 
 _FIRST_PAUSE = 0.1
 _SESSION_ALPHABET = string.ascii_uppercase + string.digits
-# what a poll must not repeat from the submission
-_STATE_FIELDS = ("query_status", "job_id", "session_id")
+_RECORD_VERSION = 1
+_RECORD_TEXTS = ("server", "instrument", "product", "session_id", "job_id", "status")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Job:
     """
     One analysis on the service.
 
-    Made by ``Mmoda.submit_image`` and its sisters. Attributes are the last word heard; methods may ask the service.
-    The service has no way to stop an analysis, so there is no ``cancel``.
+    Made by ``Mmoda.submit_image`` and its sisters, and by ``Mmoda.get_job``. Attributes are the last word heard;
+    methods may ask the service. The service has no way to stop an analysis, so there is no ``cancel``.
 
     Attributes
     ----------
@@ -51,28 +56,128 @@ class Job:
         Our name for this conversation about it.
     status : str
         ``submitted``, ``progress``, ``ready``, ``done``, ``failed``, ``unaccessible`` ...
+    submitted : str
+        When it was submitted, ISO 8601 (UTC).
+    reports : list of dict
+        What the back end reported, as it came; `messages` has them as a table.
     """
 
-    connection: Connection = field(repr=False)
+    connection: Connection
     instrument: str
     product: str
-    parameters: Mapping[str, str] = field(repr=False)
+    parameters: Mapping[str, str]
     session_id: str
     job_id: str = ""
     status: str = "new"
-    reports: list[dict[str, Any]] = field(default_factory=list, repr=False)
-    _products: Products | None = field(default=None, repr=False)
-    _failure: MmodaError | None = field(default=None, repr=False)
+    submitted: str = ""
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    _products: Products | None = None
+    _failure: MmodaError | None = None
+    _asked_for_reason: bool = False
 
     @classmethod
     def submit(cls, connection: Connection, payload: Mapping[str, str]) -> Job:
         """Hand a question to the service; it may come back answered at once."""
         connection.warn_of_short_life()
         session_id = "".join(secrets.choice(_SESSION_ALPHABET) for _ in range(16))
-        job = cls(connection, payload["instrument"], payload["product_type"], dict(payload), session_id)
+        now = Time.now().isot
+        job = cls(connection, payload["instrument"], payload["product_type"], dict(payload), session_id, submitted=now)
         job._ask("new")
         log.info("%s of %s: job %s %s", job.product, job.instrument, job.job_id, job.status)
         return job
+
+    # ---- as a record
+
+    def to_dict(self) -> dict[str, Any]:
+        """
+        Write down what another process needs to continue.
+
+        Returns
+        -------
+        dict
+            Plain values for JSON; no token.
+        """
+        return {
+            "version": _RECORD_VERSION,
+            "server": self.connection.client.URL,
+            "email": self.connection.email,
+            "anonymous": self.connection.anonymous,
+            "instrument": self.instrument,
+            "product": self.product,
+            "parameters": dict(self.parameters),
+            "session_id": self.session_id,
+            "job_id": self.job_id,
+            "status": self.status,
+            "submitted": self.submitted,
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any], *, client: MmodaSession | None = None) -> Job:
+        """
+        Make a job of what `to_dict` wrote.
+
+        Parameters
+        ----------
+        record : dict
+            The record.
+        client : MmodaClass, optional
+            Who asks; by default a fresh client of the server in the record, which finds a token like a query does.
+
+        Returns
+        -------
+        Job
+            Nothing is asked yet.
+
+        Raises
+        ------
+        ParameterError
+            This is no record of a job.
+        """
+        try:
+            fields = {name: _text(record[name]) for name in _RECORD_TEXTS}
+            parameters = {_text(name): _text(value) for name, value in record["parameters"].items()}
+            if not fields["job_id"] or "token" in parameters:
+                raise ValueError("job_id")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ParameterError(
+                f"This is no record of a job, as Job.to_dict writes it: {printable(error)}."
+            ) from error
+        client = client or MmodaSession(fields["server"])
+        connection = Connection(client, str(record.get("email") or ""), anonymous=bool(record.get("anonymous", True)))
+        # what was heard last may be long ago; done has to be heard again, for the products
+        status = "submitted" if fields["status"] not in GOING else fields["status"]
+        return cls(
+            connection,
+            fields["instrument"],
+            fields["product"],
+            parameters,
+            fields["session_id"],
+            job_id=fields["job_id"],
+            status="done" if fields["status"] == "done" else status,
+            submitted=str(record.get("submitted") or ""),
+        )
+
+    def __repr__(self) -> str:
+        return f"<Job {', '.join(f'{name} {value}' for name, value in self._glance())}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in self._glance())
+        return f"<table><caption>MMODA job</caption>{rows}</table>"
+
+    def _glance(self) -> list[tuple[str, str]]:
+        """What tells the state at a glance; words of the service escaped."""
+        told = [
+            ("id", self.job_id),
+            ("product", f"{self.product} of {self.instrument}"),
+            ("source", self.parameters.get("src_name", "")),
+            ("status", self.status),
+            ("progress", "" if self.progress is None else f"{self.progress:.0%}"),
+            ("last report", last_message(self.reports)),
+            ("failure", str(self._failure or "")),
+            ("products", "" if self._products is None else str(len(self._products))),
+            ("submitted", self.submitted[:19]),
+        ]
+        return [(name, printable(value, limit=300)) for name, value in told if value]
 
     # ---- what is known
 
@@ -152,12 +257,17 @@ class Job:
                 elapsed = time.monotonic() - begin
                 if elapsed >= limit:
                     raise self._timeout(limit)
-                pause = min(max(_FIRST_PAUSE, elapsed / 10), float(conf.poll_interval_max), limit - elapsed)
+                pause = min(max(_FIRST_PAUSE, elapsed / 10), float(conf.poll_interval_max))
                 display(self)
-                time.sleep(pause)
+                # some chance in it, so that many who wait do not come all at once
+                time.sleep(min(pause * random.uniform(0.85, 1.0), limit - elapsed))  # noqa: S311 - no secret hangs on it
                 self.refresh()
         except KeyboardInterrupt:
-            log.warning("Job %s goes on at the service; job.result() waits for it again.", self.job_id)
+            log.warning(
+                "Job %s goes on at the service; Mmoda.get_job(%r).result() continues, here or in another process.",
+                self.job_id,
+                self.job_id,
+            )
             raise
         finally:
             display.close()
@@ -205,22 +315,27 @@ class Job:
         return JobTimeout(
             f"Job {self.job_id} ({self.product} of {self.instrument}) is not over after {limit:g} s; last heard: "
             f"{self.status}{', ' + last_message(self.reports) if self.reports else ''}. It goes on at the service: "
-            "wait for it with error.job.result(), or give a longer timeout=.",
+            f"error.job.result() waits again, Mmoda.get_job({self.job_id!r}).result() does in another process, and "
+            "timeout= waits longer.",
             job=self,
         )
 
     # ---- the conversation
 
     def _ask(self, query_status: str) -> None:
-        fields = {name: value for name, value in self.parameters.items() if name not in _STATE_FIELDS}
+        fields = {name: value for name, value in self.parameters.items() if name not in STATE_FIELDS}
         fields |= {"query_status": query_status, "session_id": self.session_id}
         if query_status != "new":  # with "new" the service would compare it with its own idea
             fields["job_id"] = self.job_id
+        before = self.status
         try:
             self._hear(self.connection.dispatcher().run_analysis(fields))
         except MmodaError as error:
             error.job = self if self.job_id else None
             raise
+        finally:
+            if self.job_id and self.status != before:
+                journal.keep(self.to_dict())
 
     def _hear(self, reply: Mapping[str, Any]) -> None:
         """Take in a reply, whatever was asked."""
@@ -239,13 +354,28 @@ class Job:
             )
         self.reports = reports(reply) or self.reports
         self.status = str(status)
+        log.debug("job %s: %s", self.job_id, self.status)
         if self.status == "failed":
-            self._failure = failure({**reply, "job_monitor": {**monitor, "full_report_dict_list": self.reports}})
-            self._failure.job = self
+            self._fail({**reply, "job_monitor": {**monitor, "full_report_dict_list": self.reports}})
         elif self.status == "done" and reply.get("products"):
             self._products = Products.from_response(reply, requested=self.parameters)
-        log.debug("job %s: %s", self.job_id, self.status)
+
+    def _fail(self, reply: Mapping[str, Any]) -> None:
+        """Remember the reason; where the service gave none, a fresh submission of the same may tell it, once."""
+        if not self._asked_for_reason and not has_reason(reply):
+            self._asked_for_reason = True
+            log.debug("job %s failed without a reason; asking for one", self.job_id)
+            self._ask("new")
+            return
+        self._failure = failure(reply)
+        self._failure.job = self
 
 
 def _seconds(timeout: float | u.Quantity) -> float:
     return float(timeout.to_value(u.s)) if isinstance(timeout, u.Quantity) else float(timeout)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from astropy import units as u
 from astropy.coordinates import SkyCoord
@@ -16,10 +18,12 @@ from .errors import ParameterError
 from .parameters import InstrumentSchema, Parameter, nearest
 from .text import printable
 from .values import designation, energy_pair, service_unit, sky_position, time_pair, to_time
-from .wire import to_wire
+from .wire import NUL, to_wire
 
-__all__ = ["PROTOCOL_VERSION", "Question", "to_payload"]
+__all__ = ["PROTOCOL_VERSION", "STATE_FIELDS", "Question", "fields_of_link", "fields_of_record", "to_payload"]
 
+#: fields that are about a request, not about the analysis
+STATE_FIELDS = ("query_status", "job_id", "session_id")
 #: version of the service's own client whose requests ours are like
 PROTOCOL_VERSION = "1.3.5"
 
@@ -304,3 +308,54 @@ def _explicit_defaults(known: Mapping[str, Parameter], fields: Mapping[str, str]
 def _friendly(names: Iterable[str]) -> list[str]:
     words = {"RA": "position", "DEC": "position", "T1": "time range", "T2": "time range"}
     return list(dict.fromkeys(words[name] for name in names))
+
+
+# ---- requests of others: links of the service, and its own records
+
+
+def fields_of_link(link: str) -> dict[str, str]:
+    """
+    Read the parameters in an address of the service, as it sends them by e-mail or redirects to.
+
+    Parameters
+    ----------
+    link : str
+        Any address with a query.
+
+    Returns
+    -------
+    dict of str
+        Without the token, should there be one in it.
+    """
+    pairs = parse_qsl(urlsplit(link).query, keep_blank_values=True)
+    fields: dict[str, str] = {}
+    for name, value in pairs:
+        fields.setdefault(name, value)  # the service takes the first of several too
+    fields.pop("token", None)
+    return fields
+
+
+def fields_of_record(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """
+    Write parameters that the service understood as fields of a form again.
+
+    Parameters
+    ----------
+    parameters : dict
+        ``analysis_parameters`` of a reply or of the service's records.
+
+    Returns
+    -------
+    dict of str
+        Without token and state.
+    """
+    kept = {name: value for name, value in parameters.items() if name not in ("token", *STATE_FIELDS)}
+    return {str(name): _form_text(name, value) for name, value in kept.items()}
+
+
+def _form_text(name: str, value: Any) -> str:
+    if value is None:
+        return NUL
+    if isinstance(value, list) and (name.endswith("_list") or not value):
+        return ",".join(str(item) for item in value)
+    return json.dumps(value) if isinstance(value, (dict, list)) else str(value)

@@ -11,7 +11,7 @@ from .auth import HOW_TO_GET_ONE
 from .errors import AuthenticationError, JobFailed, JobLost, MmodaError, ParameterError, ServiceError
 from .text import printable, without_token
 
-__all__ = ["FINAL", "GOING", "STATUSES", "error_from_body", "failure", "reports", "without_tokens"]
+__all__ = ["FINAL", "GOING", "STATUSES", "error_from_body", "failure", "has_reason", "reports", "without_tokens"]
 
 #: states after which nothing more happens
 FINAL = frozenset({"done", "failed"})
@@ -38,6 +38,8 @@ _BY_CLASS: dict[str, type[MmodaError]] = {
 _CLASS = re.compile(r"\s*(\w+)\s*\(")
 _NOISE = re.compile(r"^\s*\[ InstrumentQueryBackEnd : [^\]]*\] constructor failed:\s*")
 _SUPPORT_TEXT = "support team has been notified"
+# all that the service says of a failure that was reported before
+_EMPTY_REASONS = frozenset({"", "failed: submitted job"})
 
 
 def without_tokens(reply: Any) -> Any:
@@ -143,6 +145,13 @@ def _refusal(reason: str) -> AuthenticationError:
         advice = f"It needs a token with these rights; the service's team grants them. {HOW_TO_GET_ONE}"
     end = "" if reason.endswith((".", "!")) else "."
     return AuthenticationError(f"The service refused the request: {reason}{end} {advice}")
+
+
+def has_reason(reply: Mapping[str, Any]) -> bool:
+    """Whether a failed reply tells why, be it only in the reports of the back end."""
+    exit_status = reply.get("exit_status") or {}
+    words = {str(exit_status.get(key) or "").strip() for key in ("message", "debug_message")}
+    return not words <= _EMPTY_REASONS or any(_last_words(reply))
 
 
 def reports(reply: Mapping[str, Any]) -> list[dict[str, Any]]:

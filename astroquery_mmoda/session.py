@@ -298,11 +298,25 @@ class MmodaSession(QueryWithLogin):
         auth = TokenAuth(token, self.URL) if token else NoAuth()
         return Dispatcher(self.URL, self._request, auth)
 
-    def _request(self, *args: Any, **kwargs: Any) -> requests.Response:
+    def _request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        data: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> requests.Response:
+        """
+        Send one request over the session, and keep nothing of it.
+
+        Not astroquery's own way, which switches its cache for all threads and all modules at once while a request is
+        under way, and remembers the last request.
+        """
         if self._pid != os.getpid():  # a session shared over a fork hangs
             self._pid = os.getpid()
             self._session: requests.Session = type(self)(self._server)._session
-        return super()._request(*args, **kwargs)
+        return self._session.request(method, url, params=params, data=data, **options)
 
     def _response_hook(self, response: requests.Response, *args: Any, **kwargs: Any) -> None:
         """Tell of each request at DEBUG; astroquery's own hook would log tokens and copy every reply."""

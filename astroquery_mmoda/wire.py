@@ -17,7 +17,7 @@ from .parameters import Parameter, nearest
 from .text import printable
 from .values import as_quantity, convert, is_number, list_items, science_windows, service_unit, to_time
 
-__all__ = ["to_wire"]
+__all__ = ["NUL", "to_wire"]
 
 #: None on the wire; an empty string or the word would mean something else (protocol: "None: the single character NUL")
 NUL = "\x00"

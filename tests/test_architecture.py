@@ -14,7 +14,7 @@ import astroquery_mmoda
 ROOT = Path(astroquery_mmoda.__file__).parent
 FLOORS = {
     5: {"core", "many", "gallery", "plotting", "__init__"},
-    4: {"job", "journal", "session", "arguments"},
+    4: {"job", "jobs", "journal", "session", "arguments"},
     3: {"dispatcher", "products"},
     2: {"decoding", "catalog", "replies"},
     1: {"auth", "progress", "parameters", "values", "wire", "payload"},
@@ -23,6 +23,7 @@ FLOORS = {
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 DOORS = {
     "requests": {"dispatcher", "auth", "session"},
+    "urllib3": {"dispatcher"},
     "jwt": {"auth"},
     "keyring": {"auth"},
     "pyvo": {"gallery"},

@@ -1,5 +1,7 @@
 """The service's routes against a scripted server: what each status and each fault means."""
 
+import gzip
+import json
 import logging
 import time
 
@@ -207,3 +209,53 @@ def test_retry_after_in_both_forms():
     assert 8 < _retry_after(formatdate(time.time() + 10, usegmt=True)) <= 10
     assert _retry_after(formatdate(time.time() - 10, usegmt=True)) == 0
     assert _retry_after("soon") is None
+
+
+def test_a_server_that_drips(serve):
+    """Each byte comes in time, the whole does not."""
+    _, dispatcher = serve(Reply(analysis_reply("submitted"), fault="drip"))
+    begin = time.monotonic()
+    with conf.set_temp("timeout", 0.5), pytest.raises(errors.ServiceError, match=r"within 0.5 s"):
+        dispatcher.run_analysis({})
+    assert time.monotonic() - begin < 2
+
+
+def test_compressed_replies(serve):
+    body = gzip.compress(json.dumps(["isgri"] * 1000).encode())
+    _, dispatcher = serve(Reply(body, headers={"Content-Encoding": "gzip"}))
+    assert len(dispatcher.instruments()) == 1000
+
+
+def test_a_compressed_reply_that_is_larger_than_it_seems(serve):
+    body = gzip.compress(b"[" + b" " * 300_000_000 + b"]", 9)
+    _, dispatcher = serve(Reply(body, headers={"Content-Encoding": "gzip"}))
+    begin = time.monotonic()
+    with conf.set_temp("max_reply_size", 10_000_000), pytest.raises(errors.ServiceError, match="larger than 10000000 bytes"):
+        dispatcher.instruments()
+    assert time.monotonic() - begin < 2
+
+
+def test_broken_compression_is_a_cut_reply(serve):
+    body = gzip.compress(json.dumps(["isgri"] * 1000).encode())
+    replies = [Reply(body[:-20], headers={"Content-Encoding": "gzip"}), Reply(["isgri"])]
+    server, dispatcher = serve(lambda request: replies[min(len(server.requests), 2) - 1])
+    assert dispatcher.instruments() == ["isgri"]
+
+
+def test_json_that_stops_between_brackets_is_cut_as_well(serve):
+    replies = [Reply('{"query_status": "done", "products": {}'), Reply(analysis_reply("submitted"))]
+    server, dispatcher = serve(lambda request: replies[min(len(server.requests), 2) - 1])
+    assert dispatcher.run_analysis({})["query_status"] == "submitted"
+
+
+def test_eight_threads_do_not_mix_their_answers(serve):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from astroquery import cache_conf
+
+    _, dispatcher = serve(lambda request: Reply({"RA": 1.0, "DEC": 2.0, "name": request.query["name"]}))
+    names = [f"name {number}" for number in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda name: dispatcher.resolve_name(name)["name"], names))
+    assert found == names
+    assert cache_conf.cache_active is True

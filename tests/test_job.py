@@ -238,8 +238,8 @@ def test_pauses_grow_with_the_elapsed_time(play, monkeypatch):
     monkeypatch.setattr(Job, "refresh", lambda self: self)
     with pytest.raises(errors.JobTimeout):
         job.wait(3600)
-    assert pauses[0] == pytest.approx(0.1)
-    assert max(pauses) == pytest.approx(30)
+    assert 0.08 < pauses[0] <= 0.1
+    assert 25 < max(pauses) <= 30
     assert len(pauses) < 450
     assert sum(pauses) == pytest.approx(3600)
 
