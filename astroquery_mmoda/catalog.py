@@ -14,12 +14,12 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import Column, MaskedColumn, Table
+from astropy.table import Column, MaskedColumn, Table, vstack
 
 from .errors import DecodingError, ParameterError
 from .text import printable
 
-__all__ = ["empty_catalog", "read_catalog", "to_catalog_text", "to_service"]
+__all__ = ["add_sources", "empty_catalog", "read_catalog", "to_catalog_text", "to_service"]
 
 _FRAMES = ("fk5", "icrs", "fk4", "galactic")
 # what a list of an INTEGRAL image has, for a reply that has none
@@ -304,6 +304,66 @@ def _checked_text(catalog: dict[str, Any]) -> str:
             f"catalog=: the source name {printable(foreign[0])!r} is not plain ASCII, at which the service fails."
         )
     return json.dumps(catalog)
+
+
+# ---- objects of interest
+
+
+def add_sources(catalog: Table, sources: Mapping[str, SkyCoord] | Table, *, flag: int, radius: u.Quantity) -> Table:
+    """Add sources, or give their names to unnamed detections close by; see ``Mmoda.add_sources``."""
+    if not isinstance(catalog, Table) or not _is_ours(catalog):
+        raise ParameterError("add_sources needs a table as query_catalog returns it.")
+    if isinstance(sources, Table):
+        plain = sources if _is_ours(sources) else _from_any_table(sources)
+        positions = _positions(plain)
+        sources = {str(name): positions[row] for row, name in enumerate(plain["src_names"])}
+    if not isinstance(sources, Mapping):
+        raise ParameterError("sources must be names, a dict of names and positions, or a table.")
+    table = catalog.copy()
+    names = [str(name) for name in table["src_names"]]
+    for name, position in sources.items():
+        row = _row_of(name, position, table, names, radius)
+        if row is None:
+            names.append(name)
+            table = vstack([table, _new_row(table, name, position)], join_type="outer", metadata_conflicts="silent")
+        else:
+            names[row] = name
+        # a column of names is as wide as its longest
+        table["src_names"] = names
+        if "FLAG" in table.colnames:
+            table["FLAG"][-1 if row is None else row] = flag
+    return table
+
+
+def _row_of(name: str, position: SkyCoord, table: Table, names: Sequence[str], radius: u.Quantity) -> int | None:
+    """Row of a source that is there, or of the nearest unnamed detection within the radius."""
+    if name in names:
+        return names.index(name)
+    if not len(table):
+        return None
+    separations = _positions(table).separation(position)
+    unnamed = [row for row, known in enumerate(names) if known.upper().startswith("NEW")]
+    near = [row for row in unnamed if separations[row] <= radius]
+    return min(near, key=lambda row: separations[row]) if near else None
+
+
+def _new_row(table: Table, name: str, position: SkyCoord) -> Table:
+    """A row of zeros with a name and a position; known, as the service marks it."""
+    lon, lat = str(table.meta.get("LON_NAME", "ra")), str(table.meta.get("LAT_NAME", "dec"))
+    here = position.transform_to(_frame(table))
+    longitude, latitude = here.spherical.lon, here.spherical.lat
+    values = {"meta_ID": int(max(table["meta_ID"], default=-1)) + 1, "src_names": name, "NEW_SOURCE": -32768}
+    values |= {lon: longitude.to_value(table[lon].unit or u.deg), lat: latitude.to_value(table[lat].unit or u.deg)}
+    row = Table()
+    for column in table.columns.values():
+        empty = "" if column.dtype.kind in "US" else 0
+        kind = "U" if column.dtype.kind in "US" else column.dtype
+        row[column.name] = Column([values.get(column.name, empty)], dtype=kind, unit=column.unit)
+    return row
+
+
+def _frame(table: Table) -> str:
+    return str(table.meta.get("FRAME", "fk5")).lower()
 
 
 def _from_file(path: Path) -> Table | fits.HDUList:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
@@ -17,7 +18,7 @@ from astroquery.query import QueryWithLogin
 
 from .arguments import Asked, like_a_query, like_a_submission
 from .auth import Token
-from .catalog import to_catalog_text
+from .catalog import add_sources, to_catalog_text
 from .dispatcher import Dispatcher
 from .errors import MmodaError, ParameterError
 from .job import Job
@@ -26,6 +27,7 @@ from .parameters import InstrumentSchema, nearest, read_metadata
 from .payload import Question, to_payload
 from .products import Products
 from .session import Connection, MmodaSession
+from .snippets import read_api_code
 from .text import printable
 from .values import parse_position
 
@@ -217,9 +219,9 @@ class MmodaClass(MmodaSession):
             energy_range=asked.energy_range,
             time_bin=asked.time_bin,
             scw_list=asked.scw_list,
-            catalog=self._catalog_text(asked.catalog, connection),
+            catalog=self._catalog_text(_catalog(asked), connection),
             query_type=asked.query_type,
-            others=asked.others,
+            others={name: value for name, value in asked.others.items() if name != "user_catalog_file"},
         )
         return to_payload(
             schema, product, question, also_known=lambda: connection.dispatcher().parameter_names(instrument)
@@ -227,6 +229,74 @@ class MmodaClass(MmodaSession):
 
     def _warn_empty(self, what: str) -> None:
         warnings.warn(f"MMODA: {what}.", NoResultsWarning, stacklevel=5)
+
+    # ---- bringing what you have
+
+    def from_api_code(self, text: str) -> dict[str, Any]:
+        """
+        Read the Python snippet that the web page or an e-mail of the service gives; it is never run.
+
+        Parameters
+        ----------
+        text : str
+            The snippet, written for oda_api.
+
+        Returns
+        -------
+        dict
+            Keyword arguments for `submit_product` and `query_product`, without a token.
+
+        Raises
+        ------
+        ParameterError
+            It is no such snippet.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> arguments = Mmoda.from_api_code("par_dict = {'instrument': 'isgri', 'product': 'isgri_lc', 'radius': 8}")
+        >>> arguments["product"]
+        'isgri_lc'
+        """
+        return read_api_code(text)
+
+    def add_sources(self, catalog: Table, sources: Any, *, flag: int = 1, radius: u.Quantity = 1 * u.arcmin) -> Table:
+        """
+        Add objects of interest to a source list.
+
+        Parameters
+        ----------
+        catalog : Table
+            As `query_catalog` returns it; left as it is.
+        sources : str, list of str, dict or Table
+            Names, which are resolved; names with their positions (`~astropy.coordinates.SkyCoord`); or a table with
+            names and coordinates.
+        flag : int
+            Value of the column ``FLAG`` for them; 1 marks objects of interest.
+        radius : Quantity
+            An unnamed detection (``NEW_1``, ...) that is closer than this gets the name instead.
+
+        Returns
+        -------
+        Table
+            A new one.
+
+        Raises
+        ------
+        ParameterError
+            A name is not known, or something has no position.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> more = Mmoda.add_sources(sources, ["V404 Cyg"])  # doctest: +SKIP
+        """
+        if isinstance(sources, str):
+            sources = [sources]
+        if isinstance(sources, (list, tuple)):
+            connection = self._connect()
+            sources = {str(name): self._resolve(str(name), connection) for name in sources}
+        return add_sources(catalog, sources, flag=flag, radius=radius)
 
     # ---- jobs of earlier
 
@@ -472,6 +542,14 @@ class MmodaClass(MmodaSession):
             token = None
         # without the frames below, since their local variables would show the token in a traceback
         raise problem.with_traceback(None)
+
+
+def _catalog(asked: Asked) -> Any:
+    """The catalogue of a query, whichever way it is called."""
+    file = asked.others.get("user_catalog_file")
+    if file is not None and asked.catalog is not None:
+        raise ParameterError("catalog= and 'user_catalog_file' say the same thing; give one of them.")
+    return asked.catalog if file is None else file
 
 
 def _from_service(name: str, dispatcher: Dispatcher) -> SkyCoord | None:

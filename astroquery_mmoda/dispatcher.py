@@ -22,6 +22,7 @@ from .decoding import parse_body
 from .errors import AuthenticationError, DecodingError, MmodaError, ParameterError, ServiceError
 from .replies import error_from_body, failure, without_tokens
 from .text import printable
+from .wire import Upload
 
 __all__ = ["Answer", "Dispatcher", "NoAuth"]
 
@@ -277,7 +278,7 @@ class Dispatcher:
                 method,
                 f"{self.url.rstrip('/')}/{route}",
                 params=query,
-                data=form,
+                **_body(form),
                 auth=auth,
                 timeout=(min(_CONNECT_TIMEOUT, timeout), timeout),
                 stream=True,
@@ -294,6 +295,15 @@ class Dispatcher:
         if passing:
             return None, fault
         raise ServiceError(f"{self.url} can't be asked: {fault}. Check astroquery_mmoda.conf.server and the network.")
+
+
+def _body(form: Mapping[str, str] | None) -> dict[str, Any]:
+    """Fields of a form, and the files among them, which make it a multipart one."""
+    if form is None:
+        return {}
+    files = {name: (value.filename, value.content) for name, value in form.items() if isinstance(value, Upload)}
+    fields = {name: value for name, value in form.items() if name not in files}
+    return {"data": fields, "files": files} if files else {"data": fields}
 
 
 def _read(response: requests.Response, deadline: float) -> Answer:

@@ -7,6 +7,7 @@ import random
 import secrets
 import string
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -16,6 +17,7 @@ from astropy import units as u
 from astropy.table import Table
 from astropy.time import Time
 from astroquery import log
+from astroquery.exceptions import InputWarning
 
 from . import journal
 from .config import conf
@@ -24,8 +26,11 @@ from .payload import STATE_FIELDS
 from .products import Products
 from .progress import Display, fraction, last_message, reports_table
 from .replies import GOING, STATUSES, failure, has_reason, reports
+from .rules import misunderstood, needed_roles
 from .session import Connection, MmodaSession
+from .snippets import code_for
 from .text import printable
+from .wire import Upload
 
 __all__ = ["Job"]
 
@@ -79,6 +84,7 @@ class Job:
     def submit(cls, connection: Connection, payload: Mapping[str, str]) -> Job:
         """Hand a question to the service; it may come back answered at once."""
         connection.warn_of_short_life()
+        connection.warn_of_missing_roles(needed_roles(payload))
         session_id = "".join(secrets.choice(_SESSION_ALPHABET) for _ in range(16))
         now = Time.now().isot
         job = cls(connection, payload["instrument"], payload["product_type"], dict(payload), session_id, submitted=now)
@@ -104,7 +110,7 @@ class Job:
             "anonymous": self.connection.anonymous,
             "instrument": self.instrument,
             "product": self.product,
-            "parameters": dict(self.parameters),
+            "parameters": {name: value for name, value in self.parameters.items() if not isinstance(value, Upload)},
             "session_id": self.session_id,
             "job_id": self.job_id,
             "status": self.status,
@@ -156,6 +162,18 @@ class Job:
             status="done" if fields["status"] == "done" else status,
             submitted=str(record.get("submitted") or ""),
         )
+
+    def to_code(self) -> str:
+        """
+        Write a snippet that asks the same again.
+
+        Returns
+        -------
+        str
+            Python code for this package, without a token.
+        """
+        url = self.connection.client.URL
+        return code_for(None if url == conf.server.rstrip("/") else url, self.parameters)
 
     def __repr__(self) -> str:
         return f"<Job {', '.join(f'{name} {value}' for name, value in self._glance())}>"
@@ -353,12 +371,28 @@ class Job:
                 "version may know it; the analysis may go on."
             )
         self.reports = reports(reply) or self.reports
+        if self.status == "new":
+            self._compare(reply)
         self.status = str(status)
         log.debug("job %s: %s", self.job_id, self.status)
         if self.status == "failed":
             self._fail({**reply, "job_monitor": {**monitor, "full_report_dict_list": self.reports}})
         elif self.status == "done" and reply.get("products"):
             self._products = Products.from_response(reply, requested=self.parameters)
+
+    def _compare(self, reply: Mapping[str, Any]) -> None:
+        """See what the service made of the request: a difference is told, and an uploaded file has an address now."""
+        products = reply.get("products")
+        understood = products.get("analysis_parameters") if isinstance(products, dict) else None
+        if not isinstance(understood, dict):
+            return
+        for sentence in misunderstood(self.parameters, understood):
+            warnings.warn(f"The service took a parameter otherwise. {sentence}.", InputWarning, stacklevel=2)
+        addresses = {name: understood.get(name) for name, value in self.parameters.items() if isinstance(value, Upload)}
+        self.parameters = {
+            **self.parameters,
+            **{name: address for name, address in addresses.items() if isinstance(address, str) and address},
+        }
 
     def _fail(self, reply: Mapping[str, Any]) -> None:
         """Remember the reason; where the service gave none, a fresh submission of the same may tell it, once."""

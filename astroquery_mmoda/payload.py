@@ -259,10 +259,7 @@ def _time_bin(known: Mapping[str, Parameter], question: Question, raw: dict[str,
     parameter = known["time_bin"]
     if in_days and not isinstance(value, u.Quantity):
         value = float(value) * u.day
-    text = to_wire(parameter, value)
-    if float(text) <= 0:
-        raise ParameterError(f"time_bin={printable(value)} must be longer than nothing.")
-    return {"time_bin": text} | ({"time_bin_format": "sec"} if "time_bin_format" in known else {})
+    return {"time_bin": to_wire(parameter, value)} | ({"time_bin_format": "sec"} if "time_bin_format" in known else {})
 
 
 def _single(
@@ -271,10 +268,7 @@ def _single(
     if value is None:
         return {}
     _need(known, (name,), argument or name, where)
-    text = to_wire(known[name], value)
-    if name == "radius" and float(text) <= 0:
-        raise ParameterError(f"radius={printable(value)} must be larger than zero.")
-    return {name: text}
+    return {name: to_wire(known[name], value)}
 
 
 def _remaining(known: Mapping[str, Parameter], raw: Mapping[str, Any]) -> dict[str, str]:

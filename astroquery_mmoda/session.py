@@ -364,6 +364,18 @@ class Connection:
                 stacklevel=2,
             )
 
+    def warn_of_missing_roles(self, needed: Mapping[str, str]) -> None:
+        """Tell whoever submits something that the service will refuse it, as far as its rules are known."""
+        roles = [] if self.anonymous else self._bearer().roles
+        missing = [f"{role} for {reason}" for role, reason in needed.items() if role not in roles]
+        if missing:
+            why = "nobody is logged in, and it needs" if self.anonymous else "the token lacks"
+            warnings.warn(
+                f"The service will probably refuse this, since {why} the role {'; and the role '.join(missing)}.",
+                AuthenticationWarning,
+                stacklevel=2,
+            )
+
     def __reduce__(self) -> tuple[Any, ...]:
         # a token goes to no other process by itself; there the client finds one of its own
         return Connection, (self.client, self.email, self.anonymous)

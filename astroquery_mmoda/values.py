@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from astropy import units as u
 from astropy.coordinates import BaseCoordinateFrame, SkyCoord
 from astropy.table import Column, Table
 from astropy.time import Time, TimeDelta
+from astroquery.exceptions import InputWarning
 
 from .errors import ParameterError
 from .parameters import Parameter
@@ -33,6 +35,10 @@ __all__ = [
     "to_time",
 ]
 
+_LONGEST_PATH = 1000
+# a number of days has this much noise in its last digit
+_MILLISECOND_NOISE = 2e-5
+_LATEST_MJD = 200_000  # the year 2406
 _UNIT_NAMES = {"sec": "s", "str": None, "isot": None, "sigma": None}
 _NUMBER = r"[+-]?\d+(?:\.\d*)?"
 _DECIMAL_PAIR = re.compile(rf"({_NUMBER})\s*(?:d|deg|°)?[\s,]+({_NUMBER})\s*(?:d|deg|°)?")
@@ -157,12 +163,19 @@ def to_time(value: Any, what: str, *, format: str | None = None) -> Time:
             time = _read_time(value, format).utc
             time.precision = 3
             mjd = float(time.mjd)
+            lost = abs((time - Time(time.isot, scale="utc")).to_value(u.s)) if 0 <= mjd <= _LATEST_MJD else 0.0
     except (ValueError, TypeError, u.UnitsError, AttributeError) as error:
         raise ParameterError(
             f"{what}={printable(value, limit=100)!r} is no time: {printable(error, limit=200)}. Give a Time, an "
             "ISO text such as '2018-03-16T11:00:00' (UTC), or a number that is an MJD (UTC)."
         ) from error
-    if not 0 <= mjd <= 200_000:  # years 1858 to 2406
+    if lost > _MILLISECOND_NOISE:
+        warnings.warn(
+            f"{what}: the service takes milliseconds, so {lost * 1e3:.3g} ms are rounded away.",
+            InputWarning,
+            stacklevel=2,
+        )
+    if not 0 <= mjd <= _LATEST_MJD:
         raise ParameterError(
             f"{what}={printable(value, limit=100)!r} would be MJD {mjd:.1f}. Numbers are taken as MJD; write "
             "other kinds of time as Time(value, format='jd'), for example."
@@ -276,9 +289,9 @@ def science_windows(value: Any) -> list[str]:
 
     Parameters
     ----------
-    value : str, list, Column or Table
-        Identifiers ``ddddddddpppp.vvv``: text with commas or blanks between them, a sequence, a column; or a Table
-        with columns ``scw_id`` and ``scw_ver`` in any case.
+    value : str, Path, list, Column or Table
+        Identifiers ``ddddddddpppp.vvv``: text with commas or blanks between them, the path of a file with such text,
+        a sequence, a column; or a Table with columns ``scw_id`` and ``scw_ver`` in any case.
 
     Returns
     -------
@@ -296,7 +309,7 @@ def science_windows(value: Any) -> list[str]:
         pairs = zip(value[names["scw_id"]], value[names["scw_ver"]], strict=True)
         items = [f"{str(window).strip()}.{str(version).strip().zfill(3)}" for window, version in pairs]
     else:
-        items = list_items(value)
+        items = list_items(_text_of_file(value))
     wrong = [item for item in items if not _SCIENCE_WINDOW.fullmatch(item)]
     if wrong:
         raise ParameterError(
@@ -304,6 +317,21 @@ def science_windows(value: Any) -> list[str]:
             "(twelve digits, a point, three digits of the version)."
         )
     return items
+
+
+def _text_of_file(value: Any) -> Any:
+    """Content of a file, if the value is the path of one."""
+    if not isinstance(value, (str, Path)) or len(str(value)) > _LONGEST_PATH:
+        return value
+    path = Path(value).expanduser()
+    try:
+        if not path.is_file():
+            return str(value)
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ParameterError(f"scw_list={printable(value)!r} can't be read: {printable(error)}.") from error
+    # a comment may tell where the list is from
+    return "\n".join(line.split("#")[0] for line in text.splitlines())
 
 
 def list_items(value: Any) -> list[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from .parameters import Parameter, nearest
 from .text import printable
 from .values import as_quantity, convert, is_number, list_items, science_windows, service_unit, to_time
 
-__all__ = ["NUL", "to_wire"]
+__all__ = ["NUL", "Upload", "to_wire"]
 
 #: None on the wire; an empty string or the word would mean something else (protocol: "None: the single character NUL")
 NUL = "\x00"
@@ -55,7 +56,7 @@ def to_wire(parameter: Parameter, value: Any, *, time_format: str | None = None)
     if parameter.type == "time":
         return str(to_time(value, parameter.name, format=time_format).isot)
     text = _WRITERS[parameter.type](parameter, value)
-    if parameter.type != "boolean":
+    if parameter.type not in ("boolean", "file"):
         _check_choice(parameter, text)
     return text
 
@@ -157,8 +158,45 @@ def _write_catalog(parameter: Parameter, value: Any) -> str:
     return _write_structured(parameter, value)
 
 
-def _refuse_file(parameter: Parameter, value: Any) -> str:
-    raise ParameterError(f"{parameter.name} takes a file, and this version of the package does not upload files yet.")
+class Upload(str):
+    """
+    A file on its way to the service; as text it is its name and size.
+
+    Attributes
+    ----------
+    filename : str
+        Name without directories.
+    content : bytes
+        What is in it.
+    """
+
+    filename: str
+    content: bytes
+
+    def __new__(cls, filename: str, content: bytes) -> Upload:
+        """Make the text; a `str` takes it when it is made."""
+        upload = super().__new__(cls, f"{filename} ({len(content)} bytes)")
+        upload.filename, upload.content = filename, content
+        return upload
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Upload, (self.filename, self.content)
+
+
+def _write_file(parameter: Parameter, value: Any) -> str:
+    if isinstance(value, (bytes, bytearray)):
+        return Upload(f"{parameter.name}.dat", bytes(value))
+    if isinstance(value, str) and value.startswith(("http://", "https://")):
+        return value  # the service fetches it itself
+    if not isinstance(value, (str, Path)):
+        raise ParameterError(
+            f"{parameter.name} takes a file: a path, bytes, or an address; not a {type(value).__name__}."
+        )
+    path = Path(value).expanduser()
+    try:
+        return Upload(path.name, path.read_bytes())
+    except OSError as error:
+        raise ParameterError(f"{parameter.name}={printable(path)!r} can't be read: {error.strerror}.") from error
 
 
 _WRITERS = {
@@ -172,13 +210,21 @@ _WRITERS = {
     "list": _write_list,
     "structured": _write_structured,
     "catalog": _write_catalog,
-    "file": _refuse_file,
+    "file": _write_file,
 }
 
 
+# the service checks none of these
+_IMPLIED_LIMITS = {"RA": (-360.0, 360.0), "DEC": (-90.0, 90.0)}
+_POSITIVE = frozenset({"radius", "time_bin", "E1_keV", "E2_keV"})
+
+
 def _check_limits(parameter: Parameter, number: float) -> None:
-    low = -math.inf if parameter.minimum is None else float(parameter.minimum)
-    high = math.inf if parameter.maximum is None else float(parameter.maximum)
+    implied = _IMPLIED_LIMITS.get(parameter.name, (-math.inf, math.inf))
+    low = implied[0] if parameter.minimum is None else float(parameter.minimum)
+    high = implied[1] if parameter.maximum is None else float(parameter.maximum)
+    if parameter.name in _POSITIVE and number <= 0:
+        raise ParameterError(f"{parameter.name}={number:g} must be larger than zero{_hint(parameter)}.")
     if not low <= number <= high:
         raise ParameterError(f"{parameter.name}={number:g} is out of range{_hint(parameter)}.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import json
 import socket
 import struct
@@ -67,19 +68,19 @@ class ScriptedServer:
                 pass
 
             def do_GET(self) -> None:
-                self._serve("")
+                self._serve(b"")
 
             def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
-                self._serve(self.rfile.read(length).decode())
+                self._serve(self.rfile.read(length))
 
-            def _serve(self, form: str) -> None:
+            def _serve(self, form: bytes) -> None:
                 parts = urlsplit(self.path)
                 request = Request(
                     method=self.command,
                     path=parts.path,
                     query=_flat(parts.query),
-                    form=_flat(form),
+                    form=_form(self.headers.get("Content-Type") or "", form),
                     headers=dict(self.headers),
                     line=self.requestline,
                 )
@@ -116,6 +117,19 @@ class ScriptedServer:
                     pass  # the client went away, or we did
 
         return Handler
+
+
+def _form(kind: str, body: bytes) -> dict[str, str]:
+    """Fields of a form of either kind; a file is told as ``filename:content``."""
+    if not kind.startswith("multipart/"):
+        return _flat(body.decode())
+    message = email.message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
+    fields = {}
+    for part in message.get_payload():
+        name = part.get_param("name", header="content-disposition")
+        content = part.get_payload(decode=True).decode("latin-1")
+        fields[name] = f"{part.get_filename()}:{content}" if part.get_filename() else content
+    return fields
 
 
 def _flat(text: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ FLOORS = {
     4: {"job", "jobs", "journal", "session", "arguments"},
     3: {"dispatcher", "products"},
     2: {"decoding", "catalog", "replies"},
-    1: {"auth", "progress", "parameters", "values", "wire", "payload"},
+    1: {"auth", "progress", "parameters", "values", "wire", "payload", "rules", "snippets"},
     0: {"errors", "config", "text"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

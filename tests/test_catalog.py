@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.table import Table, vstack
 
 from astroquery_mmoda import Products
-from astroquery_mmoda.catalog import empty_catalog, read_catalog, to_catalog_text, to_service
+from astroquery_mmoda.catalog import add_sources, empty_catalog, read_catalog, to_catalog_text, to_service
 from astroquery_mmoda.errors import DecodingError, ParameterError
 
 IMAGES = ["isgri_image_6_done", "isgri_image_selected_catalog", "jemx_image_dummy", "jemx_image_empty"]
@@ -167,3 +167,55 @@ def test_fits_and_ecsv_keep_the_table(entry, tmp_path):
         assert again["src_names"].tolist() == table["src_names"].tolist()
         assert again["ra"].unit == u.deg
         assert again.meta["FRAME"] == "fk5"
+
+
+# ---- objects of interest
+
+
+@pytest.fixture
+def table(entry):
+    entry["cat_column_list"][1][2] = "NEW_1"
+    return read_catalog(entry)
+
+
+def test_adding_a_source(table):
+    more = add_sources(table, {"V404 Cygni, far away": SkyCoord(306.0, 33.9, unit="deg")}, flag=1, radius=1 * u.arcmin)
+    assert len(table) == 3
+    assert more["src_names"].tolist() == ["Crab", "3C 111", "NEW_1", "V404 Cygni, far away"]
+    row = more[-1]
+    assert (row["meta_ID"], row["FLAG"], row["NEW_SOURCE"], row["significance"]) == (3, 1, -32768, 0)
+    assert row["ra"] == pytest.approx(306.0, abs=1e-4)
+    assert [more[name].dtype for name in ("ra", "meta_ID")] == [table[name].dtype for name in ("ra", "meta_ID")]
+    assert more["ra"].unit == u.deg
+    assert more.meta == table.meta
+    assert to_service(more)["cat_column_list"][1][3] == "V404 Cygni, far away"
+
+
+def test_an_unnamed_detection_gets_the_name(table):
+    here = SkyCoord(table["ra"][2], table["dec"][2], unit="deg", frame="fk5")
+    near = here.directional_offset_by(0 * u.deg, 0.5 * u.arcmin)
+    more = add_sources(table, {"IGR J05270+2119": near}, flag=1, radius=1 * u.arcmin)
+    assert more["src_names"].tolist() == ["Crab", "3C 111", "IGR J05270+2119"]
+    assert more["FLAG"][2] == 1
+    assert len(add_sources(table, {"x": near}, flag=1, radius=0.1 * u.arcmin)) == 4
+
+
+def test_a_known_source_is_marked(table):
+    more = add_sources(table, {"Crab": SkyCoord(83.63, 22.01, unit="deg")}, flag=2, radius=1 * u.arcmin)
+    assert len(more) == 3
+    assert more["FLAG"][0] == 2
+
+
+def test_sources_of_another_table(table):
+    other = Table({"main_id": ["Mrk 421"], "ra": [166.11] * u.deg, "dec": [38.21] * u.deg})
+    assert add_sources(table, other, flag=1, radius=1 * u.arcmin)["src_names"][-1] == "Mrk 421"
+    with pytest.raises(ParameterError, match="needs a table as query_catalog returns it"):
+        add_sources(other, table, flag=1, radius=1 * u.arcmin)
+    with pytest.raises(ParameterError, match="names, a dict"):
+        add_sources(table, 5, flag=1, radius=1 * u.arcmin)
+
+
+def test_into_an_empty_list():
+    more = add_sources(empty_catalog(), {"Crab": SkyCoord(83.63, 22.01, unit="deg")}, flag=1, radius=1 * u.arcmin)
+    assert more["src_names"].tolist() == ["Crab"]
+    assert more["meta_ID"].tolist() == [0]

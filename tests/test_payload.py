@@ -191,7 +191,7 @@ def test_names_that_only_the_service_knows(payload):
         ("isgri_lc", "isgri", {"others": {"E1_keV": 80}}, "lower bound must come first"),
         ("isgri_lc", "isgri", {"energy_range": (80, 30) * u.keV}, "lower bound must come first"),
         ("isgri_lc", "isgri", {"radius": -1 * u.deg}, "must be larger than zero"),
-        ("isgri_lc", "isgri", {"time_bin": 0 * u.s}, "must be longer than nothing"),
+        ("isgri_lc", "isgri", {"time_bin": 0 * u.s}, "time_bin=0 must be larger than zero"),
         ("isgri_image", "isgri", {"time_bin": 10 * u.s}, r"time_bin= has no meaning for isgri_image"),
         ("spi_acs_lc", "spi_acs", {"radius": 10 * u.deg}, "radius= has no meaning for spi_acs_lc"),
         ("spi_acs_lc", "spi_acs", {"energy_range": (30, 80) * u.keV}, "energy_range= has no meaning"),

@@ -140,6 +140,8 @@ def answer(request):
     return Reply(echoing(recorded[product], request.path))
 
 
+# the recorded replies are answers to other questions
+@pytest.mark.filterwarnings("ignore:The service took a parameter otherwise")
 def test_the_token_is_where_it_belongs_and_nowhere_else(everything_logged, ring, tmp_path, capfd, monkeypatch):
     monkeypatch.setattr("astroquery_mmoda.dispatcher._pause", lambda attempt, answer: 0.01)
     walk = Walk()

@@ -418,3 +418,91 @@ def test_a_restricted_instrument(client, service):
     )
     with pytest.raises(AuthenticationError, match="priviledges"):
         client.list_products("toy")
+
+
+# ---- files on their way
+
+
+FILES = [
+    [
+        {"instrumet": "toy"},
+        {"prod_dict": {"toy_lc": "q"}},
+        [
+            {"query_name": "q"},
+            {"product_name": "toy_lc"},
+            {
+                "name": "table",
+                "units": "str",
+                "value": None,
+                "restrictions": {"is_optional": True},
+                "owl_uri": ["http://odahub.io/ontology#POSIXPath"],
+            },
+        ],
+    ]
+]
+
+
+@pytest.fixture
+def files(service):
+    service.replies["/api/meta-data"] = Reply(FILES)
+    address = "http://x/download_file?file_list=abc"
+    first = analysis_reply("submitted", {"analysis_parameters": {"table": address}})
+    replies = [Reply(first), Reply(analysis_reply("done", {"echo": 1}))]
+    plain = service.answer
+    service.answer = lambda request: replies.pop(0) if request.path == "/run_analysis" else plain(request)
+    service.address = address
+    return service
+
+
+def test_a_file_is_uploaded_once(client, files, tmp_path):
+    path = tmp_path / "my table.ecsv"
+    path.write_text("a b\n1 2\n")
+    assert client.query_product("toy", table=path, get_query_payload=True)["table"] == "my table.ecsv (8 bytes)"
+    job = client.submit_product("toy", table=str(path))
+    assert files.requests[-1].form["table"] == "my table.ecsv:a b\n1 2\n"
+    assert files.requests[-1].headers["Content-Type"].startswith("multipart/form-data")
+    assert len(job.result()) == 1
+    assert files.requests[-1].form["table"] == files.address
+    assert job.to_dict()["parameters"]["table"] == files.address
+
+
+def test_a_token_goes_along_with_a_file(client, files):
+    text = mint()
+    client.submit_product("toy", table=b"\x00\x01binary", token=text)
+    request = files.requests[-1]
+    assert request.form["token"] == text
+    assert request.form["table"] == "table.dat:\x00\x01binary"
+    assert request.query == {}
+
+
+def test_files_that_are_none(client, files):
+    for wrong, says in (("no/such/file", "can't be read: No such file"), (5, "takes a file"), ([1], "takes a file")):
+        with pytest.raises(ParameterError, match=says):
+            client.submit_product("toy", table=wrong)
+    assert client.query_product("toy", table="https://x/y", get_query_payload=True)["table"] == "https://x/y"
+    assert client.query_product("toy", table=None, get_query_payload=True)["table"] == "\x00"
+
+
+# ---- what the service understood, and what it will refuse
+
+
+def test_a_parameter_understood_otherwise(client, service):
+    service.replies["/run_analysis"] = Reply(analysis_reply("submitted", {"analysis_parameters": {"p": 7.0}}))
+    from astroquery.exceptions import InputWarning
+
+    with pytest.warns(InputWarning, match="p: asked for 5.0, understood as 7.0"):
+        client.submit_product("toy", p=5)
+
+
+def test_roles_that_are_missing_are_told_before(client, service, recorded):
+    service.replies["/api/meta-data"] = Reply(recorded("meta_data_isgri"))
+    field = {"coordinates": "83.6 22.0", "radius": 8, "time_range": (58000, 58001)}
+    with pytest.warns(
+        AuthenticationWarning, match="nobody is logged in, and it needs the role unige-hpc-full for 51 pointings"
+    ):
+        client.submit_image("isgri", **field, max_pointings=51)
+    client.login(mint())
+    with pytest.warns(AuthenticationWarning, match="the token lacks the role unige-hpc-full"):
+        client.submit_image("isgri", **field, max_pointings=51)
+    client.login(mint(roles="general, unige-hpc-full"))
+    client.submit_image("isgri", **field, max_pointings=51)

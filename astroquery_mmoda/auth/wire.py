@@ -49,16 +49,11 @@ class TokenAuth(AuthBase):
         """Add the token to a request, if it goes to the right place over a safe way."""
         url = request.url or ""
         self._check(url)
-        secret = {"token": self._token.secret}
         if request.method == "POST":
-            text = request.body or ""
-            if not isinstance(text, str):  # a form that requests has encoded is text
-                raise AuthenticationError("The token was not sent: the request has no form to put it into.")
-            request.prepare_body("&".join(part for part in (text, urlencode(secret)) if part), None)
-            request.headers["Content-Type"] = "application/x-www-form-urlencoded"
+            _into_form(request, self._token.secret)
         else:
             parts = urlsplit(url)
-            query = "&".join(part for part in (parts.query, urlencode(secret)) if part)
+            query = "&".join(part for part in (parts.query, urlencode({"token": self._token.secret})) if part)
             request.url = urlunsplit(parts._replace(query=query))
         return request
 
@@ -79,6 +74,22 @@ class TokenAuth(AuthBase):
 
     def __repr__(self) -> str:
         return "<TokenAuth>"
+
+
+def _into_form(request: PreparedRequest, secret: str) -> None:
+    kind = str(request.headers.get("Content-Type") or "")
+    boundary = re.fullmatch(r"multipart/form-data; boundary=([0-9A-Za-z]+)", kind)
+    if boundary and isinstance(request.body, bytes):
+        # one more part in front of the others
+        head = f'--{boundary[1]}\r\nContent-Disposition: form-data; name="token"\r\n\r\n'
+        request.body = f"{head}{secret}\r\n".encode() + request.body
+        request.prepare_content_length(request.body)
+        return
+    text = request.body or ""
+    if not isinstance(text, str):
+        raise AuthenticationError("The token was not sent: the request has no form to put it into.")
+    request.prepare_body("&".join(part for part in (text, urlencode({"token": secret})) if part), None)
+    request.headers["Content-Type"] = "application/x-www-form-urlencoded"
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:
