@@ -33,8 +33,8 @@ def get_job(client: MmodaSession, job_id_or_link: str, session_id: str | None = 
     session_id = session_id or told.get("session_id")
     if not _JOB_ID.fullmatch(job_id) or (session_id and not _SESSION_ID.fullmatch(session_id)):
         raise ParameterError(
-            f"{printable(job_id_or_link, limit=100)!r} is no job. Give its id, such as 'bc0582f30061217d', or "
-            "the link with job_id= and session_id= in it."
+            f"{printable(job_id_or_link, limit=100)!r} is no job. Give its id, such as 'bc0582f30061217d', or a link "
+            "with job_id= and session_id= in it."
         )
     record = journal.find(job_id, client.URL)
     if record is not None and session_id in (None, record.get("session_id")):
@@ -43,8 +43,8 @@ def get_job(client: MmodaSession, job_id_or_link: str, session_id: str | None = 
     found = _from_link(connection, job_id, session_id) if session_id else _from_records(connection, job_id)
     if found is None:
         raise JobLost(
-            f"Neither the journal of this machine nor {client.URL} knows a job {job_id!r} of yours. With the session_id "
-            "of its link the service may find it; else submit it again."
+            f"Neither the journal of this machine nor {client.URL} knows a job {job_id!r} of yours. With the "
+            "session_id of its link the service may find it; else submit it again."
         )
     fields, session = found
     return Job.from_dict(
