@@ -131,6 +131,14 @@ def test_remarks_of_the_service():
     assert products.comment == "Please note that arguments zork, blip are not used"
 
 
+def test_what_a_reply_says_besides_is_kept():
+    everything = Products.from_response(RECORDS["nb_everything_4_done"]["json"])
+    assert everything.meta["prod_uris"]
+    assert everything.select(kind="text").meta == everything.meta
+    isgri = Products.from_response(RECORDS["isgri_lc_real"]["json"])
+    assert isgri.meta["input_prod_list"] == ["066500220010.001", "066500230010.001"]
+
+
 def test_unknown_keys_are_kept():
     reply = json.loads(json.dumps(RECORDS["isgri_lc_empty"]["json"]))
     reply["products"]["novelty_list"] = [1, 2]

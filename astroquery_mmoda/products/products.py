@@ -23,6 +23,7 @@ from .sources import match_source, same_source
 __all__ = ["Product", "Products"]
 
 # what replies have in the place of a source's name
+_META = ("input_prod_list", "instrument_parameters", "prod_uris", "extra_metadata", "prod_process_message")
 _PLACEHOLDERS = frozenset({"", "query", "lc", "string", "none"})
 
 
@@ -85,6 +86,8 @@ class Products(Sequence[Product]):
         The analysis.
     comment : str, optional
         Remarks of the service.
+    meta : dict, optional
+        What the reply says besides its products: ``input_prod_list``, ``prod_uris``, ``extra_metadata`` ...
     """
 
     def __init__(
@@ -94,11 +97,13 @@ class Products(Sequence[Product]):
         parameters: Mapping[str, Any] | None = None,
         job_id: str = "",
         comment: str = "",
+        meta: Mapping[str, Any] | None = None,
     ) -> None:
         self._items = tuple(items)
         self.parameters = dict(parameters or {})
         self.job_id = job_id
         self.comment = comment
+        self.meta = dict(meta or {})
 
     @classmethod
     def from_response(
@@ -143,6 +148,7 @@ class Products(Sequence[Product]):
             parameters=parameters,
             job_id=str((body.get("job_monitor") or {}).get("job_id") or products.get("job_id") or ""),
             comment=_remarks(body),
+            meta={key: products[key] for key in _META if products.get(key)},
         )
 
     # ---- a sequence
@@ -176,7 +182,7 @@ class Products(Sequence[Product]):
         raise KeyError(f"No product {printable(name)!r}{nearest(name, names)}; there are: {listing}.")
 
     def _with(self, items: Iterable[Product]) -> Products:
-        return Products(items, parameters=self.parameters, job_id=self.job_id, comment=self.comment)
+        return Products(items, parameters=self.parameters, job_id=self.job_id, comment=self.comment, meta=self.meta)
 
     def __repr__(self) -> str:
         return f"<Products of job {self.job_id or '?'}: {len(self)}>\n" + "\n".join(
