@@ -87,6 +87,9 @@ class Job:
         connection.warn_of_missing_roles(needed_roles(payload))
         session_id = "".join(secrets.choice(_SESSION_ALPHABET) for _ in range(16))
         now = Time.now().isot
+        for name, value in payload.items():
+            if isinstance(value, Upload):
+                log.info("Uploading %s for %s.", value, name)
         job = cls(connection, payload["instrument"], payload["product_type"], dict(payload), session_id, submitted=now)
         job._ask("new")
         log.info("%s of %s: job %s %s", job.product, job.instrument, job.job_id, job.status)

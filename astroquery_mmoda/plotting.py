@@ -28,6 +28,7 @@ from .errors import ParameterError
 from .products.ogip import channel_table, pick_sources
 from .products.sources import match_source
 from .text import printable
+from .units import known_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -205,8 +206,9 @@ def _band_text(low: Any, high: Any) -> str:
 
 def _unit_text(unit: Any) -> str:
     """Write a unit for a label, or nothing where there is none."""
-    parsed = u.Unit(unit or "", parse_strict="silent")
-    if isinstance(parsed, u.UnrecognizedUnit):
+    parsed = known_unit(unit) if isinstance(unit, str) else unit
+    if parsed is None:
+        unit = unit or "none"
         # the service writes "no units" as well
         return "" if str(unit).strip().lower() in ("no units", "none") else printable(unit, limit=40).replace("$", "")
     return "" if parsed == u.dimensionless_unscaled else parsed.to_string("latex_inline")

@@ -51,13 +51,17 @@ def without_tokens(reply: Any) -> Any:
     """
     if isinstance(reply, dict):
         return {
-            key: value if str(key).endswith(("_product_list", "_data_product")) else without_tokens(value)
+            key: value if _is_product(str(key)) else without_tokens(value)
             for key, value in reply.items()
             if key != "token"
         }
     if isinstance(reply, list):
         return [without_tokens(value) for value in reply]
     return without_token(reply) if isinstance(reply, str) else reply
+
+
+def _is_product(key: str) -> bool:
+    return key == "catalog" or "_product" in key and key.endswith(("_list", "_product"))
 
 
 def error_from_body(body: Mapping[str, Any], *, status: int | None = None) -> MmodaError:

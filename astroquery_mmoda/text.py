@@ -8,8 +8,11 @@ import unicodedata
 
 __all__ = ["printable", "shorten", "transliterated", "without_token"]
 
-# a JSON web token begins with the base64 of '{"', whatever is in it
-_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)?")
+# a JSON web token begins with the base64 of '{"', whatever is in it: runs of these letters with points between them
+_BEGIN = "eyJ"
+_RUN = re.compile(r"[A-Za-z0-9_-]*")
+_REST = re.compile(r"\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)?")
+_SHORTEST_HEAD = 8
 
 # Cc control, Cf format (bidi overrides, zero width), Cs surrogates, Co private, Cn unassigned, Zl/Zp line separators
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -40,7 +43,21 @@ def printable(text: object, *, limit: int = 500, newlines: bool = False) -> str:
 
 def without_token(text: str) -> str:
     """Text with any token in it masked; the service sends them back in many places."""
-    return _TOKEN.sub("<token>", text) if "eyJ" in text else text
+    if _BEGIN not in text:
+        return text
+    pieces = []
+    end = 0
+    # each run of letters is looked at once, so that a text of nothing but beginnings takes no longer than others
+    while (start := text.find(_BEGIN, end)) >= 0:
+        after = _RUN.match(text, start).end()  # type: ignore[union-attr] - it matches nothing as well
+        rest = _REST.match(text, after)
+        if rest and after - start >= _SHORTEST_HEAD:
+            pieces += [text[end:start], "<token>"]
+            end = rest.end()
+        else:
+            pieces.append(text[end:after])
+            end = after
+    return "".join([*pieces, text[end:]])
 
 
 _DASHES = {"\N{MINUS SIGN}": "-", "\N{HYPHEN BULLET}": "-"}

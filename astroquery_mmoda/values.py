@@ -19,6 +19,7 @@ from astroquery.exceptions import InputWarning
 from .errors import ParameterError
 from .parameters import Parameter
 from .text import printable
+from .units import known_unit
 
 __all__ = [
     "as_quantity",
@@ -39,7 +40,7 @@ _LONGEST_PATH = 1000
 # a number of days has this much noise in its last digit
 _MILLISECOND_NOISE = 2e-5
 _LATEST_MJD = 200_000  # the year 2406
-_UNIT_NAMES = {"sec": "s", "str": None, "isot": None, "sigma": None}
+_NO_UNITS = frozenset({"str", "isot", "sigma"})
 _NUMBER = r"[+-]?\d+(?:\.\d*)?"
 _DECIMAL_PAIR = re.compile(rf"({_NUMBER})\s*(?:d|deg|°)?[\s,]+({_NUMBER})\s*(?:d|deg|°)?")
 _SEXAGESIMAL_PAIR = re.compile(
@@ -350,11 +351,7 @@ def list_items(value: Any) -> list[str]:
 
 def service_unit(parameter: Parameter) -> u.UnitBase | None:
     """Unit of a parameter's bare numbers, or None where the service gives none that astropy knows."""
-    name = _UNIT_NAMES.get(parameter.units or "str", parameter.units)
-    if name is None:
-        return None
-    unit = u.Unit(name, parse_strict="silent")
-    return None if isinstance(unit, u.UnrecognizedUnit) else unit
+    return None if parameter.units in _NO_UNITS else known_unit(parameter.units)
 
 
 def as_quantity(value: Any, unit: u.UnitBase, what: str) -> u.Quantity:

@@ -18,7 +18,7 @@ FLOORS = {
     3: {"dispatcher", "products"},
     2: {"decoding", "catalog", "replies"},
     1: {"auth", "progress", "parameters", "values", "wire", "payload", "rules", "snippets"},
-    0: {"errors", "config", "text"},
+    0: {"errors", "config", "text", "units"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 DOORS = {

@@ -8,11 +8,24 @@ A new kind of product is one more line here, a reader, and a recorded reply with
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from astroquery import log
+
 from ..catalog import read_catalog
-from ..decoding import read_hdulist, read_json_text
+from ..decoding import (
+    read_binary,
+    read_contours,
+    read_ecsv,
+    read_hdulist,
+    read_json_text,
+    read_pickled_table,
+    read_picture,
+    read_spectrogram,
+    read_strain,
+)
+from ..decoding.boundary import reading
 from ..errors import DecodingError
 from ..parameters import kind_from_name
 from ..text import printable
@@ -31,8 +44,22 @@ _NOT_PRODUCTS = frozenset(
         "job_id",
         "prod_process_message",
         "prod_uris",
-        "progress_product_list",
         "session_id",
+    }
+)
+
+# nobody reads these, but they are no news: answers of the test instruments, and what the web page is sent
+_KNOWN_RAW = frozenset(
+    {
+        "arf_file_name",
+        "echo",
+        "file_name",
+        "image",
+        "name",
+        "p",
+        "ph_file_name",
+        "rmf_file_name",
+        "spectrum_name",
     }
 )
 
@@ -49,15 +76,18 @@ class Entry:
 
 
 def entries_of(products: Mapping[str, Any]) -> Iterator[Entry]:
-    """All products of a reply, in its order, with unknown keys last in line for reading, never dropped."""
+    """All products of a reply, in its order; what nobody knows is kept as it came, and one line of the log says so."""
+    promises = {key: _dictionary(products.get(key)) for key in ("prod_uris", "extra_metadata")}
+    unknown = []
     for key, value in products.items():
         if key in _NOT_PRODUCTS or value is None:
             continue
-        reader = _READERS.get(key)
-        if reader is not None:
-            yield from reader(key, value)
-        else:
-            yield Entry(key, "other", value, _as_it_is)
+        if key not in _READERS and key not in _KNOWN_RAW:
+            unknown.append(printable(key, limit=60))
+        for entry in _READERS.get(key, _read_raw)(key, value):
+            yield _as_promised(entry, **promises)
+    if unknown:
+        log.warning("Kept as it came, since nothing is known about it: %s", ", ".join(unknown[:10]))
 
 
 # ---- readers: key and value of a reply -> entries
@@ -67,45 +97,107 @@ def _read_numpy(key: str, value: Any) -> Iterator[Entry]:
     """Arrays and tables: each is a FITS file in the service's own clothes."""
     for index, raw in enumerate(_as_list(value)):
         what = f"product {index + 1} of {key}"
-        entry = read_json_text(raw, what=what) if isinstance(raw, str) else raw
-        if not isinstance(entry, dict):
-            raise DecodingError(f"{what} must be a JSON object, not a {type(entry).__name__}.")
-        meta = _meta(entry.get("meta_data"), what)
-        yield Entry(str(entry.get("name") or ""), _numpy_kind(entry, meta), entry, _hdulist, meta)
+        entry, meta = _element(raw, what)
+        yield Entry(_name(entry), _numpy_kind(entry, meta), entry, _hdulist, meta)
 
 
 def _read_catalog_entry(key: str, value: Any) -> Iterator[Entry]:
-    yield Entry("catalog", "catalog", value, lambda raw, what: read_catalog(raw, what=what))
+    yield Entry("catalog", "catalog", value, _catalog)
 
 
-def _raw_list(kind: str) -> Callable[[str, Any], Iterator[Entry]]:
-    """Entries that are handed over as they came."""
+def _read_tables(key: str, value: Any) -> Iterator[Entry]:
+    """Tables of astropy, as text or pickled."""
+    for index, raw in enumerate(_as_list(value)):
+        entry, meta = _element(raw, f"product {index + 1} of {key}")
+        yield Entry(_name(entry), "table", entry, _table, meta)
 
-    def read(key: str, value: Any) -> Iterator[Entry]:
-        for raw in _as_list(value):
-            named = raw if isinstance(raw, dict) else {}
-            yield Entry(str(named.get("name") or ""), kind, raw, _as_it_is)
 
-    return read
+def _read_pictures(key: str, value: Any) -> Iterator[Entry]:
+    for raw in _as_list(value):
+        entry = _dictionary(raw)
+        told = {name: entry[name] for name in ("img_type", "filename") if entry.get(name)}
+        yield Entry(_name(entry), "picture", raw, _picture, _dictionary(entry.get("metadata")) | told)
+
+
+def _read_binaries(key: str, value: Any) -> Iterator[Entry]:
+    for raw in _as_list(value):
+        yield Entry(_name(raw), "binary", raw, _binary)
+
+
+def _read_texts(key: str, value: Any) -> Iterator[Entry]:
+    """Texts, and the numbers and lists that a workflow gives as outputs."""
+    for index, raw in enumerate(_as_list(value)):
+        is_named = isinstance(raw, dict) and "value" in raw
+        meta = _meta(raw.get("meta_data"), f"product {index + 1} of {key}") if is_named else {}
+        yield Entry(_name(raw), "text", raw["value"] if is_named else raw, _as_it_is, meta)
+
+
+def _read_strains(key: str, value: Any) -> Iterator[Entry]:
+    for raw in _as_list(value):
+        yield Entry(_name(raw), "strain", raw, _strain)
+
+
+def _read_spectrograms(key: str, value: Any) -> Iterator[Entry]:
+    for raw in _as_list(value):
+        yield Entry(_name(raw), "spectrogram", raw, _spectrogram)
+
+
+def _read_skymaps(key: str, value: Any) -> Iterator[Entry]:
+    """A map of the sky for each event, and its contours; the event is the source."""
+    if not isinstance(value, dict):
+        raise DecodingError(f"{key} must be a JSON object, not a {type(value).__name__}.")
+    for event, raw in _dictionary(value.get("skymaps")).items():
+        entry, meta = _element(raw, f"the map of {printable(event, limit=60)!r} in {key}")
+        yield Entry(_name(entry) or f"skymap_{event}", "skymap", entry, _hdulist, meta | {"src_name": event})
+    for event, raw in _dictionary(value.get("contours")).items():
+        yield Entry(f"contours_{event}", "contours", raw, _contours, {"src_name": event})
+
+
+def _read_raw(key: str, value: Any) -> Iterator[Entry]:
+    yield Entry(key, "other", value, _as_it_is)
 
 
 _READERS: dict[str, Callable[[str, Any], Iterator[Entry]]] = {
     "numpy_data_product_list": _read_numpy,
     "numpy_data_product": _read_numpy,
     "catalog": _read_catalog_entry,
-    "astropy_table_product_ascii_list": _raw_list("table"),
-    "astropy_table_product_binary_list": _raw_list("table"),
-    "binary_image_product_list": _raw_list("picture"),
-    "binary_data_product_list": _raw_list("binary"),
-    "text_product_list": _raw_list("text"),
-    "gw_strain_product_list": _raw_list("strain"),
-    "gw_spectrogram_product": _raw_list("spectrogram"),
-    "gw_skymap_product": _raw_list("skymap"),
+    "astropy_table_product_ascii_list": _read_tables,
+    "astropy_table_product_binary_list": _read_tables,
+    "binary_image_product_list": _read_pictures,
+    "binary_data_product_list": _read_binaries,
+    "text_product_list": _read_texts,
+    "progress_product_list": _read_texts,
+    "gw_strain_product_list": _read_strains,
+    "gw_spectrogram_product": _read_spectrograms,
+    "gw_skymap_product": _read_skymaps,
 }
 
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def _dictionary(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _name(entry: Any) -> str:
+    return str(_dictionary(entry).get("name") or "")
+
+
+def _element(raw: Any, what: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An element of a list, which may be JSON text, and its meta data."""
+    entry = read_json_text(raw, what=what) if isinstance(raw, str) else raw
+    if not isinstance(entry, dict):
+        raise DecodingError(f"{what} must be a JSON object, not a {type(entry).__name__}.")
+    return entry, _meta(entry.get("meta_data"), what)
+
+
+def _meta(value: Any, what: str) -> dict[str, Any]:
+    return _dictionary(read_json_text(value, what=f"meta_data of {what}") if isinstance(value, str) else value)
+
+
+# ---- decoders: an entry's own part of a reply -> its data; plain functions, so that products pickle
 
 
 def _as_it_is(raw: Any, what: str) -> Any:
@@ -116,9 +208,48 @@ def _hdulist(raw: Any, what: str) -> Any:
     return read_hdulist(raw, what=what)
 
 
-def _meta(value: Any, what: str) -> dict[str, Any]:
-    meta = read_json_text(value, what=f"meta_data of {what}") if isinstance(value, str) else value
-    return meta if isinstance(meta, dict) else {}
+def _catalog(raw: Any, what: str) -> Any:
+    with reading(what):
+        return read_catalog(raw)
+
+
+def _table(raw: Any, what: str) -> Any:
+    if raw.get("ascii") is not None:
+        return read_ecsv(raw["ascii"], what=what)
+    return read_pickled_table(raw.get("binary"), what=what)
+
+
+def _picture(raw: Any, what: str) -> Any:
+    return read_picture(raw, what=what)
+
+
+def _binary(raw: Any, what: str) -> Any:
+    return read_binary(raw, what=what)
+
+
+def _strain(raw: Any, what: str) -> Any:
+    return read_strain(raw, what=what)
+
+
+def _spectrogram(raw: Any, what: str) -> Any:
+    return read_spectrogram(raw, what=what)
+
+
+def _contours(raw: Any, what: str) -> Any:
+    return read_contours(raw, what=what)
+
+
+# ---- what a workflow said beforehand about the output of an entry's name
+
+
+def _as_promised(entry: Entry, *, prod_uris: Mapping[str, Any], extra_metadata: Mapping[str, Any]) -> Entry:
+    """Add label, description and group; and the kind, where nothing but the layout of an array told it."""
+    kind, meta = entry.kind, {**_dictionary(extra_metadata.get(entry.name)), **entry.meta}
+    if entry.read is _hdulist and kind in _TOLD_BY_LAYOUT:
+        uri = prod_uris.get(entry.name)
+        promised = kind_from_name(str(uri or "").rpartition("#")[2])
+        kind = promised if promised in _STRONGEST_FIRST else kind
+    return replace(entry, kind=kind, meta=meta)
 
 
 # ---- what kind of thing an array product is, without opening it
@@ -136,6 +267,7 @@ def _numpy_kind(entry: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
 
 
 _STRONGEST_FIRST = ("lightcurve", "spectrum", "rmf", "arf", "image", "table", "array")
+_TOLD_BY_LAYOUT = ("table", "array", "other")
 _BY_HDUCLASS = {"LIGHTCURVE": "lightcurve", "SPECTRUM": "spectrum"}
 _BY_UNIT_NAME = {"LC": "lightcurve", "SPECRESP": "arf", "EBOUNDS": "rmf", "MATRIX": "rmf", "SPECRESP MATRIX": "rmf"}
 _VALUE_COLUMNS = ("RATE", "FLUX", "COUNTS", "MAG")

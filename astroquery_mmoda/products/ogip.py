@@ -24,6 +24,7 @@ from astroquery.exceptions import CorruptDataWarning
 
 from ..errors import DecodingError, ParameterError
 from ..text import printable
+from ..units import known_unit
 from .files import OutputDirectory, OutputFile, write_files
 from .sources import match_source
 
@@ -172,8 +173,8 @@ def _in_kev(hdu: Any, name: str) -> np.ndarray:
 
 def _unit(text: str | None) -> u.UnitBase | None:
     """Read a TUNIT; None where it says nothing that astropy knows."""
-    unit = u.Unit(text or "", parse_strict="silent")
-    return None if isinstance(unit, u.UnrecognizedUnit) or unit == u.dimensionless_unscaled else unit
+    unit = known_unit(text)
+    return None if unit is None or unit == u.dimensionless_unscaled else unit
 
 
 # ---- spectra as files ----

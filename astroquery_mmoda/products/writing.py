@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["write_products"]
 
+_PICTURES = ("png", "jpg", "jpeg", "gif", "svg", "pdf")
 _SPECTRAL = ("spectrum", "arf", "rmf")
 
 
@@ -56,6 +57,8 @@ def _has_channels(products: Products) -> bool:
 
 def _file(product: Product, output: OutputDirectory) -> OutputFile:
     ending, writer = _format(product.data)
+    if product.kind == "picture" and product.meta.get("img_type") in _PICTURES:
+        ending = f".{product.meta['img_type']}"
     (path,) = output.reserve(product.title, ending, default=product.kind)
     return OutputFile(path, product.source, product.kind, writer)
 
