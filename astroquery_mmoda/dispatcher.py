@@ -144,7 +144,10 @@ class Dispatcher:
 
     def resolve_job(self, job_id: str, session_id: str) -> str:
         """Address that holds all parameters of a job, as the service's e-mails lead to; it is not followed."""
-        answer = self._exchange("GET", "resolve-job-url", {"job_id": job_id, "session_id": session_id}, auth=self.auth)
+        query = {"job_id": job_id, "session_id": session_id}
+        if not isinstance(self.auth, TokenAuth):
+            query["token"] = ""  # this route wants exactly three parameters
+        answer = self._exchange("GET", "resolve-job-url", query, auth=self.auth)
         if not 300 <= answer.status < 400:
             self._judged(answer, "the parameters of the job")
             raise ServiceError("The service did not tell the parameters of the job.")

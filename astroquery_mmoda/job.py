@@ -63,6 +63,8 @@ class Job:
         ``submitted``, ``progress``, ``ready``, ``done``, ``failed``, ``unaccessible`` ...
     submitted : str
         When it was submitted, ISO 8601 (UTC).
+    expires : float or None
+        End of the life of the token it was submitted with, in seconds since 1970.
     reports : list of dict
         What the back end reported, as it came; `messages` has them as a table.
     """
@@ -76,6 +78,7 @@ class Job:
     status: str = "new"
     submitted: str = ""
     reports: list[dict[str, Any]] = field(default_factory=list)
+    expires: float | None = None
     _products: Products | None = None
     _failure: MmodaError | None = None
     _asked_for_reason: bool = False
@@ -91,6 +94,7 @@ class Job:
             if isinstance(value, Upload):
                 log.info("Uploading %s for %s.", value, name)
         job = cls(connection, payload["instrument"], payload["product_type"], dict(payload), session_id, submitted=now)
+        job.expires = connection.expires
         job._ask("new")
         log.info("%s of %s: job %s %s", job.product, job.instrument, job.job_id, job.status)
         return job
@@ -118,6 +122,7 @@ class Job:
             "job_id": self.job_id,
             "status": self.status,
             "submitted": self.submitted,
+            "expires": self.expires,
         }
 
     @classmethod
@@ -164,6 +169,7 @@ class Job:
             job_id=fields["job_id"],
             status="done" if fields["status"] == "done" else status,
             submitted=str(record.get("submitted") or ""),
+            expires=expires if isinstance(expires := record.get("expires"), (int, float)) else None,
         )
 
     def to_code(self) -> str:
@@ -231,8 +237,18 @@ class Job:
         if self.status == "failed" or self._products is not None:
             return self
         # products come only once with "ready"; a "done" without them is answered by asking anew (same job)
-        self._ask("new" if self.status in ("new", "done") else self.status)
+        self._ask("new" if self._unheard or self.status in ("new", "done") else self.status)
         return self
+
+    @property
+    def _unheard(self) -> bool:
+        """
+        Whether the service may have stopped hearing its own back end.
+
+        Reports of the back end bear the token of the submission, and are refused once it has expired. The state would
+        then never change; asking anew for the same job looks at the work itself.
+        """
+        return self.expires is not None and time.time() > self.expires
 
     def done(self) -> bool:
         """Ask how it stands, and tell whether it is over, well or badly."""

@@ -22,6 +22,7 @@ from .text import printable
 __all__ = ["get_job", "list_jobs"]
 
 _JOB_ID = re.compile(r"[0-9A-Za-z]{4,64}")
+_PYTHON_ERROR = re.compile(r"\w+(Error|Exception)\(")
 _SESSION_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _COLUMNS = ("job_id", "session_id", "instrument", "product", "status", "submitted")
 
@@ -67,7 +68,10 @@ def _from_link(connection: Connection, job_id: str, session_id: str) -> tuple[di
     """Parameters of a job as the service's redirect tells them."""
     fields = fields_of_link(connection.dispatcher().resolve_job(job_id, session_id))
     if "error_message" in fields:
-        reason = printable(fields["error_message"])
+        # the service also sends the errors of its own code
+        reason = (
+            "no reason given" if _PYTHON_ERROR.match(fields["error_message"]) else printable(fields["error_message"])
+        )
         if fields.get("status_code") == "403":
             raise AuthenticationError(f"The service refused to show job {job_id}: {reason}. Log in as its owner.")
         raise JobLost(f"The service does not know job {job_id} of session {session_id}: {reason}.")

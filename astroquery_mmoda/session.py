@@ -354,6 +354,12 @@ class Connection:
             )
         return token
 
+    @property
+    def expires(self) -> float | None:
+        """`float` or None: end of the life of today's token, in seconds since 1970."""
+        end = None if self.anonymous else self._bearer().expires
+        return None if end is None else float(end.unix)
+
     def warn_of_short_life(self) -> None:
         """Tell whoever submits something that the token will soon be over."""
         token = None if self.anonymous else self._bearer()

@@ -49,7 +49,7 @@ def without_token(text: str) -> str:
     end = 0
     # each run of letters is looked at once, so that a text of nothing but beginnings takes no longer than others
     while (start := text.find(_BEGIN, end)) >= 0:
-        after = _RUN.match(text, start).end()  # type: ignore[union-attr] - it matches nothing as well
+        after = _RUN.match(text, start).end()  # type: ignore[union-attr]
         rest = _REST.match(text, after)
         if rest and after - start >= _SHORTEST_HEAD:
             pieces += [text[end:start], "<token>"]

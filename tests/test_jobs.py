@@ -73,7 +73,7 @@ def test_from_a_link_of_an_email(client, service):
     link = f"https://www.astro.unige.ch/mmoda/dispatch-data/resolve-job-url?job_id={JOB}&session_id={SESSION}&token=eyJx.y.z"
     job = client.get_job(link)
     request = service.requests[0]
-    assert (request.path, request.query) == ("/resolve-job-url", {"job_id": JOB, "session_id": SESSION})
+    assert (request.path, request.query) == ("/resolve-job-url", {"job_id": JOB, "session_id": SESSION, "token": ""})
     assert (job.instrument, job.product, job.session_id) == ("isgri", "isgri_image", SESSION)
     assert job.parameters["RA"] == "83.63"
     assert "token" not in job.parameters

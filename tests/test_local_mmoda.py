@@ -32,6 +32,7 @@ from astropy.wcs import WCS, FITSFixedWarning
 
 from tests.local_mmoda import environment, server, sky
 from tests.local_mmoda.server import LocalMmoda
+from tests.tokens import mint
 
 CENTRE = {"RA": 275.0914, "DEC": 7.1853}
 OBSERVATION = {
@@ -623,6 +624,8 @@ def test_light_curve_follows_the_truth(light_curves):
 @pytest.mark.parametrize("data_level", ["ordinary", "realtime"])
 def test_shield(local_mmoda, data_level):
     request = {"instrument": "spi_acs", **CENTRE, **SHORT, "time_bin": 0.52, "data_level": data_level}
+    if data_level == "realtime":
+        request["token"] = mint(key=local_mmoda.secret_key, roles="general, integral-realtime")
     (curve,) = products(run(local_mmoda, **request, product_type="spi_acs_lc"))
     assert curve.name is None
     assert curve.meta == {"src_name": "query", "time_bin": 0.5, "time": "TIME", "rate": "RATE", "rate_err": "ERROR"}
@@ -823,6 +826,116 @@ def test_reports_of_the_workflow(local_mmoda):
     assert set(json.loads(report)) == set(real)
     assert {"stage": "simulation", "progress": "25", "progress_max": "100"}.items() <= json.loads(report).items()
     assert any(report.get("action") == "progress" and "stage" not in report for report in reports)
+
+
+# ---- who may do what ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reply", "roles", "request_"),
+    [
+        ("isgri_max_pointings", "general", {**OBSERVATION, "product_type": "isgri_image", "max_pointings": 51}),
+        (
+            "isgri_private_data",
+            "general",
+            {**OBSERVATION, "product_type": "isgri_image", "integral_data_rights": "all-private"},
+        ),
+        (
+            "spi_acs_realtime",
+            "general, unige-hpc-full",
+            {"instrument": "spi_acs", "product_type": "spi_acs_lc", **CENTRE, **SHORT, "data_level": "realtime"},
+        ),
+    ],
+)
+def test_lacking_role(local_mmoda, reply, roles, request_):
+    """In the words of the recorded refusals."""
+    token = mint(key=local_mmoda.secret_key, roles=roles)
+    answer = post(local_mmoda, **request_, token=token, query_status="new")
+    assert answer.status_code == 403
+    assert answer.json()["exit_status"]["message"] == recorded(f"error_403_{reply}")["exit_status"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "roles", "lacking"),
+    [
+        ({"max_pointings": 50}, None, set()),
+        ({"max_pointings": 51}, None, {"unige-hpc-full"}),
+        ({"max_pointings": 500}, "unige-hpc-full", set()),
+        ({"max_pointings": 501}, "unige-hpc-full", {"unige-hpc-extreme"}),
+        ({"scw_list": ",".join(["066500220010.001"] * 51)}, "general", {"unige-hpc-full"}),
+        ({"integral_data_rights": "all-private"}, "general, integral-private-qla", set()),
+    ],
+)
+def test_roles(local_mmoda, change, roles, lacking):
+    # cheap: no source is in the field
+    request = {**OBSERVATION, "RA": 200.0, "DEC": -60.0, "product_type": "isgri_lc", **change, "query_status": "new"}
+    if roles is not None:
+        request["token"] = mint(key=local_mmoda.secret_key, roles=roles)
+    answer = post(local_mmoda, **request)
+    assert answer.status_code == (403 if lacking else 200)
+    message = answer.json()["exit_status"]["message"]
+    assert {role for role in ("unige-hpc-full", "unige-hpc-extreme") if f" - {role}: " in message} == lacking
+
+
+def test_restricted_instrument_of_the_supplement(local_mmoda):
+    token = mint(key=local_mmoda.secret_key, roles="general, oda workflow developer")
+    lists, descriptions, curves = [], [], []
+    for query in ({}, {"token": token}):
+        lists.append(requests.get(local_mmoda.url + "/instr-list", params=query, timeout=10).json())
+        query = {"instrument": "restricted", **query}
+        descriptions.append(requests.get(local_mmoda.url + "/api/meta-data", params=query, timeout=10))
+        curves.append(post(local_mmoda, **query, product_type="restricted_lc", **SHORT, query_status="new"))
+    assert set(lists[1]) - set(lists[0]) == {"restricted"}
+    for replies, name in ((descriptions, "error_meta_data_restricted"), (curves, "error_403_restricted_instrument")):
+        assert [reply.status_code for reply in replies] == [403, 200]
+        refusal, real = replies[0].json(), recorded(name)
+        assert all(refusal[key] == real[key] for key in ("error", "error_message"))
+    assert curves[1].json()["query_status"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("name", "claims", "query"),
+    [
+        ("none", None, {"query_status": "new"}),
+        ("expired", {"hours": -1}, {"query_status": "new"}),
+        ("role", {"roles": "general"}, {"query_status": "new"}),
+        ("no_query_status", {}, {}),
+        ("too_long", {}, {"query_status": "new", "refresh_interval": 10000000}),
+    ],
+)
+def test_refused_refresh_of_the_supplement(local_mmoda, name, claims, query):
+    record = json.loads((Path(__file__).parent / "data" / "responses" / f"error_refresh_{name}.json").read_text())
+    token = {} if claims is None else {"token": mint(key=local_mmoda.secret_key, **claims)}
+    reply = requests.get(local_mmoda.url + "/refresh_token", params={**token, **query}, timeout=10)
+    assert reply.status_code == record["status_code"]
+    if "text" in record:
+        assert reply.text == record["text"]
+    else:
+        assert reply.json()["error_message"].startswith(record["json"]["error_message"][:20])
+
+
+def test_job_records_of_the_supplement(local_mmoda):
+    """Only one's own, in the form of the recorded ones."""
+    tokens = [mint(key=local_mmoda.secret_key, sub=f"{name}@records.example") for name in ("first", "second")]
+    request = {"instrument": "twins", "product_type": "first_lc", **SHORT, "query_status": "new"}
+    jobs = [post(local_mmoda, **request, token=token).json()["job_monitor"]["job_id"] for token in tokens]
+
+    def ask(token, **query):
+        query["token"] = token
+        return requests.get(local_mmoda.url + "/inspect-user-state", params=query, timeout=10).json()["records"]
+
+    for token, job in zip(tokens, jobs, strict=True):
+        (record,) = ask(token)
+        assert [record] == ask(token, job_id=job[:8])
+        assert record["job_id"] == job
+        assert record["request_completed"] is True
+        (real, *_) = recorded("inspect_user_state_job")["records"]
+        assert set(record) == set(real)
+        assert set(record["job_monitor"][0]) == set(real["job_monitor"][0])
+        assert record["analysis_parameters"]["token"]["sub"].endswith("@records.example")
+        assert ask(token, job_id=job) == ask(token, job_id=jobs[0][:8] if job == jobs[1] else jobs[1][:8]) == []
+        assert ask(token, recent_days=0) == []
+    assert requests.get(local_mmoda.url + "/inspect-user-state", timeout=10).text == "A token must be provided."
 
 
 # ---- starting and stopping ---------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ Everything below the line "ours" is a supplement that the released server does n
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -48,6 +49,13 @@ def _end_with(parent: int, directory: Path) -> None:
 # ---- ours --------------------------------------------------------------------------------------------------------
 
 
+LONGEST_REFRESH = 604800
+"""Seconds by which a token may be made to live longer."""
+SCRATCH = re.compile(
+    r"scratch_sid_(?P<session_id>[A-Z0-9]{16})_jid_(?P<job_id>[a-z0-9]{16})(?P<aliased_marker>_aliased|)"
+)
+
+
 class _OfThread(threading.local):
     """A list that each thread has for itself; only what the server does with its own is here."""
 
@@ -76,19 +84,162 @@ def _separate_requests() -> None:
     instrument.params_not_to_be_included = _OfThread()
 
 
+def _make_directories_in_turn() -> None:
+    """
+    Let the first of several equal requests make the job's directory before the others look for it.
+
+    Else two take themselves for the first, and the released server can't do anything with that job any more.
+    """
+    from cdci_data_analysis.flask_app.dispatcher_query import InstrumentQueryBackEnd
+
+    lock, released = threading.Lock(), InstrumentQueryBackEnd.set_scratch_dir
+
+    def set_scratch_dir(self, *arguments, **more) -> None:
+        with lock:
+            released(self, *arguments, **more)
+
+    InstrumentQueryBackEnd.set_scratch_dir = set_scratch_dir
+
+
 def _add_process(app) -> None:
     """``/local-mmoda``: the number of this process, by which the launcher knows that it speaks to its own server."""
     app.add_url_rule("/local-mmoda", "local_mmoda", lambda: str(os.getpid()))
 
 
-def _add_instrument_list(app) -> None:
-    """``/instr-list`` as newer servers have it (here without roles)."""
-    from cdci_data_analysis.plugins import importer
-    from flask import jsonify
+def _is_open(instrument, claims: dict | None) -> bool:
+    """Whether the owner of a token, or the public, may use an instrument."""
+    from cdci_data_analysis.analysis.tokenHelper import get_token_roles
 
-    app.add_url_rule(
-        "/instr-list", "instr_list", lambda: jsonify([factory().name for factory in importer.instrument_factory_list])
-    )
+    role = getattr(instrument, "needed_role", None)
+    return role is None or (claims is not None and role in get_token_roles(claims))
+
+
+def _restrict_instruments() -> None:
+    """Instruments that are not for everybody, which newer servers know; their own is that of our plugin."""
+    from cdci_data_analysis.analysis.exceptions import RequestNotAuthorized
+    from cdci_data_analysis.flask_app.dispatcher_query import InstrumentQueryBackEnd
+
+    released = InstrumentQueryBackEnd.set_instrument
+
+    def set_instrument(self, instrument_name: str) -> None:
+        released(self, instrument_name)
+        if not _is_open(self.instrument, self.decoded_token):
+            raise RequestNotAuthorized(
+                "Unfortunately, your priviledges are not sufficient to make the request for this instrument.\n"
+            )
+
+    InstrumentQueryBackEnd.set_instrument = set_instrument
+
+
+def _claims(app, action: str = "", roles: tuple[str, ...] = ()) -> dict:
+    """What the token of the request says; the newer servers' refusal (text, 403) if it is missing or not enough."""
+    from cdci_data_analysis.analysis.tokenHelper import validate_token_from_request
+    from flask import abort, make_response, request
+
+    found, status = validate_token_from_request(request.args.get("token"), app.config["conf"].secret_key, roles, action)
+    if status is not None:
+        abort(make_response(found, status))
+    return found
+
+
+def _add_instrument_list(app) -> None:
+    """``/instr-list`` as newer servers have it."""
+    from cdci_data_analysis.plugins import importer
+    from flask import jsonify, request
+
+    def instrument_list():
+        claims = _claims(app) if "token" in request.args else None
+        instruments = [factory() for factory in importer.instrument_factory_list]
+        return jsonify([instrument.name for instrument in instruments if _is_open(instrument, claims)])
+
+    app.add_url_rule("/instr-list", "instr_list", instrument_list)
+
+
+def _add_token_refresh(app) -> None:
+    """``/refresh_token`` as newer servers have it."""
+    from cdci_data_analysis.analysis.exceptions import RequestNotAuthorized
+    from cdci_data_analysis.flask_app.dispatcher_query import InstrumentQueryBackEnd
+    from flask import request
+    from oda_api.token import update_token
+
+    def refresh():
+        _claims(app, "refresh your token", ("refresh-tokens",))
+        # refuses a request without query_status
+        query = InstrumentQueryBackEnd(app, update_token=True)
+        interval = request.args.get("refresh_interval", LONGEST_REFRESH, type=float)
+        if interval > LONGEST_REFRESH:
+            raise RequestNotAuthorized("Request not authorized")
+
+        def later(claims: dict) -> dict:
+            return {**claims, "exp": claims["exp"] + interval}
+
+        return update_token(query.token, secret_key=app.config["conf"].secret_key, payload_mutation=later)
+
+    app.add_url_rule("/refresh_token", "refresh_token", refresh)
+
+
+def _add_job_records(app) -> None:
+    """``/inspect-user-state`` as newer servers have it, without groups: the records of the owner of the token."""
+    from flask import jsonify, request
+
+    def inspect():
+        owner = _claims(app)["sub"]
+        oldest = time.time() - 86400.0 * request.args.get("recent_days", 3.0, type=float)
+        records = [
+            _record(match, scratch)
+            for scratch in Path().glob(f"scratch_sid_*_jid_{request.args.get('job_id', '')}*")
+            # with more than the first characters of the job's name nothing is found, as there
+            if (match := SCRATCH.fullmatch(scratch.name)) and len(request.args.get("job_id", "")) in (0, 8)
+            if scratch.stat().st_mtime > oldest
+        ]
+        known = [record for record in records if record is not None]
+        return jsonify({"records": [r for r in known if r["analysis_parameters"].get("token", {}).get("sub") == owner]})
+
+    app.add_url_rule("/inspect-user-state", "inspect_user_state", inspect)
+
+
+def _record(match: re.Match[str], scratch: Path) -> dict | None:
+    """A job as seen from one session, in the newer form; None if the released server can't read it."""
+    from cdci_data_analysis.flask_app.dispatcher_query import InstrumentQueryBackEnd
+
+    parameters = InstrumentQueryBackEnd.read_scratch_dir(os.fspath(scratch)).get("analysis_parameters")
+    if parameters is None:
+        return None
+    # newer servers have these beside the parameters, not among them
+    history, fits_files, monitors = (parameters.pop(name) for name in ("email_history", "fits_files", "job_monitor"))
+    for monitor in monitors:
+        monitor["job_monitor_content"] = _json(Path(monitor["fn"]))
+    output = _json(scratch / "query_output.json").get("status_dictionary", {})
+    token = parameters.get("token", {})
+    return {
+        "mtime": scratch.stat().st_mtime,
+        "ctime": scratch.stat().st_ctime,
+        **match.groupdict(),
+        "request_completed": output.get("job_status") == "done",
+        "analysis_parameters": parameters,
+        "file_list": [os.fspath(path) for path in scratch.iterdir()],
+        "email_history": history,
+        "matrix_message_history": [],
+        "fits_files": fits_files,
+        "job_monitor": monitors,
+        **({"token_expired": token["exp"] < time.time()} if "exp" in token else {}),
+    }
+
+
+def _json(path: Path) -> dict:
+    """Content of a file, which may not be there, or not be whole yet."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def _receive_mail(port: int, directory: str) -> None:
+    """A mail server beside the dispatcher, which puts all that it gets into a directory (Maildir)."""
+    from aiosmtpd.controller import Controller
+    from aiosmtpd.handlers import Mailbox
+
+    Controller(Mailbox(directory), hostname="127.0.0.1", port=port).start()
 
 
 def _replace_resolver(app) -> None:
@@ -129,6 +280,7 @@ def main() -> None:
     parser.add_argument("configuration", type=Path)
     parser.add_argument("--parent", type=int, help="end together with this process")
     parser.add_argument("--without-instrument-list", action="store_true", help="no /instr-list, like bare 1.3.3")
+    parser.add_argument("--mail", nargs=2, metavar=("PORT", "DIRECTORY"), help="receive mail there")
     options = parser.parse_args()
     if options.parent is not None:
         _end_with(options.parent, options.configuration.parent)
@@ -138,10 +290,16 @@ def main() -> None:
     from cdci_data_analysis.flask_app.app import app, conf_app
 
     conf_app(os.fspath(options.configuration))
+    _make_directories_in_turn()
     _add_process(app)
     _replace_resolver(app)
+    _restrict_instruments()
+    _add_token_refresh(app)
+    _add_job_records(app)
     if not options.without_instrument_list:
         _add_instrument_list(app)
+    if options.mail:
+        _receive_mail(int(options.mail[0]), options.mail[1])
     bind = app.config["conf"]
     # threads: the reports of the jobs come in while other requests are being answered
     app.run(host=bind.bind_host, port=bind.bind_port, threaded=True)

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import email
+import email.policy
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -23,6 +26,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
+from email.message import EmailMessage
 from pathlib import Path
 from types import TracebackType
 
@@ -33,6 +38,8 @@ __all__ = ["LocalMmoda"]
 SERVE = Path(__file__).resolve().parent / "serve.py"
 START_LIMIT = 60.0
 STOP_LIMIT = 10.0
+NOBODY = 9
+"""Port where no mail is received."""
 
 
 class LocalMmoda:
@@ -51,6 +58,8 @@ class LocalMmoda:
         Whether ``/instr-list`` exists. The released 1.3.3 lacks it, newer servers have it.
     debug_instruments : bool
         Whether the server's own toy instruments (``empty``, ``empty-async``, ...) are there as well.
+    mail : bool
+        Whether there is somebody to receive the mail that the server sends for tokens which ask for it; see `mails`.
 
     Attributes
     ----------
@@ -72,6 +81,7 @@ class LocalMmoda:
         step: float = 0.3,
         instrument_list: bool = True,
         debug_instruments: bool = False,
+        mail: bool = False,
     ) -> None:
         found = python or environment.find()
         if found is None:
@@ -84,6 +94,7 @@ class LocalMmoda:
         self._step = step
         self._instrument_list = instrument_list
         self._debug_instruments = debug_instruments
+        self._mail = mail
         self._directory: Path | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.secret_key = secrets.token_hex(32)
@@ -128,6 +139,31 @@ class LocalMmoda:
             shutil.rmtree(self._directory, ignore_errors=True)
             self._directory = None
 
+    def restart(self) -> None:
+        """End the server at once and start it again at the same address, with all the jobs that it had."""
+        assert self.process is not None
+        assert self._directory is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(STOP_LIMIT)
+        self._launch(self._directory, int(self.url.rpartition(":")[2]))
+        self._wait()
+
+    @property
+    def mails(self) -> list[EmailMessage]:
+        """What the server has sent so far, oldest first; with ``mail=True`` only."""
+        assert self._directory is not None
+        found = sorted((self._directory / "mail" / "new").glob("*"), key=lambda path: path.stat().st_mtime_ns)
+        texts = [path.read_bytes() for path in found]
+        return [email.message_from_bytes(text, policy=email.policy.default) for text in texts]
+
+    @property
+    def jobs(self) -> Counter[str]:
+        """Ids of the jobs that the server has, each with the number of sessions that asked for it."""
+        assert self._directory is not None
+        return Counter(
+            re.split("_jid_|_", path.name)[3] for path in (self._directory / "run").glob("scratch_sid_*_jid_*")
+        )
+
     def log_tail(self, lines: int = 30) -> str:
         """The end of the server's log."""
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
@@ -136,10 +172,11 @@ class LocalMmoda:
         self.url = f"http://127.0.0.1:{port}"
         self.log_path = directory / "server.log"
         run = directory / "run"
-        run.mkdir()
+        run.mkdir(exist_ok=True)
         configuration = directory / "conf.yaml"
+        mail_port = _free_port() if self._mail else NOBODY
         # JSON is YAML: no need for a YAML package here
-        configuration.write_text(json.dumps(_configuration(self.url, port, self.secret_key), indent=1))
+        configuration.write_text(json.dumps(_configuration(self.url, port, self.secret_key, mail_port), indent=1))
 
         variables = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         # PYTHONPATH and the like belong to the client's environment
@@ -150,8 +187,10 @@ class LocalMmoda:
         command = [self._python, os.fspath(SERVE), os.fspath(configuration), "--parent", str(os.getpid())]
         if not self._instrument_list:
             command.append("--without-instrument-list")
+        if self._mail:
+            command += ["--mail", str(mail_port), os.fspath(directory / "mail")]
         # into a file: the server is so talkative that an unread pipe would soon block it
-        with self.log_path.open("wb") as log:
+        with self.log_path.open("ab") as log:
             streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
             self.process = subprocess.Popen(command, cwd=run, env=variables, start_new_session=True, **streams)
 
@@ -185,7 +224,7 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _configuration(url: str, port: int, secret_key: str) -> dict[str, object]:
+def _configuration(url: str, port: int, secret_key: str, mail_port: int) -> dict[str, object]:
     """All that 1.3.3 insists upon; nothing in it leads beyond this machine."""
     return {
         "dispatcher": {
@@ -198,7 +237,7 @@ def _configuration(url: str, port: int, secret_key: str) -> dict[str, object]:
             "secret_key": secret_key,
             "email_options": {
                 "smtp_server": "127.0.0.1",
-                "smtp_port": 9,
+                "smtp_port": mail_port,
                 "smtp_server_password": "",
                 "sender_email_address": "mmoda@localhost",
                 "cc_receivers_email_addresses": [],

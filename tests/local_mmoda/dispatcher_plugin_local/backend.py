@@ -31,6 +31,7 @@ WORK = Path("local-backend")
 STEP = float(os.environ.get("MMODA_LOCAL_STEP", "0.3"))
 COLLECTING = ("isgri", "jemx", "empty-async")
 """Instruments of which the server keeps every report; of the others it keeps the last one only."""
+AT_ONCE = threading.Lock()
 
 Parameters = dict[str, Any]
 
@@ -42,6 +43,15 @@ class BackendFailure(Exception):
 def ijd(isot: str) -> float:
     """UTC as the server writes it, in IJD (TT)."""
     return Time(isot, format="isot", scale="utc").tt.mjd - sky.MJDREF
+
+
+def judged(roles: list[str], needed: dict[str, str]) -> dict[str, Any]:
+    """Whether these roles are enough; the needed ones come with the reason for each."""
+    return {
+        "authorization": set(needed) <= set(roles),
+        "needed_roles": list(needed),
+        "needed_roles_with_comments": needed,
+    }
 
 
 def catalogue_rows(catalogue: Any) -> list[dict[str, Any]] | None:
@@ -100,8 +110,12 @@ class Backend:
         if (directory / "done").exists():
             output.set_done(job_status="done", comment=self.query.comment)
         elif not run_asynch:
-            directory.mkdir(parents=True, exist_ok=True)
-            self.query.compute(parameters, directory)
+            with AT_ONCE:
+                # an equal request may have been quicker, and its files are being read
+                if not (directory / "done").exists():
+                    directory.mkdir(parents=True, exist_ok=True)
+                    self.query.compute(parameters, directory)
+                    (directory / "done").touch()
             output.set_done(job_status="done", comment=self.query.comment)
         else:
             self._start(parameters, directory, call_back_url)

@@ -9,6 +9,7 @@ instr_factory_list = [
     spi_acs.spi_acs,
     small.spacetime,
     small.twins,
+    small.restricted,
     workflow.workflow,
     faults.faulty,
     faults.faulty_sync,

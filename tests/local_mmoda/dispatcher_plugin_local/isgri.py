@@ -32,7 +32,7 @@ from cdci_data_analysis.analysis.queries import (
 )
 from oda_api.data_products import NumpyDataProduct, NumpyDataUnit
 
-from .backend import CONFIGURATION, Backend, BackendFailure, LocalQuery, Parameters, ijd
+from .backend import CONFIGURATION, Backend, BackendFailure, LocalQuery, Parameters, ijd, judged
 from .parameters import Choice, Count, EnergyLimit, OsaVersion, TimeBin
 
 DETECTABLE = 7.0
@@ -168,6 +168,21 @@ class IsgriQuery(LocalQuery):
     def device(self, parameters: Parameters) -> Device:
         """Which one is asked for."""
         return ISGRI
+
+    def check_query_roles(self, roles: list[str], par_dic: dict[str, Any]) -> dict[str, Any]:
+        """What needs rights of its own; the words are those of the real instrument."""
+        windows = par_dic.get("scw_list") or []
+        name, number = ("scw_list", len(windows)) if windows else ("max_pointings", int(par_dic["max_pointings"]))
+        needed = {}
+        for most, role in ((50, "unige-hpc-full"), (500, "unige-hpc-extreme")):
+            if number > most:
+                needed[role] = f"it is needed to request > {most} ScW, you requested {name}={number}"
+        if par_dic["integral_data_rights"] == "all-private":
+            needed["integral-private-qla"] = (
+                "this role is needed to access private INTEGRAL data requested with "
+                'integral_data_rights == "all-private"'
+            )
+        return judged(roles, needed)
 
     def steps(self, parameters: Parameters) -> Iterator[dict[str, str]]:
         window = (Observation(parameters, self.device(parameters)).windows or ["none"])[0]

@@ -81,3 +81,10 @@ def spacetime() -> Instrument:
 def twins() -> Instrument:
     """Has two products of one kind."""
     return _instrument("twins", SourceQuery("src_query"), WithBins, ("first_lc", "second_lc"))
+
+
+def restricted() -> Instrument:
+    """Is for those only who develop workflows; what minds the role is a supplement in serve.py."""
+    instrument = _instrument("restricted", SourceQuery("src_query"), WithoutBins, ("restricted_lc",))
+    instrument.needed_role = "oda workflow developer"
+    return instrument

@@ -13,12 +13,17 @@ from cdci_data_analysis.analysis.products import LightCurveProduct
 from cdci_data_analysis.analysis.queries import InstrumentQuery, LightCurveQuery, SourceQuery
 from oda_api.data_products import NumpyDataProduct, NumpyDataUnit
 
-from .backend import CONFIGURATION, Backend, BackendFailure, LocalQuery, Parameters, ijd
+from .backend import CONFIGURATION, Backend, BackendFailure, LocalQuery, Parameters, ijd, judged
 from .parameters import Choice
 
 
 class ShieldLightCurve(LocalQuery, LightCurveQuery):
     """Background with a burst."""
+
+    def check_query_roles(self, roles: list[str], par_dic: dict[str, Any]) -> dict[str, Any]:
+        """Like the real one."""
+        comment = "access to real time data requires special role"
+        return judged(roles, {"integral-realtime": comment} if par_dic["data_level"] == "realtime" else {})
 
     def compute(self, parameters: Parameters, directory: Path) -> None:
         start, stop = ijd(parameters["T1"]), ijd(parameters["T2"])
