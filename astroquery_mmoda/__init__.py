@@ -24,6 +24,7 @@ from .errors import (
 from .job import Job
 from .products import Product, Products
 from .products.ogip import spectrum_table, write_spectra
+from .products.timeseries import read_lightcurve, to_timeseries, write_lightcurve
 
 __version__ = _version("astroquery_mmoda")
 
@@ -44,6 +45,9 @@ __all__ = [
     "ServiceError",
     "Token",
     "conf",
+    "read_lightcurve",
     "spectrum_table",
+    "to_timeseries",
+    "write_lightcurve",
     "write_spectra",
 ]
