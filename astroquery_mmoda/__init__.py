@@ -6,7 +6,10 @@ Images, spectra and light curves of high-energy instruments, computed on demand 
 (https://www.astro.unige.ch/mmoda/) and handed over as astropy objects.
 """
 
+import importlib as _importlib
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 from .auth import Token
 from .config import Conf, conf
@@ -23,8 +26,10 @@ from .errors import (
 )
 from .job import Job
 from .products import Product, Products
-from .products.ogip import spectrum_table, write_spectra
-from .products.timeseries import read_lightcurve, to_timeseries, write_lightcurve
+
+if _TYPE_CHECKING:
+    from .products.ogip import spectrum_table, write_spectra
+    from .products.timeseries import read_lightcurve, to_timeseries, write_lightcurve
 
 __version__ = _version("astroquery_mmoda")
 
@@ -51,3 +56,22 @@ __all__ = [
     "write_lightcurve",
     "write_spectra",
 ]
+
+# files are written at the end of a session, not at its begin: these rooms are opened when they are entered
+_HOMES = {
+    "read_lightcurve": "timeseries",
+    "spectrum_table": "ogip",
+    "to_timeseries": "timeseries",
+    "write_lightcurve": "timeseries",
+    "write_spectra": "ogip",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(_importlib.import_module(f".products.{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

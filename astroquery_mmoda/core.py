@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 from astropy import units as u
@@ -350,6 +352,202 @@ class MmodaClass(MmodaSession):
         """
         return list_jobs(self)
 
+    # ---- the archive of published products
+
+    def query_region(
+        self,
+        coordinates: Any,
+        radius: Any,
+        *,
+        instrument: str | None = None,
+        kind: str | None = None,
+        time_range: Any = None,
+        energy_range: Any = None,
+        maxrec: int | None = None,
+        get_query_payload: bool = False,
+    ) -> Table | str:
+        """
+        Look for products of a place that are published in MMODA's gallery already.
+
+        Parameters
+        ----------
+        coordinates : SkyCoord or str
+            Centre, or name of an object.
+        radius : Quantity or str
+            Radius of the cone; a bare number is in deg.
+        instrument, kind : str, optional
+            Only of this instrument; only of this kind (image, spectrum, lightcurve ...).
+        time_range, energy_range : pair, optional
+            Only what overlaps it; as in `query_image`.
+        maxrec : int, optional
+            Most rows.
+        get_query_payload : bool
+            Return the ADQL and ask nothing.
+
+        Returns
+        -------
+        Table
+            Columns of IVOA's ObsCore, with ``t_min``, ``t_max`` as `~astropy.time.Time` (UTC), ``e_min``, ``e_max`` in
+            keV, ``position`` (ICRS); what the archive does not know is masked.
+
+        Raises
+        ------
+        ParameterError
+            An argument is wrong.
+        ServiceError
+            The archive can't be asked, or refuses the query.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> table = Mmoda.query_region("Crab", "10 arcmin", kind="spectrum")  # doctest: +SKIP
+        """
+        return _gallery().query_region(
+            self,
+            coordinates,
+            radius,
+            instrument=instrument,
+            kind=kind,
+            time_range=time_range,
+            energy_range=energy_range,
+            maxrec=maxrec,
+            get_query_payload=get_query_payload,
+        )
+
+    def query_object(
+        self,
+        name: str,
+        radius: Any = 10 * u.arcmin,
+        *,
+        instrument: str | None = None,
+        kind: str | None = None,
+        time_range: Any = None,
+        energy_range: Any = None,
+        maxrec: int | None = None,
+        get_query_payload: bool = False,
+    ) -> Table | str:
+        """
+        Look for published products of an object, by its position and by the names that the gallery knows for it.
+
+        Parameters
+        ----------
+        name : str
+            Of the object.
+        radius : Quantity or str
+            How far from its position.
+        instrument, kind, time_range, energy_range, maxrec, get_query_payload
+            As in `query_region`.
+
+        Returns
+        -------
+        Table
+            As from `query_region`.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> table = Mmoda.query_object("Crab")  # doctest: +SKIP
+        """
+        return _gallery().query_object(
+            self,
+            name,
+            radius,
+            instrument=instrument,
+            kind=kind,
+            time_range=time_range,
+            energy_range=energy_range,
+            maxrec=maxrec,
+            get_query_payload=get_query_payload,
+        )
+
+    def query_tap(self, adql: str, *, maxrec: int | None = None) -> Table:
+        """
+        Ask the archive of published products in ADQL.
+
+        Parameters
+        ----------
+        adql : str
+            The query; tables and columns are in `list_tables` and `list_columns`.
+        maxrec : int, optional
+            Most rows.
+
+        Returns
+        -------
+        Table
+            Tidied like that of `query_region`.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> table = Mmoda.query_tap("SELECT TOP 5 * FROM ivoa.obscore")  # doctest: +SKIP
+        """
+        return _gallery().query_tap(self, adql, maxrec=maxrec)
+
+    def list_tables(self) -> Table:
+        """
+        List the tables of the archive.
+
+        Returns
+        -------
+        Table
+            ``name``, ``description``.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.list_tables()  # doctest: +SKIP
+        """
+        return _gallery().list_tables(self)
+
+    def list_columns(self, table: str) -> Table:
+        """
+        List the columns of one table of the archive.
+
+        Parameters
+        ----------
+        table : str
+            As in `list_tables`.
+
+        Returns
+        -------
+        Table
+            ``name``, ``description``, ``unit``, ``type``.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.list_columns("ivoa.obscore")  # doctest: +SKIP
+        """
+        return _gallery().list_columns(self, table)
+
+    def download_products(
+        self, rows: Any, *, directory: str | os.PathLike[str] = ".", overwrite: bool = False
+    ) -> Table:
+        """
+        Fetch the files behind rows of the archive, each whole or not at all; calling it again resumes.
+
+        Parameters
+        ----------
+        rows : Table or Row
+            As from `query_region`.
+        directory : str or path-like
+            Where to; made if it is not there.
+        overwrite : bool
+            Whether files that are there are fetched again.
+
+        Returns
+        -------
+        Table
+            Manifest: ``path``, ``url``, ``source``, ``kind``, ``size``, ``status`` (COMPLETE, SKIPPED or ERROR),
+            ``message``.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> manifest = Mmoda.download_products(table[:3], directory="archive")  # doctest: +SKIP
+        """
+        return _gallery().download_products(self, rows, directory=directory, overwrite=overwrite)
+
     # ---- what there is
 
     def list_instruments(self) -> Table:
@@ -542,6 +740,13 @@ class MmodaClass(MmodaSession):
             token = None
         # without the frames below, since their local variables would show the token in a traceback
         raise problem.with_traceback(None)
+
+
+def _gallery() -> ModuleType:
+    """The room of the archive, opened when it is entered: it takes long to import, and few sessions need it."""
+    from . import gallery
+
+    return gallery
 
 
 def _catalog(asked: Asked) -> Any:

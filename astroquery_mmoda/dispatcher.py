@@ -291,6 +291,8 @@ class Dispatcher:
                 answer = _read(response, deadline)
         except requests.RequestException as error:
             passing, fault = _describe(error)
+        except ValueError:  # requests can't read the address of some redirect, even if it is not followed
+            passing, fault = False, "it leads to no address"
         else:
             passing, fault = True, _fault_of(answer)
             return answer, fault

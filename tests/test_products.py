@@ -118,7 +118,7 @@ def test_looking_decodes_nothing_before(monkeypatch):
     def fail(*args, **kwargs):
         raise AssertionError("decoded")
 
-    monkeypatch.setattr("astroquery_mmoda.products.entries.read_hdulist", fail)
+    monkeypatch.setattr("astroquery_mmoda.decoding.read_hdulist", fail, raising=False)
     products = Products.from_response(RECORDS["isgri_spectrum_real"]["json"])
     repr(products)
     products.select(source="Crab").table.pformat()

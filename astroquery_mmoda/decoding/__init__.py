@@ -7,13 +7,18 @@ A reply is data. Nothing here imports, calls or evaluates what a reply names, op
 
 from __future__ import annotations
 
-from .ecsv import read_ecsv
-from .envelope import decode_base64
-from .files import read_binary, read_picture
-from .hdus import read_array, read_hdulist
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .literals import parse_body, read_json_text
-from .pickledtables import read_pickled_table
-from .waves import read_contours, read_spectrogram, read_strain
+
+if TYPE_CHECKING:
+    from .ecsv import read_ecsv
+    from .envelope import decode_base64
+    from .files import read_binary, read_picture
+    from .hdus import read_array, read_hdulist
+    from .pickledtables import read_pickled_table
+    from .waves import read_contours, read_spectrogram, read_strain
 
 __all__ = [
     "decode_base64",
@@ -29,3 +34,23 @@ __all__ = [
     "read_spectrogram",
     "read_strain",
 ]
+
+# opened when the first reply of their kind comes, so that importing the package costs next to nothing
+_HOMES = {
+    "decode_base64": "envelope",
+    "read_array": "hdus",
+    "read_binary": "files",
+    "read_contours": "waves",
+    "read_ecsv": "ecsv",
+    "read_hdulist": "hdus",
+    "read_pickled_table": "pickledtables",
+    "read_picture": "files",
+    "read_spectrogram": "waves",
+    "read_strain": "waves",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)

@@ -13,18 +13,8 @@ from typing import Any
 
 from astroquery import log
 
+from .. import decoding
 from ..catalog import read_catalog
-from ..decoding import (
-    read_binary,
-    read_contours,
-    read_ecsv,
-    read_hdulist,
-    read_json_text,
-    read_pickled_table,
-    read_picture,
-    read_spectrogram,
-    read_strain,
-)
 from ..decoding.boundary import reading
 from ..errors import DecodingError
 from ..parameters import kind_from_name
@@ -187,14 +177,14 @@ def _name(entry: Any) -> str:
 
 def _element(raw: Any, what: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """An element of a list, which may be JSON text, and its meta data."""
-    entry = read_json_text(raw, what=what) if isinstance(raw, str) else raw
+    entry = decoding.read_json_text(raw, what=what) if isinstance(raw, str) else raw
     if not isinstance(entry, dict):
         raise DecodingError(f"{what} must be a JSON object, not a {type(entry).__name__}.")
     return entry, _meta(entry.get("meta_data"), what)
 
 
 def _meta(value: Any, what: str) -> dict[str, Any]:
-    return _dictionary(read_json_text(value, what=f"meta_data of {what}") if isinstance(value, str) else value)
+    return _dictionary(decoding.read_json_text(value, what=f"meta_data of {what}") if isinstance(value, str) else value)
 
 
 # ---- decoders: an entry's own part of a reply -> its data; plain functions, so that products pickle
@@ -205,7 +195,7 @@ def _as_it_is(raw: Any, what: str) -> Any:
 
 
 def _hdulist(raw: Any, what: str) -> Any:
-    return read_hdulist(raw, what=what)
+    return decoding.read_hdulist(raw, what=what)
 
 
 def _catalog(raw: Any, what: str) -> Any:
@@ -215,28 +205,28 @@ def _catalog(raw: Any, what: str) -> Any:
 
 def _table(raw: Any, what: str) -> Any:
     if raw.get("ascii") is not None:
-        return read_ecsv(raw["ascii"], what=what)
-    return read_pickled_table(raw.get("binary"), what=what)
+        return decoding.read_ecsv(raw["ascii"], what=what)
+    return decoding.read_pickled_table(raw.get("binary"), what=what)
 
 
 def _picture(raw: Any, what: str) -> Any:
-    return read_picture(raw, what=what)
+    return decoding.read_picture(raw, what=what)
 
 
 def _binary(raw: Any, what: str) -> Any:
-    return read_binary(raw, what=what)
+    return decoding.read_binary(raw, what=what)
 
 
 def _strain(raw: Any, what: str) -> Any:
-    return read_strain(raw, what=what)
+    return decoding.read_strain(raw, what=what)
 
 
 def _spectrogram(raw: Any, what: str) -> Any:
-    return read_spectrogram(raw, what=what)
+    return decoding.read_spectrogram(raw, what=what)
 
 
 def _contours(raw: Any, what: str) -> Any:
-    return read_contours(raw, what=what)
+    return decoding.read_contours(raw, what=what)
 
 
 # ---- what a workflow said beforehand about the output of an entry's name

@@ -19,7 +19,7 @@ __all__ = ["DEFAULT_DIRECTORY", "build", "find"]
 
 HERE = Path(__file__).resolve().parent
 CONSTRAINTS = HERE / "dispatcher-constraints.txt"
-PACKAGES = ("cdci-data-analysis", "sentry-sdk", "aiosmtpd", "gunicorn")
+PACKAGES = ("cdci-data-analysis", "sentry-sdk", "aiosmtpd", "gunicorn", "queryparser-python3", "psycopg2-binary")
 DEFAULT_DIRECTORY = HERE.parents[1] / ".tox" / "mmoda-server"
 STAMP = "mmoda-server-complete"
 

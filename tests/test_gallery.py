@@ -1,0 +1,1171 @@
+"""The archive of published products: against a real database, and against a server that misbehaves."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import socket
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import MaskedColumn, Table
+from astropy.time import Time, TimeDelta
+from astroquery.exceptions import MaxResultsWarning, NoResultsWarning
+
+from astroquery_mmoda import MmodaClass, conf, errors, gallery
+from astroquery_mmoda.gallery import adql, downloads, obscore, queries, tap
+from conftest import RESPONSES, require
+from tests import tokens
+from tests.local_tap import rows as made
+from tests.local_tap.server import LocalTap, missing
+from tests.scripted_server import Reply, Request, ScriptedServer
+
+CRAB = SkyCoord(83.6324, 22.0174, unit="deg")
+XML = {"Content-Type": "text/xml; charset=utf-8"}
+HTML = {"Content-Type": "text/html; charset=utf-8"}
+NAMES = ("query_region", "query_object", "query_tap", "list_tables", "list_columns", "download_products")
+
+
+def methods(client):
+    """The archive's functions as methods of a client."""
+    return SimpleNamespace(client=client, **{name: partial(getattr(gallery, name), client) for name in NAMES})
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch):
+    monkeypatch.setattr("astroquery_mmoda.dispatcher._pause", lambda attempt, answer: 0.01)
+    monkeypatch.setattr("astroquery_mmoda.gallery.downloads._pause", lambda attempt, answer: 0.01)
+
+
+@pytest.fixture(autouse=True)
+def _no_sesame(monkeypatch):
+    def nobody(name):
+        raise errors.ParameterError(f"{name} is unknown")
+
+    monkeypatch.setattr("astroquery_mmoda.core._from_sesame", nobody)
+
+
+@pytest.fixture
+def serve():
+    """Function that starts a server with an answer, and gives it and the archive's methods for it."""
+    servers = []
+
+    def start(answer):
+        server = ScriptedServer(answer if callable(answer) else lambda request: answer).__enter__()
+        servers.append(server)
+        return server, methods(MmodaClass(server=server.url))
+
+    yield start
+    for server in servers:
+        server.__exit__()
+
+
+@pytest.fixture(scope="session")
+def local_tap():
+    lack = missing()
+    require(not lack, lack)
+    with LocalTap() as service:
+        yield service
+
+
+@pytest.fixture
+def archive(local_tap):
+    return methods(MmodaClass(server=local_tap.url))
+
+
+@pytest.fixture(scope="session")
+def published(local_tap):
+    """All rows of the database as dictionaries."""
+    return [dict(zip(made.COLUMNS, row, strict=True)) for row in made.all_rows(local_tap.url)]
+
+
+def votable(fields: str, *rows: str, table: str = "", info: str = "", prolog: str = "") -> str:
+    cells = "".join(f"<TR>{row}</TR>" for row in rows)
+    return (
+        f'<?xml version="1.0" encoding="utf-8"?>{prolog}'
+        '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">'
+        f'<RESOURCE type="results">{info}<TABLE{table}>{fields}<DATA><TABLEDATA>{cells}</TABLEDATA></DATA></TABLE>'
+        "</RESOURCE></VOTABLE>"
+    )
+
+
+def field(name: str, kind: str = "char", more: str = ' arraysize="*"', inside: str = "") -> str:
+    return f'<FIELD ID="{name}" name="{name}" datatype="{kind}"{more}>{inside}</FIELD>'
+
+
+ONE = votable(field("a"), "<TD>x</TD>")
+
+
+# ---- the question, as text
+
+
+def ask(position=CRAB, radius=1.0, **conditions):
+    return adql.Search(position=position, radius=radius, **conditions).adql()
+
+
+def test_a_region_in_adql():
+    assert ask(maxrec=7) == (
+        "SELECT TOP 7 * FROM ivoa.obscore WHERE 1 = CONTAINS(POINT('ICRS', s_ra, s_dec), "
+        "CIRCLE('ICRS', 83.6324, 22.0174, 1.0)) ORDER BY t_min"
+    )
+
+
+def test_all_conditions_in_adql():
+    text = ask(
+        instrument="isgri",
+        kind="lightcurve",
+        times=(Time(57000, format="mjd"), Time(57001.5, format="mjd")),
+        energies=(20.0, 40.0),
+    )
+    assert "instrument_name ILIKE 'isgri'" in text
+    assert r"dataproduct_type ILIKE '%\_lc'" in text
+    assert "t_max >= 57000.0 AND t_min <= 57001.5" in text
+    assert re.search(r"em_max >= 0\.00000000003099\d+ AND em_min <= 0\.00000000006199\d+ ", text)
+
+
+def test_the_whole_sky_and_more_than_half_of_it():
+    assert "WHERE" not in ask(radius=180)
+    assert "0 = CONTAINS(POINT('ICRS', s_ra, s_dec), CIRCLE('ICRS', 263.6324, -22.0174, 60.0))" in ask(radius=120)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1e-12, "0.000000000001"),
+        (-22.5, "-22.5"),
+        (1e22, "10000000000000000000000"),
+        (0.1 + 0.2, "0.30000000000000004"),
+        (58193.455, "58193.455"),
+    ],
+)
+def test_numbers_have_all_digits_and_no_exponent(value, text):
+    """The service's translator knows no exponents."""
+    assert adql.number(value) == text
+    assert float(text) == value
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_none(value):
+    with pytest.raises(errors.ParameterError, match="finite"):
+        adql.number(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("Barnard's star", "'Barnard''s star'"),
+        ("'; DROP TABLE x; --", "'''; DROP TABLE x; --'"),
+        ("100% X_1", r"'100\% X\_1'"),
+        ("back\\slash", r"'back\\slash'"),
+        ("η  Car", "'% Car'"),
+        ("X ( Y )", "'X %Y%'"),
+        ("Z_ W", "'Z%W'"),
+        ("a\x00b", "'a%b'"),
+    ],
+)
+def test_names_are_quoted(name, pattern):
+    assert f"target_name ILIKE {pattern} OR" in ask(names=(name,))
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 301, 7])
+def test_names_that_are_none(name):
+    with pytest.raises(errors.ParameterError, match="is no name"):
+        ask(instrument=name)
+
+
+def test_an_unknown_kind():
+    with pytest.raises(errors.ParameterError, match="did you mean 'lightcurve'"):
+        ask(kind="lightcurv")
+
+
+def test_the_service_s_own_kinds():
+    assert r"dataproduct_type ILIKE 'isgri\_lc'" in ask(kind="isgri_lc")
+    assert "dataproduct_type ILIKE 'timeseries'" in ask(kind="timeseries")
+
+
+@pytest.mark.parametrize(
+    ("radius", "degrees"),
+    [
+        (1 * u.deg, 1),
+        (30 * u.arcmin, 0.5),
+        ("30 arcmin", 0.5),
+        (2, 2),
+        ("2", 2),
+        ("0d30m0s", 0.5),
+        (np.pi * u.rad, 180),
+    ],
+)
+def test_radius(radius, degrees):
+    assert adql.as_radius(radius) == pytest.approx(degrees)
+
+
+@pytest.mark.parametrize("radius", [0, -1 * u.deg, 181 * u.deg, 3 * u.m, "wide", None, float("nan"), [1, 2] * u.deg])
+def test_radius_that_is_none(radius):
+    with pytest.raises(errors.ParameterError, match="radius"):
+        adql.as_radius(radius)
+
+
+@pytest.mark.parametrize("maxrec", [0, -3, 1.5, "10", True])
+def test_maxrec_that_is_none(maxrec):
+    with pytest.raises(errors.ParameterError, match="maxrec"):
+        adql.as_maxrec(maxrec)
+
+
+def test_payload_sends_nothing():
+    client = methods(MmodaClass(server="http://127.0.0.1:9"))
+    begin = Time("2015-01-01T00:00:00", scale="tt")
+    text = client.query_region(
+        CRAB.galactic,
+        "6 arcmin",
+        time_range=(begin, TimeDelta(1 * u.hour)),
+        energy_range=(0.3, 0.6) * u.AA,
+        kind="image",
+        get_query_payload=True,
+    )
+    assert isinstance(text, str)
+    assert "83.6324" in text
+    assert number_behind(text, "t_max >= ") == pytest.approx((begin - 1 * u.hour).utc.mjd, abs=1e-9)
+    assert number_behind(text, "em_max >= ") == pytest.approx(0.3e-10)
+    assert number_behind(text, "em_min <= ") == pytest.approx(0.6e-10)
+    assert "POINT('ICRS'" in client.query_region("83.63 22.01", 1, get_query_payload=True)
+
+
+def number_behind(text, words):
+    return float(re.search(re.escape(words) + r"([-\d.]+)", text)[1])
+
+
+@pytest.mark.parametrize("query", ["", "   ", None, 7])
+def test_a_query_that_is_none(query):
+    with pytest.raises(errors.ParameterError, match="adql"):
+        gallery.query_tap(MmodaClass(server="http://127.0.0.1:9"), query)
+
+
+@pytest.mark.parametrize(
+    ("query", "columns"),
+    [
+        ("SELECT TOP 5 s_ra, o.s_dec AS dec FROM ivoa.obscore o", ("s_ra", "dec")),
+        ("select distinct * from ivoa.obscore", obscore.PUBLISHED),
+        ("SELECT * FROM elsewhere", ()),
+        ("SELECT COUNT(*) FROM ivoa.obscore", ()),
+        ("nonsense", ()),
+    ],
+)
+def test_columns_of_a_query(query, columns):
+    assert queries._columns_of(query) == columns
+
+
+# ---- rows, as a table
+
+
+def boxed(*values):
+    column = np.empty(len(values), dtype=object)
+    column[:] = [np.ma.MaskedArray([value], mask=[False]) for value in values]
+    return column
+
+
+def test_stand_ins_are_masked():
+    table = obscore.tidy(
+        Table(
+            {
+                "n": boxed(np.int32(-1), np.int32(5)),
+                "x": boxed(-1.0, np.nan),
+                "text": np.array(["", "words"], dtype=object),
+                "gone": boxed(np.nan, np.nan),
+            }
+        )
+    )
+    assert table["n"].tolist() == [None, 5]
+    assert table["x"].tolist() == [-1.0, None]
+    assert table["text"].tolist() == [None, "words"]
+    assert table["gone"].dtype.kind == "f"
+    assert table["n"].dtype.kind == "i"
+
+
+def test_an_honest_service_is_believed():
+    """A plain number -1 is one, and units of the service stay."""
+    raw = Table({"n": MaskedColumn([-1, 2], mask=[False, True])})
+    raw["s_ra"] = MaskedColumn([0.1, 0.2], unit="rad", description="theirs")
+    table = obscore.tidy(raw)
+    assert table["n"].tolist() == [-1, None]
+    assert table["s_ra"].unit == u.rad
+    assert table["s_ra"].description == "theirs"
+
+
+def test_times_in_forms_that_are_known_to_occur():
+    numbers = obscore.tidy(Table({"t_min": [57000.25, np.nan, 2457000.75, 1e300]}))["t_min"]
+    assert numbers.mask.tolist() == [False, True, False, True]
+    assert numbers[[0, 2]].mjd.tolist() == [57000.25, 57000.25]
+    assert numbers.scale == "utc"
+    texts = obscore.tidy(Table({"t_max": ["2014-12-09T06:00:00", ""]}))["t_max"]
+    assert texts.mask.tolist() == [False, True]
+    assert texts[0].mjd == 57000.25
+    assert obscore.tidy(Table({"t_min": ["yesterday"]}))["t_min"].tolist() == ["yesterday"]
+
+
+def test_impossible_positions_and_wavelengths():
+    table = obscore.tidy(
+        Table(
+            {
+                "s_ra": [10.0, 1.0, np.nan],
+                "s_dec": [145.0, -90.0, 1.0],
+                "em_min": [0.0, 1e-11, 1.0],
+                "em_max": [1.0] * 3,
+            }
+        )
+    )
+    assert np.isfinite(table["position"].ra).tolist() == [False, True, False]
+    assert table["e_max"].tolist() == [None, pytest.approx(123.98, rel=1e-4), pytest.approx(1.24e-9, rel=1e-2)]
+
+
+def test_columns_of_the_user_are_not_replaced():
+    table = obscore.tidy(Table({"em_min": [1.0], "em_max": [1.0], "e_min": [7.0], "s_ra": [1.0], "s_dec": ["x"]}))
+    assert table["e_min"].tolist() == [7.0]
+    assert "position" not in table.colnames
+
+
+def test_text_is_made_harmless():
+    token = tokens.mint()
+    table = obscore.tidy(Table({"a": np.array(["x\x1b[31m\u202ey", f"?token={token}"], dtype=object)}))
+    assert table["a"][0] == "x\\x1b[31m\\u202ey"
+    assert token not in str(table["a"][1])
+
+
+def test_the_empty_table_has_the_columns_of_a_full_one(archive):
+    with pytest.warns(NoResultsWarning):
+        empty = archive.query_region(SkyCoord(40, 80, unit="deg"), 0.1)
+    full = archive.query_region(CRAB, 0.1)
+    assert len(empty) == 0
+    assert empty.colnames == full.colnames
+    for name in ("s_ra", "em_min", "e_max", "t_min", "position"):
+        assert type(empty[name]) is type(full[name])
+        assert empty[name].info.unit == full[name].info.unit
+
+
+# ---- the local archive
+
+
+def test_pyvo_alone_works_on_it(local_tap):
+    import pyvo
+
+    found = pyvo.dal.TAPService(f"{local_tap.url}/tap").run_sync("SELECT TOP 3 * FROM ivoa.obscore", format="votable")
+    assert len(found) == 3
+
+
+def test_a_region(archive):
+    table = archive.query_region(CRAB, 10 * u.arcmin)
+    assert table["obs_title"].tolist() == ["Crab old lc", "Crab lc", "Crab image"]
+    assert table["position"].separation(CRAB).max() < 10 * u.arcmin
+    assert isinstance(table["t_min"], Time)
+    assert table["t_max"].mjd.tolist() == [52000.1, 57000.5, 58001.75]
+    assert table["s_ra"].unit == u.deg
+    assert table["em_min"].unit == u.m
+    assert table["e_min"].unit == u.keV
+    np.testing.assert_allclose(table["e_min"], 28, rtol=1e-12)
+    np.testing.assert_allclose(table["e_max"], 40, rtol=1e-12)
+    assert table["em_max"].description
+    assert table["time_bin"].tolist() == [100, 100, None]
+    assert table["image_uri"].tolist() == [None] * 3
+    assert table["product_path"][1].startswith("http")
+    assert "CIRCLE" in table.meta["adql"]
+
+
+def test_names_of_places_work(archive):
+    assert len(archive.query_region("Crab", 10 * u.arcmin)) == 3
+    assert len(archive.query_region("5h34m31.8s +22d01m02.6s", "10 arcmin")) == 3
+    with pytest.raises(errors.ParameterError, match="unknown"):
+        archive.query_region("Nowhere", 1)
+
+
+@pytest.mark.parametrize(
+    ("ra", "dec", "radius", "titles"),
+    [
+        (0.0, -60.0, 0.2, {"west of zero", "east of zero"}),
+        (359.95, -60.0, 0.03, {"west of zero"}),
+        (100.0, 90.0, 0.1, {"at the pole", "beyond the pole"}),
+        (0.0, -90.0, 0.2, {"south pole"}),
+    ],
+)
+def test_regions_at_awkward_places(archive, ra, dec, radius, titles):
+    table = archive.query_region(SkyCoord(ra, dec, unit="deg"), radius)
+    assert set(table["obs_title"]) == titles
+
+
+@pytest.mark.parametrize(("ra", "dec", "radius"), [(270, 10, 25), (270, 10, 90), (90, -30, 140)])
+def test_large_regions_against_all_rows(archive, published, ra, dec, radius):
+    centre = SkyCoord(ra, dec, unit="deg")
+    chosen = [row for row in published if row["instrument_name"] == "isgri" and row["dataproduct_type"] == "image"]
+    known = [row for row in chosen if row["s_dec"] is not None and abs(row["s_dec"]) <= 90]
+    places = SkyCoord([row["s_ra"] for row in known], [row["s_dec"] for row in known], unit="deg")
+    inside = places.separation(centre).deg <= radius
+    expected = {row["obs_title"] for row, yes in zip(known, inside, strict=True) if yes}
+    table = archive.query_region(centre, radius, instrument="isgri", kind="image")
+    assert len(expected) > 50
+    assert set(table["obs_title"]) == expected
+
+
+def test_time_and_energy_and_instrument_against_all_rows(archive, published):
+    begin, end = 53100.0, 53200.1
+    expected = {
+        row["obs_title"]
+        for row in published
+        if row["instrument_name"] == "jemx"
+        and row["dataproduct_type"] == "spectrum"
+        and row["t_min"] <= end
+        and row["t_max"] >= begin
+        and row["em_min"] <= made.METRES_TIMES_KEV / 35
+        and row["em_max"] >= made.METRES_TIMES_KEV / 45
+    }
+    table = archive.query_region(
+        SkyCoord(270, 0, unit="deg"),
+        180,
+        instrument="JEMX",
+        kind="spectrum",
+        time_range=(begin, end),
+        energy_range=(35, 45) * u.keV,
+    )
+    assert len(expected) > 5
+    assert set(table["obs_title"]) == expected
+
+
+def test_kinds(archive):
+    assert archive.query_region(CRAB, 1, kind="lightcurve")["obs_title"].tolist() == ["Crab old lc", "Crab lc"]
+    assert archive.query_region(CRAB, 1, kind="image")["obs_title"].tolist() == ["Crab image"]
+    assert archive.query_region(CRAB, 1, kind="isgri_lc")["obs_title"].tolist() == ["Crab old lc"]
+
+
+def test_an_object_is_found_by_place_and_by_all_its_names(archive):
+    table = archive.query_object("crab")
+    assert table["obs_title"].tolist() == ["Crab old lc", "Crab lc", "M 1 spectrum", "Crab image"]
+    text = archive.query_object("Crab", 1 * u.deg, get_query_payload=True)
+    assert "ILIKE 'M 1'" in text
+    assert "ILIKE 'NGC 1952'" in text
+    assert "CIRCLE('ICRS', 83.6324, 22.0174, 1.0)" in text
+    assert archive.query_object("Crab", kind="spectrum")["target_name"].tolist() == ["M 1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("barnard's STAR", "quoted"),
+        ("'; DROP TABLE ivoa.obscore; --", "injected"),
+        ("η Car", "greek"),
+        ("X ( Y ) , Z_ W", "blanks"),
+        ("100% X_1", "percent"),
+        ("1A 0535+262", "Crab image"),
+    ],
+)
+def test_any_name_is_a_name(archive, name, title):
+    """No position is known for them."""
+    assert archive.query_object(name)["obs_title"].tolist() == [title]
+
+
+def test_a_name_that_nobody_knows(archive):
+    with pytest.warns(NoResultsWarning):
+        assert len(archive.query_object("100% X%")) == 0
+
+
+def test_similar_names_are_left_out_but_not_places(serve):
+    """What is sent for a name with a letter that is not ASCII fits to other names as well."""
+    columns = field("s_ra", "double") + field("s_dec", "double") + field("target_name")
+    cells = [
+        "<TD>10</TD><TD>10</TD><TD>α Car</TD>",
+        "<TD>200</TD><TD>10</TD><TD>β Car, η car</TD>",
+        "<TD>200</TD><TD>10</TD><TD>α Car</TD>",
+        "<TD>NaN</TD><TD>NaN</TD><TD/>",
+    ]
+
+    def answer(request):
+        if request.path == "/resolve_name":
+            return Reply({"RA": 10.0, "DEC": 10.0})
+        return Reply(votable(columns, *cells), headers=XML) if request.path == "/tap/sync" else Reply({})
+
+    _, client = serve(answer)
+    assert client.query_object("η Car")["target_name"].tolist() == ["α Car", "β Car, η car"]
+
+
+def test_an_object_of_which_only_the_gallery_knows(serve):
+    page = {"title": "Src&#039;s A", "source_ra": "12.5", "source_dec": "-3", "alternative_names_long_strin": "B | "}
+
+    def answer(request):
+        return Reply(page if "entity" in request.path else {})
+
+    _, client = serve(answer)
+    text = client.query_object("a", get_query_payload=True)
+    assert "CIRCLE('ICRS', 12.5, -3.0, 0.1666" in text
+    assert "ILIKE 'Src''s A'" in text
+    assert "ILIKE 'B'" in text
+    assert "ILIKE ''" not in text
+
+
+def test_a_gallery_that_fails_does_not_spoil_the_query(serve):
+    def answer(request):
+        return Reply("<html>broken</html>", 500) if "entity" in request.path else Reply({"RA": 1.0, "DEC": 2.0})
+
+    _, client = serve(answer)
+    assert "CIRCLE('ICRS', 1.0, 2.0" in client.query_object("a", get_query_payload=True)
+
+
+@pytest.mark.parametrize("name", [CRAB, "", None])
+def test_an_object_without_a_name(name):
+    with pytest.raises(errors.ParameterError, match="query_region takes positions"):
+        gallery.query_object(MmodaClass(server="http://127.0.0.1:9"), name)
+
+
+def test_ten_thousand_rows(archive, published):
+    begin = time.monotonic()
+    table = archive.query_tap("SELECT * FROM ivoa.obscore")
+    assert time.monotonic() - begin < 30
+    assert len(table) == made.NUMBER
+    by_title = {row["obs_title"]: row for row in table}
+    for row in published[:20] + published[::500]:
+        found = by_title[row["obs_title"]]
+        for name in ("s_ra", "s_dec", "em_min", "em_max", "time_bin"):
+            assert (None if found[name] is np.ma.masked else found[name]) == row[name]
+        for name in ("target_name", "instrument_name", "access_url"):
+            assert (None if found[name] is np.ma.masked else found[name]) == (row[name] or None)
+    assert by_title["impossible"]["t_min"].mjd == 58849.0
+    assert bool(by_title["nothing known"]["t_min"].mask)
+
+
+def test_maxrec(archive):
+    with pytest.warns(MaxResultsWarning, match="first 5 rows"):
+        table = archive.query_region(SkyCoord(270, 0, unit="deg"), 90, maxrec=5)
+    assert len(table) == 5
+    assert table.meta["adql"].startswith("SELECT TOP 5 *")
+    with pytest.warns(MaxResultsWarning, match="first 5 rows"):
+        table = archive.query_tap("SELECT obs_title FROM ivoa.obscore", maxrec=5)
+    assert len(table) == 5
+    assert len(archive.query_tap("SELECT TOP 5 obs_title FROM ivoa.obscore", maxrec=5)) == 5
+    assert len(archive.query_region(CRAB, 1, maxrec=4)) == 3
+
+
+def test_any_query(archive):
+    table = archive.query_tap("SELECT COUNT(*) AS number, instrument_name FROM ivoa.obscore GROUP BY instrument_name")
+    assert sum(table["number"]) == made.NUMBER
+    whole = archive.query_tap("SELECT * FROM ivoa.whole")
+    assert whole["number"].tolist() == [7, None]
+    assert whole["word"].tolist() == ["seven", None]
+    with pytest.warns(NoResultsWarning):
+        assert archive.query_tap("SELECT s_ra, obs_title AS t FROM ivoa.obscore WHERE s_ra > 400").colnames == [
+            "s_ra",
+            "t",
+        ]
+
+
+def test_a_query_that_the_service_does_not_understand(archive):
+    with pytest.raises(errors.ServiceError, match="Error while parsing the ADQL query") as caught:
+        archive.query_tap("SELEC nonsense")
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    with pytest.raises(errors.ServiceError, match="reads ASCII letters only"):
+        archive.query_tap("SELECT * FROM ivoa.obscore WHERE target_name = 'η Car'")
+    with pytest.raises(errors.ServiceError, match="Internal error"):
+        archive.query_tap("SELECT * FROM ivoa.no_such_table")
+
+
+def test_tables_and_columns(archive):
+    tables = archive.list_tables()
+    assert tables["name"].tolist() == ["ivoa.nothing", "ivoa.obscore", "ivoa.whole"]
+    assert tables["description"].tolist() == ["", "", "Numbers."]
+    columns = archive.list_columns("ivoa.obscore")
+    assert columns["name"].tolist() == list(obscore.PUBLISHED)
+    em_min = columns[columns["name"] == "em_min"][0]
+    assert (em_min["unit"], em_min["type"]) == ("m", "double")
+    assert all(columns["description"])
+    assert archive.list_columns("Whole")["type"].tolist() == ["int", "char"]
+    assert len(archive.list_columns("ivoa.nothing")) == 0
+    with pytest.raises(errors.ParameterError, match=r"did you mean 'ivoa.obscore'"):
+        archive.list_columns("ivoa.obscor")
+    with pytest.raises(errors.ParameterError, match="no name of a table"):
+        archive.list_columns("ivoa.obscore; DROP TABLE x")
+
+
+def test_columns_that_the_service_tells_of(serve):
+    body = (
+        '<vod:tableset xmlns:vod="http://www.ivoa.net/xml/VODataService/v1.1" '
+        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><schema><name>s</name><table><name>t</name>'
+        "<column><name>em_min</name><description>theirs</description><unit>nm</unit>"
+        '<dataType xsi:type="vod:VOTableType">float</dataType></column><column><name>em_max</name></column>'
+        "</table></schema></vod:tableset>"
+    )
+    _, client = serve(Reply(body, headers=XML))
+    assert [tuple(row) for row in client.list_columns("t")] == [
+        ("em_min", "theirs", "nm", "float"),
+        ("em_max", "Longest wavelength", "m", "double"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["ecsv", "fits"])
+def test_tables_can_be_written(archive, kind, tmp_path):
+    table = archive.query_tap("SELECT * FROM ivoa.obscore WHERE s_dec > 60 OR s_dec < -85 OR s_ra IS NULL")
+    table.write(tmp_path / f"t.{kind}")
+    again = Table.read(tmp_path / f"t.{kind}")
+    assert again.colnames == table.colnames
+    assert len(again) == len(table)
+    if kind == "ecsv":
+        assert again["t_min"].mjd.tolist() == table["t_min"].mjd.tolist()
+        assert isinstance(again["position"], SkyCoord)
+        assert again["target_name"].tolist() == table["target_name"].tolist()
+
+
+def test_eight_questions_at_once(archive):
+    titles = ["Crab lc", "quoted", "greek", "percent"] * 4
+
+    def find(title):
+        return archive.query_tap(f"SELECT obs_title FROM ivoa.obscore WHERE obs_title = '{title}'")["obs_title"][0]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(find, titles)) == titles
+
+
+# ---- a service that misbehaves
+
+
+def recorded_reply(name):
+    record = json.loads((RESPONSES / f"{name}.json").read_text(encoding="utf-8"))
+    return Reply(record["text"], record["status_code"], record["headers"])
+
+
+def test_the_form_that_is_sent(serve):
+    server, client = serve(Reply(ONE, headers=XML))
+    client.query_tap("SELECT a FROM b", maxrec=3)
+    (request,) = server.requests
+    assert (request.method, request.path) == ("POST", "/tap/sync")
+    assert request.form == {
+        "REQUEST": "doQuery",
+        "LANG": "ADQL",
+        "FORMAT": "votable",
+        "QUERY": "SELECT a FROM b",
+        "MAXREC": "3",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("tap_sync_bad_adql", "Error while parsing the ADQL query"),
+        ("tap_sync_no_db", "Internal error while running an ADQL query"),
+        ("tap_sync_format_501", "501 .*Format csv currently not supported"),
+        ("tap_sync_get_501", "501 .*service is currently not available"),
+        ("tap_tables_unconfigured", "500 .*Internal Server Error"),
+    ],
+)
+def test_recorded_refusals(serve, name, says):
+    server, client = serve(recorded_reply(name))
+    with pytest.raises(errors.ServiceError, match=says) as caught:
+        client.query_tap("SELECT 1")
+    assert type(caught.value) is errors.ServiceError
+    assert len(server.requests) == 1
+    with pytest.raises(errors.ServiceError, match=says):
+        client.list_tables()
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "says"),
+    [
+        (Reply("<html><h1>Maintenance</h1></html>", headers=HTML), errors.ServiceError, "but: Maintenance"),
+        (Reply("gone", 404), errors.ServiceError, "Is it the address of a MMODA dispatcher"),
+        (
+            Reply("", 302, {"Location": "https://new.example/tap?token=secret"}),
+            errors.ServiceError,
+            "https://new.example/tap",
+        ),
+        (Reply(ONE[:200], headers=XML), errors.DecodingError, "can't be read as a table"),
+        (Reply("<a/>", headers=XML), errors.DecodingError, "can't be read as a table"),
+        (Reply("\x00\x01", headers=XML), errors.DecodingError, "entities"),
+        (Reply(ONE.encode("utf-16"), headers=XML), errors.DecodingError, "entities"),
+        (
+            Reply(
+                votable(field("a"), info='<INFO name="QUERY_STATUS" value="ERROR">no such column</INFO>'), headers=XML
+            ),
+            errors.ServiceError,
+            "no such column",
+        ),
+        (Reply("text \x1b[31m \u202e" + "x" * 100_000, headers=HTML), errors.ServiceError, r"\\x1b"),
+    ],
+    ids=["html", "404", "elsewhere", "cut", "no table", "binary", "utf-16", "status error", "long"],
+)
+def test_what_is_no_table(serve, reply, kind, says):
+    server, client = serve(reply)
+    with pytest.raises(kind, match=says) as caught:
+        client.query_tap("SELECT 1")
+    assert type(caught.value) is kind
+    assert len(str(caught.value)) < 2000
+    assert "secret" not in str(caught.value)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "first",
+    [Reply("", 503), Reply(b"", fault="reset"), Reply(ONE, headers=XML, fault="cut"), Reply("", headers=XML)],
+    ids=["503", "reset", "cut", "empty"],
+)
+def test_faults_that_pass(serve, first):
+    server, client = serve(lambda request: first if len(server.requests) < 3 else Reply(ONE, headers=XML))
+    assert client.query_tap("SELECT 1")["a"].tolist() == ["x"]
+    assert len(server.requests) == 3
+
+
+def test_a_slow_service(serve):
+    _, client = serve(Reply(ONE, headers=XML, fault="drip"))
+    begin = time.monotonic()
+    with conf.set_temp("timeout", 0.4), pytest.raises(errors.ServiceError, match=r"within 0.4 s"):
+        client.query_tap("SELECT 1")
+    assert time.monotonic() - begin < 3
+
+
+def test_a_service_that_cuts_says_so(serve):
+    info = '<INFO name="QUERY_STATUS" value="OVERFLOW"/>'
+    _, client = serve(Reply(votable(field("a"), "<TD>x</TD>", info=info), headers=XML))
+    with pytest.warns(MaxResultsWarning, match="only the first 1 rows"):
+        assert len(client.query_tap("SELECT 1")) == 1
+
+
+BOMB = (
+    '<!DOCTYPE VOTABLE [<!ENTITY a "aaaaaaaaaa">'
+    + "".join(f'<!ENTITY {new} "{f"&{old};" * 10}">' for old, new in zip("abcdefgh", "bcdefghi", strict=True))
+    + "]>"
+)
+DANGERS = {
+    "bomb": votable(field("a"), "<TD>&i;</TD>", prolog=BOMB),
+    "external": votable(field("a"), "<TD>&x;</TD>", prolog='<!DOCTYPE V [<!ENTITY x SYSTEM "file:///etc/passwd">]>'),
+    "elsewhere": ONE.replace("<TABLEDATA>", '<BINARY><STREAM href="file:///etc/passwd"/></BINARY><TABLEDATA>'),
+    "hidden": ONE.replace(
+        "<TABLEDATA>", '<v:BINARY><v:STREAM a=">" href="http://127.0.0.1:9/"/></v:BINARY><TABLEDATA>'
+    ),
+    "rows": votable(field("a"), "<TD>x</TD>", table=' nrows="2000000000"'),
+    "encoded": votable(field("a"), "<TD>x</TD>", table=' nrows="&#50;000000000"'),
+    "wide": votable(field("a", "double", ' arraysize="99999x99999"'), "<TD>1</TD>"),
+    "many": votable("".join(field(f"a{n}", "double", ' arraysize="99999"') for n in range(100)), "<TD>1</TD>"),
+}
+
+
+@pytest.mark.parametrize("danger", DANGERS)
+def test_dangerous_tables_are_not_read(serve, danger, monkeypatch):
+    monkeypatch.setattr("urllib.request.urlopen", lambda *a, **k: pytest.fail("an address was opened"))
+    _, client = serve(Reply(DANGERS[danger], headers=XML))
+    begin = time.monotonic()
+    with pytest.raises(errors.DecodingError, match="it was not read"):
+        client.query_tap("SELECT 1")
+    with pytest.raises(errors.DecodingError):
+        client.list_tables()
+    assert time.monotonic() - begin < 2
+
+
+@pytest.mark.parametrize("danger", ["bomb", "external"])
+def test_the_parser_itself_would_refuse_entities(danger):
+    """So that a way around our own look at the text leads nowhere."""
+    import io
+
+    from astropy.io import votable as parser
+
+    source = io.BytesIO(DANGERS[danger].encode())
+    if danger == "bomb":
+        with pytest.raises(ValueError, match="amplification"):
+            parser.parse(source, verify="ignore")
+    else:  # the entity stands for nothing
+        assert parser.parse(source, verify="ignore").get_first_table().array["a"].tolist() == [""]
+
+
+def test_plain_streams_are_read(serve):
+    body = (
+        '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE type="results"><TABLE nrows="2">'
+        '<FIELD name="a" datatype="int"/><DATA><BINARY><STREAM encoding="base64">AAAABwAAAAg=</STREAM></BINARY></DATA>'
+        "</TABLE></RESOURCE></VOTABLE>"
+    )
+    _, client = serve(Reply(body, headers=XML))
+    assert client.query_tap("SELECT 1")["a"].tolist() == [7, 8]
+
+
+def test_neither_token_nor_password_is_sent(serve, tmp_path, log_records):
+    """By no call, to no place."""
+    token = tokens.mint()
+    (tmp_path / "home" / ".netrc").write_text("machine 127.0.0.1 login me password netrc-secret\n")
+    os.environ.pop("NETRC", None)
+
+    def answer(request):
+        if request.path.startswith("/files"):
+            return Reply(b"data", headers={"Content-Type": "application/fits"})
+        return Reply({"RA": 1.0, "DEC": 2.0}) if "tap" not in request.path else Reply(ONE, headers=XML)
+
+    server, client = serve(answer)
+    client.client.login(token)
+    client.query_tap("SELECT 1")
+    client.query_region("Crab", 1)
+    client.query_object("Crab")
+    with pytest.raises(errors.DecodingError):
+        client.list_tables()
+    client.download_products([{"access_url": f"{server.url}/files/a.fits"}])
+    assert len(server.requests) >= 7
+    for request in server.requests:
+        sent = f"{request.line} {request.form} {request.headers}"
+        assert token not in sent
+        assert token.split(".")[2] not in sent
+        assert "Authorization" not in request.headers
+    assert not any(token in line for line in log_records())
+
+
+# ---- files
+
+
+def rows(*urls, **columns):
+    return Table({"access_url": list(urls), **{name: [value] * len(urls) for name, value in columns.items()}})
+
+
+def files_in(directory):
+    return sorted(path.name for path in Path(directory).iterdir())
+
+
+def content(text, **headers):
+    return Reply(text, headers={"Content-Type": "application/octet-stream", **headers})
+
+
+def test_files_of_the_local_archive(archive, local_tap, tmp_path):
+    table = archive.query_object("Crab")
+    manifest = archive.download_products(table, directory=tmp_path / "new" / "place")
+    assert manifest.colnames == ["path", "url", "source", "kind", "size", "status", "message"]
+    assert manifest["status"].tolist() == ["COMPLETE"] * 3
+    assert [row["kind"] for row in manifest] == ["timeseries", "image", "image"]
+    for row in manifest:
+        name = row["url"].rpartition("/")[2]
+        assert Path(row["path"]).read_bytes() == (local_tap.files / name).read_bytes()
+        assert Path(row["path"]).stat().st_size == row["size"]
+        assert re.fullmatch(rf"{name.split('.')[0]}_[0-9a-f]{{8}}\.{name.split('.')[1]}", Path(row["path"]).name)
+    again = archive.download_products(table, directory=tmp_path / "new" / "place")
+    assert again["status"].tolist() == ["SKIPPED"] * 3
+    assert again["size"].tolist() == manifest["size"].tolist()
+    third = archive.download_products(
+        table[table["obs_title"] == "Crab lc"][0], directory=tmp_path / "new" / "place", overwrite=True
+    )
+    assert third["status"].tolist() == ["COMPLETE"]
+    assert len(files_in(tmp_path / "new" / "place")) == 3
+
+
+def test_a_file_is_continued_by_a_later_call(archive, local_tap, tmp_path):
+    """With the server's own handling of ranges."""
+    row = {"access_url": f"{local_tap.url}/files/crab_lc.fits"}
+    whole = (local_tap.files / "crab_lc.fits").read_bytes()
+    (path,) = archive.download_products(row, directory=tmp_path)["path"]
+    path = Path(path)
+    path.unlink()
+    with urllib.request.urlopen(row["access_url"], timeout=10) as reply:
+        mark = reply.headers["ETag"] or reply.headers["Last-Modified"]
+    (tmp_path / f".{path.name}.part").write_bytes(b"#" * 100 + whole[100:5000])
+    (tmp_path / f".{path.name}.mark").write_text(mark)
+    assert archive.download_products(row, directory=tmp_path)["status"].tolist() == ["COMPLETE"]
+    # the first bytes show that they were not fetched again
+    assert path.read_bytes() == b"#" * 100 + whole[100:]
+    assert files_in(tmp_path) == sorted([path.name, "home"])
+
+
+BODY = bytes(range(256)) * 40
+
+
+def ranged(request: Request, body=BODY, mark='"v1"', fault=""):
+    headers = {"Content-Type": "application/octet-stream", "ETag": mark}
+    wanted = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
+    if wanted is None or request.headers.get("If-Range") != mark:
+        return Reply(body, 200, headers, fault)
+    begin = int(wanted[1])
+    headers["Content-Range"] = f"bytes {begin}-{len(body) - 1}/{len(body)}"
+    return Reply(body[begin:], 206, headers, fault)
+
+
+def test_a_cut_file_is_continued(serve, tmp_path):
+    server, client = serve(lambda request: ranged(request, fault="cut" if len(server.requests) < 4 else ""))
+    (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
+    assert (row["status"], row["size"]) == ("COMPLETE", len(BODY))
+    assert Path(row["path"]).read_bytes() == BODY
+    asked = [request.headers.get("Range") for request in server.requests]
+    assert asked == [None, f"bytes={len(BODY) // 2}-", f"bytes={len(BODY) * 3 // 4}-", f"bytes={len(BODY) * 7 // 8}-"]
+    assert files_in(tmp_path / "d") == [Path(row["path"]).name]
+
+
+def test_what_came_is_kept_for_the_next_call(serve, tmp_path):
+    server, client = serve(lambda request: ranged(request, fault="cut" if len(server.requests) == 1 else ""))
+    with conf.set_temp("retries", 0):
+        first = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
+        assert first["status"].tolist() == ["ERROR"]
+        assert "cut" in first["message"][0]
+        assert not Path(first["path"][0]).exists()
+        second = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
+    assert second["status"].tolist() == ["COMPLETE"]
+    assert Path(second["path"][0]).read_bytes() == BODY
+    assert server.requests[1].headers["Range"] == f"bytes={len(BODY) // 2}-"
+
+
+@pytest.mark.parametrize("mark", ['W/"weak"', ""], ids=["weak", "none"])
+def test_a_file_without_a_mark_begins_anew(serve, tmp_path, mark):
+    server, client = serve(lambda request: ranged(request, mark=mark, fault="cut" if len(server.requests) == 1 else ""))
+    (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
+    assert row["status"] == "COMPLETE"
+    assert "Range" not in server.requests[1].headers
+    assert Path(row["path"]).read_bytes() == BODY
+
+
+def test_a_file_that_changed_meanwhile_begins_anew(serve, tmp_path):
+    other = b"other" * 1000
+
+    def answer(request):
+        return ranged(request, fault="cut") if len(server.requests) == 1 else ranged(request, other, '"v2"')
+
+    server, client = serve(answer)
+    (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
+    assert server.requests[1].headers["If-Range"] == '"v1"'
+    assert Path(row["path"]).read_bytes() == other
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Reply("", 416, {"Content-Type": "text/plain"}),
+        Reply(BODY[7:], 206, {"Content-Range": "bytes 7-10239/10240", "Content-Type": "x/y"}),
+        Reply(BODY, 206, {"Content-Type": "x/y"}),
+    ],
+    ids=["416", "other part", "no range"],
+)
+def test_odd_answers_to_a_range(serve, tmp_path, odd):
+    def answer(request):
+        return odd if len(server.requests) == 2 else ranged(request, fault="cut" if len(server.requests) == 1 else "")
+
+    server, client = serve(answer)
+    (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
+    assert row["status"] == "COMPLETE"
+    assert Path(row["path"]).read_bytes() == BODY
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (Reply("gone", 404, HTML), "HTTP status 404"),
+        (Reply("<html>log in</html>", 200, HTML), "a web page came instead"),
+        (Reply("", 503), "HTTP status 503; tried 5 times"),
+        (Reply(b"", fault="reset"), "tried 5 times"),
+        (Reply("", 302, {"Location": "http://other.example/x.fits"}), "only https addresses"),
+        (Reply("", 302, {"Location": "/x.fits"}), "without end"),
+        (Reply("", 302, {"Location": "file:///etc/passwd"}), "only http and https"),
+        (Reply("", 302, {"Location": "http://[x"}), "no address"),
+    ],
+    ids=["404", "html", "503", "reset", "elsewhere", "loop", "local file", "nonsense"],
+)
+def test_one_bad_file_does_not_spoil_the_others(serve, tmp_path, reply, says):
+    server, client = serve(lambda request: reply if request.path == "/x.fits" else content(b"good"))
+    manifest = client.download_products(rows(f"{server.url}/x.fits", f"{server.url}/y.fits"), directory=tmp_path / "d")
+    assert manifest["status"].tolist() == ["ERROR", "COMPLETE"]
+    assert says in manifest["message"][0]
+    assert files_in(tmp_path / "d") == [Path(manifest["path"][1]).name]
+
+
+def test_redirects_within_the_service_are_followed(serve, tmp_path):
+    def answer(request):
+        return Reply("", 302, {"Location": "/there.fits"}) if request.path == "/here.fits" else content(b"good")
+
+    server, client = serve(answer)
+    (row,) = client.download_products(rows(f"{server.url}/here.fits"), directory=tmp_path)
+    assert Path(row["path"]).read_bytes() == b"good"
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://other.example/x.fits", "only https"),
+        ("ftp://127.0.0.1/x", "only http and https"),
+        ("file:///etc/passwd", "only http and https"),
+        ("https://user:word@example.org/x", "user name"),
+        ("https://127.0.0.1/x", "private network"),
+        ("https://[::1]/x", "private network"),
+        ("https://169.254.169.254/x", "private network"),
+        ("https://inner.example/x", "private network"),
+        ("http://[x", "no address"),
+        ("https://h:99999/x", "no address"),
+    ],
+)
+def test_addresses_that_are_not_asked(serve, tmp_path, monkeypatch, url, says):
+    """A public name may well lead to a private address."""
+    real = socket.getaddrinfo
+
+    def look_up(host, *args, **options):
+        if host == "inner.example":
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443)) for address in ("8.8.8.8", "10.0.0.7")]
+        return real(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    server, client = serve(content(b"x"))
+    manifest = client.download_products(rows(url), directory=tmp_path / "d")
+    assert manifest["status"].tolist() == ["ERROR"]
+    assert says in manifest["message"][0]
+    assert not server.requests
+    assert files_in(tmp_path / "d") == []
+
+
+def test_public_https_is_asked(monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: [(socket.AF_INET, 1, 6, "", ("8.8.8.8", 443))])
+    assert downloads._refusal("https://data.example/x", "https://www.example/mmoda") == ""
+    assert downloads._refusal("https://www.example/x", "https://www.example/mmoda") == ""
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "../../../etc/passwd",
+        "..%2f..%2fetc%2fpasswd",
+        "CON.fits",
+        "x" * 1000,
+        "η Car.fits.gz",
+        "",
+        "a?b=/../c",
+        ".bashrc",
+        "a\\b",
+    ],
+)
+def test_names_of_files_are_safe(serve, tmp_path, last):
+    server, client = serve(content(b"x"))
+    manifest = client.download_products(rows(f"{server.url}/files/{last}"), directory=tmp_path / "d")
+    (name,) = files_in(tmp_path / "d")
+    assert Path(manifest["path"][0]) == tmp_path / "d" / name
+    assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,80}", name)
+    assert "con." not in name.lower()
+
+
+def test_files_of_one_name_do_not_meet(serve, tmp_path):
+    server, client = serve(lambda request: content(request.path))
+    urls = [f"{server.url}/{place}/lc.fits" for place in "abA"]
+    manifest = client.download_products(rows(*urls, urls[0]), directory=tmp_path / "d")
+    assert len(manifest) == 3
+    assert len({path.lower() for path in manifest["path"]}) == 3
+    assert [Path(path).read_text() for path in manifest["path"]] == ["/a/lc.fits", "/b/lc.fits", "/A/lc.fits"]
+    # nor in a later call
+    later = client.download_products(rows(urls[1]), directory=tmp_path / "d")
+    assert later["status"].tolist() == ["SKIPPED"]
+    assert Path(later["path"][0]).read_text() == "/b/lc.fits"
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("http://h/a, http://h/b", ["http://h/a", "http://h/b"]),
+        ("http://h/a,http://h/b", ["http://h/a", "http://h/b"]),
+        ("http://h/a http://h/b;https://h/c|http://h/d", ["http://h/a", "http://h/b", "https://h/c", "http://h/d"]),
+        ("http://h/a b.fits", ["http://h/a b.fits"]),
+        ("http://h/a,b.fits", ["http://h/a,b.fits"]),
+        ("a.fits, b.fits", ["a.fits", "b.fits"]),
+        (["http://h/a", "http://h/b"], ["http://h/a", "http://h/b"]),
+        (np.array(["http://h/a", ""]), ["http://h/a"]),
+        (np.ma.masked, []),
+        ("", []),
+        (None, []),
+        (b"http://h/a", ["http://h/a"]),
+    ],
+)
+def test_several_files_in_a_row(value, found):
+    assert downloads._references({"access_url": value}) == found
+
+
+def test_relative_addresses(serve, tmp_path):
+    server, client = serve(lambda request: content(request.path))
+    manifest = client.download_products(
+        rows("a.fits", product_path=f"{server.url}/gallery/node"), directory=tmp_path / "d"
+    )
+    assert manifest["url"].tolist() == [f"{server.url}/gallery/a.fits"]
+    manifest = client.download_products(rows("b.fits"), directory=tmp_path / "d")
+    assert manifest["url"].tolist() == [f"{server.url}/b.fits"]
+
+
+def test_nothing_to_fetch(serve, tmp_path):
+    _, client = serve(content(b"x"))
+    table = Table({"access_url": MaskedColumn(["x", "y"], mask=True)})
+    manifest = client.download_products(table, directory=tmp_path)
+    assert len(manifest) == 0
+    assert "status" in manifest.colnames
+
+
+@pytest.mark.parametrize("wrong", ["text", 7, Table({"a": [1]}), [1, 2], None])
+def test_rows_that_are_none(wrong):
+    with pytest.raises(errors.ParameterError, match="rows"):
+        gallery.download_products(MmodaClass(server="http://127.0.0.1:9"), wrong)
+
+
+def test_too_large(serve, tmp_path):
+    server, client = serve(content(b"x" * 1000))
+    with conf.set_temp("max_reply_size", 500):
+        manifest = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
+    assert "larger than 500 bytes" in manifest["message"][0]
+    assert files_in(tmp_path / "d") == []
+
+
+def test_links_and_directories_are_not_written_through(serve, tmp_path):
+    server, client = serve(content(b"new"))
+    place = tmp_path / "d"
+    place.mkdir()
+    (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=place)
+    name, victim = Path(row["path"]).name, tmp_path / "victim"
+    victim.write_text("old")
+    (place / f".{name}.part").symlink_to(victim)
+    manifest = client.download_products(rows(f"{server.url}/x.fits"), directory=place, overwrite=True)
+    assert manifest["status"].tolist() == ["ERROR"]
+    (place / f".{name}.part").unlink()
+    (place / name).unlink()
+    (place / name).symlink_to(victim)
+    manifest = client.download_products(rows(f"{server.url}/x.fits"), directory=place, overwrite=True)
+    assert manifest["status"].tolist() == ["COMPLETE"]
+    assert victim.read_text() == "old"
+    (place / name).unlink()
+    (place / name).mkdir()
+    manifest = client.download_products(rows(f"{server.url}/x.fits"), directory=place, overwrite=True)
+    assert "directory" in manifest["message"][0]
+
+
+def test_two_at_once_do_not_mix(serve, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    server, client = serve(content(b"x"))
+    url = f"{server.url}/x.fits"
+    with (tmp_path / f".{downloads._file_name(url)}.part").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        manifest = client.download_products(rows(url), directory=tmp_path)
+    assert "another process" in manifest["message"][0]
+
+
+def test_a_full_disk_is_told_of(serve, tmp_path, monkeypatch):
+    server, client = serve(content(b"x" * 1000))
+
+    class Full:
+        def __init__(self, file):
+            self._file = file
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    real = downloads._Part._opened
+    monkeypatch.setattr(downloads._Part, "_opened", lambda part: Full(real(part)))
+    manifest = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
+    assert "no space left: 1,000 of 1,000 bytes have not been written" in manifest["message"][0]
+    assert files_in(tmp_path / "d") == []
+
+
+def test_the_progress_bar(serve, tmp_path, monkeypatch, capsys):
+    server, client = serve(content(b"x" * 100_000))
+    client.download_products(rows(f"{server.url}/a.fits"), directory=tmp_path)
+    assert capsys.readouterr().out == ""
+    for place in ("astropy.utils.console", downloads.__name__):
+        monkeypatch.setattr(f"{place}.isatty", lambda stream: True)
+    client.download_products(rows(f"{server.url}/a.fits", f"{server.url}/b.fits"), directory=tmp_path, overwrite=True)
+    assert "(100.00%)" in capsys.readouterr().out
+
+
+def test_a_sheet_without_a_schema(monkeypatch):
+    column = SimpleNamespace(name="a", description=None, unit=None, datatype=None)
+    sheet = tap._sheet("", SimpleNamespace(name="t", description="description", columns=[column]))
+    assert sheet == tap.Sheet("t", "", [("a", "", "", "")])
