@@ -107,32 +107,38 @@ def _dtypes(descriptions: Any) -> dict[str, str]:
 
 
 def _column(name: str, values: Sequence[Any], dtype: str | None, what: str) -> Column:
-    missing = [value is None for value in values]
+    # most columns have none missing, which `in` tells much faster than looking at each value
+    missing = [value is None for value in values] if None in values else None
     try:
-        array = _array(values, dtype, missing)
+        array = _array(values, dtype)
     except (TypeError, ValueError, OverflowError) as error:
         raise DecodingError(
             f"Column {printable(name)!r} of {what} does not hold {printable(dtype)}: {printable(error, limit=200)}."
         ) from error
-    if array.dtype.kind != "f" and any(missing):
+    if missing and array.dtype.kind != "f":
         return MaskedColumn(array, name=name, mask=missing)
     return Column(array, name=name)
 
 
-def _array(values: Sequence[Any], dtype: str | None, missing: Sequence[bool]) -> np.ndarray:
+def _array(values: Sequence[Any], dtype: str | None) -> np.ndarray:
     if dtype is None:
-        array = np.array([("" if value is None else value) for value in values]) if values else np.zeros(0)
+        array = np.array(_without_none(values, "")) if values else np.zeros(0)
         if array.ndim != 1 or array.dtype.kind not in "biufU":
             raise TypeError("values of several kinds")
         return array
     native = np.dtype(dtype).newbyteorder("=")
     if native.kind in "SU":  # byte strings are text in the values; the width is the values', never cut
-        return np.array(["" if value is None else str(value) for value in values], dtype=str)
+        texts = _without_none(values, "")
+        return np.array(texts if set(map(type, texts)) <= {str} else [str(text) for text in texts], dtype=str)
     if native.kind == "f":
-        return np.array([math.nan if value is None else value for value in values], dtype=native)
-    if any(isinstance(value, float) and not value.is_integer() for value in values):
+        return np.array(_without_none(values, math.nan), dtype=native)
+    if float in set(map(type, values)) and any(isinstance(value, float) and not value.is_integer() for value in values):
         raise ValueError("a fraction among whole numbers")
-    return np.array([0 if gone else value for value, gone in zip(values, missing, strict=True)], dtype=native)
+    return np.array(_without_none(values, 0), dtype=native)
+
+
+def _without_none(values: Sequence[Any], replacement: Any) -> Sequence[Any]:
+    return [replacement if value is None else value for value in values] if None in values else values
 
 
 def _angle_unit(name: str, what: str) -> u.UnitBase:

@@ -25,7 +25,7 @@ from .errors import JobTimeout, MmodaError, ParameterError, ServiceError
 from .payload import STATE_FIELDS
 from .products import Products
 from .progress import Display, fraction, last_message, reports_table
-from .replies import GOING, STATUSES, failure, has_reason, reports
+from .replies import GOING, STATUSES, failure, has_reason, reports, section
 from .rules import misunderstood, needed_roles
 from .session import Connection, MmodaSession
 from .snippets import code_for
@@ -376,7 +376,7 @@ class Job:
 
     def _hear(self, reply: Mapping[str, Any]) -> None:
         """Take in a reply, whatever was asked."""
-        monitor = reply.get("job_monitor") or {}
+        monitor = section(reply, "job_monitor")
         job_id = str(monitor.get("job_id") or "")
         if self.job_id and job_id and job_id != self.job_id:
             raise ServiceError(
@@ -384,7 +384,7 @@ class Job:
             )
         status = reply.get("query_status")
         self.job_id = self.job_id or job_id
-        if status not in STATUSES:
+        if not isinstance(status, str) or status not in STATUSES:
             raise ServiceError(
                 f"Job {self.job_id} is in a state that this package does not know: {printable(status)!r}. A newer "
                 "version may know it; the analysis may go on."
@@ -401,10 +401,7 @@ class Job:
 
     def _compare(self, reply: Mapping[str, Any]) -> None:
         """See what the service made of the request: a difference is told, and an uploaded file has an address now."""
-        products = reply.get("products")
-        understood = products.get("analysis_parameters") if isinstance(products, dict) else None
-        if not isinstance(understood, dict):
-            return
+        understood = section(section(reply, "products"), "analysis_parameters")
         for sentence in misunderstood(self.parameters, understood):
             warnings.warn(f"The service took a parameter otherwise. {sentence}.", InputWarning, stacklevel=2)
         addresses = {name: understood.get(name) for name, value in self.parameters.items() if isinstance(value, Upload)}

@@ -11,7 +11,17 @@ from .auth import HOW_TO_GET_ONE
 from .errors import AuthenticationError, JobFailed, JobLost, MmodaError, ParameterError, ServiceError
 from .text import printable, without_token
 
-__all__ = ["FINAL", "GOING", "STATUSES", "error_from_body", "failure", "has_reason", "reports", "without_tokens"]
+__all__ = [
+    "FINAL",
+    "GOING",
+    "STATUSES",
+    "error_from_body",
+    "failure",
+    "has_reason",
+    "reports",
+    "section",
+    "without_tokens",
+]
 
 #: states after which nothing more happens
 FINAL = frozenset({"done", "failed"})
@@ -40,6 +50,12 @@ _NOISE = re.compile(r"^\s*\[ InstrumentQueryBackEnd : [^\]]*\] constructor faile
 _SUPPORT_TEXT = "support team has been notified"
 # all that the service says of a failure that was reported before
 _EMPTY_REASONS = frozenset({"", "failed: submitted job"})
+
+
+def section(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A part of a reply that is a JSON object, or an empty one in the place of anything else."""
+    part = body.get(key)
+    return part if isinstance(part, Mapping) else {}
 
 
 def without_tokens(reply: Any) -> Any:
@@ -122,7 +138,7 @@ def failure(reply: Mapping[str, Any], *, status: int | None = None) -> MmodaErro
     MmodaError
         `JobFailed`, or `AuthenticationError` for a refusal.
     """
-    exit_status = reply.get("exit_status") or {}
+    exit_status = section(reply, "exit_status")
     message, debug, more = (
         printable(exit_status.get(key) or "", limit=1000, newlines=True)
         for key in ("message", "debug_message", "error_message")
@@ -132,7 +148,7 @@ def failure(reply: Mapping[str, Any], *, status: int | None = None) -> MmodaErro
     parts = [part for part in (message, debug, more) if part]
     # "Backend failed. RuntimeError: x" and "x" say the same
     parts = [part for index, part in enumerate(parts) if not any(part in other for other in parts[:index])]
-    monitor = reply.get("job_monitor") or {}
+    monitor = section(reply, "job_monitor")
     job_id = printable(monitor.get("job_id") or "", limit=40)
     if (status or reply.get("status_code")) == 403:
         return _refusal(" - ".join(parts) or "it gave no reason")
@@ -153,15 +169,16 @@ def _refusal(reason: str) -> AuthenticationError:
 
 def has_reason(reply: Mapping[str, Any]) -> bool:
     """Whether a failed reply tells why, be it only in the reports of the back end."""
-    exit_status = reply.get("exit_status") or {}
+    exit_status = section(reply, "exit_status")
     words = {str(exit_status.get(key) or "").strip() for key in ("message", "debug_message")}
     return not words <= _EMPTY_REASONS or any(_last_words(reply))
 
 
 def reports(reply: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Reports of the back end in a reply, oldest first; some servers keep only the last one."""
-    monitor = reply.get("job_monitor") or {}
-    listed = monitor.get("full_report_dict_list") or []
+    monitor = section(reply, "job_monitor")
+    listed = monitor.get("full_report_dict_list")
+    listed = listed if isinstance(listed, list) else []
     last = monitor.get("full_report_dict")
     found = [report for report in listed if isinstance(report, dict)]
     return found or ([last] if isinstance(last, dict) else [])

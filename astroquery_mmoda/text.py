@@ -94,12 +94,12 @@ def shorten(text: str, limit: int) -> str:
 
 def _escape(line: str) -> str:
     line = line.replace("\t", " ")
-    if line.isascii() and line.isprintable():
-        return line
-    return "".join(_escaped(character) for character in line)
+    # a long text has few different characters
+    hidden = {
+        ord(character): _escaped(character) for character in set(line) if unicodedata.category(character) in _HIDDEN
+    }
+    return line.translate(hidden) if hidden else line
 
 
 def _escaped(character: str) -> str:
-    if unicodedata.category(character) not in _HIDDEN:
-        return character
     return character.encode("unicode_escape", errors="backslashreplace").decode("ascii")

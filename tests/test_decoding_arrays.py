@@ -1,4 +1,5 @@
 import base64
+import gzip
 import json
 import math
 import os
@@ -11,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astroquery_mmoda.config import conf
-from astroquery_mmoda.decoding import decode_base64, parse_body, read_array, read_json_text
+from astroquery_mmoda.decoding import decode_base64, literals, parse_body, read_array, read_json_text
 from astroquery_mmoda.decoding.arrays import read_pickle
 from astroquery_mmoda.decoding.boundary import reading
 from astroquery_mmoda.decoding.dtypes import from_text
-from astroquery_mmoda.decoding.envelope import unzipped
+from astroquery_mmoda.decoding.envelope import Allowance, memory_from_base64, unzipped
 from astroquery_mmoda.decoding.literals import read_literal
 from astroquery_mmoda.decoding.nested import read_nested
 from astroquery_mmoda.errors import DecodingError
@@ -355,15 +356,16 @@ def test_base64():
     for text in ("A", "AAA", "AA==A", "AA=", "A A=", "AAAA\n", "AA-_", "AAAé", "=", "AAAA====", None, 5):
         with pytest.raises(DecodingError):
             decode_base64(text)
-    with pytest.raises(DecodingError):
-        decode_base64("AA+/", urlsafe=True)
+        with pytest.raises(DecodingError):
+            memory_from_base64(text)
+    for mixed in ("AA+/", "AA-/", b"AA+_"):
+        with pytest.raises(DecodingError):
+            decode_base64(mixed, urlsafe=True)
     with conf.set_temp("max_product_size", 100), pytest.raises(DecodingError, match="max_product_size"):
         decode_base64("A" * 1000)
 
 
 def test_gzip():
-    import gzip
-
     assert unzipped(gzip.compress(b"abc")) == b"abc"
     assert unzipped(b"abc") == b"abc"
     with conf.set_temp("max_gunzip_size", 1000):
@@ -373,6 +375,68 @@ def test_gzip():
     for wrong in (gzip.compress(b"abc")[:-1], gzip.compress(b"abc") + b"x", b"\x1f\x8bxxxxxxxxxxxxxx"):
         with pytest.raises(DecodingError):
             unzipped(wrong)
+
+
+def test_gzip_of_several_parts():
+    allowance = Allowance(gunzip=1000)
+    unzipped(gzip.compress(bytes(600)), allowance)
+    with pytest.raises(DecodingError, match="max_gunzip_size"):
+        unzipped(gzip.compress(bytes(600)), allowance)
+
+
+RUN = "A1b+/" * 8
+texts = st.sampled_from(
+    [
+        RUN,
+        RUN + "=",
+        RUN + '"',
+        '"' + RUN,
+        RUN + "\\",
+        "é" + RUN,
+        RUN + "é",
+        " " + RUN,
+        RUN + "\n",
+        "a",
+        "",
+        RUN + RUN[:5],
+    ]
+)
+replies = st.recursive(
+    texts | st.none() | st.booleans() | st.integers(),
+    lambda children: st.lists(children, max_size=5) | st.dictionaries(texts, children, max_size=4),
+    max_leaves=20,
+)
+
+
+@settings(derandomize=True, max_examples=400, deadline=None)
+@given(replies, st.booleans(), st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from('"\\,:[]{} A\x01'))))
+def test_long_texts_are_read_as_json_reads_them(value, escaped, changes):
+    """Whatever is done to a body: the same value as the JSON parser's, or no value like there."""
+    body = bytearray(json.dumps(value, ensure_ascii=escaped).encode())
+    for position, character in changes[:2]:
+        body[position % len(body) : position % len(body)] = character.encode()
+    try:
+        expected = [json.loads(body)]
+    except ValueError:
+        expected = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(literals, "_PIECE", 8)
+        patch.setattr(literals, "_MANY_PIECES", 0)
+        try:
+            found = [parse_body(body)]
+        except DecodingError:
+            found = []
+    assert found == expected
+
+
+def test_values_in_long_bodies_are_counted():
+    body = json.dumps({"a": "A" * 100_000, "b": [1] * 500}).encode()
+    assert parse_body(body)["b"] == [1] * 500
+    with conf.set_temp("max_json_values", 400), pytest.raises(DecodingError, match="max_json_values"):
+        parse_body(body)
+    marks = json.dumps({"a": "x," * 100_000}).encode()
+    with conf.set_temp("max_json_values", 400):
+        assert parse_body(marks)["a"] == "x," * 100_000
 
 
 def test_read_array():

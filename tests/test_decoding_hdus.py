@@ -16,7 +16,7 @@ from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astroquery_mmoda.decoding import read_hdulist
+from astroquery_mmoda.decoding import hdus, read_hdulist
 from astroquery_mmoda.errors import DecodingError
 
 DATA = Path(__file__).parent / "data"
@@ -497,6 +497,76 @@ def test_cut_and_flipped_fits_tables():
         except DecodingError:
             continue
         assert isinstance(result[1], fits.BinTableHDU)
+
+
+# large arrays, which stay where base64 has put them
+
+
+@pytest.mark.parametrize("code", "b1 i1 u1 <i2 >i2 <u4 >u4 <i8 <f2 <f4 >f4 <f8 >f8".split())
+@pytest.mark.parametrize("header", [{}, {f"KEY{i}": "x" * 60 for i in range(1500)}], ids=["", "long header"])
+def test_large_images(monkeypatch, code, header):
+    monkeypatch.setattr(hdus, "_LARGE", 100)
+    values = np.arange(600).reshape(20, 30).astype(code)
+    for array in (values, np.asfortranarray(values), values[::2]):
+        hdulist = read(unit(array, hdu_type="image", header=header))
+        assert hdulist[1].data.tolist() == array.tolist()
+        hdulist[1].data[0, 0] = 1
+        assert hdulist[1].data[0, 0] == 1
+        assert hdulist[1].data.flags.aligned
+        checked(hdulist)
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_large_tables(monkeypatch, order):
+    monkeypatch.setattr(hdus, "_LARGE", 100)
+    dtype = [("TIME", order + "f8"), ("RATE", order + "f4", (2,)), ("N", order + "i2"), ("S", "S3")]
+    table = np.zeros(50, dtype)
+    table["TIME"], table["N"], table["S"] = np.arange(50), 7, b"abc"
+    hdulist = read(unit(table))
+    hdulist[1].data["TIME"][0] = 5
+    assert hdulist[1].data["TIME"].tolist() == [5, *range(1, 50)]
+    assert checked(hdulist)[1].data["S"].tolist() == ["abc"] * 50
+
+
+def test_large_fits_tables(monkeypatch):
+    for touch in ([], ["L", "A", "PE", "QJ"]):
+        columns = (*SCALED, *(ROWS[:2] if touch else []))
+        small = read(unit(fits_rec(*columns, touch=touch)))
+        with monkeypatch.context() as patch:
+            patch.setattr(hdus, "_LARGE", 100)
+            large = read(unit(fits_rec(*columns, touch=touch)))
+        assert fits.FITSDiff(small, large).identical
+        again = pickle.loads(pickle.dumps(copy.deepcopy(large[1])))
+        assert np.array_equal(again.data["E"], small[1].data["E"], equal_nan=True)
+
+
+def test_large_arrays_are_not_copied():
+    image = np.random.default_rng(1).random((1024, 1024)).astype(">f4")
+    entry = product(unit(image, hdu_type="image"))
+    tracemalloc.start()
+    hdulist = read_hdulist(entry)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.3 * image.nbytes
+    assert np.array_equal(hdulist[1].data, image)
+
+
+def test_parts_of_a_product_share_what_they_may_expand_to():
+    zipped = base64.b64encode(gzip.compress(pickle.dumps(np.zeros(50_000_000, "u1")))).decode()
+    with pytest.raises(DecodingError, match="max_gunzip_size"):
+        read_hdulist(product(*[unit(binarys=zipped, hdu_type="image")] * 2))
+    with pytest.raises(DecodingError, match="smaller than the array"):
+        read_hdulist(product(*[unit(data='[["a"]]', dt="[('A', 'S60000000')]")] * 2))
+    with pytest.raises(DecodingError, match="units"):
+        read_hdulist(product(*[unit()] * 5001))
+
+
+@pytest.mark.parametrize("code", "<>")
+def test_texts_outside_of_ascii(code):
+    names = ["Crab", "", "é", "α Cen", "\N{FIRE}" * 3, "a\0b"] * 4000
+    table = np.array([(name,) for name in names], [("NAME", f"{code}U6")])
+    found = read(unit(table))[1].data["NAME"]
+    assert found.tolist() == [name.encode("ascii", "backslashreplace").decode() for name in names]
 
 
 # behaviour

@@ -5,14 +5,17 @@ import pickle
 import struct
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astroquery_mmoda.config import conf
 from astroquery_mmoda.decoding.boundary import reading
-from astroquery_mmoda.decoding.plainpickle import Global, Instance, interpret
+from astroquery_mmoda.decoding.plainpickle import Global, Instance, _Machine, interpret
 from astroquery_mmoda.errors import DecodingError
+
+_push_array = _Machine.push_array
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**200), 2**200) | st.floats(allow_nan=False) | st.text() | st.binary(),
@@ -54,6 +57,44 @@ def test_shared_and_recursive_structures(protocol):
     ring.append(ring)
     result = interpret(pickle.dumps(ring, protocol))
     assert result[0] is result
+
+
+def described(record, seen=()):
+    """A tree of plain values, for comparing."""
+    if isinstance(record, Instance):
+        return ("made", record.maker, described(record.args), described(record.state))
+    if isinstance(record, (tuple, list)):
+        return [type(record).__name__, *(described(item) for item in record)]
+    return bytes(record) if isinstance(record, memoryview) else record
+
+
+def test_arrays_in_one_step_are_those_in_many(monkeypatch):
+    arrays = [np.arange(length, dtype="<f4") for length in (0, 1, 5, 300, 255, 256, 20_000)]
+    payload = pickle.dumps([*arrays, *arrays[::-1], b"x" * 5, [1, (2,)]], 4)
+    names = {(f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")}
+    names |= {("numpy", "ndarray"), ("numpy", "dtype")}
+    steps = []
+    monkeypatch.setattr(_Machine, "push_array", lambda self: steps.append(_push_array(self)) or steps[-1])
+    quick = interpret(payload, names)
+    assert steps.count(True) >= 5
+    monkeypatch.setattr(_Machine, "push_array", lambda self: False)
+    assert described(interpret(payload, names)) == described(quick)
+    monkeypatch.undo()
+    # broken in any place: the same answer
+    for position in range(200, 700):
+        wrong = bytearray(payload)
+        wrong[position] ^= 0x11
+        with monkeypatch.context() as patch:
+            patch.setattr(_Machine, "push_array", lambda self: False)
+            slow = outcome(wrong, names)
+        assert outcome(wrong, names) == slow
+
+
+def outcome(payload, names):
+    try:
+        return described(interpret(payload, names))
+    except Exception as error:
+        return type(error).__name__
 
 
 @pytest.mark.parametrize("protocol", range(6))

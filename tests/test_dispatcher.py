@@ -230,7 +230,10 @@ def test_a_compressed_reply_that_is_larger_than_it_seems(serve):
     body = gzip.compress(b"[" + b" " * 300_000_000 + b"]", 9)
     _, dispatcher = serve(Reply(body, headers={"Content-Encoding": "gzip"}))
     begin = time.monotonic()
-    with conf.set_temp("max_reply_size", 10_000_000), pytest.raises(errors.ServiceError, match="larger than 10000000 bytes"):
+    with (
+        conf.set_temp("max_reply_size", 10_000_000),
+        pytest.raises(errors.ServiceError, match="larger than 10000000 bytes"),
+    ):
         dispatcher.instruments()
     assert time.monotonic() - begin < 2
 

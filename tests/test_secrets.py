@@ -136,7 +136,11 @@ def answer(request):
         return Reply(b"", fault="reset")
     if request.form.get("E1_keV") == "26.0":
         return Reply(analysis_reply("submitted"))
-    recorded = {"isgri_image": "isgri_image_6_done", "isgri_lc": "isgri_lc_real", "isgri_spectrum": "isgri_spectrum_real"}
+    recorded = {
+        "isgri_image": "isgri_image_6_done",
+        "isgri_lc": "isgri_lc_real",
+        "isgri_spectrum": "isgri_spectrum_real",
+    }
     return Reply(echoing(recorded[product], request.path))
 
 

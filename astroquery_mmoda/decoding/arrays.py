@@ -2,7 +2,7 @@
 """
 From the inert records of a pickle to arrays, each checked against the bytes that are there before numpy sees it.
 
-The arrays are views of the payload as far as possible, hence read-only.
+The arrays are views of the payload as far as possible.
 """
 
 from __future__ import annotations
@@ -90,14 +90,14 @@ class FitsTable:
     rows: dict[str, list[np.ndarray[Any, Any]]]
 
 
-def read_pickle(payload: bytes) -> np.ndarray[Any, Any] | FitsTable:
+def read_pickle(payload: bytes | bytearray) -> np.ndarray[Any, Any] | FitsTable:
     """
     Read a pickled array or FITS table.
 
     Parameters
     ----------
-    payload : bytes
-        The pickle.
+    payload : bytes or bytearray
+        The pickle. A `bytearray` is handed over: its memory becomes that of the array, which can be written to.
 
     Returns
     -------
@@ -119,14 +119,14 @@ class _Reader:
 
     def array(self, record: Any) -> np.ndarray[Any, Any]:
         maker = record.maker if isinstance(record, Instance) else None
+        if maker in _RECONSTRUCT and _class_of(record) in _ARRAYS:
+            return self._from_state(record.state)
         if maker in _FROM_BUFFER and len(record.args) == 4:
             return self._from_buffer(*record.args)
         if maker in _SCALAR and len(record.args) == 2:
             return self._checked((), record.args[0], False, record.args[1])
         if maker == _MASKED_RECONSTRUCT and type(record.state) is tuple and len(record.state) == 7:
             return self._masked(record.state)
-        if maker in _RECONSTRUCT and _class_of(record) in _ARRAYS:
-            return self._from_state(record.state)
         raise DecodingError(f"expected an array, got {_described(record)}")
 
     def _from_buffer(self, raw: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray[Any, Any]:
@@ -229,7 +229,8 @@ def _is_number(value: Any) -> bool:
 def _from_bytes(shape: tuple[int, ...], dtype: np.dtype[Any], raw: Any, *, fortran: bool) -> np.ndarray[Any, Any]:
     if not len(raw):
         return np.empty(shape, dtype)
-    return np.frombuffer(raw, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+    array = np.frombuffer(raw, dtype=dtype)
+    return array if len(shape) == 1 else array.reshape(shape, order="F" if fortran else "C")
 
 
 def _class_of(record: Instance) -> Any:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import DecodingError
+from ..errors import DecodingError, MmodaError
 from ..text import printable, shorten
 
 __all__ = ["reading"]
@@ -27,6 +27,9 @@ def reading(what: str) -> Iterator[None]:
     except DecodingError as error:
         # the cause, if there is one, is what tells more; our own message is complete already
         raise DecodingError(_message(what, str(error))) from error.__cause__
+    # not about data: an unknown source, units that can't be joined
+    except MmodaError:
+        raise
     # hostile input reaches places nobody has thought of; the list of their exceptions has no end
     except Exception as error:
         raise DecodingError(_message(what, f"malformed data ({type(error).__name__}: {error})")) from error

@@ -30,6 +30,9 @@ _MAX_DEPTH = 8
 
 def checked_shape(shape: Any) -> tuple[int, ...]:
     """A shape that is a short tuple of whole numbers, none of them negative."""
+    # most are of one number, and variable-length columns have one for each row
+    if type(shape) is tuple and len(shape) == 1 and type(shape[0]) is int and shape[0] >= 0:
+        return shape
     shape = (shape,) if type(shape) is int else tuple(shape) if isinstance(shape, (tuple, list)) else None
     if shape is None or len(shape) > _MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
         raise DecodingError("array with an impossible shape")

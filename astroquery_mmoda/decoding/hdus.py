@@ -8,6 +8,7 @@ and variable-length columns mean exactly what they mean elsewhere, and nothing i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,13 +20,18 @@ from ..text import printable
 from . import headers, tables
 from .arrays import FitsTable, read_pickle
 from .boundary import reading
-from .envelope import decode_base64, unzipped
+from .envelope import Allowance, memory_from_base64, unzipped
 from .literals import read_json
 from .nested import read_nested
 
 __all__ = ["read_array", "read_hdulist"]
 
 _BLOCK = 2880
+# mosaics have some hundred; each one takes a third of a millisecond, even if it is empty
+_MAX_UNITS = 5000
+# base64 of this length is worth a larger effort; room for a header, rather long ones included
+_LARGE = 1_000_000
+_ROOM = 40 * _BLOCK
 _TYPES = frozenset({"primary", "image", "table", "bintable", None})
 
 # numpy type: BITPIX, stored type, BZERO
@@ -72,10 +78,13 @@ def read_hdulist(entry: Any, *, what: str = "product") -> fits.HDUList:
         units = _dictionary(entry, "product").get("data_unit_list")
         if not isinstance(units, list):
             raise DecodingError(f"expected a list as data_unit_list, got {type(units).__name__}")
+        if len(units) > _MAX_UNITS:
+            raise DecodingError(f"{len(units)} units, {_MAX_UNITS} are the most")
         hdus: list[Any] = []
+        allowance = Allowance()
         for number, unit in enumerate(units):
             with reading(f"unit {number}"):
-                hdus += _read_unit(unit, first=number == 0)
+                hdus += _read_unit(unit, allowance, first=number == 0)
         return fits.HDUList(hdus or [fits.PrimaryHDU()])
 
 
@@ -95,7 +104,7 @@ def read_array(unit: Any, *, what: str = "array") -> np.ndarray[Any, Any]:
     numpy.ndarray
     """
     with reading(what):
-        data = _data(_dictionary(unit, "unit"))
+        data = _data(_dictionary(unit, "unit"), Allowance())
         if data is None or isinstance(data, FitsTable):
             raise DecodingError("expected an array, got a FITS table" if data is not None else "no data")
         return data.copy()
@@ -109,11 +118,11 @@ def _dictionary(value: Any, what: str) -> dict[str, Any]:
     return value
 
 
-def _read_unit(unit: Any, *, first: bool) -> list[Any]:
+def _read_unit(unit: Any, allowance: Allowance, *, first: bool) -> list[Any]:
     unit = _dictionary(unit, "unit")
     name = unit.get("name")
     with reading(f"{printable(name, limit=80)!r}"):
-        kind, data = unit.get("hdu_type"), _data(unit)
+        kind, (data, memory) = unit.get("hdu_type"), _data_in_memory(unit, allowance)
         if kind not in _TYPES:
             raise DecodingError(f"hdu_type {printable(kind, limit=60)!r}; primary, image, table and bintable are known")
         header = headers.read_header(unit.get("header"))
@@ -123,21 +132,59 @@ def _read_unit(unit: Any, *, first: bool) -> list[Any]:
             data, is_table = np.zeros(0, dtype=[]), True
         if is_table:
             units = unit.get("units_dict")
-            hdu = _table(data, name, header, units if isinstance(units, dict) else {})
+            hdu = _table(data, name, header, units if isinstance(units, dict) else {}, memory)
             return [fits.PrimaryHDU(), hdu] if first else [hdu]
-        return [_image(data, name, header, first=first)]
+        return [_image(data, name, header, memory, first=first)]
 
 
-def _data(unit: Mapping[str, Any]) -> Any:
+def _data(unit: Mapping[str, Any], allowance: Allowance) -> Any:
     """The array or FITS table of a unit; None if it has none."""
     pickled, nested = unit.get("binarys"), unit.get("data")
     if pickled is not None:
-        data: Any = read_pickle(unzipped(decode_base64(pickled)))
+        data: Any = read_pickle(unzipped(memory_from_base64(pickled), allowance))
     elif nested is not None:
-        data = read_nested(nested, unit.get("dt"))
+        data = read_nested(nested, unit.get("dt"), allowance)
     else:
         return None
     return _filled(data) if isinstance(data, np.ma.MaskedArray) else data
+
+
+def _data_in_memory(unit: Mapping[str, Any], allowance: Allowance) -> tuple[Any, bytearray | None]:
+    """
+    Read the data of a unit; give a large array room for a header before it, so that it can stay where it is.
+
+    The memory, if any, holds `_ROOM` bytes, the array, and padding.
+    """
+    pickled = unit.get("binarys")
+    if not isinstance(pickled, str) or len(pickled) < _LARGE:
+        return _data(unit, allowance), None
+    payload = unzipped(memory_from_base64(pickled), allowance)
+    data: Any = read_pickle(payload)
+    place = _place(data, payload)
+    if place is None or isinstance(payload, bytes):
+        return (_filled(data) if isinstance(data, np.ma.MaskedArray) else data), None
+    start, shape, dtype = place
+    columns = data.columns if isinstance(data, FitsTable) else None
+    data = None  # memory that an array looks at can't be moved
+    try:
+        payload[:start] = bytes(_ROOM)
+    except BufferError:  # something refers to itself in this pickle, and lives on
+        return read_pickle(payload), None
+    del payload[_ROOM + math.prod(shape) * dtype.itemsize :]
+    payload += bytes(_BLOCK)
+    array = np.ndarray(shape, dtype, payload, _ROOM)
+    return (array if columns is None else FitsTable(array, columns, {}, {})), payload
+
+
+def _place(data: Any, payload: bytes | bytearray) -> tuple[int, tuple[int, ...], np.dtype[Any]] | None:
+    """Where in the payload the bytes of an array begin, its shape and dtype; None if it can't be used as it is."""
+    array = data.records if isinstance(data, FitsTable) else data
+    if isinstance(data, FitsTable) and (data.converted or data.rows):
+        return None
+    if type(array) is not np.ndarray or not (array.flags.c_contiguous and array.flags.writeable and array.nbytes):
+        return None
+    beginning = np.frombuffer(payload, "u1").ctypes.data
+    return array.ctypes.data - beginning, array.shape, array.dtype
 
 
 def _filled(data: np.ma.MaskedArray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -148,7 +195,9 @@ def _filled(data: np.ma.MaskedArray[Any, Any]) -> np.ndarray[Any, Any]:
 # images
 
 
-def _image(data: np.ndarray[Any, Any] | None, name: Any, header: dict[str, Any], *, first: bool) -> Any:
+def _image(
+    data: np.ndarray[Any, Any] | None, name: Any, header: dict[str, Any], memory: bytearray | None, *, first: bool
+) -> Any:
     cls = fits.PrimaryHDU if first else fits.ImageHDU
     described = [*_name_card(name), *headers.other_cards(header, table=False)]
     # workflows send an empty array where they mean no data
@@ -159,6 +208,11 @@ def _image(data: np.ndarray[Any, Any] | None, name: Any, header: dict[str, Any],
         raise DecodingError(f"image of type {data.dtype.str}, which FITS doesn't have")
     bitpix, code, zero = _IMAGES[data.dtype.str[1:]]
     cards = [*_image_cards(bitpix, data.shape, zero, first=first), *described]
+
+    if memory is not None and data.dtype.str[1:] == code:
+        if data.dtype.str[0] == "<":
+            data.byteswap(inplace=True)
+        return _hdu_in(memory, cls, cards)
 
     def fill(target: memoryview) -> None:
         values = data.view("u1") != 0 if data.dtype.kind == "b" else tables.stored(data)
@@ -192,9 +246,11 @@ def _name_card(name: Any) -> Iterator[str]:
 # tables
 
 
-def _table(data: Any, name: Any, header: dict[str, Any], units: Mapping[str, Any]) -> Any:
+def _table(data: Any, name: Any, header: dict[str, Any], units: Mapping[str, Any], memory: bytearray | None) -> Any:
     layout = tables.layout(data, headers.column_cards(header), units)
     cards = [*_table_cards(layout), *_name_card(name), *headers.other_cards(header, table=True)]
+    if memory is not None and layout.stands_in_records():
+        return _hdu_in(memory, fits.BinTableHDU, cards)
     hdu = _hdu(fits.BinTableHDU, cards, layout.size, layout.fill)
     if isinstance(data, FitsTable):
         _apply(hdu, data)
@@ -234,14 +290,40 @@ class _Block(bytearray):
         return bytes(part) if isinstance(index, slice) else part
 
 
+class _View(np.ndarray):
+    """The same for a part of memory; not for variable-length columns, whose heap astropy would seek in the whole."""
+
+    def __getitem__(self, index: Any) -> Any:
+        part = super().__getitem__(index)
+        return part.tobytes() if isinstance(index, slice) else part
+
+    def __bool__(self) -> bool:
+        return bool(self.size)  # what astropy asks is whether there is any
+
+
 def _hdu(cls: Any, cards: list[str], size: int = 0, fill: Any = None) -> Any:
+    """Lay out an HDU in new memory."""
     header = headers.header_block(cards)
-    buffer = _Block(len(header) + -(-size // _BLOCK) * _BLOCK)
-    buffer[: len(header)] = header
+    block = _Block(len(header) + -(-size // _BLOCK) * _BLOCK)
+    block[: len(header)] = header
     if fill is not None and size:
-        fill(memoryview(buffer)[len(header) : len(header) + size])
+        fill(memoryview(block)[len(header) : len(header) + size])
+    return _read_hdu(cls, block)
+
+
+def _hdu_in(memory: bytearray, cls: Any, cards: list[str]) -> Any:
+    """Lay out an HDU around the data that are in place already."""
+    header = headers.header_block(cards)
+    start = _ROOM - len(header)
+    if start < 0:
+        return _read_hdu(cls, _Block(header + memory[_ROOM:]))
+    memory[start:_ROOM] = header
+    return _read_hdu(cls, np.frombuffer(memory, "u1", offset=start).view(_View))
+
+
+def _read_hdu(cls: Any, block: _Block | _View) -> Any:
     # without `uint` astropy would give unsigned columns as floating point numbers
-    hdu = cls.fromstring(buffer, uint=True)
+    hdu = cls.fromstring(block, uint=True)
     # Writing an HDU changes where astropy looks for its data, so they must be found before. This is a view, no copy.
     _ = hdu.data
     return hdu

@@ -10,15 +10,13 @@ import numpy as np
 
 from ..errors import DecodingError
 from . import dtypes
+from .envelope import Allowance
 from .literals import read_json_text
 
 __all__ = ["read_nested"]
 
-# short texts in wide columns make an array larger than its JSON; more than this is no table any more
-_SPARE = 100_000_000
 
-
-def read_nested(data: Any, dt: Any) -> np.ndarray[Any, Any]:
+def read_nested(data: Any, dt: Any, allowance: Allowance | None = None) -> np.ndarray[Any, Any]:
     """
     Make an array of nested lists.
 
@@ -28,6 +26,8 @@ def read_nested(data: Any, dt: Any) -> np.ndarray[Any, Any]:
         JSON text of the lists, or the lists; the rows of a structured dtype are lists, too.
     dt : str
         Text of the dtype.
+    allowance : Allowance, optional
+        How much larger than its text the array may be; it is used up.
     """
     dtype = dtypes.from_text(dt)
     values = read_json_text(data, what="data")
@@ -35,7 +35,10 @@ def read_nested(data: Any, dt: Any) -> np.ndarray[Any, Any]:
         raise DecodingError(f"expected nested lists, got {type(values).__name__}")
     text_size = len(data) if isinstance(data, str) else 0
     shape = dtypes.checked_shape(_shape(values, dtype))
-    if math.prod(shape) * dtype.itemsize > _SPARE + 2 * text_size:
+    # short texts in wide columns make an array larger than its JSON; more than this is no table any more
+    allowance = allowance or Allowance()
+    allowance.nested -= max(math.prod(shape) * dtype.itemsize - 2 * text_size, 0)
+    if allowance.nested < 0:
         raise DecodingError("nested lists much smaller than the array that they announce")
     if dtype.names is not None:
         values = [_record(row, len(dtype.names)) for row in values]

@@ -26,6 +26,7 @@ Array = np.ndarray[Any, Any]
 
 _MAX_COLUMNS = 999
 _MAX_P_HEAP = 2**31 - 1
+_AT_ONCE = 10_000
 
 _RAW = dict(L="i1", X="u1", B="u1", I="i2", J="i4", K="i8", E="f4", D="f8", C="c8", M="c16")
 # numpy type: letter, stored type, TZERO; astropy would read signed bytes (TZERO -128) as floating point numbers
@@ -89,6 +90,10 @@ class RecordLayout:
     def heap_size(self) -> int:
         """How many of them follow the rows."""
         return sum(len(part) for part in self.heap)
+
+    def stands_in_records(self) -> bool:
+        """Whether the records stand in memory as they do in the file."""
+        return not self.heap and _same_bytes(self.records.dtype, self.columns)
 
     def cards(self) -> Iterator[str]:
         """TFIELDS and the cards of all columns."""
@@ -223,7 +228,24 @@ def _ascii(values: Array) -> Array:
     order = values.dtype.str[0]
     if not width or not values.size or np.ascontiguousarray(values).view(f"{order}u4").max() < 128:
         return values.astype(f"S{max(width, 1)}")
-    return np.char.encode(values, "ascii", "backslashreplace")
+    flat = np.ascontiguousarray(values).reshape(-1)
+    codes = flat.view(f"{order}u4").reshape(len(flat), width)
+    found = np.empty(values.shape, f"S{_escaped_width(codes)}")
+    # numpy would make a Python object of each
+    for start in range(0, len(flat), _AT_ONCE):
+        some = np.char.encode(flat[start : start + _AT_ONCE], "ascii", "backslashreplace")
+        found.reshape(-1)[start : start + _AT_ONCE] = some
+    return found
+
+
+def _escaped_width(codes: Array) -> int:
+    r"""How long the longest text becomes when characters outside of ASCII are written as ``\xe9``, ``\u03b1``, ..."""
+    widest = 1
+    for start in range(0, len(codes), _AT_ONCE):
+        some = codes[start : start + _AT_ONCE]
+        used = np.where(some < 128, 1, np.where(some < 2**8, 4, np.where(some < 2**16, 6, 10))) * (some != 0)
+        widest = max(widest, int(used.sum(axis=1).max()))
+    return widest
 
 
 def _scaling(letter: str, column: Column) -> dict[str, Any]:

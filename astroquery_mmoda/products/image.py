@@ -13,6 +13,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astroquery import log
 
+from ..decoding.boundary import reading
 from ..errors import DecodingError
 from ..text import transliterated
 from .headers import primary_hdu, with_origin
@@ -65,10 +66,8 @@ def _extensions(product: Product, *, name_products: bool) -> list[fits.hdu.base.
     for hdu in product.data:
         if isinstance(hdu, fits.PrimaryHDU) and hdu.data is None:
             continue
-        if hdu.is_image:
-            extension = _image_hdu(hdu, product)
-        else:
-            extension = fits.BinTableHDU(hdu.data, hdu.header.copy(), name=hdu.name)
+        with reading(f"image {product.name!r}"):
+            extension = _image_hdu(hdu, product) if hdu.is_image else _table_hdu(hdu)
         if name_products:
             extension.header["PRODNAME"] = (transliterated(product.name), "name of the product")
         found.append(extension)
@@ -83,6 +82,10 @@ def _image_hdu(hdu: fits.ImageHDU, product: Product) -> fits.ImageHDU:
     # ver=1 for now: bands are counted when all of them are known
     image = fits.ImageHDU(hdu.data, header, name=transliterated(name).upper(), ver=1)
     return with_origin(image, original)
+
+
+def _table_hdu(hdu: fits.BinTableHDU) -> fits.BinTableHDU:
+    return fits.BinTableHDU(hdu.data, hdu.header.copy(), name=hdu.name)
 
 
 def mend_wcs(header: fits.Header) -> None:
@@ -176,9 +179,11 @@ def catalog_hdu(table: Table) -> fits.BinTableHDU:
     Names are written in ASCII, the only letters of FITS; the rest of the table is as it was.
     """
     plain = table.copy()
-    for name in plain.colnames:
+    for number, name in enumerate(table.colnames):
         if plain[name].dtype.kind == "U":
             plain[name] = [transliterated(str(value)) for value in plain[name]]
+        if not (name.isascii() and name.isprintable() and len(name) <= 60):
+            plain.rename_column(name, f"{transliterated(name)[:60]}_{number}")
     meta, plain.meta = plain.meta, {}
     hdu = fits.BinTableHDU(plain, name="CATALOG")
     for key in ("FRAME", "LON_NAME", "LAT_NAME"):

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
 
+from ..decoding.boundary import reading
 from ..errors import DecodingError, ServiceError
 from ..text import printable
 
@@ -29,15 +32,39 @@ _SCALES = frozenset(Time.SCALES) - {"local"}
 _META_CARDS = ("TELESCOP", "INSTRUME", "DETNAM", "FILTER")
 
 
+@dataclass(slots=True)
+class _Values:
+    """A column before it is in a table; making table columns of hundreds of light curves would take seconds."""
+
+    data: np.ndarray
+    unit: u.UnitBase | str | None
+    mask: np.ndarray | None = None
+
+    def hide(self, flags: np.ndarray) -> None:
+        """Mask where ``flags`` are set."""
+        if flags.any():
+            self.mask = np.zeros(self.data.shape, dtype=bool) if self.mask is None else self.mask
+            self.mask |= flags
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Times as whole days and fractions, since a double does not hold both, in one time scale."""
+
+    whole: np.ndarray
+    fraction: np.ndarray
+    scale: str
+
+
 @dataclass(frozen=True)
 class _Curve:
     """One source's light curve, columns still by themselves."""
 
     source: str
-    time: Time
+    time: _Moments
     width: np.ndarray
     band: tuple[float, float]
-    columns: dict[str, Column]
+    columns: dict[str, _Values]
 
 
 def lightcurve_form(products: Products, whole: Products) -> Table:
@@ -64,10 +91,15 @@ def lightcurve_form(products: Products, whole: Products) -> Table:
         Products came, but no light curve; or columns of one name have units that can't be converted.
     """
     whole.require("lightcurve")
-    curves = [_curve(product, hdu) for product in products for hdu in _tables(product)]
+    curves = [_read_curve(product, hdu) for product in products for hdu in _tables(product)]
     if not curves:
-        return _empty()
-    lengths = [len(curve.time) for curve in curves]
+        return empty_lightcurve()
+    with reading("light curves"):
+        return _table(curves, products, whole)
+
+
+def _table(curves: list[_Curve], products: Products, whole: Products) -> Table:
+    lengths = [len(curve.width) for curve in curves]
     table = Table()
     table["src_name"] = np.repeat([curve.source for curve in curves], lengths)
     table["time"] = _joined_times([curve.time for curve in curves])
@@ -80,7 +112,7 @@ def lightcurve_form(products: Products, whole: Products) -> Table:
     return table
 
 
-def _empty() -> Table:
+def empty_lightcurve() -> Table:
     """The usual columns without rows."""
     table = Table()
     table["src_name"] = np.array([], dtype="U1")
@@ -118,10 +150,17 @@ def _upper(hdu: fits.BinTableHDU) -> dict[str, str]:
     return {name.upper(): name for name in hdu.columns.names}
 
 
+def _read_curve(product: Product, hdu: fits.BinTableHDU) -> _Curve:
+    with reading(f"light curve {product.name!r}"):
+        return _curve(product, hdu)
+
+
 def _curve(product: Product, hdu: fits.BinTableHDU) -> _Curve:
     names = _upper(hdu)
     time_name = names[_time_name(product)]
     time_unit = _unit(hdu.columns[time_name].unit) or _unit(hdu.header.get("TIMEUNIT")) or u.day
+    if not time_unit.is_equivalent(u.day):
+        raise DecodingError(f"the unit of its times is {time_unit}")
     width = _width(hdu, names, time_unit)
     dropped = _TIME_COLUMNS | {time_name.upper()}
     columns = {name: _column(hdu, name) for upper, name in names.items() if upper not in dropped}
@@ -135,9 +174,9 @@ def _curve(product: Product, hdu: fits.BinTableHDU) -> _Curve:
     )
 
 
-def _times(hdu: fits.BinTableHDU, name: str, unit: u.UnitBase, width: u.Quantity) -> Time:
+def _times(hdu: fits.BinTableHDU, name: str, unit: u.UnitBase, width: u.Quantity) -> _Moments:
     """
-    Bin centres in TT.
+    Bin centres.
 
     MJDREF + (TIMEZERO + TIME + (0.5 - TIMEPIXR) TIMEDEL) in TIMEUNIT, as in FITS standard 4.0, section 9; all three
     conventions of the service are cases of it. Reference and offset stay apart, to keep the precision.
@@ -149,12 +188,9 @@ def _times(hdu: fits.BinTableHDU, name: str, unit: u.UnitBase, width: u.Quantity
     elapsed = (np.asarray(hdu.data[name], dtype=float) * unit).to(u.day)
     if shift:
         elapsed = elapsed + shift * np.nan_to_num(width.to(u.day))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*dubious year.*")
-        days = (elapsed + zero.to(u.day)).value + offset
-        whole = np.floor(np.nan_to_num(days))
-        centres = Time(reference + whole, days - whole, format="mjd", scale=_scale(header)).tt
-    return Time(centres, format="mjd")
+    days = (elapsed + zero.to(u.day)).value + offset
+    whole = np.floor(np.nan_to_num(days))
+    return _Moments(reference + whole, days - whole, _scale(header))
 
 
 def _reference(header: fits.Header) -> tuple[float, float]:
@@ -193,15 +229,20 @@ def _band(header: fits.Header) -> tuple[float, float]:
 
 def _card(header: fits.Header, keyword: str, default: float) -> float:
     try:
-        return float(header.get(keyword, default))
+        value = float(header.get(keyword, default))
     except (TypeError, ValueError):  # "Real" and the like, from templates that nobody filled in
         return default
+    return value if math.isfinite(value) else default
 
 
 def _unit(text: Any) -> u.UnitBase | None:
-    """Unit of a FITS text, or None; the service writes some that FITS would not."""
-    if not isinstance(text, str) or not text.strip():
-        return None
+    """Unit of a FITS text, or None."""
+    return _parsed_unit(text) if isinstance(text, str) and text.strip() else None
+
+
+@lru_cache(maxsize=256)
+def _parsed_unit(text: str) -> u.UnitBase | None:
+    """The service writes some that FITS would not."""
     for form in ("fits", "generic", "ogip"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", u.UnitsWarning)
@@ -211,55 +252,66 @@ def _unit(text: Any) -> u.UnitBase | None:
     return u.s if text.strip().lower() in ("sec", "seconds") else None
 
 
-def _column(hdu: fits.BinTableHDU, name: str) -> Column:
+def _column(hdu: fits.BinTableHDU, name: str) -> _Values:
     data = np.asarray(hdu.data[name])
-    native = data.astype(data.dtype.newbyteorder("="))  # pandas and others take no foreign byte order
+    # pandas and others take no foreign byte order; what is not foreign must not be shared with the HDU
+    native = data.astype(data.dtype.newbyteorder("="))
     text = hdu.columns[name].unit
-    return MaskedColumn(native, name=name, unit=_unit(text) or text or None)
+    return _Values(native, _unit(text) or text or None)
 
 
-def _mask_gaps(columns: dict[str, Column], product: Product, *, integral: bool) -> None:
+def _mask_gaps(columns: dict[str, _Values], product: Product, *, integral: bool) -> None:
     """Mask bins without data: NaN, and in INTEGRAL's light curves value and error both 0."""
     value, error = (
         _measured(columns, product.meta.get(key), usual) for key, usual in (("rate", _VALUES), ("rate_err", _ERRORS))
     )
     if value is None:
         return
-    gap = _isnan(columns[value])
+    gap = _isnan(columns[value].data)
     if error is not None:
-        nothing = np.asarray((columns[value] == 0) & (columns[error] == 0)) if integral else np.zeros_like(gap)
-        gap |= nothing
-        columns[error].mask |= gap | _isnan(columns[error])
-    columns[value].mask |= gap
+        if integral:
+            gap |= (columns[value].data == 0) & (columns[error].data == 0)
+        columns[error].hide(gap | _isnan(columns[error].data))
+    columns[value].hide(gap)
 
 
-def _measured(columns: dict[str, Column], told: Any, usual: tuple[str, ...]) -> str | None:
+def _measured(columns: dict[str, _Values], told: Any, usual: tuple[str, ...]) -> str | None:
     """Column of the value, or of its error: as the service tells, else by the usual names."""
     by_upper = {
-        name.upper(): name for name, column in columns.items() if column.dtype.kind in "fiu" and column.ndim == 1
+        name.upper(): name
+        for name, column in columns.items()
+        if column.data.dtype.kind in "fiu" and column.data.ndim == 1
     }
     return next((by_upper[name] for name in (str(told).upper(), *usual) if name in by_upper), None)
 
 
-def _isnan(column: Column) -> np.ndarray:
-    data = np.ma.getdata(column)
+def _isnan(data: np.ndarray) -> np.ndarray:
     return np.isnan(data) if data.dtype.kind == "f" else np.zeros(len(data), dtype=bool)
 
 
 # ---- all of them together
 
 
-def _joined_times(times: list[Time]) -> Time:
-    # by their two parts: joining Time objects one by one takes seconds for hundreds of sources
-    return Time(
-        Time(
-            np.concatenate([time.jd1 for time in times]),
-            np.concatenate([time.jd2 for time in times]),
-            format="jd",
-            scale="tt",
-        ),
-        format="mjd",
-    )
+def _joined_times(moments: list[_Moments]) -> Time:
+    """All of them in TT; each time scale is converted in one go."""
+    whole = np.concatenate([moment.whole for moment in moments])
+    fraction = np.concatenate([moment.fraction for moment in moments])
+    scales = list(dict.fromkeys(moment.scale for moment in moments))
+    if len(scales) == 1:
+        return Time(_in_tt(whole, fraction, scales[0]), format="mjd")
+    scale_of = np.repeat([moment.scale for moment in moments], [len(moment.whole) for moment in moments])
+    first, second = np.empty_like(whole), np.empty_like(fraction)
+    for scale in scales:
+        rows = scale_of == scale
+        times = _in_tt(whole[rows], fraction[rows], scale)
+        first[rows], second[rows] = times.jd1, times.jd2
+    return Time(Time(first, second, format="jd", scale="tt"), format="mjd")
+
+
+def _in_tt(whole: np.ndarray, fraction: np.ndarray, scale: str) -> Time:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*dubious year.*")
+        return Time(whole, fraction, format="mjd", scale=scale).tt
 
 
 def _maybe_masked(values: np.ndarray, unit: u.UnitBase) -> Column:
@@ -270,25 +322,28 @@ def _maybe_masked(values: np.ndarray, unit: u.UnitBase) -> Column:
 def _stacked(name: str, curves: list[_Curve], lengths: list[int], whole: Products) -> Column:
     """One column of all sources; masked where a source has none of that name."""
     first = next(curve.columns[name] for curve in curves if name in curve.columns)
-    pieces = []
+    pieces, masks = [], []
     for curve, length in zip(curves, lengths, strict=True):
-        if name in curve.columns:
-            pieces.append(_in_unit(curve.columns[name], first, name, whole))
+        column = curve.columns.get(name)
+        if column is None:
+            pieces.append(np.zeros((length, *first.data.shape[1:]), dtype=first.data.dtype))
+            masks.append(np.ones(pieces[-1].shape, dtype=bool))
         else:
-            empty = np.zeros((length, *first.shape[1:]), dtype=first.dtype)
-            pieces.append(np.ma.MaskedArray(empty, mask=True))
-    joined = np.ma.concatenate(pieces)
-    if np.ma.getmaskarray(joined).any():
-        return MaskedColumn(joined, unit=first.unit)
-    return Column(joined.data, unit=first.unit)
+            pieces.append(_in_unit(column, first, name, whole))
+            masks.append(np.zeros(pieces[-1].shape, dtype=bool) if column.mask is None else column.mask)
+    joined = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+    if any(mask.any() for mask in masks):
+        return MaskedColumn(joined, mask=np.concatenate(masks), unit=first.unit)
+    return Column(joined, unit=first.unit)
 
 
-def _in_unit(column: Column, first: Column, name: str, whole: Products) -> np.ma.MaskedArray:
-    values = np.ma.MaskedArray(np.ma.getdata(column), mask=np.ma.getmaskarray(column))
-    if column.unit == first.unit:
-        return values
+def _in_unit(column: _Values, first: _Values, name: str, whole: Products) -> np.ndarray:
+    # a text is a unit that nobody understands, and can't even be compared with one
+    texts = [isinstance(unit, str) for unit in (column.unit, first.unit)]
+    if any(texts) == all(texts) and column.unit == first.unit:
+        return column.data
     try:
-        return values * column.unit.to(first.unit)
+        return column.data * column.unit.to(first.unit)  # type: ignore[union-attr]
     except (u.UnitsError, AttributeError, TypeError) as error:
         raise ServiceError(
             f"Light curves in this reply have {printable(name)} in {column.unit} and in {first.unit}, which can't be "

@@ -15,7 +15,7 @@ from ..catalog import empty_catalog
 from ..decoding import parse_body
 from ..errors import DecodingError, ParameterError, ServiceError
 from ..parameters import nearest
-from ..replies import error_from_body, failure, without_tokens
+from ..replies import error_from_body, failure, section, without_tokens
 from ..text import printable
 from .entries import Entry, describe, entries_of
 from .sources import match_source, same_source
@@ -142,11 +142,11 @@ class Products(Sequence[Product]):
         products = body.get("products") or {}
         if not isinstance(products, Mapping):
             raise DecodingError(f"The products of a reply must be a JSON object, not a {type(products).__name__}.")
-        parameters = {**(requested or {}), **(products.get("analysis_parameters") or {})}
+        parameters = {**(requested or {}), **section(products, "analysis_parameters")}
         return cls(
             _named(list(entries_of(products)), parameters),
             parameters=parameters,
-            job_id=str((body.get("job_monitor") or {}).get("job_id") or products.get("job_id") or ""),
+            job_id=str(section(body, "job_monitor").get("job_id") or products.get("job_id") or ""),
             comment=_remarks(body),
             meta={key: products[key] for key in _META if products.get(key)},
         )
@@ -365,6 +365,7 @@ def _named(entries: Sequence[Entry], parameters: Mapping[str, Any]) -> list[Prod
     """Products with their sources and with names that differ."""
     requested = str(parameters.get("src_name") or "")
     taken: set[str] = set()
+    counts: dict[str, int] = {}
     named = []
     for entry in entries:
         source = str(entry.meta.get("src_name") or "").strip()
@@ -374,16 +375,17 @@ def _named(entries: Sequence[Entry], parameters: Mapping[str, Any]) -> list[Prod
             for word in (str(entry.meta.get("product") or parameters.get("product_type") or entry.kind), source)
             if word
         )
-        name, count = stem, 1
+        name, count = stem, counts.get(stem, 1)
         while name in taken:
             count += 1
             name = f"{stem}_{count}"
+        counts[stem] = count
         taken.add(name)
         named.append(Product(entry, name, source))
     return named
 
 
 def _remarks(body: Mapping[str, Any]) -> str:
-    exit_status = body.get("exit_status") or {}
+    exit_status = section(body, "exit_status")
     words = (printable(exit_status.get(key) or "", limit=2000, newlines=True) for key in ("comment", "warning"))
     return "\n".join(word for word in words if word)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from astropy.io import fits
 
-from ..text import transliterated
+from ..decoding.boundary import reading
+from ..errors import DecodingError
+from ..text import printable, transliterated
 from .headers import primary_hdu, with_origin
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
 
 
 def _parts(product: Product) -> Iterator[tuple[str, fits.BinTableHDU]]:
+    if not isinstance(product.data, fits.HDUList):
+        raise DecodingError(f"The spectrum {printable(product.name)!r} is no FITS data.")
     for hdu in product.data:
         if isinstance(hdu, fits.BinTableHDU):
             role = _role(hdu, product)
@@ -81,9 +85,10 @@ def _role(hdu: fits.BinTableHDU, product: Product) -> str | None:
 
 
 def _named_part(hdu: fits.BinTableHDU, role: str, number: int, source: str) -> fits.BinTableHDU:
-    part = fits.BinTableHDU(hdu.data, hdu.header.copy(), name=role, ver=number)
-    part.header["SRC_NAME"] = (transliterated(source)[:60], "name of the source")
-    return with_origin(part, hdu.name)
+    with reading(f"{role} of {source!r}"):
+        part = fits.BinTableHDU(hdu.data, hdu.header.copy(), name=role, ver=number)
+        part.header["SRC_NAME"] = (transliterated(source)[:60], "name of the source")
+        return with_origin(part, hdu.name)
 
 
 def _sources_hdu(sources: list[str]) -> fits.BinTableHDU:
