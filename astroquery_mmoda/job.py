@@ -82,6 +82,7 @@ class Job:
     _products: Products | None = None
     _failure: MmodaError | None = None
     _asked_for_reason: bool = False
+    _windows: int = 0
 
     @classmethod
     def submit(cls, connection: Connection, payload: Mapping[str, str]) -> Job:
@@ -216,7 +217,7 @@ class Job:
     @property
     def progress(self) -> float | None:
         """`float` or None: fraction of the work that is done, where the service tells it."""
-        return 1.0 if self.status == "done" else fraction(self.reports)
+        return 1.0 if self.status == "done" else fraction(self.reports, self._windows)
 
     # ---- asking
 
@@ -401,7 +402,10 @@ class Job:
 
     def _compare(self, reply: Mapping[str, Any]) -> None:
         """See what the service made of the request: a difference is told, and an uploaded file has an address now."""
-        understood = section(section(reply, "products"), "analysis_parameters")
+        products = section(reply, "products")
+        windows = products.get("input_prod_list")
+        self._windows = len(windows) if isinstance(windows, list) else 0
+        understood = section(products, "analysis_parameters")
         for sentence in misunderstood(self.parameters, understood):
             warnings.warn(f"The service took a parameter otherwise. {sentence}.", InputWarning, stacklevel=2)
         addresses = {name: understood.get(name) for name, value in self.parameters.items() if isinstance(value, Upload)}

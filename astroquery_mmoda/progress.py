@@ -23,6 +23,7 @@ __all__ = ["Display", "fraction", "last_message", "reports_table"]
 
 _SECONDS_PER_LINE = 60.0
 _STEPS = 100
+_ALMOST = 0.95
 
 
 def _text(report: Mapping[str, Any], *keys: str) -> str:
@@ -38,14 +39,17 @@ def _number(report: Mapping[str, Any], key: str) -> float | None:
         return None
 
 
-def fraction(reports: Sequence[Mapping[str, Any]]) -> float | None:
+def fraction(reports: Sequence[Mapping[str, Any]], windows: int = 0) -> float | None:
     """
-    Fraction of the work that is done, as the last report with a number in it says.
+    Fraction of the work that is done, as the last report with a number in it says, or the science windows done.
 
     Parameters
     ----------
     reports : list of dict
         Oldest first; ``progress`` out of ``progress_max`` (or of 100).
+    windows : int
+        Number of science windows of the analysis, if it is known. After the last of them the products are put
+        together, so they never make the whole.
 
     Returns
     -------
@@ -56,7 +60,12 @@ def fraction(reports: Sequence[Mapping[str, Any]]) -> float | None:
         number, whole = _number(report, "progress"), _number(report, "progress_max") or 100.0
         if number is not None and whole > 0:
             return min(max(number / whole, 0.0), 1.0)
-    return None
+    done = {report["scwid"] for report in reports if report.get("scwid") and _is_end(report)}
+    return min(len(done) / windows, _ALMOST) if windows and done else None
+
+
+def _is_end(report: Mapping[str, Any]) -> bool:
+    return any(word in str(report.get("message") or "").lower() for word in ("done", "restored"))
 
 
 def last_message(reports: Sequence[Mapping[str, Any]]) -> str:

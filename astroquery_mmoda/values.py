@@ -341,7 +341,8 @@ def list_items(value: Any) -> list[str]:
         return value.replace(",", " ").split()
     if isinstance(value, (Column, np.ndarray)):
         value = value.tolist()
-    if not isinstance(value, Iterable) or isinstance(value, (bytes, dict)):
+    # a set has no order, and another order is another analysis
+    if not isinstance(value, Iterable) or isinstance(value, (bytes, dict, set, frozenset)):
         raise ParameterError(f"A list is needed, not a {type(value).__name__}.")
     return [item.decode() if isinstance(item, bytes) else str(item).strip() for item in value]
 

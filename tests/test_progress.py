@@ -43,6 +43,14 @@ def test_fraction():
     assert fraction([{"progress": "most"}, {"progress": None}]) is None
 
 
+def test_science_windows_count_where_no_number_is_told(recorded):
+    listed = reports(recorded("isgri_image_3_progress"))
+    assert fraction(listed, 2) == 0.95
+    assert fraction(listed[:2], 2) == 0.5
+    assert fraction(listed[:1], 2) is None
+    assert fraction(listed) is None
+
+
 def test_recorded_reports(recorded):
     listed = reports(recorded("empty_async_3_failed"))
     assert fraction(listed) == 0.4
