@@ -203,13 +203,17 @@ def _most_values(text: str) -> int:
     """
     Count the characters that announce values, wherever they stand.
 
-    Looking for a character is ten times faster than counting it, and most of a reply is base64, which has none of
-    these three. Where they are missing no value begins, but for one brace.
+    Looking for a character is ten times faster than counting it, and most pieces of a long text have none of them.
     """
     found = 0
     for start in range(0, len(text), _PIECE):
         stop = start + _PIECE
-        if text.find('"', start, stop) >= 0 or text.find(",", start, stop) >= 0 or text.find("[", start, stop) >= 0:
+        if (
+            text.find(",", start, stop) >= 0
+            or text.find(":", start, stop) >= 0
+            or text.find("[", start, stop) >= 0
+            or text.find("{", start, stop) >= 0
+        ):
             piece = text[start:stop].encode("utf-8", "surrogatepass")
             found += len(piece) - len(piece.translate(None, b"[{,:"))
     return found
