@@ -191,6 +191,8 @@ def _read_time(value: Any, format: str | None) -> Time:
         return value.reshape(())
     if isinstance(value, (bool, np.bool_)):
         raise TypeError("a truth value")
+    if not isinstance(value, str) and np.ndim(value):
+        raise TypeError(f"a {type(value).__name__}, where one instant is needed")
     if isinstance(value, str):
         text = value.strip()
         if format in (None, "isot", "iso"):

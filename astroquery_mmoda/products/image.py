@@ -7,6 +7,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from astropy.io import fits
@@ -107,21 +108,36 @@ def mend_wcs(header: fits.Header) -> None:
 
 
 def _take_over_fixes(header: fits.Header) -> None:
-    """Let wcslib read the header once, and write down what it fixed."""
+    """Write down what wcslib would fix each time it reads the header."""
+    cards = ((card.keyword, card.value) for card in header.cards if not card.keyword.startswith(_NOT_COORDINATES))
+    # all images of a mosaic have the same coordinates, and reading them takes longer than everything else
+    plain = tuple((keyword, value) for keyword, value in cards if isinstance(value, (str, int, float)))
+    for keyword, value in _fixes(plain):
+        header[keyword] = value
+
+
+@lru_cache(maxsize=32)
+def _fixes(cards: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
+    """Let wcslib read a header once; the cards that it would add or change."""
     from astropy.wcs import WCS  # slow to import, and needed for images only
 
     with warnings.catch_warnings(record=True) as remarks:
         warnings.simplefilter("always")
         try:
-            wcs = WCS(header).wcs
+            wcs = WCS(fits.Header(cards)).wcs
         except Exception as error:  # noqa: BLE001 - wcslib raises many kinds; the header is the user's to look at
             log.debug("the coordinate system of an image can't be read: %s", error)
-            return
-    if not remarks:
-        return
-    for keyword, value in _fixed_cards(wcs):
-        if value not in ("", None) and not (isinstance(value, float) and math.isnan(value)):
-            header[keyword] = value
+            return ()
+    found = _fixed_cards(wcs) if remarks else ()
+    return tuple(
+        (keyword, value)
+        for keyword, value in found
+        if value not in ("", None) and not (isinstance(value, float) and math.isnan(value))
+    )
+
+
+# what differs among the images of a mosaic
+_NOT_COORDINATES = ("IMATYPE", "BUNIT", "EXTNAME", "EXTVER", "E_M", "CHAN", "ORIGNAME", "COMMENT", "HISTORY")
 
 
 def _fixed_cards(wcs: Any) -> Iterator[tuple[str, Any]]:
