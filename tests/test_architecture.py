@@ -29,6 +29,8 @@ DOORS = {
     "pyvo": {"gallery"},
     "base64": {"decoding"},
     "binascii": {"decoding"},
+    "pybase64": {"decoding"},
+    "yaml": {"decoding"},
     "matplotlib": {"plotting"},
 }
 NOWHERE = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
