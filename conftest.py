@@ -44,6 +44,35 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
+def _documented_service():
+    from docs.local_service import documented_service
+    from tests.local_mmoda import environment
+
+    require(environment.find(), "the local dispatcher's environment")
+    with documented_service() as service:
+        yield service
+
+
+@pytest.fixture(autouse=True)
+def _examples_ask_here(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Examples of pages and docstrings are written for the real service, and ask one on this machine instead."""
+    if not isinstance(request.node, pytest.DoctestItem) or request.config.getoption("remote_data") != "none":
+        yield
+        return
+    from astroquery import log
+
+    from astroquery_mmoda import Mmoda, conf
+
+    service = request.getfixturevalue("_documented_service")
+    level = log.level
+    log.setLevel("WARNING")  # what is told at INFO has numbers that differ each time
+    with conf.set_temp("server", service.url):
+        Mmoda.__init__()  # nobody is logged in, nothing is known
+        yield
+    log.setLevel(level)
+
+
+@pytest.fixture(scope="session")
 def local_mmoda() -> Iterator[object]:
     """The released dispatcher on loopback, with the synthetic instruments of tests/local_mmoda."""
     from tests.local_mmoda import environment

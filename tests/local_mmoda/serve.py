@@ -274,6 +274,32 @@ def _replace_resolver(app) -> None:
     app.view_functions["resolve_name"] = resolve
 
 
+def _add_archive(app, archive: str) -> None:
+    """``/tap`` and ``/files`` of an archive (``tests/local_tap``) at the dispatcher's address, as in newer servers."""
+    import urllib.error
+    import urllib.request
+
+    from flask import Response, request
+
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def forward(path: str):
+        asked = urllib.request.Request(archive + request.full_path, request.get_data() or None, method=request.method)
+        if request.content_type:
+            asked.add_header("Content-Type", request.content_type)
+        try:
+            reply = direct.open(asked, timeout=60)
+        except urllib.error.HTTPError as error:
+            reply = error
+        with reply:
+            # the archive calls its files by its own address
+            body = reply.read().replace(archive.encode(), request.host_url.rstrip("/").encode())
+            return Response(body, status=reply.status, content_type=reply.headers.get("Content-Type"))
+
+    for route in ("tap", "files"):
+        app.add_url_rule(f"/{route}/<path:path>", f"archive_{route}", forward, methods=["GET", "POST"])
+
+
 def main() -> None:
     """Serve until terminated."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -281,6 +307,7 @@ def main() -> None:
     parser.add_argument("--parent", type=int, help="end together with this process")
     parser.add_argument("--without-instrument-list", action="store_true", help="no /instr-list, like bare 1.3.3")
     parser.add_argument("--mail", nargs=2, metavar=("PORT", "DIRECTORY"), help="receive mail there")
+    parser.add_argument("--archive", metavar="ADDRESS", help="hand over /tap and /files to the archive there")
     options = parser.parse_args()
     if options.parent is not None:
         _end_with(options.parent, options.configuration.parent)
@@ -298,6 +325,8 @@ def main() -> None:
     _add_job_records(app)
     if not options.without_instrument_list:
         _add_instrument_list(app)
+    if options.archive:
+        _add_archive(app, options.archive)
     if options.mail:
         _receive_mail(int(options.mail[0]), options.mail[1])
     bind = app.config["conf"]

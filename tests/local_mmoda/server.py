@@ -60,6 +60,8 @@ class LocalMmoda:
         Whether the server's own toy instruments (``empty``, ``empty-async``, ...) are there as well.
     mail : bool
         Whether there is somebody to receive the mail that the server sends for tokens which ask for it; see `mails`.
+    archive : str, optional
+        Address of an archive (``tests/local_tap``) that answers under this server's address as well.
 
     Attributes
     ----------
@@ -82,6 +84,7 @@ class LocalMmoda:
         instrument_list: bool = True,
         debug_instruments: bool = False,
         mail: bool = False,
+        archive: str | None = None,
     ) -> None:
         found = python or environment.find()
         if found is None:
@@ -95,6 +98,7 @@ class LocalMmoda:
         self._instrument_list = instrument_list
         self._debug_instruments = debug_instruments
         self._mail = mail
+        self._archive = archive
         self._directory: Path | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.secret_key = secrets.token_hex(32)
@@ -189,6 +193,8 @@ class LocalMmoda:
             command.append("--without-instrument-list")
         if self._mail:
             command += ["--mail", str(mail_port), os.fspath(directory / "mail")]
+        if self._archive:
+            command += ["--archive", self._archive]
         # into a file: the server is so talkative that an unread pipe would soon block it
         with self.log_path.open("ab") as log:
             streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}

@@ -1,0 +1,47 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""
+The service that the examples of this documentation ask: a MMODA dispatcher on this machine, with an archive.
+
+Both the build of the pages (``conf.py``) and their tests (``conftest.py`` of the project) use it. Where PostgreSQL is missing there is
+no archive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.local_mmoda.server import LocalMmoda
+from tests.local_tap.server import LocalTap, missing
+
+from astroquery_mmoda import MmodaClass
+
+
+@contextmanager
+def documented_service(*, with_archive: bool = True) -> Iterator[LocalMmoda]:
+    """Start it."""
+    with ExitStack() as stack:
+        archive = stack.enter_context(LocalTap()) if with_archive and not missing() else None
+        service = stack.enter_context(LocalMmoda(step=0.05, archive=archive.url if archive else None))
+        if archive:
+            _publish(MmodaClass(server=service.url), archive.files / "crab_lc.fits")
+        yield service
+
+
+def _publish(mmoda: MmodaClass, path: Path) -> None:
+    """Put a light curve behind the address that the archive tells of it."""
+    from astropy import units as u
+
+    curves = mmoda.query_product(
+        "isgri",
+        "Crab",
+        product="isgri_lc",
+        time_range=(57000.0, 57000.5),
+        energy_range=(28, 40) * u.keV,
+        time_bin=1000 * u.s,
+        catalog=["Crab"],
+        radius=5 * u.deg,
+        progress=False,
+    )
+    curves[0].data.writeto(path, overwrite=True, output_verify="silentfix")
