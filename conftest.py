@@ -54,7 +54,7 @@ def _documented_service():
 
 
 @pytest.fixture(autouse=True)
-def _examples_ask_here(request: pytest.FixtureRequest) -> Iterator[None]:
+def _examples_ask_here(request: pytest.FixtureRequest, doctest_namespace: dict[str, object]) -> Iterator[None]:
     """Examples of pages and docstrings are written for the real service, and ask one on this machine instead."""
     if not isinstance(request.node, pytest.DoctestItem) or request.config.getoption("remote_data") != "none":
         yield
@@ -62,14 +62,17 @@ def _examples_ask_here(request: pytest.FixtureRequest) -> Iterator[None]:
     from astroquery import log
 
     from astroquery_mmoda import Mmoda, conf
+    from tests.tokens import mint
 
     service = request.getfixturevalue("_documented_service")
     level = log.level
     log.setLevel("WARNING")  # what is told at INFO has numbers that differ each time
+    doctest_namespace["example_token"] = mint(key=service.secret_key)
     with conf.set_temp("server", service.url):
         Mmoda.__init__()  # nobody is logged in, nothing is known
         yield
     log.setLevel(level)
+    os.environ.pop("ODA_TOKEN", None)  # pages about tokens set it
 
 
 @pytest.fixture(scope="session")
