@@ -12,6 +12,7 @@ from astropy.table import MaskedColumn, Table, vstack
 from astropy.time import Time
 from astropy.wcs import WCS
 
+from astroquery_mmoda import Products
 from astroquery_mmoda.errors import ParameterError
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -30,6 +31,35 @@ def _leave_no_trace():
     yield
     pyplot.close("all")
     assert dict(matplotlib.rcParams) == before
+
+
+def picture(tolerance):
+    """
+    Compare the figure that a test returns with tests/baseline, letters aside, which differ with matplotlib's version.
+
+    ``pytest --mpl-generate-path=$PWD/tests/baseline tests/test_plotting.py`` makes them anew: look at them!
+    """
+    settings = {"baseline_dir": "baseline", "style": "default", "tolerance": tolerance, "deterministic": True}
+    return pytest.mark.mpl_image_compare(**settings, savefig_kwargs={"dpi": 60})
+
+
+@pytest.fixture
+def without_letters(monkeypatch):
+    """Function that gives the figure of axes, which will be saved without letters."""
+
+    def figure_of(ax):
+        monkeypatch.setattr(matplotlib.text.Text, "draw", lambda *args, **kwargs: None)
+        # the place of a legend depends on the size of its letters
+        box = matplotlib.transforms.Bbox.from_extents(0, 0, 0, 8)
+        monkeypatch.setattr(matplotlib.offsetbox.TextArea, "get_bbox", lambda *args, **kwargs: box)
+        return ax.figure
+
+    return figure_of
+
+
+def make_axes(size=(5, 4), **projection):
+    """Axes at a fixed place, whatever room letters need."""
+    return matplotlib.figure.Figure(figsize=size).add_axes((0.15, 0.15, 0.6, 0.75), **projection)
 
 
 # ---- images ----
@@ -51,9 +81,9 @@ def make_header(size=200):
     return header
 
 
-def make_mosaic(size=200):
+def make_mosaic(size=200, noise=1.0):
     rows, columns = np.mgrid[:size, :size]
-    image = np.random.default_rng(3).normal(size=(size, size))
+    image = noise * np.random.default_rng(3).normal(size=(size, size))
     for x, y, height in SOURCES.values():
         image += height * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 5)
     image[np.hypot(rows - size / 2, columns - size / 2) > 0.49 * size] = np.nan
@@ -99,7 +129,7 @@ def test_image():
     assert isinstance(norm, AsinhNorm)
     assert norm.vmin == -3
     assert norm.vmax > 140
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
 
 
 @pytest.mark.parametrize(
@@ -112,27 +142,72 @@ def test_image():
     ],
 )
 def test_image_of_another_kind(extension, label):
-    ax = plot_image(make_mosaic(), extension=extension)
+    ax = plot_image(make_mosaic(20), extension=extension)
     assert ax.images[0].colorbar.ax.get_ylabel() == label
-    ax.figure.canvas.draw()
 
 
-def test_sources_of_the_reply_are_marked():
-    ax = plot_image(with_catalog(make_mosaic()))
+# the edges of pixels differ with matplotlib's version
+@picture(5.5)
+def test_sources_of_the_reply_are_marked(without_letters):
+    ax = plot_image(with_catalog(make_mosaic(noise=0)), ax=make_axes(projection=WCS(make_header())))
     assert {text.get_text() for text in ax.texts} == set(SOURCES)
     offsets = {tuple(np.round(place, 2)) for place in marked(ax)}
     assert offsets == {(float(x), float(y)) for x, y, _ in SOURCES.values()}
     known, new = [collection for collection in ax.collections if len(collection.get_offsets())]
     assert (len(known.get_offsets()), len(new.get_offsets())) == (9, 1)
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
+    assert not overlaps([text.get_window_extent() for text in ax.texts])
+    return without_letters(ax)
 
 
-def test_names_do_not_overlap():
-    ax = plot_image(with_catalog(make_mosaic()))
-    ax.figure.canvas.draw()
-    boxes = [text.get_window_extent() for text in ax.texts]
-    pairs = [(one, other) for index, one in enumerate(boxes) for other in boxes[:index]]
-    assert not [pair for pair in pairs if pair[0].overlaps(pair[1])]
+def make_crowd():
+    """Thirty sources, half of them within a tenth of the field, half of them new."""
+    number = np.arange(30)
+    turn = 2.4 * number
+    away = np.where(number < 15, 2 + number, 20 + 5 * number)
+    x, y = 100 + 0.6 * away * np.cos(turn), 100 + 0.6 * away * np.sin(turn)
+    ra, dec = WCS(make_header()).wcs_pix2world(x, y, 0)
+    names = [f"NEW_{n}" if n % 2 else f"IGR J18{n:02d}7-20{n:02d}" for n in number]
+    return Table({"src_names": names, "significance": 50.0 - number, "ra": ra * u.deg, "dec": dec * u.deg})
+
+
+def overlaps(boxes):
+    return [(one, other) for index, one in enumerate(boxes) for other in boxes[:index] if one.overlaps(other)]
+
+
+def test_a_crowded_field():
+    crowd = make_crowd()
+    ax = plot_image(make_mosaic(noise=0), catalog=crowd, ax=make_axes((7, 5.6), projection=WCS(make_header())))
+    ax.figure.draw_without_rendering()
+    assert len(marked(ax)) == 30
+    assert {text.get_text() for text in ax.texts} == set(crowd["src_names"])
+    # letters only: the boxes of names with a line reach to their sources
+    boxes = [matplotlib.text.Text.get_window_extent(text) for text in ax.texts]
+    assert not overlaps(boxes)
+    assert all(ax.bbox.x0 < box.x0 and box.x1 < ax.bbox.x1 for box in boxes)
+
+
+def test_names_without_room_are_left_out():
+    crowd = vstack([make_crowd()[:15]] * 8, metadata_conflicts="silent")
+    crowd["src_names"] = [f"{name} {row}" for row, name in enumerate(crowd["src_names"])]
+    ax = plot_image(make_mosaic(), catalog=crowd)
+    assert len(marked(ax)) == 120
+    named = [text.get_text() for text in ax.texts]
+    assert 30 < len(named) < 120
+    # the most significant ones have their names
+    assert {f"IGR J18007-2000 {row}" for row in range(0, 120, 15)} < set(named)
+
+
+def test_names_at_the_edges_are_not_cut_off():
+    x, y = np.array([1, 198, 1, 198, 100, 100]), np.array([1, 1, 198, 198, 1, 198])
+    ra, dec = WCS(make_header()).wcs_pix2world(x, y, 0)
+    catalog = Table({"src_names": ["1RXS J180834.7+101041"] * 6, "ra": ra, "dec": dec})
+    ax = plot_image(make_mosaic(), catalog=catalog)
+    ax.figure.draw_without_rendering()
+    boxes = [matplotlib.text.Text.get_window_extent(text) for text in ax.texts]
+    assert len(boxes) == 6
+    assert all(ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 for box in boxes)
+    assert all(ax.bbox.y0 <= box.y0 and box.y1 <= ax.bbox.y1 for box in boxes)
 
 
 def test_a_given_catalogue_takes_the_place_of_the_own():
@@ -153,7 +228,7 @@ def test_catalogues_of_any_origin():
     np.testing.assert_allclose(marked(ax), [[99, 99]], atol=1e-3)
     ax = plot_image(make_mosaic(), catalog=plain)
     np.testing.assert_allclose(marked(ax), [[99, 99]], atol=1e-3)
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     with pytest.raises(ParameterError, match="no columns ra and dec"):
         plot_image(make_mosaic(), catalog=Table({"name": ["A"]}))
 
@@ -188,12 +263,38 @@ def test_image_without_a_sky():
         plot_image(fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.ones((3, 3)), name="SIGNIFICANCE")]))
 
 
-@pytest.mark.parametrize("value", [np.nan, 0.0, 5.0])
-@pytest.mark.parametrize("extension", ["SIGNIFICANCE", "INTENSITY", "EXPOSURE"])
+def test_image_without_data():
+    mosaic = with_catalog(make_mosaic(20))
+    mosaic["SIGNIFICANCE"].data[:] = np.nan
+    ax = plot_image(mosaic)
+    assert [text.get_text() for text in ax.texts if text.get_text() not in SOURCES] == ["no data"]
+
+
+@pytest.mark.parametrize("factor", [0.011, 2000.0])
+def test_colour_bar_of_intensities(factor):
+    mosaic = make_mosaic(50)
+    for hdu in mosaic[1:]:
+        hdu.data[25, 25] = 100
+        hdu.data *= factor
+    ax = plot_image(mosaic, extension="INTENSITY")
+    ax.figure.draw_without_rendering()
+    ticks = ax.images[0].colorbar.ax.yaxis.get_major_ticks()
+    boxes = [
+        tick.label1.get_window_extent() if tick.label1.get_visible() else tick.label2.get_window_extent()
+        for tick in ticks
+    ]
+    assert len(boxes) >= 3
+    assert all(lower.y1 < upper.y0 for lower, upper in zip(boxes[:-1], boxes[1:], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("value", "extension"),
+    [(np.nan, "INTENSITY"), (0.0, "INTENSITY"), (0.0, "SIGNIFICANCE"), (np.nan, "EXPOSURE"), (5.0, "EXPOSURE")],
+)
 def test_featureless_images(value, extension):
     mosaic = make_mosaic(20)
     mosaic[extension].data[:] = value
-    plot_image(mosaic, extension=extension).figure.canvas.draw()
+    plot_image(mosaic, extension=extension).figure.draw_without_rendering()
 
 
 def test_galactic_image():
@@ -202,7 +303,7 @@ def test_galactic_image():
     del mosaic["SIGNIFICANCE"].header["RADESYS"], mosaic["SIGNIFICANCE"].header["EQUINOX"]
     ax = plot_image(mosaic, catalog=make_catalog())
     assert ax.coords[0].get_axislabel() == "Galactic longitude"
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
 
 
 # ---- spectra ----
@@ -244,20 +345,21 @@ def test_spectrum():
     edges = np.geomspace(20, 400, 21)
     np.testing.assert_allclose(limits.lines[0].get_ydata(), 0.06 / np.diff(edges)[-low:], rtol=1e-5)
     np.testing.assert_allclose(detected.lines[0].get_xdata()[0], np.sqrt(edges[2] * edges[3]), rtol=1e-5)
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
 
 
-def test_spectra_of_all_sources():
-    ax = plot_spectrum(make_spectra())
+@picture(2)
+def test_spectra_of_all_sources(without_letters):
+    ax = plot_spectrum(make_spectra(), ax=make_axes())
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Crab", "Cyg X-1"]
-    ax.figure.canvas.draw()
+    return without_letters(ax)
 
 
 def test_many_spectra_are_told_apart():
     ax = plot_spectrum(make_spectra([f"S {number}" for number in range(25)], channels=4))
     lines = [container.lines[0] for container in ax.containers if str(container.get_label()).startswith("S")]
     assert len({(line.get_color(), line.get_marker()) for line in lines}) == 25
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
 
 
 def test_spectrum_without_detections():
@@ -265,11 +367,15 @@ def test_spectrum_without_detections():
     spectra["SPECTRUM"].data["RATE"][:] = -1
     ax = plot_spectrum(spectra)
     assert len(ax.containers[1].lines[0].get_xdata()) == 18
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
+    spectra["SPECTRUM"].data["STAT_ERR"][:] = np.nan
+    plot_spectrum(spectra).figure.draw_without_rendering()
 
 
 def test_spectrum_of_nothing():
-    plot_spectrum(fits.HDUList([fits.PrimaryHDU()])).figure.canvas.draw()
+    ax = plot_spectrum(fits.HDUList([fits.PrimaryHDU()]))
+    assert [text.get_text() for text in ax.texts] == ["no spectra"]
+    ax.figure.draw_without_rendering()
     with pytest.raises(ParameterError, match="sources present: 'Crab'"):
         plot_spectrum(make_spectra(["Crab"]), "Vela")
     assert len(pyplot.get_fignums()) == 1
@@ -308,18 +414,19 @@ def points(container):
     return np.asarray(x), np.asarray(y)
 
 
-def test_short_lightcurve():
-    ax = plot_lightcurve(make_curve())
+@picture(2)
+def test_short_lightcurve(without_letters):
+    ax = plot_lightcurve(make_curve(), ax=make_axes())
     assert ax.get_xlabel() == "Time since 2017-03-06T12:00:00.000 TT (s)"
-    assert ax.get_ylabel() == "Rate ($\\mathrm{ct\\,s^{-1}}$)"
+    assert ax.get_ylabel() == "Rate ($\\mathrm{ct\\,s^{-1}}$), 28\N{EN DASH}40 keV"
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Crab", "Cyg X-1"]
     for level, container in enumerate(ax.containers, start=1):
         x, y = points(container)
-        np.testing.assert_allclose(x, 50 + 100 * np.arange(30), atol=1e-3)
-        assert np.isnan(y).sum() == 3
-        assert set(y[np.isfinite(y)]) == {level}
+        measured = [bin for bin in range(30) if bin % 10 != 7]
+        np.testing.assert_allclose(x, 50 + 100 * np.array(measured), atol=1e-3)
+        assert set(y) == {level}
         assert (container.has_xerr, container.has_yerr) == (True, True)
-    ax.figure.canvas.draw()
+    return without_letters(ax)
 
 
 def test_long_lightcurve():
@@ -327,49 +434,144 @@ def test_long_lightcurve():
     assert ax.get_xlabel() == "Time (MJD, TT)"
     assert len(ax.containers) == 1
     np.testing.assert_allclose(points(ax.containers[0])[0][0], 57818.5 + 5000 / 86400)
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     assert ax.xaxis.get_offset_text().get_text() == ""
 
 
-def test_milliseconds_are_kept():
+@picture(2)
+def test_many_bins_are_steps(without_letters):
     table = make_curve(["GRB"], width=0.05, bins=2000)
+    seconds = 0.05 * np.arange(2000)
+    table["RATE"] = table["RATE"] + 5 * np.exp((30 - seconds) / 8) * (seconds > 30)
+    table.remove_rows(slice(1000, 1100))
+    ax = plot_lightcurve(table, ax=make_axes())
+    assert not ax.containers
+    x, y = ax.lines[0].get_data()
+    edges = 0.05 * np.array([*range(1000), *range(1100, 2000)])
+    np.testing.assert_allclose(x[::3], edges, atol=1e-5)
+    np.testing.assert_allclose(x[1::3], edges + 0.05, atol=1e-5)
+    # nothing is drawn over masked bins, nor over those that are missing
+    assert np.isnan(y[3 * 7 : 3 * 7 + 3]).all()
+    assert not np.isnan(y[3 * 998 + 2])
+    assert np.isnan(y[3 * 999 + 2])
+    assert len(ax.collections) == 1
+    return without_letters(ax)
+
+
+def test_many_bins_far_from_each_other_are_points():
+    table = make_curve(["Crab"], width=1000, bins=400)
+    table["time_bin"] = 100 * u.s
     ax = plot_lightcurve(table)
-    x, _ = points(ax.containers[0])
-    np.testing.assert_allclose(x, 0.025 + 0.05 * np.arange(2000), atol=1e-5)
-    ax.figure.canvas.draw()
+    assert (len(ax.containers), len(points(ax.containers[0])[0])) == (1, 360)
+
+
+@picture(2)
+def test_sources_far_apart_need_a_logarithmic_scale(without_letters):
+    bright, weak = make_curve(["Crab"]), make_curve(["3C 111"])
+    bright["RATE"] = bright["RATE"] * 100
+    weak["RATE"][:7] = 0.1
+    both = vstack([bright, weak], metadata_conflicts="silent")
+    ax = plot_lightcurve(both, ax=make_axes())
+    assert ax.get_yscale() == "log"
+    _, detected, limits = ax.containers
+    np.testing.assert_allclose(points(limits)[1], 0.3)
+    assert (len(points(limits)[1]), len(points(detected)[1])) == (7, 20)
+    assert plot_lightcurve(both, "3C 111").get_yscale() == "linear"
+    # the scale of what is drawn already stays
+    drawn = plot_lightcurve(make_curve())
+    assert plot_lightcurve(both, ax=drawn).get_yscale() == "linear"
+    return without_letters(ax)
+
+
+def test_a_second_curve_keeps_the_time_axis():
+    early, late = make_curve(["Crab"]), make_curve(["Cyg X-1"])[5:]
+    ax = plot_lightcurve(early)
+    plot_lightcurve(late, ax=ax)
+    np.testing.assert_allclose([points(container)[0][0] for container in ax.containers], [50, 550], atol=1e-3)
+    assert len({container.lines[0].get_color() for container in ax.containers}) == 2
+    assert len(ax.get_legend().get_texts()) == 2
+    upper, lower = pyplot.figure().subplots(2, sharex=True)
+    plot_lightcurve(make_curve(width=10000.0), ax=upper)
+    assert plot_lightcurve(late, ax=lower).get_xlabel() == "Time (MJD, TT)"
+    np.testing.assert_allclose(points(lower.containers[0])[0][0], 57818.5 + 550 / 86400)
+
+
+def test_columns_that_the_service_told():
+    table = make_curve(["Crab"])
+    table["BACKV"], table["BACKE"] = np.full(30, 7.0), np.full(30, 0.5)
+    table.meta.update(VALUECOL="BACKV", ERRORCOL="BACKE")
+    ax = plot_lightcurve(table)
+    assert ax.get_ylabel().startswith("Backv")
+    assert set(points(ax.containers[0])[1]) == {7}
+    np.testing.assert_allclose(ax.containers[0].lines[2][1].get_segments()[0][:, 1], [6.5, 7.5])
+
+
+def test_odd_bins():
+    """Unknown or negative widths and errors are not drawn, and one bin is a curve."""
+    table = make_curve(["Crab"], bins=3)
+    table["time_bin"] = MaskedColumn([np.nan, -1, 100], mask=[True, False, False], unit="s")
+    table["ERROR"] = [np.nan, -1, 0.1]
+    ax = plot_lightcurve(table)
+    assert len(points(ax.containers[0])[0]) == 3
+    ax.figure.draw_without_rendering()
+    plot_lightcurve(table[2:]).figure.draw_without_rendering()
+
+
+def test_legend_beside_the_data():
+    table = make_curve([f"Source {number}" for number in range(6)], bins=5)
+    ax = plot_lightcurve(table)
+    ax.figure.draw_without_rendering()
+    legend = ax.get_legend().get_window_extent()
+    assert ax.bbox.x1 < legend.x0
+    assert legend.x1 <= ax.figure.bbox.x1
+    # where nothing makes room, it must not be cut off
+    ax = plot_lightcurve(table, ax=matplotlib.figure.Figure().add_subplot())
+    ax.figure.draw_without_rendering()
+    assert ax.get_legend().get_window_extent().x1 <= ax.bbox.x1
 
 
 def test_other_values():
     ax = plot_lightcurve(make_curve(["Mrk 421"], column="MAG", unit="mag"))
     assert ax.yaxis_inverted()
-    assert ax.get_ylabel() == "Magnitude ($\\mathrm{mag}$)"
+    assert ax.get_ylabel() == "Magnitude ($\\mathrm{mag}$), 28\N{EN DASH}40 keV"
     plot_lightcurve(make_curve(["Mrk 501"], column="MAG", unit="mag"), ax=ax)
     assert ax.yaxis_inverted()
     ax = plot_lightcurve(make_curve(["Mrk 421"], column="FLUX", unit="erg / (s cm2)"))
     assert not ax.yaxis_inverted()
     assert ax.get_ylabel().startswith("Flux ($")
-    table = make_curve(["Mrk 421"], column="strain", unit=None)
+    table = make_curve(["Mrk 421"], column="strain", unit=None, band=(np.nan, np.nan))
     assert plot_lightcurve(table).get_ylabel() == "strain"
     table.remove_column("ERROR")
     assert not plot_lightcurve(table).containers[0].has_yerr
 
 
-def test_energy_bands_are_told_apart():
-    table = vstack([make_curve(["Crab"]), make_curve(["Crab"], band=(40.0, 80.0))], metadata_conflicts="silent")
-    ax = plot_lightcurve(table)
+@picture(2)
+def test_energy_bands_are_told_apart(without_letters):
+    bands = [make_curve(band=band, bins=12) for band in ((40.0, 80.0), (28.0, 40.0))]
+    bands[0]["RATE"] = bands[0]["RATE"] / 3
+    table = vstack(bands, metadata_conflicts="silent")
+    ax = plot_lightcurve(table, ax=make_axes())
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["Crab 28\N{EN DASH}40 keV", "Crab 40\N{EN DASH}80 keV"]
+    bands = ("28\N{EN DASH}40 keV", "40\N{EN DASH}80 keV")
+    assert labels == [f"{name} {band}" for name in ("Crab", "Cyg X-1") for band in bands]
+    assert "keV" not in ax.get_ylabel()
+    return without_letters(ax)
 
 
 def test_lightcurve_of_nothing():
-    plot_lightcurve(make_curve()[:0]).figure.canvas.draw()
+    ax = plot_lightcurve(make_curve()[:0])
+    assert [text.get_text() for text in ax.texts] == ["no data"]
+    ax.figure.draw_without_rendering()
+    table = make_curve()
+    table["RATE"].mask[:] = True
+    assert [text.get_text() for text in plot_lightcurve(table).texts] == ["no data"]
     with pytest.raises(ParameterError, match="sources present: 'Crab', 'Cyg X-1'"):
         plot_lightcurve(make_curve(), "Vela")
     with pytest.raises(ParameterError, match="no column src_name, time"):
         plot_lightcurve(Table({"RATE": [1.0]}))
     with pytest.raises(ParameterError, match="no column of values"):
         plot_lightcurve(make_curve()["src_name", "time", "time_bin", "e_min", "e_max"])
-    assert len(pyplot.get_fignums()) == 1
+    assert len(pyplot.get_fignums()) == 2
 
 
 # ---- manners ----
@@ -379,6 +581,53 @@ def test_one_figure_per_plot_and_none_shown(monkeypatch):
     monkeypatch.setattr(pyplot, "show", lambda *args, **kwargs: pytest.fail("shown"))
     axes = [plot_image(make_mosaic(20)), plot_spectrum(make_spectra()), plot_lightcurve(make_curve())]
     assert len(pyplot.get_fignums()) == len({ax.figure for ax in axes}) == 3
+
+
+def test_the_figure_of_the_user_stays_the_current_one():
+    own = pyplot.figure()
+    ax = plot_spectrum(make_spectra())
+    assert pyplot.gcf() is own
+    assert pyplot.fignum_exists(ax.figure.number)
+    assert not own.axes
+    pyplot.close(own)
+    # but among those of this package the newest is, as everywhere in pyplot
+    assert plot_lightcurve(make_curve()).figure is pyplot.gcf()
+    assert plot_image(make_mosaic(20)).figure is pyplot.gcf()
+
+
+def test_interactive_mode_stays_as_it_was():
+    for interactive in (True, False):
+        with pyplot.ion() if interactive else pyplot.ioff():
+            plot_lightcurve(make_curve())
+            assert matplotlib.is_interactive() is interactive
+
+
+def test_colours_of_the_user():
+    with pyplot.style.context({"axes.prop_cycle": pyplot.cycler(color=["lime", "navy"])}):
+        ax = plot_spectrum(make_spectra())
+        assert [container.lines[0].get_color() for container in (ax.containers[0], ax.containers[2])] == ["C0", "C1"]
+    ax = plot_spectrum(make_spectra())
+    assert ax.containers[0].lines[0].get_color() != "C0"
+
+
+@pytest.mark.parametrize(
+    ("reply", "plot"),
+    [
+        ("isgri_image_6_done", lambda products: plot_image(products.image())),
+        ("nb_image_4_done", lambda products: plot_image(products.image(), extension="SKY")),
+        ("isgri_spectrum_real", lambda products: plot_spectrum(products.spectrum())),
+        ("jemx_spectrum_dummy", lambda products: plot_spectrum(products.spectrum())),
+        ("isgri_lc_real", lambda products: plot_lightcurve(products.lightcurve())),
+        ("jemx_lc_dummy", lambda products: plot_lightcurve(products.lightcurve())),
+        ("spi_acs_lc_real", lambda products: plot_lightcurve(products.lightcurve())),
+        ("nb_lightcurve_4_done", lambda products: plot_lightcurve(products.lightcurve())),
+    ],
+)
+def test_recorded_replies(reply, plot, recorded):
+    ax = plot(Products.from_response(recorded(reply)))
+    ax.figure.draw_without_rendering()
+    assert "no data" not in [text.get_text() for text in ax.texts]
+    assert ax.get_legend() or ax.images
 
 
 def test_the_input_stays_as_it_was():

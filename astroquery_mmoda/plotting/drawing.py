@@ -1,0 +1,227 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""What the plots have in common: figures, colours, points with errors, legends, and texts for labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import numpy as np
+from astropy import units as u
+
+from ..text import printable
+from ..units import known_unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "Points",
+    "band_text",
+    "colour",
+    "curves_on",
+    "draw_points",
+    "draw_steps",
+    "is_continuous",
+    "legend",
+    "literal",
+    "new_figure",
+    "note",
+    "plain_axes",
+    "plain_numbers",
+    "pyplot",
+    "unit_text",
+]
+
+# below this signal to noise ratio a point is drawn as an upper limit of so many standard deviations
+_DETECTED, _LIMIT = 2.0, 3.0
+# dark ones of Okabe and Ito, which colour-blind readers can tell apart; seven of them go round with eight markers
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
+_MARKERS = "osD^v<>p"
+_SIZES = {"o": 2.9, "s": 2.6, "D": 2.5}
+# from so many bins on, one after the other, they are drawn as steps
+_MANY = 300
+# inches of a figure of ours, and wider where names stand beside the data
+_SIZE, _WIDE = (6.4, 4.4), (8.2, 4.4)
+_opened: WeakSet[Any] = WeakSet()
+
+
+# ---- figures ----
+
+
+def pyplot() -> ModuleType:
+    """Import matplotlib's pyplot, or tell how to get it."""
+    try:
+        from matplotlib import pyplot as module
+    except ImportError as error:
+        raise ImportError('plots need matplotlib; install it by: pip install "astroquery_mmoda[plot]"') from error
+    return module
+
+
+def new_figure(size: tuple[float, float]) -> Any:
+    """Open a figure; one that the user opened stays the current one."""
+    plt = pyplot()
+    current = plt.gcf() if plt.get_fignums() else None
+    figure = plt.figure(figsize=size, layout="constrained")
+    if current is not None and current not in _opened:
+        plt.figure(current.number)
+    _opened.add(figure)
+    return figure
+
+
+def plain_axes(ax: Axes | None) -> Any:
+    """Take these axes as they are, or make new ones with the ticks that journals like."""
+    if ax is not None:
+        return ax
+    axes = new_figure(_SIZE).add_subplot()
+    axes.minorticks_on()
+    axes.tick_params(which="both", direction="in", top=True, right=True)
+    return axes
+
+
+def note(axes: Any, text: str, **style: Any) -> None:
+    """Say why there is nothing to be seen."""
+    place = {"x": 0.5, "y": 0.5, "ha": "center", "va": "center", "transform": axes.transAxes, "fontsize": "large"}
+    axes.text(s=text, **{**place, **style})
+
+
+# ---- points ----
+
+
+@dataclass(frozen=True)
+class Points:
+    """Measured values with their errors (or None) and the half widths of their bins (both sides, NaN if unknown)."""
+
+    label: str
+    x: np.ndarray
+    widths: np.ndarray
+    y: np.ndarray
+    error: np.ndarray | None
+
+    def among(self, chosen: np.ndarray) -> Points:
+        """Give some of them."""
+        error = None if self.error is None else self.error[chosen]
+        return Points(self.label, self.x[chosen], self.widths[..., chosen], self.y[chosen], error)
+
+
+def colour(index: int) -> str:
+    """Give a colour of ours, or of the user's own cycle if there is one."""
+    from matplotlib import rcParams, rcParamsDefault
+
+    if rcParams["axes.prop_cycle"] != rcParamsDefault["axes.prop_cycle"]:
+        return f"C{index}"
+    return _COLOURS[index % len(_COLOURS)]
+
+
+def curves_on(axes: Any) -> int:
+    """Count the curves that axes have already, which need other colours than the next."""
+    return len(axes.get_legend_handles_labels()[0])
+
+
+def draw_points(axes: Any, points: Points, index: int) -> None:
+    """Draw error bars and widths of bins; on a logarithmic scale arrows for what is not detected."""
+    marker = _MARKERS[index % len(_MARKERS)]
+    style = {"color": colour(index), "linestyle": "none", "elinewidth": 0.9, "capsize": 0}
+    symbol = {"marker": marker, "markersize": _SIZES.get(marker, 3.2), "zorder": 3}
+    measured = np.isfinite(points.y)
+    # without errors there is nothing to judge a point by but its sign
+    noise = np.zeros(len(points.y)) if points.error is None else np.nan_to_num(points.error)
+    positive = (points.y > 0) & (points.y >= _DETECTED * noise)
+    seen = points.among(measured & positive if axes.get_yscale() == "log" else measured)
+    axes.errorbar(seen.x, seen.y, _bars(seen.error), _bars(seen.widths), label=points.label, **symbol, **style)
+    if axes.get_yscale() == "log":
+        _draw_limits(axes, points.among(measured & ~positive & (noise > 0)), style)
+
+
+def _bars(lengths: np.ndarray | None) -> np.ndarray | None:
+    """Lengths of bars, of which matplotlib takes no negative ones, and old versions not only unknown ones."""
+    if lengths is None or not (lengths >= 0).any():
+        return None
+    return np.where(lengths >= 0, lengths, np.nan)
+
+
+def _draw_limits(axes: Any, points: Points, style: dict[str, Any]) -> None:
+    if not len(points.x) or points.error is None:
+        return
+    limit = _LIMIT * points.error
+    faint = {**style, "alpha": 0.5, "elinewidth": 0.7, "capsize": 1.6}
+    # arrows of one length on a logarithmic scale
+    axes.errorbar(points.x, limit, 0.3 * limit, _bars(points.widths), uplims=True, marker="none", zorder=2, **faint)
+
+
+def is_continuous(axes: Any, curve: Points) -> bool:
+    """Whether there are many bins, most of them one right after the other."""
+    if len(curve.x) < _MANY or axes.get_yscale() == "log" or not np.isfinite(curve.widths).all():
+        return False
+    return bool((np.diff(curve.x) > 0).all() and _gaps(curve).mean() < 0.1)
+
+
+def _gaps(curve: Points) -> np.ndarray:
+    """Whether there is a gap after each bin."""
+    pauses = (curve.x - curve.widths)[1:] - (curve.x + curve.widths)[:-1]
+    return np.append(pauses > curve.widths[:-1], True)
+
+
+def draw_steps(axes: Any, curve: Points, index: int) -> None:
+    """Draw bins from edge to edge, with a band of errors."""
+    low, high = curve.x - curve.widths, curve.x + curve.widths
+    # along each bin, then up or down to the next one, or nowhere
+    x = np.column_stack([low, high, high]).ravel()
+    y = np.column_stack([curve.y, curve.y, np.where(_gaps(curve), np.nan, curve.y)]).ravel()
+    axes.plot(x, y, color=colour(index), linewidth=0.8, label=curve.label, zorder=3)
+    if curve.error is not None:
+        error = np.repeat(curve.error, 3)
+        # a hundred thousand of them would make a heavy PDF
+        large = len(x) > 15000
+        band = {"color": colour(index), "alpha": 0.25, "linewidth": 0, "rasterized": large}
+        axes.fill_between(x, y - error, y + error, **band)
+
+
+# ---- legends ----
+
+
+def legend(axes: Any, *, inside: int, points: int = 0) -> None:
+    """Name the curves: so many of them inside, more of them beside the data."""
+    entries = curves_on(axes)
+    if not entries:
+        return
+    # many points leave no room worth looking for
+    place: dict[str, Any] = {"loc": "best" if points < 2000 else "upper right"}
+    # only a layout engine makes room beside
+    if entries > inside and axes.figure.get_layout_engine() is not None:
+        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0.0, "ncols": -(-entries // 24)}
+        if axes.figure in _opened:
+            axes.figure.set_size_inches(_WIDE)
+    axes.legend(fontsize="small", framealpha=0.8, edgecolor="none", **place)
+
+
+# ---- texts and numbers ----
+
+
+def literal(name: Any, limit: int = 60) -> str:
+    """Make a name safe to draw: matplotlib takes what is between two dollars for a formula."""
+    return printable(name, limit=limit).replace("$", r"\$")
+
+
+def band_text(low: Any, high: Any) -> str:
+    """Write an energy band, or nothing where it is unknown."""
+    known = all(isinstance(bound, (int, float)) and np.isfinite(bound) for bound in (low, high))
+    return f"{low:g}\N{EN DASH}{high:g} keV" if known else ""
+
+
+def unit_text(unit: Any) -> str:
+    """Write a unit for a label, or nothing where there is none."""
+    parsed = known_unit(unit) if isinstance(unit, str) else unit
+    if parsed is None:
+        unit = unit or "none"
+        # the service writes "no units" as well
+        return "" if str(unit).strip().lower() in ("no units", "none") else literal(unit, limit=40)
+    return "" if parsed == u.dimensionless_unscaled else parsed.to_string("latex_inline")
+
+
+def plain_numbers(column: Any) -> np.ndarray:
+    """Plain numbers; a masked one becomes NaN, which is not drawn."""
+    values = getattr(column, "value", column)
+    return np.ma.filled(np.ma.asarray(values).astype(float), np.nan)

@@ -1,0 +1,198 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Pictures of the sky."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS
+from astropy.wcs.utils import wcs_to_celestial_frame
+
+from ..errors import ParameterError
+from ..text import printable
+from .drawing import band_text, literal, new_figure, note, pyplot, unit_text
+from .marks import mark_sources
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_image"]
+
+
+def plot_image(
+    hdulist: fits.HDUList,
+    *,
+    catalog: Table | None = None,
+    extension: str | int | tuple[str, int] = "SIGNIFICANCE",
+    ax: Axes | None = None,
+) -> Axes:
+    """
+    Draw a sky image with its sources.
+
+    Significances and intensities are shown on a scale that is linear within the noise and logarithmic above it, so that
+    weak sources are seen beside bright ones. Pixels without data are grey.
+
+    Parameters
+    ----------
+    hdulist : `~astropy.io.fits.HDUList`
+        As returned by ``query_image``.
+    catalog : `~astropy.table.Table`, optional
+        Sources to mark: columns ``ra`` and ``dec`` (degrees unless they have units; in the frame named by
+        ``meta["frame"]``, FK5 if not given), or a `~astropy.coordinates.SkyCoord`, and names (``src_names``).
+        By default those of the extension ``CATALOG``, if there is one. New detections (``NEW_1``) get another mark.
+        Where a crowded field has no room for all names, those of new detections and of low ``significance`` are left
+        out; the marks stay.
+    extension : str, int or (str, int)
+        Which image: its EXTNAME, or EXTNAME and EXTVER (the energy band, counted from the lowest).
+    ax : `~astropy.visualization.wcsaxes.WCSAxes`, optional
+        Where to draw; made by ``figure.add_subplot(projection=WCS(hdulist[extension].header))``.
+
+    Returns
+    -------
+    `~astropy.visualization.wcsaxes.WCSAxes`
+        With a note where no pixel has data.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such image, or ``ax`` has not its sky coordinates.
+    ImportError
+        If matplotlib is missing.
+
+    Examples
+    --------
+    >>> ax = plot_image(mosaic, extension=("SIGNIFICANCE", 2))  # doctest: +SKIP
+    >>> ax.figure.savefig("mosaic.pdf")  # doctest: +SKIP
+    """
+    plt = pyplot()
+    hdu = _image(hdulist, extension)
+    wcs = WCS(hdu.header).celestial
+    if not wcs.has_celestial:
+        raise ParameterError(f"extension {extension!r} has no sky coordinates")
+    axes = _sky_axes(wcs, ax)
+    pixels = np.ma.masked_invalid(np.asarray(hdu.data, dtype=float))
+    colours = plt.get_cmap("viridis").with_extremes(bad="0.7")
+    drawn = axes.imshow(pixels, origin="lower", cmap=colours, norm=_scale(pixels, hdu), interpolation="nearest")
+    _label_sky(axes, wcs)
+    _colour_bar(axes, drawn, hdu)
+    sources = _catalogue(hdulist) if catalog is None else catalog
+    if sources is not None and len(sources):
+        mark_sources(axes, sources, pixels.shape)
+    if not pixels.count():
+        note(axes, "no data", y=0.95, color="black")
+    return axes
+
+
+# ---- which image, and where ----
+
+
+def _image(hdulist: fits.HDUList, extension: str | int | tuple[str, int]) -> Any:
+    images = [hdu for hdu in hdulist if hdu.is_image and hdu.data is not None and hdu.data.ndim == 2]
+    try:
+        hdu = hdulist[extension]
+    except (KeyError, IndexError):
+        hdu = None
+    if not any(hdu is image for image in images):
+        present = ", ".join(f"({image.name!r}, {image.ver})" for image in images) or "none"
+        raise ParameterError(f"there is no image {extension!r}; images present: {printable(present)}")
+    return hdu
+
+
+def _catalogue(hdulist: fits.HDUList) -> Table | None:
+    found = next((hdu for hdu in hdulist if hdu.name == "CATALOG"), None)
+    return None if found is None or not len(found.data) else Table.read(found)
+
+
+def _sky_axes(wcs: WCS, ax: Axes | None) -> Any:
+    from astropy.visualization.wcsaxes import WCSAxes
+
+    if ax is None:
+        return new_figure((7.2, 5.8)).add_subplot(projection=wcs)
+    if not isinstance(ax, WCSAxes) or not _same_sky(ax.wcs, wcs):
+        raise ParameterError(
+            "ax needs the sky coordinates of the image; make it by "
+            "figure.add_subplot(projection=WCS(hdulist[extension].header))"
+        )
+    return ax
+
+
+def _same_sky(one: Any, other: WCS) -> bool:
+    rows, columns = other.array_shape or (2, 2)
+    places = [0, columns - 1, columns / 2], [0, rows - 1, rows / 2]
+    first, second = (np.asarray(wcs.pixel_to_world_values(*places), dtype=float) for wcs in (one, other))
+    return bool(np.allclose(first, second, rtol=0, atol=1e-6, equal_nan=True))
+
+
+# ---- colours ----
+
+
+def _scale(pixels: np.ma.MaskedArray, hdu: Any) -> Any:
+    """Linear within the noise and logarithmic above for what has noise around 0, linear for all else."""
+    from matplotlib.colors import AsinhNorm, Normalize
+
+    values = pixels.compressed() if pixels.count() else np.zeros(1)
+    if hdu.name == "SIGNIFICANCE":
+        noise = 1.0
+    elif hdu.name in ("INTENSITY", "RESIDUAL"):
+        # sources are few pixels, so that the median deviation is the noise's
+        noise = 1.4826 * float(np.median(np.abs(values - np.median(values))))
+    else:
+        return Normalize(float(values.min()), float(values.max()))
+    noise = noise or float(np.abs(values).max()) / 10 or 1.0
+    return AsinhNorm(linear_width=3 * noise, vmin=-3 * noise, vmax=max(float(values.max()), 6 * noise))
+
+
+def _colour_bar(axes: Any, drawn: Any, hdu: Any) -> None:
+    from matplotlib.colors import AsinhNorm
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    signed = isinstance(drawn.norm, AsinhNorm)
+    bar = axes.figure.colorbar(drawn, ax=axes, pad=0.02, fraction=0.05, extend="min" if signed else "neither")
+    bar.set_label(_image_label(hdu))
+    if signed:
+        bar.locator = FixedLocator(_steps(drawn.norm))
+        bar.minorlocator = NullLocator()
+        bar.formatter = FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\N{MINUS SIGN}"))
+    else:
+        bar.formatter.set_useMathText(True)
+    bar.update_ticks()
+
+
+def _steps(norm: Any) -> list[float]:
+    """Round numbers outside the linear part, and 0."""
+    width = norm.linear_width
+    span = norm.vmax / width
+    leading = (1, 2, 3, 5) if span < 5 else (1, 3) if span < 3000 else (1,)
+    decades = range(int(np.floor(np.log10(width))), int(np.ceil(np.log10(norm.vmax))) + 1)
+    large = [digit * 10.0**decade for decade in decades for digit in leading]
+    both = [-step for step in large] + [0.0] + large
+    return [step for step in both if norm.vmin <= step <= norm.vmax and (step == 0 or abs(step) >= 0.999 * width)]
+
+
+# ---- labels ----
+
+
+def _label_sky(axes: Any, wcs: WCS) -> None:
+    frame = wcs_to_celestial_frame(wcs)
+    longitude, latitude = axes.coords[wcs.wcs.lng], axes.coords[wcs.wcs.lat]
+    if frame.name == "galactic":
+        names = ("Galactic longitude", "Galactic latitude")
+    else:
+        names = (f"Right ascension ({frame.name.upper()})", f"Declination ({frame.name.upper()})")
+    for coordinate, name in zip((longitude, latitude), names, strict=True):
+        # in degrees, as in the source list and in the arguments of a query
+        coordinate.set_format_unit(u.deg, decimal=True, show_decimal_unit=True)
+        coordinate.set_axislabel(name)
+        coordinate.grid(color="white", alpha=0.25, linewidth=0.6)
+        coordinate.set_ticks(number=6)
+
+
+def _image_label(hdu: Any) -> str:
+    kind = literal(hdu.name, limit=40).capitalize() or "Image"
+    unit = r"$\sigma$" if hdu.name == "SIGNIFICANCE" else unit_text(hdu.header.get("BUNIT"))
+    band = band_text(hdu.header.get("E_MIN"), hdu.header.get("E_MAX"))
+    return kind + (f" ({unit})" if unit else "") + (f", {band}" if band else "")

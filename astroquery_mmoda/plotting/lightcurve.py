@@ -1,0 +1,229 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Pictures of light curves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy import units as u
+from astropy.table import Table
+from astropy.time import Time
+
+from ..errors import ParameterError
+from ..products.sources import match_source
+from .drawing import (
+    Points,
+    band_text,
+    curves_on,
+    draw_points,
+    draw_steps,
+    is_continuous,
+    legend,
+    literal,
+    note,
+    plain_axes,
+    plain_numbers,
+    pyplot,
+    unit_text,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_lightcurve"]
+
+_FIXED = ("src_name", "time", "time_bin", "e_min", "e_max")
+# light curves shorter than this (days) are drawn in seconds
+_SHORT = 0.1
+_DAYS = "Time (MJD, TT)"
+_SECONDS = re.compile(r"Time since (\S+) TT \(s\)")
+# curves farther apart than this factor can't be read on one linear scale
+_APART = 30.0
+
+
+def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = None) -> Axes:
+    """
+    Draw light curves: the value of the service (RATE, FLUX, COUNTS, MAG, ...) over time.
+
+    Horizontal bars are the widths of the bins, vertical ones the errors; masked bins are gaps. Hundreds of bins, one
+    after the other, become steps with a band of errors. Times are MJD (TT), or, where all of them are within a tenth of
+    a day, seconds since the start of the first bin, which the axis names. Magnitudes grow downwards.
+
+    The values are on a linear scale, as they were measured. Curves that are more than a factor of 30 apart get a
+    logarithmic one, on which a bin below a signal to noise ratio of 2 is an arrow at 3 standard deviations, an upper
+    limit; so do all curves on an ``ax`` of yours with that scale.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        As returned by ``query_lightcurve``: columns ``src_name``, ``time``, ``time_bin``, ``e_min``, ``e_max``, values.
+    source : str, optional
+        Name of one source (case and blanks ignored); all of them by default.
+    ax : `~matplotlib.axes.Axes`, optional
+        Where to draw. What is there already stays, and the time axis keeps its unit and start.
+
+    Returns
+    -------
+    `~matplotlib.axes.Axes`
+        With a note in place of curves where the table has no rows, or all its bins are masked.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such source, or the table is no light curve.
+    ImportError
+        If matplotlib is missing.
+
+    Examples
+    --------
+    >>> ax = plot_lightcurve(curve, "Crab")  # doctest: +SKIP
+    """
+    pyplot()
+    value, error = _value_columns(table)
+    rows = table if source is None else table[_rows_of(table, source)]
+    axes = plain_axes(ax)
+    time, half, label = _time_axis(axes, rows)
+    errors = None if error is None else plain_numbers(rows[error])
+    curves = list(_curves(rows, Points("", time, half, plain_numbers(rows[value]), errors)))
+    magnitude = value.upper().startswith("MAG") or table[value].unit == u.mag
+    if not (magnitude or axes.has_data()) and _far_apart(curves):
+        axes.set_yscale("log")
+    if ax is None:
+        # room for the legend
+        axes.set_ymargin(0.1)
+    for index, curve in enumerate(curves, start=curves_on(axes)):
+        (draw_steps if is_continuous(axes, curve) else draw_points)(axes, curve, index)
+    axes.set_xlabel(label)
+    axes.set_ylabel(_value_label(value, table[value].unit, _bands(rows)[1]))
+    _write_numbers(axes)
+    if magnitude and not axes.yaxis_inverted():
+        axes.invert_yaxis()
+    legend(axes, inside=3, points=len(rows))
+    if not any(np.isfinite(curve.y).any() for curve in curves):
+        note(axes, "no data")
+    return axes
+
+
+# ---- what to draw ----
+
+
+def _value_columns(table: Table) -> tuple[str, str | None]:
+    """Names of the column to draw and of its error."""
+    missing = [name for name in _FIXED[:3] if name not in table.colnames]
+    if missing:
+        raise ParameterError(f"this table is no light curve, since it has no column {', '.join(missing)}")
+    known = {name.upper(): name for name in table.colnames if name not in _FIXED and _is_number(table[name])}
+    # what the service told, then what is usual
+    told = [str(table.meta.get(key, "")).upper() for key in ("VALUECOL", "ERRORCOL")]
+    value = next(
+        (name for name in (told[0], "RATE", "FLUX", "COUNTS", "MAG") if name in known), next(iter(known), None)
+    )
+    if value is None:
+        raise ParameterError(f"this light curve has no column of values, only {', '.join(table.colnames)}")
+    errors = (f"{value}_ERR", f"{value}_ERROR", f"{value}ERR", f"ERR_{value}", f"E_{value}", "ERROR", "STAT_ERR", "ERR")
+    error = next((known[name] for name in (told[1], *errors) if name in known), None)
+    return known[value], error
+
+
+def _is_number(column: Any) -> bool:
+    return getattr(column, "dtype", np.dtype(object)).kind in "fiu" and column.ndim == 1
+
+
+def _rows_of(table: Table, source: str) -> np.ndarray:
+    names = np.array([str(name) for name in table["src_name"]], dtype=object)
+    return names == match_source(names, source)
+
+
+def _bands(rows: Table) -> tuple[np.ndarray, list[str]]:
+    """Energy band of each row, and the different ones, the lowest first."""
+    if "e_min" not in rows.colnames or "e_max" not in rows.colnames:
+        return np.full(len(rows), "", dtype=object), [""]
+    bounds = list(zip(plain_numbers(rows["e_min"]).tolist(), plain_numbers(rows["e_max"]).tolist(), strict=True))
+    texts = np.array([band_text(*band) for band in bounds], dtype=object)
+    edges = {text: band if text else (-1.0, -1.0) for text, band in zip(texts, bounds, strict=True)}
+    return texts, sorted(edges, key=edges.__getitem__)
+
+
+def _curves(rows: Table, whole: Points) -> Iterator[Points]:
+    """One curve per source, and per energy band where there are several."""
+    names = np.array([str(name) for name in rows["src_name"]], dtype=object)
+    texts, bands = _bands(rows)
+    for name in dict.fromkeys(names):
+        for band in bands:
+            chosen = (names == name) & (texts == band)
+            if chosen.any():
+                yield replace(whole.among(chosen), label=f"{literal(name)} {band if len(bands) > 1 else ''}".strip())
+
+
+def _time_axis(axes: Any, rows: Table) -> tuple[np.ndarray, np.ndarray, str]:
+    """Centres and half widths in the unit of the axis, and its label."""
+    half = plain_numbers(rows["time_bin"]) / 2
+    time = Time(rows["time"]).tt
+    days = np.asarray(time.mjd, dtype=float)
+    label = _label_of_shared_axis(axes) or _new_label(time, days, half)
+    start = _SECONDS.fullmatch(label)
+    if start is None:
+        return days, half / 86400, label
+    return np.asarray((time - Time(start[1], scale="tt")).to_value(u.s)), half, label
+
+
+def _label_of_shared_axis(axes: Any) -> str | None:
+    """What axes say that a curve is on already, be it on those below or above."""
+    labels = [other.get_xlabel() for other in axes.get_shared_x_axes().get_siblings(axes)]
+    return next((label for label in labels if label == _DAYS or _SECONDS.fullmatch(label)), None)
+
+
+def _new_label(time: Time, days: np.ndarray, half: np.ndarray) -> str:
+    if not len(days) or np.ptp(days) >= _SHORT:
+        return _DAYS
+    first = int(np.argmin(days))
+    start = time[first] - np.nan_to_num(half[first]) * u.s
+    # what the label says has to be exact, hence rounded
+    start.precision = 3
+    return f"Time since {start.isot} TT (s)"
+
+
+def _far_apart(curves: list[Points]) -> bool:
+    """Whether levels, or the noise where nothing is detected, differ much."""
+    levels = []
+    for curve in curves:
+        seen = curve.y[np.isfinite(curve.y)]
+        noise = np.nan if curve.error is None else _median(curve.error)
+        if len(seen):
+            levels.append(np.fmax(_median(seen), noise))
+    return len(levels) > 1 and min(levels) > 0 and max(levels) > _APART * min(levels)
+
+
+def _median(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if len(finite) else np.nan
+
+
+# ---- axes ----
+
+
+def _write_numbers(axes: Any) -> None:
+    """Write times in full and small values as a multiple of a power of ten, without offsets."""
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+    if isinstance(axes.xaxis.get_major_locator(), MaxNLocator):
+        axes.xaxis.get_major_locator().set_params(nbins=6)
+    for axis in (axes.xaxis, axes.yaxis):
+        formatter = axis.get_major_formatter()
+        if isinstance(formatter, ScalarFormatter):
+            formatter.set_useOffset(False)
+            formatter.set_useMathText(True)
+            formatter.set_scientific(axis is axes.yaxis)
+
+
+def _value_label(name: str, unit: Any, bands: list[str]) -> str:
+    written = unit_text(unit)
+    title = literal(name, limit=40)
+    title = "Magnitude" if title.upper() == "MAG" else title.capitalize() if title.isupper() else title
+    # one band for all stands here, several of them in the legend
+    band = f", {bands[0]}" if len(bands) == 1 and bands[0] else ""
+    return (f"{title} ({written})" if written else title) + band
