@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["printable", "shorten", "transliterated", "without_token"]
+__all__ = ["in_hex", "original", "printable", "shorten", "transliterated", "without_token"]
 
 # a JSON web token begins with the base64 of '{"', whatever is in it: runs of these letters with points between them
 _BEGIN = "eyJ"
@@ -85,6 +85,20 @@ def _ascii(character: str) -> str:
         return "?"
     name = greek[2].replace("LAMDA", "LAMBDA")  # Unicode's own spelling is nobody else's
     return name.lower() if greek[1] == "SMALL" else name.capitalize()
+
+
+def in_hex(text: str) -> str:
+    """UTF-8 of a text in hexadecimal digits, to stand beside its transliteration; empty if it is ASCII anyway."""
+    return "" if text.isascii() else text.encode("utf-8", "surrogatepass").hex()
+
+
+def original(spelled: str, digits: object) -> str:
+    """Text that was transliterated, from what `in_hex` kept of it; a text that was changed since then stays."""
+    try:
+        text = bytes.fromhex(str(digits)).decode("utf-8", "surrogatepass")
+    except ValueError:
+        return spelled
+    return text if spelled and transliterated(text).startswith(spelled) else spelled
 
 
 def shorten(text: str, limit: int) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
+from astropy.io.fits.scripts import fitscheck
 from astroquery.exceptions import CorruptDataWarning
 
 from astroquery_mmoda.errors import DecodingError, ParameterError
@@ -212,6 +213,7 @@ def test_files_and_links(folder):
             file.verify("exception")
             assert file[0].header["JOB_ID"] == "4002d08dc2591990"
             assert size % 2880 == 0
+    assert fitscheck.main(list(manifest["path"])) == 0
     header = _header(manifest["path"][3])
     assert (header["RESPFILE"], header["ANCRFILE"]) == ("Cyg_X-1_rmf.fits", "Cyg_X-1_arf.fits")
 
@@ -267,6 +269,76 @@ def test_responses(folder, variable):
         np.testing.assert_allclose(rmf["MATRIX"].data["ENERG_LO"], np.arange(1, ENERGIES + 1), rtol=1e-6)
         for mine, theirs in zip(rmf["MATRIX"].data["MATRIX"], spectra["MATRIX", 1].data["MATRIX"], strict=True):
             np.testing.assert_array_equal(mine, theirs)
+        # vectors, though of one number
+        for name in ("F_CHAN", "N_CHAN"):
+            assert rmf["MATRIX"].columns[name].format in ("J", "1J")
+            np.testing.assert_array_equal(rmf["MATRIX"].data[name], spectra["MATRIX", 1].data[name][:, np.newaxis])
+
+
+def test_several_groups_of_channels_stay(folder):
+    spectra = make_spectra(["Crab"])
+    hdu = spectra["MATRIX", 1]
+    firsts = np.column_stack([np.zeros(ENERGIES), np.full(ENERGIES, 6)])
+    columns = [column for column in hdu.columns if column.name not in ("F_CHAN", "N_CHAN")]
+    columns[3:3] = [
+        fits.Column("F_CHAN", "2J", array=firsts),
+        fits.Column("N_CHAN", "PJ(2)", array=[[6, 6]] * ENERGIES),
+    ]
+    hdu.data["N_GRP"] = 2
+    spectra[4] = fits.BinTableHDU.from_columns(columns, header=hdu.header, name="MATRIX", ver=1)
+    with fits.open(write_spectra(spectra, folder)["path"][2]) as rmf:
+        assert [rmf["MATRIX"].columns[name].format for name in ("F_CHAN", "N_CHAN")] == ["2J", "PJ(2)"]
+        np.testing.assert_array_equal(rmf["MATRIX"].data["F_CHAN"], firsts)
+        assert rmf["MATRIX"].data["N_CHAN"][0].tolist() == [6, 6]
+
+
+@pytest.mark.parametrize(
+    ("cards", "expected"),
+    [
+        ({"MJDREF": 51544.0, "TIMESYS": "TT", "TIMEUNIT": "d", "TSTOP": 6275}, "2017-03-07T00:00:00.000"),
+        (
+            {"MJDREFI": 51544, "MJDREFF": 0.5, "TIMESYS": "UTC", "TIMEUNIT": "s", "TSTOP": 43200},
+            "2000-01-02T00:00:00.000",
+        ),
+        ({"MJDREF": 51544.0, "TIMESYS": "TT", "TIMEUNIT": "d", "TSTOP": "Real"}, None),
+        ({"MJDREF": 51544.0, "TIMESYS": "TT", "TIMEUNIT": "d", "TSTOP": 1e300}, None),
+        ({"MJDREF": 51544.0, "TIMESYS": "TT", "TIMEUNIT": "keV", "TSTOP": 6275}, None),
+        ({"MJDREF": 51544.0, "TIMESYS": "TT", "TSTOP": 6275}, None),
+        ({"DATE-END": "2017-03-06", "MJDREF": 51544.0, "TIMEUNIT": "d", "TSTOP": 6275}, "2017-03-06"),
+    ],
+)
+def test_dates(folder, cards, expected):
+    spectra = make_spectra(["Crab"])
+    spectra["SPECTRUM", 1].header.update(cards)
+    header = _header(write_spectra(spectra, folder)["path"][0])
+    assert header.get("DATE-END") == expected
+    if expected and "TIMESYS" in cards:
+        assert header.comments["DATE-END"].startswith(cards["TIMESYS"])
+
+
+def test_responses_are_of_the_same_instrument(folder):
+    manifest = write_spectra(make_spectra(["Crab"]), folder)
+    for path, names in (manifest["path"][1], ["SPECRESP"]), (manifest["path"][2], ["EBOUNDS", "MATRIX"]):
+        for name in names:
+            header = fits.getheader(path, name)
+            assert [header[key] for key in ("TELESCOP", "INSTRUME", "FILTER")] == ["INTEGRAL", "IBIS", "none"]
+
+
+@pytest.mark.parametrize(("counts", "unit"), [(True, "count"), (False, "count/s")])
+def test_units_that_are_missing(folder, counts, unit):
+    spectra = make_spectra(["Crab"], counts=counts)
+    for column in spectra["SPECTRUM", 1].columns:
+        column.unit = None
+    columns = fits.getdata(write_spectra(spectra, folder)["path"][0], "SPECTRUM").columns
+    assert columns["COUNTS" if counts else "RATE"].unit == unit
+    assert columns["CHANNEL"].unit is None
+
+
+@pytest.mark.parametrize(("cards", "expected"), [({"JOB_ID": "4002d08d"}, "4002d08d"), ({}, "UNKNOWN")])
+def test_the_job_stands_in_for_an_observation(folder, cards, expected):
+    spectra = make_spectra(["Crab"])
+    spectra[0].header = fits.Header(cards)
+    assert _header(write_spectra(spectra, folder)["path"][0])["OBS_ID"] == expected
 
 
 def test_a_missing_response_is_no_link(folder):
@@ -329,6 +401,7 @@ def test_channels_without_a_value_are_bad(folder):
     spectra["SPECTRUM", 1].data["RATE"][4] = np.nan
     quality = fits.getdata(write_spectra(spectra, folder)["path"][0], 1)["QUALITY"]
     assert list(np.flatnonzero(quality)) == [0, 4]
+    assert list(spectrum_table(spectra)["quality"]) == list(quality)
 
 
 # ---- grouping ----

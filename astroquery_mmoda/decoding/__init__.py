@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from .envelope import decode_base64
     from .files import read_binary, read_picture
     from .hdus import read_array, read_hdulist
+    from .peek import peek_shape
     from .pickledtables import read_pickled_table
     from .waves import read_contours, read_spectrogram, read_strain
 
 __all__ = [
     "decode_base64",
     "parse_body",
+    "peek_shape",
     "read_array",
     "read_binary",
     "read_contours",
@@ -38,6 +40,7 @@ __all__ = [
 # opened when the first reply of their kind comes, so that importing the package costs next to nothing
 _HOMES = {
     "decode_base64": "envelope",
+    "peek_shape": "peek",
     "read_array": "hdus",
     "read_binary": "files",
     "read_contours": "waves",

@@ -180,7 +180,8 @@ def read_json(text: str) -> Any:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DecodingError(f"expected JSON, got {_beginning(text)} ({error})") from error
+        why = "" if text.lstrip()[:1] in ("", "<") else f" ({error})"
+        raise DecodingError(f"expected JSON, got {_beginning(text)}{why}") from error
     _check_nesting(value)
     return value
 

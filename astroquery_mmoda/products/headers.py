@@ -3,39 +3,164 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from astropy.io import fits
+from astropy.time import Time
 
-from ..text import transliterated
+from ..text import in_hex, transliterated, without_token
+from .provenance import Provenance, creator, now
 
 if TYPE_CHECKING:
     from .products import Products
 
-__all__ = ["primary_hdu", "with_origin"]
+__all__ = [
+    "add_date",
+    "add_provenance",
+    "clean",
+    "flat_provenance",
+    "name_source",
+    "number",
+    "primary_hdu",
+    "provenance_cards",
+    "time_reference",
+    "time_scale",
+    "with_origin",
+]
 
 _HDU = TypeVar("_HDU")
-_TOLD = (
-    ("INSTRUM", "instrument", "instrument, as MMODA names it"),
-    ("PRODUCT", "product_type", "product, as MMODA names it"),
-    ("OBJECT", "src_name", "object of the request"),
-)
+_SCALES = frozenset(Time.SCALES) - {"local"}
+# attribute of the provenance, and the comment of its card
+_TOLD = {
+    "SERVICE": ("service", "address of the service"),
+    "SERVVERS": ("service_version", "version of the service"),
+    "INSTRUM": ("instrument", "instrument, as MMODA names it"),
+    "PRODUCT": ("product", "product, as MMODA names it"),
+    "OBJECT": ("source", "object of the request"),
+    "JOB_ID": ("job_id", "analysis on the MMODA service"),
+}
+#: beginning of the lines of HISTORY that tell the parameters
+PARAMETER = "MMODA parameter "
 
 
 def primary_hdu(products: Products) -> fits.PrimaryHDU:
     """Primary HDU without data that tells where the rest comes from."""
     hdu = fits.PrimaryHDU()
-    hdu.header["ORIGIN"] = ("MMODA", "Multi-Messenger Online Data Analysis")
-    for keyword, name, comment in _TOLD:
-        value = products.parameters.get(name)
-        if isinstance(value, str) and value:
-            hdu.header[keyword] = (transliterated(value)[:60], comment)
-    if products.job_id:
-        hdu.header["JOB_ID"] = (transliterated(products.job_id)[:60], "analysis on the MMODA service")
+    hdu.header.extend(provenance_cards(products), bottom=True)
     return hdu
+
+
+def provenance_cards(products: Products) -> list[fits.Card]:
+    """Cards of a primary header: keywords, and HISTORY for the parameters, whose names are too long for them."""
+    known = Provenance.of(products)
+    cards = [fits.Card("ORIGIN", "MMODA", "Multi-Messenger Online Data Analysis")]
+    for keyword, (name, comment) in _TOLD.items():
+        value = _ascii(getattr(known, name))
+        if value:
+            cards.append(fits.Card(keyword, value, comment if len(value) < 40 else ""))
+    cards.append(fits.Card("CREATOR", creator(), "program that made this"))
+    return cards + _history(known.parameters)
+
+
+def add_date(header: fits.Header) -> None:
+    """Date of the file, which a list of HDUs in memory does not have."""
+    header["DATE"] = (now(), "of this file (UTC)")
+
+
+def flat_provenance(products: Products) -> dict[str, str]:
+    """
+    The same for the ``meta`` of a light curve, which FITS headers and ECSV can keep.
+
+    The object of the request is left out: each row tells its source.
+    """
+    known = Provenance.of(products)
+    told = {keyword: _ascii(getattr(known, name)) for keyword, (name, _) in _TOLD.items() if keyword != "OBJECT"}
+    # one text, as parameters have small letters and long names; quotes and ampersands would disturb FITS
+    parameters = json.dumps(known.parameters).replace("'", "\\u0027").replace("&", "\\u0026")
+    told = {"ORIGIN": "MMODA", **told, "CREATOR": creator(), "PARAMS": parameters if known.parameters else ""}
+    return {key: value for key, value in told.items() if value}
+
+
+def add_provenance(header: fits.Header, meta: Mapping[str, Any]) -> None:
+    """Add to a primary header what `flat_provenance` put into the ``meta`` of a table."""
+    for keyword, comment in {"ORIGIN": "", **{key: comment for key, (_, comment) in _TOLD.items()}}.items():
+        if isinstance(meta.get(keyword), str) and keyword != "OBJECT":
+            header[keyword] = (_ascii(meta[keyword]), comment if len(meta[keyword]) < 40 else "")
+    header["CREATOR"] = (creator(), "program that made this")
+    add_date(header)
+    header.extend(_history(_parameters(meta.get("PARAMS"))), bottom=True)
+
+
+def _parameters(text: Any) -> dict[str, str]:
+    """Parameters in the ``meta`` of a table, if the user left them as they were."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError):
+        return {}
+    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _history(parameters: Mapping[str, str]) -> list[fits.Card]:
+    lines = [_ascii(f"{PARAMETER}{name} = {value}") for name, value in parameters.items()]
+    return [fits.Card("HISTORY", line[at : at + 72]) for line in lines for at in range(0, len(line), 72)]
+
+
+def clean(hdu: Any) -> None:
+    """Mask tokens in the texts of an HDU, before it is written."""
+    for index, card in enumerate(hdu.header.cards):
+        if isinstance(card.value, str) and "eyJ" in card.value:
+            hdu.header[index] = without_token(card.value)
+    for column in hdu.columns if isinstance(hdu, fits.BinTableHDU) else ():
+        if column.format.endswith("A") and any("eyJ" in str(text) for text in hdu.data[column.name].flat):
+            # not in the data that others may look at
+            hdu.data = hdu.data.copy()
+            hdu.data[column.name] = [without_token(str(text)) for text in hdu.data[column.name]]
+
+
+def _ascii(text: str) -> str:
+    # nearly all texts are plain, and spelling them takes time
+    return text if text.isascii() and text.isprintable() else transliterated(text)
+
+
+def name_source(header: fits.Header, source: str) -> None:
+    """Note the name of a source, which FITS can have in ASCII only; what it was then stays beside it."""
+    header["SRC_NAME"] = (transliterated(source)[:60], "name of the source")
+    if in_hex(source):
+        header["SRCNAME8"] = in_hex(source)
 
 
 def with_origin(hdu: _HDU, original: str) -> _HDU:
     """Note the service's own name of an HDU that bears another one now."""
     hdu.header["ORIGNAME"] = (transliterated(original)[:60], "name given by the service")  # type: ignore[attr-defined]
     return hdu
+
+
+# ---- what cards say: `header` is a FITS header, or what the service sends in its place
+
+
+def number(header: Mapping[str, Any], keyword: str, default: float) -> float:
+    """A finite number, or ``default``."""
+    try:
+        value = float(header.get(keyword, default))
+    except (TypeError, ValueError, OverflowError):  # "Real" and the like, from templates that nobody filled in
+        return default
+    return value if math.isfinite(value) else default
+
+
+def time_reference(header: Mapping[str, Any]) -> tuple[float, float]:
+    """MJDREF as whole days and fraction; 0 where TIME is MJD itself."""
+    if "MJDREFI" in header:
+        return number(header, "MJDREFI", 0.0), number(header, "MJDREFF", 0.0)
+    reference = number(header, "MJDREF", 0.0)
+    return float(math.floor(reference)), reference - float(math.floor(reference))
+
+
+def time_scale(header: Mapping[str, Any]) -> str:
+    """TIMESYS; without it TT for INTEGRAL's MJDREF, else UTC, the standard's and astropy's default."""
+    system = str(header.get("TIMESYS") or "").strip().lower()
+    if system in _SCALES:
+        return system
+    return "tt" if sum(time_reference(header)) == 51544 else "utc"

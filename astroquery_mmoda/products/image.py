@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from astropy.io import fits
-from astropy.table import Table
 from astroquery import log
 
+from ..catalog import to_hdu
 from ..decoding.boundary import reading
 from ..errors import DecodingError
 from ..text import transliterated
@@ -22,7 +22,7 @@ from .headers import primary_hdu, with_origin
 if TYPE_CHECKING:
     from .products import Product, Products
 
-__all__ = ["catalog_hdu", "image_form"]
+__all__ = ["image_form"]
 
 
 def image_form(products: Products) -> fits.HDUList:
@@ -55,7 +55,7 @@ def image_form(products: Products) -> fits.HDUList:
     _number_bands(hdulist)
     catalogs = products.select(kind="catalog")
     if len(catalogs):
-        hdulist.append(catalog_hdu(catalogs[0].data))
+        hdulist.append(to_hdu(catalogs[0].data))
     return hdulist
 
 
@@ -186,23 +186,3 @@ def _band(hdu: fits.ImageHDU) -> tuple[float, float] | None:
         return float(hdu.header["E_MIN"]), float(hdu.header["E_MAX"])
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def catalog_hdu(table: Table) -> fits.BinTableHDU:
-    """
-    Source list as a binary table named CATALOG.
-
-    Names are written in ASCII, the only letters of FITS; the rest of the table is as it was.
-    """
-    plain = table.copy()
-    for number, name in enumerate(table.colnames):
-        if plain[name].dtype.kind == "U":
-            plain[name] = [transliterated(str(value)) for value in plain[name]]
-        if not (name.isascii() and name.isprintable() and len(name) <= 60):
-            plain.rename_column(name, f"{transliterated(name)[:60]}_{number}")
-    meta, plain.meta = plain.meta, {}
-    hdu = fits.BinTableHDU(plain, name="CATALOG")
-    for key in ("FRAME", "LON_NAME", "LAT_NAME"):
-        if key in meta:
-            hdu.header[key] = transliterated(str(meta[key]))
-    return hdu

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +17,7 @@ from astropy.time import Time
 from ..decoding.boundary import reading
 from ..errors import DecodingError, ServiceError
 from ..text import printable
+from .headers import flat_provenance, number, time_reference, time_scale
 
 if TYPE_CHECKING:
     from .products import Product, Products
@@ -28,7 +28,6 @@ __all__ = ["lightcurve_form"]
 _TIME_COLUMNS = frozenset({"TIME", "XAX_E", "TIMEDEL"})
 _VALUES = ("RATE", "FLUX", "COUNTS", "MAG", "COUNT_RATE", "MAGNITUDE")
 _ERRORS = ("ERROR", "RATE_ERR", "FLUX_ERR", "FLUX_ERROR", "MAG_ERR", "COUNTS_ERR", "STAT_ERR")
-_SCALES = frozenset(Time.SCALES) - {"local"}
 _META_CARDS = ("TELESCOP", "INSTRUME", "DETNAM", "FILTER")
 
 
@@ -182,31 +181,15 @@ def _times(hdu: fits.BinTableHDU, name: str, unit: u.UnitBase, width: u.Quantity
     conventions of the service are cases of it. Reference and offset stay apart, to keep the precision.
     """
     header = hdu.header
-    reference, offset = _reference(header)
-    zero = _card(header, "TIMEZERO", 0.0) * (_unit(header.get("TIMEUNIT")) or unit)
-    shift = 0.5 - _card(header, "TIMEPIXR", 0.5)
+    reference, offset = time_reference(header)
+    zero = number(header, "TIMEZERO", 0.0) * (_unit(header.get("TIMEUNIT")) or unit)
+    shift = 0.5 - number(header, "TIMEPIXR", 0.5)
     elapsed = (np.asarray(hdu.data[name], dtype=float) * unit).to(u.day)
     if shift:
         elapsed = elapsed + shift * np.nan_to_num(width.to(u.day))
     days = (elapsed + zero.to(u.day)).value + offset
     whole = np.floor(np.nan_to_num(days))
-    return _Moments(reference + whole, days - whole, _scale(header))
-
-
-def _reference(header: fits.Header) -> tuple[float, float]:
-    """MJDREF as whole days and fraction; 0 where TIME is MJD itself."""
-    if "MJDREFI" in header:
-        return _card(header, "MJDREFI", 0.0), _card(header, "MJDREFF", 0.0)
-    reference = _card(header, "MJDREF", 0.0)
-    return float(np.floor(reference)), reference - float(np.floor(reference))
-
-
-def _scale(header: fits.Header) -> str:
-    """TIMESYS; without it TT for INTEGRAL's MJDREF, else UTC, the standard's and astropy's default."""
-    system = str(header.get("TIMESYS") or "").strip().lower()
-    if system in _SCALES:
-        return system
-    return "tt" if sum(_reference(header)) == 51544 else "utc"
+    return _Moments(reference + whole, days - whole, time_scale(header))
 
 
 def _width(hdu: fits.BinTableHDU, names: dict[str, str], time_unit: u.UnitBase) -> u.Quantity:
@@ -216,7 +199,7 @@ def _width(hdu: fits.BinTableHDU, names: dict[str, str], time_unit: u.UnitBase) 
             unit = _unit(hdu.columns[names[name]].unit) or time_unit
             return factor * np.asarray(hdu.data[names[name]], dtype=float) * unit
     unit = _unit(hdu.header.get("TIMEUNIT")) or time_unit
-    return np.full(len(hdu.data), _card(hdu.header, "TIMEDEL", np.nan)) * unit
+    return np.full(len(hdu.data), number(hdu.header, "TIMEDEL", np.nan)) * unit
 
 
 def _band(header: fits.Header) -> tuple[float, float]:
@@ -224,15 +207,7 @@ def _band(header: fits.Header) -> tuple[float, float]:
     if not unit.is_equivalent(u.keV):
         return np.nan, np.nan
     factor = unit.to(u.keV)
-    return _card(header, "E_MIN", np.nan) * factor, _card(header, "E_MAX", np.nan) * factor
-
-
-def _card(header: fits.Header, keyword: str, default: float) -> float:
-    try:
-        value = float(header.get(keyword, default))
-    except (TypeError, ValueError):  # "Real" and the like, from templates that nobody filled in
-        return default
-    return value if math.isfinite(value) else default
+    return number(header, "E_MIN", np.nan) * factor, number(header, "E_MAX", np.nan) * factor
 
 
 def _unit(text: Any) -> u.UnitBase | None:
@@ -362,9 +337,4 @@ def _meta(products: Products, whole: Products) -> dict[str, str]:
         column = _measured(named, told.get(word), usual)
         if column:
             meta[key] = column
-    for key, name in (("INSTRUM", "instrument"), ("PRODUCT", "product_type")):
-        if isinstance(whole.parameters.get(name), str):
-            meta[key] = printable(whole.parameters[name], limit=60)
-    if whole.job_id:
-        meta["JOB_ID"] = printable(whole.job_id, limit=60)
-    return meta
+    return meta | flat_provenance(whole)

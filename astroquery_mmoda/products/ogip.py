@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -20,12 +19,15 @@ import numpy as np
 from astropy import units as u
 from astropy.io import fits
 from astropy.table import Table
+from astropy.time import Time
 from astroquery.exceptions import CorruptDataWarning
 
-from ..errors import DecodingError, ParameterError
-from ..text import printable
+from ..errors import DecodingError, ParameterError, warn
+from ..text import original, printable, transliterated
 from ..units import known_unit
 from .files import OutputDirectory, OutputFile, write_files
+from .headers import add_date, number, time_reference, time_scale
+from .provenance import creator
 from .sources import match_source
 
 __all__ = ["channel_table", "pick_sources", "spectra_files", "spectrum_table", "write_spectra"]
@@ -70,9 +72,12 @@ def pick_sources(spectra: fits.HDUList, source: str | None = None) -> list[tuple
 def _sources(spectra: fits.HDUList) -> list[tuple[int, str]]:
     for hdu in spectra:
         if hdu.name == "SOURCES":
-            return [(int(row["EXTVER"]), str(row["SRC_NAME"]).strip()) for row in hdu.data]
+            digits = hdu.data["SRCNAME8"] if "SRCNAME8" in hdu.columns.names else [""] * len(hdu.data)
+            named = zip(hdu.data["EXTVER"], hdu.data["SRC_NAME"], digits, strict=True)
+            return [(int(number), original(str(name).strip(), kept)) for number, name, kept in named]
     # a list that somebody cut down or put together
-    return [(hdu.ver, str(hdu.header.get("SRC_NAME", hdu.ver))) for hdu in spectra if hdu.name == "SPECTRUM"]
+    headers = [(hdu.ver, hdu.header) for hdu in spectra if hdu.name == "SPECTRUM"]
+    return [(number, original(str(h.get("SRC_NAME", number)), h.get("SRCNAME8", ""))) for number, h in headers]
 
 
 def _find(spectra: fits.HDUList, name: str, number: int) -> Any:
@@ -130,7 +135,7 @@ def _rates_per_energy(hdu: Any, energies: tuple[np.ndarray, np.ndarray], name: s
     table = Table({"e_min": e_min * u.keV, "e_max": e_max * u.keV})
     table["rate"] = value * scale * u.Unit("ct / (s keV)")
     table["error"] = error * scale * u.Unit("ct / (s keV)")
-    table["quality"] = _flags(hdu, "QUALITY").astype(np.int64)
+    table["quality"] = _quality(hdu, value).astype(np.int64)
     table.meta = {"SRC_NAME": name, **{key: hdu.header[key] for key in ("EXPOSURE", *_META) if key in hdu.header}}
     return table
 
@@ -272,7 +277,7 @@ def _source_files(
         spectrum.header["ANCRFILE"] = (_bare(path_of, "arf"), "effective area")
         contents["spectrum"] = [spectrum]
     if "arf" in present:
-        contents["arf"] = [_effective_area(present["arf"])]
+        contents["arf"] = [_effective_area(present["arf"], present.get("spectrum"))]
     if "rmf" in present:
         contents["rmf"] = _redistribution(present["rmf"], _find(spectra, "EBOUNDS", number), present.get("spectrum"))
     return [(path_of[kind], kind, _file(spectra[0].header, hdus)) for kind, hdus in contents.items()]
@@ -285,7 +290,8 @@ def _bare(paths: dict[str, Any], kind: str) -> str:
 def _file(provenance: fits.Header, hdus: Sequence[Any]) -> fits.HDUList:
     """Make a file of some tables; its primary says where they are from, as the one of the query did."""
     primary = fits.PrimaryHDU(header=_plain_header(provenance))
-    primary.header.setdefault("CREATOR", "astroquery_mmoda")
+    primary.header.setdefault("CREATOR", creator())
+    add_date(primary.header)
     return fits.HDUList([primary, *hdus])
 
 
@@ -304,8 +310,7 @@ def _spectrum(
 ) -> fits.BinTableHDU:
     """Make a PHA extension (OGIP/92-007a, HDUVERS 1.2): every mandatory keyword is there, others stay."""
     value, error, in_counts = _values(hdu)
-    quality = _flags(hdu, "QUALITY")
-    quality[(quality == _GOOD) & ~np.isfinite(value)] = _BAD
+    quality = _quality(hdu, value)
     changed = {"QUALITY": quality} if _has(hdu, "QUALITY") or quality.any() else {}
     if group is not None:
         if isinstance(group, Integral) and not in_counts:
@@ -328,18 +333,22 @@ def _complete_spectrum(table: fits.BinTableHDU, provenance: fits.Header, name: s
     # readers choose the column by HDUCLAS3
     header["HDUCLAS3"] = "COUNT" if in_counts else "RATE"
     _class(header, "SPECTRUM", "NET", header["HDUCLAS3"], "TYPE:I", version="1.2.1")
-    _set_missing(header, TELESCOP="UNKNOWN", INSTRUME="UNKNOWN", FILTER="none", CHANTYPE="PI", OBJECT=name)
-    _set_missing(header, DETCHANS=len(channels))
-    if "OBS_ID" in provenance:
-        _set_missing(header, OBS_ID=provenance["OBS_ID"])
+    _identify(header, {})
+    _set_missing(header, CHANTYPE="PI", OBJECT=transliterated(name), DETCHANS=len(channels))
+    # several science windows make one spectrum: what they have in common is the job
+    _set_missing(header, OBS_ID=provenance.get("OBS_ID") or provenance.get("JOB_ID") or "UNKNOWN")
     _complete_exposure(header, name)
+    _complete_dates(header)
+    for column in table.columns:
+        if column.name.upper() in ("RATE", "COUNTS", "STAT_ERR") and not column.unit:
+            column.unit = "count" if in_counts else "count/s"
     # these may be columns, each channel having its own
     numbers = {"AREASCAL": 1.0, "BACKSCAL": 1.0, "CORRSCAL": 0.0, "SYS_ERR": 0.0, "QUALITY": 0, "GROUPING": 0}
-    for key, number in numbers.items():
+    for key, value in numbers.items():
         if _has(table, key):
             header.remove(key, ignore_missing=True)
         else:
-            _set_missing(header, **{key: number})
+            _set_missing(header, **{key: value})
     header["BACKFILE"] = header["CORRFILE"] = "none"
     _set_missing(header, POISSERR=not _has(table, "STAT_ERR"))
     if not in_counts:
@@ -349,19 +358,38 @@ def _complete_spectrum(table: fits.BinTableHDU, provenance: fits.Header, name: s
 
 def _complete_exposure(header: fits.Header, name: str) -> None:
     if not header.get("EXPOSURE"):
-        warnings.warn(
+        warn(
             f"the spectrum of {printable(name)} has no EXPOSURE; 1 s is written instead",
             CorruptDataWarning,
-            stacklevel=2,
         )
         header["EXPOSURE"] = (1.0, "unknown")
 
 
-def _effective_area(hdu: Any) -> fits.BinTableHDU:
+def _complete_dates(header: fits.Header) -> None:
+    """Tell TSTART and TSTOP as dates, which are in the time scale of TIMESYS (FITS standard 4.0, 9.2.1)."""
+    unit = _unit(str(header.get("TIMEUNIT") or ""))
+    if unit is None or not unit.is_equivalent(u.day):
+        return
+    whole, fraction = time_reference(header)
+    for key, edge in (("DATE-OBS", "TSTART"), ("DATE-END", "TSTOP")):
+        days = number(header, edge, math.nan) * unit.to(u.day) + fraction
+        # 1950 to 2150: anything else is no date of an observation
+        if 33282 < whole + days < 106331:
+            date = Time(whole, days, format="mjd", scale=time_scale(header))
+            _set_missing(header, **{key: (date.isot, f"{date.scale.upper()}, as TIMESYS says")})
+
+
+def _identify(header: fits.Header, like: Any) -> None:
+    """Say which instrument it is, as in another header where this one does not know."""
+    for key, unknown in (("TELESCOP", "UNKNOWN"), ("INSTRUME", "UNKNOWN"), ("FILTER", "none")):
+        _set_missing(header, **{key: like.get(key) or unknown})
+
+
+def _effective_area(hdu: Any, spectrum: Any) -> fits.BinTableHDU:
     """Make an ARF extension (CAL/GEN/92-002)."""
     table = _table(hdu, "SPECRESP")
     _class(table.header, "RESPONSE", "SPECRESP", version="1.1.0")
-    _set_missing(table.header, TELESCOP="UNKNOWN", INSTRUME="UNKNOWN", FILTER="none")
+    _identify(table.header, {} if spectrum is None else spectrum.header)
     _convert(table, "keV", "ENERG_LO", "ENERG_HI")
     _convert(table, "cm**2", "SPECRESP")
     return table
@@ -374,7 +402,7 @@ def _redistribution(matrix: Any, bounds: Any, spectrum: Any) -> list[fits.BinTab
     table = _table(matrix, "MATRIX")
     # the area is in a file of its own, hence REDIST and not FULL
     _class(table.header, "RESPONSE", "RSP_MATRIX", "REDIST", version="1.3.0")
-    _set_missing(table.header, TELESCOP="UNKNOWN", INSTRUME="UNKNOWN", FILTER="none")
+    _identify(table.header, like)
     _set_missing(table.header, CHANTYPE=like.get("CHANTYPE", "PI"))
     _convert(table, "keV", "ENERG_LO", "ENERG_HI")
     if tables:
@@ -389,7 +417,7 @@ def _bounds(hdu: Any, like: Any) -> fits.BinTableHDU:
     table = _table(hdu, "EBOUNDS")
     channels = np.asarray(table.data["CHANNEL"])
     _class(table.header, "RESPONSE", "EBOUNDS", version="1.2.0")
-    _set_missing(table.header, TELESCOP="UNKNOWN", INSTRUME="UNKNOWN", FILTER="none")
+    _identify(table.header, like)
     _set_missing(table.header, CHANTYPE=like.get("CHANTYPE", "PI"), DETCHANS=len(channels))
     _set_limits(table, "CHANNEL", int(channels.min(initial=0)), int(channels.max(initial=0)))
     _convert(table, "keV", "E_MIN", "E_MAX")
@@ -464,6 +492,13 @@ def _flags(hdu: Any, name: str) -> np.ndarray:
     return np.full(len(hdu.data), hdu.header.get(name, 0), dtype=np.int16)
 
 
+def _quality(hdu: Any, value: np.ndarray) -> np.ndarray:
+    """QUALITY of each channel; those without a value are bad."""
+    quality = _flags(hdu, "QUALITY")
+    quality[(quality == _GOOD) & ~np.isfinite(value)] = _BAD
+    return quality
+
+
 def _table(hdu: Any, name: str, values: dict[str, np.ndarray] | None = None) -> fits.BinTableHDU:
     """Copy an extension for a file of its own, some columns set or added."""
     changed = {key: fits.Column(key, _form(array), array=array) for key, array in (values or {}).items()}
@@ -475,8 +510,12 @@ def _table(hdu: Any, name: str, values: dict[str, np.ndarray] | None = None) -> 
 
 def _column(hdu: Any, column: fits.Column) -> fits.Column:
     # not column.copy(), whose result still tells the old header of its changes
-    kept = ("format", "unit", "null", "bscale", "bzero", "disp", "dim")
-    return fits.Column(column.name, array=hdu.data[column.name], **{key: getattr(column, key) for key in kept})
+    kept = {key: getattr(column, key) for key in ("format", "unit", "null", "bscale", "bzero", "disp", "dim")}
+    array = hdu.data[column.name]
+    if column.name.upper() in ("F_CHAN", "N_CHAN") and array.ndim == 1 and array.dtype.kind != "O":
+        # one group per row, and so one number: still a vector, which gammapy counts on; the bytes are the same
+        array, kept["dim"] = array[:, np.newaxis], "(1)"
+    return fits.Column(column.name, array=array, **kept)
 
 
 def _form(values: np.ndarray) -> str:

@@ -17,13 +17,22 @@ from ..errors import DecodingError, ParameterError, ServiceError
 from ..parameters import nearest
 from ..replies import error_from_body, failure, section, without_tokens
 from ..text import printable
+from .display import overview, product_html, product_line, product_text, products_html, products_text
 from .entries import Entry, describe, entries_of
+from .provenance import SERVICE_VERSION
 from .sources import match_source, same_source
 
 __all__ = ["Product", "Products"]
 
 # what replies have in the place of a source's name
-_META = ("input_prod_list", "instrument_parameters", "prod_uris", "extra_metadata", "prod_process_message")
+_META = (
+    "input_prod_list",
+    "instrument_parameters",
+    "prod_uris",
+    "extra_metadata",
+    "prod_process_message",
+    SERVICE_VERSION,
+)
 _PLACEHOLDERS = frozenset({"", "query", "lc", "string", "none"})
 
 
@@ -67,7 +76,13 @@ class Product:
         return state
 
     def __repr__(self) -> str:
-        return f"<Product {printable(self.name)!r}: {self.kind} of {printable(self.source)!r}>"
+        return product_line(self)
+
+    def __str__(self) -> str:
+        return product_text(self)
+
+    def _repr_html_(self) -> str:
+        return product_html(self)
 
 
 class Products(Sequence[Product]):
@@ -88,6 +103,8 @@ class Products(Sequence[Product]):
         Remarks of the service.
     meta : dict, optional
         What the reply says besides its products: ``input_prod_list``, ``prod_uris``, ``extra_metadata`` ...
+    service : str, optional
+        Address of the service.
     """
 
     def __init__(
@@ -98,16 +115,18 @@ class Products(Sequence[Product]):
         job_id: str = "",
         comment: str = "",
         meta: Mapping[str, Any] | None = None,
+        service: str = "",
     ) -> None:
         self._items = tuple(items)
         self.parameters = dict(parameters or {})
         self.job_id = job_id
         self.comment = comment
         self.meta = dict(meta or {})
+        self.service = service
 
     @classmethod
     def from_response(
-        cls, reply: bytes | str | Mapping[str, Any], *, requested: Mapping[str, Any] | None = None
+        cls, reply: bytes | str | Mapping[str, Any], *, requested: Mapping[str, Any] | None = None, service: str = ""
     ) -> Products:
         """
         Read the body of a ``run_analysis`` reply, fresh or recorded.
@@ -118,6 +137,8 @@ class Products(Sequence[Product]):
             The body, or its parsed JSON.
         requested : dict, optional
             The request's fields, for what the reply does not repeat.
+        service : str, optional
+            Address of the service that sent it.
 
         Returns
         -------
@@ -148,7 +169,8 @@ class Products(Sequence[Product]):
             parameters=parameters,
             job_id=str(section(body, "job_monitor").get("job_id") or products.get("job_id") or ""),
             comment=_remarks(body),
-            meta={key: products[key] for key in _META if products.get(key)},
+            meta={key: part[key] for part in (body, products) for key in _META if part.get(key)},
+            service=service,
         )
 
     # ---- a sequence
@@ -182,12 +204,20 @@ class Products(Sequence[Product]):
         raise KeyError(f"No product {printable(name)!r}{nearest(name, names)}; there are: {listing}.")
 
     def _with(self, items: Iterable[Product]) -> Products:
-        return Products(items, parameters=self.parameters, job_id=self.job_id, comment=self.comment, meta=self.meta)
+        return Products(
+            items,
+            parameters=self.parameters,
+            job_id=self.job_id,
+            comment=self.comment,
+            meta=self.meta,
+            service=self.service,
+        )
 
     def __repr__(self) -> str:
-        return f"<Products of job {self.job_id or '?'}: {len(self)}>\n" + "\n".join(
-            self.table.pformat(show_dtype=False)
-        )
+        return products_text(self)
+
+    def _repr_html_(self) -> str:
+        return products_html(self)
 
     # ---- choosing
 
@@ -198,12 +228,14 @@ class Products(Sequence[Product]):
 
     @property
     def table(self) -> Table:
-        """`~astropy.table.Table`: overview, with columns name, kind and source."""
-        return Table(
-            [[printable(getattr(product, column)) for product in self] for column in ("name", "kind", "source")],
-            names=["name", "kind", "source"],
-            dtype=["U", "U", "U"],
-        )
+        """
+        `~astropy.table.Table`: overview, one product in a row, none of them decoded.
+
+        Columns: ``name``, ``kind``, ``source``, ``band`` (energies), ``time`` (from when to when, UTC), ``content``
+        (shape), ``unit`` (of what was measured) and ``size`` (bytes that came, masked where unknown). What the headers
+        do not tell is empty.
+        """
+        return overview(self)
 
     def select(self, *, source: str | None = None, kind: str | None = None, **meta: Any) -> Products:
         """
@@ -321,6 +353,12 @@ class Products(Sequence[Product]):
         """
         Write all products as files that other tools read.
 
+        Spectra and light curves become OGIP files, an image a FITS file that has the source list as well; the rest is
+        written as it came: FITS, ECSV, text, JSON or bytes. Every header tells where the data are from; an index,
+        ``mmoda-<job id>.json``, tells it for all files and lets `read` find them. It is not in the manifest.
+
+        Several analyses may be written into one directory, and parts of one after the other.
+
         Parameters
         ----------
         directory : str or Path
@@ -335,16 +373,77 @@ class Products(Sequence[Product]):
         Returns
         -------
         Table
-            Manifest: ``path``, ``source``, ``kind``, ``size``.
+            Manifest: ``path``, ``source``, ``kind``, ``size`` (bytes).
 
         Raises
         ------
         FileExistsError
             A file is there already; nothing was written.
+        DecodingError
+            A product can't be decoded; nothing was written.
+
+        Examples
+        --------
+        >>> products.write("crab/")  # doctest: +SKIP
         """
         from .writing import write_products
 
         return write_products(self, directory, overwrite=overwrite, group=group, systematic=systematic)
+
+    @classmethod
+    def read(cls, directory: str | Path, *, job_id: str | None = None) -> Products:
+        """
+        Open what `write` wrote.
+
+        Files are read when their products are looked at, and not needed after that. Spectra and images have the
+        headers of the files, which were mended for other tools; spectra are grouped if they were written so.
+
+        Parameters
+        ----------
+        directory : str or Path
+            Where they were written.
+        job_id : str, optional
+            Which analysis, if there are several.
+
+        Returns
+        -------
+        Products
+            With the same names, kinds, sources and forms. A ``session_id`` is not kept.
+
+        Raises
+        ------
+        ParameterError
+            There are several analyses, and ``job_id`` was not given.
+        DecodingError
+            There is no index, or a file is missing, or not as `write` left it.
+
+        Examples
+        --------
+        >>> Products.read("crab/").spectrum()  # doctest: +SKIP
+        """
+        from .reading import read_products
+
+        return read_products(cls, directory, job_id=job_id)
+
+    # ---- in a paper
+
+    def cite(self) -> str:
+        """
+        Give the references for a paper that uses these products.
+
+        Returns
+        -------
+        str
+            BibTeX entries: MMODA; the instrument, if it is one of INTEGRAL's; else the service's own name of what was
+            run there.
+
+        Examples
+        --------
+        >>> print(products.cite())  # doctest: +SKIP
+        """
+        from .citing import bibtex
+
+        return bibtex(self)
 
 
 def _refuse_unfinished(body: Mapping[str, Any]) -> None:

@@ -8,17 +8,21 @@ from collections.abc import Iterable
 
 from ..errors import ParameterError
 from ..parameters import nearest
-from ..text import printable
+from ..text import printable, transliterated
 
 __all__ = ["match_source", "same_source"]
 
 
 def _folded(name: object) -> str:
-    return re.sub(r"[\s_]+", "", str(name)).casefold()
+    text = str(name)
+    spelled = transliterated(text)
+    # a letter without a spelling becomes "?", and all of those would be the same
+    plain = spelled if spelled.count("?") == text.count("?") else text
+    return re.sub(r"[\s_]+", "", plain).casefold()
 
 
 def same_source(one: object, other: object) -> bool:
-    """Whether two names mean the same source: case, blanks, and the ``_`` in their place make no difference."""
+    """Whether two names mean the same source: case, blanks, ``_`` instead, and spelling in ASCII do not count."""
     return _folded(one) == _folded(other)
 
 

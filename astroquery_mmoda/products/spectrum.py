@@ -10,13 +10,13 @@ from astropy.io import fits
 
 from ..decoding.boundary import reading
 from ..errors import DecodingError
-from ..text import printable, transliterated
-from .headers import primary_hdu, with_origin
+from ..text import in_hex, printable, transliterated
+from .headers import name_source, primary_hdu, with_origin
 
 if TYPE_CHECKING:
     from .products import Product, Products
 
-__all__ = ["spectrum_form"]
+__all__ = ["spectrum_form", "table_role"]
 
 # what the service calls a unit (or its header class) -> what the form calls it, in the form's order
 _ROLES = ("SPECTRUM", "SPECRESP", "EBOUNDS", "MATRIX")
@@ -41,7 +41,8 @@ def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
     -------
     HDUList
         Primary; per source SPECTRUM, SPECRESP, EBOUNDS, MATRIX with EXTVER = number of the source, SRC_NAME and
-        ORIGNAME; last SOURCES (EXTVER, SRC_NAME). A part that the service did not send is missing.
+        ORIGNAME; last SOURCES (EXTVER, SRC_NAME). Beside a name that is not ASCII, SRCNAME8 keeps the original, as
+        hexadecimal digits of its UTF-8. A part that the service did not send is missing.
 
     Raises
     ------
@@ -66,12 +67,12 @@ def _parts(product: Product) -> Iterator[tuple[str, fits.BinTableHDU]]:
         raise DecodingError(f"The spectrum {printable(product.name)!r} is no FITS data.")
     for hdu in product.data:
         if isinstance(hdu, fits.BinTableHDU):
-            role = _role(hdu, product)
+            role = table_role(hdu, product)
             if role is not None:
                 yield role, hdu
 
 
-def _role(hdu: fits.BinTableHDU, product: Product) -> str | None:
+def table_role(hdu: fits.BinTableHDU, product: Product) -> str | None:
     """Told by the unit's name, by its OGIP class, or, for the only table of its kind, by its columns."""
     by_class = _BY_CLASS.get(str(hdu.header.get("HDUCLAS2", "")).upper()) or _BY_CLASS.get(
         str(hdu.header.get("HDUCLAS1", "")).upper()
@@ -87,15 +88,15 @@ def _role(hdu: fits.BinTableHDU, product: Product) -> str | None:
 def _named_part(hdu: fits.BinTableHDU, role: str, number: int, source: str) -> fits.BinTableHDU:
     with reading(f"{role} of {source!r}"):
         part = fits.BinTableHDU(hdu.data, hdu.header.copy(), name=role, ver=number)
-        part.header["SRC_NAME"] = (transliterated(source)[:60], "name of the source")
+        name_source(part.header, source)
         return with_origin(part, hdu.name)
 
 
 def _sources_hdu(sources: list[str]) -> fits.BinTableHDU:
-    names = [transliterated(source) for source in sources]
-    width = max(len(name) for name in names)
-    columns = [
-        fits.Column("EXTVER", "J", array=range(1, len(names) + 1)),
-        fits.Column("SRC_NAME", f"{width}A", array=names),
-    ]
+    texts = {"SRC_NAME": [transliterated(source) for source in sources], "SRCNAME8": [in_hex(name) for name in sources]}
+    columns = [fits.Column("EXTVER", "J", array=range(1, len(sources) + 1))]
+    for name, values in texts.items():
+        width = max(len(value) for value in values)
+        if width:  # no original names, no column of them
+            columns.append(fits.Column(name, f"{width}A", array=values))
     return fits.BinTableHDU.from_columns(columns, name="SOURCES")

@@ -20,18 +20,20 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
 
 from ..errors import DecodingError, ParameterError
-from ..text import printable, transliterated
+from ..text import in_hex, original, printable, transliterated
 from ..units import read_unit
 from .files import write_whole
+from .headers import add_provenance
 from .sources import match_source
 
 if TYPE_CHECKING:
     from astropy.timeseries import BinnedTimeSeries, TimeSeries
 
-__all__ = ["read_lightcurve", "to_timeseries", "write_lightcurve"]
+__all__ = ["lightcurve_hdus", "read_lightcurve", "to_timeseries", "write_lightcurve"]
 
 _FIXED = ("src_name", "time", "time_bin", "e_min", "e_max")
-_DAY = 86400.0
+# Stingray divides rates by FRACEXP and takes bins below 0.9 for empty; the service's rates are corrected already
+_FRACTION, _STORED_FRACTION = "FRACEXP", "EXPFRAC"
 
 
 # ---- astropy's time series
@@ -52,7 +54,8 @@ def to_timeseries(table: Table, source: str | None = None) -> BinnedTimeSeries |
     -------
     BinnedTimeSeries or TimeSeries
         Binned where the widths of the bins are known: ``time_bin_start`` (TT) and ``time_bin_size`` (s); else with
-        ``time`` (TT) only. Columns with units become quantities, bins without data stay masked.
+        ``time`` (TT) only. Columns with units become quantities; bins without data stay masked, and are NaN for tools
+        that know no masks.
 
     Raises
     ------
@@ -66,7 +69,7 @@ def to_timeseries(table: Table, source: str | None = None) -> BinnedTimeSeries |
     from astropy.timeseries import BinnedTimeSeries, TimeSeries  # slow to import, and needed here only
 
     rows = _rows(table, source)
-    columns = {name: rows[name] for name in rows.colnames if name not in _FIXED}
+    columns = {name: _blanked(rows[name]) for name in rows.colnames if name not in _FIXED}
     width = _plain(rows["time_bin"])
     if not len(rows) or np.isnan(width).any():
         series = TimeSeries(time=rows["time"], data=columns)
@@ -93,6 +96,14 @@ def _plain(column: Any) -> np.ndarray:
     return np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
 
 
+def _blanked(column: Column) -> Column:
+    """NaN below the mask."""
+    if not isinstance(column, MaskedColumn) or column.dtype.kind != "f":
+        return column
+    data = np.where(np.ma.getmaskarray(column), np.nan, np.ma.getdata(column))
+    return MaskedColumn(data, mask=np.ma.getmaskarray(column), unit=column.unit)
+
+
 # ---- files
 
 
@@ -103,7 +114,9 @@ def write_lightcurve(
     Write light curves as a FITS file after the OGIP convention.
 
     One extension ``RATE`` per source, with ``TIME`` (bin centres, s since MJDREF, TT) and the columns of the table, and
-    one ``GTI`` with the times of the bins that have data. Tools that read one light curve read the first.
+    one ``GTI`` with the times of the bins that have data. Tools that read one light curve read the first. Dates are in
+    TT like the times. A column ``FRACEXP`` beside rates is called ``EXPFRAC`` in the file, since some tools would
+    correct the rates for it once more; `read_lightcurve` gives it its name back.
 
     Parameters
     ----------
@@ -136,13 +149,7 @@ def write_lightcurve(
     if missing:
         raise ParameterError(f"This is no light curve of query_lightcurve: it has no column {', '.join(missing)}.")
     rows = _rows(table, source) if source is not None else table
-    names = list(dict.fromkeys(str(name) for name in rows["src_name"]))
-    reference = float(np.floor(np.min(rows["time"].tt.mjd))) if len(rows) else 51544.0
-    hdulist = fits.HDUList([fits.PrimaryHDU()])
-    for number, name in enumerate(names or [""], start=1):
-        chosen = rows[[str(other) == name for other in rows["src_name"]]] if names else rows
-        hdulist.append(_rate_hdu(chosen, name, number, reference))
-        hdulist.append(_gti_hdu(chosen, number, reference))
+    hdulist = lightcurve_hdus(rows)
     path = Path(path).expanduser()
     if path.exists() and not overwrite:
         raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
@@ -150,41 +157,100 @@ def write_lightcurve(
     return path
 
 
+def lightcurve_hdus(rows: Table) -> fits.HDUList:
+    """Make the file of `write_lightcurve`, without writing it."""
+    names = list(dict.fromkeys(str(name) for name in rows["src_name"]))
+    reference = _reference(rows)
+    hdulist = fits.HDUList([_primary_hdu(rows, names, reference)])
+    add_provenance(hdulist[0].header, rows.meta)
+    for number, name in enumerate(names or [""], start=1):
+        chosen = rows[[str(other) == name for other in rows["src_name"]]] if names else rows
+        hdulist.append(_rate_hdu(chosen, name, number, reference))
+        hdulist.append(_gti_hdu(chosen, number, reference))
+    return hdulist
+
+
 def _seconds(times: Time, reference: float) -> np.ndarray:
     return (times - Time(reference, format="mjd", scale="tt")).to_value(u.s)
 
 
+def _edges(rows: Table, reference: float) -> tuple[np.ndarray, np.ndarray]:
+    """Begin and end of each bin; both are its time where the width is unknown."""
+    times, half = _seconds(rows["time"], reference), np.nan_to_num(_plain(rows["time_bin"])) / 2
+    return times - half, times + half
+
+
+def _reference(rows: Table) -> float:
+    """The day on which the first bin begins: readers don't expect negative times."""
+    if not len(rows):
+        return 51544.0
+    day = float(np.floor(np.min(rows["time"].tt.mjd)))
+    return day + float(np.floor(np.min(_edges(rows, day)[0]) / 86400))
+
+
+def _primary_hdu(rows: Table, names: list[str], reference: float) -> fits.PrimaryHDU:
+    hdu = fits.PrimaryHDU(header=_time_header(rows, reference))
+    if len(names) == 1:
+        hdu.header["OBJECT"] = transliterated(names[0])
+    return hdu
+
+
 def _rate_hdu(rows: Table, name: str, number: int, reference: float) -> fits.BinTableHDU:
     plain = Table({"TIME": _seconds(rows["time"], reference) * u.s})
-    header = _time_header(rows, reference)
+    header = _rate_header(rows, reference)
     header["OBJECT"] = transliterated(name)
-    if not name.isascii():
-        header["SRCNAME8"] = name.encode("utf-8").hex()  # FITS has no letters for it
+    if in_hex(name):
+        header["SRCNAME8"] = in_hex(name)  # FITS has no letters for it
     for column, keyword in (("time_bin", "TIMEDEL"), ("e_min", "E_MIN"), ("e_max", "E_MAX")):
         _constant_or_column(rows, column, keyword, header, plain)
     masked = []
     for column in (each for each in rows.colnames if each not in _FIXED):
-        plain[column] = _storable(rows[column])
+        plain[_stored_name(column, rows)] = _storable(rows[column])
         if isinstance(rows[column], MaskedColumn):
             masked.append(column)
     header["MASKCOLS"] = ",".join(masked)  # columns in which NaN and TNULL mean: no data
+    if _FRACTION in rows.colnames and _FRACTION not in plain.colnames:
+        header["RENAMED"] = (_STORED_FRACTION, f"{_FRACTION} of the service")
     _write_meta(rows, header)
-    return fits.BinTableHDU(plain, header=header, name="RATE", ver=number)
+    hdu = fits.BinTableHDU(plain, header=header, name="RATE", ver=number)
+    for column in hdu.columns:
+        # FITS knows more ways to spell it than OGIP
+        column.unit = "count/s" if column.unit == "count s-1" else column.unit
+    return hdu
+
+
+def _stored_name(column: str, rows: Table) -> str:
+    renamed = column == _FRACTION and not _in_counts(rows) and _STORED_FRACTION not in rows.colnames
+    return _STORED_FRACTION if renamed else column
+
+
+def _in_counts(rows: Table) -> bool:
+    return str(rows.meta.get("VALUECOL", "RATE")).upper() == "COUNTS"
+
+
+def _rate_header(rows: Table, reference: float) -> fits.Header:
+    header = _time_header(rows, reference)
+    header["HDUCLASS"], header["HDUCLAS1"] = "OGIP", "LIGHTCURVE"
+    header["HDUCLAS2"] = ("NET", "background subtracted")
+    header["HDUCLAS3"] = "COUNT" if _in_counts(rows) else "RATE"
+    header["TIMVERSN"] = "OGIP/93-003"
+    header["TIMEZERO"], header["TIMEPIXR"] = 0.0, (0.5, "TIME is the centre of a bin")
+    return header
 
 
 def _time_header(rows: Table, reference: float) -> fits.Header:
-    times = _seconds(rows["time"], reference)
-    half = np.nan_to_num(_plain(rows["time_bin"])) / 2
+    """Say when it was, and with what; the same for all extensions."""
     header = fits.Header()
-    header["HDUCLASS"], header["HDUCLAS1"] = "OGIP", "LIGHTCURVE"
-    header["HDUCLAS2"] = ("NET", "background subtracted")
-    header["HDUCLAS3"] = "COUNT" if str(rows.meta.get("VALUECOL", "RATE")).upper() == "COUNTS" else "RATE"
-    header["TIMVERSN"] = "OGIP/93-003"
+    for key in ("TELESCOP", "INSTRUME"):
+        if isinstance(rows.meta.get(key), str):
+            header[key] = transliterated(rows.meta[key])
     header["TIMESYS"], header["TIMEUNIT"], header["TIMEREF"] = "TT", "s", "LOCAL"
     header["MJDREFI"], header["MJDREFF"] = (int(reference), "MJD (TT) from which TIME counts"), 0.0
-    header["TIMEZERO"], header["TIMEPIXR"] = 0.0, (0.5, "TIME is the centre of a bin")
     if len(rows):
-        header["TSTART"], header["TSTOP"] = float(np.min(times - half)), float(np.max(times + half))
+        starts, stops = _edges(rows, reference)
+        for key, date, moment in (("TSTART", "DATE-OBS", np.min(starts)), ("TSTOP", "DATE-END", np.max(stops))):
+            header[key] = float(moment)
+            header[date] = ((Time(reference, format="mjd", scale="tt") + moment * u.s).isot, "TT, as TIMESYS says")
     return header
 
 
@@ -195,6 +261,9 @@ def _constant_or_column(rows: Table, column: str, keyword: str, header: fits.Hea
         header[keyword] = float(values[0])
     elif len(values) and not np.isnan(values).all():
         plain[keyword] = values * (rows[column].unit or u.one)
+        if column == "time_bin":
+            # a column comes before a keyword of its name, but not all tools look for it
+            header[keyword] = (float(np.nanmedian(values)), "median, see the column")
     if column == "e_min" and not np.isnan(values).all():
         header["EUNIT"] = "keV"
 
@@ -202,20 +271,22 @@ def _constant_or_column(rows: Table, column: str, keyword: str, header: fits.Hea
 def _storable(column: Column) -> Column:
     """As FITS can have it: NaN for masked numbers; names in ASCII. Integers are masked by astropy's TNULL."""
     if column.dtype.kind == "f":
-        data = np.array(np.ma.getdata(column))
-        data[np.ma.getmaskarray(column)] = np.nan
-        return Column(data, unit=column.unit)
+        return Column(np.ma.getdata(_blanked(column)), unit=column.unit)
     if column.dtype.kind == "U":
         return Column([transliterated(str(value)) for value in column])
     return column
 
 
 def _write_meta(rows: Table, header: fits.Header) -> None:
-    kept = [key for key, value in rows.meta.items() if isinstance(value, (str, int, float)) and _is_keyword(key)]
+    told = {key: value for key, value in rows.meta.items() if _is_keyword(key) and _is_value(value)}
+    # what is written already is right, whatever somebody has put into meta
+    kept = [key for key, value in told.items() if header.get(key, value) == value]
     for key in kept:
         value = rows.meta[key]
         header[key] = transliterated(value) if isinstance(value, str) else value
     header["METAKEYS"] = ",".join(kept)
+    if any(isinstance(value, str) and len(value) > 68 for value in header.values()):
+        header["LONGSTRN"] = ("OGIP 1.0", "strings go on in CONTINUE")
 
 
 def _is_keyword(key: object) -> bool:
@@ -228,25 +299,34 @@ def _is_keyword(key: object) -> bool:
     )
 
 
+def _is_value(value: object) -> bool:
+    return isinstance(value, (str, int)) or (isinstance(value, float) and np.isfinite(value))
+
+
 def _gti_hdu(rows: Table, number: int, reference: float) -> fits.BinTableHDU:
     starts, stops = _good_times(rows, reference)
     columns = [fits.Column("START", "D", unit="s", array=starts), fits.Column("STOP", "D", unit="s", array=stops)]
-    hdu = fits.BinTableHDU.from_columns(columns, name="GTI", ver=number)
-    hdu.header.update(HDUCLASS="OGIP", HDUCLAS1="GTI", TIMESYS="TT", TIMEUNIT="s", MJDREFI=int(reference), MJDREFF=0.0)
-    return hdu
+    header = _time_header(rows, reference)
+    header["HDUCLASS"], header["HDUCLAS1"], header["HDUCLAS2"] = "OGIP", "GTI", "STANDARD"
+    return fits.BinTableHDU.from_columns(columns, header=header, name="GTI", ver=number)
 
 
 def _good_times(rows: Table, reference: float) -> tuple[np.ndarray, np.ndarray]:
     """Begin and end of each stretch of bins with data."""
     value = rows.meta.get("VALUECOL")
     gaps = np.ma.getmaskarray(rows[value]) if value in rows.colnames else np.zeros(len(rows), dtype=bool)
-    times, half = _seconds(rows["time"], reference), np.nan_to_num(_plain(rows["time_bin"])) / 2
-    order = np.argsort(times)
-    order = order[~gaps[order]]
-    starts, stops = (times - half)[order], (times + half)[order]
-    # bins that touch, but for rounding, belong together
+    starts, stops = _edges(rows, reference)
+    order = np.argsort(starts + stops)
+    filled = np.flatnonzero(~gaps[order])
+    order = order[filled]
+    starts, stops = starts[order], stops[order]
     new = np.ones(len(order), dtype=bool)
-    new[1:] = starts[1:] > stops[:-1] + 1e-3 * np.maximum(half[order][1:], 1e-6)
+    if np.array_equal(starts, stops):
+        # widths unknown: neighbours belong together
+        new[1:] = np.diff(filled) > 1
+    else:
+        # bins that touch, but for rounding, belong together
+        new[1:] = starts[1:] > stops[:-1] + 5e-4 * np.maximum((stops - starts)[1:], 2e-6)
     return starts[new], stops[np.append(np.flatnonzero(new)[1:] - 1, len(order) - 1)] if len(order) else stops
 
 
@@ -296,7 +376,7 @@ def _read_part(hdu: fits.BinTableHDU) -> Table:
     header, stored = hdu.header, Table.read(hdu, mask_invalid=False)
     count = len(stored)
     reference = Time(header["MJDREFI"], header["MJDREFF"], format="mjd", scale="tt")
-    name = bytes.fromhex(header["SRCNAME8"]).decode("utf-8") if "SRCNAME8" in header else header["OBJECT"]
+    name = original(str(header["OBJECT"]), header.get("SRCNAME8", ""))
     table = Table()
     table["src_name"] = np.array([name] * count, dtype=str)
     table["time"] = Time(reference + np.asarray(stored["TIME"]) * u.s, format="mjd")
@@ -310,7 +390,8 @@ def _read_part(hdu: fits.BinTableHDU) -> Table:
         table[column] = MaskedColumn(told, mask=unknown, unit=unit) if unknown.any() else Column(told, unit=unit)
     masked = str(header.get("MASKCOLS") or "").split(",")
     for column in (each for each in stored.colnames if each not in ("TIME", "TIMEDEL", "E_MIN", "E_MAX")):
-        table[column] = _restored(stored[column], masked=column in masked)
+        name = _FRACTION if column == header.get("RENAMED") else column
+        table[name] = _restored(stored[column], masked=name in masked)
     for key in filter(None, str(header.get("METAKEYS") or "").split(",")):
         table.meta[key] = header[key]
     return table

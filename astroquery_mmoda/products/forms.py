@@ -1,0 +1,54 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""What each kind of query makes of the products of its analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from astroquery.exceptions import NoResultsWarning
+
+from ..errors import warn
+from .products import Products
+
+__all__ = ["FORMS", "in_form", "kind_of_analysis"]
+
+FORMS: Mapping[str, Callable[[Products, str | None], Any]] = {
+    "image": lambda products, source: products.image(),
+    "catalog": lambda products, source: products.catalog(),
+    "spectrum": lambda products, source: products.spectrum(source),
+    "lightcurve": lambda products, source: products.lightcurve(source),
+    "product": Products.of_source,
+}
+
+
+def kind_of_analysis(kind: str) -> str:
+    """Kind of product that a kind of query is about; sources are found in images."""
+    return "image" if kind == "catalog" else kind
+
+
+def in_form(kind: str, products: Products, source: str | None, *, where: str = "") -> Any:
+    """
+    Bring products into the form that a kind of query returns.
+
+    Parameters
+    ----------
+    kind : str
+        One of `FORMS`.
+    products : Products
+        What the analysis returned.
+    source : str or None
+        Keep only this source.
+    where : str
+        Opens the warning that there is nothing.
+
+    Returns
+    -------
+    HDUList, Table or Products
+    """
+    if not len(products):
+        warn(f"MMODA: {where}the analysis returned nothing.", NoResultsWarning)
+    form = FORMS[kind](products, source)
+    if kind == "catalog" and len(products) and not len(form):
+        warn(f"MMODA: {where}no source was found.", NoResultsWarning)
+    return form

@@ -1,0 +1,326 @@
+"""What products and jobs are, at a glance: told without decoding, whatever a reply is like, and escaped."""
+
+import copy
+import json
+import pickle
+import time
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from astropy import units as u
+from hypothesis import HealthCheck, given, settings
+
+from astroquery_mmoda import Job, JobFailed, MmodaClass, MmodaError, Products
+from astroquery_mmoda.decoding import peek_shape
+from tests.test_decoding_limits import BODIES, mutations, put
+from tests.test_entries import encoded, only, recorded, reply
+
+HOSTILE = ("<script>document.title=1</script>", '"><img src=/x onload=document.title=1>', "a\u202ebc\x1b[1m")
+
+
+@pytest.fixture
+def undecoded(monkeypatch):
+    """Decoding is an error."""
+
+    def fail(*args, **kwargs):
+        raise AssertionError("decoded")
+
+    for name in ("read_hdulist", "read_ecsv", "read_pickled_table", "read_picture", "read_binary"):
+        monkeypatch.setattr(f"astroquery_mmoda.decoding.{name}", fail, raising=False)
+
+
+def told(products):
+    columns = ("name", "band", "time", "content", "unit")
+    return [tuple(str(row[column]) for column in columns) for row in products.table]
+
+
+# ---- what is told
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "isgri_image_6_done",
+            [
+                ("mosaic_image", "28-40 keV", "2017-03-06 13:26:49 to 15:32:28", "40 x 40 image x 4", "count/s"),
+                ("catalog", "", "", "3 sources", ""),
+            ],
+        ),
+        (
+            "isgri_spectrum_real",
+            [
+                ("isgri_spectrum 3C111", "", "2017-03-06 13:26:49 to 15:32:28", "62 channels", "count/s"),
+                ("isgri_arf 3C111", "", "", "40 energies", "cm**2"),
+                ("isgri_rmf 3C111", "", "", "62 channels, 40 energies", ""),
+            ],
+        ),
+        ("isgri_lc_real", [("isgri_lc", "28-40 keV", "2017-03-06 13:26:00 to 15:06:00", "60 bins", "count/s")]),
+        ("jemx_lc_dummy", [("jemx_lc", "3.04-34.88 keV", "2003-08-15 17:13:53 to 17:50:33", "96 bins", "count/s")]),
+        # its times are in seconds, and in TT, which is 69 s ahead of UTC
+        (
+            "spi_acs_lc_real",
+            [("spi_acs_lc 1E 1740.7-2942", "", "2017-03-06 13:25:39 to 13:26:09", "60 bins", "count/s")],
+        ),
+        # the headers of workflows tell no shapes: the arrays do
+        ("nb_lightcurve_4_done", [("Mrk 421 lc", "", "", "12 bins", "erg / (s cm**2)")]),
+        ("nb_image_4_done", [("sky", "", "", "24 x 24 image, 5 x 4 x 3 image", "")]),
+        ("empty_numerical", [("numerical 1E 1740.7-2942", "", "", "100 x 100 array", "")]),
+        ("empty_echo", [("echo", "", "", "20 entries", "")]),
+    ],
+)
+def test_recorded_replies_undecoded(undecoded, name, expected):
+    products = Products.from_response(recorded(name))
+    assert told(products)[: len(expected)] == expected
+    for row in expected:
+        for word in row:
+            assert word in repr(products)
+            assert word in products._repr_html_()
+
+
+def test_everything_else(undecoded):
+    everything = Products.from_response(recorded("nb_everything_4_done"))
+    assert [row[3] for row in told(everything)] == [
+        "4 rows", "3 rows", "3 rows", "3 rows", "", "png", "héllo wörld second line"
+    ]  # fmt: skip
+    table = everything.table
+    assert table.colnames[:3] == ["name", "kind", "source"]
+    assert table["size"].unit == u.byte
+    assert table["size"][4] == 9
+    assert table["size"][6] == len("héllo wörld\nsecond line".encode())
+
+
+@pytest.mark.parametrize("name", ["isgri_image_6_done", "isgri_spectrum_real", "jemx_lc_dummy", "nb_image_4_done"])
+def test_the_same_when_decoded(name):
+    products = Products.from_response(recorded(name))
+    before = told(products), products.table["size"][0]
+    for product in products:
+        product.data  # noqa: B018 - decoded by it
+    assert (told(products), products.table["size"][0]) == before
+    assert ".data is HDUList" in str(products[0])
+
+
+def image(shape, **header):
+    binarys = encoded(pickle.dumps(np.zeros(shape, "f4"), 4), urlsafe=False)
+    return {"name": "X", "hdu_type": "image", "dt": "float32", "binarys": binarys, "header": header}
+
+
+def mosaic(*units):
+    (glance,) = told(Products.from_response(reply(numpy_data_product_list=[{"name": "m", "data_unit_list": units}])))
+    return dict(zip(("band", "time", "content", "unit"), glance[1:], strict=True))
+
+
+def test_several_bands_and_shapes():
+    bands = [image((2, 3), E_MIN=low, E_MAX=2 * low, IMATYPE="X") for low in (20, 40)]
+    assert mosaic(*bands, *bands) == {"band": "20-40, 40-80 keV", "time": "", "content": "3 x 2 image x 4", "unit": ""}
+    many = [image((low, 2), E_MIN=low, E_MAX=low + 1, IMATYPE="X") for low in range(1, 6)]
+    glance = mosaic(*many)
+    assert (glance["band"], glance["content"]) == ("5 bands, 1-6 keV", "2 x 1 image, 2 x 2 image, and 3 more")
+    assert mosaic(image((2, 2), E_MIN=0.02, E_MAX=0.04, EUNIT="MeV"))["band"] == "20-40 keV"
+    assert mosaic(image((2, 2), CHANMIN=46, CHANMAX=223))["band"] == "channels 46-223"
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (
+            {"DATE-OBS": "2020-01-01T00:00:00", "DATE-END": "2020-01-03T12:00:00"},
+            "2020-01-01 00:00 to 2020-01-03 12:00",
+        ),
+        ({"DATE-OBS": "2020-01-01"}, "2020-01-01 00:00:00"),
+        ({"DATE-OBS": "2020-01-01T00:01:09.2", "TIMESYS": "TT"}, "2020-01-01 00:00:00"),
+        ({"TSTART": 58849.0, "TSTOP": 58849.5, "TIMESYS": "UT1"}, "2020-01-01 00:00:00 to 12:00:00"),
+        ({"DATE-OBS": "2020-02-31"}, ""),
+        ({"TSTART": "Real", "TSTOP": None}, ""),
+        ({"TSTART": 1e300, "MJDREF": 51544}, ""),
+    ],
+)
+def test_times(header, expected):
+    assert mosaic(image((2, 2), **header))["time"] == expected
+
+
+@pytest.mark.parametrize("protocol", range(5))
+@pytest.mark.parametrize("shape", [(0,), (7,), (300,), (70000,), (2, 300), (2, 3, 4), (2, 3, 4, 5)])
+def test_shapes_of_pickles(protocol, shape):
+    for dtype in (">f4", [("a", "<f8"), ("b", "S4")]):
+        assert peek_shape(encoded(pickle.dumps(np.zeros(shape, dtype), protocol), urlsafe=False)) == shape
+
+
+@pytest.mark.parametrize("text", ["", "AAAA", "é", "====", None, 3, encoded(b"(K\x01" * 300, urlsafe=False)])
+def test_no_shape(text):
+    assert peek_shape(text) is None
+
+
+def test_rows_of_tables():
+    text = '# %ECSV 1.0\n# ---\n# datatype:\n# - {name: a, datatype: string}\na\nx\n"two\nlines"\n""\n'
+    product = only(astropy_table_product_ascii_list=[{"name": "t", "ascii": text, "binary": None}])
+    assert "3 rows" in repr(product)
+    assert len(product.data) == 3
+
+
+# ---- how it is shown
+
+
+def test_what_all_have_in_common_is_told_once():
+    shown = repr(Products.from_response(recorded("isgri_lc_real")))
+    assert shown.splitlines()[:2] == [
+        "<Products of job 65ac0b054ca2d65f (isgri_lc of isgri): 2>",
+        "all: band 28-40 keV, time (UTC) 2017-03-06 13:26:00 to 15:06:00, unit count/s",
+    ]
+    assert shown.count("28-40 keV") == 1
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "100", "300"])
+def test_width(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = repr(Products.from_response(recorded("isgri_spectrum_real"))).splitlines()
+    assert max(len(line) for line in lines) <= min(max(int(columns), 80), 120)
+    assert ("and in .table" in lines[-1]) == (int(columns) <= 100)
+
+
+def test_remarks_and_nothing():
+    assert "arguments zork, blip are not used" in repr(Products.from_response(recorded("empty_unknown_args")))
+    empty = Products.from_response(recorded("isgri_lc_empty"))
+    assert repr(empty) == "<Products of job 53dddad8e0234952 (isgri_lc of isgri): none>"
+    assert "<table" not in empty._repr_html_()
+    assert repr(Products()) == "<Products of job ?: none>"
+    assert len(Products().table) == 0
+
+
+def test_one_product():
+    curve = Products.from_response(recorded("isgri_lc_real"))[0]
+    assert repr(curve) == (
+        "<Product 'isgri_lc': lightcurve of 'Crab', 28-40 keV, 2017-03-06 13:26:00 to 15:06:00, 60 bins, count/s, 6.74 kB>"
+    )
+    assert "content:    60 bins\n" in str(curve)
+    assert ".data reads it as an HDUList" in curve._repr_html_()
+
+
+def test_long_lists_are_shortened():
+    body = recorded("isgri_spectrum_real")
+    entries = body["products"]["numpy_data_product_list"]
+    body["products"]["numpy_data_product_list"] = [entries[number % 6] for number in range(1000)]
+    products = Products.from_response(body)
+    begin = time.perf_counter()
+    assert repr(products).splitlines()[-1] == "... and 980 more, see .table"
+    assert products._repr_html_().count("<tr>") == 22
+    assert time.perf_counter() - begin < 1
+    assert len(products.table) == 1000
+
+
+def test_large_replies_take_no_longer():
+    letters = "A" * 30_000_000
+    body = recorded("isgri_image_6_done")
+    units = body["products"]["numpy_data_product_list"][0]["data_unit_list"]
+    units[2]["binarys"] = letters
+    units += [units[3]] * 20_000
+    body["products"] |= {
+        "text_product_list": [
+            "é" * 10_000_000,
+            list(range(1_000_000)),
+            {"value": dict.fromkeys(map(str, range(10_000)))},
+        ],
+        "astropy_table_product_ascii_list": [{"name": "t", "ascii": "# %ECSV 1.0\n" + "1 2\n" * 5_000_000}],
+        "binary_data_product_list": [letters],
+    }
+    products = Products.from_response(body)
+    begin = time.perf_counter()
+    for text in (repr(products), products._repr_html_(), *(str(product) for product in products)):
+        assert len(text) < 10_000
+    assert time.perf_counter() - begin < 2
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.texts = set(), set(), []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def hostile():
+    """A reply whose every word wants to be more than text."""
+    body = recorded("isgri_lc_real")
+    first, second = body["products"]["numpy_data_product_list"]
+    for entry, name, source in ((first, HOSTILE[0], HOSTILE[1]), (second, HOSTILE[1], HOSTILE[2])):
+        entry["name"] = name
+        entry["meta_data"] = json.dumps({"src_name": source, HOSTILE[0]: 1})
+        entry["data_unit_list"][1]["units_dict"] = {"RATE": HOSTILE[0]}
+    body["job_monitor"]["job_id"] = HOSTILE[1]
+    body["exit_status"]["comment"] = "\n".join(HOSTILE)
+    body["products"]["analysis_parameters"] |= {"instrument": HOSTILE[0], "product_type": HOSTILE[1]}
+    body["products"]["text_product_list"] = [{"name": "text", "value": HOSTILE[0]}]
+    return Products.from_response(body)
+
+
+def test_hostile_words_stay_words():
+    products = hostile()
+    for shown in (products, *products):
+        page = Page(shown._repr_html_())
+        assert page.tags <= {"div", "strong", "table", "thead", "tbody", "tr", "th", "td"}
+        assert page.attributes <= {"class", "style"}
+        for text in (repr(shown), str(shown), shown._repr_html_()):
+            assert "\x1b" not in text
+            assert "\u202e" not in text
+    assert any(HOSTILE[0] in text for text in Page(products._repr_html_()).texts)
+    assert "\u202e" not in str(products.table)
+
+
+@settings(max_examples=60, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(mutations())
+@pytest.mark.filterwarnings("ignore")
+def test_a_look_never_fails(mutation):
+    number, changes = mutation
+    body = copy.deepcopy(BODIES[number])
+    for at, change in changes:
+        put(body, at, change)
+    try:
+        products = Products.from_response(json.dumps(body))
+    except MmodaError:
+        return
+    for _ in range(2):
+        assert len(products.table) == len(products)
+        for shown in (products, *products):
+            assert max(len(text) for text in (repr(shown), str(shown), shown._repr_html_())) < 30_000
+        for product in products:
+            try:
+                product.data  # noqa: B018 - looked at again after it was decoded
+            except MmodaError:
+                continue
+
+
+# ---- jobs
+
+
+def job(**state):
+    connection = MmodaClass(server="https://mmoda.example")._connect()
+    asked = {"src_name": "Crab", "T1": "2017-03-06T13:26:48.000", "T2": "2017-03-06T15:32:27.000"}
+    return Job(connection, "isgri", "isgri_lc", asked, "S" * 16, job_id="65ac0b054ca2d65f", **state)
+
+
+def test_jobs():
+    half_way = [{"message": "ibis_science_analysis", "progress": 1, "progress_max": 2}]
+    going = job(status="progress", reports=half_way)
+    assert "status progress, progress 50%, last report ibis_science_analysis" in repr(going)
+    assert '<progress value="0.5000" max="1"></progress> 50%' in going._repr_html_()
+    assert "time (UTC):  2017-03-06T13:26:48 to 2017-03-06T15:32:27\n" in str(going)
+    assert "Mmoda.get_job('65ac0b054ca2d65f')" in str(going)
+
+    done = job(status="done", reports=half_way, _products=Products.from_response(recorded("isgri_lc_real")))
+    assert "status done, products 2 lightcurve" in repr(done)
+
+    failed = job(status="failed", reports=half_way, _failure=JobFailed("no data in this interval"))
+    assert "failure no data in this interval" in repr(failed)
+    assert ".raise_if_error() raises the error" in str(failed)
+    for over in (done, failed):
+        assert "50%" not in repr(over)
+        assert "<progress" not in over._repr_html_()
