@@ -7,6 +7,7 @@ import email.utils
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -24,7 +25,7 @@ from .replies import error_from_body, failure, without_tokens
 from .text import printable
 from .wire import Upload
 
-__all__ = ["Answer", "Dispatcher", "NoAuth"]
+__all__ = ["Answer", "Dispatcher", "Interrupted", "NoAuth", "Stream", "asked_pause", "wait_for_next_try"]
 
 _CONNECT_TIMEOUT = 30.0
 _PASSING = frozenset({429, 502, 503, 504})
@@ -63,6 +64,23 @@ class Answer:
         except DecodingError as error:
             problem = str(error)
         return replace(self, body=body, problem=problem)
+
+
+class Interrupted(ServiceError):
+    """A fault that may pass by itself, while a file was fetched; ``retry_after`` is what the server said of it."""
+
+    def __init__(self, message: str, *, retry_after: str = "") -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A reply whose body is still to come."""
+
+    status: int
+    headers: Mapping[str, str]
+    pieces: Iterator[bytes]
 
 
 @dataclass(frozen=True)
@@ -133,6 +151,10 @@ class Dispatcher:
         ParameterError, AuthenticationError, JobLost, ServiceError
             As the service's reply says.
         """
+        return self.run_and_measure(fields)[0]
+
+    def run_and_measure(self, fields: Mapping[str, str]) -> tuple[dict[str, Any], int]:
+        """As `run_analysis`, with the size of the reply in bytes beside it."""
         what = "the reply to an analysis"
         answer = self._exchange("POST", "run_analysis", form=fields, what=what, auth=self.auth)
         reply = self._judged(answer, what)
@@ -140,7 +162,7 @@ class Dispatcher:
             raise ServiceError("The service answered an analysis with something that is no reply to it.")
         if "query_status" not in reply:
             raise error_from_body(reply, status=answer.status)
-        return reply
+        return reply, len(answer.body)
 
     def resolve_job(self, job_id: str, session_id: str) -> str:
         """Address that holds all parameters of a job, as the service's e-mails lead to; it is not followed."""
@@ -180,6 +202,58 @@ class Dispatcher:
         form = {"query_status": "new", **options}
         answer = self._exchange("POST", "update_token_email_options", form=form, auth=self.auth)
         return self._token_text(answer, "a new token")
+
+    # ---- routes of the archive of published products; none of them is given the token
+
+    def query_archive(self, form: Mapping[str, str]) -> Answer:
+        """Answer to an ADQL query, whatever it is."""
+        return self._archived("POST", "tap/sync", "the archive's answer", form)
+
+    def archive_tables(self) -> Answer:
+        """Description of the archive's tables."""
+        return self._archived("GET", "tap/tables", "the archive's tables")
+
+    def gallery_page(self, name: str) -> Mapping[str, Any]:
+        """What the gallery knows of an object; empty if nothing."""
+        what = "the gallery's page of an object"
+        answer = self._exchange("GET", "get_astro_entity_info_by_source_name", {"src_name": name}, what=what)
+        found = self._judged(answer, what)
+        return found if isinstance(found, dict) else {}
+
+    @contextmanager
+    def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[Stream]:
+        """
+        One GET of any address, its body in pieces.
+
+        Raises
+        ------
+        Interrupted
+            By this or by its pieces: a fault that may pass, or no end within ``conf.timeout``.
+        ServiceError
+            A fault that won't pass.
+        """
+        timeout = float(conf.timeout)
+        deadline = time.monotonic() + timeout
+        options = {"timeout": (min(_CONNECT_TIMEOUT, timeout), timeout), "stream": True, "allow_redirects": False}
+        fault: Exception | None = None
+        try:
+            response = self.request("GET", url, auth=NoAuth(), headers=dict(headers), **options)
+        except (OSError, ValueError) as error:  # all errors of requests, and what it says of odd redirects
+            fault = error
+        if fault is not None:
+            raise _translated(fault)
+        with response:
+            if response.status_code in _PASSING:
+                asked = response.headers.get("Retry-After", "")
+                raise Interrupted(f"HTTP status {response.status_code}", retry_after=asked)
+            yield Stream(response.status_code, response.headers, _until(deadline, _chunks(response)))
+
+    def _archived(self, method: str, route: str, what: str, form: Mapping[str, str] | None = None) -> Answer:
+        """An answer of the archive's service, which has errors of its own making."""
+        answer = self._exchange(method, route, form=form)
+        if answer.status == 404 or 300 <= answer.status < 400:
+            self._judged(answer, what)
+        return answer
 
     def _get(self, route: str, query: Mapping[str, str], what: str) -> Any:
         return self._judged(self._exchange("GET", route, query, what=what, auth=self.auth), what)
@@ -226,8 +300,13 @@ class Dispatcher:
         if answer.status == 400:
             return ParameterError(f"The service did not accept the request for {what}: {words}")
         if answer.status != 200:
-            return ServiceError(f"The service failed with HTTP status {answer.status} instead of sending {what}.")
-        return ServiceError(f"{self.url} did not send {what}: {answer.problem}")
+            return ServiceError(
+                f"The service failed with HTTP status {answer.status} instead of sending {what}. Try again later."
+            )
+        return ServiceError(
+            f"{self.url} gave no proper answer: {answer.problem}. It may be in maintenance, or no MMODA dispatcher "
+            "(astroquery_mmoda.conf.server)."
+        )
 
     # ---- HTTP
 
@@ -260,7 +339,8 @@ class Dispatcher:
             if attempt > conf.retries or time.monotonic() - begin + pause > conf.timeout:
                 raise ServiceError(
                     f"{self.url} can't be asked ({method} {route}): {fault}; tried {attempt} "
-                    f"{'time' if attempt == 1 else 'times'} in {time.monotonic() - begin:.0f} s. Try again later."
+                    f"{'time' if attempt == 1 else 'times'} in {time.monotonic() - begin:.0f} s. Try again later, "
+                    "or check astroquery_mmoda.conf.server."
                 )
             log.debug("%s %s: %s; trying again in %.1f s", method, route, fault, pause)
             time.sleep(pause)
@@ -326,6 +406,10 @@ def _read(response: requests.Response, deadline: float) -> Answer:
             raise requests.exceptions.ReadTimeout("the reply took too long")
         chunks.append(chunk)
     headers = response.headers
+    length = headers.get("Content-Length", "")
+    # urllib3 before 2.0 does not mind; the service's redirects tell a wrong length
+    if response.status_code == 200 and length.isdigit() and size < int(length) and "Content-Encoding" not in headers:
+        raise requests.exceptions.ChunkedEncodingError("the reply was cut")
     return Answer(
         status=response.status_code,
         body=b"".join(chunks),
@@ -348,6 +432,33 @@ def _chunks(response: requests.Response) -> Iterator[bytes]:
         raise requests.exceptions.ReadTimeout(str(error)) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise requests.exceptions.ChunkedEncodingError(str(error)) from None
+
+
+def _until(deadline: float, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Pieces of a body, as long as there is time."""
+    fault: OSError | None = None
+    try:
+        for chunk in chunks:
+            yield chunk
+            if time.monotonic() > deadline:
+                raise Interrupted(f"it took longer than {conf.timeout:g} s (astroquery_mmoda.conf.timeout)")
+    except OSError as error:
+        fault = error
+    if fault is not None:
+        raise _translated(fault)
+
+
+def _translated(error: Any) -> ServiceError:
+    """Without the library's error: it quotes addresses."""
+    if type(error) is ValueError:
+        return ServiceError("it leads to something that is no address")
+    passing, words = _describe(error)
+    return Interrupted(words) if passing else ServiceError(words)
+
+
+def wait_for_next_try(attempt: int, fault: Interrupted) -> None:
+    """Pause as long as it takes or is asked for."""
+    time.sleep(_pause(attempt, fault))
 
 
 def _describe(error: requests.RequestException) -> tuple[bool, str]:
@@ -396,20 +507,21 @@ def _cut(answer: Answer) -> str:
     return f"the reply is no whole JSON ({answer.problem})" if begun and answer.problem else ""
 
 
-def _pause(attempt: int, answer: Answer | None) -> float:
+def _pause(attempt: int, answer: Answer | Interrupted | None) -> float:
     """Seconds before the next try: what the server asks for, or growing with some chance in it."""
-    asked = _retry_after(answer.retry_after) if answer is not None else None
+    asked = asked_pause(answer.retry_after) if answer is not None else None
     if asked is not None:
-        return min(asked, _LONGEST_PAUSE)
+        return asked
     return min(0.3 * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret hangs on it
 
 
-def _retry_after(text: str) -> float | None:
-    """Header Retry-After, which is a number of seconds or a date."""
+def asked_pause(text: str) -> float | None:
+    """Seconds that a header Retry-After asks for, as a number or a date, up to a limit; None if it is neither."""
     if text.strip().isdigit():
-        return float(text)
+        return min(float(text), _LONGEST_PAUSE)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+        seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+        return min(max(0.0, seconds), _LONGEST_PAUSE)
     except (TypeError, ValueError):
         return None
 

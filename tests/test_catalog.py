@@ -1,13 +1,14 @@
 """Source lists: from the service, filtered, and back again."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import Table, vstack
+from astropy.table import MaskedColumn, Table, vstack
 
 from astroquery_mmoda import Products
 from astroquery_mmoda.catalog import add_sources, empty_catalog, read_catalog, to_catalog_text, to_service
@@ -82,6 +83,12 @@ def test_nothing_is_lost_in_missing_values(entry):
         ),
         ({"cat_coord_units": "keV"}, "which is no angle"),
         ({"cat_coord_units": "nonsense("}, "which is no angle"),
+        ({"cat_coord_units": "dex(deg)"}, "which is no angle"),
+        ({"cat_coord_units": "10**99999999 deg"}, "which is no angle"),
+        (
+            {"cat_column_list": [[["x"]]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<U9"]]},
+            "several kinds",
+        ),
     ],
     ids=lambda value: str(value)[:50],
 )
@@ -95,6 +102,49 @@ def test_a_type_that_is_none_is_left_to_the_values(entry):
     table = read_catalog(entry)
     assert table["significance"].dtype == float
     assert table["src_names"].dtype.kind == "U"
+
+
+def test_a_list_without_coordinates_names_none(entry):
+    for key in ("cat_column_list", "cat_column_names"):
+        entry[key] = entry[key][:3]
+    table = read_catalog(entry)
+    assert table.colnames == ["meta_ID", "src_names", "significance"]
+    assert table.meta == {}
+    with pytest.raises(ParameterError, match="needs coordinates"):
+        to_catalog_text(table)
+
+
+def lists(rows, **columns):
+    return {"cat_column_names": ["src_names", *columns], "cat_column_list": [rows, *columns.values()]}
+
+
+@pytest.mark.parametrize("dtype", ["<U9", "int64", None])
+@pytest.mark.parametrize("long", ["x" * 200_000, 10**4000], ids=["text", "number"])
+def test_one_long_name_does_not_fill_the_memory(dtype, long):
+    """A column of texts has the width of the longest in each row: 40 GB, or 2 GB for the digits."""
+    entry = lists(["a"] * 50_000, other=[long, *["b"] * 49_999])
+    entry["cat_column_descr"] = [["other", dtype]]
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodingError, match="too long for a table of 50000 sources"):
+            read_catalog(entry)
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_columns_with_a_long_name_each_do_not_either():
+    rows = ["x" * 10_000, *["y"] * 999]
+    with pytest.raises(DecodingError, match="too long"):
+        read_catalog(lists(rows, **{f"c{number}": rows for number in range(100)}))
+
+
+def test_long_lists_and_long_remarks_are_fine():
+    names = [f"Source {number}" for number in range(100_000)]
+    assert read_catalog(lists(names))["src_names"].tolist() == names
+    remarks = ["no remark", "a remark of some length " * 2000, *["none"] * 98]
+    assert read_catalog(lists(remarks))["src_names"].tolist() == remarks
+    assert len(read_catalog(lists(["z" * 3000] * 3000))) == 3000
 
 
 def test_filtered_edited_and_stacked(entry):
@@ -131,17 +181,34 @@ def test_other_forms(entry, recorded, tmp_path):
         assert text["cat_coord_units"] == "deg"
 
 
+def in_frame(frame, *, unit="deg", **meta):
+    table = empty_catalog()
+    table.add_row()
+    table.meta.update(meta, FRAME=frame)
+    table["ra"].unit = unit
+    return table
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
         (empty_catalog(), "no sources in it"),
         (Table({"ra": [1.0], "dec": [2.0]}), "column with the names"),
         (Table({"name": ["x"]}), "needs coordinates"),
-        (Table({"name": ["Ginga étoile"], "ra": [1.0], "dec": [2.0]}), "not plain ASCII"),
+        (Table({"name": ["日本"], "ra": [1.0], "dec": [2.0]}), "not plain ASCII"),
+        (Table({"name": ["x"], "ra": MaskedColumn([1.0], mask=True), "dec": [2.0]}), "'x' has no position"),
+        (Table({"name": ["x"], "raj2000": ["1 2 3 4 5"], "dej2000": ["2"]}), "'raj2000' holds no angles"),
+        (in_frame("fk5", unit="m"), "holds no angles"),
+        (in_frame("fk5", COORD_UNIT="keV"), "'keV', which is no angle"),
+        (in_frame("ecliptic"), "frame 'ecliptic' is none of fk5, icrs"),
         (fits.HDUList([fits.PrimaryHDU()]), "without a CATALOG"),
         ("no/such/file", "neither a file nor JSON"),
         ("{broken", "is no JSON"),
         ({"cat_column_names": ["a"]}, "needs the columns meta_ID, src_names, significance"),
+        (
+            {"cat_column_names": ["meta_ID", "src_names", "significance"], "cat_column_list": [[1], ["a"]]},
+            "needs the columns themselves",
+        ),
         (5, "must be a Table of sources"),
     ],
     ids=lambda value: str(value)[:30],

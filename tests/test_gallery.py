@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import json
 import os
 import re
 import socket
 import time
 import urllib.request
+import warnings
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +24,7 @@ from astropy.table import MaskedColumn, Table
 from astropy.time import Time, TimeDelta
 from astroquery.exceptions import MaxResultsWarning, NoResultsWarning
 
-from astroquery_mmoda import MmodaClass, conf, errors, gallery
+from astroquery_mmoda import MmodaClass, conf, errors
 from astroquery_mmoda.gallery import adql, downloads, obscore, queries, tap
 from conftest import RESPONSES, require
 from tests import tokens
@@ -33,18 +35,12 @@ from tests.scripted_server import Reply, Request, ScriptedServer
 CRAB = SkyCoord(83.6324, 22.0174, unit="deg")
 XML = {"Content-Type": "text/xml; charset=utf-8"}
 HTML = {"Content-Type": "text/html; charset=utf-8"}
-NAMES = ("query_region", "query_object", "query_tap", "list_tables", "list_columns", "download_products")
-
-
-def methods(client):
-    """The archive's functions as methods of a client."""
-    return SimpleNamespace(client=client, **{name: partial(getattr(gallery, name), client) for name in NAMES})
+NOWHERE = MmodaClass(server="http://127.0.0.1:9")
 
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch):
     monkeypatch.setattr("astroquery_mmoda.dispatcher._pause", lambda attempt, answer: 0.01)
-    monkeypatch.setattr("astroquery_mmoda.gallery.downloads._pause", lambda attempt, answer: 0.01)
 
 
 @pytest.fixture(autouse=True)
@@ -57,13 +53,13 @@ def _no_sesame(monkeypatch):
 
 @pytest.fixture
 def serve():
-    """Function that starts a server with an answer, and gives it and the archive's methods for it."""
+    """Function that starts a server with an answer, and gives it and a client of it."""
     servers = []
 
     def start(answer):
         server = ScriptedServer(answer if callable(answer) else lambda request: answer).__enter__()
         servers.append(server)
-        return server, methods(MmodaClass(server=server.url))
+        return server, MmodaClass(server=server.url)
 
     yield start
     for server in servers:
@@ -80,7 +76,7 @@ def local_tap():
 
 @pytest.fixture
 def archive(local_tap):
-    return methods(MmodaClass(server=local_tap.url))
+    return MmodaClass(server=local_tap.url)
 
 
 @pytest.fixture(scope="session")
@@ -222,7 +218,7 @@ def test_maxrec_that_is_none(maxrec):
 
 
 def test_payload_sends_nothing():
-    client = methods(MmodaClass(server="http://127.0.0.1:9"))
+    client = NOWHERE
     begin = Time("2015-01-01T00:00:00", scale="tt")
     text = client.query_region(
         CRAB.galactic,
@@ -247,7 +243,7 @@ def number_behind(text, words):
 @pytest.mark.parametrize("query", ["", "   ", None, 7])
 def test_a_query_that_is_none(query):
     with pytest.raises(errors.ParameterError, match="adql"):
-        gallery.query_tap(MmodaClass(server="http://127.0.0.1:9"), query)
+        NOWHERE.query_tap(query)
 
 
 @pytest.mark.parametrize(
@@ -357,8 +353,13 @@ def test_the_empty_table_has_the_columns_of_a_full_one(archive):
 def test_pyvo_alone_works_on_it(local_tap):
     import pyvo
 
-    found = pyvo.dal.TAPService(f"{local_tap.url}/tap").run_sync("SELECT TOP 3 * FROM ivoa.obscore", format="votable")
-    assert len(found) == 3
+    service = pyvo.dal.TAPService(f"{local_tap.url}/tap")
+    cone = "1 = CONTAINS(POINT('ICRS', s_ra, s_dec), CIRCLE('ICRS', 83.6324, 22.0174, 0.2))"
+    found = service.run_sync(f"SELECT obs_title FROM ivoa.obscore WHERE {cone}", format="votable")
+    assert sorted(found["obs_title"]) == ["Crab image", "Crab lc", "Crab old lc"]
+    assert "obscore" in {name.rpartition(".")[2] for name in service.tables.keys()}  # noqa: SIM118 - no dictionary
+    with pytest.raises(pyvo.dal.DALServiceError, match="501"):
+        _ = service.capabilities
 
 
 def test_a_region(archive):
@@ -377,6 +378,24 @@ def test_a_region(archive):
     assert table["image_uri"].tolist() == [None] * 3
     assert table["product_path"][1].startswith("http")
     assert "CIRCLE" in table.meta["adql"]
+
+
+def test_rows_go_into_cross_matching_as_they_come(archive):
+    from astroquery.xmatch import XMatch
+
+    table = archive.query_region(CRAB, 10 * u.arcmin)
+    assert SkyCoord.guess_from_table(table).separation(table["position"]).max() == 0
+    index, distance, _ = table["position"].match_to_catalog_sky(SkyCoord([10, 83.6333] * u.deg, [5, 22.0145] * u.deg))
+    assert index.tolist() == [1, 1, 1]
+    assert (distance < 1 * u.arcmin).tolist() == [True, True, False]
+    columns = {f"col{axis}{number}": name for axis, name in (("RA", "s_ra"), ("Dec", "s_dec")) for number in (1, 2)}
+    _, files = XMatch.query(table, table, 60 * u.arcsec, **columns, get_query_payload=True)
+    sent = list(csv.DictReader(io.StringIO(files["files"]["cat1"][1])))
+    assert [(row["obs_title"], float(row["s_ra"])) for row in sent] == [
+        ("Crab old lc", 83.6324),
+        ("Crab lc", 83.6324),
+        ("Crab image", 83.7),
+    ]
 
 
 def test_names_of_places_work(archive):
@@ -518,13 +537,13 @@ def test_a_gallery_that_fails_does_not_spoil_the_query(serve):
 @pytest.mark.parametrize("name", [CRAB, "", None])
 def test_an_object_without_a_name(name):
     with pytest.raises(errors.ParameterError, match="query_region takes positions"):
-        gallery.query_object(MmodaClass(server="http://127.0.0.1:9"), name)
+        NOWHERE.query_object(name)
 
 
 def test_ten_thousand_rows(archive, published):
-    begin = time.monotonic()
+    begin = time.process_time()  # our own part, however busy the machine is
     table = archive.query_tap("SELECT * FROM ivoa.obscore")
-    assert time.monotonic() - begin < 30
+    assert time.process_time() - begin < 15
     assert len(table) == made.NUMBER
     by_title = {row["obs_title"]: row for row in table}
     for row in published[:20] + published[::500]:
@@ -547,6 +566,20 @@ def test_maxrec(archive):
     assert len(table) == 5
     assert len(archive.query_tap("SELECT TOP 5 obs_title FROM ivoa.obscore", maxrec=5)) == 5
     assert len(archive.query_region(CRAB, 1, maxrec=4)) == 3
+
+
+def test_warnings_are_about_the_line_of_the_user(archive):
+    calls = (
+        lambda: archive.query_tap("SELECT obs_title FROM ivoa.obscore", maxrec=1),
+        lambda: archive.query_tap("SELECT obs_title FROM ivoa.obscore WHERE s_ra > 400"),
+        lambda: archive.query_region(CRAB, 1, maxrec=1),
+        lambda: archive.query_object("100% X%"),
+    )
+    for call in calls:
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            call()
+        assert [warning.filename for warning in found] == [__file__]
 
 
 def test_any_query(archive):
@@ -765,8 +798,6 @@ def test_dangerous_tables_are_not_read(serve, danger, monkeypatch):
 @pytest.mark.parametrize("danger", ["bomb", "external"])
 def test_the_parser_itself_would_refuse_entities(danger):
     """So that a way around our own look at the text leads nowhere."""
-    import io
-
     from astropy.io import votable as parser
 
     source = io.BytesIO(DANGERS[danger].encode())
@@ -799,7 +830,7 @@ def test_neither_token_nor_password_is_sent(serve, tmp_path, log_records):
         return Reply({"RA": 1.0, "DEC": 2.0}) if "tap" not in request.path else Reply(ONE, headers=XML)
 
     server, client = serve(answer)
-    client.client.login(token)
+    client.login(token)
     client.query_tap("SELECT 1")
     client.query_region("Crab", 1)
     client.query_object("Crab")
@@ -966,6 +997,21 @@ def test_one_bad_file_does_not_spoil_the_others(serve, tmp_path, reply, says):
     assert files_in(tmp_path / "d") == [Path(manifest["path"][1]).name]
 
 
+def test_a_busy_server_is_asked_again_when_it_says(serve, tmp_path, monkeypatch):
+    paused = []
+
+    def pause(attempt, fault):
+        paused.append((attempt, fault.retry_after))
+        return 0.01
+
+    monkeypatch.setattr("astroquery_mmoda.dispatcher._pause", pause)
+    busy = Reply("", 503, {"Retry-After": "7"})
+    server, client = serve(lambda request: content(b"good") if len(server.requests) > 2 else busy)
+    manifest = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path)
+    assert manifest["status"].tolist() == ["COMPLETE"]
+    assert paused == [(1, "7"), (2, "7")]
+
+
 def test_redirects_within_the_service_are_followed(serve, tmp_path):
     def answer(request):
         return Reply("", 302, {"Location": "/there.fits"}) if request.path == "/here.fits" else content(b"good")
@@ -1092,7 +1138,7 @@ def test_nothing_to_fetch(serve, tmp_path):
 @pytest.mark.parametrize("wrong", ["text", 7, Table({"a": [1]}), [1, 2], None])
 def test_rows_that_are_none(wrong):
     with pytest.raises(errors.ParameterError, match="rows"):
-        gallery.download_products(MmodaClass(server="http://127.0.0.1:9"), wrong)
+        NOWHERE.download_products(wrong)
 
 
 def test_too_large(serve, tmp_path):

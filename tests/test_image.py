@@ -1,16 +1,23 @@
 """The form of query_image: named images that WCS-reading tools take as they are."""
 
+import importlib.util
 import json
 import warnings
 
 import numpy as np
 import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.nddata import Cutout2D
 from astropy.table import Table
 from astropy.wcs import WCS
 
 from astroquery_mmoda import Products
 from astroquery_mmoda.products.image import mend_wcs
+from conftest import require
+from tests.local_mmoda import sky
+from tests.test_core import BAND, FIELD
 
 
 @pytest.fixture
@@ -87,6 +94,68 @@ def test_an_image_in_the_primary_of_a_product(recorded):
     image = Products.from_response(recorded("nb_image_4_done")).image()
     assert [hdu.name for hdu in image] == ["PRIMARY", "SKY", "CUBE"]
     assert image["SKY"].data.shape == (24, 24)
+
+
+# ---- other tools, on a mosaic of the known sky
+
+
+@pytest.fixture(scope="module")
+def mosaic(mmoda):
+    return mmoda.query_image("isgri", **FIELD, energy_range=BAND, max_pointings=10)
+
+
+@pytest.fixture(scope="module")
+def brightest(mosaic):
+    """Name and position of the most significant source, as the list of the image has it."""
+    sources = Table.read(mosaic["CATALOG"])
+    row = int(np.argmax(sources["significance"]))
+    return sources["src_names"][row], SkyCoord.guess_from_table(sources)[row]
+
+
+def peak(data):
+    return np.unravel_index(np.nanargmax(data), data.shape)
+
+
+def test_every_image_has_the_coordinates_of_the_sky(mosaic, brightest):
+    name, position = brightest
+    assert position.separation(SkyCoord(sky.source(name).ra, sky.source(name).dec, unit="deg")) < 0.1 * u.deg
+    for hdu in mosaic:
+        if hdu.is_image and hdu.data is not None:
+            wcs = WCS(hdu.header)
+            assert wcs.has_celestial
+            assert wcs.footprint_contains(position)
+    row, column = peak(mosaic["SIGNIFICANCE"].data)
+    wcs = WCS(mosaic["SIGNIFICANCE"].header)
+    assert np.hypot(*(np.array(wcs.world_to_pixel(position)) - (column, row))) < 1
+
+
+def test_a_cutout_around_a_source(mosaic, brightest):
+    _, position = brightest
+    hdu = mosaic["SIGNIFICANCE"]
+    whole = WCS(hdu.header)
+    cutout = Cutout2D(hdu.data, position, 1.5 * u.deg, wcs=whole)
+    assert max(cutout.shape) < max(hdu.shape) / 3
+    assert cutout.wcs.pixel_to_world(*cutout.wcs.world_to_pixel(position)).separation(position) < 1 * u.mas
+    x, y = (int(np.rint(number)) for number in cutout.wcs.world_to_pixel(position))
+    far_x, far_y = (int(np.rint(number)) for number in whole.world_to_pixel(position))
+    assert cutout.data[y, x] == hdu.data[far_y, far_x]
+    assert np.nanmax(cutout.data) == np.nanmax(hdu.data)
+    row, column = peak(cutout.data)
+    assert cutout.to_original_position((column, row)) == peak(hdu.data)[::-1]
+
+
+def test_a_reprojection_to_galactic_coordinates(mosaic, brightest):
+    require(importlib.util.find_spec("reproject"), "the reproject package")
+    from reproject import reproject_interp
+    from reproject.mosaicking import find_optimal_celestial_wcs
+
+    hdu = fits.ImageHDU(mosaic["SIGNIFICANCE"].data, mosaic["SIGNIFICANCE"].header)
+    target, shape = find_optimal_celestial_wcs([hdu], frame="galactic")
+    data, footprint = reproject_interp(hdu, target, shape_out=shape)
+    assert 0.2 < footprint.mean() <= 1
+    row, column = peak(data)
+    assert np.hypot(*(np.array(target.world_to_pixel(brightest[1])) - (column, row))) < 1
+    assert data[row, column] == pytest.approx(np.nanmax(hdu.data), rel=0.3)
 
 
 def test_foreign_letters_become_ascii_in_fits(reply):

@@ -32,12 +32,11 @@ from astropy.utils.console import ProgressBar, isatty
 from astroquery import log
 
 from ..config import conf
-from ..dispatcher import _PASSING, Dispatcher, _pause
+from ..dispatcher import Dispatcher, Interrupted, Stream, wait_for_next_try
 from ..errors import ParameterError, ServiceError
 from ..products.files import safe_name
 from ..session import Connection
 from ..text import printable
-from . import routes
 
 if TYPE_CHECKING:
     from ..core import MmodaClass
@@ -223,12 +222,12 @@ def _fetched(dispatcher: Dispatcher, file: File, bar: _Bar) -> int:
             try:
                 _follow(dispatcher, file.url, part, bar)
                 return part.finish()
-            except routes.Interrupted as fault:
-                words = str(fault)
-                log.debug("a file: %s", words)
+            except Interrupted as error:
+                fault = error
+                log.debug("a file: %s", fault)
             if attempt <= conf.retries:
-                time.sleep(_pause(attempt, None))  # noqa: TID251 - to be moved into the dispatcher
-    raise ServiceError(f"{words}; tried {int(conf.retries) + 1} times")
+                wait_for_next_try(attempt, fault)
+    raise ServiceError(f"{fault}; tried {int(conf.retries) + 1} times")
 
 
 def _follow(dispatcher: Dispatcher, url: str, part: _Part, bar: _Bar) -> None:
@@ -237,7 +236,7 @@ def _follow(dispatcher: Dispatcher, url: str, part: _Part, bar: _Bar) -> None:
         refusal = _refusal(url, dispatcher.url)
         if refusal:
             raise ServiceError(refusal)
-        with routes.stream(dispatcher, url, part.headers()) as reply:
+        with dispatcher.stream(url, part.headers()) as reply:
             if reply.status not in (301, 302, 303, 307, 308):
                 _receive(reply, url, part, bar)
                 return
@@ -245,12 +244,10 @@ def _follow(dispatcher: Dispatcher, url: str, part: _Part, bar: _Bar) -> None:
     raise ServiceError("it leads from one address to the next without end")
 
 
-def _receive(reply: routes.Stream, url: str, part: _Part, bar: _Bar) -> None:
+def _receive(reply: Stream, url: str, part: _Part, bar: _Bar) -> None:
     if reply.status == 416:  # more is here than there
         part.restart("")
-        raise routes.Interrupted("the file has changed meanwhile")
-    if reply.status in _PASSING:
-        raise routes.Interrupted(f"HTTP status {reply.status}")
+        raise Interrupted("the file has changed meanwhile")
     if reply.status not in (200, 206):
         raise ServiceError(f"HTTP status {reply.status}")
     _refuse_page(reply, url)
@@ -261,7 +258,7 @@ def _receive(reply: routes.Stream, url: str, part: _Part, bar: _Bar) -> None:
         _refuse_large(part, part.size)
         bar.show(part.size, part.whole)
     if part.whole is not None and part.size != part.whole:
-        raise routes.Interrupted(f"only {part.size} of {part.whole} bytes came")
+        raise Interrupted(f"only {part.size} of {part.whole} bytes came")
 
 
 def _refuse_large(part: _Part, size: int) -> None:
@@ -271,7 +268,7 @@ def _refuse_large(part: _Part, size: int) -> None:
         raise ServiceError(f"it is larger than {limit} bytes (astroquery_mmoda.conf.max_reply_size)")
 
 
-def _refuse_page(reply: routes.Stream, url: str) -> None:
+def _refuse_page(reply: Stream, url: str) -> None:
     """A page about something gone wrong is not the file that was asked for."""
     kind = reply.headers.get("Content-Type", "").lower()
     if kind.startswith("text/html") and urlsplit(url).path.rpartition(".")[2].lower() not in _PAGES:
@@ -337,7 +334,7 @@ class _Part:
         if status == 206:
             if not headers.get("Content-Range", "").replace(" ", "").startswith(f"bytes{self.size}-"):
                 self.restart("")
-                raise routes.Interrupted("another part of the file came than was asked for")
+                raise Interrupted("another part of the file came than was asked for")
             return self.size
         tag = headers.get("ETag", "")
         self.restart(tag if tag.startswith('"') else headers.get("Last-Modified", ""))

@@ -6,8 +6,8 @@ from __future__ import annotations
 import html
 import re
 import time
-import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,19 +18,19 @@ from astroquery import log
 from astroquery.exceptions import MaxResultsWarning, NoResultsWarning
 
 from ..dispatcher import Dispatcher
-from ..errors import MmodaError, ParameterError
+from ..errors import MmodaError, ParameterError, warn
 from ..parameters import nearest
 from ..session import Connection
 from ..text import printable
 from ..values import energy_pair, sky_position, time_pair
-from . import routes, tap
+from . import tap
 from .adql import OBSCORE, Search, as_maxrec, as_radius, is_plain
 from .obscore import PUBLISHED, empty_table, standard, tidy
 
 if TYPE_CHECKING:
     from ..core import MmodaClass
 
-__all__ = ["list_columns", "list_tables", "query_object", "query_region", "query_tap"]
+__all__ = ["list_columns", "list_tables", "query_object", "query_region", "query_tap", "search"]
 
 _TABLE_NAME = re.compile(r"\w+(\.\w+){0,2}", re.ASCII)
 _SELECT = re.compile(
@@ -46,47 +46,36 @@ def query_tap(client: MmodaClass, adql: str, *, maxrec: int | None = None) -> Ta
     return _ask(client, adql, maxrec, _columns_of(adql))
 
 
+def search(
+    radius: Any, *, instrument: str | None, kind: str | None, time_range: Any, energy_range: Any, maxrec: int | None
+) -> Search:
+    """What to look for, wherever it is; see `MmodaClass.query_region`."""
+    return Search(
+        radius=as_radius(radius),
+        instrument=instrument,
+        kind=kind,
+        times=None if time_range is None else time_pair(time_range),
+        energies=None if energy_range is None else energy_pair(energy_range, u.keV),
+        maxrec=as_maxrec(maxrec),
+    )
+
+
 def query_region(
-    client: MmodaClass,
-    coordinates: Any,
-    radius: Any,
-    *,
-    instrument: str | None = None,
-    kind: str | None = None,
-    time_range: Any = None,
-    energy_range: Any = None,
-    maxrec: int | None = None,
-    get_query_payload: bool = False,
+    client: MmodaClass, coordinates: Any, search: Search, *, get_query_payload: bool = False
 ) -> Table | str:
     """Published products in a region of the sky; see `MmodaClass.query_region`."""
     position, _ = client._locate(coordinates, Connection(client))
-    search = Search(
-        position=sky_position(position),
-        radius=as_radius(radius),
-        **_conditions(instrument, kind, time_range, energy_range, maxrec),
-    )
-    return search.adql() if get_query_payload else _find(client, search)
+    complete = replace(search, position=sky_position(position))
+    return complete.adql() if get_query_payload else _find(client, complete)
 
 
-def query_object(
-    client: MmodaClass,
-    name: str,
-    radius: Any = 10 * u.arcmin,
-    *,
-    instrument: str | None = None,
-    kind: str | None = None,
-    time_range: Any = None,
-    energy_range: Any = None,
-    maxrec: int | None = None,
-    get_query_payload: bool = False,
-) -> Table | str:
+def query_object(client: MmodaClass, name: str, search: Search, *, get_query_payload: bool = False) -> Table | str:
     """Published products around an object, or named after it; see `MmodaClass.query_object`."""
     if not isinstance(name, str) or not name.strip():
         raise ParameterError(f"name={printable(name, limit=100)!r} is no name; query_region takes positions.")
-    degrees, conditions = as_radius(radius), _conditions(instrument, kind, time_range, energy_range, maxrec)
     page = _page(Connection(client).dispatcher(), name)
-    search = Search(position=_position(client, name, page), radius=degrees, names=_names(name, page), **conditions)
-    return search.adql() if get_query_payload else _find(client, search)
+    complete = replace(search, position=_position(client, name, page), names=_names(name, page))
+    return complete.adql() if get_query_payload else _find(client, complete)
 
 
 def list_tables(client: MmodaClass) -> Table:
@@ -107,18 +96,6 @@ def list_columns(client: MmodaClass, table: str) -> Table:
 # ---- asking
 
 
-def _conditions(
-    instrument: str | None, kind: str | None, time_range: Any, energy_range: Any, maxrec: Any
-) -> dict[str, Any]:
-    return {
-        "instrument": instrument,
-        "kind": kind,
-        "times": None if time_range is None else time_pair(time_range),
-        "energies": None if energy_range is None else energy_pair(energy_range, u.keV),
-        "maxrec": as_maxrec(maxrec),
-    }
-
-
 def _find(client: MmodaClass, search: Search) -> Table:
     table = _ask(client, search.adql(), search.maxrec, PUBLISHED, limited=True)
     return table if all(is_plain(name) for name in search.names) else _without_similar(table, search)
@@ -133,18 +110,16 @@ def _ask(
     table = empty_table(columns) if found.table is None else tidy(found.table)
     log.info("archive: %d row%s in %.1f s", len(table), "s" * (len(table) != 1), time.monotonic() - begin)
     if not len(table):
-        warnings.warn("MMODA: the archive has nothing of this kind.", NoResultsWarning, stacklevel=5)
+        warn("MMODA: the archive has nothing of this kind.", NoResultsWarning)
     if maxrec is not None and (len(table) > maxrec or (limited and len(table) == maxrec)):
-        _warn_of_limit(f"only the first {maxrec} rows are returned (maxrec); there may be more")
+        words = f"only the first {maxrec} rows are returned (maxrec); there may be more"
+        warn(f"MMODA: {words}.", MaxResultsWarning)
         table = table[:maxrec]
     elif found.overflow:
-        _warn_of_limit(f"the service returned only the first {len(table)} rows; there are more")
+        words = f"the service returned only the first {len(table)} rows; there are more"
+        warn(f"MMODA: {words}.", MaxResultsWarning)
     table.meta["adql"] = adql
     return table
-
-
-def _warn_of_limit(what: str) -> None:
-    warnings.warn(f"MMODA: {what}.", MaxResultsWarning, stacklevel=6)
 
 
 def _columns_of(adql: str) -> tuple[str, ...]:
@@ -164,7 +139,7 @@ def _columns_of(adql: str) -> tuple[str, ...]:
 def _page(dispatcher: Dispatcher, name: str) -> Mapping[str, Any]:
     """What the gallery knows of an object; a gallery that does not answer does not spoil the query."""
     try:
-        return routes.source_page(dispatcher, name)
+        return dispatcher.gallery_page(name)
     except MmodaError as error:
         log.debug("the gallery's page of an object: %s", error)
         return {}

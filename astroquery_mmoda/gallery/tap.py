@@ -23,7 +23,6 @@ from pyvo.io import vosi  # noqa: TID251
 from ..dispatcher import Answer, Dispatcher
 from ..errors import DecodingError, MmodaError, ServiceError
 from ..text import printable
-from . import routes
 
 __all__ = ["Found", "Sheet", "run", "sheets"]
 
@@ -81,7 +80,7 @@ def run(dispatcher: Dispatcher, adql: str, maxrec: int | None) -> Found:
 
 def sheets(dispatcher: Dispatcher) -> list[Sheet]:
     """Tables of the archive."""
-    body = _checked(dispatcher, routes.tap_tables(dispatcher), "the archive's tables")
+    body = _checked(dispatcher.archive_tables(), "the archive's tables")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -123,8 +122,8 @@ class _Session:
     def post(self, url: str, data: Mapping[str, Any], **options: Any) -> _Reply:
         """Send the form of a synchronous query."""
         try:
-            answer = routes.tap_sync(self._dispatcher, {name: str(value) for name, value in data.items()})
-            self.body = _checked(self._dispatcher, answer, "the archive's answer", self._adql)
+            answer = self._dispatcher.query_archive({name: str(value) for name, value in data.items()})
+            self.body = _checked(answer, "the archive's answer", self._adql)
         except MmodaError as error:
             self.problem = error
             raise
@@ -149,10 +148,8 @@ class _Reply:
         """Nothing is wrong with it."""
 
 
-def _checked(dispatcher: Dispatcher, answer: Answer, what: str, adql: str = "") -> bytes:
+def _checked(answer: Answer, what: str, adql: str = "") -> bytes:
     """The XML of an answer, or the error that the answer is."""
-    if answer.status in (404, *range(300, 400)):
-        dispatcher._judged(answer, what)
     words = printable(re.sub(r"<[^<>]*>", " ", answer.body[:4000].decode("utf-8", "replace")), limit=400)
     if answer.status != 200:
         raise ServiceError(f"The service failed with HTTP status {answer.status} instead of sending {what}: {words}")
