@@ -22,7 +22,7 @@ os.environ.pop("ODA_TOKEN", None)
 from importlib.metadata import metadata  # noqa: E402
 
 from sphinx_astropy.conf.v2 import *  # noqa: E402, F403
-from sphinx_astropy.conf.v2 import extensions, html_theme_options, numpydoc_xref_aliases  # noqa: E402
+from sphinx_astropy.conf.v2 import extensions, html_theme_options  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -99,13 +99,12 @@ plot_apply_rcparams = True
 plot_working_directory = str(_PLACE)
 
 
-
 def _start_service(app):
     """Let the examples of all pages ask a MMODA on this machine."""
     from astroquery import log
-    from docs.local_service import documented_service
 
     from astroquery_mmoda import conf
+    from docs.local_service import documented_service
 
     app.local_service = documented_service()
     conf.server = app.local_service.__enter__().url

@@ -2,8 +2,8 @@
 """
 The service that the examples of this documentation ask: a MMODA dispatcher on this machine, with an archive.
 
-Both the build of the pages (``conf.py``) and their tests (``conftest.py`` of the project) use it. Where PostgreSQL is missing there is
-no archive.
+Both the build of the pages (``conf.py``) and their tests (``conftest.py`` of the project) use it. Where PostgreSQL is
+missing there is no archive.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from astroquery_mmoda import MmodaClass
 from tests.local_mmoda.server import LocalMmoda
 from tests.local_tap.server import LocalTap, missing
-
-from astroquery_mmoda import MmodaClass
 
 
 @contextmanager
