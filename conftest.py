@@ -15,7 +15,8 @@ for _name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
     for _package in ("astropy", "astroquery_mmoda"):
         Path(os.environ[_name], _package).mkdir(parents=True, exist_ok=True)
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
-os.environ.pop("ODA_TOKEN", None)
+# tests of the real service may use it, all others must not find it
+_LIVE_TOKEN = os.environ.pop("ODA_TOKEN", None)
 os.environ.setdefault("MPLBACKEND", "agg")
 for _name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
     os.environ.pop(_name, None)
@@ -41,6 +42,14 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def live_token() -> str:
+    """The token that whoever runs the tests of the real service has in ODA_TOKEN."""
+    if not _LIVE_TOKEN:
+        pytest.skip("no token in ODA_TOKEN")
+    return _LIVE_TOKEN
 
 
 @pytest.fixture(scope="session")

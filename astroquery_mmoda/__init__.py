@@ -8,6 +8,7 @@ Images, spectra and light curves of high-energy instruments, computed on demand 
 
 import importlib as _importlib
 from importlib.metadata import version as _version
+from pathlib import Path as _Path
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
@@ -28,7 +29,9 @@ from .job import Job
 from .products import Product, Products
 
 if _TYPE_CHECKING:
+    from .many import ManyQueries
     from .products.ogip import spectrum_table, write_spectra
+    from .products.regions import write_regions
     from .products.timeseries import read_lightcurve, to_timeseries, write_lightcurve
 
 __version__ = _version("astroquery_mmoda")
@@ -41,6 +44,7 @@ __all__ = [
     "JobFailed",
     "JobLost",
     "JobTimeout",
+    "ManyQueries",
     "Mmoda",
     "MmodaClass",
     "MmodaError",
@@ -54,23 +58,28 @@ __all__ = [
     "spectrum_table",
     "to_timeseries",
     "write_lightcurve",
+    "write_regions",
     "write_spectra",
 ]
 
 # files are written at the end of a session, not at its begin: these rooms are opened when they are entered
 _HOMES = {
-    "read_lightcurve": "timeseries",
-    "spectrum_table": "ogip",
-    "to_timeseries": "timeseries",
-    "write_lightcurve": "timeseries",
-    "write_spectra": "ogip",
+    "ManyQueries": "many",
+    "read_lightcurve": "products.timeseries",
+    "spectrum_table": "products.ogip",
+    "to_timeseries": "products.timeseries",
+    "write_lightcurve": "products.timeseries",
+    "write_regions": "products.regions",
+    "write_spectra": "products.ogip",
 }
 
 
 def __getattr__(name: str) -> _Any:
+    if name in ("__citation__", "__bibtex__"):
+        return _Path(__file__).with_name("CITATION").read_text(encoding="utf-8")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(_importlib.import_module(f".products.{_HOMES[name]}", __name__), name)
+    return getattr(_importlib.import_module(f".{_HOMES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from .auth import Token
 from .errors import AuthenticationError, ParameterError
 
-__all__ = ["Asked", "like_a_query", "like_a_submission"]
+__all__ = ["Asked", "like_a_query", "like_a_submission", "masked_token"]
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 _ONLY_WAITING = ("source", "timeout", "progress")
@@ -145,8 +145,10 @@ def _dressed(method: _Method, names: list[str], parameters: str) -> _Method:
         return method(self, instrument, coordinates, **arguments)
 
     dressed.__signature__ = _signature(method, names)  # type: ignore[attr-defined]
-    summary, _, returns = (method.__doc__ or "").partition("\n        Returns\n")
-    dressed.__doc__ = f"{summary.rstrip()}\n{parameters}\n        Returns\n{returns.rstrip()}\n{_RAISES}        "
+    summary, _, rest = (method.__doc__ or "").partition("\n        Returns\n")
+    returns, _, examples = rest.partition("\n        Examples\n")
+    sections = (summary, parameters, f"        Returns\n{returns}", _RAISES, f"        Examples\n{examples}")
+    dressed.__doc__ = "\n\n".join(section.strip("\n").rstrip() for section in sections) + "\n        "
     return cast(_Method, dressed)
 
 
@@ -161,14 +163,20 @@ def _mask_tokens(arguments: dict[str, Any]) -> AuthenticationError | None:
     if isinstance(more, Mapping) and "token" in more:
         arguments["parameters"] = {name: value for name, value in more.items() if name != "token"}
         arguments["token"] = arguments.get("token") or more["token"]
-    token = arguments.pop("token", None)
-    if token is None:
-        return None
+    token, problem = masked_token(arguments.pop("token", None))
+    if token is not None:
+        arguments["token"] = token
+    return problem
+
+
+def masked_token(token: str | Token | None) -> tuple[Token | None, AuthenticationError | None]:
+    """A token that shows itself nowhere, or what is wrong with the text, without a traceback that would show it."""
+    if token is None or isinstance(token, Token):
+        return token, None
     try:
-        arguments["token"] = token if isinstance(token, Token) else Token(token)
+        return Token(token), None
     except AuthenticationError as error:
-        return error.with_traceback(None)
-    return None
+        return None, error.with_traceback(None)
 
 
 def _without(text: str, names: tuple[str, ...]) -> str:

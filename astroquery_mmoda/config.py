@@ -19,10 +19,16 @@ class Conf(ConfigNamespace):
     """
     Configuration of `astroquery_mmoda`.
 
-    Read whenever it is needed, so a change counts from the next call on.
-    """
+    Read whenever it is needed, so a change counts from the next call on. ``conf.help()`` lists the items,
+    with their units.
 
-    rootname = "astroquery_mmoda"
+    Examples
+    --------
+    >>> from astroquery_mmoda import conf
+    >>> with conf.set_temp("job_timeout", 600):  # seconds
+    ...     conf.job_timeout
+    600.0
+    """
 
     server = _item(
         "https://www.astro.unige.ch/mmoda/dispatch-data",
@@ -39,6 +45,10 @@ class Conf(ConfigNamespace):
     poll_interval_max = _item(
         30.0,
         "Longest pause between two looks at a running analysis (seconds).",
+    )
+    many_polls_per_second = _item(
+        5.0,
+        "Most looks per second at running analyses by one call of query_many, all its analyses together.",
     )
     retries = _item(
         4,

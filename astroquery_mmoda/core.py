@@ -5,33 +5,38 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
 from astroquery import log
-from astroquery.exceptions import NoResultsWarning
 from astroquery.query import QueryWithLogin
 
-from .arguments import Asked, like_a_query, like_a_submission
+from . import journal
+from .arguments import Asked, like_a_query, like_a_submission, masked_token
 from .auth import Token
 from .catalog import add_sources, to_catalog_text
 from .dispatcher import Dispatcher
 from .errors import MmodaError, ParameterError
-from .job import Job
+from .job import Job, submit
 from .jobs import get_job, list_jobs
 from .parameters import InstrumentSchema, nearest, read_metadata
 from .payload import Question, to_payload
 from .products import Products
+from .products.forms import in_form, kind_of_analysis
 from .session import Connection, MmodaSession
 from .snippets import read_api_code
 from .text import printable
 from .values import parse_position
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from .many import ManyQueries
 
 __all__ = ["Mmoda", "MmodaClass"]
 
@@ -49,9 +54,12 @@ class MmodaClass(MmodaSession):
 
     Examples
     --------
-    >>>     >>> from astroquery_mmoda import Mmoda
-    >>> mosaic = Mmoda.query_image("isgri", "Crab", radius=8*u.deg, energy_range=(30, 80)*u.keV,
-    ...                            time_range=("2017-03-06T13:26:48", "2017-03-06T15:32:27"))  # doctest: +SKIP
+    >>> from astropy import units as u
+    >>> from astroquery_mmoda import Mmoda
+    >>> mosaic = Mmoda.query_image("isgri", "MAXI J1820+070", radius=8*u.deg, energy_range=(30, 80)*u.keV,
+    ...                            time_range=("2018-03-16T10:55:12", "2018-05-08T21:24:29"), max_pointings=10)
+    >>> mosaic["SIGNIFICANCE"].header["E_MIN"]
+    30.0
     """
 
     # ---- images, spectra, light curves
@@ -67,8 +75,16 @@ class MmodaClass(MmodaSession):
             Primary; the images in the service's order, with ``EXTNAME`` = their type (``INTENSITY``, ``VARIANCE``,
             ``SIGNIFICANCE``, ``EXPOSURE``), ``EXTVER`` = energy band counted from the lowest, and a celestial WCS;
             the other HDUs; last ``CATALOG``, the sources found in it.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> mosaic = Mmoda.query_image("isgri", "MAXI J1820+070", radius="8 deg",
+        ...                            time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> mosaic["SIGNIFICANCE", 1].data.shape
+        (200, 200)
         """
-        return self._query("image", instrument, coordinates, arguments, lambda products, source: products.image())
+        return self._query("image", instrument, coordinates, arguments)
 
     @like_a_query
     def query_catalog(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Table:
@@ -80,15 +96,19 @@ class MmodaClass(MmodaSession):
         Table
             The service's columns (``src_names``, ``significance``, ``ra``, ``dec`` ...), angles in deg, the frame in
             ``meta``. Filtered, it can be given to another query as ``catalog``.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> sources = Mmoda.query_catalog("isgri", "MAXI J1820+070", radius="8 deg",
+        ...                               time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> sources["src_names", "significance"][sources["significance"] > 50].pprint()
+          src_names    significance
+        -------------- ------------
+        MAXI J1820+070    319.4...
+               Ser X-1     60.9...
         """
-
-        def form(products: Products, source: str | None) -> Table:
-            table = products.catalog()
-            if len(products) and not len(table):
-                self._warn_empty("no source was found")
-            return table
-
-        return self._query("image", instrument, coordinates, arguments, form)
+        return self._query("catalog", instrument, coordinates, arguments)
 
     @like_a_query
     def query_spectrum(self, instrument: str, coordinates: Any = None, **arguments: Any) -> fits.HDUList:
@@ -100,10 +120,16 @@ class MmodaClass(MmodaSession):
         HDUList
             Primary; per source ``SPECTRUM`` (count/s), ``SPECRESP`` (cm2), ``EBOUNDS`` (keV), ``MATRIX``, with
             ``EXTVER`` = number of the source and ``SRC_NAME``; last ``SOURCES``. `write_spectra` makes files of it.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> spectra = Mmoda.query_spectrum("isgri", "MAXI J1820+070", radius="8 deg",
+        ...    time_range=(58193.455, 58246.892), max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
+        >>> [(hdu.name, hdu.ver) for hdu in spectra[1:6]]
+        [('SPECTRUM', 1), ('SPECRESP', 1), ('EBOUNDS', 1), ('MATRIX', 1), ('SPECTRUM', 2)]
         """
-        return self._query(
-            "spectrum", instrument, coordinates, arguments, lambda products, source: products.spectrum(source)
-        )
+        return self._query("spectrum", instrument, coordinates, arguments)
 
     @like_a_query
     def query_lightcurve(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Table:
@@ -115,10 +141,16 @@ class MmodaClass(MmodaSession):
         Table
             All sources stacked: ``src_name``, ``time`` (bin centre, TT), ``time_bin`` (full width, s), ``e_min``,
             ``e_max`` (keV), then the service's columns with units; bins without data are masked.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> curve = Mmoda.query_lightcurve("isgri", "MAXI J1820+070", radius="8 deg",
+        ...     time_range=(58193.455, 58195.5), time_bin="1000 s", catalog=["MAXI J1820+070", "Ser X-1"])
+        >>> curve["time"].scale, str(curve["time_bin"].unit), str(curve["RATE"].unit)
+        ('tt', 's', 'ct / s')
         """
-        return self._query(
-            "lightcurve", instrument, coordinates, arguments, lambda products, source: products.lightcurve(source)
-        )
+        return self._query("lightcurve", instrument, coordinates, arguments)
 
     @like_a_query
     def query_product(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Products:
@@ -129,8 +161,100 @@ class MmodaClass(MmodaSession):
         -------
         Products
             Everything that the analysis returned, whatever its kind.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                                time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> [(product.name, product.kind) for product in products]
+        [('catalog', 'catalog'), ('mosaic_image', 'image')]
         """
-        return self._query("product", instrument, coordinates, arguments, Products.of_source)
+        return self._query("product", instrument, coordinates, arguments)
+
+    def query_many(
+        self,
+        kind: str,
+        queries: Table | Iterable[Mapping[str, Any]],
+        *,
+        max_active: int = 8,
+        executor: Executor | None = None,
+        on_error: str = "keep",
+        reduce: Callable[[Any], Any] | None = None,
+        token: str | Token | None = None,
+        progress: bool | Callable[[ManyQueries], Any] | None = None,
+    ) -> ManyQueries:
+        """
+        Make many queries of one kind, a few at a time, and hand over each outcome as soon as it is there.
+
+        Nothing is sent before the first outcome is asked for. Every analysis is in the journal. The same call again,
+        after whatever interrupted it, continues: the service computes an equal question of one user once, so what is
+        finished is only fetched, and what failed or was lost is computed anew.
+
+        Parameters
+        ----------
+        kind : str
+            ``image``, ``catalog``, ``spectrum``, ``lightcurve`` or ``product``.
+        queries : Table or list of dict
+            One query in each row, by the names of the arguments of the query methods; ``instrument`` is needed,
+            ``source`` and ``timeout`` are understood as there. In a Table, cells of a column with a unit are
+            Quantities, a column of `~astropy.coordinates.SkyCoord` or the two columns ``ra`` and ``dec`` (deg without
+            a unit) are the ``coordinates``, ranges are columns with two values in each cell, and what is masked is
+            not given.
+        max_active : int
+            Most analyses at a time that the service has of these.
+        executor : `~concurrent.futures.Executor`, optional
+            Where queries are made, waited for and fetched: threads, processes, dask
+            (``Client.get_executor()``), MPI. By default a few threads of this process do it.
+        on_error : str
+            ``keep``: an error is the outcome of its query; ``raise``: the first one is raised, and iterating again
+            goes on with the others.
+        reduce : callable, optional
+            Function of the form that ``query_<kind>`` returns; what it returns is the outcome. It is called where
+            the products were fetched, so that with an executor they need not travel.
+        token : str or Token, optional
+            For these queries; with an executor it is sent to the workers. Without it, they find one of their own,
+            which must be of the same user.
+        progress : bool or callable, optional
+            False: quiet; a callable gets the `ManyQueries` after every event.
+
+        Returns
+        -------
+        ManyQueries
+            Iterable of ``(index, outcome)``, the index being that of the row; its ``summary`` is a Table.
+
+        Raises
+        ------
+        ParameterError
+            ``kind``, ``queries``, ``max_active`` or ``on_error`` is wrong. What is wrong with one query is its outcome.
+        AuthenticationError
+            The token is malformed.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> queries = [{"instrument": "isgri", "coordinates": name, "radius": "8 deg", "max_pointings": 10,
+        ...             "time_range": (58193.455, 58246.892)} for name in ("MAXI J1820+070", "Ser X-1")]
+        >>> mosaics = dict(Mmoda.query_many("image", queries))
+        >>> mosaics[1]["SIGNIFICANCE"].data.shape
+        (200, 200)
+        """
+        from .many import ManyQueries
+
+        token, problem = masked_token(token)
+        if problem is not None:
+            raise problem
+        return ManyQueries(
+            self,
+            kind,
+            queries,
+            max_active=max_active,
+            executor=executor,
+            on_error=on_error,
+            reduce=reduce,
+            token=token,
+            progress=progress,
+        )
 
     @like_a_submission
     def submit_image(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
@@ -140,6 +264,15 @@ class MmodaClass(MmodaSession):
         Returns
         -------
         Job
+            Noted in the journal; ``result()`` waits for it, in this process or another.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> job = Mmoda.submit_image("isgri", "MAXI J1820+070", radius="8 deg",
+        ...                          time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> job.result(progress=False).image()["EXPOSURE"].shape
+        (200, 200)
         """
         return self._submit("image", instrument, coordinates, arguments)
 
@@ -151,6 +284,15 @@ class MmodaClass(MmodaSession):
         Returns
         -------
         Job
+            Noted in the journal; ``result()`` waits for it, in this process or another.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> job = Mmoda.submit_spectrum("isgri", "MAXI J1820+070", radius="8 deg",
+        ...    time_range=(58193.455, 58246.892), max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
+        >>> job.result(progress=False).spectrum("Ser X-1")["SPECTRUM"].header["SRC_NAME"]
+        'SerX-1'
         """
         return self._submit("spectrum", instrument, coordinates, arguments)
 
@@ -162,6 +304,15 @@ class MmodaClass(MmodaSession):
         Returns
         -------
         Job
+            Noted in the journal; ``result()`` waits for it, in this process or another.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> job = Mmoda.submit_lightcurve("isgri", "MAXI J1820+070", radius="8 deg",
+        ...     time_range=(58193.455, 58195.5), time_bin="1000 s", catalog=["MAXI J1820+070", "Ser X-1"])
+        >>> str(job.result(progress=False).lightcurve()["time_bin"].unit)
+        's'
         """
         return self._submit("lightcurve", instrument, coordinates, arguments)
 
@@ -173,45 +324,45 @@ class MmodaClass(MmodaSession):
         Returns
         -------
         Job
+            Noted in the journal; ``result()`` waits for it, in this process or another.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> job = Mmoda.submit_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                            time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> job.result(progress=False).sources
+        ['MAXI J1820+070']
         """
         return self._submit("product", instrument, coordinates, arguments)
 
-    def _query(
-        self,
-        kind: str,
-        instrument: str,
-        coordinates: Any,
-        arguments: Mapping[str, Any],
-        form: Callable[[Products, str | None], Any],
-    ) -> Any:
+    def _query(self, kind: str, instrument: str, coordinates: Any, arguments: Mapping[str, Any]) -> Any:
         asked = Asked.of_query(arguments)
         connection = self._connect(asked.token)
         payload = self._payload(connection, kind, instrument, coordinates, asked)
         if asked.get_query_payload:
             return payload
         begin = time.monotonic()
-        job = Job.submit(connection, payload)
+        job = submit(connection, payload)
         products = job.result(asked.timeout, progress=asked.progress)
         seconds = time.monotonic() - begin
         log.info("job %s: %d product%s in %.0f s", job.job_id, len(products), "s" * (len(products) != 1), seconds)
         for line in products.comment.splitlines():
             log.warning("remark of the service: %s", line)
-        if not len(products):
-            self._warn_empty("the analysis returned nothing")
-        return form(products, asked.source)
+        return in_form(kind, products, asked.source)
 
     def _submit(self, kind: str, instrument: str, coordinates: Any, arguments: Mapping[str, Any]) -> Any:
         asked = Asked.of_submission(arguments)
         connection = self._connect(asked.token)
         payload = self._payload(connection, kind, instrument, coordinates, asked)
-        return payload if asked.get_query_payload else Job.submit(connection, payload)
+        return payload if asked.get_query_payload else submit(connection, payload)
 
     def _payload(
         self, connection: Connection, kind: str, instrument: str, coordinates: Any, asked: Asked
     ) -> dict[str, str]:
         """The form fields of a question; asks the service for meta-data and names, but submits nothing."""
         schema = self._schema(instrument, connection)
-        product = schema.choose(kind, asked.product)
+        product = schema.choose(kind_of_analysis(kind), asked.product)
         position, name = self._locate(coordinates, connection)
         question = Question(
             coordinates=position,
@@ -228,9 +379,6 @@ class MmodaClass(MmodaSession):
         return to_payload(
             schema, product, question, also_known=lambda: connection.dispatcher().parameter_names(instrument)
         )
-
-    def _warn_empty(self, what: str) -> None:
-        warnings.warn(f"MMODA: {what}.", NoResultsWarning, stacklevel=5)
 
     # ---- bringing what you have
 
@@ -291,7 +439,10 @@ class MmodaClass(MmodaSession):
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> more = Mmoda.add_sources(sources, ["V404 Cyg"])  # doctest: +SKIP
+        >>> sources = Mmoda.query_catalog("isgri", "MAXI J1820+070", radius="8 deg",
+        ...                               time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> [str(name) for name in Mmoda.add_sources(sources, "V426 Oph")["src_names"][-2:]]
+        ['NEW_2', 'V426 Oph']
         """
         if isinstance(sources, str):
             sources = [sources]
@@ -331,7 +482,10 @@ class MmodaClass(MmodaSession):
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> products = Mmoda.get_job("bc0582f30061217d").result()  # doctest: +SKIP
+        >>> job = Mmoda.submit_image("isgri", "MAXI J1820+070", radius="8 deg",
+        ...                          time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> len(Mmoda.get_job(job.job_id).result())
+        2
         """
         return get_job(self, job_id_or_link, session_id)
 
@@ -343,12 +497,16 @@ class MmodaClass(MmodaSession):
         -------
         Table
             ``job_id``, ``session_id``, ``instrument``, ``product``, ``status`` (last heard), ``submitted`` (ISO 8601,
-            UTC), ``journal`` (whether this machine remembers it); newest first.
+            UTC), ``journal`` (whether this machine remembers it); newest first. The service is asked only where a
+            token is there.
 
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> Mmoda.list_jobs()["job_id", "status"]  # doctest: +SKIP
+        >>> job = Mmoda.submit_image("isgri", "MAXI J1820+070", radius="8 deg",
+        ...                          time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> job.job_id in Mmoda.list_jobs()["job_id"]
+        True
         """
         return list_jobs(self)
 
@@ -400,19 +558,13 @@ class MmodaClass(MmodaSession):
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> table = Mmoda.query_region("Crab", "10 arcmin", kind="spectrum")  # doctest: +SKIP
+        >>> table = Mmoda.query_region("Crab", "10 arcmin", kind="image")
+        >>> str(table["obs_title"][0]), table["t_min"].scale
+        ('Crab image', 'utc')
         """
-        return _gallery().query_region(
-            self,
-            coordinates,
-            radius,
-            instrument=instrument,
-            kind=kind,
-            time_range=time_range,
-            energy_range=energy_range,
-            maxrec=maxrec,
-            get_query_payload=get_query_payload,
-        )
+        gallery, conditions = _gallery(), {"instrument": instrument, "kind": kind, "maxrec": maxrec}
+        search = gallery.search(radius, time_range=time_range, energy_range=energy_range, **conditions)
+        return gallery.query_region(self, coordinates, search, get_query_payload=get_query_payload)
 
     def query_object(
         self,
@@ -434,31 +586,38 @@ class MmodaClass(MmodaSession):
         name : str
             Of the object.
         radius : Quantity or str
-            How far from its position.
-        instrument, kind, time_range, energy_range, maxrec, get_query_payload
-            As in `query_region`.
+            How far from its position; a bare number is in deg.
+        instrument, kind : str, optional
+            Only of this instrument; only of this kind, as in `query_region`.
+        time_range, energy_range : pair, optional
+            Only what overlaps it; as in `query_image`.
+        maxrec : int, optional
+            Most rows.
+        get_query_payload : bool
+            Return the ADQL and ask nothing of the archive.
 
         Returns
         -------
         Table
             As from `query_region`.
 
+        Raises
+        ------
+        ParameterError
+            An argument is wrong, or the name is not known.
+        ServiceError
+            The archive can't be asked, or refuses the query.
+
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> table = Mmoda.query_object("Crab")  # doctest: +SKIP
+        >>> table = Mmoda.query_object("Crab", instrument="isgri")
+        >>> [str(title) for title in table["obs_title"]]
+        ['Crab old lc', 'Crab lc', 'Crab image']
         """
-        return _gallery().query_object(
-            self,
-            name,
-            radius,
-            instrument=instrument,
-            kind=kind,
-            time_range=time_range,
-            energy_range=energy_range,
-            maxrec=maxrec,
-            get_query_payload=get_query_payload,
-        )
+        gallery, conditions = _gallery(), {"instrument": instrument, "kind": kind, "maxrec": maxrec}
+        search = gallery.search(radius, time_range=time_range, energy_range=energy_range, **conditions)
+        return gallery.query_object(self, name, search, get_query_payload=get_query_payload)
 
     def query_tap(self, adql: str, *, maxrec: int | None = None) -> Table:
         """
@@ -476,10 +635,21 @@ class MmodaClass(MmodaSession):
         Table
             Tidied like that of `query_region`.
 
+        Raises
+        ------
+        ParameterError
+            It is no text.
+        ServiceError
+            The archive can't be asked, or refuses the query.
+
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> table = Mmoda.query_tap("SELECT TOP 5 * FROM ivoa.obscore")  # doctest: +SKIP
+        >>> Mmoda.query_tap("SELECT TOP 2 obs_title, t_min FROM ivoa.obscore ORDER BY t_min").pprint()
+         obs_title   t_min
+        ----------- -------
+        Crab old lc 52000.0
+         product 17 53008.5
         """
         return _gallery().query_tap(self, adql, maxrec=maxrec)
 
@@ -492,10 +662,16 @@ class MmodaClass(MmodaSession):
         Table
             ``name``, ``description``.
 
+        Raises
+        ------
+        ServiceError
+            The archive can't be asked.
+
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> Mmoda.list_tables()  # doctest: +SKIP
+        >>> "ivoa.obscore" in Mmoda.list_tables()["name"]
+        True
         """
         return _gallery().list_tables(self)
 
@@ -513,10 +689,21 @@ class MmodaClass(MmodaSession):
         Table
             ``name``, ``description``, ``unit``, ``type``.
 
+        Raises
+        ------
+        ParameterError
+            There is no such table.
+        ServiceError
+            The archive can't be asked.
+
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> Mmoda.list_columns("ivoa.obscore")  # doctest: +SKIP
+        >>> columns = Mmoda.list_columns("ivoa.obscore")
+        >>> columns["name", "unit", "type"][columns["name"] == "em_min"].pprint()
+         name  unit  type
+        ------ ---- ------
+        em_min    m double
         """
         return _gallery().list_columns(self, table)
 
@@ -539,12 +726,23 @@ class MmodaClass(MmodaSession):
         -------
         Table
             Manifest: ``path``, ``url``, ``source``, ``kind``, ``size``, ``status`` (COMPLETE, SKIPPED or ERROR),
-            ``message``.
+            ``message``; ``size`` in bytes.
+
+        Raises
+        ------
+        ParameterError
+            These are no rows of the archive.
+        OSError
+            The directory can't be made. What is wrong with one file stands in its row.
 
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> manifest = Mmoda.download_products(table[:3], directory="archive")  # doctest: +SKIP
+        >>> rows = Mmoda.query_region("Crab", "10 arcmin", kind="lightcurve", time_range=(56999, 57001))
+        >>> Mmoda.download_products(rows, directory="archive")["source", "kind", "status"].pprint()
+        source    kind     status
+        ------ ---------- --------
+          Crab timeseries COMPLETE
         """
         return _gallery().download_products(self, rows, directory=directory, overwrite=overwrite)
 
@@ -559,10 +757,20 @@ class MmodaClass(MmodaSession):
         Table
             ``instrument``, ``products`` (names with commas between them; empty where the service does not tell).
 
+        Raises
+        ------
+        ServiceError
+            The service can't be asked.
+
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> print(Mmoda.list_instruments())  # doctest: +SKIP
+        >>> Mmoda.list_instruments()[:3].pprint()
+        instrument                       products
+        ---------- ---------------------------------------------------
+             isgri isgri_image, isgri_lc, isgri_spectrum, spectral_fit
+              jemx    jemx_image, jemx_lc, jemx_spectrum, spectral_fit
+           spi_acs                                          spi_acs_lc
         """
         connection = self._connect()
         rows = [(name, self._products_text(name, connection)) for name in connection.dispatcher().instruments()]
@@ -590,10 +798,21 @@ class MmodaClass(MmodaSession):
         Table
             ``product``, ``kind`` (guessed from the name; ``other`` where no word tells).
 
+        Raises
+        ------
+        ParameterError
+            There is no such instrument, or it is not open to you.
+
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> print(Mmoda.list_products("isgri"))  # doctest: +SKIP
+        >>> Mmoda.list_products("isgri").pprint()
+           product        kind
+        -------------- ----------
+           isgri_image      image
+              isgri_lc lightcurve
+        isgri_spectrum   spectrum
+          spectral_fit      other
         """
         schema = self._schema(instrument, self._connect())
         rows = [(printable(product), schema.kind(product)) for product in schema.products]
@@ -616,10 +835,20 @@ class MmodaClass(MmodaSession):
             ``product``, ``name``, ``default`` (text), ``unit``, ``type``, ``min``, ``max`` (masked where there is no
             limit), ``choices``, ``optional``, ``description``.
 
+        Raises
+        ------
+        ParameterError
+            There is no such instrument or product.
+
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> print(Mmoda.list_parameters("isgri", "isgri_lc"))  # doctest: +SKIP
+        >>> Mmoda.list_parameters("isgri", "isgri_lc")["name", "default", "unit"][-3:].pprint()
+          name   default unit
+        -------- ------- ----
+          E1_keV    20.0  keV
+          E2_keV    40.0  keV
+        time_bin  1000.0  sec
         """
         schema = self._schema(instrument, self._connect())
         chosen = list(schema.products) if product is None else [schema.choose("product", product)]
@@ -643,14 +872,24 @@ class MmodaClass(MmodaSession):
         ------
         ParameterError
             Neither knows it.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.resolve_name("Ser X-1")
+        <SkyCoord (ICRS): (ra, dec) in deg
+            (279.9896, 5.0358)>
         """
         return self._resolve(name, self._connect())
 
     def _resolve(self, name: str, connection: Connection) -> SkyCoord:
-        key = (self.URL, " ".join(name.split()).casefold())
+        key = self._place_key(name)
         if key not in self._positions:
             self._positions[key] = _from_service(name, connection.dispatcher()) or _from_sesame(name)
         return self._positions[key]
+
+    def _place_key(self, name: str) -> tuple[str, str]:
+        return self.URL, " ".join(name.split()).casefold()
 
     def _locate(self, coordinates: Any, connection: Connection) -> tuple[Any, str | None]:
         """A position, and the name under which it was given."""
@@ -690,10 +929,18 @@ class MmodaClass(MmodaSession):
             ) from error
 
     def clear_cache(self) -> None:
-        """Forget meta-data of instruments and resolved names; the next query asks for them again."""
+        """
+        Forget meta-data of instruments and resolved names; the next query asks for them again.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.clear_cache()
+        """
         super().clear_cache()
         self._metadata.clear()
         self._positions.clear()
+        journal.forget_places(self.URL)
 
     # ---- who asks
 
@@ -728,7 +975,7 @@ class MmodaClass(MmodaSession):
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> Mmoda.login()  # doctest: +SKIP
+        >>> Mmoda.login(example_token)  # the text that the web page gives you
         True
         """
         try:
@@ -772,9 +1019,11 @@ def _from_sesame(name: str) -> SkyCoord:
     try:
         return SkyCoord.from_name(name)
     except (NameResolveError, OSError) as error:
+        unreachable = isinstance(error, OSError) or "queries failed" in str(error)
+        sesame = "Sesame can't be reached" if unreachable else "neither does Sesame"
         raise ParameterError(
-            f"Neither the service nor Sesame knows an object {printable(name)!r}. Give its position as a SkyCoord, or "
-            "as a text such as '83.63 22.01'."
+            f"The service does not know an object {printable(name)!r}, and {sesame}. Give its position as a SkyCoord, "
+            "or as a text such as '83.63 22.01'."
         ) from error
 
 

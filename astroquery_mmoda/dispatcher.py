@@ -31,7 +31,6 @@ _CONNECT_TIMEOUT = 30.0
 _PASSING = frozenset({429, 502, 503, 504})
 _LONGEST_PAUSE = 60.0
 _CHUNK = 1 << 18
-_SMALL_CHUNK = 1 << 10
 
 
 class NoAuth(AuthBase):
@@ -406,10 +405,6 @@ def _read(response: requests.Response, deadline: float) -> Answer:
             raise requests.exceptions.ReadTimeout("the reply took too long")
         chunks.append(chunk)
     headers = response.headers
-    length = headers.get("Content-Length", "")
-    # urllib3 before 2.0 does not mind; the service's redirects tell a wrong length
-    if response.status_code == 200 and length.isdigit() and size < int(length) and "Content-Encoding" not in headers:
-        raise requests.exceptions.ChunkedEncodingError("the reply was cut")
     return Answer(
         status=response.status_code,
         body=b"".join(chunks),
@@ -421,12 +416,8 @@ def _read(response: requests.Response, deadline: float) -> Answer:
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
     """Pieces of a body as they come; waiting for a full piece would let a server that drips escape the deadline."""
-    read = getattr(response.raw, "read1", None)
-    if read is None:  # urllib3 before 2.1
-        yield from response.iter_content(_SMALL_CHUNK)
-        return
     try:
-        while chunk := read(_CHUNK, decode_content=True):
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
             yield chunk
     except urllib3.exceptions.ReadTimeoutError as error:
         raise requests.exceptions.ReadTimeout(str(error)) from None

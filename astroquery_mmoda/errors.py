@@ -13,12 +13,15 @@ What can go wrong, as a tree.
     |-- JobTimeout            nobody is wrong, it takes long (astroquery's and the builtin TimeoutError)
     `-- DecodingError         the answer can't be read
 
-Messages go first and positionally, everything else by keyword, so that all of them survive pickling.
+Messages go first and positionally, everything else by keyword, so that all of them survive pickling. `warn` is for what
+is no error.
 """
 
 from __future__ import annotations
 
 import builtins
+import sys
+import warnings
 from typing import TYPE_CHECKING
 
 from astroquery import exceptions as astroquery_exceptions
@@ -51,6 +54,15 @@ class MmodaError(Exception):
         The analysis it happened to; it can be continued or looked at.
     products : `~astroquery_mmoda.Products`, optional
         What came instead of the thing asked for.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import Mmoda, MmodaError
+    >>> try:
+    ...     Mmoda.query_product("faulty", "Crab", product="faulty_backend_image", time_range=(58193, 58194))
+    ... except MmodaError as error:
+    ...     print(error.job.status)
+    failed
     """
 
     def __init__(self, message: str = "", *, job: Job | None = None, products: Products | None = None) -> None:
@@ -60,28 +72,113 @@ class MmodaError(Exception):
 
 
 class ParameterError(MmodaError, astroquery_exceptions.InvalidQueryError):
-    """A name, value, unit or range that the service would not take; nothing was submitted."""
+    """
+    A name, value, unit or range that the service would not take; nothing was submitted.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import Mmoda, ParameterError
+    >>> try:
+    ...     Mmoda.query_image("isgr", "Crab")
+    ... except ParameterError as error:
+    ...     print(error)
+    Unknown instrument 'isgr' (did you mean 'isgri'?). ...
+    """
 
 
 class AuthenticationError(MmodaError, astroquery_exceptions.LoginError):
-    """A token is missing, expired or refused, or lacks a role."""
+    """
+    A token is missing, expired or refused, or lacks a role.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import AuthenticationError, Mmoda
+    >>> try:
+    ...     Mmoda.login("no token")
+    ... except AuthenticationError as error:
+    ...     print(error)
+    This text is no token ...
+    """
 
 
 class ServiceError(MmodaError, astroquery_exceptions.RemoteServiceError):
-    """The service can't be reached, or answers with something that is no answer."""
+    """
+    The service can't be reached, or answers with something that is no answer.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import MmodaClass, ServiceError, conf
+    >>> try:
+    ...     with conf.set_temp("retries", 0):
+    ...         MmodaClass(server="http://localhost:9/dispatch-data").list_instruments()
+    ... except ServiceError as error:
+    ...     print(error)
+    http://localhost:9/dispatch-data can't be asked ...
+    """
 
 
 class JobFailed(ServiceError):
-    """The analysis failed on the service; the message carries its reason, ``job`` the analysis."""
+    """
+    The analysis failed on the service; the message carries its reason, ``job`` the analysis.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import JobFailed, Mmoda
+    >>> try:
+    ...     Mmoda.query_product("faulty", "Crab", product="faulty_backend_image", time_range=(58193, 58194))
+    ... except JobFailed as error:
+    ...     print(error)
+    The analysis failed (job ...): ...
+    """
 
 
 class JobLost(ServiceError):
-    """The service has no record of this job (any more); submitting it again makes a new one."""
+    """
+    The service has no record of this job (any more); submitting it again makes a new one.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import JobLost, Mmoda
+    >>> try:
+    ...     job = Mmoda.get_job("0123456789abcdef")
+    ... except JobLost:
+    ...     print("unknown")
+    unknown
+    """
 
 
 class JobTimeout(MmodaError, astroquery_exceptions.TimeoutError, builtins.TimeoutError):
-    """The waiting time is over. The analysis goes on: ``job`` can be waited for again."""
+    """
+    The waiting time is over. The analysis goes on: ``job`` can be waited for again.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import JobTimeout, Mmoda
+    >>> try:
+    ...     image = Mmoda.query_image("isgri", "MAXI J1820+070", time_range=(58193, 58247), timeout=0)
+    ... except JobTimeout as error:
+    ...     image = error.job.result().image()
+    """
 
 
 class DecodingError(MmodaError):
-    """A reply, or a product in it, is not what the protocol promises."""
+    """
+    A reply, or a product in it, is not what the protocol promises.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import DecodingError, Products
+    >>> try:
+    ...     Products.from_response(b"<html>")
+    ... except DecodingError as error:
+    ...     print(error)
+    the reply to an analysis: ...
+    """
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn about the line of the user, however many rooms of this package it went through."""
+    package, level, frame = __name__.partition(".")[0], 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

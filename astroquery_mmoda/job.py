@@ -7,21 +7,21 @@ import random
 import secrets
 import string
 import time
-import warnings
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from html import escape
+from datetime import UTC, datetime
 from typing import Any
 
 from astropy import units as u
 from astropy.table import Table
-from astropy.time import Time
 from astroquery import log
 from astroquery.exceptions import InputWarning
 
 from . import journal
 from .config import conf
-from .errors import JobTimeout, MmodaError, ParameterError, ServiceError
+from .errors import JobTimeout, MmodaError, ParameterError, ServiceError, warn
+from .markup import facts_html, facts_text, meter
 from .payload import STATE_FIELDS
 from .products import Products
 from .progress import Display, fraction, last_message, reports_table
@@ -32,7 +32,7 @@ from .snippets import code_for
 from .text import printable
 from .wire import Upload
 
-__all__ = ["Job"]
+__all__ = ["Job", "longest_wait", "pause_after", "submit"]
 
 _FIRST_PAUSE = 0.1
 _SESSION_ALPHABET = string.ascii_uppercase + string.digits
@@ -67,6 +67,15 @@ class Job:
         End of the life of the token it was submitted with, in seconds since 1970.
     reports : list of dict
         What the back end reported, as it came; `messages` has them as a table.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import Mmoda
+    >>> job = Mmoda.submit_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+    ...                            time_range=(58193.455, 58246.892), max_pointings=10)
+    >>> products = job.result()
+    >>> job.status, [product.kind for product in products]
+    ('done', ['catalog', 'image'])
     """
 
     connection: Connection
@@ -79,25 +88,20 @@ class Job:
     submitted: str = ""
     reports: list[dict[str, Any]] = field(default_factory=list)
     expires: float | None = None
+    _shortest_pause: float = 0.0  # s between two looks, where that of all jobs is too short
+    _size: int = 0  # of the last reply in bytes
     _products: Products | None = None
     _failure: MmodaError | None = None
     _asked_for_reason: bool = False
     _windows: int = 0
 
     @classmethod
-    def submit(cls, connection: Connection, payload: Mapping[str, str]) -> Job:
-        """Hand a question to the service; it may come back answered at once."""
-        connection.warn_of_short_life()
-        connection.warn_of_missing_roles(needed_roles(payload))
+    def _prepare(cls, connection: Connection, payload: Mapping[str, str]) -> Job:
+        """Make a job of a question; the first `refresh` submits it."""
         session_id = "".join(secrets.choice(_SESSION_ALPHABET) for _ in range(16))
-        now = Time.now().isot
-        for name, value in payload.items():
-            if isinstance(value, Upload):
-                log.info("Uploading %s for %s.", value, name)
+        now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
         job = cls(connection, payload["instrument"], payload["product_type"], dict(payload), session_id, submitted=now)
         job.expires = connection.expires
-        job._ask("new")
-        log.info("%s of %s: job %s %s", job.product, job.instrument, job.job_id, job.status)
         return job
 
     # ---- as a record
@@ -110,6 +114,15 @@ class Job:
         -------
         dict
             Plain values for JSON; no token.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> job = Mmoda.submit_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                            time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> record = job.to_dict()
+        >>> record["instrument"], record["job_id"] == job.job_id
+        ('isgri', True)
         """
         return {
             "version": _RECORD_VERSION,
@@ -147,6 +160,15 @@ class Job:
         ------
         ParameterError
             This is no record of a job.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Job, Mmoda
+        >>> job = Mmoda.submit_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                            time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> again = Job.from_dict(job.to_dict())
+        >>> len(again.result())
+        2
         """
         try:
             fields = {name: _text(record[name]) for name in _RECORD_TEXTS}
@@ -181,16 +203,33 @@ class Job:
         -------
         str
             Python code for this package, without a token.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> job = Mmoda.submit_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                            time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> print(job.to_code().splitlines()[-2])
+        job = Mmoda.submit_product('isgri', product='isgri_image', parameters=parameters)
         """
         url = self.connection.client.URL
         return code_for(None if url == conf.server.rstrip("/") else url, self.parameters)
 
+    # ---- at a glance
+
     def __repr__(self) -> str:
         return f"<Job {', '.join(f'{name} {value}' for name, value in self._glance())}>"
 
+    def __str__(self) -> str:
+        return facts_text([*self._glance(), *self._details()])
+
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in self._glance())
-        return f"<table><caption>MMODA job</caption>{rows}</table>"
+        going = self.progress is not None and not self._over
+        facts = [
+            (name, meter(self.progress or 0.0) if going and name == "progress" else value)
+            for name, value in (*self._glance(), *self._details())
+        ]
+        return facts_html(facts, title="MMODA job")
 
     def _glance(self) -> list[tuple[str, str]]:
         """What tells the state at a glance; words of the service escaped."""
@@ -199,24 +238,67 @@ class Job:
             ("product", f"{self.product} of {self.instrument}"),
             ("source", self.parameters.get("src_name", "")),
             ("status", self.status),
-            ("progress", "" if self.progress is None else f"{self.progress:.0%}"),
-            ("last report", last_message(self.reports)),
+            ("progress", "" if self._over or self.progress is None else f"{self.progress:.0%}"),
+            ("last report", "" if self._over else last_message(self.reports)),
             ("failure", str(self._failure or "")),
-            ("products", "" if self._products is None else str(len(self._products))),
+            ("products", "" if self._products is None else _kinds(self._products)),
             ("submitted", self.submitted[:19]),
         ]
-        return [(name, printable(value, limit=300)) for name, value in told if value]
+        return _printable(told)
+
+    def _details(self) -> list[tuple[str, str]]:
+        """What was asked for, and what can be done now."""
+        asked = [str(self.parameters.get(name) or "") for name in ("scw_list", "T1", "T2", "E1_keV", "E2_keV")]
+        windows, start, stop, low, high = asked
+        told = [
+            ("time (UTC)", f"{start[:19]} to {stop[:19]}" if start and stop and not windows else ""),
+            ("science windows", str(len(windows.split(","))) if windows else ""),
+            ("band", f"{low}-{high} keV" if low and high else ""),
+            ("service", self.connection.client.URL),
+            ("next", self._next()),
+        ]
+        return _printable(told)
+
+    def _next(self) -> str:
+        if self._failure is not None:
+            return ".messages has the reports, .raise_if_error() raises the error"
+        if self._products is not None:
+            return ".result() has the products"
+        return f".result() waits for the products; Mmoda.get_job({self.job_id!r}) finds the job again later"
 
     # ---- what is known
 
     @property
     def messages(self) -> Table:
-        """`~astropy.table.Table`: reports of the service, with columns time, node, message, scw and progress."""
+        """
+        `~astropy.table.Table`: reports of the service, one in a row.
+
+        Columns: ``time`` (UTC, as the service wrote it), ``node`` (the step), ``message``, ``scw`` (science window) and
+        ``progress`` (fraction of the step, masked where it is not told). Empty if it was answered at once.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> job = Mmoda.submit_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                            time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> job.messages.colnames
+        ['time', 'node', 'message', 'scw', 'progress']
+        """
         return reports_table(self.reports)
 
     @property
     def progress(self) -> float | None:
-        """`float` or None: fraction of the work that is done, where the service tells it."""
+        """
+        `float` or None: fraction of the work that is done, from 0 to 1, where the service tells it.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> job = Mmoda.submit_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                            time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> job.wait(progress=False).progress
+        1.0
+        """
         return 1.0 if self.status == "done" else fraction(self.reports, self._windows)
 
     # ---- asking
@@ -234,6 +316,14 @@ class Job:
         ------
         ServiceError, JobLost, AuthenticationError
             With ``job`` attached.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> job = Mmoda.submit_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                            time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> job.refresh().status in ("submitted", "progress", "ready", "done")
+        True
         """
         if self.status == "failed" or self._products is not None:
             return self
@@ -252,12 +342,33 @@ class Job:
         return self.expires is not None and time.time() > self.expires
 
     def done(self) -> bool:
-        """Ask how it stands, and tell whether it is over, well or badly."""
+        """
+        Ask how it stands, and tell whether it is over, well or badly.
+
+        Returns
+        -------
+        bool
+            True if there are products, or an error.
+
+        Raises
+        ------
+        ServiceError, JobLost, AuthenticationError
+            It could not be asked; with ``job`` attached.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> job = Mmoda.submit_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                            time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> job.wait(progress=False).done()
+        True
+        """
         self.refresh()
         return self._over
 
     @property
     def _over(self) -> bool:
+        """`bool`: whether it was heard to be over, well or badly."""
         return self.status == "failed" or self._products is not None
 
     def wait(
@@ -286,19 +397,25 @@ class Job:
             The time is over; the analysis goes on, and waiting can go on too.
         ServiceError, JobLost, AuthenticationError
             With ``job`` attached.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> job = Mmoda.submit_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                            time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> job.wait(timeout=60, progress=False).status
+        'done'
         """
-        limit = _seconds(conf.job_timeout if timeout is None else timeout)
+        limit = longest_wait(timeout)
         begin = time.monotonic()
         display = Display(progress)
         try:
             while not self._over:
                 elapsed = time.monotonic() - begin
                 if elapsed >= limit:
-                    raise self._timeout(limit)
-                pause = min(max(_FIRST_PAUSE, elapsed / 10), float(conf.poll_interval_max))
+                    raise self._timed_out(limit)
                 display(self)
-                # some chance in it, so that many who wait do not come all at once
-                time.sleep(min(pause * random.uniform(0.85, 1.0), limit - elapsed))  # noqa: S311 - no secret hangs on it
+                time.sleep(min(pause_after(elapsed, self._shortest_pause), limit - elapsed))
                 self.refresh()
         except KeyboardInterrupt:
             log.warning(
@@ -319,12 +436,15 @@ class Job:
 
         Parameters
         ----------
-        timeout, progress
-            As in `wait`.
+        timeout : float or Quantity, optional
+            Longest wait, as in `wait`.
+        progress : bool or callable, optional
+            What is shown meanwhile, as in `wait`.
 
         Returns
         -------
         Products
+            All of it; fetched once, and kept.
 
         Raises
         ------
@@ -332,6 +452,15 @@ class Job:
             The analysis failed or was refused.
         JobTimeout, ServiceError, JobLost
             As in `wait`.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> job = Mmoda.submit_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                            time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> products = job.result(timeout=60, progress=False)
+        >>> products.image()["SIGNIFICANCE"].shape
+        (200, 200)
         """
         self.wait(timeout, progress)
         self.raise_if_error()
@@ -340,16 +469,57 @@ class Job:
         return self._products
 
     def exception(self, timeout: float | u.Quantity | None = None) -> MmodaError | None:
-        """Wait, and hand over the error with which the analysis ended, or None if it ended well."""
+        """
+        Wait, and hand over the error with which the analysis ended.
+
+        Parameters
+        ----------
+        timeout : float or Quantity, optional
+            Longest wait, as in `wait`.
+
+        Returns
+        -------
+        MmodaError or None
+            `JobFailed` or `AuthenticationError`, with ``job`` attached; None if the analysis ended well.
+
+        Raises
+        ------
+        JobTimeout, ServiceError, JobLost, AuthenticationError
+            It could not be waited for, as in `wait`.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> job = Mmoda.submit_product("faulty", "Crab", product="faulty_backend_image", time_range=(58193, 58194))
+        >>> print(job.exception())
+        The analysis failed (job ...): ...
+        """
         self.wait(timeout)
         return self._failure
 
     def raise_if_error(self) -> None:
-        """Raise the error of a failed analysis, if it is known to have failed."""
+        """
+        Raise the error of a failed analysis, if it is known to have failed; nothing is asked.
+
+        Raises
+        ------
+        JobFailed, AuthenticationError
+            With ``job`` attached.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> job = Mmoda.submit_product("faulty", "Crab", product="faulty_backend_image", time_range=(58193, 58194))
+        >>> job.wait(progress=False).raise_if_error()
+        Traceback (most recent call last):
+        ...
+        astroquery_mmoda.errors.JobFailed: The analysis failed (job ...): ...
+        """
         if self._failure is not None:
             raise self._failure
 
-    def _timeout(self, limit: float) -> JobTimeout:
+    def _timed_out(self, limit: float) -> JobTimeout:
+        """Error of a wait of so many seconds that came to nothing."""
         return JobTimeout(
             f"Job {self.job_id} ({self.product} of {self.instrument}) is not over after {limit:g} s; last heard: "
             f"{self.status}{', ' + last_message(self.reports) if self.reports else ''}. It goes on at the service: "
@@ -367,13 +537,15 @@ class Job:
             fields["job_id"] = self.job_id
         before = self.status
         try:
-            self._hear(self.connection.dispatcher().run_analysis(fields))
+            reply, self._size = self.connection.dispatcher().run_and_measure(fields)
+            self._hear(reply)
         except MmodaError as error:
             error.job = self if self.job_id else None
             raise
         finally:
             if self.job_id and self.status != before:
-                journal.keep(self.to_dict())
+                # what is over is not waited for: asking the same again fetches it
+                journal.keep(self.to_dict(), firmly=not self._over)
 
     def _hear(self, reply: Mapping[str, Any]) -> None:
         """Take in a reply, whatever was asked."""
@@ -398,7 +570,9 @@ class Job:
         if self.status == "failed":
             self._fail({**reply, "job_monitor": {**monitor, "full_report_dict_list": self.reports}})
         elif self.status == "done" and reply.get("products"):
-            self._products = Products.from_response(reply, requested=self.parameters)
+            self._products = Products.from_response(
+                reply, requested=self.parameters, service=self.connection.client.URL
+            )
 
     def _compare(self, reply: Mapping[str, Any]) -> None:
         """See what the service made of the request: a difference is told, and an uploaded file has an address now."""
@@ -407,7 +581,7 @@ class Job:
         self._windows = len(windows) if isinstance(windows, list) else 0
         understood = section(products, "analysis_parameters")
         for sentence in misunderstood(self.parameters, understood):
-            warnings.warn(f"The service took a parameter otherwise. {sentence}.", InputWarning, stacklevel=2)
+            warn(f"The service took a parameter otherwise. {sentence}.", InputWarning)
         addresses = {name: understood.get(name) for name, value in self.parameters.items() if isinstance(value, Upload)}
         self.parameters = {
             **self.parameters,
@@ -425,8 +599,39 @@ class Job:
         self._failure.job = self
 
 
-def _seconds(timeout: float | u.Quantity) -> float:
-    return float(timeout.to_value(u.s)) if isinstance(timeout, u.Quantity) else float(timeout)
+def submit(connection: Connection, payload: Mapping[str, str]) -> Job:
+    """Hand a question to the service; it may come back answered at once."""
+    connection.warn_of_short_life()
+    connection.warn_of_missing_roles(needed_roles(payload))
+    for name, value in payload.items():
+        if isinstance(value, Upload):
+            log.info("Uploading %s for %s.", value, name)
+    job = Job._prepare(connection, payload).refresh()
+    log.info("%s of %s: job %s %s", job.product, job.instrument, job.job_id, job.status)
+    return job
+
+
+def pause_after(elapsed: float, shortest: float) -> float:
+    """Seconds until the next look at a job that was submitted that many seconds ago."""
+    pause = min(max(_FIRST_PAUSE, elapsed / 10), float(conf.poll_interval_max))
+    # some chance in it, so that many who wait do not come all at once
+    return max(shortest, pause * random.uniform(0.85, 1.0))  # noqa: S311 - no secret hangs on it
+
+
+def longest_wait(timeout: float | u.Quantity | None) -> float:
+    """Seconds that a wait may take."""
+    limit = conf.job_timeout if timeout is None else timeout
+    return float(limit.to_value(u.s)) if isinstance(limit, u.Quantity) else float(limit)
+
+
+def _printable(told: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(name, printable(value, limit=300)) for name, value in told if value]
+
+
+def _kinds(products: Products) -> str:
+    """How many of which kind."""
+    counts = Counter(product.kind for product in products)
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"
 
 
 def _text(value: Any) -> str:

@@ -23,17 +23,19 @@ from astroquery import log
 
 from .config import conf
 
-__all__ = ["find", "keep", "records"]
+__all__ = ["find", "forget_places", "keep", "keep_place", "place", "records"]
 
 _LARGEST_RECORD = 20_000_000
 _DAY = 86400.0
 # a writer that was killed leaves this much, at most for an hour
 _LEFTOVER_LIFE = 3600.0
+_WRITES_PER_TIDYING = 50
+_writes: dict[Path, int] = {}
 
 
-def _directory() -> Path:
+def _directory(what: str = "jobs") -> Path:
     # in the configuration, not in the cache: a cache may be emptied at any time
-    return Path(get_config_dir()) / "astroquery_mmoda" / "jobs"
+    return Path(get_config_dir()) / "astroquery_mmoda" / what
 
 
 def _name(record: Mapping[str, Any]) -> str:
@@ -43,7 +45,7 @@ def _name(record: Mapping[str, Any]) -> str:
     return f"{readable}-{exact}.json"
 
 
-def keep(record: Mapping[str, Any]) -> None:
+def keep(record: Mapping[str, Any], *, firmly: bool = True) -> None:
     """
     Write the record of a job, in the place of an older one of the same job.
 
@@ -53,24 +55,33 @@ def keep(record: Mapping[str, Any]) -> None:
     ----------
     record : dict
         As ``Job.to_dict`` gives it.
+    firmly : bool
+        Whether it has to outlive a power failure too; that takes longer than a short query.
     """
     try:
-        directory = _directory()
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(directory / _name(record), json.dumps(record))
-        _tidy(directory)
+        _put(_directory(), _name(record), record, firmly=firmly)
     except (OSError, ValueError, TypeError) as error:
         log.warning("Job %s could not be noted in the journal (%s); keep its id.", record.get("job_id"), error)
 
 
-def _write(path: Path, text: str) -> None:
+def _put(directory: Path, name: str, record: Mapping[str, Any], *, firmly: bool) -> None:
+    """Write a record, and tidy now and then: a look at all files takes longer than a short query."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write(directory / name, json.dumps(record), firmly=firmly)
+    _writes[directory] = _writes.get(directory, -1) + 1
+    if _writes[directory] % min(_WRITES_PER_TIDYING, max(1, int(conf.journal_size) // 20)) == 0:
+        _tidy(directory)
+
+
+def _write(path: Path, text: str, *, firmly: bool) -> None:
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+            if firmly:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -79,19 +90,21 @@ def _write(path: Path, text: str) -> None:
 def _tidy(directory: Path) -> None:
     """Bound the journal in age and number; several processes may do so at once."""
     now = time.time()
-    for part in directory.glob(".*.part"):
-        if _age(part, now) > _LEFTOVER_LIFE:
-            part.unlink(missing_ok=True)
-    paths = sorted(directory.glob("*.json"), key=lambda path: _age(path, now))
-    for path in paths[int(conf.journal_size) :]:
-        path.unlink(missing_ok=True)
-    for path in reversed(paths[: int(conf.journal_size)]):
-        if _age(path, now) <= float(conf.journal_days) * _DAY:
-            break
-        path.unlink(missing_ok=True)
+    ages = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.endswith(".json"):
+                ages.append((_age(entry, now), entry.path))
+            elif entry.name.endswith(".part") and _age(entry, now) > _LEFTOVER_LIFE:
+                Path(entry.path).unlink(missing_ok=True)
+    ages.sort()
+    most, longest = int(conf.journal_size), float(conf.journal_days) * _DAY
+    for number, (age, path) in enumerate(ages):
+        if number >= most or age > longest:
+            Path(path).unlink(missing_ok=True)
 
 
-def _age(path: Path, now: float) -> float:
+def _age(path: Path | os.DirEntry[str], now: float) -> float:
     try:
         return now - path.stat().st_mtime
     except FileNotFoundError:  # another process was quicker
@@ -134,3 +147,52 @@ def _read(path: Path) -> dict[str, Any] | None:
         log.warning("The record %s in the journal can't be read (%s); it is passed over.", path, error)
         return None
     return record
+
+
+# ---- places of named objects
+
+
+def place(server: str, name: str) -> tuple[float, float] | None:
+    """
+    Right ascension and declination (deg) that a name stood for when many queries were first made with it.
+
+    Resolvers improve positions now and then, and another position is another analysis, even of the same name.
+    """
+    record = _read_place(_directory("places") / _place_name(server, name))
+    try:
+        return None if record is None else (float(record["ra"]), float(record["dec"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def keep_place(server: str, name: str, ra: float, dec: float) -> None:
+    """Remember what a name stands for; not being able to is told in the log."""
+    try:
+        record = {"server": server, "name": name, "ra": ra, "dec": dec}
+        _put(_directory("places"), _place_name(server, name), record, firmly=True)
+    except (OSError, ValueError, TypeError) as error:
+        log.warning("The position of %r could not be noted (%s); a later run may find another one.", name, error)
+
+
+def forget_places(server: str) -> None:
+    """Forget what names stand for on a server."""
+    for path in _directory("places").glob(f"{_short_hash(server)}-*.json"):
+        path.unlink(missing_ok=True)
+
+
+def _place_name(server: str, name: str) -> str:
+    return f"{_short_hash(server)}-{_short_hash(' '.join(name.split()).casefold())}.json"
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _read_place(path: Path) -> dict[str, Any] | None:
+    if _age(path, time.time()) > float(conf.journal_days) * _DAY:
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,10 +13,10 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astroquery.exceptions import InputWarning
 
-from .errors import ParameterError
+from .errors import ParameterError, warn
 from .parameters import InstrumentSchema, Parameter, nearest
 from .text import printable
-from .values import designation, energy_pair, service_unit, sky_position, time_pair, to_time
+from .values import designation, energy_pair, in_degrees, service_unit, sky_position, time_pair, to_time
 from .wire import NUL, to_wire
 
 __all__ = ["PROTOCOL_VERSION", "STATE_FIELDS", "Question", "fields_of_link", "fields_of_record", "to_payload"]
@@ -187,7 +186,8 @@ def _position(known: Mapping[str, Parameter], question: Question, raw: dict[str,
         return {}
     _need(known, ("RA", "DEC"), "coordinates", where)
     position = sky_position(question.coordinates)
-    fields = {"RA": _degrees(position.ra.deg), "DEC": _degrees(position.dec.deg)}
+    ra, dec = in_degrees(position)
+    fields = {"RA": _degrees(ra), "DEC": _degrees(dec)}
     if "src_name" in known and "src_name" not in raw:
         fields["src_name"] = question.name or designation(position)
     return fields
@@ -287,10 +287,9 @@ def _explicit_defaults(known: Mapping[str, Parameter], fields: Mapping[str, str]
         return {}
     defaults = {name: to_wire(known[name], known[name].default) for name in missing}
     told = ", ".join(f"{name}={text}" for name, text in defaults.items())
-    warnings.warn(
+    warn(
         f"{product}: no {' and '.join(_friendly(missing))} given; using the service's default, {told}.",
         InputWarning,
-        stacklevel=2,
     )
     if "RA" in missing and "src_name" in known and "src_name" not in fields:
         defaults["src_name"] = str(known["src_name"].default)

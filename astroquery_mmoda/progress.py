@@ -115,7 +115,7 @@ class Display:
         lower.
     """
 
-    def __init__(self, progress: bool | Callable[[Job], Any] | None) -> None:  # noqa: FBT001 - the only argument
+    def __init__(self, progress: bool | Callable[[Any], Any] | None) -> None:  # noqa: FBT001 - the only argument
         self._callback = progress if callable(progress) else None
         self._shown = progress is not False and not self._callback and log.getEffectiveLevel() <= logging.INFO
         self._terminal = self._shown and isatty(sys.stdout)
@@ -132,7 +132,12 @@ class Display:
             self._draw_bar(job.progress)
         elif self._terminal and self._bar is None:
             self._draw_spinner(job)
-        elif self._shown and not self._terminal and time.monotonic() - self._last_line > _SECONDS_PER_LINE:
+        else:
+            self._tell_now_and_then(job)
+
+    def _tell_now_and_then(self, job: Any) -> None:
+        """A line in the log, where there is no terminal."""
+        if self._shown and not self._terminal and time.monotonic() - self._last_line > _SECONDS_PER_LINE:
             self._last_line = time.monotonic()
             log.info("%s", self._line(job))
 

@@ -164,7 +164,8 @@ def _refusal(reason: str) -> AuthenticationError:
     if _ROLES_TEXT.search(reason):
         advice = f"It needs a token with these rights; the service's team grants them. {HOW_TO_GET_ONE}"
     end = "" if reason.endswith((".", "!")) else "."
-    return AuthenticationError(f"The service refused the request: {reason}{end} {advice}")
+    gap = "\n" if "\n" in reason else " "
+    return AuthenticationError(f"The service refused the request: {reason}{end}{gap}{advice}")
 
 
 def has_reason(reply: Mapping[str, Any]) -> bool:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +21,7 @@ from .auth import HOW_TO_GET_ONE, Found, Token, TokenAuth, discover, forget_in_k
 from .auth.token import EMAIL_OPTIONS
 from .config import Conf, conf
 from .dispatcher import Dispatcher, NoAuth
-from .errors import AuthenticationError, ParameterError
+from .errors import AuthenticationError, ParameterError, warn
 from .parameters import InstrumentSchema
 
 __all__ = ["Connection", "MmodaSession"]
@@ -58,7 +57,15 @@ class MmodaSession(QueryWithLogin):
 
     @property
     def URL(self) -> str:  # noqa: N802 - astroquery's name for it
-        """`str`: base address of the service."""
+        """
+        `str`: base address of the service; ``conf.server``, unless this client was given or is set another one.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import MmodaClass
+        >>> MmodaClass(server="https://mmoda.example.org/dispatch-data/").URL
+        'https://mmoda.example.org/dispatch-data'
+        """
         return str(self._server or conf.server).rstrip("/")
 
     @URL.setter
@@ -115,6 +122,7 @@ class MmodaSession(QueryWithLogin):
         Returns
         -------
         bool
+            False for one that has expired, or where there is none.
 
         Examples
         --------
@@ -177,11 +185,16 @@ class MmodaSession(QueryWithLogin):
         ------
         AuthenticationError
             No token, no right to refresh it, or the new one is worth less than the old one, which stays.
+        ServiceError
+            The service can't be asked.
 
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> Mmoda.refresh_token()["expires"]  # doctest: +SKIP
+        >>> logged_in = Mmoda.login(example_token)  # the text that the web page gives you
+        >>> before = Mmoda.session_info()["expires"]
+        >>> print((Mmoda.refresh_token(store_token=False)["expires"] - before).to("day"))
+        7.0 d
         """
         held = self._require()
         token = Token(self._bearing(held.token).refreshed_token())
@@ -226,11 +239,16 @@ class MmodaSession(QueryWithLogin):
             Nothing was chosen, or the service does not take it.
         AuthenticationError
             No token, or the service refuses it.
+        ServiceError
+            The service can't be asked.
 
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> Mmoda.set_email_notifications(False)["email_options"]  # doctest: +SKIP
+        >>> logged_in = Mmoda.login(example_token)  # the text that the web page gives you
+        >>> info = Mmoda.set_email_notifications(done=True, min_duration=600, store_token=False)
+        >>> info["email_options"]["done"], info["email_options"]["min_duration"]
+        (True, 600.0)
         """
         given = {"submitted": submitted, "done": done, "failed": failed, "timed_out": timed_out}
         chosen: dict[str, Any] = {name: enabled if value is None else value for name, value in given.items()}
@@ -273,10 +291,9 @@ class MmodaSession(QueryWithLogin):
             discovery = discover()
             self._held = discovery.found
             if discovery.found is None and discovery.expired:
-                warnings.warn(
+                warn(
                     f"Only expired tokens were found; going on anonymously. {HOW_TO_GET_ONE}",
                     AuthenticationWarning,
-                    stacklevel=2,
                 )
         return self._held.token if self._held else None
 
@@ -357,17 +374,16 @@ class Connection:
     @property
     def expires(self) -> float | None:
         """`float` or None: end of the life of today's token, in seconds since 1970."""
-        end = None if self.anonymous else self._bearer().expires
-        return None if end is None else float(end.unix)
+        end = None if self.anonymous else self._bearer().claims.get("exp")
+        return None if end is None else float(end)
 
     def warn_of_short_life(self) -> None:
         """Tell whoever submits something that the token will soon be over."""
         token = None if self.anonymous else self._bearer()
         if token is not None and token.expires is not None and token.expires - Time.now() < _SHORT_LIFE:
-            warnings.warn(
+            warn(
                 f"The token {token.lifetime}. An analysis that takes longer can be continued after a new login.",
                 AuthenticationWarning,
-                stacklevel=2,
             )
 
     def warn_of_missing_roles(self, needed: Mapping[str, str]) -> None:
@@ -376,10 +392,9 @@ class Connection:
         missing = [f"{role} for {reason}" for role, reason in needed.items() if role not in roles]
         if missing:
             why = "nobody is logged in, and it needs" if self.anonymous else "the token lacks"
-            warnings.warn(
+            warn(
                 f"The service will probably refuse this, since {why} the role {'; and the role '.join(missing)}.",
                 AuthenticationWarning,
-                stacklevel=2,
             )
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -6,17 +6,18 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import BaseCoordinateFrame, SkyCoord
+from astropy.coordinates import BaseCoordinateFrame, SkyCoord, SphericalRepresentation, UnitSphericalRepresentation
 from astropy.table import Column, Table
 from astropy.time import Time, TimeDelta
 from astroquery.exceptions import InputWarning
 
-from .errors import ParameterError
+from .errors import ParameterError, warn
 from .parameters import Parameter
 from .text import printable
 from .units import known_unit
@@ -26,6 +27,7 @@ __all__ = [
     "convert",
     "designation",
     "energy_pair",
+    "in_degrees",
     "is_number",
     "list_items",
     "parse_position",
@@ -107,10 +109,21 @@ def sky_position(coordinates: Any) -> SkyCoord:
         )
     if coordinates.size != 1:
         raise ParameterError(f"coordinates holds {coordinates.size} positions; a query is about one.")
+    if isinstance(coordinates, SkyCoord) and coordinates.name == "icrs" and not coordinates.shape:
+        return coordinates
     try:
         return SkyCoord(coordinates).reshape(()).icrs
     except (ValueError, u.UnitsError, AttributeError) as error:
         raise ParameterError(f"coordinates can't be turned into ICRS: {printable(error)}.") from error
+
+
+def in_degrees(position: SkyCoord) -> tuple[float, float]:
+    """Longitude and latitude of one position; much quicker than its attributes, which make new objects."""
+    data = position.data
+    if not isinstance(data, UnitSphericalRepresentation | SphericalRepresentation):
+        data = position.spherical
+    longitude = float(data.lon.deg)
+    return longitude + 360.0 * (longitude < 0), float(data.lat.deg)
 
 
 def designation(position: SkyCoord) -> str:
@@ -121,9 +134,10 @@ def designation(position: SkyCoord) -> str:
     (https://cdsweb.u-strasbg.fr/Dic/iau-spec.html).
     """
     # the tiny shift keeps 12:00:00, written with rounding errors as 11:59:59.99999, at 12:00:00
-    seconds = int(position.ra.hourangle * 3600 + 1e-5) % 86400
-    arcseconds = int(abs(position.dec.deg) * 3600 + 1e-5)
-    sign = "-" if position.dec.deg < 0 else "+"
+    ra, dec = in_degrees(position)
+    seconds = int(ra * 240 + 1e-5) % 86400
+    arcseconds = int(abs(dec) * 3600 + 1e-5)
+    sign = "-" if dec < 0 else "+"
     return f"J{_sexagesimal(seconds)}{sign}{_sexagesimal(arcseconds)}"
 
 
@@ -162,19 +176,17 @@ def to_time(value: Any, what: str, *, format: str | None = None) -> Time:
             # "dubious year": leap seconds before 1960 or in the future are nobody's concern here
             warnings.filterwarnings("ignore", message=".*dubious year.*")
             time = _read_time(value, format).utc
-            time.precision = 3
-            mjd = float(time.mjd)
-            lost = abs((time - Time(time.isot, scale="utc")).to_value(u.s)) if 0 <= mjd <= _LATEST_MJD else 0.0
+            mjd = float(time.jd1 - 2_400_000.5 + time.jd2)
+            lost = _below_milliseconds(time) if 0 <= mjd <= _LATEST_MJD else 0.0
     except (ValueError, TypeError, u.UnitsError, AttributeError) as error:
         raise ParameterError(
-            f"{what}={printable(value, limit=100)!r} is no time: {printable(error, limit=200)}. Give a Time, an "
-            "ISO text such as '2018-03-16T11:00:00' (UTC), or a number that is an MJD (UTC)."
+            f"{what}={printable(value, limit=100)!r} is no time{_detail(error)}. Give a Time, an ISO text such as "
+            "'2018-03-16T11:00:00' (UTC), or a number that is an MJD (UTC)."
         ) from error
     if lost > _MILLISECOND_NOISE:
-        warnings.warn(
+        warn(
             f"{what}: the service takes milliseconds, so {lost * 1e3:.3g} ms are rounded away.",
             InputWarning,
-            stacklevel=2,
         )
     if not 0 <= mjd <= _LATEST_MJD:
         raise ParameterError(
@@ -182,6 +194,25 @@ def to_time(value: Any, what: str, *, format: str | None = None) -> Time:
             "other kinds of time as Time(value, format='jd'), for example."
         )
     return time
+
+
+def _below_milliseconds(time: Time) -> float:
+    """Seconds by which an instant misses a whole millisecond; it is shown to the millisecond from then on."""
+    if time.precision != 3:  # setting it makes astropy forget its texts
+        time.precision = 3
+    milliseconds = float(time.jd2) * 86_400_000
+    if abs(milliseconds - round(milliseconds)) * 1e-3 <= _MILLISECOND_NOISE:
+        return 0.0
+    # it may be a day with a leap second, which only the slower text knows
+    time.precision = 9
+    nanoseconds = int(time.isot.rpartition(".")[2]) % 1_000_000
+    time.precision = 3
+    return min(nanoseconds, 1_000_000 - nanoseconds) * 1e-9
+
+
+def _detail(error: Exception) -> str:
+    """What is wrong with a time, unless astropy only tells all that it tried."""
+    return "" if "did not match any" in str(error) else f": {printable(error, limit=200)}"
 
 
 def _read_time(value: Any, format: str | None) -> Time:
@@ -193,6 +224,10 @@ def _read_time(value: Any, format: str | None) -> Time:
         raise TypeError("a truth value")
     if not isinstance(value, str) and np.ndim(value):
         raise TypeError(f"a {type(value).__name__}, where one instant is needed")
+    return _known_time(value, format) if isinstance(value, (str, float)) else _new_time(value, format)
+
+
+def _new_time(value: Any, format: str | None) -> Time:
     if isinstance(value, str):
         text = value.strip()
         if format in (None, "isot", "iso"):
@@ -201,6 +236,10 @@ def _read_time(value: Any, format: str | None) -> Time:
     elif format in ("isot", "iso"):
         format = "mjd"
     return Time(value, format=format or "mjd", scale="utc")
+
+
+# the queries of a survey share their times
+_known_time = lru_cache(256)(_new_time)
 
 
 def time_pair(time_range: Any, what: str = "time_range") -> tuple[Time, Time]:
@@ -229,7 +268,7 @@ def time_pair(time_range: Any, what: str = "time_range") -> tuple[Time, Time]:
         centre = to_time(begin, what)
         begin, end = centre - end, centre + end
     first, last = to_time(begin, what), to_time(end, what)
-    if not first < last:
+    if not (last.jd1 - first.jd1) + (last.jd2 - first.jd2) > 0:  # both are in UTC
         raise ParameterError(f"{what} runs from {first.isot} to {last.isot}: the end must come after the begin.")
     return first, last
 
@@ -384,7 +423,7 @@ def convert(quantity: u.Quantity, unit: u.UnitBase, what: str) -> float:
             return float(quantity.to_value(unit, equivalencies=u.spectral() if unit.is_equivalent(u.eV) else []))
     except (u.UnitsError, TypeError, ValueError) as error:
         raise ParameterError(
-            f"{what}={printable(quantity)} has the wrong unit: the service takes {unit}, so anything equivalent to it."
+            f"{what}={printable(quantity)} has the wrong unit: give {unit} or anything equivalent to it."
         ) from error
 
 

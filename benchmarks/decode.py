@@ -61,7 +61,7 @@ def main() -> int:
     if options.list:
         print("\n".join(f"{case.name:12}{case.title}" for case in CASES.values()))
         return 0
-    oda_python = _environment(options.environment)
+    oda_python = environment(options.environment)
     missed: list[str] = []
     print(_row("case", "body MB", *(f"{way} s" for way in WAYS), "data x", "form x", "/ floor", "peak"))
     with tempfile.TemporaryDirectory() as directory:
@@ -84,7 +84,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _environment(directory: Path) -> str:
+def environment(directory: Path) -> str:
     """The Python that has oda_api, after pip has put it there."""
     python = directory / ("Scripts" if os.name == "nt" else "bin") / "python"
     if not python.exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ FLOORS = {
     3: {"dispatcher", "products"},
     2: {"decoding", "catalog", "replies"},
     1: {"auth", "progress", "parameters", "values", "wire", "payload", "rules", "snippets"},
-    0: {"errors", "config", "text", "units"},
+    0: {"errors", "config", "text", "units", "markup"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 DOORS = {
@@ -37,11 +38,17 @@ NOWHERE = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "print", "breakpoint"}
 
 
+@cache
 def rooms():
     """Every file of the package, with the room it belongs to and its syntax tree."""
-    for path in sorted(ROOT.rglob("*.py")):
-        room = path.relative_to(ROOT).parts[0].removesuffix(".py")
-        yield path.relative_to(ROOT), room, ast.parse(path.read_text(encoding="utf-8"))
+    return [
+        (
+            path.relative_to(ROOT),
+            path.relative_to(ROOT).parts[0].removesuffix(".py"),
+            ast.parse(path.read_text("utf-8")),
+        )
+        for path in sorted(ROOT.rglob("*.py"))
+    ]
 
 
 def imports(tree: ast.AST, path: Path) -> list[tuple[str, bool]]:
@@ -69,7 +76,7 @@ def imports(tree: ast.AST, path: Path) -> list[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize(
-    ("path", "room", "tree"), list(rooms()), ids=lambda value: str(value) if isinstance(value, Path) else ""
+    ("path", "room", "tree"), rooms(), ids=lambda value: str(value) if isinstance(value, Path) else ""
 )
 def test_imports_go_down(path, room, tree):
     assert room in FLOOR_OF, f"{room} has no floor yet"

@@ -437,7 +437,7 @@ def test_time_runs_out_and_nothing_is_lost(mmoda):
         (lambda m: m.query_image("isgri", **{**FIELD, "time_range": TIMES[::-1]}), "the end must come after the begin"),
         (
             lambda m: m.query_image("isgri", **{**FIELD, "coordinates": "Nova Nowhere"}),
-            "Neither the service nor Sesame knows",
+            "does not know an object .Nova Nowhere., and neither does Sesame",
         ),
         (lambda m: m.query_image("isgri", **{**FIELD, "coordinates": "05:99:00 +20:00:00"}), "no position on the sky"),
         (lambda m: m.query_image("spi_acs", "Crab"), r"no image product.*spi_acs_lc \(lightcurve\)"),

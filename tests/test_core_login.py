@@ -84,6 +84,7 @@ def test_the_server_finds_a_token_expired(client, token, monkeypatch):
     """Like a clock that is behind."""
     expired = token(hours=-1)
     monkeypatch.setattr(Token, "expires", Time.now() + 5 * u.hour)
+    monkeypatch.setattr(Token, "expired", False)
     client.login(expired)
     with pytest.raises(AuthenticationError, match=r"refused the token: .*expired.*Get a token") as caught:
         client.query_product(**QUICK)

@@ -203,12 +203,12 @@ def test_debug_log_tells_neither_body_nor_query(serve, caplog):
 def test_retry_after_in_both_forms():
     from email.utils import formatdate
 
-    from astroquery_mmoda.dispatcher import _retry_after
+    from astroquery_mmoda.dispatcher import asked_pause
 
-    assert _retry_after("7") == 7
-    assert 8 < _retry_after(formatdate(time.time() + 10, usegmt=True)) <= 10
-    assert _retry_after(formatdate(time.time() - 10, usegmt=True)) == 0
-    assert _retry_after("soon") is None
+    assert asked_pause("7") == 7
+    assert 8 < asked_pause(formatdate(time.time() + 10, usegmt=True)) <= 10
+    assert asked_pause(formatdate(time.time() - 10, usegmt=True)) == 0
+    assert asked_pause("soon") is None
 
 
 def test_a_server_that_drips(serve):

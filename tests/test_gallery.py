@@ -358,7 +358,7 @@ def test_pyvo_alone_works_on_it(local_tap):
     found = service.run_sync(f"SELECT obs_title FROM ivoa.obscore WHERE {cone}", format="votable")
     assert sorted(found["obs_title"]) == ["Crab image", "Crab lc", "Crab old lc"]
     assert "obscore" in {name.rpartition(".")[2] for name in service.tables.keys()}  # noqa: SIM118 - no dictionary
-    with pytest.raises(pyvo.dal.DALServiceError, match="501"):
+    with pytest.raises(pyvo.dal.DALServiceError, match="501|No working capabilities"):
         _ = service.capabilities
 
 

@@ -9,6 +9,7 @@ from astropy.table import Table
 
 from astroquery_mmoda import MmodaClass, Products, conf, errors
 from astroquery_mmoda.job import Job
+from astroquery_mmoda.job import submit as hand_over
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 
 PAYLOAD = {
@@ -45,7 +46,7 @@ def play():
         played = [reply if isinstance(reply, Reply) else Reply(reply) for reply in replies]
         server = ScriptedServer(lambda request: played[min(len(server.requests), len(played)) - 1]).__enter__()
         servers.append(server)
-        return server, lambda: Job.submit(MmodaClass(server=server.url)._connect(), PAYLOAD)
+        return server, lambda: hand_over(MmodaClass(server=server.url)._connect(), PAYLOAD)
 
     yield start
     for server in servers:

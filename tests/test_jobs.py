@@ -6,6 +6,7 @@ import pytest
 from astropy.table import Table
 
 from astroquery_mmoda import AuthenticationError, Job, JobLost, MmodaClass, ParameterError, journal
+from astroquery_mmoda.job import submit
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 from tests.test_job import DONE, PAYLOAD
 from tests.tokens import mint
@@ -42,7 +43,7 @@ def client(service):
 
 def submitted(client, service):
     service.replies["/run_analysis"] = Reply(analysis_reply("submitted", job_id=JOB))
-    job = Job.submit(client._connect(), PAYLOAD)
+    job = submit(client._connect(), PAYLOAD)
     service.replies["/run_analysis"] = Reply({**DONE, "job_monitor": {"job_id": JOB}})
     return job
 
@@ -185,7 +186,7 @@ def test_a_failure_without_words_is_asked_for_its_reason(client, service):
     silent["exit_status"]["message"] = "failed: submitted job"
     replies = [analysis_reply("submitted", job_id=JOB), silent, reason]
     service.answer = lambda request: Reply(replies.pop(0))
-    job = Job.submit(client._connect(), PAYLOAD)
+    job = submit(client._connect(), PAYLOAD)
     assert "no data in this interval" in str(job.exception())
     assert [request.form["query_status"] for request in service.requests] == ["new", "submitted", "new"]
 
@@ -193,6 +194,6 @@ def test_a_failure_without_words_is_asked_for_its_reason(client, service):
 def test_a_failure_that_stays_without_words(client, service):
     silent = analysis_reply("failed", job_id=JOB)
     service.answer = lambda request: Reply(silent)
-    job = Job.submit(client._connect(), PAYLOAD)
+    job = submit(client._connect(), PAYLOAD)
     assert "gave no reason" in str(job.exception())
     assert len(service.requests) == 2

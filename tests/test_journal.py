@@ -17,6 +17,7 @@ SERVER = "https://mmoda.example"
 @pytest.fixture(autouse=True)
 def directory(tmp_path, monkeypatch):
     monkeypatch.setattr(journal, "get_config_dir", lambda: str(tmp_path / "config"))
+    monkeypatch.setattr(journal, "_WRITES_PER_TIDYING", 1)
     return tmp_path / "config" / "astroquery_mmoda" / "jobs"
 
 
@@ -73,6 +74,32 @@ def test_bounded_in_number_and_age(directory):
     os.utime(old, (time.time() - 100 * 86400,) * 2)
     journal.keep(record("job88888"))
     assert not old.exists()
+
+
+def test_bounded_though_not_looked_through_at_each_write(directory, monkeypatch):
+    monkeypatch.setattr(journal, "_WRITES_PER_TIDYING", 50)
+    with conf.set_temp("journal_size", 100):
+        for number in range(130):
+            journal.keep(record(f"job{number:05d}"))
+            assert len(list(directory.iterdir())) <= 105
+    assert journal.find("job00129", SERVER)
+
+
+def test_places_of_names(tmp_path, directory):
+    assert journal.place(SERVER, "Crab") is None
+    journal.keep_place(SERVER, "Crab", 83.63, 22.01)
+    assert journal.place(SERVER, " crab ") == (83.63, 22.01)
+    assert journal.place("https://elsewhere.example", "Crab") is None
+    file = next((directory.parent / "places").glob("*.json"))
+    if os.name == "posix":
+        assert (stat.S_IMODE(file.stat().st_mode), stat.S_IMODE(file.parent.stat().st_mode)) == (0o600, 0o700)
+    os.utime(file, (time.time() - 100 * 86400,) * 2)
+    assert journal.place(SERVER, "Crab") is None
+    journal.keep_place(SERVER, "Crab", 83.63, 22.01)
+    file.write_text("[" * 100_000)
+    assert journal.place(SERVER, "Crab") is None
+    journal.forget_places(SERVER)
+    assert not file.exists()
 
 
 def test_newest_first():

@@ -1,13 +1,11 @@
 """Against the real service; left out unless pytest is called with --remote-data."""
 
-import os
-
 import pytest
 from astropy import units as u
 from astropy.io import fits
 from astropy.table import Table
 
-from astroquery_mmoda import Mmoda, ParameterError
+from astroquery_mmoda import Mmoda, MmodaClass, ParameterError
 
 pytestmark = pytest.mark.remote_data
 
@@ -35,10 +33,22 @@ def test_canned_image():
 
 
 def test_lightcurve_of_spi_acs():
-    if "ODA_TOKEN" not in os.environ:
-        pytest.skip("no token in ODA_TOKEN")
     curve = Mmoda.query_lightcurve(
         "spi_acs", "Crab", time_range=("2017-03-06T13:26:48", "2017-03-06T13:27:18"), time_bin=0.5 * u.s
     )
     assert isinstance(curve, Table)
     assert curve["time"].scale == "tt"
+    assert len(curve) == 60
+
+
+def test_archive():
+    table = Mmoda.query_region("83.633 22.014", "30 arcmin", maxrec=3)
+    assert len(table) <= 3
+    assert {"target_name", "e_min", "position"} <= set(table.colnames)
+
+
+def test_who_asks(live_token):
+    mmoda = MmodaClass()
+    assert mmoda.login(live_token)
+    assert mmoda.session_info()["location"] == "argument"
+    assert "isgri" in mmoda.list_instruments()["instrument"]

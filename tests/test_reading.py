@@ -167,6 +167,15 @@ def test_nothing_is_opened_before_it_is_looked_at(written, monkeypatch):
     again.select(source="Crab").table.pformat()
 
 
+def test_the_overview_is_there_before_a_file_is_opened(written, monkeypatch):
+    directory, curves = written
+    again = Products.read(directory)
+    monkeypatch.setattr("astroquery_mmoda.products.reading._bytes", lambda *_: pytest.fail("a file was opened"))
+    assert again.table["content"][0] == curves.table["content"][0] != ""
+    assert again.table["size"][0] > 0
+    assert again.table["band", "time", "unit"][0].as_void() == curves.table["band", "time", "unit"][0].as_void()
+
+
 def test_a_read_product_pickles_and_does_not_depend_on_the_working_directory(written, monkeypatch, tmp_path):
     directory, products = written
     monkeypatch.chdir(directory.parent)

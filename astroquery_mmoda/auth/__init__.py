@@ -2,12 +2,13 @@
 """Tokens: reading them, finding and keeping them, putting them on the wire. The only room that knows secrets."""
 
 from .places import Found, discover, forget_in_keyring, from_keyring, from_prompt, store
-from .token import HOW_TO_GET_ONE, Token
+from .token import HOW_TO_GET_ONE, Handed, Token
 from .wire import TokenAuth, is_loopback
 
 __all__ = [
     "HOW_TO_GET_ONE",
     "Found",
+    "Handed",
     "Token",
     "TokenAuth",
     "discover",

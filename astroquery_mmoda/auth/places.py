@@ -9,7 +9,6 @@ import os
 import secrets
 import stat
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ import keyring
 from astroquery import log
 from astroquery.exceptions import AuthenticationWarning
 
-from ..errors import AuthenticationError
+from ..errors import AuthenticationError, warn
 from .token import HOW_TO_GET_ONE, Token
 
 __all__ = ["Discovery", "Found", "discover", "forget_in_keyring", "from_keyring", "from_prompt", "store"]
@@ -119,17 +118,15 @@ def _warn_of_exposure(path: Path, status: os.stat_result) -> None:
     if os.name != "posix":
         return
     if status.st_uid != os.getuid():
-        warnings.warn(
+        warn(
             f"The token file {path} belongs to another user, who may have put it there; if you do not know it, remove "
             f"it: rm {path}",
             AuthenticationWarning,
-            stacklevel=2,
         )
     elif status.st_mode & 0o077:
-        warnings.warn(
+        warn(
             f"The token file {path} can be read by others; mend that by: chmod 600 {path}",
             AuthenticationWarning,
-            stacklevel=2,
         )
 
 
@@ -147,11 +144,10 @@ def _with_keyring(action: Callable[[], str | None], what: str) -> str | None:
     except Exception as error:  # noqa: BLE001 - backends raise errors of many libraries
         name = type(error).__name__
     # outside of the except block: a backend's error may quote what it was to keep
-    warnings.warn(
+    warn(
         f"The keyring can't {what} the token ({name}); going on without it. Tokens are also found in the environment "
         f"variable {_ENVIRONMENT} and in ~/{_FILE}.",
         AuthenticationWarning,
-        stacklevel=2,
     )
     return None
 
@@ -174,10 +170,9 @@ def from_keyring(server: str) -> str | None:
 def _into_keyring(token: Token, server: str) -> None:
     backend = type(keyring.get_keyring())
     if any(word in f"{backend.__module__}.{backend.__name__}" for word in _PLAIN_TEXT):
-        warnings.warn(
+        warn(
             f"The keyring of this machine ({backend.__name__}) keeps the token as plain text.",
             AuthenticationWarning,
-            stacklevel=2,
         )
 
     def keep() -> str | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NoReturn
@@ -12,7 +13,7 @@ from astropy.time import Time
 
 from ..errors import AuthenticationError
 
-__all__ = ["EMAIL_OPTIONS", "HOW_TO_GET_ONE", "Token"]
+__all__ = ["EMAIL_OPTIONS", "HOW_TO_GET_ONE", "Handed", "Token"]
 
 HOW_TO_GET_ONE = (
     "Get a token from the web page of the service (it lives 24 hours) and give it as Mmoda.login(token), in the "
@@ -29,7 +30,7 @@ EMAIL_OPTIONS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Token:
     """
     A MMODA token, which shows itself nowhere.
@@ -49,9 +50,13 @@ class Token:
     Examples
     --------
     >>> from astroquery_mmoda import Token
-    >>> token = Token.discover()  # doctest: +SKIP
-    >>> token.expires.iso  # doctest: +SKIP
-    '2026-11-23 12:00:00.000'
+    >>> token = Token(example_token)  # the text that the web page gives you
+    >>> token.user, token.roles, token.expired
+    ('An Astronomer', ['general', 'refresh-tokens'], False)
+    >>> token.email, token.claims["sub"], token.email_options["done"]
+    ('astronomer@example.org', 'astronomer@example.org', False)
+    >>> token.expires.scale, token.lifetime
+    ('utc', 'expires ... UTC (in ... h)')
     """
 
     secret: str = field(repr=False)
@@ -63,7 +68,7 @@ class Token:
 
     @cached_property
     def claims(self) -> dict[str, Any]:
-        """`dict`: all that the token says."""
+        """`dict`: all that the token says, by the service's names."""
         import jwt  # not at the top: it takes longer to import than the rest of this package
 
         try:
@@ -92,22 +97,31 @@ class Token:
 
     @property
     def expires(self) -> Time | None:
-        """`~astropy.time.Time` or None: end of its life; None if it has none."""
+        """`~astropy.time.Time` or None: end of its life (UTC); None if it has none."""
+        if self._end is None:
+            return None
+        end = Time(self._end, format="unix")
+        end.format = "isot"  # to be read by a person
+        return end
+
+    @property
+    def _end(self) -> float | None:
+        """The same in seconds since 1970: looked at several times for each request, where a Time would take long."""
         seconds = self.claims.get("exp")
         if seconds is None:
             return None
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < 1e11:
             _refuse(self.secret)
-        return Time(float(seconds), format="unix")
+        return float(seconds)
 
     @property
     def expired(self) -> bool:
         """`bool`: whether its life is over, by the clock of this machine."""
-        return self.expires is not None and bool(self.expires <= Time.now())
+        return self._end is not None and self._end <= time.time()
 
     @property
     def email_options(self) -> dict[str, Any]:
-        """`dict`: when the service sends mail, by the names of ``set_email_notifications``."""
+        """`dict`: when the service sends mail, by the names of ``set_email_notifications``; times in s."""
         return {name: self.claims[claim] for name, claim in EMAIL_OPTIONS.items() if claim in self.claims}
 
     @property
@@ -117,7 +131,8 @@ class Token:
             return "does not expire"
         hours = float((self.expires - Time.now()).to_value(u.hour))
         moment = f"{self.expires.iso[:16]} UTC"
-        return f"expires {moment} (in {hours:.1f} h)" if hours > 0 else f"expired {moment} ({-hours:.1f} h ago)"
+        span = f"{abs(hours):.1f} h" if abs(hours) < 48 else f"{abs(hours) / 24:.0f} days"
+        return f"expires {moment} (in {span})" if hours > 0 else f"expired {moment} ({span} ago)"
 
     @classmethod
     def discover(cls) -> Token | None:
@@ -127,12 +142,23 @@ class Token:
         Returns
         -------
         Token or None
-            The first that is neither malformed nor expired.
+            The first that is neither malformed nor expired; None if there is none.
+
+        Examples
+        --------
+        >>> import os
+        >>> from astroquery_mmoda import Token
+        >>> os.environ["ODA_TOKEN"] = example_token  # the text that the web page gives you
+        >>> Token.discover().user
+        'An Astronomer'
         """
         from .places import discover
 
         found = discover().found
         return found.token if found else None
+
+    def __repr__(self) -> str:
+        return f"<Token: {self.lifetime}>"
 
     def __str__(self) -> str:
         return repr(self)
@@ -148,6 +174,17 @@ class Token:
             "A token is not pickled, so that it goes nowhere unseen. Let the other process find its own, or hand over "
             "token.secret knowingly."
         )
+
+
+@dataclass(frozen=True)
+class Handed:
+    """A token that was knowingly given for a worker: unlike `Token` it is pickled, and shows itself as little."""
+
+    secret: str = field(repr=False)
+
+    def token(self) -> Token:
+        """The token itself, on arrival."""
+        return Token(self.secret)
 
 
 def _refuse(text: str) -> NoReturn:

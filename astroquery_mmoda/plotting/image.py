@@ -65,8 +65,12 @@ def plot_image(
 
     Examples
     --------
-    >>> ax = plot_image(mosaic, extension=("SIGNIFICANCE", 2))  # doctest: +SKIP
-    >>> ax.figure.savefig("mosaic.pdf")  # doctest: +SKIP
+    >>> from astroquery_mmoda import Mmoda
+    >>> from astroquery_mmoda.plotting import plot_image
+    >>> mosaic = Mmoda.query_image("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58246.892),
+    ...                            max_pointings=10)
+    >>> ax = plot_image(mosaic, extension=("SIGNIFICANCE", 1))
+    >>> title = ax.set_title("Field of MAXI J1820+070")
     """
     plt = pyplot()
     hdu = _image(hdulist, extension)

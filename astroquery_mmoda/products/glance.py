@@ -54,6 +54,8 @@ def look(product: Product) -> Glance:
     try:
         raw = product._entry.raw
         data = product.__dict__.get("data", raw)
+        if data is raw and hasattr(raw, "record"):  # in a file, which is not opened for this
+            return _noted(raw.record.options["glance"])
         units = _units(data)
         sizes = [size for each in (raw, data) if (size := _size(each, product.kind)) is not None]
         return Glance(
@@ -65,6 +67,13 @@ def look(product: Product) -> Glance:
         )
     except Exception:  # noqa: BLE001 - a look at anything whatever must not fail
         return Glance()
+
+
+def _noted(noted: Mapping[str, Any]) -> Glance:
+    """What was seen when it was written, as the index of the files tells."""
+    size = noted["size"]
+    texts = {name: printable(noted[name], limit=100) for name in ("band", "time", "content", "unit")}
+    return Glance(**texts, size=size if isinstance(size, int) else None)
 
 
 # ---- the HDUs of a product, decoded or not

@@ -111,6 +111,15 @@ def spectrum_table(spectra: fits.HDUList, source: str | None = None) -> Table:
         If there is no such source, or several and none was named.
     DecodingError
         If the spectrum came without energies for its channels.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import Mmoda, spectrum_table
+    >>> spectra = Mmoda.query_spectrum("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58246.892),
+    ...                                max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
+    >>> table = spectrum_table(spectra, "Ser X-1")
+    >>> table.colnames, str(table["rate"].unit)
+    (['e_min', 'e_max', 'rate', 'error', 'quality'], 'ct / (keV s)')
     """
     sources = pick_sources(spectra, source)
     if len(sources) != 1:
@@ -229,6 +238,19 @@ def write_spectra(
         If files are there already and ``overwrite`` is False.
     OSError
         If writing failed, a full disk among other things.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import Mmoda, write_spectra
+    >>> spectra = Mmoda.query_spectrum("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58246.892),
+    ...                                max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
+    >>> files = write_spectra(spectra, "spectra", systematic=0.01)
+    >>> files["path", "kind"][3:].pprint()
+              path            kind
+    ----------------------- --------
+    spectra/SerX-1_pha.fits spectrum
+    spectra/SerX-1_arf.fits      arf
+    spectra/SerX-1_rmf.fits      rmf
     """
     output = OutputDirectory(directory, overwrite=overwrite)
     return write_files(output, spectra_files(spectra, output, group=group, systematic=systematic))

@@ -38,7 +38,7 @@ _PLACEHOLDERS = frozenset({"", "query", "lc", "string", "none"})
 
 class Product:
     """
-    One thing that an analysis returned.
+    One thing that an analysis returned; an item of `Products`.
 
     Attributes
     ----------
@@ -50,6 +50,17 @@ class Product:
         The object it is about.
     meta : dict
         What the service says besides.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import Mmoda
+    >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+    ...                                time_range=(58193.455, 58246.892), max_pointings=10)
+    >>> mosaic = products["mosaic_image"]
+    >>> mosaic.title, mosaic.kind, mosaic.source
+    ('mosaic_image', 'image', 'MAXI J1820+070')
+    >>> mosaic.data["ISGR-MOSA-IMA", 1].shape
+    (200, 200)
     """
 
     def __init__(self, entry: Entry, name: str, source: str) -> None:
@@ -61,7 +72,11 @@ class Product:
 
     @cached_property
     def data(self) -> Any:
-        """`~astropy.io.fits.HDUList`, `~astropy.table.Table`, text or bytes, as the service gave it."""
+        """
+        `~astropy.io.fits.HDUList`, `~astropy.table.Table`, array, text or bytes: the content, as the service gave it.
+
+        It is decoded when it is looked at first, and kept; a `DecodingError` tells what can't be read.
+        """
         return self._entry.read(self._entry.raw, describe(self._entry))
 
     @property
@@ -105,6 +120,16 @@ class Products(Sequence[Product]):
         What the reply says besides its products: ``input_prod_list``, ``prod_uris``, ``extra_metadata`` ...
     service : str, optional
         Address of the service.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import Mmoda
+    >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+    ...                                time_range=(58193.455, 58246.892), max_pointings=10)
+    >>> [product.name for product in products]
+    ['catalog', 'mosaic_image']
+    >>> products["mosaic_image"].kind, products[0].kind
+    ('image', 'catalog')
     """
 
     def __init__(
@@ -143,6 +168,7 @@ class Products(Sequence[Product]):
         Returns
         -------
         Products
+            What it lists, in its order; nothing is decoded yet.
 
         Raises
         ------
@@ -152,6 +178,13 @@ class Products(Sequence[Product]):
             It is an error, or it has no result (yet).
         DecodingError
             It is no reply to an analysis at all.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Products
+        >>> reply = {"query_status": "done", "products": {"text_product_list": [{"name": "remark", "value": "fine"}]}}
+        >>> Products.from_response(reply)["remark"].data
+        'fine'
         """
         body = parse_body(reply, what="the reply to an analysis") if isinstance(reply, (bytes, str)) else reply
         body = without_tokens(body)
@@ -223,7 +256,17 @@ class Products(Sequence[Product]):
 
     @property
     def sources(self) -> list[str]:
-        """`list` of `str`: names of the sources, each once, in the order of the reply."""
+        """
+        `list` of `str`: names of the sources, each once, in the order of the reply.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_spectrum", radius="8 deg",
+        ...     time_range=(58193.455, 58246.892), max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
+        >>> products.sources
+        ['MAXIJ1820+070', 'SerX-1']
+        """
         return list(dict.fromkeys(product.source for product in self if product.source))
 
     @property
@@ -234,6 +277,17 @@ class Products(Sequence[Product]):
         Columns: ``name``, ``kind``, ``source``, ``band`` (energies), ``time`` (from when to when, UTC), ``content``
         (shape), ``unit`` (of what was measured) and ``size`` (bytes that came, masked where unknown). What the headers
         do not tell is empty.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                                time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> products.table["name", "kind", "band"].pprint()
+            name       kind     band
+        ------------ ------- ---------
+             catalog catalog
+        mosaic_image   image 20-40 keV
         """
         return overview(self)
 
@@ -253,7 +307,15 @@ class Products(Sequence[Product]):
         Returns
         -------
         Products
-            Maybe none.
+            Those that have all of it, maybe none.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                                time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> [product.name for product in products.select(kind="image", instrument="isgri")]
+        ['mosaic_image']
         """
         return self._with(
             product
@@ -264,7 +326,33 @@ class Products(Sequence[Product]):
         )
 
     def of_source(self, source: str | None) -> Products:
-        """Like ``select(source=...)``, but an unknown source is an error that lists those that are here."""
+        """
+        Keep the products of one source; unlike ``select(source=...)``, refuse one that is not here.
+
+        Parameters
+        ----------
+        source : str or None
+            Its name; blanks and case do not count. None keeps everything.
+
+        Returns
+        -------
+        Products
+            At least one, except where nothing was returned at all.
+
+        Raises
+        ------
+        ParameterError
+            There is no such source, or several could be meant; the message lists those that are here, and
+            ``error.products`` has everything.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_spectrum", radius="8 deg",
+        ...     time_range=(58193.455, 58246.892), max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
+        >>> [product.kind for product in products.of_source("ser x-1")]
+        ['spectrum', 'arf', 'rmf']
+        """
         if source is None or not len(self):
             return self
         try:
@@ -285,6 +373,21 @@ class Products(Sequence[Product]):
         HDUList
             Primary; image HDUs named by their type (``INTENSITY``, ``SIGNIFICANCE``, ...) with ``EXTVER`` counting
             energy bands from the lowest; the other HDUs; last ``CATALOG``, if there is a source list.
+
+        Raises
+        ------
+        ServiceError
+            Products came, but no image.
+        DecodingError
+            An image can't be read.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                                time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> [hdu.name for hdu in products.image()[2:]]
+        ['INTENSITY', 'VARIANCE', 'SIGNIFICANCE', 'EXPOSURE', 'CATALOG']
         """
         from .image import image_form
 
@@ -294,10 +397,33 @@ class Products(Sequence[Product]):
         """
         Spectra with their responses, as ``query_spectrum`` returns them.
 
+        Parameters
+        ----------
+        source : str, optional
+            Only this one; blanks and case do not count.
+
         Returns
         -------
         HDUList
-            Primary; per source ``SPECTRUM``, ``SPECRESP``, ``EBOUNDS``, ``MATRIX``; last ``SOURCES``.
+            Primary; per source ``SPECTRUM`` (count/s), ``SPECRESP`` (cm2), ``EBOUNDS`` (keV), ``MATRIX``; last
+            ``SOURCES``.
+
+        Raises
+        ------
+        ParameterError
+            There is no such source.
+        ServiceError
+            Products came, but no spectrum.
+        DecodingError
+            A spectrum or response can't be read.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_spectrum", radius="8 deg",
+        ...     time_range=(58193.455, 58246.892), max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
+        >>> [hdu.name for hdu in products.spectrum("Ser X-1")[1:]]
+        ['SPECTRUM', 'SPECRESP', 'EBOUNDS', 'MATRIX', 'SOURCES']
         """
         from .spectrum import spectrum_form
 
@@ -307,10 +433,34 @@ class Products(Sequence[Product]):
         """
         Light curves of all sources, or of one, as ``query_lightcurve`` returns them.
 
+        Parameters
+        ----------
+        source : str, optional
+            Only this one; blanks and case do not count.
+
         Returns
         -------
         Table
-            With ``src_name``, ``time`` (TT), ``time_bin`` (s), ``e_min``, ``e_max`` (keV) and the service's columns.
+            One bin in a row: ``src_name``, ``time`` (centre, TT), ``time_bin`` (full width, s), ``e_min``, ``e_max``
+            (keV) and the service's columns.
+
+        Raises
+        ------
+        ParameterError
+            There is no such source.
+        ServiceError
+            Products came, but no light curve.
+        DecodingError
+            A light curve can't be read.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_lc", radius="8 deg",
+        ...     time_range=(58193.455, 58195.5), time_bin="1000 s", catalog=["MAXI J1820+070", "Ser X-1"])
+        >>> curve = products.lightcurve("Ser X-1")
+        >>> curve["time"].scale, str(curve["RATE"].unit)
+        ('tt', 'ct / s')
         """
         from .lightcurve import lightcurve_form
 
@@ -323,7 +473,20 @@ class Products(Sequence[Product]):
         Returns
         -------
         Table
-            Empty, with the usual columns, if the reply has none.
+            One source in a row, ``ra`` and ``dec`` in deg; empty, with the usual columns, if the reply has none.
+
+        Raises
+        ------
+        DecodingError
+            It can't be read.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                                time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> str(products.catalog()["src_names"][0])
+        'MAXI J1820+070'
         """
         lists = self.select(kind="catalog")
         return lists[0].data.copy() if len(lists) else empty_catalog()
@@ -332,7 +495,26 @@ class Products(Sequence[Product]):
         return self._with(product for product in self if product.kind in kinds)
 
     def require(self, *kinds: str) -> None:
-        """Raise `ServiceError`, with all that came attached, if products came but none of these kinds."""
+        """
+        Refuse products among which there is none of these kinds; an empty reply is let through.
+
+        Parameters
+        ----------
+        *kinds : str
+            Any of these will do.
+
+        Raises
+        ------
+        ServiceError
+            Products came, but none of these kinds; ``error.products`` has what came.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                                time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> products.require("image", "spectrum")
+        """
         if len(self) and not any(product.kind in kinds for product in self):
             came = ", ".join(sorted({product.kind for product in self}))
             raise ServiceError(
@@ -381,10 +563,19 @@ class Products(Sequence[Product]):
             A file is there already; nothing was written.
         DecodingError
             A product can't be decoded; nothing was written.
+        ParameterError
+            ``group`` or ``systematic`` has no meaning for these spectra.
 
         Examples
         --------
-        >>> products.write("crab/")  # doctest: +SKIP
+        >>> from astroquery_mmoda import Mmoda
+        >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                                time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> products.write("maxi")["path", "kind"].pprint()
+                 path            kind
+        ---------------------- -------
+             maxi/catalog.ecsv catalog
+        maxi/mosaic_image.fits   image
         """
         from .writing import write_products
 
@@ -419,7 +610,12 @@ class Products(Sequence[Product]):
 
         Examples
         --------
-        >>> Products.read("crab/").spectrum()  # doctest: +SKIP
+        >>> from astroquery_mmoda import Mmoda, Products
+        >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                                time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> manifest = products.write("maxi")
+        >>> [product.name for product in Products.read("maxi")]
+        ['catalog', 'mosaic_image']
         """
         from .reading import read_products
 
@@ -439,7 +635,13 @@ class Products(Sequence[Product]):
 
         Examples
         --------
-        >>> print(products.cite())  # doctest: +SKIP
+        >>> from astroquery_mmoda import Mmoda
+        >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                                time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> print(products.cite())
+        @article{Neronov2021,
+          author = {Neronov, A. and Savchenko, V. and Tramacere, A. and Meharga, M. and Ferrigno, C. and Paltani, S.},
+        ...
         """
         from .citing import bibtex
 

@@ -63,7 +63,15 @@ def write_regions(catalog: Table | fits.HDUList, path: str | os.PathLike[str], *
 
     Examples
     --------
-    >>> write_regions(sources, "sources.reg")  # doctest: +SKIP
+    >>> from astroquery_mmoda import Mmoda, write_regions
+    >>> sources = Mmoda.query_catalog("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58246.892),
+    ...                               max_pointings=10)
+    >>> path = write_regions(sources[:2], "sources.reg")
+    >>> print(path.read_text())
+    # Region file format: DS9 astropy/regions
+    j2000
+    circle(275.0914...,7.1853...,0.0003...) # text={MAXI J1820+070}
+    circle(279.9886...,5.0366...,0.0016...) # text={Ser X-1}
     """
     regions = _regions()
     if not isinstance(catalog, (Table, fits.HDUList)):

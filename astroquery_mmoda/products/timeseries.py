@@ -64,7 +64,12 @@ def to_timeseries(table: Table, source: str | None = None) -> BinnedTimeSeries |
 
     Examples
     --------
-    >>> series = to_timeseries(curve, "Crab")  # doctest: +SKIP
+    >>> from astroquery_mmoda import Mmoda, to_timeseries
+    >>> curve = Mmoda.query_lightcurve("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58195.5),
+    ...                                time_bin="1000 s", catalog=["MAXI J1820+070", "Ser X-1"])
+    >>> series = to_timeseries(curve, "Ser X-1")
+    >>> series.colnames[:4], series.time_bin_size[0]
+    (['time_bin_start', 'time_bin_size', 'RATE', 'ERROR'], <Quantity 1000. s>)
     """
     from astropy.timeseries import BinnedTimeSeries, TimeSeries  # slow to import, and needed here only
 
@@ -143,7 +148,12 @@ def write_lightcurve(
 
     Examples
     --------
-    >>> write_lightcurve(curve, "crab.fits", source="Crab")  # doctest: +SKIP
+    >>> from astroquery_mmoda import Mmoda, write_lightcurve
+    >>> curve = Mmoda.query_lightcurve("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58195.5),
+    ...                                time_bin="1000 s", catalog=["MAXI J1820+070", "Ser X-1"])
+    >>> path = write_lightcurve(curve, "ser_x1.fits", source="Ser X-1")
+    >>> path.name
+    'ser_x1.fits'
     """
     missing = [name for name in _FIXED if name not in table.colnames]
     if missing:
@@ -351,7 +361,12 @@ def read_lightcurve(path: str | os.PathLike[str]) -> Table:
 
     Examples
     --------
-    >>> curve = read_lightcurve("crab.fits")  # doctest: +SKIP
+    >>> from astroquery_mmoda import Mmoda, read_lightcurve, write_lightcurve
+    >>> curve = Mmoda.query_lightcurve("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58195.5),
+    ...                                time_bin="1000 s", catalog=["MAXI J1820+070", "Ser X-1"])
+    >>> same = read_lightcurve(write_lightcurve(curve, "curves.fits"))
+    >>> len(same) == len(curve), same["time"].scale
+    (True, 'tt')
     """
     from .lightcurve import empty_lightcurve
 

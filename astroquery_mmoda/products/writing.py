@@ -7,7 +7,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from ..decoding.boundary import reading
 from ..errors import MmodaError
 from ..text import without_token
 from .files import OutputDirectory, OutputFile, Writer, safe_name, write_files
+from .glance import look
 from .headers import add_date, clean, provenance_cards, with_origin
 from .index import PREFIX, Index, Record, file_record, index_path, older_index
 from .ogip import spectra_files
@@ -63,7 +64,7 @@ class _Plan:
             meta=self.product.meta,
             format=self.format,
             files=tuple(file_record(file.path) for file in self.files),
-            options=self.options,
+            options=dict(self.options) | {"glance": asdict(look(self.product))},
         )
 
 

@@ -1,0 +1,104 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""From the arguments of one query to the fields of its form, the same ones in every run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+
+from .. import journal
+from ..arguments import Asked
+from ..errors import ParameterError
+from ..job import longest_wait
+from ..rules import needed_roles
+from ..session import Connection
+from ..text import printable
+from ..values import in_degrees, parse_position
+from .hands import Question
+
+if TYPE_CHECKING:
+    from ..core import MmodaClass
+
+__all__ = ["Questions"]
+
+
+class Questions:
+    """
+    Writes questions of one kind.
+
+    Names of objects are looked up once and remembered on disk: a resolver that answers otherwise another day would make
+    another analysis of the same call.
+
+    Parameters
+    ----------
+    client : MmodaClass
+        Who asks.
+    connection : Connection
+        Way to the service, for meta-data and names.
+    kind : str
+        Kind of the queries.
+    """
+
+    def __init__(self, client: MmodaClass, connection: Connection, kind: str) -> None:
+        self._client = client
+        self._connection = connection
+        self._kind = kind
+        self._found: set[str] = set()
+        self._unknown: dict[str, str] = {}
+
+    def write(self, arguments: Mapping[str, Any]) -> Question:
+        """
+        Write the question that these arguments are.
+
+        Raises
+        ------
+        ParameterError
+            The service would not take it.
+        """
+        arguments = dict(arguments)
+        instrument, coordinates = arguments.pop("instrument"), arguments.pop("coordinates", None)
+        asked = Asked.of_query(arguments)
+        for name in _names(coordinates, asked.catalog):
+            self._find(name)
+        payload = self._client._payload(self._connection, self._kind, instrument, coordinates, asked)
+        if needed := needed_roles(payload):
+            self._connection.warn_of_missing_roles(needed)
+        return Question(payload, asked.source, _limit(asked.timeout))
+
+    def _find(self, name: str) -> None:
+        """Have the client know the place of an object: that of an earlier run, or what the resolvers say."""
+        if name in self._unknown:
+            raise ParameterError(self._unknown[name])
+        if name in self._found:
+            return
+        url = self._client.URL
+        if (known := journal.place(url, name)) is not None:
+            self._client._positions[self._client._place_key(name)] = SkyCoord(*known, unit="deg")
+        else:
+            journal.keep_place(url, name, *in_degrees(self._resolve(name)))
+        self._found.add(name)
+
+    def _resolve(self, name: str) -> SkyCoord:
+        try:
+            return self._client._resolve(name, self._connection)
+        except ParameterError as error:
+            self._unknown[name] = str(error)  # resolvers take long to know nothing
+            raise
+
+
+def _limit(timeout: Any) -> float:
+    try:
+        return longest_wait(timeout)
+    except (TypeError, ValueError, u.UnitsError) as error:
+        raise ParameterError(f"timeout={printable(timeout)!r} is no time span; give seconds or a Quantity.") from error
+
+
+def _names(coordinates: Any, catalog: Any) -> Iterator[str]:
+    """Names of objects that have to be resolved for a query."""
+    if isinstance(coordinates, str) and parse_position(coordinates) is None:
+        yield coordinates
+    if isinstance(catalog, (list, tuple)) and all(isinstance(name, str) for name in catalog):
+        yield from catalog
