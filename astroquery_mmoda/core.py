@@ -89,7 +89,7 @@ class MmodaClass(MmodaSession):
     @like_a_query
     def query_catalog(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Table:
         """
-        Find the sources in a sky image; the same analysis as that of `query_image`.
+        Find the sources in a sky image; the same analysis as that of ``query_image``.
 
         Returns
         -------
@@ -259,7 +259,7 @@ class MmodaClass(MmodaSession):
     @like_a_submission
     def submit_image(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
         """
-        Submit what `query_image` computes, without waiting for it.
+        Submit what ``query_image`` computes, without waiting for it.
 
         Returns
         -------
@@ -279,7 +279,7 @@ class MmodaClass(MmodaSession):
     @like_a_submission
     def submit_spectrum(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
         """
-        Submit what `query_spectrum` computes, without waiting for it.
+        Submit what ``query_spectrum`` computes, without waiting for it.
 
         Returns
         -------
@@ -299,7 +299,7 @@ class MmodaClass(MmodaSession):
     @like_a_submission
     def submit_lightcurve(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
         """
-        Submit what `query_lightcurve` computes, without waiting for it.
+        Submit what ``query_lightcurve`` computes, without waiting for it.
 
         Returns
         -------
@@ -319,7 +319,7 @@ class MmodaClass(MmodaSession):
     @like_a_submission
     def submit_product(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
         """
-        Submit what `query_product` computes, without waiting for it.
+        Submit what ``query_product`` computes, without waiting for it.
 
         Returns
         -------

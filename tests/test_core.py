@@ -460,7 +460,7 @@ def test_mistakes_are_caught_before_anything_is_submitted(mmoda, monkeypatch, ca
 
         raise NameResolveError(name)
 
-    monkeypatch.setattr(Job, "submit", fail)
+    monkeypatch.setattr("astroquery_mmoda.core.submit", fail)
     monkeypatch.setattr(SkyCoord, "from_name", unknown)
     with pytest.raises(errors.ParameterError, match=says):
         call(mmoda)

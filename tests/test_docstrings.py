@@ -9,6 +9,7 @@ import re
 import sys
 from functools import cache, cached_property
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,14 @@ def _examples(thing, owner):
 def test_all_is_looked_at():
     assert len(PUBLIC) > 90
     assert {"astroquery_mmoda.Products.table", "astroquery_mmoda.MmodaClass.session_info"} < set(PUBLIC)
+
+
+def test_the_page_of_the_client_lists_all_of_it():
+    page = (Path(__file__).resolve().parents[1] / "docs" / "client.rst").read_text(encoding="utf-8")
+    listed = re.findall(r"^   ~(MmodaClass\.\w+)$", page, flags=re.MULTILINE)
+    assert sorted(f"astroquery_mmoda.{name}" for name in listed) == sorted(
+        name for name in PUBLIC if name.startswith("astroquery_mmoda.MmodaClass.")
+    )
 
 
 @pytest.mark.parametrize("name", PUBLIC)

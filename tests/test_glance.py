@@ -21,6 +21,7 @@ HOSTILE = ("<script>document.title=1</script>", '"><img src=/x onload=document.t
 
 @pytest.fixture
 def undecoded(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")  # nothing is left out for want of room
     """Decoding is an error."""
 
     def fail(*args, **kwargs):

@@ -91,6 +91,7 @@ def test_its_signature_is_that_of_the_token_family():
 @pytest.mark.parametrize(
     ("text", "says"),
     [("rubbish", "no token"), (mint(hours=-3), r"expired .* \(3.\d h ago\).*Get a token"), ("", "There is no token")],
+    ids=["rubbish", "expired", "empty"],
 )
 def test_login_with_something_unusable(client, text, says):
     with pytest.raises(AuthenticationError, match=says):

@@ -85,7 +85,7 @@ def test_large_integers_are_exact():
 @pytest.mark.parametrize(
     ("parameter", "value", "says"),
     [
-        (ANGLE, 8 * u.keV, "radius=8.0 keV has the wrong unit: the service takes deg"),
+        (ANGLE, 8 * u.keV, "radius=8.0 keV has the wrong unit: give deg or anything equivalent"),
         (ANGLE, "wide", "radius='wide' is no number with a unit"),
         (ANGLE, None, "radius=None: the service needs a value .type angle, in deg, default 15.0."),
         (ANGLE, [1, 2] * u.deg, "must be one value, not 2"),
@@ -104,7 +104,7 @@ def test_large_integers_are_exact():
         (CAMERA, 3, "not among the choices: 1, 2"),
         (STRUCT, "{broken", "can't be written as JSON"),
         (STRUCT, 5, "must be a dict"),
-        (STRUCT, {"a": object()}, "can't be written as JSON"),
+        (STRUCT, {"a": ...}, "can't be written as JSON"),
         (LIST, ["a,b"], "comma"),
         (LIST, 5, "A list is needed"),
         (WHEN, "noon", "when='noon' is no time"),
