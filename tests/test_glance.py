@@ -21,8 +21,8 @@ HOSTILE = ("<script>document.title=1</script>", '"><img src=/x onload=document.t
 
 @pytest.fixture
 def undecoded(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "120")  # nothing is left out for want of room
     """Decoding is an error."""
+    monkeypatch.setenv("COLUMNS", "120")  # nothing is left out for want of room
 
     def fail(*args, **kwargs):
         raise AssertionError("decoded")
