@@ -108,6 +108,20 @@ def mmoda(local_mmoda):
 
 
 @pytest.fixture
+def ring():
+    """A keyring in memory, in the place of the system's."""
+    import keyring
+
+    from tests.keyrings import MemoryKeyring
+
+    before = keyring.get_keyring()
+    backend = MemoryKeyring()
+    keyring.set_keyring(backend)
+    yield backend
+    keyring.set_keyring(before)
+
+
+@pytest.fixture
 def log_records():
     """Function that gives all messages of the package's log so far, at every level."""
     import logging

@@ -24,6 +24,7 @@ from .dispatcher import Dispatcher
 from .errors import MmodaError, ParameterError
 from .job import Job, submit
 from .jobs import get_job, list_jobs
+from .names import find_position
 from .parameters import InstrumentSchema, nearest, read_metadata
 from .payload import Question, to_payload
 from .products import Products
@@ -885,7 +886,7 @@ class MmodaClass(MmodaSession):
     def _resolve(self, name: str, connection: Connection) -> SkyCoord:
         key = self._place_key(name)
         if key not in self._positions:
-            self._positions[key] = _from_service(name, connection.dispatcher()) or _from_sesame(name)
+            self._positions[key] = find_position(name, connection.dispatcher())
         return self._positions[key]
 
     def _place_key(self, name: str) -> tuple[str, str]:
@@ -1002,29 +1003,6 @@ def _catalog(asked: Asked) -> Any:
     if file is not None and asked.catalog is not None:
         raise ParameterError("catalog= and 'user_catalog_file' say the same thing; give one of them.")
     return asked.catalog if file is None else file
-
-
-def _from_service(name: str, dispatcher: Dispatcher) -> SkyCoord | None:
-    try:
-        found = dispatcher.resolve_name(name)
-        return SkyCoord(float(found["RA"]), float(found["DEC"]), unit="deg") if "RA" in found else None
-    except (MmodaError, KeyError, TypeError, ValueError) as error:
-        log.debug("the service's name resolver: %s", error)
-        return None
-
-
-def _from_sesame(name: str) -> SkyCoord:
-    from astropy.coordinates.name_resolve import NameResolveError
-
-    try:
-        return SkyCoord.from_name(name)
-    except (NameResolveError, OSError) as error:
-        unreachable = isinstance(error, OSError) or "queries failed" in str(error)
-        sesame = "Sesame can't be reached" if unreachable else "neither does Sesame"
-        raise ParameterError(
-            f"The service does not know an object {printable(name)!r}, and {sesame}. Give its position as a SkyCoord, "
-            "or as a text such as '83.63 22.01'."
-        ) from error
 
 
 Mmoda = MmodaClass()

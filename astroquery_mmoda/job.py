@@ -88,12 +88,12 @@ class Job:
     submitted: str = ""
     reports: list[dict[str, Any]] = field(default_factory=list)
     expires: float | None = None
-    _shortest_pause: float = 0.0  # s between two looks, where that of all jobs is too short
-    _size: int = 0  # of the last reply in bytes
-    _products: Products | None = None
-    _failure: MmodaError | None = None
-    _asked_for_reason: bool = False
-    _windows: int = 0
+    _shortest_pause: float = field(default=0.0, init=False)  # s between two looks, where that of all jobs is too short
+    _size: int = field(default=0, init=False)  # of the last reply in bytes
+    _products: Products | None = field(default=None, init=False)
+    _failure: MmodaError | None = field(default=None, init=False)
+    _asked_for_reason: bool = field(default=False, init=False)
+    _windows: int = field(default=0, init=False)
 
     @classmethod
     def _prepare(cls, connection: Connection, payload: Mapping[str, str]) -> Job:

@@ -76,6 +76,7 @@ suppress_warnings = ["app.add_directive", "config.cache"]
 
 html_theme_options = html_theme_options | {
     "navbar_align": "left",
+    "header_links_before_dropdown": 4,
     "navigation_depth": 3,
     "show_nav_level": 1,
     "show_prev_next": True,
@@ -84,7 +85,7 @@ html_theme_options = html_theme_options | {
 }
 html_static_path = ["_static"]
 html_css_files = ["mmoda.css"]
-html_title = f"{project} {release}"
+html_title = project
 html_show_sourcelink = False
 htmlhelp_basename = project
 

@@ -16,7 +16,7 @@ ROOT = Path(astroquery_mmoda.__file__).parent
 FLOORS = {
     5: {"core", "many", "gallery", "plotting", "__init__"},
     4: {"job", "jobs", "journal", "session", "arguments"},
-    3: {"dispatcher", "products"},
+    3: {"dispatcher", "products", "names"},
     2: {"decoding", "catalog", "replies"},
     1: {"auth", "progress", "parameters", "values", "wire", "payload", "rules", "snippets"},
     0: {"errors", "config", "text", "units", "markup"},

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import keyring
-import keyring.backend
 import keyring.backends.fail
 import keyring.backends.null
 import pytest
@@ -32,30 +31,10 @@ from astroquery_mmoda.auth import (
     store,
 )
 from astroquery_mmoda.auth.places import _write_file
+from tests.keyrings import MemoryKeyring
 from tests.tokens import mint
 
 SERVER = "https://mmoda.example/dispatch-data"
-
-
-class MemoryKeyring(keyring.backend.KeyringBackend):
-    """A real keyring, as far as anybody can tell."""
-
-    priority = 1
-
-    def __init__(self):
-        super().__init__()
-        self.kept = {}
-
-    def get_password(self, service, username):
-        return self.kept.get((service, username))
-
-    def set_password(self, service, username, password):
-        self.kept[service, username] = password
-
-    def delete_password(self, service, username):
-        if (service, username) not in self.kept:
-            raise keyring.errors.PasswordDeleteError("not there")
-        del self.kept[service, username]
 
 
 class BrokenKeyring(MemoryKeyring):
@@ -68,15 +47,6 @@ class BrokenKeyring(MemoryKeyring):
         raise RuntimeError(f"can't keep {password}")
 
     delete_password = get_password
-
-
-@pytest.fixture
-def ring():
-    before = keyring.get_keyring()
-    backend = MemoryKeyring()
-    keyring.set_keyring(backend)
-    yield backend
-    keyring.set_keyring(before)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def _no_sesame(monkeypatch):
     def nobody(name):
         raise errors.ParameterError(f"{name} is unknown")
 
-    monkeypatch.setattr("astroquery_mmoda.core._from_sesame", nobody)
+    monkeypatch.setattr("astroquery_mmoda.names.from_sesame", nobody)
 
 
 @pytest.fixture

@@ -316,10 +316,12 @@ def test_jobs():
     assert "time (UTC):  2017-03-06T13:26:48 to 2017-03-06T15:32:27\n" in str(going)
     assert "Mmoda.get_job('65ac0b054ca2d65f')" in str(going)
 
-    done = job(status="done", reports=half_way, _products=Products.from_response(recorded("isgri_lc_real")))
+    done = job(status="done", reports=half_way)
+    done._products = Products.from_response(recorded("isgri_lc_real"))
     assert "status done, products 2 lightcurve" in repr(done)
 
-    failed = job(status="failed", reports=half_way, _failure=JobFailed("no data in this interval"))
+    failed = job(status="failed", reports=half_way)
+    failed._failure = JobFailed("no data in this interval")
     assert "failure no data in this interval" in repr(failed)
     assert ".raise_if_error() raises the error" in str(failed)
     for over in (done, failed):

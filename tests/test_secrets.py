@@ -10,7 +10,6 @@ import pickle
 import traceback
 from pathlib import Path
 
-import keyring
 import pytest
 from astropy import units as u
 from astropy.io import fits
@@ -18,7 +17,6 @@ from astroquery import cache_conf, log
 
 from astroquery_mmoda import AuthenticationError, MmodaClass, MmodaError, Token, conf
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
-from tests.test_auth import MemoryKeyring
 from tests.tokens import mint
 
 RESPONSES = Path(__file__).parent / "data" / "responses"
@@ -97,15 +95,6 @@ def everything_logged():
     for logger, level in zip(loggers, levels, strict=True):
         logger.removeHandler(handler)
         logger.setLevel(level)
-
-
-@pytest.fixture
-def ring():
-    before = keyring.get_keyring()
-    backend = MemoryKeyring()
-    keyring.set_keyring(backend)
-    yield backend
-    keyring.set_keyring(before)
 
 
 def answer(request):

@@ -1,6 +1,5 @@
 """Login, logout and renewal by the client, against a scripted server."""
 
-import keyring
 import pytest
 from astropy import units as u
 from astroquery.exceptions import AuthenticationWarning
@@ -16,7 +15,7 @@ from astroquery_mmoda import (
     conf,
 )
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
-from tests.test_auth import MemoryKeyring, put
+from tests.test_auth import put
 from tests.tokens import mint
 
 META = [
@@ -26,15 +25,6 @@ META = [
         [{"query_name": "q"}, {"product_name": "toy_lc"}, {"name": "p", "units": "W", "value": 1.0}],
     ]
 ]
-
-
-@pytest.fixture
-def ring():
-    before = keyring.get_keyring()
-    backend = MemoryKeyring()
-    keyring.set_keyring(backend)
-    yield backend
-    keyring.set_keyring(before)
 
 
 @pytest.fixture

@@ -1,0 +1,43 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Where an object is: what the service's resolver says, else Sesame (CDS)."""
+
+from __future__ import annotations
+
+from astropy.coordinates import SkyCoord
+from astroquery import log
+
+from .dispatcher import Dispatcher
+from .errors import MmodaError, ParameterError
+from .text import printable
+
+__all__ = ["find_position"]
+
+
+def find_position(name: str, dispatcher: Dispatcher) -> SkyCoord:
+    """Find the position of an object (ICRS); `ParameterError` if nobody knows it."""
+    return from_service(name, dispatcher) or from_sesame(name)
+
+
+def from_service(name: str, dispatcher: Dispatcher) -> SkyCoord | None:
+    """What the service's resolver says, or None."""
+    try:
+        found = dispatcher.resolve_name(name)
+        return SkyCoord(float(found["RA"]), float(found["DEC"]), unit="deg") if "RA" in found else None
+    except (MmodaError, KeyError, TypeError, ValueError) as error:
+        log.debug("the service's name resolver: %s", error)
+        return None
+
+
+def from_sesame(name: str) -> SkyCoord:
+    """What the resolver of CDS says."""
+    from astropy.coordinates.name_resolve import NameResolveError
+
+    try:
+        return SkyCoord.from_name(name)
+    except (NameResolveError, OSError) as error:
+        unreachable = isinstance(error, OSError) or "queries failed" in str(error)
+        sesame = "Sesame can't be reached" if unreachable else "neither does Sesame"
+        raise ParameterError(
+            f"The service does not know an object {printable(name)!r}, and {sesame}. Give its position as a SkyCoord, "
+            "or as a text such as '83.63 22.01'."
+        ) from error
