@@ -127,7 +127,7 @@ def test_any_name_is_a_label(tmp_path):
         found = read(path)
     assert [region.meta.get("text") for region in found] == list(NAMES.values())
     assert [region.center.ra.deg for region in found] == pytest.approx(list(range(len(NAMES))))
-    assert path.read_text().count("\n") == len(NAMES) + 3
+    assert path.read_text().count("\n") == len(NAMES) + 2
     for row, label in enumerate(NAMES.values()):  # a single source is written in another way
         assert texts(write_regions(table[row : row + 1], path, overwrite=True)) == [label]
 
@@ -166,3 +166,11 @@ def test_the_package_is_named_where_it_is_missing(monkeypatch, products, tmp_pat
     monkeypatch.setitem(sys.modules, "regions", None)
     with pytest.raises(ImportError, match=r"pip install .astroquery_mmoda\[regions\]"):
         write_regions(products.catalog(), tmp_path / "x.reg")
+
+
+def test_a_single_source_is_labelled_where_ds9_looks(tmp_path):
+    table = Table({"src_names": ["Crab"], "ra": [83.63] * u.deg, "dec": [22.01] * u.deg, "ERR_RAD": [0.01] * u.deg})
+    lines = write_regions(table, tmp_path / "one.reg").read_text().splitlines()
+    assert lines[-1].startswith("circle(83.63")
+    assert lines[-1].endswith("# text={Crab}")
+    assert not any("text" in line for line in lines[:-1])

@@ -77,8 +77,7 @@ def write_regions(catalog: Table | fits.HDUList, path: str | os.PathLike[str], *
     if not isinstance(catalog, (Table, fits.HDUList)):
         raise ParameterError(f"catalog must be a Table of sources or an image, not a {type(catalog).__name__}.")
     table = table_of(catalog)
-    found = regions.Regions(_shapes(regions, table) if len(table) else [])
-    text = found.serialize(format="ds9", precision=10) or _HEADER
+    text = _text(regions, _shapes(regions, table) if len(table) else [])
     path = Path(path).expanduser()
     if os.path.lexists(path) and not overwrite:
         raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
@@ -94,6 +93,15 @@ def _regions() -> ModuleType:
             'Region files need the regions package; install it by: pip install "astroquery_mmoda[regions]"'
         ) from error
     return regions
+
+
+def _text(regions: ModuleType, shapes: list[Any]) -> str:
+    if not shapes:
+        return _HEADER
+    # what all have in common goes into a line of its own, where DS9 looks for no labels: so one more has another
+    other = regions.PointSkyRegion(shapes[0].center, meta={"text": "-"}, visual={"marker": "+"})
+    lines: list[str] = regions.Regions([*shapes, other]).serialize(format="ds9", precision=10).splitlines()
+    return "\n".join(lines[:-1]) + "\n"
 
 
 def _shapes(regions: ModuleType, table: Table) -> list[Any]:
