@@ -98,7 +98,7 @@ class Job:
     @classmethod
     def _prepare(cls, connection: Connection, payload: Mapping[str, str]) -> Job:
         """Make a job of a question; the first `refresh` submits it."""
-        session_id = "".join(secrets.choice(_SESSION_ALPHABET) for _ in range(16))
+        session_id = "".join(_SESSION_ALPHABET[byte % len(_SESSION_ALPHABET)] for byte in secrets.token_bytes(16))
         now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
         job = cls(connection, payload["instrument"], payload["product_type"], dict(payload), session_id, submitted=now)
         job.expires = connection.expires

@@ -66,8 +66,12 @@ def keep(record: Mapping[str, Any], *, firmly: bool = True) -> None:
 
 def _put(directory: Path, name: str, record: Mapping[str, Any], *, firmly: bool) -> None:
     """Write a record, and tidy now and then: a look at all files takes longer than a short query."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write(directory / name, json.dumps(record), firmly=firmly)
+    text = json.dumps(record)
+    try:
+        _write(directory / name, text, firmly=firmly)
+    except FileNotFoundError:  # the first one
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(directory / name, text, firmly=firmly)
     _writes[directory] = _writes.get(directory, -1) + 1
     if _writes[directory] % min(_WRITES_PER_TIDYING, max(1, int(conf.journal_size) // 20)) == 0:
         _tidy(directory)
@@ -77,14 +81,15 @@ def _write(path: Path, text: str, *, firmly: bool) -> None:
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(descriptor, "wb") as file:
+            file.write(text.encode())
             if firmly:
                 file.flush()
-                os.fsync(file.fileno())
+                os.fsync(descriptor)
         os.replace(part, path)
-    finally:
+    except BaseException:
         part.unlink(missing_ok=True)
+        raise
 
 
 def _tidy(directory: Path) -> None:

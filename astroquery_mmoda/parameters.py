@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,7 @@ class Parameter:
     uris: tuple[str, ...] = ()
     description: str = ""
 
-    @property
+    @cached_property
     def type(self) -> str:
         """`str`: time, duration, angle, energy, integer, float, boolean, string, list, structured, catalog or file."""
         if self.name in {"selected_catalog", "user_catalog"}:
