@@ -236,7 +236,9 @@ def _energies(wavelengths: MaskedColumn, name: str, description: str) -> MaskedC
     metres = _floats(wavelengths) * (wavelengths.unit or u.m).to(u.m)
     known = metres > 0
     values = np.zeros(len(metres))
-    values[known] = (metres[known] * u.m).to_value(u.keV, equivalencies=u.spectral())
+    found = (metres[known] * u.m).to_value(u.keV, equivalencies=u.spectral())
+    # wavelengths were made of round energies, by division
+    values[known] = [float(f"{energy:.12g}") for energy in np.atleast_1d(found)]
     return MaskedColumn(values, mask=~known, name=name, unit=u.keV, description=description)
 
 
