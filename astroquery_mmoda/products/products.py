@@ -17,7 +17,6 @@ from ..errors import DecodingError, ParameterError, ServiceError
 from ..parameters import nearest
 from ..replies import error_from_body, failure, section, without_tokens
 from ..text import printable
-from .display import overview, product_html, product_line, product_text, products_html, products_text
 from .entries import Entry, describe, entries_of
 from .provenance import SERVICE_VERSION
 from .sources import match_source, same_source
@@ -91,12 +90,18 @@ class Product:
         return state
 
     def __repr__(self) -> str:
+        from .display import product_line  # like all rooms of displays and files entered when needed: imports take long
+
         return product_line(self)
 
     def __str__(self) -> str:
+        from .display import product_text
+
         return product_text(self)
 
     def _repr_html_(self) -> str:
+        from .display import product_html
+
         return product_html(self)
 
 
@@ -247,9 +252,13 @@ class Products(Sequence[Product]):
         )
 
     def __repr__(self) -> str:
+        from .display import products_text
+
         return products_text(self)
 
     def _repr_html_(self) -> str:
+        from .display import products_html
+
         return products_html(self)
 
     # ---- choosing
@@ -289,6 +298,8 @@ class Products(Sequence[Product]):
              catalog catalog
         mosaic_image   image 20-40 keV
         """
+        from .display import overview
+
         return overview(self)
 
     def select(self, *, source: str | None = None, kind: str | None = None, **meta: Any) -> Products:
