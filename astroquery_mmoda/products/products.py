@@ -192,7 +192,11 @@ class Products(Sequence[Product]):
         'fine'
         """
         body = parse_body(reply, what="the reply to an analysis") if isinstance(reply, (bytes, str)) else reply
-        body = without_tokens(body)
+        return cls._from_clean(without_tokens(body), requested=requested, service=service)
+
+    @classmethod
+    def _from_clean(cls, body: Any, *, requested: Mapping[str, Any] | None = None, service: str = "") -> Products:
+        """Like `from_response`, of JSON that was parsed and freed of tokens before."""
         if not isinstance(body, Mapping) or not {"query_status", "error", "error_message"} & set(body):
             raise DecodingError("This is no reply to an analysis: it has neither a query_status nor an error_message.")
         if "query_status" not in body:
