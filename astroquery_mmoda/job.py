@@ -570,9 +570,7 @@ class Job:
         if self.status == "failed":
             self._fail({**reply, "job_monitor": {**monitor, "full_report_dict_list": self.reports}})
         elif self.status == "done" and reply.get("products"):
-            self._products = Products.from_response(
-                reply, requested=self.parameters, service=self.connection.client.URL
-            )
+            self._products = Products._from_clean(reply, requested=self.parameters, service=self.connection.client.URL)
 
     def _compare(self, reply: Mapping[str, Any]) -> None:
         """See what the service made of the request: a difference is told, and an uploaded file has an address now."""
