@@ -13,7 +13,6 @@ import time
 from functools import partial
 
 import jwt
-import keyring
 import pytest
 from astropy import units as u
 from astropy.time import Time
@@ -21,7 +20,6 @@ from astroquery.exceptions import AuthenticationWarning
 
 from astroquery_mmoda import AuthenticationError, JobFailed, MmodaClass, Token, journal
 from tests.local_mmoda.server import LocalMmoda
-from tests.test_auth import MemoryKeyring
 from tests.tokens import KEY, mint
 
 TIMES = {"time_range": ("2018-04-01T00:00:00", "2018-04-01T02:00:00")}
@@ -38,15 +36,6 @@ def client(local_mmoda):
 def token(local_mmoda):
     """Function that mints tokens which the server accepts."""
     return partial(mint, key=local_mmoda.secret_key)
-
-
-@pytest.fixture
-def ring():
-    before = keyring.get_keyring()
-    backend = MemoryKeyring()
-    keyring.set_keyring(backend)
-    yield backend
-    keyring.set_keyring(before)
 
 
 @pytest.fixture(scope="module")

@@ -217,6 +217,17 @@ def test_a_given_catalogue_takes_the_place_of_the_own():
     assert not plot_image(with_catalog(make_mosaic()), catalog=catalog[:0]).texts
 
 
+def test_names_beyond_ascii_are_drawn_as_they_were():
+    from astroquery_mmoda.catalog import to_hdu
+
+    catalog = make_catalog()[:1]
+    catalog["src_names"] = ["η Car"]
+    mosaic = make_mosaic()
+    mosaic.append(to_hdu(catalog))
+    assert "η Car" not in str(mosaic["CATALOG"].data["src_names"])
+    assert [text.get_text() for text in plot_image(mosaic).texts] == ["η Car"]
+
+
 def test_catalogues_of_any_origin():
     center = SkyCoord(275.09, 7.18, unit="deg", frame="fk5")
     away = SkyCoord(95, -7, unit="deg")
@@ -229,7 +240,7 @@ def test_catalogues_of_any_origin():
     ax = plot_image(make_mosaic(), catalog=plain)
     np.testing.assert_allclose(marked(ax), [[99, 99]], atol=1e-3)
     ax.figure.draw_without_rendering()
-    with pytest.raises(ParameterError, match="no columns ra and dec"):
+    with pytest.raises(ParameterError, match="needs coordinates: a SkyCoord column"):
         plot_image(make_mosaic(), catalog=Table({"name": ["A"]}))
 
 

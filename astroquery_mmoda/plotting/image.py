@@ -12,6 +12,7 @@ from astropy.table import Table
 from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
+from ..catalog import table_of
 from ..errors import ParameterError
 from ..text import printable
 from .drawing import band_text, literal, new_figure, note, pyplot, unit_text
@@ -107,8 +108,7 @@ def _image(hdulist: fits.HDUList, extension: str | int | tuple[str, int]) -> Any
 
 
 def _catalogue(hdulist: fits.HDUList) -> Table | None:
-    found = next((hdu for hdu in hdulist if hdu.name == "CATALOG"), None)
-    return None if found is None or not len(found.data) else Table.read(found)
+    return table_of(hdulist) if "CATALOG" in hdulist and len(hdulist["CATALOG"].data) else None
 
 
 def _sky_axes(wcs: WCS, ax: Axes | None) -> Any:

@@ -7,16 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from astropy import units as u
-from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
-from ..errors import ParameterError
+from ..catalog import positions, source_names
 from .drawing import literal, plain_numbers
 
 __all__ = ["mark_sources"]
 
-_NAMES = ("src_names", "src_name", "name", "main_id", "source")
 # points: of the letters, around a mark, and from where on a line leads from a name to its mark
 _SIZE, _MARK, _FAR = 9.0, 6.0, 16.0
 # a name of which more than this part would be upon other names is left out
@@ -37,7 +34,7 @@ def mark_sources(axes: Any, catalog: Table, shape: tuple[int, ...]) -> None:
     """Mark and name the sources of a catalogue that are on an image of this shape."""
     from matplotlib.patheffects import withStroke
 
-    x, y = (np.atleast_1d(values) for values in axes.wcs.world_to_pixel(_positions(catalog)))
+    x, y = (np.atleast_1d(values) for values in axes.wcs.world_to_pixel(positions(catalog)))
     # a projection may have no place for the other side of the sky
     with np.errstate(invalid="ignore"):
         inside = (x > -0.5) & (x < shape[1] - 0.5) & (y > -0.5) & (y < shape[0] - 0.5)
@@ -62,9 +59,8 @@ def _column(table: Table, *names: str) -> Any:
 
 
 def _source_names(catalog: Table) -> np.ndarray:
-    column = _column(catalog, *_NAMES)
-    names = [""] * len(catalog) if column is None else [literal(name, limit=40) for name in column]
-    return np.array(names, dtype=object)
+    names = source_names(catalog) or [""] * len(catalog)
+    return np.array([literal(name, limit=40) for name in names], dtype=object)
 
 
 def _are_new(catalog: Table) -> np.ndarray:
@@ -74,18 +70,6 @@ def _are_new(catalog: Table) -> np.ndarray:
 def _significances(catalog: Table) -> np.ndarray:
     column = _column(catalog, "significance")
     return np.zeros(len(catalog)) if column is None else np.nan_to_num(plain_numbers(column))
-
-
-def _positions(catalog: Table) -> SkyCoord:
-    for column in catalog.columns.values():
-        if isinstance(column, SkyCoord):
-            return column
-    ra, dec = _column(catalog, "ra", "raj2000", "ra_obj"), _column(catalog, "dec", "dej2000", "dec_obj")
-    if ra is None or dec is None:
-        raise ParameterError(f"the catalogue has no columns ra and dec, only {', '.join(catalog.colnames)}")
-    frame = {str(key).lower(): value for key, value in catalog.meta.items()}.get("frame", "fk5")
-    longitude, latitude = (plain_numbers(column) * (column.unit or u.deg) for column in (ra, dec))
-    return SkyCoord(longitude, latitude, frame=str(frame).lower())
 
 
 # ---- where names go ----
