@@ -10,13 +10,25 @@ from typing import Any
 
 from astropy import units as u
 
-__all__ = ["known_unit", "read_unit"]
+__all__ = ["known_unit", "read_unit", "standard_spelling"]
 
 _MAX_TEXT = 200
 # astropy works out 10**9999999 digit by digit before it finds that this is no unit
 _LARGE_NUMBER = re.compile(r"[0-9]{5}")
-# what the service writes and no standard knows
-_SYNONYMS = {"sec": "s", "seconds": "s"}
+# words that the service writes and no standard knows
+_WORDS = {
+    "counts": "count",
+    "cts": "count",
+    "cnt": "count",
+    "cnts": "count",
+    "sec": "s",
+    "secs": "s",
+    "second": "s",
+    "seconds": "s",
+    "photons": "photon",
+}
+_WORD = re.compile(r"(?<![A-Za-z_])[A-Za-z]+(?![A-Za-z_])")
+_NO_UNIT = frozenset({"no unit", "no units", "unitless", "dimensionless"})
 
 
 def read_unit(text: Any) -> u.UnitBase | None:
@@ -26,7 +38,7 @@ def read_unit(text: Any) -> u.UnitBase | None:
     Parameters
     ----------
     text : str or None
-        Such as ``erg / (s cm2)``.
+        Such as ``erg / (s cm2)`` or the service's ``(counts/sec)**2``; ``no units`` is dimensionless.
     """
     return _read(text) if isinstance(text, str) else None
 
@@ -37,19 +49,36 @@ def known_unit(text: Any) -> u.UnitBase | None:
     return None if isinstance(unit, u.UnrecognizedUnit) else unit
 
 
+def standard_spelling(text: Any) -> str | None:
+    """Spell a unit as the FITS standard does (4.0, section 4.3), empty where it has none; None if it is not known."""
+    unit = known_unit(text)
+    if unit is None:
+        return None
+    try:
+        return str(u.Unit(unit).to_string("fits", fraction="inline"))
+    except ValueError:  # known to astropy only
+        return None
+
+
 @lru_cache(maxsize=512)
 def _read(text: str) -> u.UnitBase:
     if len(text) > _MAX_TEXT or _LARGE_NUMBER.search(text):
         return u.UnrecognizedUnit(text[:_MAX_TEXT])
-    name = _SYNONYMS.get(text.strip().lower(), text)
-    for form in (None, "fits", "ogip"):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", u.UnitsWarning)
-                unit = u.Unit(name, format=form, parse_strict="silent")
-        # older versions of astropy fail at some of what they don't know
-        except (ValueError, TypeError, ArithmeticError):
-            continue
-        if not isinstance(unit, u.UnrecognizedUnit):
-            return unit
+    if " ".join(text.lower().split()) in _NO_UNIT:
+        return u.dimensionless_unscaled
+    for spelling in dict.fromkeys((text, _WORD.sub(_in_standard_words, text))):
+        for form in (None, "fits", "ogip"):
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", u.UnitsWarning)
+                    unit = u.Unit(spelling, format=form, parse_strict="silent")
+            # older versions of astropy fail at some of what they don't know
+            except (ValueError, TypeError, ArithmeticError):
+                continue
+            if not isinstance(unit, u.UnrecognizedUnit):
+                return unit
     return u.UnrecognizedUnit(text)
+
+
+def _in_standard_words(word: re.Match[str]) -> str:
+    return _WORDS.get(word[0].lower(), word[0])

@@ -19,7 +19,7 @@ FLOORS = {
     3: {"dispatcher", "products", "names"},
     2: {"decoding", "catalog", "replies"},
     1: {"auth", "progress", "parameters", "values", "wire", "payload", "rules", "snippets"},
-    0: {"errors", "config", "text", "units", "markup"},
+    0: {"errors", "config", "text", "units", "markup", "instruments"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 DOORS = {

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 __all__ = [
     "add_date",
     "add_provenance",
+    "card_value",
     "clean",
     "flat_provenance",
+    "is_missing",
     "name_source",
     "number",
     "primary_hdu",
@@ -42,6 +44,10 @@ _TOLD = {
     "OBJECT": ("source", "object of the request"),
     "JOB_ID": ("job_id", "analysis on the MMODA service"),
 }
+# what templates have in the place of a value
+_NO_VALUE = frozenset(
+    {"", "STRING", "INTEGER", "REAL", "BOOLEAN", "LOGICAL", "UTC_FORMAT", "OBT_FORMAT", "UNKNOWN", "UNDEFINED"}
+)
 #: beginning of the lines of HISTORY that tell the parameters
 PARAMETER = "MMODA parameter "
 
@@ -139,6 +145,20 @@ def with_origin(hdu: _HDU, original: str) -> _HDU:
 
 
 # ---- what cards say: `header` is a FITS header, or what the service sends in its place
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a card has no value: none was written, or the word of a template that nobody filled in."""
+    if value is None or isinstance(value, fits.card.Undefined):
+        return True
+    # "None" is Python's word for it, NONE and none are those of FITS files for "no such file"
+    return isinstance(value, str) and (value.strip().upper() in _NO_VALUE or value.strip() == "None")
+
+
+def card_value(header: Mapping[str, Any], keyword: str) -> Any:
+    """Value of a card, or None where it is missing."""
+    value = header.get(keyword)
+    return None if is_missing(value) else value
 
 
 def number(header: Mapping[str, Any], keyword: str, default: float) -> float:

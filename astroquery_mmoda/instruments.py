@@ -1,0 +1,46 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""
+What is known of INTEGRAL's instruments beyond what the service's metadata say.
+
+Sources: the integral plugin of the service (catalogue values, limits of science windows), the IBIS and JEM-X analysis
+user manuals (numbers of sources), and INTEGRAL's launch on 2002-10-17.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+__all__ = ["IJD_ORIGIN", "INTEGRAL", "LAUNCH", "CodedMask", "coded_mask"]
+
+#: MJD (TT) from which INTEGRAL counts days (IJD)
+IJD_ORIGIN = 51544.0
+#: MJD of INTEGRAL's launch
+LAUNCH = 52564.0
+#: names of its instruments at the service
+INTEGRAL = frozenset({"isgri", "jemx", "spi_acs"})
+
+
+@dataclass(frozen=True)
+class CodedMask:
+    """
+    An imager behind a coded mask, whose sources are extracted together.
+
+    ``catalog_values`` are what the service's own tools send in the columns of a catalogue that say how a source is to
+    be extracted (ERR_RAD in deg); ``most_sources`` is how many its software takes.
+    """
+
+    name: str
+    most_sources: int
+    catalog_values: Mapping[str, float] = field(
+        default_factory=lambda: MappingProxyType({"NEW_SOURCE": -32768, "ISGRI_FLAG": 2, "FLAG": 1, "ERR_RAD": 0.001})
+    )
+
+
+_CODED_MASKS = {imager.name: imager for imager in (CodedMask("isgri", 200), CodedMask("jemx", 75))}
+
+
+def coded_mask(instrument: str) -> CodedMask | None:
+    """Give what is known of an instrument by its name at the service; None unless it is one of these."""
+    return _CODED_MASKS.get(instrument)
