@@ -146,7 +146,7 @@ def genuine() -> Path:
         os.environ.get("MMODA_GENUINE_DATA") or Path(__file__).resolve().parents[1] / "shared" / "data" / "genuine"
     )
     if not folder.is_dir():
-        pytest.skip("no genuine files: MMODA_GENUINE_DATA names no folder, nor is shared/data/genuine beside the checkout")
+        pytest.skip("no genuine files: MMODA_GENUINE_DATA names no folder, and ../shared/data/genuine is none either")
     return folder
 
 
