@@ -290,6 +290,9 @@ class IsgriImage(IsgriQuery, ImageQuery):
     def read(self, directory: Path) -> list[Any]:
         meta = {"product": "mosaic", "instrument": self.instrument, "src_name": "", "query_parameters": None}
         data = NumpyDataProduct.from_fits_file(directory / "mosaic.fits", meta_data=meta, name="mosaic_image")
+        for unit in data.data_unit[2:]:
+            # astropy does not write them where they do nothing
+            unit.header |= {"BSCALE": 1, "BZERO": 0}
         found = json.loads((directory / "catalogue.json").read_text())
         return [
             ImageProduct(name="mosaic_image", data=data, meta_data=meta),
@@ -418,8 +421,6 @@ class _Band:
             "ISDCLEVL": "IMA",
             "OGID": "String",
             **times,
-            "BSCALE": 1,
-            "BZERO": 0,
             **place,
             "HDUCLASS": "OGIP",
             "HDUDOC": "synthetic",
@@ -529,7 +530,7 @@ class IsgriSpectrum(IsgriQuery, SpectrumQuery):
         for number, target in enumerate(targets):
             spectrum = self.spectrum(observation, target, *_channel_rates(observation, target, generator))
             fits.HDUList([primary(), spectrum]).writeto(directory / f"spectrum_{number}.fits", overwrite=True)
-        fits.HDUList([primary(), self.arf(observation.device)]).writeto(directory / "arf.fits", overwrite=True)
+        fits.HDUList([primary(), self.arf(observation)]).writeto(directory / "arf.fits", overwrite=True)
         fits.HDUList([primary(), *self.rmf(observation.device)]).writeto(directory / "rmf.fits", overwrite=True)
         (directory / "names.json").write_text(json.dumps([target.name for target in targets]))
 
@@ -570,9 +571,9 @@ class IsgriSpectrum(IsgriQuery, SpectrumQuery):
         }
         return table(observation.device.spectrum, columns, keywords)
 
-    def arf(self, device: Device) -> fits.BinTableHDU:
+    def arf(self, observation: Observation) -> fits.BinTableHDU:
         """Ones without a unit: the area is in the matrix."""
-        camera = device.camera
+        device, camera = observation.device, observation.camera
         columns = [
             ("ENERG_LO", "E", None, camera.energy_lo),
             ("ENERG_HI", "E", None, camera.energy_hi),

@@ -144,8 +144,11 @@ class JemxSpectrum(JemxQuery, IsgriSpectrum):
         }
         return table(observation.device.spectrum, columns, keywords)
 
-    def arf(self, device: Device) -> fits.BinTableHDU:
-        return _area(device, device.arf, "cm**2", device.camera.effective_area, OGID="String", STAMP=MADE)
+    def arf(self, observation: Observation) -> fits.BinTableHDU:
+        """The area, on axis here."""
+        device = observation.device
+        keywords = {"OGID": "String", "TSTART": observation.periods.min(), "TSTOP": observation.periods.max()}
+        return _area(device, device.arf, "cm**2", device.camera.effective_area, **keywords, STAMP=MADE)
 
     def rmf(self, device: Device) -> list[fits.BinTableHDU]:
         camera = device.camera
