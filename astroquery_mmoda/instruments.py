@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-__all__ = ["CATALOG_VALUES", "IJD_ORIGIN", "INTEGRAL", "LAUNCH", "CodedMask", "coded_mask"]
+__all__ = ["CATALOG_VALUES", "IJD_ORIGIN", "INTEGRAL", "LAUNCH", "CodedMask", "coded_mask", "is_deconvolved"]
 
 #: MJD (TT) from which INTEGRAL counts days (IJD)
 IJD_ORIGIN = 51544.0
@@ -46,3 +46,12 @@ _CODED_MASKS = {imager.name: imager for imager in (CodedMask("isgri", 200), Code
 def coded_mask(instrument: str) -> CodedMask | None:
     """Give what is known of an instrument by its name at the service; None unless it is one of these."""
     return _CODED_MASKS.get(instrument)
+
+
+# INSTRUME of the imagers behind coded masks, whose software separates sources and background
+_DECONVOLVED = frozenset({"IBIS", "ISGRI", "PICSIT", "JEMX", "JEM-X", "JMX1", "JMX2", "SPI"})
+
+
+def is_deconvolved(instrume: str) -> bool:
+    """Whether spectra of an instrument, named as in FITS files (INSTRUME), come without the background."""
+    return instrume.strip().upper() in _DECONVOLVED
