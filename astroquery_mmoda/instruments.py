@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-__all__ = ["IJD_ORIGIN", "INTEGRAL", "LAUNCH", "CodedMask", "coded_mask"]
+__all__ = ["IJD_ORIGIN", "INTEGRAL", "LAUNCH", "CodedMask", "background_of_rates", "coded_mask"]
 
 #: MJD (TT) from which INTEGRAL counts days (IJD)
 IJD_ORIGIN = 51544.0
@@ -44,3 +44,18 @@ _CODED_MASKS = {imager.name: imager for imager in (CodedMask("isgri", 200), Code
 def coded_mask(instrument: str) -> CodedMask | None:
     """Give what is known of an instrument by its name at the service; None unless it is one of these."""
     return _CODED_MASKS.get(instrument)
+
+
+# by INSTRUME: the imagers' software fits sources and background together, SPI-ACS counts whatever comes
+_BACKGROUND = {"IBIS": "NET", "ISGRI": "NET", "JMX1": "NET", "JMX2": "NET", "SPI-ACS": "TOTAL"}
+
+
+def background_of_rates(telescope: str, instrument: str) -> str | None:
+    """
+    Tell whether the rates of a light curve are without background (``NET``) or with it (``TOTAL``), as in HDUCLAS2.
+
+    None where it is not known. Telescope and instrument are those of the headers.
+    """
+    if telescope.strip().upper() != "INTEGRAL":
+        return None
+    return _BACKGROUND.get(instrument.strip().upper().replace("_", "-"))
