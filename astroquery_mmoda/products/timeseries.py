@@ -327,11 +327,12 @@ def _spelled(unit: Any) -> str | None:
 
 def _stored_names(rows: Table) -> dict[str, str]:
     """Columns that have another name in the file, where other tools look for it; no two get the same."""
-    wanted = {}
-    kind = _kind_of_values(rows)
+    wanted: dict[Any, str] = {}
+    kind, value = _kind_of_values(rows), rows.meta.get("VALUECOL")
     if kind:
-        wanted = {rows.meta.get("VALUECOL"): _OGIP_NAMES[kind], rows.meta.get("ERRORCOL"): "ERROR"}
-    if kind != "COUNT":
+        wanted = {value: _OGIP_NAMES[kind], rows.meta.get("ERRORCOL"): "ERROR"}
+    # tools correct counts for it, as they should
+    if kind != "COUNT" and str(value).upper() != "COUNTS":
         wanted[_FRACTION] = _STORED_FRACTION
     taken = {name.upper() for name in rows.colnames if name not in wanted}
     return {
