@@ -99,7 +99,7 @@ def _read_tables(key: str, value: Any) -> Iterator[Entry]:
     """Tables of astropy, as text or pickled."""
     for index, raw in enumerate(_as_list(value)):
         entry, meta = _element(raw, f"product {index + 1} of {key}")
-        yield Entry(_name(entry), "table", entry, _table, meta)
+        yield Entry(_name(entry), "lightcurve" if _tells_lightcurve(meta) else "table", entry, _table, meta)
 
 
 def _read_pictures(key: str, value: Any) -> Iterator[Entry]:
@@ -246,7 +246,9 @@ def _as_promised(entry: Entry, *, prod_uris: Mapping[str, Any], extra_metadata: 
 
 
 def _numpy_kind(entry: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
-    """Told by the service's word for it, else by its name, else by the headers of its units."""
+    """Told by the words that only light curves have, the service's word for it, its name, the headers of its units."""
+    if _tells_lightcurve(meta):
+        return "lightcurve"
     for word in (meta.get("product"), entry.get("name")):
         kind = kind_from_name(str(word or ""))
         if kind != "other":
@@ -254,6 +256,11 @@ def _numpy_kind(entry: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
     units = [unit for unit in _as_list(entry.get("data_unit_list")) if isinstance(unit, dict)]
     kinds = [_unit_kind(unit) for unit in units]
     return next((kind for kind in _STRONGEST_FIRST if kind in kinds), "other")
+
+
+def _tells_lightcurve(meta: Mapping[str, Any]) -> bool:
+    """Whether the meta data name the columns of a light curve."""
+    return all(isinstance(meta.get(word), str) and meta[word].strip() for word in ("time", "rate", "rate_err"))
 
 
 _STRONGEST_FIRST = ("lightcurve", "spectrum", "rmf", "arf", "image", "table", "array")

@@ -254,9 +254,9 @@ def _counted(count: int, word: str) -> str:
 
 
 def _content_of_dictionary(data: Mapping[str, Any], kind: str) -> str:
-    if kind == "table":
+    if kind in ("table", "lightcurve"):
         count = _ecsv_rows(data.get("ascii"))
-        return "" if count is None else _counted(count, "rows")
+        return "" if count is None else _counted(count, _ROWS.get(kind, "rows"))
     rows, word = {
         "catalog": (next(iter(_list(data.get("cat_column_list"))), None), "sources"),
         "strain": (data.get("value"), "samples"),

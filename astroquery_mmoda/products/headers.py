@@ -272,7 +272,9 @@ def time_system(header: Mapping[str, Any]) -> TimeSystem:
         return TimeSystem(name)
     scale = "tt" if sum(time_reference(header)) == IJD_ORIGIN else "utc"
     if told:
-        return TimeSystem(scale, 0.0, f"TIMESYS {printable(told, limit=20)} unknown: {scale.upper()} assumed", is_odd=True)
+        return TimeSystem(
+            scale, 0.0, f"TIMESYS {printable(told, limit=20)} unknown: {scale.upper()} assumed", is_odd=True
+        )
     return TimeSystem(scale, 0.0, f"no TIMESYS: {scale.upper()} assumed")
 
 

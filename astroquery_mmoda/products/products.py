@@ -18,6 +18,7 @@ from ..parameters import nearest
 from ..replies import error_from_body, failure, section, without_tokens
 from ..text import printable
 from .entries import Entry, describe, entries_of
+from .headers import is_missing
 from .provenance import SERVICE_VERSION
 from .sources import Spellings, match_source, same_source
 
@@ -689,7 +690,7 @@ def _named(entries: Sequence[Entry], parameters: Mapping[str, Any]) -> list[Prod
     named = []
     for entry in entries:
         source = str(entry.meta.get("src_name") or "").strip()
-        source = requested if source.lower() in _PLACEHOLDERS else spelled.of(source)
+        source = requested if source.lower() in _PLACEHOLDERS or is_missing(source) else spelled.of(source)
         stem = entry.name.strip() or " ".join(
             word
             for word in (str(entry.meta.get("product") or parameters.get("product_type") or entry.kind), source)
