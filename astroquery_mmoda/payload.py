@@ -170,7 +170,7 @@ def _raw_parameters(known: Mapping[str, Parameter], question: Question) -> tuple
 
 
 def _is_not_given(known: Mapping[str, Parameter], name: str, value: Any) -> bool:
-    """Whether a value says that none is given: None, or the empty text of `list_parameters`, where that is the default."""
+    """Whether a value says that none is given: None where that is the default, or the empty text that stands for it."""
     if value is None and name in _NONE_IS_NOTHING:
         return True
     nothing = value is None or (isinstance(value, str) and not value)
@@ -201,8 +201,8 @@ def _refuse_times_before_launch(question: Question, raw: Mapping[str, Any]) -> N
     early = [number for number in numbers if number < LAUNCH]
     if early:
         raise ParameterError(
-            f"The time {early[0]:.12g} would be before INTEGRAL's launch (MJD {LAUNCH:g}): numbers are MJD (UTC). If it "
-            f"is in INTEGRAL's own days (IJD = MJD - {IJD_ORIGIN:g}, TT), give "
+            f"The time {early[0]:.12g} would be before INTEGRAL's launch (MJD {LAUNCH:g}): numbers are MJD (UTC). "
+            f"If it is in INTEGRAL's own days (IJD = MJD - {IJD_ORIGIN:g}, TT), give "
             f"Time({early[0]:.12g} + {IJD_ORIGIN:g}, format='mjd', scale='tt')."
         )
 

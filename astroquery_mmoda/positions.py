@@ -85,10 +85,13 @@ def parse_position(text: str) -> SkyCoord | None:
         if halves is not None:
             return SkyCoord(_in_range(halves[0], 360), _in_range(halves[1], 90), unit="deg")
     except ValueError as error:
-        raise ParameterError(f"coordinates={printable(text)!r}: not a valid position ({error}). {POSITION_FORMS}.") from error
+        raise ParameterError(
+            f"coordinates={printable(text)!r}: not a valid position ({error}). {POSITION_FORMS}."
+        ) from error
     if _only_numbers(lowered):
         raise ParameterError(
-            f"coordinates={printable(text)!r}: not a valid position, and numbers are not looked up as a name. {POSITION_FORMS}."
+            f"coordinates={printable(text)!r}: not a valid position, and numbers are not looked up as a name. "
+            f"{POSITION_FORMS}."
         )
     return None
 

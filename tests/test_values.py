@@ -65,7 +65,9 @@ def test_frames_become_icrs():
     assert sky_position(SkyCoord([CRAB])).shape == ()
 
 
-@pytest.mark.parametrize("wrong", [SkyCoord([CRAB, CRAB]), (83.6, 22.0, 1.0), 83.6, None, ("Crab", "Pulsar"), (83.6, 91.0), (True, 2)])
+@pytest.mark.parametrize(
+    "wrong", [SkyCoord([CRAB, CRAB]), (83.6, 22.0, 1.0), 83.6, None, ("Crab", "Pulsar"), (83.6, 91.0), (True, 2)]
+)
 def test_what_is_no_position(wrong):
     with pytest.raises(ParameterError, match="coordinates"):
         sky_position(wrong)

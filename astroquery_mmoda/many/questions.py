@@ -13,8 +13,8 @@ from .. import journal
 from ..arguments import Asked
 from ..errors import ParameterError
 from ..job import longest_wait
-from ..rules import needed_roles
 from ..positions import parse_position
+from ..rules import needed_roles
 from ..session import Connection
 from ..text import printable
 from ..values import in_degrees
@@ -94,7 +94,9 @@ def _limit(timeout: Any) -> float:
     try:
         return longest_wait(timeout)
     except (TypeError, ValueError, u.UnitsError) as error:
-        raise ParameterError(f"timeout={printable(timeout)!r} is not a valid time span; give seconds or a Quantity.") from error
+        raise ParameterError(
+            f"timeout={printable(timeout)!r} is not a valid time span; give seconds or a Quantity."
+        ) from error
 
 
 def _names(coordinates: Any, catalog: Any) -> Iterator[str]:
