@@ -46,6 +46,8 @@ _IGNORED = frozenset({"api", "oda_api_version", "off_line", "verbose"})
 _NONE_IS_NOTHING = frozenset(
     {"src_name", "selected_catalog", "user_catalog", "user_catalog_file", "T_format", "time_bin_format", "product_type"}
 )
+# how the service runs an analysis; it lists these nowhere, and they are in its snippets
+_SWITCHES = frozenset({"run_asynch", "async_dispatcher"})
 _BIN_UNITS = {"sec": u.s, "jd": u.day}
 # friendly argument -> the service's own names that it stands for
 _STANDS_FOR = {
@@ -228,7 +230,7 @@ def _unlisted(
     missing = [name for name in raw if name not in known and name not in formats]
     if not missing:
         return {}
-    accepted = set(also_known())
+    accepted = _SWITCHES if _SWITCHES.issuperset(missing) else {*_SWITCHES, *also_known()}
     for name in missing:
         if name not in accepted:
             valid = sorted(parameter.name for parameter in known.values() if not parameter.hidden)
@@ -236,7 +238,8 @@ def _unlisted(
                 f"Unknown parameter {printable(name)!r} for {where}"
                 f"{nearest(name, [*valid, *_STANDS_FOR])}. It takes: {', '.join(valid)}."
             )
-    return {name: to_wire(Parameter(name), raw[name]) for name in missing}
+    # a switch is True or False
+    return {name: to_wire(Parameter(name, default=True if name in _SWITCHES else None), raw[name]) for name in missing}
 
 
 def _need(known: Mapping[str, Parameter], names: Iterable[str], argument: str, where: str) -> None:

@@ -69,10 +69,10 @@ def _window(item: str) -> str:
     identifiers = {match[0] for match in _WINDOW.finditer(item)}
     if len(identifiers) == 1 and (item in identifiers or "/" in item or "[" in item):
         return identifiers.pop()
-    if item.isdigit() and 9 <= len(item) <= 12:
+    if re.fullmatch(r"\d{12}", item):
         raise ParameterError(
-            f"scw_list: {printable(item)!r} has no version; write the science window as {item.zfill(12)}.001, or give "
-            "a Table with scw_id and scw_ver."
+            f"scw_list: {item!r} has no version; write the science window as {item}.001, or give a Table with scw_id "
+            "and scw_ver."
         )
     raise ParameterError(f"scw_list: {printable(item)!r} is not a valid science window ({_FORM}).")
 
