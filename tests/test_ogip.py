@@ -267,12 +267,16 @@ def test_responses(folder, variable):
         # from the MeV of the reply
         assert rmf["SPECRESP MATRIX"].columns["ENERG_LO"].unit == "keV"
         np.testing.assert_allclose(rmf["SPECRESP MATRIX"].data["ENERG_LO"], np.arange(1, ENERGIES + 1), rtol=1e-6)
-        for mine, theirs in zip(rmf["SPECRESP MATRIX"].data["MATRIX"], spectra["MATRIX", 1].data["MATRIX"], strict=True):
+        for mine, theirs in zip(
+            rmf["SPECRESP MATRIX"].data["MATRIX"], spectra["MATRIX", 1].data["MATRIX"], strict=True
+        ):
             np.testing.assert_array_equal(mine, theirs)
         # vectors, though of one number
         for name in ("F_CHAN", "N_CHAN"):
             assert rmf["SPECRESP MATRIX"].columns[name].format in ("J", "1J")
-            np.testing.assert_array_equal(rmf["SPECRESP MATRIX"].data[name], spectra["MATRIX", 1].data[name][:, np.newaxis])
+            np.testing.assert_array_equal(
+                rmf["SPECRESP MATRIX"].data[name], spectra["MATRIX", 1].data[name][:, np.newaxis]
+            )
 
 
 def test_several_groups_of_channels_stay(folder):
