@@ -9,7 +9,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.lib import recfunctions
 
-from tests.genuine_like.encode import encode, reply, unit
+from tests.genuine_like.encode import encode, records, reply, unit
 
 WORDS = {"time": "TIME", "rate": "RATE", "rate_err": "ERROR"}
 SPI_ACS_EPHS = "101.5 -12.25 98000.0 0.02 0.02 40.0"
@@ -89,7 +89,8 @@ def with_appended_widths(hdus: fits.HDUList, name: str, source: str) -> dict[str
     units = []
     for hdu in hdus:
         header = {card.keyword: card.value for card in hdu.header.cards}
-        data, kind = hdu.data, "primary" if isinstance(hdu, fits.PrimaryHDU) else "bintable"
+        kind = "primary" if isinstance(hdu, fits.PrimaryHDU) else "bintable"
+        data = records(hdu) if kind == "bintable" else None
         if kind == "bintable" and "TIME" in hdu.columns.names:
             half = np.full(len(data), header["TIMEDEL"] / 2)
             for row in range(1, len(data)):
