@@ -68,7 +68,9 @@ def unit(
     }
 
 
-def reply(entries: Iterable[dict[str, Any]], parameters: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def reply(
+    entries: Iterable[dict[str, Any]], parameters: Mapping[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
     """Body of a ``run_analysis`` reply that has these numpy products, and more keys of products."""
     return {
         "query_status": "done",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -98,8 +99,7 @@ def with_appended_widths(hdus: fits.HDUList, name: str, source: str) -> dict[str
             plain = np.array(data).view(data.dtype)
             data = recfunctions.append_fields(plain, "TIMEDEL", 2 * half, usemask=False)
         units.append(unit(data, name=hdu.name, header=header, kind=kind))
-    meta = '{"src_name": "%s", "time": "TIME", "rate": "RATE", "rate_err": "ERROR"}' % source
-    return {"name": name, "meta_data": meta, "data_unit_list": units}
+    return {"name": name, "meta_data": json.dumps({"src_name": source, **WORDS}), "data_unit_list": units}
 
 
 def spi_acs_counts(per_bin: Sequence[int], level: float = 4500.0, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
