@@ -11,6 +11,7 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table, vstack
 from astropy.time import Time
 from astropy.wcs import WCS
+from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda import Products
 from astroquery_mmoda.errors import ParameterError
@@ -505,6 +506,19 @@ def test_a_second_curve_keeps_the_time_axis():
     plot_lightcurve(make_curve(width=10000.0), ax=upper)
     assert plot_lightcurve(late, ax=lower).get_xlabel() == "Time (MJD, TT)"
     np.testing.assert_allclose(points(lower.containers[0])[0][0], 57818.5 + 550 / 86400)
+
+
+def test_barycentred_times_have_their_own_axis():
+    table = make_curve(["Crab"], width=10000.0)
+    table["time"] = Time(table["time"].mjd, format="mjd", scale="tdb")
+    ax = plot_lightcurve(table)
+    assert ax.get_xlabel() == "Time (MJD, TDB)"
+    np.testing.assert_array_equal(points(ax.containers[0])[0], table["time"].mjd[~table["RATE"].mask])
+    with pytest.warns(InputWarning, match="times in TT are drawn on an axis in TDB"):
+        plot_lightcurve(make_curve(["Cyg X-1"], width=10000.0), ax=ax)
+    assert ax.get_xlabel() == "Time (MJD, TDB)"
+    table["time"] = Time(57818.5 + np.arange(30) / 86400, format="mjd", scale="tdb")
+    assert plot_lightcurve(table).get_xlabel().endswith(" TDB (s)")
 
 
 def test_columns_that_the_service_told():
