@@ -1,0 +1,1 @@
+"""Small products of our own making, of the shapes that the genuine service sends."""
