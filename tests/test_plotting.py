@@ -20,10 +20,11 @@ matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 
 from matplotlib import pyplot  # noqa: E402 - after the choice of a backend without windows
-from matplotlib.colors import AsinhNorm  # noqa: E402
+from matplotlib.colors import AsinhNorm, LogNorm  # noqa: E402
 
 from astroquery_mmoda import plotting  # noqa: E402
 from astroquery_mmoda.plotting import plot_image, plot_lightcurve, plot_spectrum  # noqa: E402
+from tests.genuine_like import images  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +146,34 @@ def test_image():
 def test_image_of_another_kind(extension, label):
     ax = plot_image(make_mosaic(20), extension=extension)
     assert ax.images[0].colorbar.ax.get_ylabel() == label
+
+
+def test_the_scale_is_that_of_the_field():
+    """Zeros outside of the field would make its noise, and so the linear part of the scale, too small."""
+    mosaic = Products.from_response(images.isgri()).image()
+    inside = images.field()
+    ax = plot_image(mosaic, extension="INTENSITY")
+    drawn = ax.images[0]
+    np.testing.assert_array_equal(np.ma.getmaskarray(drawn.get_array()), ~inside)
+    values = mosaic["INTENSITY"].data[inside]
+    noise = 1.4826 * np.median(np.abs(values - np.median(values)))
+    assert drawn.norm.linear_width == pytest.approx(3 * noise, rel=1e-6)
+
+
+def test_variances_are_drawn_by_powers_of_ten():
+    mosaic = Products.from_response(images.isgri()).image()
+    ax = plot_image(mosaic, extension="VARIANCE")
+    assert isinstance(ax.images[0].norm, LogNorm)
+    assert ax.images[0].norm.vmin == np.nanmin(mosaic["VARIANCE"].data)
+    ax.figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize(("noise", "width"), [(1.0, 1.0), (1.5, 1.5), (0.5, 1.0)])
+def test_the_scale_of_crowded_fields(noise, width):
+    ax = plot_image(make_mosaic(60, noise))
+    assert ax.images[0].norm.linear_width == pytest.approx(3 * width, rel=0.1)
+    assert 0 in ax.images[0].colorbar.locator.locs
+    assert {-3.0, 3.0} <= set(ax.images[0].colorbar.locator.locs) or noise == 1.5
 
 
 # the edges of pixels differ with matplotlib's version
