@@ -261,7 +261,7 @@ def test_the_photon_index_comes_back(spectra, name):
 
 def test_one_source_of_a_reply(mmoda, bright):
     one = mmoda.query_spectrum("isgri", **FIELD, catalog=bright, source="ser x-1")
-    assert one["SOURCES"].data["SRC_NAME"].tolist() == ["SerX-1"]
+    assert one["SOURCES"].data["SRC_NAME"].tolist() == ["Ser X-1"]
 
 
 # ---- light curves
@@ -327,9 +327,9 @@ def test_submitting(mmoda, bright, tmp_path):
     assert isinstance(products, Products)
     assert {product.kind for product in products} == {"spectrum", "arf", "rmf"}
     manifest = products.write(tmp_path / "spectra")
-    with fits.open(tmp_path / "spectra" / "SerX-1_pha.fits") as pha:
-        assert pha["SPECTRUM"].header["RESPFILE"] == "SerX-1_rmf.fits"
-        assert pha["SPECTRUM"].header["ANCRFILE"] == "SerX-1_arf.fits"
+    with fits.open(tmp_path / "spectra" / "Ser_X-1_pha.fits") as pha:
+        assert pha["SPECTRUM"].header["RESPFILE"] == "Ser_X-1_rmf.fits"
+        assert pha["SPECTRUM"].header["ANCRFILE"] == "Ser_X-1_arf.fits"
     assert len(manifest) == 3 * len(bright)
 
 

@@ -66,7 +66,7 @@ def test_xray_catalogue_tells_new_sources_by_their_names_only(sources):
 @pytest.mark.parametrize("number", [1, 2])
 def test_xray_spectra(mmoda, chosen, number):
     spectra = mmoda.query_spectrum("jemx", **{**FIELD, "jemx_num": number}, catalog=chosen)
-    assert spectra["SOURCES"].data["SRC_NAME"].tolist() == ["MAXIJ1820+070", "NEW_1"]
+    assert spectra["SOURCES"].data["SRC_NAME"].tolist() == ["MAXI J1820+070", "NEW_1"]
     assert [hdu.name for hdu in spectra[1:5]] == ["SPECTRUM", "SPECRESP", "EBOUNDS", "MATRIX"]
     assert spectra["SPECTRUM", 1].header["ORIGNAME"] == f"JMX{number}-SRC.-SPE"
     np.testing.assert_allclose(spectra["SPECRESP", 1].data["SPECRESP"], sky.JEMX.effective_area, rtol=1e-6)
