@@ -294,7 +294,7 @@ class MmodaClass(MmodaSession):
         >>> job = Mmoda.submit_spectrum("isgri", "MAXI J1820+070", radius="8 deg",
         ...    time_range=(58193.455, 58246.892), max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
         >>> job.result(progress=False).spectrum("Ser X-1")["SPECTRUM"].header["SRC_NAME"]
-        'SerX-1'
+        'Ser X-1'
         """
         return self._submit("spectrum", instrument, coordinates, arguments)
 

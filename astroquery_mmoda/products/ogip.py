@@ -240,6 +240,13 @@ def write_spectra(
     RESPFILE and ANCRFILE, without a directory. What did not come is not written and named ``none``. Everything is
     checked before the first file is written, and each file appears only when it is complete.
 
+    All three files number the channels as the spectrum does (TLMIN, TLMAX and DETCHANS say how), whatever the tables of
+    the reply did. Cards without a value, and those with the word of a template (``String``), are completed where OGIP
+    wants them, and left out otherwise. Spectra of INTEGRAL's coded masks are called NET, since the background is
+    subtracted in them. A matrix that contains the effective area (of IBIS, or beside an ARF of 1 everywhere, or with
+    rows that sum up to more than 1.5) has HDUCLAS3 FULL and the name ``SPECRESP MATRIX``; the ARF of 1 then has no
+    unit.
+
     Parameters
     ----------
     spectra : `~astropy.io.fits.HDUList`
@@ -250,7 +257,7 @@ def write_spectra(
         Group the channels, by the column GROUPING: an `int` is the least number of counts in a group (for spectra in
         counts), a `float` its least signal to noise ratio (statistical). Channels of bad quality stay alone;
         good ones left over at the end, or in front of a bad one, get quality 2 (dubious): ``ignore bad`` leaves them
-        out.
+        out. Channels with a rate and without an error that is finite and above 0 have quality 5 and count as bad.
     systematic : float, optional
         Systematic error as a fraction of the value (0.01 is 1 %), for the column SYS_ERR of all channels.
     overwrite : bool
@@ -264,7 +271,10 @@ def write_spectra(
     Raises
     ------
     ParameterError
-        If ``group`` or ``systematic`` has no meaning for these spectra.
+        If ``group`` or ``systematic`` has no meaning, or none of these spectra can take it. Where only some can't, an
+        ``InputWarning`` names them, and they are written without it.
+    DecodingError
+        If a table lacks columns, or an effective area or energies are in units of another kind.
     FileExistsError
         If files are there already and ``overwrite`` is False.
     OSError
@@ -277,11 +287,11 @@ def write_spectra(
     ...                                max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
     >>> files = write_spectra(spectra, "spectra", systematic=0.01)
     >>> files["path", "kind"][3:].pprint()
-              path            kind
-    ----------------------- --------
-    spectra/SerX-1_pha.fits spectrum
-    spectra/SerX-1_arf.fits      arf
-    spectra/SerX-1_rmf.fits      rmf
+              path             kind
+    ------------------------ --------
+    spectra/Ser_X-1_pha.fits spectrum
+    spectra/Ser_X-1_arf.fits      arf
+    spectra/Ser_X-1_rmf.fits      rmf
     """
     output = OutputDirectory(directory, overwrite=overwrite)
     named = [(name, _find(spectra, "SPECTRUM", number)) for number, name in pick_sources(spectra)]

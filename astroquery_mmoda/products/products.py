@@ -425,7 +425,8 @@ class Products(Sequence[Product]):
         -------
         HDUList
             Primary; per source ``SPECTRUM`` (count/s), ``SPECRESP`` (cm2), ``EBOUNDS`` (keV), ``MATRIX``; last
-            ``SOURCES``.
+            ``SOURCES``. ``SPECRESP`` is from the product of kind arf, ``EBOUNDS`` and ``MATRIX`` are from that of kind
+            rmf (or all from one product that has the spectrum as well); other tables of these have no part in it.
 
         Raises
         ------
@@ -554,9 +555,10 @@ class Products(Sequence[Product]):
         """
         Write all products as files that other tools read.
 
-        Spectra and light curves become OGIP files, an image a FITS file that has the source list as well; the rest is
-        written as it came: FITS, ECSV, text, JSON or bytes. Every header tells where the data are from; an index,
-        ``mmoda-<job id>.json``, tells it for all files and lets `read` find them. It is not in the manifest.
+        Spectra and light curves become OGIP files (for spectra see `~astroquery_mmoda.write_spectra`; tables that have
+        no part in a spectrum stay behind those that have), an image a FITS file that has the source list as well; the
+        rest is written as it came: FITS, ECSV, text, JSON or bytes. Every header tells where the data are from; an
+        index, ``mmoda-<job id>.json``, tells it for all files and lets `read` find them. It is not in the manifest.
 
         Several analyses may be written into one directory, and parts of one after the other.
 
@@ -583,7 +585,8 @@ class Products(Sequence[Product]):
         DecodingError
             A product can't be decoded; nothing was written.
         ParameterError
-            ``group`` or ``systematic`` has no meaning for these spectra.
+            ``group`` or ``systematic`` has no meaning, or no spectrum here can take it; nothing was written. Where only
+            some can't, an ``InputWarning`` names them.
 
         Examples
         --------

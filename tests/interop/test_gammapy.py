@@ -30,8 +30,9 @@ def test_responses_of_the_local_service(request, tmp_path, widened, name, shape)
 
     spectra, camera = request.getfixturevalue(name), {"isgri": sky.ISGRI, "jemx": sky.JEMX}[name]
     paths = _responses(widened(spectra) if shape == "fixed" else spectra, tmp_path)
-    assert ("P" in fits.getheader(paths["rmf"], "MATRIX")["TFORM6"]) == (shape == "variable")
-    kernel = EDispKernel.read(paths["rmf"], checksum=True)
+    matrix = fits.getheader(paths["rmf"], 2)
+    assert ("P" in matrix["TFORM6"]) == (shape == "variable")
+    kernel = EDispKernel.read(paths["rmf"], hdu1=matrix["EXTNAME"], checksum=True)
     np.testing.assert_allclose(kernel.pdf_matrix, camera.redistribution, rtol=1e-6)
     np.testing.assert_allclose(kernel.axes["energy_true"].edges.to_value(u.keV)[:-1], camera.energy_lo, rtol=1e-6)
     np.testing.assert_allclose(kernel.axes["energy"].edges.to_value(u.keV)[1:], camera.channel_hi, rtol=1e-6)
@@ -47,7 +48,7 @@ def test_recorded_responses(recorded, tmp_path, widened, name):
     spectra = Products.from_response(recorded(name)).spectrum()
     paths = _responses(spectra, tmp_path)
     number = len(spectra["SOURCES"].data)  # the last is what the names of the files stand for
-    kernel = EDispKernel.read(paths["rmf"])
+    kernel = EDispKernel.read(paths["rmf"], hdu1=fits.getheader(paths["rmf"], 2)["EXTNAME"])
     np.testing.assert_allclose(kernel.pdf_matrix, widened(spectra)["MATRIX", number].data["MATRIX"], rtol=1e-6)
     area = RegionNDMap.read(paths["arf"], format="ogip-arf")
     np.testing.assert_allclose(area.data.ravel(), spectra["SPECRESP", number].data["SPECRESP"], rtol=1e-6)

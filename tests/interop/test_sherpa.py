@@ -7,6 +7,7 @@ import pytest
 from astropy.io import fits
 
 from astroquery_mmoda import Products, spectrum_table
+from tests.genuine_like.encode import product, reply
 
 # what Sherpa says of models and viewers that are not installed, and of other libraries, is not ours
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -78,20 +79,19 @@ def isgri_files(isgri, written):
 @pytest.mark.parametrize("name", BRIGHT)
 def test_fit_of_isgri(ui, isgri_files, expected, name):
     truth = expected(TRUTH.get(name, name), (20, 200))
-    path = next(path for source, path in isgri_files.items() if source.replace(" ", "") == name.replace(" ", ""))
-    assert_recovered(fitted(ui, path, truth.band), truth)
+    assert_recovered(fitted(ui, isgri_files[name], truth.band), truth)
 
 
 def test_fit_of_jemx(ui, jemx, written, expected):
     truth = expected("MAXI J1820+070", (4, 25))
-    assert_recovered(fitted(ui, written(jemx)["MAXIJ1820+070"], truth.band), truth)
+    assert_recovered(fitted(ui, written(jemx)["MAXI J1820+070"], truth.band), truth)
 
 
 def test_both_forms_of_a_matrix_fit_alike(ui, isgri, isgri_files, written, widened):
     results, forms = [], []
     for files in (isgri_files, written(widened(isgri))):
-        results.append(np.hstack(fitted(ui, files["SerX-1"], (20, 200))))
-        forms.append(fits.getheader(files["SerX-1"].replace("_pha", "_rmf"), "MATRIX")["TFORM6"])
+        results.append(np.hstack(fitted(ui, files["Ser X-1"], (20, 200))))
+        forms.append(fits.getheader(files["Ser X-1"].replace("_pha", "_rmf"), 2)["TFORM6"])
     assert ["P" in form for form in forms] == [True, False]
     np.testing.assert_allclose(*results, rtol=1e-5)
 
@@ -99,7 +99,7 @@ def test_both_forms_of_a_matrix_fit_alike(ui, isgri, isgri_files, written, widen
 @pytest.mark.parametrize("least", [5.0, 30.0])
 def test_groups(ui, isgri, written, expected, least):
     truth = expected("Ser X-1", (20, 200))
-    assert_recovered(fitted(ui, written(isgri, group=least)["SerX-1"], truth.band), truth)
+    assert_recovered(fitted(ui, written(isgri, group=least)["Ser X-1"], truth.band), truth)
     data = ui.get_data()
     signal = data.get_dep(filter=True) / data.get_staterror(filter=True)
     assert len(signal) < 34
@@ -108,7 +108,7 @@ def test_groups(ui, isgri, written, expected, least):
 
 def test_systematic_errors(ui, isgri, written, expected):
     truth = expected("MAXI J1820+070", (20, 200))
-    path = written(isgri, systematic=0.05)["MAXIJ1820+070"]
+    path = written(isgri, systematic=0.05)["MAXI J1820+070"]
     fitted(ui, path, truth.band)
     np.testing.assert_allclose(ui.get_data().syserror, 0.05, rtol=1e-6)
     # a fraction, as OGIP has it; Sherpa takes it for counts unless it is told
@@ -130,3 +130,79 @@ def test_recorded_spectra(ui, recorded, written, name):
         np.testing.assert_array_equal(data.quality, table["quality"])
         np.testing.assert_allclose(response.e_min, table["e_min"], rtol=1e-6)
         assert ui.get_arf().specresp.max() > 0
+
+
+# ---- files that are not ours, against those that we make of them
+
+GENUINE = {
+    "jemx": ("JMX1_spectrum_GRB221009A.fits", "JMX1_arf_GRB221009A.fits", "JMX1_rmf_GRB221009A.fits"),
+    "isgri": ("isgri_phaI.fits.gz", "isgri_arf.fits.gz", "isgri_rmf.fits.gz"),
+    "spi": ("spi_spectrum_GRB221009A.fits", None, "spi_rmf_GRB221009A.fits"),
+}
+
+
+def _folded(ui, spectrum, area, matrix):
+    """Counts of a power law, 10 photon/cm2/s/keV at 1 keV, in each channel; energies of the channels; exposure."""
+    ui.clean()
+    ui.load_pha(spectrum, use_errors=True)
+    if area:
+        ui.load_arf(area)
+    ui.load_rmf(matrix)
+    ui.set_source(ui.powlaw1d.power)
+    ui.get_model_component("power").gamma, ui.get_model_component("power").ampl = 2.1, 10
+    data = ui.get_data()
+    return data.eval_model(ui.get_model()), ui.get_rmf().e_min, data
+
+
+def _usable(path, directory):
+    """Copy of a file that Sherpa takes: extensions with the names of OGIP, and no cards that nobody filled in."""
+    with fits.open(path, memmap=False) as hdulist:
+        for hdu in hdulist[1:]:
+            hdu.name = {"EBOUNDS": "EBOUNDS", "RSP_MATRIX": "MATRIX"}.get(hdu.header.get("HDUCLAS2"), hdu.name)
+            empty = {key for key, value in hdu.header.items() if value in ("", "String", "Integer", "Real")}
+            for key in empty - {""}:
+                del hdu.header[key]
+        target = directory / path.name.removesuffix(".gz")
+        hdulist.writeto(target, output_verify="ignore")
+    return str(target)
+
+
+@pytest.mark.parametrize("name", list(GENUINE))
+def test_genuine_files_fold_as_ours(ui, genuine, tmp_path, name):
+    parts = dict(zip(("spectrum", "arf", "rmf"), GENUINE[name], strict=True))
+    encoded = []
+    for kind, file in parts.items():
+        if file:
+            with fits.open(genuine / file, memmap=False) as hdulist:
+                encoded.append(product(hdulist, src_name="Source", product=f"{name}_{kind}"))
+    products = Products.from_response(reply(*encoded))
+    ours = {kind: path for path, kind in products.write(tmp_path / "ours").iterrows("path", "kind")}
+    theirs = {kind: file and _usable(genuine / file, tmp_path) for kind, file in parts.items()}
+    counts, energies, data = _folded(ui, ours["spectrum"], ours.get("arf"), ours["rmf"])
+    expected, expected_energies, original = _folded(ui, *theirs.values())
+    np.testing.assert_allclose(counts, expected, rtol=1e-6)
+    np.testing.assert_allclose(energies, expected_energies, rtol=1e-6)
+    np.testing.assert_allclose(data.counts, original.counts, rtol=1e-6)
+    np.testing.assert_allclose(data.staterror, original.staterror, rtol=1e-6)
+    assert data.exposure == original.exposure
+    if name == "isgri":
+        assert counts.sum() / data.exposure == pytest.approx(366.05090633, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", list(GENUINE))
+def test_genuine_spectra_are_loaded_by_one_name(ui, genuine, tmp_path, name):
+    encoded = []
+    for kind, file in zip(("spectrum", "arf", "rmf"), GENUINE[name], strict=True):
+        if file:
+            with fits.open(genuine / file, memmap=False) as hdulist:
+                encoded.append(product(hdulist, src_name="Source", product=f"{name}_{kind}"))
+    path = Products.from_response(reply(*encoded)).write(tmp_path / "out", group=2.0)["path"][0]
+    ui.load_pha(path, use_errors=True)
+    assert ui.get_rmf().name.endswith("Source_rmf.fits")
+    if name != "spi":
+        assert ui.get_arf().name.endswith("Source_arf.fits")
+    ui.ignore_bad()
+    data = ui.get_data()
+    signal = data.get_dep(filter=True) / data.get_staterror(filter=True)
+    assert len(signal)
+    assert signal.min() >= 2
