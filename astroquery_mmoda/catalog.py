@@ -325,22 +325,18 @@ def read_places(table: Table) -> Places:
     ParameterError
         There are none, or they are in a frame that nobody knows.
     """
-    meta = _upper(table.meta)
     told = frame_told(table)
     if told is not None:
-        lon, lat = told
-        frame = str(meta.get("FRAME") or "fk5").strip().lower()
-        if frame not in FRAMES:
-            raise ParameterError(f"The catalogue's frame {printable(meta['FRAME'])!r} is none of {', '.join(FRAMES)}.")
-        return Places(*_degrees(table, lon, lat), frame, (lon, lat))
+        return Places(*_degrees(table, *told), _frame_named(table) or "fk5", told)
     for column in table.columns.values():
         if isinstance(column, SkyCoord) and column.ndim == 1:
             return _of_sky_coord(column)
     by_lower = {name.lower(): name for name in table.colnames}
     for lon, lat, frame in _COORDINATE_COLUMNS:
         if lon in by_lower and lat in by_lower:
-            there = Places(*_degrees(table, by_lower[lon], by_lower[lat]), frame)
-            return there if frame in _EQUATORIAL else _of_sky_coord(there.as_sky_coord())
+            names = by_lower[lon], by_lower[lat]
+            there = Places(*_degrees(table, *names), _frame_of_columns(table, frame, names))
+            return there if there.frame in _EQUATORIAL else _of_sky_coord(there.as_sky_coord())
     try:
         return _of_sky_coord(SkyCoord.guess_from_table(_without_mask(table), frame="fk5"))
     except (ValueError, TypeError, u.UnitsError) as error:
@@ -348,6 +344,29 @@ def read_places(table: Table) -> Places:
             "catalog= needs coordinates: a SkyCoord column, or columns 'ra' and 'dec' with the unit deg; it has "
             f"{', '.join(printable(name) for name in table.colnames)}."
         ) from error
+
+
+def _frame_named(table: Table) -> str | None:
+    """Frame that ``meta`` names, as lists of the service or as FITS headers do."""
+    meta = _upper(table.meta)
+    named = next((meta[key] for key in ("FRAME", "RADESYS", "RADECSYS") if meta.get(key)), None)
+    frame = str(named or "").strip().lower()
+    if frame and frame not in FRAMES:
+        raise ParameterError(f"The catalogue's frame {printable(named)!r} is none of {', '.join(FRAMES)}.")
+    return frame or None
+
+
+def _frame_of_columns(table: Table, frame: str, names: tuple[str, str]) -> str:
+    """What usual names of columns mean, which ``meta`` may make more precise but not contradict."""
+    named = _frame_named(table)
+    if named is None or frame != "fk5":
+        return frame
+    if named == "galactic":
+        raise ParameterError(
+            f"The catalogue's frame is 'galactic', but its coordinates are in the columns {printable(names[0])!r} and "
+            f"{printable(names[1])!r}. Correct FRAME in its meta, or tell its columns by LON_NAME and LAT_NAME."
+        )
+    return named
 
 
 def frame_told(table: Table) -> tuple[str, str] | None:

@@ -85,6 +85,8 @@ def _given(catalog: Any) -> tuple[Table, dict[str, Any]]:
         catalog = _from_json(text, "catalog=") if text.lstrip().startswith("{") else _from_file(Path(catalog))
     if isinstance(catalog, Mapping):
         return _of_form(catalog)
+    if isinstance(catalog, (list, tuple)) and not catalog:
+        catalog = Table()
     if not isinstance(catalog, (Table, fits.HDUList)):
         raise ParameterError(
             "catalog= must be a Table of sources, an image with a CATALOG, a dict in the service's form, a list of "
@@ -247,12 +249,14 @@ def _columns(table: Table, places: Places, names: Sequence[str]) -> dict[str, _A
         lon: np.where(places.lon < 0, places.lon + 360, places.lon),
         lat: places.lat,
     }
-    made |= {name: _flags(table[name], CATALOG_VALUES[name]) for name in _FLAGS if name in table.colnames}
-    if "ERR_RAD" in table.colnames:
-        made["ERR_RAD"] = _error_radii(table["ERR_RAD"])
+    given = {name: _column_for(name, table.colnames) for name in CATALOG_VALUES}
+    made |= {name: _flags(table[column], CATALOG_VALUES[name]) for name in _FLAGS if (column := given[name])}
+    if given["ERR_RAD"]:
+        made["ERR_RAD"] = _error_radii(table[given["ERR_RAD"]])
     if frame_told(table) is None or "src_names" not in table.colnames:
         return made  # a table of other origin has many columns that mean nothing to the service
-    others = {name: _plain(table[name]) for name in table.colnames if name not in made}
+    used = {*made, *given.values()}
+    others = {name: _plain(table[name]) for name in table.colnames if name not in used}
     left_out = [name for name, column in others.items() if column is None]
     if left_out:
         warn(
@@ -262,7 +266,15 @@ def _columns(table: Table, places: Places, names: Sequence[str]) -> dict[str, _A
         )
     kept = {name: column for name, column in others.items() if column is not None}
     order = [name for name in made if name not in table.colnames]
-    return {name: {**made, **kept}[name] for name in (*order, *table.colnames) if name not in left_out}
+    everything = {**made, **kept}
+    return {name: everything[name] for name in (*order, *table.colnames) if name in everything}
+
+
+def _column_for(name: str, columns: Sequence[str]) -> str | None:
+    """Column of this name, in small letters too where it can mean nothing else."""
+    if name in columns or name == "FLAG":
+        return name if name in columns else None
+    return next((column for column in columns if column.upper() == name), None)
 
 
 def _identifiers(column: Any, count: int) -> _Array:

@@ -26,6 +26,7 @@ _WORDS = {
     "second": "s",
     "seconds": "s",
     "photons": "photon",
+    "degrees": "deg",
 }
 _WORD = re.compile(r"(?<![A-Za-z_])[A-Za-z]+(?![A-Za-z_])")
 # astropy reads no power of a bracket with two slashes or another bracket in it, such as (counts/dm2/s)**2

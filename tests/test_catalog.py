@@ -207,6 +207,9 @@ def in_frame(frame, *, unit="deg", **meta):
     ("given", "says"),
     [
         (empty_catalog(), "no sources in it"),
+        ([], "no sources in it"),
+        (Table({"name": ["x"], "ra": [1.0], "dec": [2.0]}, meta={"FRAME": "galactic"}), "galactic.*'ra' and 'dec'"),
+        (Table({"name": ["x"], "ra": [1.0], "dec": [2.0]}, meta={"RADESYS": "GAPPT"}), "'GAPPT' is none of"),
         (Table({"ra": [1.0], "dec": [2.0]}), "column with the names"),
         (Table({"name": ["x"]}), "needs coordinates"),
         (Table({"name": ["日本"], "ra": [1.0], "dec": [2.0]}), "not plain ASCII"),
@@ -413,6 +416,33 @@ def test_stacked_lists_of_two_instruments(recorded, instrument):
     assert columns["ISGRI_FLAG"] == isgri["ISGRI_FLAG"].tolist() + [2] * len(jemx)
     assert columns["NEW_SOURCE"][-1] == -32768
     assert columns["FLAG"] == isgri["FLAG"].tolist() + jemx["FLAG"].tolist()
+
+
+def test_columns_of_other_tables_that_mean_the_same():
+    table = Table({"name": ["a", "b"], "ra": [1.0, 2.0], "dec": [1.0, 2.0], "flag": ["x", "y"], "Isgri_flag": [1, 2]})
+    table["err_rad"] = [30, 60] * u.arcmin
+    columns = sent(table)[1]
+    assert (columns["ISGRI_FLAG"], columns["ERR_RAD"], columns["FLAG"]) == ([1, 2], [0.5, 1.0], [1, 1])
+    assert not {"flag", "Isgri_flag", "err_rad"} & set(columns)
+    table.meta["RADECSYS"] = "ICRS"
+    assert sent(table)[0]["cat_frame"] == "icrs"
+
+
+def test_small_letters_in_a_list_of_the_service(table):
+    table.rename_column("ISGRI_FLAG", "isgri_flag")
+    columns = sent(table)[1]
+    assert columns["ISGRI_FLAG"] == table["isgri_flag"].tolist()
+    assert "isgri_flag" not in columns
+
+
+def test_columns_that_were_renamed_keep_their_frame(table):
+    table.rename_columns(["ra", "dec"], ["RA", "DEC"])
+    table.meta["FRAME"] = "icrs"
+    assert sent(table)[0]["cat_frame"] == "icrs"
+    table.meta["FRAME"] = "fk4"
+    assert (
+        as_read(table)[0].separation(SkyCoord(table["RA"][0], table["DEC"][0], unit="deg", frame="fk5")) > 0.5 * u.deg
+    )
 
 
 def test_unique_numbers_of_rows_stay(table):

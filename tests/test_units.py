@@ -34,6 +34,7 @@ RATE = u.ct / u.s
         ("erg / (s cm**2)", u.erg / u.s / u.cm**2),
         ("cm**2", u.cm**2),
         ("keV", u.keV),
+        ("degrees", u.deg),
         ("arcsec", u.arcsec),
     ],
 )
