@@ -112,9 +112,9 @@ class Dispatcher:
         if answer.status == 404:  # dispatcher 1.3.3 has it under another path, which wants any instrument
             answer = self._exchange("GET", "api/instr-list", {"instrument": "mock"}, what=what)
         names = self._judged(answer, what)
-        if not isinstance(names, list):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ServiceError(f"{self.url} sent no list of instruments. Is it the address of a MMODA dispatcher?")
-        return [str(name) for name in names]
+        return names
 
     def metadata(self, instrument: str) -> Any:
         """Description of an instrument: its products and parameters."""
@@ -123,7 +123,9 @@ class Dispatcher:
     def parameter_names(self, instrument: str) -> list[str]:
         """Names of all arguments that an instrument takes, formats and units among them."""
         names = self._get("api/par-names", {"instrument": instrument}, f"the parameters of {printable(instrument)}")
-        return [str(name) for name in names] if isinstance(names, list) else []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ServiceError(f"{self.url} sent no list of the parameters of {printable(instrument)}.")
+        return names
 
     def resolve_name(self, name: str) -> Mapping[str, Any]:
         """What the service's resolver knows of an object; the key ``RA`` is missing if nothing."""
@@ -181,7 +183,9 @@ class Dispatcher:
             query["job_id"] = job_id[:8]  # with more of it the service finds nothing
         records = self._get("inspect-user-state", query, "the records of your jobs")
         found = records.get("records") if isinstance(records, dict) else None
-        return [record for record in found or () if isinstance(record, dict) and "job_id" in record]
+        if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
+            raise ServiceError(f"{self.url} sent no list of your jobs.")
+        return [record for record in found if isinstance(record.get("job_id"), str)]
 
     def check_token(self) -> None:
         """Ask whether the service accepts the token; `AuthenticationError` if not, `ServiceError` if it can't tell."""

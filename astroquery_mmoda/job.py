@@ -25,7 +25,7 @@ from .markup import facts_html, facts_text, meter
 from .payload import STATE_FIELDS
 from .products import Products
 from .progress import Display, fraction, last_message, reports_table
-from .replies import GOING, STATUSES, failure, has_reason, reports, section
+from .replies import GOING, STATUSES, check_reply, failure, has_reason, reports, section
 from .rules import misunderstood, needed_roles
 from .session import Connection, MmodaSession
 from .snippets import code_for
@@ -549,6 +549,7 @@ class Job:
 
     def _hear(self, reply: Mapping[str, Any]) -> None:
         """Take in a reply, whatever was asked."""
+        check_reply(reply)
         monitor = section(reply, "job_monitor")
         job_id = str(monitor.get("job_id") or "")
         if self.job_id and job_id and job_id != self.job_id:
@@ -562,6 +563,8 @@ class Job:
                 f"Job {self.job_id} is in a state that this package does not know: {printable(status)!r}. A newer "
                 "version may know it; the analysis may go on."
             )
+        if status in GOING and not self.job_id:
+            raise ServiceError("The service took the analysis, but gave no job_id to ask for it; submit it again.")
         self.reports = reports(reply) or self.reports
         if self.status == "new":
             self._compare(reply)

@@ -24,6 +24,7 @@ __all__ = ["get_job", "list_jobs"]
 _JOB_ID = re.compile(r"[0-9A-Za-z]{4,64}")
 _PYTHON_ERROR = re.compile(r"\w+(Error|Exception)\(")
 _SESSION_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_LATEST = 4e9  # seconds since 1970, in 2096
 _COLUMNS = ("job_id", "session_id", "instrument", "product", "status", "submitted")
 
 
@@ -130,7 +131,8 @@ def _service_records(client: MmodaSession) -> list[dict[str, Any]]:
 def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     parameters = _parameters(record)
     seconds = record.get("ctime")
-    submitted = Time(seconds, format="unix").isot if isinstance(seconds, (int, float)) else ""
+    is_time = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 <= seconds < _LATEST
+    submitted = Time(seconds, format="unix").isot if is_time else ""
     return {
         "job_id": record["job_id"],
         "session_id": record.get("session_id"),

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from astropy.coordinates import SkyCoord
 from astroquery import log
 
@@ -22,10 +25,20 @@ def from_service(name: str, dispatcher: Dispatcher) -> SkyCoord | None:
     """What the service's resolver says, or None."""
     try:
         found = dispatcher.resolve_name(name)
-        return SkyCoord(float(found["RA"]), float(found["DEC"]), unit="deg") if "RA" in found else None
-    except (MmodaError, KeyError, TypeError, ValueError) as error:
+        return _position(found["RA"], found["DEC"]) if "RA" in found else None
+    except (MmodaError, KeyError, TypeError, ValueError, OverflowError) as error:
         log.debug("the service's name resolver: %s", error)
         return None
+
+
+def _position(ra: Any, dec: Any) -> SkyCoord:
+    """Position of two numbers in degrees; `ValueError` or `TypeError` where they are none."""
+    if isinstance(ra, bool) or isinstance(dec, bool):
+        raise TypeError("a truth value")
+    longitude, latitude = float(ra), float(dec)
+    if not (math.isfinite(longitude) and abs(latitude) <= 90):
+        raise ValueError(f"{longitude}, {latitude} are not a position")
+    return SkyCoord(longitude, latitude, unit="deg")
 
 
 def from_sesame(name: str) -> SkyCoord:

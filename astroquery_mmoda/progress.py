@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,9 +35,10 @@ def _text(report: Mapping[str, Any], *keys: str) -> str:
 def _number(report: Mapping[str, Any], key: str) -> float | None:
     """Numbers come as texts, if at all."""
     try:
-        return float(report[key])
-    except (KeyError, TypeError, ValueError):
+        number = float(report[key])
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def fraction(reports: Sequence[Mapping[str, Any]], windows: int = 0) -> float | None:
@@ -60,7 +62,7 @@ def fraction(reports: Sequence[Mapping[str, Any]], windows: int = 0) -> float | 
         number, whole = _number(report, "progress"), _number(report, "progress_max") or 100.0
         if number is not None and whole > 0:
             return min(max(number / whole, 0.0), 1.0)
-    done = {report["scwid"] for report in reports if report.get("scwid") and _is_end(report)}
+    done = {str(report["scwid"]) for report in reports if report.get("scwid") and _is_end(report)}
     return min(len(done) / windows, _ALMOST) if windows and done else None
 
 

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from .auth import HOW_TO_GET_ONE
-from .errors import AuthenticationError, JobFailed, JobLost, MmodaError, ParameterError, ServiceError
+from .errors import AuthenticationError, DecodingError, JobFailed, JobLost, MmodaError, ParameterError, ServiceError
 from .text import printable, without_token
 
 __all__ = [
     "FINAL",
     "GOING",
     "STATUSES",
+    "check_reply",
     "error_from_body",
     "failure",
     "has_reason",
@@ -48,8 +49,82 @@ _BY_CLASS: dict[str, type[MmodaError]] = {
 _CLASS = re.compile(r"\s*(\w+)\s*\(")
 _NOISE = re.compile(r"^\s*\[ InstrumentQueryBackEnd : [^\]]*\] constructor failed:\s*")
 _SUPPORT_TEXT = "support team has been notified"
+_NO_POINTINGS = "NoValidScW"
+_ABOUT_NO_POINTINGS = (
+    "NoValidScW means that no INTEGRAL pointings match the position, radius, times and data rights asked for. "
+    "Try a larger radius= or time_range=; see the pointings that there are in the INTEGRAL archive (HEASARC's table "
+    "intscw); data of the last year are mostly private, and need integral_data_rights='all-private' and a token with "
+    "that right."
+)
 # all that the service says of a failure that was reported before
 _EMPTY_REASONS = frozenset({"", "failed: submitted job"})
+
+
+_TEXT: tuple[type, ...] = (str, type(None))
+_OBJECT: tuple[type, ...] = (dict, type(None))
+_LIST: tuple[type, ...] = (list, type(None))
+# what is read of a reply, and of which JSON types it is; a field that is missing is no fault
+_FIELDS: Mapping[tuple[str, ...], tuple[type, ...]] = {
+    ("query_status",): (str,),
+    ("exit_status",): (dict,),
+    ("job_monitor",): (dict,),
+    ("products",): _OBJECT,
+    ("session_id",): _TEXT,
+    ("job_status",): _TEXT,
+    ("status_code",): (int, type(None)),
+    **{("exit_status", key): _TEXT for key in ("message", "error_message", "debug_message", "comment", "warning")},
+    **{("job_monitor", key): _TEXT for key in ("job_id", "session_id", "status")},
+    ("job_monitor", "full_report_dict"): _OBJECT,
+    ("job_monitor", "full_report_dict_list"): _LIST,
+    **{("products", key): _TEXT for key in ("job_id", "session_id", "api_code")},
+    ("products", "analysis_parameters"): _OBJECT,
+    ("products", "input_prod_list"): (list, str, type(None)),
+    **{("products", "analysis_parameters", key): _TEXT for key in ("instrument", "product_type", "src_name")},
+}
+_JSON_WORDS = {dict: "an object", list: "a list", str: "text", int: "a number", type(None): "null"}
+
+
+def check_reply(body: Mapping[str, Any]) -> None:
+    """
+    See that what is read of a reply is of the types that the protocol has.
+
+    Parameters
+    ----------
+    body : dict
+        Reply of ``run_analysis`` with a ``query_status``.
+
+    Raises
+    ------
+    DecodingError
+        A field is of another type; it is named.
+    """
+    for path, types in _FIELDS.items():
+        value = _at(body, path)
+        if value is _MISSING or (isinstance(value, types) and not isinstance(value, bool)):
+            continue
+        allowed = " or ".join(_JSON_WORDS[each] for each in types)
+        raise DecodingError(
+            f"The reply to an analysis is malformed: {'.'.join(path)} must be {allowed}, not "
+            f"{printable(value, limit=60)!r}."
+        )
+    for number, report in enumerate(_at(body, ("job_monitor", "full_report_dict_list")) or ()):
+        if not isinstance(report, dict):
+            raise DecodingError(
+                f"The reply to an analysis is malformed: report {number} must be an object, not "
+                f"{printable(report, limit=60)!r}."
+            )
+
+
+_MISSING: Any = ()  # JSON has no tuples
+
+
+def _at(body: Any, path: tuple[str, ...]) -> Any:
+    """A field in its depth, or `_MISSING`."""
+    for key in path:
+        if not isinstance(body, Mapping) or key not in body:
+            return _MISSING
+        body = body[key]
+    return body
 
 
 def section(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -152,9 +227,12 @@ def failure(reply: Mapping[str, Any], *, status: int | None = None) -> MmodaErro
     job_id = printable(monitor.get("job_id") or "", limit=40)
     if (status or reply.get("status_code")) == 403:
         return _refusal(" - ".join(parts) or "it gave no reason")
-    if not parts:
-        parts = [f"last report: {text}" for text in _last_words(reply)]
+    if set(parts) <= _EMPTY_REASONS:
+        parts += [f"last report: {text}" for text in _last_words(reply) if text]
     reason = " - ".join(parts) or "the service gave no reason; submitting it again may tell one"
+    if _NO_POINTINGS in reason:
+        end = "" if reason.endswith((".", "!")) else "."
+        reason += f"{end} {_ABOUT_NO_POINTINGS}"
     return JobFailed(f"The analysis failed (job {job_id or 'without id'}): {reason}")
 
 

@@ -120,7 +120,11 @@ def _dictionary(value: Any, what: str) -> dict[str, Any]:
 
 def _read_unit(unit: Any, allowance: Allowance, *, first: bool) -> list[Any]:
     unit = _dictionary(unit, "unit")
+    if not {"data", "binarys"} & set(unit):
+        raise DecodingError("expected data or binarys in a unit, got neither")
     name = unit.get("name")
+    if name is not None and not isinstance(name, str):
+        raise DecodingError(f"expected text as name of a unit, got {printable(name, limit=60)!r}")
     with reading(f"{printable(name, limit=80)!r}"):
         kind, (data, memory) = unit.get("hdu_type"), _data_in_memory(unit, allowance)
         if kind not in _TYPES:
@@ -132,7 +136,9 @@ def _read_unit(unit: Any, allowance: Allowance, *, first: bool) -> list[Any]:
             data, is_table = np.zeros(0, dtype=[]), True
         if is_table:
             units = unit.get("units_dict")
-            hdu = _table(data, name, header, units if isinstance(units, dict) else {}, memory)
+            if units is not None and not isinstance(units, dict):
+                raise DecodingError(f"expected a dictionary as units_dict, got {type(units).__name__}")
+            hdu = _table(data, name, header, units or {}, memory)
             return [fits.PrimaryHDU(), hdu] if first else [hdu]
         return [_image(data, name, header, memory, first=first)]
 

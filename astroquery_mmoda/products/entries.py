@@ -172,7 +172,10 @@ def _dictionary(value: Any) -> dict[str, Any]:
 
 
 def _name(entry: Any) -> str:
-    return str(_dictionary(entry).get("name") or "")
+    name = _dictionary(entry).get("name")
+    if name is not None and not isinstance(name, str):
+        raise DecodingError(f"The name of a product must be text, not {printable(name, limit=60)!r}.")
+    return name or ""
 
 
 def _element(raw: Any, what: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -184,7 +187,13 @@ def _element(raw: Any, what: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _meta(value: Any, what: str) -> dict[str, Any]:
-    return _dictionary(decoding.read_json_text(value, what=f"meta_data of {what}") if isinstance(value, str) else value)
+    meta = decoding.read_json_text(value, what=f"meta_data of {what}") if isinstance(value, str) else value
+    if meta is not None and not isinstance(meta, dict):
+        raise DecodingError(f"The meta_data of {what} must be a JSON object, not a {type(meta).__name__}.")
+    source = (meta or {}).get("src_name")
+    if isinstance(source, (list, dict)):
+        raise DecodingError(f"The src_name of {what} must be text, not {printable(source, limit=60)!r}.")
+    return meta or {}
 
 
 # ---- decoders: an entry's own part of a reply -> its data; plain functions, so that products pickle
@@ -283,7 +292,7 @@ def _unit_kind(unit: Mapping[str, Any]) -> str:
         return by_class[0] if by_class else _BY_UNIT_NAME[name]
     if unit.get("hdu_type") in ("table", "bintable"):
         columns = {str(value).upper() for key, value in header.items() if str(key).startswith("TTYPE")}
-        columns |= {str(column).upper() for column in unit.get("units_dict") or ()}
+        columns |= {str(column).upper() for column in _dictionary(unit.get("units_dict"))}
         return _table_kind(columns)
     if "CTYPE1" in header or "IMATYPE" in header:
         return "image"

@@ -15,7 +15,7 @@ from ..catalog import empty_catalog
 from ..decoding import parse_body
 from ..errors import DecodingError, ParameterError, ServiceError
 from ..parameters import nearest
-from ..replies import error_from_body, failure, section, without_tokens
+from ..replies import check_reply, error_from_body, failure, section, without_tokens
 from ..text import printable
 from .entries import Entry, describe, entries_of
 from .headers import is_missing
@@ -202,6 +202,7 @@ class Products(Sequence[Product]):
             raise DecodingError("This is no reply to an analysis: it has neither a query_status nor an error_message.")
         if "query_status" not in body:
             raise error_from_body(body)
+        check_reply(body)
         _refuse_unfinished(body)
         products = body.get("products") or {}
         if not isinstance(products, Mapping):
