@@ -127,7 +127,7 @@ class MmodaClass(MmodaSession):
         --------
         >>> from astroquery_mmoda import Mmoda
         >>> spectra = Mmoda.query_spectrum("isgri", "MAXI J1820+070", radius="8 deg",
-        ...    time_range=(58193.455, 58246.892), max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
+        ...    time_range=(58193.455, 58246.892), max_pointings=10)
         >>> [(hdu.name, hdu.ver) for hdu in spectra[1:6]]
         [('SPECTRUM', 1), ('SPECRESP', 1), ('EBOUNDS', 1), ('MATRIX', 1), ('SPECTRUM', 2)]
         """
@@ -148,7 +148,7 @@ class MmodaClass(MmodaSession):
         --------
         >>> from astroquery_mmoda import Mmoda
         >>> curve = Mmoda.query_lightcurve("isgri", "MAXI J1820+070", radius="8 deg",
-        ...     time_range=(58193.455, 58195.5), time_bin="1000 s", catalog=["MAXI J1820+070", "Ser X-1"])
+        ...     time_range=(58193.455, 58195.5), time_bin="1000 s")
         >>> curve["time"].scale, str(curve["time_bin"].unit), str(curve["RATE"].unit)
         ('tt', 's', 'ct / s')
         """
@@ -292,7 +292,7 @@ class MmodaClass(MmodaSession):
         --------
         >>> from astroquery_mmoda import Mmoda
         >>> job = Mmoda.submit_spectrum("isgri", "MAXI J1820+070", radius="8 deg",
-        ...    time_range=(58193.455, 58246.892), max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
+        ...    time_range=(58193.455, 58246.892), max_pointings=10)
         >>> job.result(progress=False).spectrum("Ser X-1")["SPECTRUM"].header["SRC_NAME"]
         'Ser X-1'
         """
@@ -312,7 +312,7 @@ class MmodaClass(MmodaSession):
         --------
         >>> from astroquery_mmoda import Mmoda
         >>> job = Mmoda.submit_lightcurve("isgri", "MAXI J1820+070", radius="8 deg",
-        ...     time_range=(58193.455, 58195.5), time_bin="1000 s", catalog=["MAXI J1820+070", "Ser X-1"])
+        ...     time_range=(58193.455, 58195.5), time_bin="1000 s")
         >>> str(job.result(progress=False).lightcurve()["time_bin"].unit)
         's'
         """

@@ -39,8 +39,7 @@ def _publish(mmoda: MmodaClass, path: Path) -> None:
         time_range=(57000.0, 57000.5),
         energy_range=(28, 40) * u.keV,
         time_bin=1000 * u.s,
-        catalog=["Crab"],
         radius=5 * u.deg,
         progress=False,
     )
-    curves[0].data.writeto(path, overwrite=True, output_verify="silentfix")
+    curves.select(source="Crab")[0].data.writeto(path, overwrite=True, output_verify="silentfix")

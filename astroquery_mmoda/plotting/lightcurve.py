@@ -85,7 +85,7 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     >>> from astroquery_mmoda import Mmoda
     >>> from astroquery_mmoda.plotting import plot_lightcurve
     >>> curve = Mmoda.query_lightcurve("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58195.5),
-    ...                                time_bin="1000 s", catalog=["MAXI J1820+070", "Ser X-1"])
+    ...                                time_bin="1000 s")
     >>> ax = plot_lightcurve(curve, "Ser X-1")
     >>> ax.get_xlabel()
     'Time (MJD, TT)'

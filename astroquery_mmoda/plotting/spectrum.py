@@ -53,7 +53,7 @@ def plot_spectrum(hdulist: fits.HDUList, source: str | None = None, ax: Axes | N
     >>> from astroquery_mmoda import Mmoda
     >>> from astroquery_mmoda.plotting import plot_spectrum
     >>> spectra = Mmoda.query_spectrum("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58246.892),
-    ...                                max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
+    ...                                max_pointings=10)
     >>> ax = plot_spectrum(spectra, "Ser X-1")
     >>> ax.get_xscale(), ax.get_yscale()
     ('log', 'log')

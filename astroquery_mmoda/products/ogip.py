@@ -125,7 +125,7 @@ def spectrum_table(spectra: fits.HDUList, source: str | None = None) -> Table:
     --------
     >>> from astroquery_mmoda import Mmoda, spectrum_table
     >>> spectra = Mmoda.query_spectrum("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58246.892),
-    ...                                max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
+    ...                                max_pointings=10)
     >>> table = spectrum_table(spectra, "Ser X-1")
     >>> table.colnames, str(table["rate"].unit)
     (['e_min', 'e_max', 'rate', 'error', 'quality'], 'ct / (keV s)')
@@ -284,7 +284,7 @@ def write_spectra(
     --------
     >>> from astroquery_mmoda import Mmoda, write_spectra
     >>> spectra = Mmoda.query_spectrum("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58246.892),
-    ...                                max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
+    ...                                max_pointings=10)
     >>> files = write_spectra(spectra, "spectra", systematic=0.01)
     >>> files["path", "kind"][3:].pprint()
               path             kind

@@ -281,7 +281,7 @@ class Products(Sequence[Product]):
         --------
         >>> from astroquery_mmoda import Mmoda
         >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_spectrum", radius="8 deg",
-        ...     time_range=(58193.455, 58246.892), max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
+        ...     time_range=(58193.455, 58246.892), max_pointings=10)
         >>> products.sources
         ['MAXI J1820+070', 'Ser X-1']
         """
@@ -369,7 +369,7 @@ class Products(Sequence[Product]):
         --------
         >>> from astroquery_mmoda import Mmoda
         >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_spectrum", radius="8 deg",
-        ...     time_range=(58193.455, 58246.892), max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
+        ...     time_range=(58193.455, 58246.892), max_pointings=10)
         >>> [product.kind for product in products.of_source("ser x-1")]
         ['spectrum', 'arf', 'rmf']
         """
@@ -442,7 +442,7 @@ class Products(Sequence[Product]):
         --------
         >>> from astroquery_mmoda import Mmoda
         >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_spectrum", radius="8 deg",
-        ...     time_range=(58193.455, 58246.892), max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
+        ...     time_range=(58193.455, 58246.892), max_pointings=10)
         >>> [hdu.name for hdu in products.spectrum("Ser X-1")[1:]]
         ['SPECTRUM', 'SPECRESP', 'EBOUNDS', 'MATRIX', 'SOURCES']
         """
@@ -478,7 +478,7 @@ class Products(Sequence[Product]):
         --------
         >>> from astroquery_mmoda import Mmoda
         >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_lc", radius="8 deg",
-        ...     time_range=(58193.455, 58195.5), time_bin="1000 s", catalog=["MAXI J1820+070", "Ser X-1"])
+        ...     time_range=(58193.455, 58195.5), time_bin="1000 s")
         >>> curve = products.lightcurve("Ser X-1")
         >>> curve["time"].scale, str(curve["RATE"].unit)
         ('tt', 'ct / s')

@@ -80,7 +80,7 @@ def to_timeseries(table: Table, source: str | None = None) -> BinnedTimeSeries |
     --------
     >>> from astroquery_mmoda import Mmoda, to_timeseries
     >>> curve = Mmoda.query_lightcurve("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58195.5),
-    ...                                time_bin="1000 s", catalog=["MAXI J1820+070", "Ser X-1"])
+    ...                                time_bin="1000 s")
     >>> series = to_timeseries(curve, "Ser X-1")
     >>> series.colnames[:4], series.time_bin_size[0]
     (['time_bin_start', 'time_bin_size', 'RATE', 'ERROR'], <Quantity 1000. s>)
@@ -213,7 +213,7 @@ def write_lightcurve(
     --------
     >>> from astroquery_mmoda import Mmoda, write_lightcurve
     >>> curve = Mmoda.query_lightcurve("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58195.5),
-    ...                                time_bin="1000 s", catalog=["MAXI J1820+070", "Ser X-1"])
+    ...                                time_bin="1000 s")
     >>> path = write_lightcurve(curve, "ser_x1.fits", source="Ser X-1")
     >>> path.name
     'ser_x1.fits'
@@ -503,7 +503,7 @@ def read_lightcurve(path: str | os.PathLike[str]) -> Table:
     --------
     >>> from astroquery_mmoda import Mmoda, read_lightcurve, write_lightcurve
     >>> curve = Mmoda.query_lightcurve("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58195.5),
-    ...                                time_bin="1000 s", catalog=["MAXI J1820+070", "Ser X-1"])
+    ...                                time_bin="1000 s")
     >>> same = read_lightcurve(write_lightcurve(curve, "curves.fits"))
     >>> len(same) == len(curve), same["time"].scale
     (True, 'tt')
