@@ -284,7 +284,7 @@ def test_nothing_is_lost_and_nothing_without_a_value(tmp_path, name):
             hdulist.verify("exception")
             for hdu in hdulist:
                 cards = {key: value for key, value in hdu.header.items() if key != "HISTORY"}
-                assert not [key for key, value in cards.items() if isinstance(value, fits.card.Undefined)]
+                assert None not in cards.values()
                 assert not [key for key, value in cards.items() if value in words]
     for ours, theirs in zip(Products.read(tmp_path / "out"), products, strict=True):
         assert [hdu.name for hdu in ours.data] == [hdu.name for hdu in theirs.data]
@@ -381,6 +381,59 @@ def test_an_area_in_other_units_is_refused(tmp_path):
 def test_background(tmp_path, instrument, stated, expected):
     parts = {"spectrum": like.one_file(like.spectrum(INSTRUME=instrument, HDUCLAS2=stated))}
     assert fits.getheader(written(made(parts), tmp_path / "out")["spectrum"], 1).get("HDUCLAS2") == expected
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"), [("counts/sec", 1), ("cts/s", 1), ("1/s", 1), ("ct / ks", 1e-3), (None, 1), ("no units", 1)]
+)
+def test_units_of_rates(tmp_path, unit, factor):
+    hdu = like.spectrum()
+    columns = [fits.Column(each.name, each.format, array=hdu.data[each.name]) for each in hdu.columns]
+    for column in columns:
+        if column.name in ("RATE", "STAT_ERR"):
+            column.unit = unit
+    hdu = fits.BinTableHDU.from_columns(columns, name="SPECTRUM")
+    hdu.header["EXPOSURE"] = 10.0
+    products = made({"spectrum": like.one_file(hdu), "rmf": like.one_file(like.bounds(), like.matrix())})
+    table = spectrum_table(products.spectrum())
+    np.testing.assert_allclose(table["rate"] * like.WIDTH, like.RATES * factor)
+    np.testing.assert_allclose(table["error"] * like.WIDTH, like.ERRORS * factor)
+    path = written(products, tmp_path / "out")["spectrum"]
+    header, data = fits.getheader(path, 1), fits.getdata(path, 1)
+    assert (header["TUNIT2"], header["TUNIT3"]) == ("count/s", "count/s")
+    np.testing.assert_allclose(data["RATE"], like.RATES * factor)
+    np.testing.assert_allclose(data["STAT_ERR"], like.ERRORS * factor)
+
+
+def test_what_is_no_rate_of_counts_is_written_as_it_came(tmp_path):
+    hdu = like.spectrum()
+    hdu.columns["RATE"].unit = "erg / (cm2 s)"
+    products = made({"spectrum": like.one_file(hdu), "rmf": like.one_file(like.bounds(), like.matrix())})
+    with pytest.raises(DecodingError, match="RATE is in erg"):
+        spectrum_table(products.spectrum())
+    with pytest.raises(DecodingError, match="RATE is in erg"):
+        write_spectra(products.spectrum(), tmp_path / "spectra")
+    manifest = products.write(tmp_path / "out")
+    assert [Path(path).name for path in manifest["path"]] == ["jemx_spectrum_Test_1.fits", "jemx_rmf_Test_1.fits"]
+    with pytest.raises(ParameterError, match="not a spectrum of channels"):
+        products.write(tmp_path / "grouped", group=3.0)
+
+
+@pytest.mark.parametrize(("kind", "column"), [("spectrum", "CHANNEL"), ("rmf", "N_GRP"), ("arf", "ENERG_HI")])
+def test_tables_that_lack_a_column(tmp_path, kind, column):
+    parts = like.jemx()
+    if kind == "rmf":
+        parts["rmf"] = fits.HDUList(parts["rmf"][:4])
+    for index, hdu in enumerate(parts[kind][1:], start=1):
+        if column in hdu.columns.names and hdu.name != "EBOUNDS":
+            kept = [each for each in hdu.columns if each.name != column]
+            parts[kind][index] = fits.BinTableHDU.from_columns(kept, header=hdu.header, name=hdu.name)
+    products = made(parts)
+    with pytest.raises(DecodingError, match=f"it has no {column}"):
+        write_spectra(products.spectrum(), tmp_path / "spectra")
+    products.write(tmp_path / "out")
+    for ours, theirs in zip(Products.read(tmp_path / "out"), products, strict=True):
+        assert [hdu.columns.names for hdu in ours.data[1:]] == [hdu.columns.names for hdu in theirs.data[1:]]
 
 
 # ---- quality
@@ -514,6 +567,19 @@ def test_a_group_that_is_never_reached_is_told(tmp_path):
         written(made(like.jemx()), tmp_path / "out", group=1000.0)
 
 
+# ---- the overview
+
+
+def test_what_the_overview_says():
+    parts = like.jemx()
+    overview = made(parts | like.isgri()).table
+    assert overview["content"].tolist() == ["6 channels", "18 energies", "6 channels, 18 energies"]
+    overview = made(parts).table
+    assert overview["content"].tolist() == ["6 channels", "18 energies", "18 energies x 3, 6 channels"]
+    # the areas beside a matrix are not what is in it
+    assert overview["unit"].tolist() == ["count/s", "cm**2", ""]
+
+
 # ---- written untouched, and after a look
 
 
@@ -534,6 +600,28 @@ def test_recorded_replies_are_written_untouched(recorded, tmp_path, monkeypatch,
         written_untouched_and_looked_at(
             lambda kind=kind: Products.from_response(recorded(name)).select(kind=kind), tmp_path / kind
         )
+
+
+@pytest.mark.parametrize("name", ["isgri_image_dummy", "isgri_lc_real", "isgri_spectrum_dummy", "nb_everything_4_done"])
+def test_no_file_has_a_card_without_a_value(recorded, tmp_path, name):
+    body = recorded(name)
+    for each in body["products"]["numpy_data_product_list"]:
+        for unit in each["data_unit_list"]:
+            unit["header"]["STAMP"] = None
+            unit["header"]["REMARK"] = "fine"
+    products = Products.from_response(body)
+    decoded = [each.data[-1] for each in products if isinstance(each.data, fits.HDUList)]
+    assert all("STAMP" in hdu.header and hdu.header["STAMP"] is None for hdu in decoded)
+    products.write(tmp_path / "all")
+    for kind in {each.kind for each in products}:
+        products.select(kind=kind).write(tmp_path / kind)
+    remarks = 0
+    for path in tmp_path.glob("*/*.fits"):
+        with fits.open(path) as hdulist:
+            for hdu in hdulist:
+                assert None not in hdu.header.values()
+                remarks += hdu.header.get("REMARK") == "fine"
+    assert remarks
 
 
 def written_untouched_and_looked_at(make, directory):

@@ -32,8 +32,17 @@ from .files import OutputDirectory, OutputFile, write_files
 from .headers import add_date, card_value, complete_copy, drop_missing, is_missing, number, time_reference, time_scale
 from .provenance import creator
 from .sources import match_source
+from .spectrum import missing_columns
 
-__all__ = ["channel_table", "check_options", "pick_sources", "spectra_files", "spectrum_table", "write_spectra"]
+__all__ = [
+    "channel_table",
+    "check_columns",
+    "check_options",
+    "pick_sources",
+    "spectra_files",
+    "spectrum_table",
+    "write_spectra",
+]
 
 # QUALITY of a channel, OGIP/92-007
 _GOOD, _BAD, _DUBIOUS, _UNUSABLE = 0, 1, 2, 5
@@ -170,15 +179,14 @@ class _Values:
 
     @classmethod
     def of(cls, hdu: Any) -> _Values:
+        check_columns(hdu, "SPECTRUM")
         in_counts = not _has(hdu, "RATE")
-        if not _has(hdu, "CHANNEL") or (in_counts and not _has(hdu, "COUNTS")):
-            raise DecodingError(
-                "this is not a spectrum of channels: it needs the columns CHANNEL and RATE or COUNTS, and has "
-                f"{printable(', '.join(hdu.columns.names), limit=200)}; query_product gives it as it came"
-            )
-        value = np.array(hdu.data["COUNTS" if in_counts else "RATE"], dtype=float)
+        name = "COUNTS" if in_counts else "RATE"
+        value = np.array(hdu.data[name], dtype=float) * _factor(hdu, name)
         told = _has(hdu, "STAT_ERR")
-        error = np.array(hdu.data["STAT_ERR"], dtype=float) if told else _assumed_errors(value, in_counts=in_counts)
+        error = _assumed_errors(value, in_counts=in_counts)
+        if told:
+            error = np.array(hdu.data["STAT_ERR"], dtype=float) * _factor(hdu, "STAT_ERR", like=name)
         quality = _flags(hdu, "QUALITY")
         quality[(quality == _GOOD) & ~np.isfinite(value)] = _BAD
         if told and not (in_counts and hdu.header.get("POISSERR") is True):
@@ -192,6 +200,35 @@ class _Values:
 def _assumed_errors(value: np.ndarray, *, in_counts: bool) -> np.ndarray:
     """Poisson errors of counts; of rates nothing is known."""
     return np.sqrt(np.maximum(value, 0)) if in_counts else np.full(value.shape, np.nan)
+
+
+def check_columns(hdu: Any, role: str) -> None:
+    """Refuse a table that can't be what it is taken for."""
+    if missing := missing_columns(hdu, role):
+        raise DecodingError(
+            f"{printable(hdu.name or role, limit=60)} can't be the {role} of a spectrum of channels: it has no "
+            f"{', '.join(missing)}, only {printable(', '.join(hdu.columns.names), limit=200)}; query_product gives it "
+            "as it came"
+        )
+    if role == "SPECTRUM":
+        name = "RATE" if _has(hdu, "RATE") else "COUNTS"
+        for column in (name, "STAT_ERR") if _has(hdu, "STAT_ERR") else (name,):
+            _factor(hdu, column, like=name)
+
+
+def _factor(hdu: Any, name: str, *, like: str = "") -> float:
+    """Factor that makes counts, or counts per second, of values; those without a known unit are taken for it."""
+    text = hdu.columns[name].unit or (hdu.columns[like].unit if like else None)
+    given = known_unit(text)
+    wanted = u.Unit("count") if "COUNTS" in (name, like) else u.Unit("count / s")
+    if given is None or given == u.dimensionless_unscaled:
+        return 1.0
+    for unit in (given, given * u.ct):  # 1/s is meant for counts, too
+        if unit.is_equivalent(wanted):
+            return float(unit.to(wanted))
+    raise DecodingError(
+        f"{name} is in {printable(text, limit=40)}, not in {wanted} or the like: not a spectrum of counts"
+    )
 
 
 def _exposure_of(hdu: Any, name: str) -> float:
@@ -382,6 +419,9 @@ def _source_files(
     spectrum, area, bounds, matrix = (
         _find(spectra, role, number) for role in ("SPECTRUM", "SPECRESP", "EBOUNDS", "MATRIX")
     )
+    for role, hdu in {"SPECTRUM": spectrum, "SPECRESP": area, "EBOUNDS": bounds, "MATRIX": matrix}.items():
+        if hdu is not None:
+            check_columns(hdu, role)
     numbers = Numbering.of(spectrum, bounds, matrix)
     tables: dict[str, list[Any]] = {}
     if spectrum is not None:
@@ -467,8 +507,7 @@ def _complete_spectrum(table: fits.BinTableHDU, provenance: fits.Header, name: s
     _set_missing(header, OBS_ID=observation or "UNKNOWN")
     _complete_exposure(header, name)
     _complete_dates(header)
-    unit = "count" if in_counts else "count/s"
-    _convert(table, unit, *(key for key in ("RATE", "COUNTS", "STAT_ERR") if _has(table, key)), strict=False)
+    _state_counts(table, "COUNTS" if in_counts else "RATE")
     # these may be columns, each channel having its own
     numbers = {"AREASCAL": 1.0, "BACKSCAL": 1.0, "CORRSCAL": 0.0, "SYS_ERR": 0.0, "QUALITY": 0, "GROUPING": 0}
     for key, value in numbers.items():
@@ -479,6 +518,17 @@ def _complete_spectrum(table: fits.BinTableHDU, provenance: fits.Header, name: s
     header["BACKFILE"] = header["CORRFILE"] = "none"
     if not in_counts or not isinstance(header.get("POISSERR"), bool):
         header["POISSERR"] = in_counts and not _has(table, "STAT_ERR")
+
+
+def _state_counts(table: fits.BinTableHDU, name: str) -> None:
+    """Give values and errors the unit that OGIP wants for them."""
+    factors = {name: _factor(table, name)}
+    if _has(table, "STAT_ERR"):
+        factors["STAT_ERR"] = _factor(table, "STAT_ERR", like=name)
+    for key, factor in factors.items():
+        if factor != 1:
+            table.data[key] = np.asarray(table.data[key]) * factor
+        table.columns[key].unit = "count" if name == "COUNTS" else "count/s"
 
 
 def _complete_exposure(header: fits.Header, name: str) -> None:
@@ -689,15 +739,13 @@ def _limit_channels(table: fits.BinTableHDU, role: str, numbers: Numbering) -> N
     table.header["DETCHANS"] = numbers.count
 
 
-def _convert(table: fits.BinTableHDU, unit: str, *names: str, strict: bool = True) -> None:
-    """Convert columns to a unit; unknown units stay, and those of another kind unless ``strict``."""
+def _convert(table: fits.BinTableHDU, unit: str, *names: str) -> None:
+    """Convert columns to a unit; unknown ones stay."""
     for name in names:
         column = table.columns[name]
         given = _unit(column.unit)
         if given is not None and not given.is_equivalent(unit):
-            if strict:
-                raise DecodingError(f"{name} is in {printable(column.unit, limit=40)}, not in {unit} or the like")
-            continue
+            raise DecodingError(f"{name} is in {printable(column.unit, limit=40)}, not in {unit} or the like")
         if given is not None and given != u.Unit(unit):
             table.data[name] = (np.asarray(table.data[name]) * given).to_value(u.Unit(unit))
         if given is not None or known_unit(column.unit or "1") is not None:

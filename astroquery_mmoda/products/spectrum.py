@@ -16,7 +16,7 @@ from .headers import name_source, primary_hdu, with_origin
 if TYPE_CHECKING:
     from .products import Product, Products
 
-__all__ = ["ROLES", "is_complete", "set_name", "spectral_sets", "spectrum_form", "tables_by_role"]
+__all__ = ["ROLES", "is_complete", "missing_columns", "set_name", "spectral_sets", "spectrum_form", "tables_by_role"]
 
 #: what the form of a spectrum consists of, in its order
 ROLES = ("SPECTRUM", "SPECRESP", "EBOUNDS", "MATRIX")
@@ -156,8 +156,14 @@ def _marks(hdu: fits.BinTableHDU, role: str) -> tuple[bool, bool, bool, bool]:
 
 def is_complete(hdu: fits.BinTableHDU, role: str) -> bool:
     """Whether a table has all columns that its role needs."""
+    return not missing_columns(hdu, role)
+
+
+def missing_columns(hdu: fits.BinTableHDU, role: str) -> list[str]:
+    """Columns that a role needs and a table does not have."""
     columns = {name.upper() for name in hdu.columns.names}
-    return columns >= _NEEDED[role] and (role != "SPECTRUM" or bool(columns & _VALUES))
+    values = ["RATE or COUNTS"] if role == "SPECTRUM" and not columns & _VALUES else []
+    return sorted(_NEEDED[role] - columns) + values
 
 
 def _named_part(hdu: fits.BinTableHDU, role: str, number: int, source: str) -> fits.BinTableHDU:

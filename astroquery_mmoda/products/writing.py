@@ -15,14 +15,14 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
 from ..decoding.boundary import reading
-from ..errors import MmodaError, ParameterError
+from ..errors import DecodingError, MmodaError, ParameterError
 from ..text import without_token
 from .channels import Numbering, limits_of
 from .files import OutputDirectory, OutputFile, Writer, safe_name, write_files
 from .glance import look
 from .headers import add_date, card_value, clean, complete_copy, provenance_cards, with_origin
 from .index import PREFIX, Index, Record, file_record, index_path, older_index
-from .ogip import check_options, spectra_files
+from .ogip import check_columns, check_options, spectra_files
 from .provenance import Provenance
 from .spectrum import ROLES, is_complete, spectral_sets, spectrum_form, tables_by_role
 from .timeseries import lightcurve_hdus
@@ -171,7 +171,7 @@ def _ogip_set(members: Sequence[Product], products: Products) -> _OgipSet | None
     if not any(product.kind == "spectrum" for product in members):
         return None
     roles = {role: found for role, found in tables_by_role(members).items() if is_complete(_hdu(found), role)}
-    if "SPECTRUM" not in roles:
+    if "SPECTRUM" not in roles or not _holds_counts(_hdu(roles["SPECTRUM"])):
         return None
     if "MATRIX" not in roles:
         roles.pop("EBOUNDS", None)  # no file is made for the energies alone
@@ -185,6 +185,15 @@ def _ogip_set(members: Sequence[Product], products: Products) -> _OgipSet | None
     form = _cleaned(spectrum_form(products._with(members), products))
     kept = [hdu for hdu in form if hdu.name not in ROLES or hdu.name in roles]
     return _OgipSet(members, roles, others, fits.HDUList(kept))
+
+
+def _holds_counts(hdu: Any) -> bool:
+    """Whether a spectrum is one of counts or count rates, which OGIP files hold."""
+    try:
+        check_columns(hdu, "SPECTRUM")
+    except DecodingError:
+        return False
+    return True
 
 
 def _hdu(found: tuple[Product, int]) -> Any:

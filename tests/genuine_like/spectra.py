@@ -40,9 +40,8 @@ def spectrum(first: int = 0, name: str = "XX-PHA1-SPE", *, values: Any = None, *
     """A spectrum of rates; ``values`` has other columns, by name."""
     columns = {"RATE": RATES, "STAT_ERR": ERRORS, "SYS_ERR": np.zeros(CHANNELS)} | (values or {})
     listed = [column("CHANNEL", "I", first + np.arange(CHANNELS))]
-    listed += [
-        column(key, "D", array, "count/s" if key in ("RATE", "STAT_ERR") else None) for key, array in columns.items()
-    ]
+    units = {"RATE": "count/s", "COUNTS": "count", "STAT_ERR": "count" if "COUNTS" in columns else "count/s"}
+    listed += [column(key, "D", array, units.get(key)) for key, array in columns.items()]
     listed += [column("QUALITY", "I", np.zeros(CHANNELS)), column("GROUPING", "I", np.ones(CHANNELS))]
     told = {"HDUCLASS": "OGIP", "HDUCLAS1": "SPECTRUM", "HDUCLAS3": "RATE", "EXPOSURE": 1000.0, "TELESCOP": "INTEGRAL"}
     return table(name, listed, **(told | cards))

@@ -159,7 +159,7 @@ def _usable(path, directory):
     with fits.open(path, memmap=False) as hdulist:
         for hdu in hdulist[1:]:
             hdu.name = {"EBOUNDS": "EBOUNDS", "RSP_MATRIX": "MATRIX"}.get(hdu.header.get("HDUCLAS2"), hdu.name)
-            empty = {key for key, value in hdu.header.items() if value in ("", "String", "Integer", "Real")}
+            empty = {key for key, value in hdu.header.items() if value in (None, "", "String", "Integer", "Real")}
             for key in empty - {""}:
                 del hdu.header[key]
         target = directory / path.name.removesuffix(".gz")

@@ -16,7 +16,7 @@ def test_fit(tool, request, written, expected, monkeypatch, name, source, band):
     tool("threeML")
     from threeML import DataList, JointLikelihood, Model, OGIPLike, PointSource, Powerlaw
 
-    path = Path(written(request.getfixturevalue(name))[source.replace(" ", "")])
+    path = Path(written(request.getfixturevalue(name))[source])
     monkeypatch.chdir(path.parent)
     spectrum = OGIPLike("spectrum", observation=path.name)
     spectrum.set_active_measurements(f"{band[0]}-{band[1]}")
