@@ -555,3 +555,11 @@ def test_widths_that_the_server_appended():
     table = of(entry)
     np.testing.assert_allclose(table["time_bin"].compressed(), [864, 864, 864])
     assert table["time_bin"].mask.tolist() == [False, False, True, False]
+
+
+def test_the_overview_knows_gps_too():
+    def start(system):
+        entry = like.jemx(TIMESYS=system, TSTART=5000.3, TSTOP=5000.5)
+        return Time(Products.from_response(like.lightcurve_reply(entry)).table["time"][0].split(" to ")[0])
+
+    assert (start("GPS") - start("TAI")).to_value(u.s) == pytest.approx(19)
