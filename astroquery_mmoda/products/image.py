@@ -72,7 +72,7 @@ def image_form(products: Products) -> fits.HDUList:
 def _extensions(product: Product, *, name_products: bool) -> list[fits.hdu.base.ExtensionHDU]:
     """Copies of a product's HDUs, images among them renamed and mended."""
     if not isinstance(product.data, fits.HDUList):
-        raise DecodingError(f"The image {product.name!r} is no FITS data.")
+        raise DecodingError(f"The image {product.name!r} is not FITS data.")
     found = []
     for hdu in product.data:
         if isinstance(hdu, fits.PrimaryHDU) and hdu.data is None:

@@ -392,7 +392,8 @@ class Products(Sequence[Product]):
         -------
         HDUList
             Primary; image HDUs named by their type (``INTENSITY``, ``SIGNIFICANCE``, ...) with ``EXTVER`` counting
-            energy bands from the lowest; the other HDUs; last ``CATALOG``, if there is a source list.
+            energy bands from the lowest; the other HDUs; last ``CATALOG``, if there is a source list. Pixels that
+            ``VARIANCE`` or ``EXPOSURE`` of their band tell to be without exposure are NaN; `Product.data` is raw.
 
         Raises
         ------
