@@ -87,7 +87,8 @@ def _in_icrs(coordinates: SkyCoord | BaseCoordinateFrame) -> SkyCoord:
 
 def _position_of_pair(pair: Any) -> SkyCoord:
     """Position of a right ascension and a declination that are given beside each other."""
-    items = list(pair) if isinstance(pair, (tuple, list, np.ndarray)) and np.ndim(pair) == 1 else []
+    is_row = isinstance(pair, (tuple, list)) or (isinstance(pair, np.ndarray) and pair.ndim == 1)
+    items = list(pair) if is_row else []
     if len(items) != 2:
         raise ParameterError(
             f"coordinates must be a SkyCoord, a text with a position, the name of an object, or a pair of numbers in "
