@@ -232,10 +232,10 @@ def _time_of_date(value: date | np.datetime64) -> Time:
     """Instant of Python's or numpy's kinds of dates; those without a time zone are in UTC."""
     if isinstance(value, np.datetime64):
         if np.isnat(value):
-            raise ValueError("NaT, which is no instant")
+            raise ValueError("NaT")
         return Time(value.astype("datetime64[ns]"), format="datetime64", scale="utc")
     if value != value:  # pandas' NaT
-        raise ValueError("NaT, which is no instant")
+        raise ValueError("NaT")
     moment = value if isinstance(value, datetime) else datetime.combine(value, datetime.min.time())
     return Time(moment, format="datetime", scale="utc")
 
