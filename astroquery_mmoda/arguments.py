@@ -21,18 +21,19 @@ _PARAMETERS = """
         Parameters
         ----------
         instrument : str
-            As in `list_instruments`.
-        coordinates : str or SkyCoord, optional
-            Position, or name of an object.
+            As in `list_instruments`; case, blanks, ``-`` and ``_`` do not matter.
+        coordinates : str, SkyCoord or pair, optional
+            Position (ICRS, unless it says otherwise), or name of an object; two numbers are in deg.
         product : str, optional
             Needed if the instrument has several products of this kind, or none whose name tells its kind.
         radius : Quantity or str, optional
-            Size of the field; a bare number is in the service's unit (deg).
+            Size of the field, more than 0 and at most 180 deg; a bare number is in the service's unit (deg).
         time_range : pair, optional
-            Begin and end: `~astropy.time.Time` of any scale, ISO text or MJD (UTC); or a centre and a
-            `~astropy.time.TimeDelta` that reaches to both sides.
+            Begin and end: `~astropy.time.Time` of any scale, ISO text, `datetime`, `numpy.datetime64` or MJD, all
+            three in UTC where they don't say otherwise; or a centre and a `~astropy.time.TimeDelta` that reaches to
+            both sides. For INTEGRAL's instruments numbers before its launch (MJD 52564) are refused: they are IJD.
         energy_range : pair, optional
-            Quantities of energy, frequency or wavelength; bare numbers are in keV.
+            Quantities of energy, frequency or wavelength (in either order); bare numbers are in keV.
         time_bin : Quantity or str, optional
             Width of the bins of a light curve; a bare number is in the service's unit (s).
         catalog : Table, HDUList, dict, list or str, optional
@@ -41,7 +42,8 @@ _PARAMETERS = """
             path of an ECSV, FITS or JSON file. For a coded mask (``isgri``, ``jemx``) all bright sources of the field
             belong into it.
         scw_list : list of str, optional
-            INTEGRAL science windows, ``ddddddddpppp.vvv``.
+            INTEGRAL science windows, ``ddddddddpppp.vvv``; a file or text of them, lines of OSA's index files, or a
+            Table with ``scw_id`` and ``scw_ver``.
         source : str, optional
             Keep only this source of the reply; blanks and case do not count.
         query_type : str
@@ -58,7 +60,7 @@ _PARAMETERS = """
             Return the request's fields, as a dict of str without token, and submit nothing.
         **more_parameters
             Any other parameter of the product, as in `list_parameters`: a value in the service's unit, Quantity,
-            Time, list, dict or bool.
+            Time, list, dict or bool. None where that is the default: not given.
 """
 _RAISES = """
         Raises

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""What an instrument offers and asks for, as learned from the service's meta-data. Nothing here travels."""
+"""What an instrument offers and asks for, as the service's metadata says."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""One question to an instrument -> the form fields of its request. Nothing here travels."""
+"""One question to an instrument -> the form fields of its request; nothing is sent here."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _MARKS = str.maketrans(
     }
 )
 _LABEL = re.compile(
-    r"\b(?:right\s+ascension|declination|r\.a\.|ra|decl?|alpha|delta)\b\.?\s*(?:\(?\s*j2000(?:\.0)?\s*\)?)?\s*[:=]?\s*"
+    r"\b(?:r\.\s?a\.|(?:right\s+ascension|declination|ra|decl?|alpha|delta)\b\.?)\s*(?:\(?\s*j2000(?:\.0)?\s*\)?)?\s*[:=]?\s*"
     r"|\(?\b(?:j2000(?:\.0)?|icrs|fk5)\b(?![+-]\d)\)?",
     re.IGNORECASE,
 )

@@ -410,7 +410,7 @@ def _seconds(value: float | u.Quantity | None) -> float | None:
     try:
         return None if value is None else float(u.Quantity(value, u.s).value)
     except (TypeError, ValueError, u.UnitsError) as error:
-        raise ParameterError(f"{value!r} is no time span; give seconds or a Quantity.") from error
+        raise ParameterError(f"{value!r} is not a valid time span; give seconds or a Quantity.") from error
 
 
 def _refuse_worse(old: Token, new: Token) -> None:

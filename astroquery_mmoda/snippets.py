@@ -86,7 +86,7 @@ def read_api_code(text: str) -> dict[str, Any]:
     Raises
     ------
     ParameterError
-        There is no such thing in the text.
+        The text has no parameters of an analysis in it.
     """
     if not isinstance(text, str):
         raise ParameterError(f"A snippet is a text, not a {type(text).__name__}.")

@@ -87,7 +87,8 @@ def _in_icrs(coordinates: SkyCoord | BaseCoordinateFrame) -> SkyCoord:
 
 def _position_of_pair(pair: Any) -> SkyCoord:
     """Position of a right ascension and a declination that are given beside each other."""
-    items = list(pair) if isinstance(pair, (tuple, list, np.ndarray)) and np.ndim(pair) == 1 else []
+    is_row = isinstance(pair, (tuple, list)) or (isinstance(pair, np.ndarray) and pair.ndim == 1)
+    items = list(pair) if is_row else []
     if len(items) != 2:
         raise ParameterError(
             f"coordinates must be a SkyCoord, a text with a position, the name of an object, or a pair of numbers in "
@@ -231,10 +232,10 @@ def _time_of_date(value: date | np.datetime64) -> Time:
     """Instant of Python's or numpy's kinds of dates; those without a time zone are in UTC."""
     if isinstance(value, np.datetime64):
         if np.isnat(value):
-            raise ValueError("NaT, which is no instant")
+            raise ValueError("NaT")
         return Time(value.astype("datetime64[ns]"), format="datetime64", scale="utc")
     if value != value:  # pandas' NaT
-        raise ValueError("NaT, which is no instant")
+        raise ValueError("NaT")
     moment = value if isinstance(value, datetime) else datetime.combine(value, datetime.min.time())
     return Time(moment, format="datetime", scale="utc")
 

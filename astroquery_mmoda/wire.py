@@ -165,7 +165,7 @@ def _json_value(value: Any) -> Any:
     """Arrays and numpy scalars within a structure."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} is no JSON value")
+    raise TypeError(f"{type(value).__name__} can't be written as JSON")
 
 
 def _write_catalog(parameter: Parameter, value: Any) -> str:

@@ -196,7 +196,7 @@ def test_places_that_are_none():
     rows = Rows.of(table)
     assert set(rows.read(0)) == {"instrument"}
     for row in (1, 2):
-        with pytest.raises(ParameterError, match="no position on the sky"):
+        with pytest.raises(ParameterError, match="not a valid position on the sky"):
             rows.read(row)
     sky = SkyCoord([1, 2, 3], [1, 2, 3], unit="deg")
     with pytest.raises(ParameterError, match="Which column"):
@@ -271,7 +271,7 @@ def test_what_is_wrong_with_a_row_is_its_outcome(client, service):
     assert name_of(outcomes[7]) == "source 7"
     assert "query_many(..., token=...)" in str(outcomes[5])
     assert "secret" not in repr(outcomes[5].__dict__)
-    assert "no time span" in str(outcomes[8])
+    assert "not a valid time span" in str(outcomes[8])
     assert many.counts == {"waiting": 0, "running": 0, "done": 2, "failed": 7}
     assert many.summary["status"].tolist() == ["done", *["failed"] * 6, "done", "failed"]
     assert "must be larger than zero" in many.summary["error"][1]

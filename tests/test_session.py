@@ -373,7 +373,7 @@ def test_email_options(client, service):
     assert info["email_options"]["done"] is True
     with pytest.raises(ParameterError, match="Choose something"):
         client.set_email_notifications()
-    with pytest.raises(ParameterError, match="no time span"):
+    with pytest.raises(ParameterError, match="not a valid time span"):
         client.set_email_notifications(min_duration=5 * u.keV)
 
 

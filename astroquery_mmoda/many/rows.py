@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Rows of a table, or dicts, as the arguments of one query each. Nothing here travels."""
+"""Rows of a table, or dicts, as the arguments of one query each; nothing is sent here."""
 
 from __future__ import annotations
 
