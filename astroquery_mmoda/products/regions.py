@@ -70,8 +70,8 @@ def write_regions(catalog: Table | fits.HDUList, path: str | os.PathLike[str], *
     >>> print(path.read_text())
     # Region file format: DS9 astropy/regions
     j2000
-    circle(275.0914...,7.1853...,0.0003...) # text={MAXI J1820+070}
-    circle(279.9886...,5.0366...,0.0016...) # text={Ser X-1}
+    circle(275.0911...,7.1852...,0.0003...) # text={MAXI J1820+070}
+    circle(279.9893...,5.0364...,0.0016...) # text={Ser X-1}
     """
     regions = _regions()
     if not isinstance(catalog, (Table, fits.HDUList)):

@@ -41,7 +41,7 @@ def expected():
 
 @pytest.fixture(scope="session")
 def isgri(mmoda):
-    """Spectra of all sources of the field; the rows of MATRIX have variable length."""
+    """Spectra of all sources of the field; the rows of MATRIX have all channels."""
     catalog = mmoda.query_catalog("isgri", **FIELD, energy_range=(30, 80) * u.keV)
     return mmoda.query_spectrum("isgri", **FIELD, catalog=catalog)
 
@@ -77,17 +77,47 @@ def widened():
     return widen
 
 
-def _full(hdu):
+@pytest.fixture(scope="session")
+def shortened():
+    """Function that gives the same spectra with rows of MATRIX that have only the channels from the first to the last used."""
+
+    def shorten(spectra):
+        return fits.HDUList([_short(hdu) if hdu.name == "MATRIX" else hdu for hdu in spectra])
+
+    return shorten
+
+
+def _rows(hdu):
+    """All channels of each row, and the number of the first channel."""
+    least = int(hdu.header.get("TLMIN4", 0))
     rows = np.zeros((len(hdu.data), hdu.header["DETCHANS"]), dtype="f4")
-    for row, first, number, values in zip(
-        rows, *(hdu.data[key] for key in ("F_CHAN", "N_CHAN", "MATRIX")), strict=True
-    ):
-        row[first : first + number] = values
+    columns = (hdu.data[key] for key in ("F_CHAN", "N_CHAN", "MATRIX"))
+    for row, first, number, values in zip(rows, *columns, strict=True):
+        row[int(first) - least : int(first) - least + int(number)] = values
+    return rows, least
+
+
+def _full(hdu):
+    rows, least = _rows(hdu)
+    first, number = np.full(len(rows), least), np.full(len(rows), rows.shape[1])
+    return _matrix(hdu, first, number, f"{rows.shape[1]}E", rows)
+
+
+def _short(hdu):
+    rows, least = _rows(hdu)
+    used = [np.flatnonzero(row) for row in rows]
+    runs = np.empty(len(rows), dtype=object)
+    for number, (row, where) in enumerate(zip(rows, used, strict=True)):
+        runs[number] = row[where[0] : where[-1] + 1]
+    return _matrix(hdu, least + np.array([where[0] for where in used]), [len(run) for run in runs], "PE()", runs)
+
+
+def _matrix(hdu, first, number, form, values):
     columns = [
         *(hdu.columns[key] for key in ("ENERG_LO", "ENERG_HI", "N_GRP")),
-        fits.Column("F_CHAN", "J", array=np.zeros(len(rows))),
-        fits.Column("N_CHAN", "J", array=np.full(len(rows), rows.shape[1])),
-        fits.Column("MATRIX", f"{rows.shape[1]}E", array=rows),
+        fits.Column("F_CHAN", "J", array=first),
+        fits.Column("N_CHAN", "J", array=number),
+        fits.Column("MATRIX", form, array=values),
     ]
     return fits.BinTableHDU.from_columns(columns, header=hdu.header, name="MATRIX", ver=hdu.ver)
 

@@ -23,21 +23,42 @@ def _responses(spectra, directory, **options):
 
 
 @pytest.mark.parametrize("shape", ["variable", "fixed"])
-@pytest.mark.parametrize("name", ["isgri", "jemx"])
-def test_responses_of_the_local_service(request, tmp_path, widened, name, shape):
+def test_matrix_of_the_local_isgri(isgri, tmp_path, shortened, shape):
+    """It has the area in it, and the file of the area has ones."""
     from gammapy.irf import EDispKernel
     from gammapy.maps import RegionNDMap
 
-    spectra, camera = request.getfixturevalue(name), {"isgri": sky.ISGRI, "jemx": sky.JEMX}[name]
-    paths = _responses(widened(spectra) if shape == "fixed" else spectra, tmp_path)
+    paths = _responses(shortened(isgri) if shape == "variable" else isgri, tmp_path)
     matrix = fits.getheader(paths["rmf"], 2)
     assert ("P" in matrix["TFORM6"]) == (shape == "variable")
     kernel = EDispKernel.read(paths["rmf"], hdu1=matrix["EXTNAME"], checksum=True)
-    np.testing.assert_allclose(kernel.pdf_matrix, camera.redistribution, rtol=1e-6)
-    np.testing.assert_allclose(kernel.axes["energy_true"].edges.to_value(u.keV)[:-1], camera.energy_lo, rtol=1e-6)
-    np.testing.assert_allclose(kernel.axes["energy"].edges.to_value(u.keV)[1:], camera.channel_hi, rtol=1e-6)
+    with_area = sky.EFFECTIVE_AREA[:, np.newaxis] * sky.REDISTRIBUTION
+    np.testing.assert_allclose(kernel.pdf_matrix, with_area, rtol=1e-6)
+    np.testing.assert_allclose(kernel.axes["energy_true"].edges.to_value(u.keV)[:-1], sky.ENERGY_LO, rtol=1e-6)
+    np.testing.assert_allclose(kernel.axes["energy"].edges.to_value(u.keV)[1:], sky.CHANNEL_HI, rtol=1e-6)
     area = RegionNDMap.read(paths["arf"], format="ogip-arf", checksum=True)
-    np.testing.assert_allclose(area.quantity.to_value(u.cm**2).ravel(), camera.effective_area, rtol=1e-6)
+    assert area.unit == ""
+    assert set(area.data.ravel()) == {1.0}
+
+
+@pytest.mark.parametrize("shape", ["variable", "fixed"])
+def test_matrix_of_the_local_jemx(jemx, tmp_path, shortened, shape):
+    """Its channels count from 1, as TLMIN4 says; gammapy takes F_CHAN for an index, so it needs that to be 0."""
+    from gammapy.irf import EDispKernel
+    from gammapy.maps import RegionNDMap
+
+    paths = _responses(shortened(jemx) if shape == "variable" else jemx, tmp_path)
+    with fits.open(paths["rmf"], mode="update") as hdus:
+        assert hdus["SPECRESP MATRIX"].header["TLMIN4"] == 1
+        if shape == "fixed":
+            with pytest.raises(ValueError, match="broadcast"):
+                EDispKernel.read(paths["rmf"], hdu1="SPECRESP MATRIX")
+        hdus["SPECRESP MATRIX"].data["F_CHAN"] -= 1
+    kernel = EDispKernel.read(paths["rmf"], hdu1="SPECRESP MATRIX")
+    np.testing.assert_allclose(kernel.pdf_matrix, sky.JEMX.redistribution, rtol=1e-6)
+    np.testing.assert_allclose(kernel.axes["energy"].edges.to_value(u.keV)[1:], sky.JEMX.channel_hi, rtol=1e-6)
+    area = RegionNDMap.read(paths["arf"], format="ogip-arf", checksum=True)
+    np.testing.assert_allclose(area.quantity.to_value(u.cm**2).ravel(), sky.JEMX.effective_area, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["isgri_spectrum_real", "jemx_spectrum_dummy"])

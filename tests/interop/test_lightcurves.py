@@ -19,9 +19,10 @@ RECORDED = ["isgri_lc_real", "jemx_lc_dummy", "spi_acs_lc_real"]
 
 @pytest.fixture(scope="module")
 def curve(mmoda):
-    """Several sources, in pointings with gaps between them."""
+    """Several sources, in pointings with gaps between them; Stingray wants bins that are all equally wide."""
+    width = sky.POINTING_LENGTH / 2 * u.s
     return mmoda.query_lightcurve(
-        "isgri", BRIGHT.name, radius=8 * u.deg, time_range=(58193, 58198), max_pointings=20, time_bin=700 * u.s
+        "isgri", BRIGHT.name, radius=8 * u.deg, time_range=(58193, 58198), max_pointings=20, time_bin=width
     )
 
 
