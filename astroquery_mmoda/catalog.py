@@ -3,38 +3,40 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import Angle, SkyCoord
 from astropy.io import fits
-from astropy.table import Column, MaskedColumn, Table, vstack
-from astroquery.exceptions import InputWarning
+from astropy.table import Column, MaskedColumn, Table
+from astropy.utils.masked import Masked
 
-from .errors import DecodingError, ParameterError, warn
+from .errors import DecodingError, ParameterError
 from .text import in_hex, original, printable, transliterated
 from .units import known_unit
 
 __all__ = [
-    "add_sources",
+    "FRAMES",
+    "NAME_COLUMNS",
+    "Places",
     "angles",
+    "cells",
     "empty_catalog",
     "positions",
     "read_catalog",
+    "read_places",
     "source_names",
     "table_of",
-    "to_catalog_text",
     "to_hdu",
-    "to_service",
 ]
 
-_FRAMES = ("fk5", "icrs", "fk4", "galactic")
+#: frames of the service's catalogues
+FRAMES = ("fk5", "icrs", "fk4", "galactic")
 # what a list of an INTEGRAL image has, for a reply that has none
 _USUAL_COLUMNS = {
     "meta_ID": "i8",
@@ -50,7 +52,20 @@ _USUAL_COLUMNS = {
 _DTYPE = re.compile(r"[<>=|]?(?:([SUa])(\d+)|([iuf])([1248])|b1|\?)|bool|str|(?:u?int|float)(?:8|16|32|64)?")
 _FRAME_KEYS = ("FRAME", "LON_NAME", "LAT_NAME")
 _MOST_TEXT = 30_000_000
-_NAME_COLUMNS = ("src_names", "src_name", "name", "main_id", "source_name", "source", "object", "id")
+#: columns with names of sources, the first that is there
+NAME_COLUMNS = ("src_names", "src_name", "name", "main_id", "source_name", "source", "object", "id")
+_EQUATORIAL = ("fk5", "icrs")
+# of many archives, in small letters; those of equinox J2000 without a frame are taken as FK5
+_COORDINATE_COLUMNS = (
+    ("ra", "dec", "fk5"),
+    ("raj2000", "dej2000", "fk5"),
+    ("ra_icrs", "de_icrs", "icrs"),
+    ("ra_obj", "dec_obj", "fk5"),
+    ("_raj2000", "_dej2000", "fk5"),
+    ("ra_d", "dec_d", "icrs"),
+    ("rab1950", "deb1950", "fk4"),
+    ("glon", "glat", "galactic"),
+)
 
 
 # ---- from the service
@@ -89,13 +104,13 @@ def read_catalog(entry: Any, *, what: str = "the catalogue") -> Table:
     dtypes = _dtypes(entry.get("cat_column_descr"))
     _refuse_wide(columns, what)
     table = Table([_column(name, values, dtypes.get(name), what) for name, values in zip(names, columns, strict=True)])
-    unit = str(entry.get("cat_coord_units") or "deg")
+    units = _coordinate_units(entry.get("cat_coord_units"), what)
     lon, lat = str(entry.get("cat_lon_name") or "ra"), str(entry.get("cat_lat_name") or "dec")
     if {lon, lat} <= set(table.colnames):
         table.meta.update(FRAME=str(entry.get("cat_frame") or "fk5"), LON_NAME=lon, LAT_NAME=lat)
-    for name in (lon, lat, "ERR_RAD"):
+    for name, unit in zip((lon, lat, "ERR_RAD"), (*units, u.deg), strict=True):
         if name in table.colnames and table[name].dtype.kind in "fiu":
-            table[name].unit = _angle_unit(unit if name != "ERR_RAD" else "deg", what)
+            table[name].unit = unit
     return table
 
 
@@ -151,7 +166,8 @@ def _column(name: str, values: Sequence[Any], dtype: str | None, what: str) -> C
 
 def _array(values: Sequence[Any], dtype: str | None) -> np.ndarray:
     if dtype is None:
-        array = np.array(_without_none(values, "")) if values else np.zeros(0)
+        numbers = {type(value) for value in values if value is not None} <= {int, float, bool}
+        array = np.array(_without_none(values, math.nan if numbers else "")) if values else np.zeros(0)
         if array.ndim != 1 or array.dtype.kind not in "biufU":
             raise TypeError("values of several kinds")
         return array
@@ -179,11 +195,13 @@ def _angle(name: str) -> u.UnitBase | None:
     return unit if isinstance(unit, u.UnitBase) and unit.is_equivalent(u.deg) else None
 
 
-def _angle_unit(name: str, what: str) -> u.UnitBase:
-    unit = _angle(name)
-    if unit is not None:
-        return unit
-    raise DecodingError(f"The unit of the coordinates in {what} is {printable(name)!r}, which is no angle.")
+def _coordinate_units(told: Any, what: str) -> tuple[u.UnitBase, u.UnitBase]:
+    """Units of longitude and latitude; one for both, or a pair such as ``hourangle,deg``."""
+    names = str(told or "deg").split(",") if not isinstance(told, (list, tuple)) else [str(name) for name in told]
+    units = [_angle(name) for name in names]
+    if len(units) > 2 or None in units:
+        raise DecodingError(f"The unit of the coordinates in {what} is {printable(told)!r}, which is not an angle.")
+    return units[0], units[-1]
 
 
 # ---- into a FITS file, and out of it
@@ -222,7 +240,7 @@ def table_of(catalog: Table | fits.HDUList) -> Table:
     if not {"src_names", "SRCNAME8"} <= set(catalog.colnames):
         return catalog
     table = catalog.copy()
-    names, kept = (_values(table[name], None) for name in ("src_names", "SRCNAME8"))
+    names, kept = (cells(table[name]) for name in ("src_names", "SRCNAME8"))
     table["src_names"] = [original(_text(name), _text(digits)) for name, digits in zip(names, kept, strict=True)]
     table.remove_column("SRCNAME8")
     return table
@@ -232,118 +250,26 @@ def _upper(meta: Mapping[str, Any]) -> dict[str, Any]:
     return {str(key).upper(): value for key, value in meta.items()}
 
 
-# ---- to the service
+# ---- where the sources are, and what they are called
 
 
-def to_catalog_text(catalog: Any) -> str:
-    """
-    Turn what a user gives as ``catalog=`` into the service's JSON text.
+@dataclass(frozen=True)
+class Places:
+    """Positions in degrees, NaN where there is none, in a frame that the service knows."""
 
-    Parameters
-    ----------
-    catalog : Table, HDUList, dict, str or Path
-        A table as `read_catalog` gives it, or any table with names and coordinates; an image with a ``CATALOG``;
-        the service's form as dict or JSON text; the path of an ECSV or FITS file.
+    lon: np.ndarray[Any, Any]
+    lat: np.ndarray[Any, Any]
+    frame: str
+    columns: tuple[str, str] | None = None
 
-    Returns
-    -------
-    str
+    def as_sky_coord(self) -> SkyCoord:
+        """Make positions of them."""
+        return SkyCoord(self.lon * u.deg, self.lat * u.deg, frame=self.frame)
 
-    Raises
-    ------
-    ParameterError
-        There are no names or coordinates in it, or no sources.
-    """
-    if isinstance(catalog, Mapping):
-        return _checked_text(dict(catalog))
-    if isinstance(catalog, str) and catalog.lstrip().startswith("{"):
-        try:
-            return _checked_text(json.loads(catalog))
-        except (ValueError, RecursionError) as error:
-            raise ParameterError(f"catalog= is no JSON: {printable(error)}.") from error
-    if isinstance(catalog, (str, Path)):
-        catalog = _from_file(Path(catalog))
-    if not isinstance(catalog, (Table, fits.HDUList)):
-        raise ParameterError(
-            f"catalog= must be a Table of sources, an image with a CATALOG, a dict, a list of names or a path; not a "
-            f"{type(catalog).__name__}."
-        )
-    return _checked_text(to_service(table_of(catalog)))
-
-
-def to_service(table: Table) -> dict[str, Any]:
-    """
-    Turn a table of sources into the service's dictionary.
-
-    Parameters
-    ----------
-    table : Table
-        With a column of names and either the coordinate columns that its ``meta`` names, a
-        `~astropy.coordinates.SkyCoord` column, or columns that `~astropy.coordinates.SkyCoord.guess_from_table`
-        understands. Without a significance, zeros are sent.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    ParameterError
-        Names or coordinates are missing, or there is no source in it.
-    """
-    if len(table) == 0:
-        raise ParameterError("catalog= has no sources in it. Leave it out to let the service choose.")
-    plain = table_of(table) if _is_ours(table) else _from_any_table(table)
-    meta = _upper(plain.meta)
-    lon, lat = str(meta.get("LON_NAME", "ra")), str(meta.get("LAT_NAME", "dec"))
-    for name in (lon, lat):
-        angles(plain[name])  # raises what is wrong with them; values without need of another unit are sent as they are
-    unit = _angle(str(meta.get("COORD_UNIT") or plain[lon].unit or "deg"))
-    if unit is None:
-        raise ParameterError(f"COORD_UNIT of catalog= is {printable(meta['COORD_UNIT'])!r}, which is no angle.")
-    names = [name for name in plain.colnames if plain[name].ndim == 1]
-    return {
-        "cat_frame": str(meta.get("FRAME", "fk5")),
-        "cat_coord_units": unit.to_string(),
-        "cat_column_list": [_values(plain[name], unit if name in (lon, lat) else None) for name in names],
-        "cat_column_names": names,
-        "cat_column_descr": [[name, _description(plain[name])] for name in names],
-        "cat_lat_name": lat,
-        "cat_lon_name": lon,
-    }
-
-
-def _is_ours(table: Table) -> bool:
-    meta = _upper(table.meta)
-    needed = {"meta_ID", "src_names", "significance", meta.get("LON_NAME", "ra"), meta.get("LAT_NAME", "dec")}
-    return needed <= set(table.colnames) and str(meta.get("FRAME", "fk5")).lower() in _FRAMES
-
-
-def _from_any_table(table: Table) -> Table:
-    """A table of our form from one of any origin."""
-    position = positions(table).icrs
-    names = source_names(table)
-    if names is None:
-        raise ParameterError(
-            f"catalog= needs a column with the names of the sources (one of {', '.join(_NAME_COLUMNS)}); it has "
-            f"{', '.join(printable(name) for name in table.colnames)}."
-        )
-    nowhere = [name for name, known in zip(names, np.isfinite(position.ra.deg), strict=True) if not known]
-    if nowhere:
-        raise ParameterError(f"catalog=: the source {printable(nowhere[0])!r} has no position.")
-    count = len(table)
-    significance = {name.lower(): name for name in table.colnames}.get("significance")
-    plain = Table(
-        {
-            "meta_ID": np.arange(count),
-            "src_names": names,
-            "significance": np.array(table[significance], dtype=float) if significance else np.zeros(count),
-            "ra": position.ra.deg,
-            "dec": position.dec.deg,
-        }
-    )
-    plain.meta.update(FRAME="icrs", LON_NAME="ra", LAT_NAME="dec")
-    return plain
+    @property
+    def names(self) -> tuple[str, str]:
+        """What longitude and latitude are called."""
+        return self.columns or ("ra", "dec")
 
 
 def positions(table: Table) -> SkyCoord:
@@ -355,27 +281,72 @@ def positions(table: Table) -> SkyCoord:
     ParameterError
         There are none, or they are in a frame that nobody knows.
     """
-    for column in table.columns.values():
-        if isinstance(column, SkyCoord):
+    if frame_told(table) is None:
+        column = next((column for column in table.columns.values() if isinstance(column, SkyCoord)), None)
+        if column is not None:
             return column
+    return read_places(table).as_sky_coord()
+
+
+def read_places(table: Table) -> Places:
+    """
+    Read positions from the columns that ``meta`` names, a SkyCoord column, or columns of usual names.
+
+    Where no frame is named they are FK5, the frame of the service's own catalogues.
+
+    Raises
+    ------
+    ParameterError
+        There are none, or they are in a frame that nobody knows.
+    """
     meta = _upper(table.meta)
-    frame, lon, lat = (str(meta.get(key, "")) for key in _FRAME_KEYS)
-    if frame and {lon, lat} <= set(table.colnames):
-        if frame.lower() not in _FRAMES:
-            raise ParameterError(f"The catalogue's frame {printable(frame)!r} is none of {', '.join(_FRAMES)}.")
-        return SkyCoord(angles(table[lon]), angles(table[lat]), frame=frame.lower())
-    try:
-        return SkyCoord.guess_from_table(_without_mask(table))
-    except (ValueError, TypeError, u.UnitsError):
-        pass
+    told = frame_told(table)
+    if told is not None:
+        lon, lat = told
+        frame = str(meta.get("FRAME") or "fk5").strip().lower()
+        if frame not in FRAMES:
+            raise ParameterError(f"The catalogue's frame {printable(meta['FRAME'])!r} is none of {', '.join(FRAMES)}.")
+        return Places(*_degrees(table, lon, lat), frame, (lon, lat))
+    for column in table.columns.values():
+        if isinstance(column, SkyCoord) and column.ndim == 1:
+            return _of_sky_coord(column)
     by_lower = {name.lower(): name for name in table.colnames}
-    for lon, lat in (("ra", "dec"), ("raj2000", "dej2000"), ("ra_icrs", "de_icrs")):
+    for lon, lat, frame in _COORDINATE_COLUMNS:
         if lon in by_lower and lat in by_lower:
-            return SkyCoord(*(angles(table[by_lower[name]]) for name in (lon, lat)))
-    raise ParameterError(
-        "catalog= needs coordinates: a SkyCoord column, or columns 'ra' and 'dec' with the unit deg; it has "
-        f"{', '.join(printable(name) for name in table.colnames)}."
-    )
+            there = Places(*_degrees(table, by_lower[lon], by_lower[lat]), frame)
+            return there if frame in _EQUATORIAL else _of_sky_coord(there.as_sky_coord())
+    try:
+        return _of_sky_coord(SkyCoord.guess_from_table(_without_mask(table), frame="fk5"))
+    except (ValueError, TypeError, u.UnitsError) as error:
+        raise ParameterError(
+            "catalog= needs coordinates: a SkyCoord column, or columns 'ra' and 'dec' with the unit deg; it has "
+            f"{', '.join(printable(name) for name in table.colnames)}."
+        ) from error
+
+
+def frame_told(table: Table) -> tuple[str, str] | None:
+    """Columns of longitude and latitude, where ``meta`` tells the frame or the names and the table has them."""
+    meta = _upper(table.meta)
+    if not {"FRAME", "LON_NAME", "LAT_NAME"} & set(meta):
+        return None
+    usual = ("l", "b") if str(meta.get("FRAME")).strip().lower() == "galactic" else ("ra", "dec")
+    lon, lat = str(meta.get("LON_NAME") or usual[0]), str(meta.get("LAT_NAME") or usual[1])
+    return (lon, lat) if {lon, lat} <= set(table.colnames) else None
+
+
+def _of_sky_coord(places: SkyCoord) -> Places:
+    """Positions in ICRS, unless they are in FK5 of J2000."""
+    known = places.frame.name in _EQUATORIAL and places.frame.is_equivalent_frame(type(places.frame)())
+    try:
+        here = places if known else places.icrs
+    except Exception as error:  # astropy raises several kinds where a frame has no way to the sky
+        raise ParameterError(
+            f"The catalogue's positions are in the frame {printable(places.frame.name)!r}, which can't be changed into "
+            f"ICRS: {printable(error, limit=200)}."
+        ) from error
+    lon, lat = (_in_degrees(angle.to(u.deg), u.deg).value for angle in (here.spherical.lon, here.spherical.lat))
+    # what is below a micro-arcsecond comes from turning frames and units round
+    return Places(np.round(lon, 9), np.round(lat, 9), here.frame.name)
 
 
 def _without_mask(table: Table) -> Table:
@@ -387,148 +358,111 @@ def _without_mask(table: Table) -> Table:
     return plain
 
 
-def angles(column: Any) -> u.Quantity:
-    """NaN where it is masked; what has no unit is in degrees."""
+def _degrees(table: Table, lon: str, lat: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    default = _angle(str(_upper(table.meta).get("COORD_UNIT") or "deg"))
+    if default is None:
+        unit = printable(_upper(table.meta)["COORD_UNIT"])
+        raise ParameterError(f"COORD_UNIT of the catalogue is {unit!r}, which is not the unit of an angle.")
+    hours = "ra" in lon.lower()
+    return angles(table[lon], default, hours=hours).value, angles(table[lat], default).value
+
+
+def angles(column: Any, default: u.UnitBase = u.deg, *, hours: bool = False) -> u.Quantity:
+    """
+    Angles of a column in degrees, NaN where one is masked or empty.
+
+    Parameters
+    ----------
+    column : Column or Quantity
+        Numbers, or texts such as ``05 34 31.9`` and ``+22:00:52``.
+    default : Unit
+        Of numbers whose column has no unit.
+    hours : bool
+        Whether sexagesimal texts without any unit are hours, as is usual for right ascensions.
+
+    Returns
+    -------
+    Quantity
+
+    Raises
+    ------
+    ParameterError
+        They are not angles.
+    """
     try:
-        plain: Any = np.ma.filled(np.ma.asarray(getattr(column, "value", column), dtype=float), math.nan)
-        return u.Quantity(plain, column.unit or u.deg).to(u.deg)
+        if column.ndim != 1:
+            raise ValueError(f"it has {column.ndim} dimensions")
+        unit = _angular(column.unit)
+        if column.dtype.kind in "USO":
+            values = [_text_angle(_text(cell), unit, default, hours) for cell in cells(column)]
+            return u.Quantity(np.round(values, 9), u.deg)
+        return _in_degrees(column, unit or default)
     except (ValueError, TypeError) as error:
-        name = printable(column.info.name)
-        raise ParameterError(f"The catalogue's column {name!r} holds no angles: {printable(error)}.") from error
+        raise ParameterError(
+            f"The catalogue's column {printable(column.info.name)!r} holds no angles: {printable(error)}. Give "
+            "numbers with the unit of an angle (deg if there is none), or sexagesimal texts."
+        ) from error
+
+
+def _in_degrees(column: Any, unit: Any) -> u.Quantity:
+    """Numbers as they are where they are degrees; after a change of units what is below a micro-arcsecond is noise."""
+    values, masked = _parts(column)
+    degrees = u.Quantity(np.where(masked, math.nan, values.astype(float)), unit).to(u.deg)
+    return degrees if unit == u.deg else np.round(degrees, 9)
+
+
+def _angular(unit: Any) -> Any:
+    """
+    Read the unit of a column of angles; None if it has none.
+
+    Right ascensions in ``h`` are hour angles, not times; ``h:m:s`` and ``"d m s"`` of VizieR and SIMBAD, which mean
+    sexagesimal texts, are not units to astropy.
+    """
+    text = "" if unit is None else str(unit).strip("\"' ")
+    if not text:
+        return None
+    if re.fullmatch(r"([hd])([: ])m\2s", text):
+        return u.hourangle if text.startswith("h") else u.deg
+    known = known_unit(text) or known_unit(text.lower()) or unit
+    return u.hourangle if known == u.hour else known
+
+
+def _text_angle(text: str, unit: Any, default: Any, hours: bool) -> float:  # noqa: FBT001 - passed on
+    """Degrees of a sexagesimal or decimal text."""
+    plain = text.strip().replace("\N{MINUS SIGN}", "-")
+    if not plain:
+        return math.nan
+    if unit is None and not re.fullmatch(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?", plain):
+        unit = u.hourangle if hours else u.deg
+    return float(Angle(plain, unit or default).deg)
 
 
 def source_names(table: Table) -> list[str] | None:
     """Names of sources, empty where one is masked; None if no column has them."""
     by_lower = {name.lower(): name for name in table.colnames}
-    column = next((table[by_lower[name]] for name in _NAME_COLUMNS if name in by_lower), None)
-    return None if column is None else [_text(name).strip() for name in _values(column, None)]
+    column = next((table[by_lower[name]] for name in NAME_COLUMNS if name in by_lower), None)
+    return None if column is None else [_text(name).strip() for name in cells(column)]
 
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _values(column: Column, unit: u.UnitBase | None) -> list[Any]:
-    if unit is not None and column.unit is not None and column.unit != unit:
-        column = Column(u.Quantity(column).to(unit).value, name=getattr(column, "name", None))
-    masked = np.ma.getmaskarray(column)
-    values = np.ma.getdata(column).tolist()
-    return [_value(value, gone) for value, gone in zip(values, masked.tolist(), strict=True)]
+def cells(column: Any) -> list[Any]:
+    """Values of a column as Python has them; None for what is masked or not finite."""
+    values, masked = _parts(column)
+    return [_cell(value, gone) for value, gone in zip(values.tolist(), masked.tolist(), strict=True)]
 
 
-def _value(value: Any, gone: bool) -> Any:  # noqa: FBT001 - a pair from zip
+def _parts(column: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Values and mask of a column of any kind, without unit."""
+    plain = getattr(column, "value", column)
+    if isinstance(plain, Masked):
+        return np.asarray(plain.unmasked), np.asarray(plain.mask)
+    return np.ma.getdata(plain), np.ma.getmaskarray(plain)
+
+
+def _cell(value: Any, gone: bool) -> Any:  # noqa: FBT001 - a pair from zip
     if gone or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-
-
-def _description(column: Column) -> str:
-    dtype = column.dtype
-    return f"<U{max(dtype.itemsize, 1)}" if dtype.kind == "S" else str(dtype.newbyteorder("<").str)
-
-
-def _checked_text(catalog: dict[str, Any]) -> str:
-    columns = catalog.get("cat_column_names") or []
-    missing = [name for name in ("meta_ID", "src_names", "significance") if name not in columns]
-    if missing or len(catalog.get("cat_column_list") or ()) != len(columns):
-        raise ParameterError(f"catalog= in the service's form needs the columns {', '.join(missing) or 'themselves'}.")
-    lists, place = list(catalog["cat_column_list"]), columns.index("src_names")
-    lists[place] = _in_ascii(lists[place])
-    return json.dumps({**catalog, "cat_column_list": lists})
-
-
-def _in_ascii(names: list[Any]) -> list[Any]:
-    """Names of sources in the only letters that the service can take; results are found by either spelling."""
-    foreign = [str(name) for name in names if not str(name).isascii()]
-    if not foreign:
-        return names
-    spelled = [transliterated(str(name)) for name in names]
-    if any("?" in transliterated(name) for name in foreign) or len(set(spelled)) < len(set(map(str, names))):
-        raise ParameterError(
-            f"catalog=: the source name {printable(foreign[0])!r} is not plain ASCII, at which the service fails, and "
-            "has no spelling of its own in it. Rename it."
-        )
-    warn(
-        f"MMODA: the service takes names of sources in ASCII only; {printable(foreign[0])!r} is sent as "
-        f"{transliterated(foreign[0])!r}.",
-        InputWarning,
-    )
-    return spelled
-
-
-# ---- objects of interest
-
-
-def add_sources(catalog: Table, sources: Mapping[str, SkyCoord] | Table, *, flag: int, radius: u.Quantity) -> Table:
-    """Add sources, or give their names to unnamed detections close by; see ``Mmoda.add_sources``."""
-    if not isinstance(catalog, Table) or not _is_ours(catalog):
-        raise ParameterError("add_sources needs a table as query_catalog returns it.")
-    if isinstance(sources, Table):
-        plain = table_of(sources) if _is_ours(sources) else _from_any_table(sources)
-        places = positions(plain)
-        sources = {str(name): places[row] for row, name in enumerate(plain["src_names"])}
-    if not isinstance(sources, Mapping):
-        raise ParameterError("sources must be names, a dict of names and positions, or a table.")
-    table = table_of(catalog).copy()
-    names = [str(name) for name in table["src_names"]]
-    for name, position in sources.items():
-        row = _row_of(name, position, table, names, radius)
-        if row is None:
-            names.append(name)
-            table = vstack([table, _new_row(table, name, position)], join_type="outer", metadata_conflicts="silent")
-        else:
-            names[row] = name
-        # a column of names is as wide as its longest
-        table["src_names"] = names
-        if "FLAG" in table.colnames:
-            table["FLAG"][-1 if row is None else row] = flag
-    return table
-
-
-def _row_of(name: str, position: SkyCoord, table: Table, names: Sequence[str], radius: u.Quantity) -> int | None:
-    """Row of a source that is there, or of the nearest unnamed detection within the radius."""
-    if name in names:
-        return names.index(name)
-    if not len(table):
-        return None
-    separations = positions(table).separation(position)
-    unnamed = [row for row, known in enumerate(names) if known.upper().startswith("NEW")]
-    near = [row for row in unnamed if separations[row] <= radius]
-    return min(near, key=lambda row: separations[row]) if near else None
-
-
-def _new_row(table: Table, name: str, position: SkyCoord) -> Table:
-    """A row of zeros with a name and a position; known, as the service marks it."""
-    lon, lat = str(table.meta.get("LON_NAME", "ra")), str(table.meta.get("LAT_NAME", "dec"))
-    here = position.transform_to(_frame(table))
-    longitude, latitude = here.spherical.lon, here.spherical.lat
-    values = {"meta_ID": int(max(table["meta_ID"], default=-1)) + 1, "src_names": name, "NEW_SOURCE": -32768}
-    values |= {lon: longitude.to_value(table[lon].unit or u.deg), lat: latitude.to_value(table[lat].unit or u.deg)}
-    row = Table()
-    for column in table.columns.values():
-        empty = "" if column.dtype.kind in "US" else 0
-        kind = "U" if column.dtype.kind in "US" else column.dtype
-        row[column.name] = Column([values.get(column.name, empty)], dtype=kind, unit=column.unit)
-    return row
-
-
-def _frame(table: Table) -> str:
-    return str(table.meta.get("FRAME", "fk5")).lower()
-
-
-def _from_file(path: Path) -> Table | fits.HDUList:
-    if not path.is_file():
-        raise ParameterError(f"catalog={printable(path)!r} is neither a file nor JSON.")
-    try:
-        with path.open("rb") as file:
-            start = file.read(16)
-        if start.startswith(b"SIMPLE  ="):
-            return Table.read(path, format="fits", hdu="CATALOG" if "CATALOG" in _hdu_names(path) else 1)
-        return Table.read(path, format="ascii.ecsv")
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise ParameterError(f"catalog={printable(path)!r} is no ECSV or FITS table: {printable(error)}.") from error
-
-
-def _hdu_names(path: Path) -> list[str]:
-    with fits.open(path) as hdulist:
-        return [hdu.name for hdu in hdulist]

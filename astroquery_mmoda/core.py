@@ -19,7 +19,7 @@ from astroquery.query import QueryWithLogin
 from . import journal
 from .arguments import Asked, like_a_query, like_a_submission, masked_token
 from .auth import Token
-from .catalog import add_sources, to_catalog_text
+from .catalog_request import add_sources, to_catalog_text
 from .dispatcher import Dispatcher
 from .errors import MmodaError, ParameterError
 from .job import Job, submit
@@ -373,9 +373,9 @@ class MmodaClass(MmodaSession):
             energy_range=asked.energy_range,
             time_bin=asked.time_bin,
             scw_list=asked.scw_list,
-            catalog=self._catalog_text(_catalog(asked), connection),
+            catalog=self._catalog_text(_catalog(asked), connection, schema.instrument),
             query_type=asked.query_type,
-            others={name: value for name, value in asked.others.items() if name != "user_catalog_file"},
+            others={name: value for name, value in asked.others.items() if name not in _CATALOG_NAMES},
         )
         return to_payload(
             schema, product, question, also_known=lambda: connection.dispatcher().parameter_names(instrument)
@@ -411,7 +411,7 @@ class MmodaClass(MmodaSession):
         """
         return read_api_code(text)
 
-    def add_sources(self, catalog: Table, sources: Any, *, flag: int = 1, radius: u.Quantity = 1 * u.arcmin) -> Table:
+    def add_sources(self, catalog: Table, sources: Any, *, flag: int = 1, radius: u.Quantity = 3 * u.arcmin) -> Table:
         """
         Add objects of interest to a source list.
 
@@ -423,14 +423,16 @@ class MmodaClass(MmodaSession):
             Names, which are resolved; names with their positions (`~astropy.coordinates.SkyCoord`); or a table with
             names and coordinates.
         flag : int
-            Value of the column ``FLAG`` for them; 1 marks objects of interest.
+            Value of the column ``FLAG`` for them; 1 marks objects of interest, which JEM-X extracts even below its
+            threshold.
         radius : Quantity
             An unnamed detection (``NEW_1``, ...) that is closer than this gets the name instead.
 
         Returns
         -------
         Table
-            A new one.
+            A new one. Rows that were added have an ``ISGRI_FLAG`` of 2 and an ``ERR_RAD`` of 0.001 deg, as the
+            service's own tools give them, where the table has these columns.
 
         Raises
         ------
@@ -901,13 +903,13 @@ class MmodaClass(MmodaSession):
             return position, None
         return self._resolve(coordinates, connection), coordinates.strip()
 
-    def _catalog_text(self, catalog: Any, connection: Connection) -> str | None:
+    def _catalog_text(self, catalog: Any, connection: Connection, instrument: str) -> str | None:
         if catalog is None:
             return None
         if isinstance(catalog, (list, tuple)) and catalog and all(isinstance(name, str) for name in catalog):
             positions = [self._resolve(name, connection) for name in catalog]
             catalog = Table({"src_names": list(catalog), "position": SkyCoord(positions)})
-        return to_catalog_text(catalog)
+        return to_catalog_text(catalog, instrument)
 
     def _schema(self, instrument: str, connection: Connection) -> InstrumentSchema:
         key = (self.URL, connection.email, instrument)
@@ -997,12 +999,17 @@ def _gallery() -> ModuleType:
     return gallery
 
 
+# the service's own names of catalogues: as a file and as JSON
+_CATALOG_NAMES = ("user_catalog_file", "selected_catalog")
+
+
 def _catalog(asked: Asked) -> Any:
     """The catalogue of a query, whichever way it is called."""
-    file = asked.others.get("user_catalog_file")
-    if file is not None and asked.catalog is not None:
-        raise ParameterError("catalog= and 'user_catalog_file' say the same thing; give one of them.")
-    return asked.catalog if file is None else file
+    given = {"catalog=": asked.catalog} | {repr(name): asked.others.get(name) for name in _CATALOG_NAMES}
+    present = [name for name, value in given.items() if value is not None]
+    if len(present) > 1:
+        raise ParameterError(f"{present[0]} and {present[1]} say the same thing; give one of them.")
+    return given[present[0]] if present else None
 
 
 Mmoda = MmodaClass()

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-__all__ = ["IJD_ORIGIN", "INTEGRAL", "LAUNCH", "CodedMask", "coded_mask"]
+__all__ = ["CATALOG_VALUES", "IJD_ORIGIN", "INTEGRAL", "LAUNCH", "CodedMask", "coded_mask"]
 
 #: MJD (TT) from which INTEGRAL counts days (IJD)
 IJD_ORIGIN = 51544.0
@@ -20,6 +20,10 @@ IJD_ORIGIN = 51544.0
 LAUNCH = 52564.0
 #: names of its instruments at the service
 INTEGRAL = frozenset({"isgri", "jemx", "spi_acs"})
+#: what the service's own tools send in the columns of a catalogue that say how a source is extracted (ERR_RAD in deg)
+CATALOG_VALUES: Mapping[str, float] = MappingProxyType(
+    {"NEW_SOURCE": -32768, "ISGRI_FLAG": 2, "FLAG": 1, "ERR_RAD": 0.001}
+)
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,7 @@ class CodedMask:
 
     name: str
     most_sources: int
-    catalog_values: Mapping[str, float] = field(
-        default_factory=lambda: MappingProxyType({"NEW_SOURCE": -32768, "ISGRI_FLAG": 2, "FLAG": 1, "ERR_RAD": 0.001})
-    )
+    catalog_values: Mapping[str, float] = field(default_factory=lambda: CATALOG_VALUES)
 
 
 _CODED_MASKS = {imager.name: imager for imager in (CodedMask("isgri", 200), CodedMask("jemx", 75))}

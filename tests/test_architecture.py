@@ -17,7 +17,7 @@ FLOORS = {
     5: {"core", "many", "gallery", "plotting", "__init__"},
     4: {"job", "jobs", "journal", "session", "arguments"},
     3: {"dispatcher", "products", "names"},
-    2: {"decoding", "catalog", "replies"},
+    2: {"decoding", "catalog", "catalog_request", "replies"},
     1: {"auth", "progress", "parameters", "values", "wire", "payload", "rules", "snippets"},
     0: {"errors", "config", "text", "units", "markup", "instruments"},
 }

@@ -6,12 +6,14 @@ import tracemalloc
 import numpy as np
 import pytest
 from astropy import units as u
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import FK5, SkyCoord
 from astropy.io import fits
-from astropy.table import MaskedColumn, Table, vstack
+from astropy.table import MaskedColumn, QTable, Table, vstack
+from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda import Products
-from astroquery_mmoda.catalog import add_sources, empty_catalog, read_catalog, to_catalog_text, to_service
+from astroquery_mmoda.catalog import empty_catalog, read_catalog
+from astroquery_mmoda.catalog_request import add_sources, to_catalog_text, to_service
 from astroquery_mmoda.errors import DecodingError, ParameterError
 
 IMAGES = ["isgri_image_6_done", "isgri_image_selected_catalog", "jemx_image_dummy", "jemx_image_empty"]
@@ -20,6 +22,12 @@ IMAGES = ["isgri_image_6_done", "isgri_image_selected_catalog", "jemx_image_dumm
 @pytest.fixture
 def entry(recorded):
     return recorded("isgri_image_6_done")["products"]["catalog"]
+
+
+@pytest.fixture
+def table(entry):
+    entry["cat_column_list"][1][2] = "NEW_1"
+    return read_catalog(entry)
 
 
 def test_columns_types_and_units(entry):
@@ -53,15 +61,21 @@ def test_new_sources_stay_plain_integers(entry):
     assert not hasattr(column, "mask")
 
 
-def test_nothing_is_lost_in_missing_values(entry):
+def test_missing_values_are_read_as_such_and_filled_when_sent(entry):
     entry["cat_column_list"][2][1] = None
     entry["cat_column_list"][0][1] = None
     table = read_catalog(entry)
     assert np.isnan(table["significance"][1])
     assert table["meta_ID"].mask.tolist() == [False, True, False]
     again = to_service(table)
-    assert again["cat_column_list"][2][1] is None
-    assert again["cat_column_list"][0][1] is None
+    assert again["cat_column_list"][2][1] == 0.0
+    assert again["cat_column_list"][0] == [0, 1, 2]
+
+
+def test_missing_numbers_of_no_told_type_are_numbers(entry):
+    entry["cat_column_list"][8][1] = None
+    entry["cat_column_descr"] = [[name, "|O"] for name in entry["cat_column_names"]]
+    assert np.isnan(read_catalog(entry)["ERR_RAD"][1])
 
 
 @pytest.mark.parametrize(
@@ -81,10 +95,10 @@ def test_nothing_is_lost_in_missing_values(entry):
             {"cat_column_list": [[2**70]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<i8"]]},
             "does not hold",
         ),
-        ({"cat_coord_units": "keV"}, "which is no angle"),
-        ({"cat_coord_units": "nonsense("}, "which is no angle"),
-        ({"cat_coord_units": "dex(deg)"}, "which is no angle"),
-        ({"cat_coord_units": "10**99999999 deg"}, "which is no angle"),
+        ({"cat_coord_units": "keV"}, "which is not an angle"),
+        ({"cat_coord_units": "nonsense("}, "which is not an angle"),
+        ({"cat_coord_units": "dex(deg)"}, "which is not an angle"),
+        ({"cat_coord_units": "10**99999999 deg"}, "which is not an angle"),
         (
             {"cat_column_list": [[["x"]]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<U9"]]},
             "several kinds",
@@ -160,7 +174,7 @@ def test_tables_of_any_origin():
     text = json.loads(to_catalog_text(vizier))
     assert text["cat_column_names"] == ["meta_ID", "src_names", "significance", "ra", "dec"]
     assert text["cat_column_list"] == [[0, 1], ["Crab", "Mrk 421"], [0, 0], [83.63, 166.11], [22.01, 38.21]]
-    assert text["cat_frame"] == "icrs"
+    assert text["cat_frame"] == "fk5"
     simbad = Table({"main_id": ["Crab"], "position": SkyCoord([184.5] * u.deg, [-5.8] * u.deg, frame="galactic")})
     columns = json.loads(to_catalog_text(simbad))["cat_column_list"]
     assert columns[3][0] == pytest.approx(SkyCoord(184.5, -5.8, unit="deg", frame="galactic").icrs.ra.deg)
@@ -196,19 +210,24 @@ def in_frame(frame, *, unit="deg", **meta):
         (Table({"ra": [1.0], "dec": [2.0]}), "column with the names"),
         (Table({"name": ["x"]}), "needs coordinates"),
         (Table({"name": ["日本"], "ra": [1.0], "dec": [2.0]}), "not plain ASCII"),
-        (Table({"name": ["x"], "ra": MaskedColumn([1.0], mask=True), "dec": [2.0]}), "'x' has no position"),
+        (
+            Table({"name": ["x"], "ra": MaskedColumn([1.0], mask=True), "dec": [2.0]}),
+            r"row 0 \('x'\) has no position on the sky",
+        ),
         (Table({"name": ["x"], "raj2000": ["1 2 3 4 5"], "dej2000": ["2"]}), "'raj2000' holds no angles"),
         (in_frame("fk5", unit="m"), "holds no angles"),
-        (in_frame("fk5", COORD_UNIT="keV"), "'keV', which is no angle"),
+        (in_frame("fk5", COORD_UNIT="keV"), "'keV', which is not the unit of an angle"),
         (in_frame("ecliptic"), "frame 'ecliptic' is none of fk5, icrs"),
         (fits.HDUList([fits.PrimaryHDU()]), "without a CATALOG"),
         ("no/such/file", "neither a file nor JSON"),
-        ("{broken", "is no JSON"),
-        ({"cat_column_names": ["a"]}, "needs the columns meta_ID, src_names, significance"),
+        ("Crab", r"into a list: catalog=\['Crab'\]"),
+        ("{broken", "is not valid JSON"),
+        ({"cat_column_names": ["a"]}, "has no list 'cat_column_list'"),
         (
             {"cat_column_names": ["meta_ID", "src_names", "significance"], "cat_column_list": [[1], ["a"]]},
-            "needs the columns themselves",
+            "3 column names for 2 columns",
         ),
+        ({"cat_column_names": ["ra", "dec"], "cat_column_list": [[1], [2]]}, "column with the names"),
         (5, "must be a Table of sources"),
     ],
     ids=lambda value: str(value)[:30],
@@ -221,7 +240,7 @@ def test_what_is_no_catalogue(given, says):
 def test_a_file_that_is_no_table(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("hello")
-    with pytest.raises(ParameterError, match="no ECSV or FITS table"):
+    with pytest.raises(ParameterError, match="not an ECSV or FITS table, nor a text"):
         to_catalog_text(path)
 
 
@@ -236,13 +255,327 @@ def test_fits_and_ecsv_keep_the_table(entry, tmp_path):
         assert again.meta["FRAME"] == "fk5"
 
 
+# ---- as the service reads it: degrees, no nulls, flags
+
+
+CRAB = SkyCoord(83.633083, 22.0145, unit="deg", frame="fk5")
+IMAGERS = ["isgri", "jemx"]
+
+
+def sent(catalog, instrument="isgri"):
+    """The columns of what would be sent, by name."""
+    form = json.loads(to_catalog_text(catalog, instrument), parse_constant=pytest.fail)
+    assert all(None not in column for column in form["cat_column_list"])
+    assert all(len(column) == len(form["cat_column_list"][0]) for column in form["cat_column_list"])
+    assert form["cat_frame"] in ("fk5", "icrs", "fk4", "galactic")
+    return form, dict(zip(form["cat_column_names"], form["cat_column_list"], strict=True))
+
+
+def as_read(catalog, instrument="isgri"):
+    """Positions as the service makes them, which takes degrees whatever unit it is told."""
+    form, columns = sent(catalog, instrument)
+    lon, lat = (columns[form[key]] for key in ("cat_lon_name", "cat_lat_name"))
+    return SkyCoord(lon, lat, unit="deg", frame=form["cat_frame"]).fk5
+
+
+UNITS = [u.rad, u.hourangle, u.arcmin, u.deg, u.hour, u.mas]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=str)
+@pytest.mark.parametrize("ours", [True, False], ids=["list of the service", "other table"])
+def test_coordinates_leave_in_degrees(table, unit, ours):
+    catalog = table[:1] if ours else Table({"name": ["Crab"], "ra": [0.0], "dec": [0.0]})
+    for name, angle in (("ra", CRAB.ra), ("dec", CRAB.dec)):
+        angular = u.hourangle if unit == u.hour else unit
+        catalog[name] = np.array([angle.to_value(angular)])
+        catalog[name].unit = unit
+    form, columns = sent(catalog)
+    assert form["cat_coord_units"] == "deg"
+    assert columns["ra"] == pytest.approx([83.633083], abs=1e-8)
+    assert all(len(repr(value).lstrip("-").replace(".", "")) <= 12 for value in columns["ra"] + columns["dec"])
+    assert as_read(catalog)[0].separation(CRAB) < 1 * u.mas
+
+
+@pytest.mark.parametrize("unit", ["rad", "hourangle", "hourangle, deg", ["hourangle", "deg"], "arcsec"], ids=str)
+def test_dicts_of_other_software_leave_in_degrees(unit):
+    units = [u.Unit(name.strip()) for name in (unit.split(",") if isinstance(unit, str) else unit)]
+    ra, dec = CRAB.ra.to_value(units[0]), CRAB.dec.to_value(units[-1])
+    form = {
+        "cat_frame": "FK5",
+        "cat_coord_units": unit,
+        "cat_column_list": [[0], ["Crab"], [1.0], [ra], [dec]],
+        "cat_column_names": ["meta_ID", "src_names", "significance", "ra", "dec"],
+        "cat_column_descr": [["ra", "<f4"], ["dec", "<f4"]],
+        "cat_lon_name": "ra",
+        "cat_lat_name": "dec",
+    }
+    for given in (form, json.dumps(form)):
+        text, columns = sent(given)
+        assert text["cat_frame"] == "fk5"
+        assert as_read(given)[0].separation(CRAB) < 1 * u.mas
+        assert columns["ISGRI_FLAG"] == [2]
+
+
+@pytest.mark.parametrize(
+    ("ra", "dec", "units"),
+    [
+        ("05 34 31.94", "+22 00 52.2", ("h:m:s", "d:m:s")),
+        ("05:34:31.94", "+22:00:52.2", ('"h:m:s"', '"d:m:s"')),
+        ("05 34 31.94", "+22 00 52.2", (None, None)),
+        ("5h34m31.94s", "22d00m52.2s", (None, None)),
+        ("83.633083", "22.0145", (None, None)),
+        ("83.633083", "22.0145", ("deg", "deg")),
+        ("5.57553889", "22.0145", ("h", "deg")),
+    ],
+)
+def test_sexagesimal_texts_of_vizier_and_simbad(ra, dec, units):
+    for names in (("RAJ2000", "DEJ2000"), ("RA", "DEC"), ("RA_OBJ", "DEC_OBJ")):
+        table = Table({"main_id": ["Crab", "its mirror"], names[0]: [ra, ra], names[1]: [dec, "-" + dec.lstrip("+")]})
+        for name, unit in zip(names, units, strict=True):
+            table[name].unit = unit
+        read = as_read(table)
+        assert max(read.separation(SkyCoord([CRAB, SkyCoord(CRAB.ra, -CRAB.dec, frame="fk5")]))) < 0.1 * u.arcsec
+    table[names[1]] = [dec, "\N{MINUS SIGN}1 30 00"]
+    assert as_read(table)[1].dec.deg == pytest.approx(-1.5)
+
+
+@pytest.mark.parametrize(
+    ("names", "frame"),
+    [
+        (("RAJ2000", "DEJ2000"), "fk5"),
+        (("RA_ICRS", "DE_ICRS"), "icrs"),
+        (("GLON", "GLAT"), "galactic"),
+        (("RAB1950", "DEB1950"), "fk4"),
+    ],
+)
+def test_the_frame_that_columns_name(names, frame):
+    there = CRAB.transform_to(frame).spherical
+    table = Table({"Name": ["Crab"], names[0]: [there.lon.deg] * u.deg, names[1]: [there.lat.deg] * u.deg})
+    assert sent(table)[0]["cat_frame"] == (frame if frame == "fk5" else "icrs")
+    assert as_read(table)[0].separation(CRAB) < 1 * u.mas
+
+
+@pytest.mark.parametrize("frame", ["FK5", "Galactic", "ICRS ", "FK4"])
+def test_the_frame_in_meta_has_any_case(table, frame):
+    there = CRAB.transform_to(frame.strip().lower()).spherical
+    table = table[:1]
+    names = ("l", "b") if frame == "Galactic" else ("ra", "dec")
+    table.rename_columns(["ra", "dec"], names)
+    table[names[0]], table[names[1]] = [there.lon.deg], [there.lat.deg]
+    table.meta.update(FRAME=frame, LON_NAME=names[0], LAT_NAME=names[1])
+    assert sent(table)[0]["cat_frame"] == frame.strip().lower()
+    assert as_read(table)[0].separation(CRAB) < 1 * u.mas
+    table.meta = {"frame": frame}
+    assert as_read(table)[0].separation(CRAB) < 1 * u.mas
+    more = add_sources(table, {"Mrk 421": SkyCoord(166.114, 38.209, unit="deg")}, flag=1, radius=1 * u.arcmin)
+    assert as_read(more)[1].separation(SkyCoord(166.114, 38.209, unit="deg")) < 0.1 * u.arcsec
+
+
+def test_positions_at_another_equinox_are_turned():
+    old = CRAB.transform_to(FK5(equinox="J1975"))
+    table = Table({"name": ["Crab"], "position": SkyCoord([old])})
+    assert as_read(table)[0].separation(CRAB) < 1 * u.mas
+
+
+VALUES = {"NEW_SOURCE": -32768, "ISGRI_FLAG": 2, "FLAG": 1, "ERR_RAD": 0.001}
+
+
+@pytest.mark.parametrize("instrument", IMAGERS)
+def test_flags_for_integral_are_completed(table, instrument):
+    plain = Table({"name": ["a", "b"], "ra": [1.0, 2.0], "dec": [3.0, 4.0]})
+    for catalog in (plain, table["src_names", "ra", "dec"], to_service(plain)):
+        columns = sent(catalog, instrument)[1]
+        assert {name: set(columns[name]) for name in VALUES} == {name: {value} for name, value in VALUES.items()}
+        assert all(isinstance(flag, int) for name in list(VALUES)[:3] for flag in columns[name])
+    kept = sent(table, instrument)[1]
+    assert kept["ERR_RAD"] == table["ERR_RAD"].tolist()
+    assert kept["FLAG"] == table["FLAG"].tolist()
+
+
+def test_other_instruments_get_what_was_given():
+    table = Table({"name": ["a"], "ra": [1.0], "dec": [3.0]})
+    assert sent(table, "polar")[0]["cat_column_names"] == ["meta_ID", "src_names", "significance", "ra", "dec"]
+    table["ISGRI_FLAG"] = [0]
+    assert sent(table, "polar")[1]["ISGRI_FLAG"] == [0]
+
+
+@pytest.mark.parametrize("instrument", IMAGERS)
+def test_stacked_lists_of_two_instruments(recorded, instrument):
+    isgri, jemx = (
+        Products.from_response(recorded(name)).catalog() for name in ("isgri_image_6_done", "jemx_image_dummy")
+    )
+    jemx["src_names"] = [f"JEM-X {row}" for row in range(len(jemx))]
+    jemx["dec"] = np.linspace(-10, 10, len(jemx))
+    both = vstack([isgri, jemx], metadata_conflicts="silent")
+    assert np.ma.is_masked(both["ISGRI_FLAG"])
+    columns = sent(both, instrument)[1]
+    assert columns["meta_ID"] == list(range(len(both)))
+    assert columns["ISGRI_FLAG"] == isgri["ISGRI_FLAG"].tolist() + [2] * len(jemx)
+    assert columns["NEW_SOURCE"][-1] == -32768
+    assert columns["FLAG"] == isgri["FLAG"].tolist() + jemx["FLAG"].tolist()
+
+
+def test_unique_numbers_of_rows_stay(table):
+    table["meta_ID"] = [7, 3, 90]
+    assert sent(table)[1]["meta_ID"] == [7, 3, 90]
+
+
+def test_error_radii_leave_in_degrees(table):
+    table["ERR_RAD"] = MaskedColumn([3.0, 0.6, np.nan], mask=[0, 1, 0], unit=u.arcmin)
+    assert sent(table)[1]["ERR_RAD"] == [0.05, 0.001, 0.001]
+    quantities = QTable(table["src_names", "ra", "dec"])
+    quantities["ERR_RAD"] = [36, 72, 3.6] * u.arcsec
+    assert sent(quantities)[1]["ERR_RAD"] == [0.01, 0.02, 0.001]
+    other = QTable({"src_names": ["x"], "ra": [10] * u.deg, "dec": [-10] * u.deg})
+    assert sent(vstack([quantities, other]))[1]["ERR_RAD"] == [0.01, 0.02, 0.001, 0.001]
+
+
+@pytest.mark.parametrize("instrument", IMAGERS)
+def test_flags_that_leave_a_source_out_are_told(table, instrument):
+    table["ISGRI_FLAG"] = [1, 0, 5]
+    with pytest.warns(InputWarning, match=r"leaves out row 1 \('3C 111'\), row 2 \('NEW_1'\)"):
+        assert sent(table, instrument)[1]["ISGRI_FLAG"] == [1, 0, 5]
+
+
+@pytest.mark.parametrize("values", [["a", "b", "c"], [1.5, 1, 1]], ids=str)
+def test_flags_that_are_not_numbers(table, values):
+    table["FLAG"] = values
+    with pytest.raises(ParameterError, match="'FLAG' must hold whole numbers"):
+        to_catalog_text(table, "isgri")
+
+
+def test_flags_that_are_whole_floats_or_logical(table):
+    table["FLAG"], table["ISGRI_FLAG"] = [1.0, np.nan, 0.0], [True, True, True]
+    columns = sent(table)[1]
+    assert columns["FLAG"] == [1, 1, 0]
+    assert [type(flag) for flag in columns["ISGRI_FLAG"]] == [int] * 3
+
+
+def many(count):
+    return Table(
+        {"name": [f"S{row}" for row in range(count)], "ra": np.arange(count) % 360, "dec": np.arange(count) / 9}
+    )
+
+
+@pytest.mark.parametrize(("instrument", "most"), [("isgri", 200), ("jemx", 75)])
+def test_more_sources_than_the_software_takes(instrument, most):
+    to_catalog_text(many(most), instrument)
+    with pytest.warns(InputWarning, match=f"{most + 1} sources; the software of {instrument} takes at most {most}"):
+        to_catalog_text(many(most + 1), instrument)
+    to_catalog_text(many(most + 1), "other")
+
+
+def test_a_name_that_jemx_passes_over():
+    table = Table({"name": ["Crab", "new  source"], "ra": [83.6, 1.0], "dec": [22.0, 2.0]})
+    with pytest.warns(InputWarning, match=r"does not extract sources called 'NEW SOURCE': row 1"):
+        to_catalog_text(table, "jemx")
+    to_catalog_text(table, "isgri")
+
+
+def test_a_source_in_two_rows():
+    table = Table({"name": ["Ser X-1", "Crab", "serx-1"], "ra": [280.0, 83.6, 1.0], "dec": [5.0, 22.0, 2.0]})
+    with pytest.warns(InputWarning, match=r"come again in row 2 \('serx-1'\)"):
+        to_catalog_text(table, "isgri")
+    table["name"][2], table["ra"][2], table["dec"][2] = "other", 359.999, 89.99999
+    table["ra"][0], table["dec"][0] = 100.0, 89.99999
+    with pytest.warns(InputWarning, match=r"less than 30 arcsec apart.*row 0 \('Ser X-1'\), row 2 \('other'\)"):
+        to_catalog_text(table, "isgri")
+    to_catalog_text(table, "other")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            {"src_names": MaskedColumn(["Crab", "", "x"], mask=[0, 1, 0])},
+            r"row 1 \(at 64.5\d*, 38.\d* deg\) has no name",
+        ),
+        ({"src_names": ["Crab", "  ", "x"]}, "row 1 .* has no name"),
+        ({"ra": [83.6, np.nan, 1.0]}, r"row 1 \('3C 111'\) has no position on the sky, but \(nan,"),
+        ({"ra": [83.6, 1.0, np.inf]}, r"row 2 \('NEW_1'\)"),
+        ({"dec": [22.0, 91.0, 1.0]}, r"row 1 \('3C 111'\) has no position on the sky, but \(64.\d*, 91\) deg"),
+        ({"dec": MaskedColumn([22.0, 1.0, 1.0], mask=[1, 0, 0])}, r"row 0 \('Crab'\)"),
+        ({"ra": [1254.0, 1.0, 2.0]}, r"row 0 \('Crab'\)"),
+        ({"ra": np.ones((3, 2))}, "'ra' holds no angles: it has 2 dimensions"),
+        ({"ra": ["5 34", "noon", "1 1"]}, "'ra' holds no angles"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+@pytest.mark.parametrize("instrument", ["isgri", "other"])
+def test_rows_that_can_not_be_sent(table, change, says, instrument):
+    for name, values in change.items():
+        table[name] = values
+    with pytest.raises(ParameterError, match=says):
+        to_catalog_text(table, instrument)
+
+
+def test_negative_longitudes_are_turned_round():
+    table = Table({"name": ["a"], "ra": [-10.0], "dec": [1.0]})
+    assert sent(table)[1]["ra"] == [350.0]
+
+
+def test_further_columns_are_kept_or_told(table):
+    table["rate"], table["note"] = [1.5, 2.5, 3.5], MaskedColumn(["x", "y", "z"], mask=[0, 0, 1])
+    columns = sent(table)[1]
+    assert (columns["rate"], columns["note"]) == ([1.5, 2.5, 3.5], ["x", "y", ""])
+    table["rate"][1], table["place"] = np.nan, SkyCoord([CRAB] * 3)
+    table["image"] = np.zeros((3, 4))
+    with pytest.warns(InputWarning, match="left out.*: columns rate, place, image"):
+        columns = sent(table)[1]
+    assert not {"rate", "place", "image"} & set(columns)
+
+
+def test_a_text_file_with_the_form_of_the_service(entry, tmp_path):
+    for name, encoding in (("saved.txt", "utf-8"), ("saved.json", "utf-8-sig")):
+        (tmp_path / name).write_text(json.dumps(entry, indent=1), encoding)
+        assert sent(tmp_path / name)[1]["src_names"] == ["Crab", "3C 111", "IGR J05270+2119"]
+    (tmp_path / "half.txt").write_text(json.dumps(entry)[:-9])
+    with pytest.raises(ParameterError, match="half.txt' is not valid JSON"):
+        to_catalog_text(str(tmp_path / "half.txt"))
+
+
+def test_what_the_service_sent_is_sent_back_as_it_was(entry):
+    for given in (entry, read_catalog(entry), json.dumps(entry | {"cat_meta": {}})):
+        form, columns = sent(given, "isgri")
+        assert columns == dict(zip(entry["cat_column_names"], entry["cat_column_list"], strict=True))
+    assert form["cat_meta"] == {}
+
+
+def test_forms_of_one_list_are_one_request(entry, recorded, tmp_path):
+    """A table, its file and its image make the same job."""
+    table = read_catalog(entry)
+    table.write(tmp_path / "c.ecsv")
+    table.write(tmp_path / "c.fits")
+    mosaic = Products.from_response(recorded("isgri_image_6_done")).image()
+    given = (table, tmp_path / "c.ecsv", tmp_path / "c.fits", mosaic, entry)
+    assert len({json.dumps(sent(form)[1]) for form in given}) == 1
+
+
+# ---- as users call it
+
+
+@pytest.mark.parametrize("instrument", IMAGERS)
+def test_names_get_flags_in_a_query(mmoda, instrument):
+    fields = mmoda.query_spectrum(
+        instrument, "Crab", time_range=(58193.455, 58246.892), catalog=["Crab", "Ser X-1"], get_query_payload=True
+    )
+    form = json.loads(fields["selected_catalog"])
+    columns = dict(zip(form["cat_column_names"], form["cat_column_list"], strict=True))
+    assert {name: set(columns[name]) for name in VALUES} == {name: {value} for name, value in VALUES.items()}
+
+
+def test_the_raw_name_is_understood_likewise(mmoda, entry):
+    field = {"coordinates": CRAB, "time_range": (58193.455, 58246.892), "get_query_payload": True}
+    entry["cat_frame"] = "FK5"
+    expected = mmoda.query_spectrum("isgri", **field, catalog=entry)
+    assert mmoda.query_spectrum("isgri", **field, selected_catalog=json.dumps(entry)) == expected
+    assert mmoda.query_spectrum("isgri", **field, parameters={"selected_catalog": entry}) == expected
+    assert "selected_catalog" not in mmoda.query_spectrum("isgri", **field, selected_catalog=None)
+    with pytest.raises(ParameterError, match="catalog= and 'selected_catalog' say the same thing"):
+        mmoda.query_spectrum("isgri", **field, catalog=entry, selected_catalog=entry)
+
+
 # ---- objects of interest
-
-
-@pytest.fixture
-def table(entry):
-    entry["cat_column_list"][1][2] = "NEW_1"
-    return read_catalog(entry)
 
 
 def test_adding_a_source(table):
@@ -251,6 +584,7 @@ def test_adding_a_source(table):
     assert more["src_names"].tolist() == ["Crab", "3C 111", "NEW_1", "V404 Cygni, far away"]
     row = more[-1]
     assert (row["meta_ID"], row["FLAG"], row["NEW_SOURCE"], row["significance"]) == (3, 1, -32768, 0)
+    assert (row["ISGRI_FLAG"], row["ERR_RAD"]) == (2, pytest.approx(0.001))
     assert row["ra"] == pytest.approx(306.0, abs=1e-4)
     assert [more[name].dtype for name in ("ra", "meta_ID")] == [table[name].dtype for name in ("ra", "meta_ID")]
     assert more["ra"].unit == u.deg
@@ -286,3 +620,38 @@ def test_into_an_empty_list():
     more = add_sources(empty_catalog(), {"Crab": SkyCoord(83.63, 22.01, unit="deg")}, flag=1, radius=1 * u.arcmin)
     assert more["src_names"].tolist() == ["Crab"]
     assert more["meta_ID"].tolist() == [0]
+
+
+def test_what_is_added_is_in_the_units_of_the_table(table):
+    for name, unit in (("ra", u.rad), ("dec", u.arcmin), ("ERR_RAD", u.arcmin)):
+        table[name] = table[name].quantity.to(unit)
+    more = add_sources(table, {"Mrk 421": SkyCoord(166.114, 38.209, unit="deg")}, flag=1, radius=1 * u.arcmin)
+    assert more["ERR_RAD"][-1] == pytest.approx(0.06)
+    assert as_read(more)[-1].separation(SkyCoord(166.114, 38.209, unit="deg")) < 1 * u.arcsec
+
+
+def test_adding_to_a_list_with_gaps_and_positions(table):
+    short = Table({"src_names": ["x"], "ra": [10.0], "dec": [-10.0]})
+    for name in ("ra", "dec"):
+        short[name].unit = "deg"
+    both = vstack([table, short], metadata_conflicts="silent")
+    both["place"] = SkyCoord(both["ra"], both["dec"])
+    more = add_sources(both, {"Mrk 421": SkyCoord(166.114, 38.209, unit="deg")}, flag=1, radius=1 * u.arcmin)
+    assert more["meta_ID"].tolist()[-1] == 3
+    assert more["place"][-1].separation(SkyCoord(166.114, 38.209, unit="deg")) < 1 * u.mas
+    with pytest.warns(InputWarning, match="columns place"):
+        assert sent(more)[1]["ISGRI_FLAG"] == [*table["ISGRI_FLAG"], 2, 2]
+
+
+def test_a_detection_that_gets_a_name_is_extracted(table):
+    table["ISGRI_FLAG"][2] = 0
+    here = SkyCoord(table["ra"][2], table["dec"][2], unit="deg", frame="fk5")
+    more = add_sources(table, {"mine": here}, flag=1, radius=3 * u.arcmin)
+    assert more["ISGRI_FLAG"].tolist()[2] == 2
+    assert len(add_sources(table, {"crab": here}, flag=1, radius=3 * u.arcmin)) == 3
+
+
+def test_a_source_without_position_is_not_added(table):
+    other = Table({"main_id": ["a", "b"], "ra": [1.0, np.nan], "dec": [2.0, 3.0]})
+    with pytest.raises(ParameterError, match="row 1 .'b'. has no position"):
+        add_sources(table, other, flag=1, radius=1 * u.arcmin)

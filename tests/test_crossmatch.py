@@ -14,7 +14,8 @@ from astropy.table import Table, vstack
 from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda import Products, spectrum_table, write_spectra
-from astroquery_mmoda.catalog import table_of, to_catalog_text, to_service
+from astroquery_mmoda.catalog import table_of
+from astroquery_mmoda.catalog_request import to_catalog_text, to_service
 from astroquery_mmoda.errors import ParameterError
 from astroquery_mmoda.products.sources import match_source, same_source
 
