@@ -155,6 +155,17 @@ def log_records():
 
 
 @pytest.fixture(scope="session")
+def genuine() -> Path:
+    """Folder of genuine files and replies of the service, which are not ours and stay where they lie."""
+    folder = Path(
+        os.environ.get("MMODA_GENUINE_DATA") or Path(__file__).resolve().parents[1] / "shared" / "data" / "genuine"
+    )
+    if not folder.is_dir():
+        pytest.skip("no genuine files: MMODA_GENUINE_DATA names no folder, and ../shared/data/genuine is none either")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def recorded():
     """Function that gives a recorded reply by name: the body as parsed JSON (or text)."""
 

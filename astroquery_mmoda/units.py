@@ -14,7 +14,7 @@ __all__ = ["known_unit", "read_unit", "standard_spelling"]
 
 _MAX_TEXT = 200
 # astropy works out 10**9999999 digit by digit before it finds that this is no unit
-_LARGE_NUMBER = re.compile(r"[0-9]{5}")
+_LARGE_NUMBER = re.compile(r"[0-9]{5,}")
 # words that the service writes and no standard knows
 _WORDS = {
     "counts": "count",
@@ -33,7 +33,7 @@ _NO_UNIT = frozenset({"no unit", "no units", "unitless", "dimensionless"})
 
 def read_unit(text: Any) -> u.UnitBase | None:
     """
-    Make a unit of its text; what astropy doesn't know stays as it is written.
+    Make a unit of its text; what astropy doesn't know stays as it is written, but for numbers of five digits and more.
 
     Parameters
     ----------
@@ -63,7 +63,8 @@ def standard_spelling(text: Any) -> str | None:
 @lru_cache(maxsize=512)
 def _read(text: str) -> u.UnitBase:
     if len(text) > _MAX_TEXT or _LARGE_NUMBER.search(text):
-        return u.UnrecognizedUnit(text[:_MAX_TEXT])
+        # without its digits, since astropy would read the text once more wherever a column of this unit is used
+        return u.UnrecognizedUnit(_LARGE_NUMBER.sub("...", text)[:_MAX_TEXT])
     if " ".join(text.lower().split()) in _NO_UNIT:
         return u.dimensionless_unscaled
     for spelling in dict.fromkeys((text, _WORD.sub(_in_standard_words, text))):

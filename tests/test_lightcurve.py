@@ -46,13 +46,15 @@ def test_bins_without_data_are_masked(curve, recorded):
 
 
 def test_spi_acs(curve):
-    """Seconds around the middle; the first bin starts with the interval."""
+    """Seconds around the middle; bins of 9, 10 or 11 native ones, the first of which starts with the interval."""
     table = curve("spi_acs_lc_real")
     # the recorded back end was a stand-in that took UTC for TT
     start = Time("2017-03-06T13:26:48.000", scale="tt")
-    assert abs((table["time"][0] - start).to_value(u.s) - 0.225) < 0.03
-    np.testing.assert_allclose(np.diff(table["time"].mjd) * 86400, 0.5, atol=0.03)
-    assert set(table["time_bin"]) == {0.5}
+    assert abs((table["time"][0] - start).to_value(u.s) - table["time_bin"][0] / 2) < 1e-5
+    assert set(table["time_bin"]) == {0.45, 0.5, 0.55}
+    half = np.asarray(table["time_bin"]) / 2
+    np.testing.assert_allclose(np.diff(table["time"].mjd) * 86400, half[1:] + half[:-1], atol=1e-5)
+    assert table.meta["TSHIFT"] == pytest.approx(0.025, abs=1e-5)
     assert table["e_min"].mask.all()
     assert set(table["src_name"]) == {"1E 1740.7-2942"}
 

@@ -26,7 +26,7 @@ from astropy.time import Time
 from ..decoding import peek_shape
 from ..text import printable
 from ..units import known_unit
-from .headers import number, time_reference, time_scale
+from .headers import number, time_reference, time_system
 
 if TYPE_CHECKING:
     from .products import Product
@@ -180,11 +180,11 @@ def _span(units: Iterable[_Unit]) -> str:
 
 
 def _instant(header: Mapping[str, Any], elapsed: str, date: str) -> str:
-    # UT1 may need tables from the network; it is within a second of UTC
-    scale = "utc" if time_scale(header) == "ut1" else time_scale(header)
+    system = time_system(header)
+    scale = system.scale
     unit = known_unit(header.get("TIMEUNIT")) or u.day
     days = number(header, elapsed, float("nan")) * (unit.to(u.day) if unit.is_equivalent(u.day) else float("nan"))
-    days += sum(time_reference(header))
+    days += sum(time_reference(header)) + system.offset / 86400
     if _EARLIEST < days < _LATEST:
         return _utc(days, "mjd", scale)
     text = header.get(date)

@@ -6,35 +6,46 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from astropy.io import fits
 from astropy.time import Time
 
-from ..text import in_hex, transliterated, without_token
+from ..instruments import IJD_ORIGIN
+from ..text import in_hex, printable, transliterated, without_token
 from .provenance import Provenance, creator, now
 
 if TYPE_CHECKING:
     from .products import Products
 
 __all__ = [
+    "TimeSystem",
     "add_date",
     "add_provenance",
     "card_value",
     "clean",
     "flat_provenance",
+    "flat_text",
+    "has_time_reference",
     "is_missing",
     "name_source",
     "number",
     "primary_hdu",
     "provenance_cards",
+    "split_number",
     "time_reference",
     "time_scale",
+    "time_system",
     "with_origin",
 ]
 
 _HDU = TypeVar("_HDU")
 _SCALES = frozenset(Time.SCALES) - {"local"}
+# names of FITS for scales that astropy calls otherwise
+_ALIASES = {"tdt": "tt", "et": "tt", "iat": "tai", "gmt": "utc"}
+# TAI - GPS (s)
+_GPS = 19.0
 # attribute of the provenance, and the comment of its card
 _TOLD = {
     "SERVICE": ("service", "address of the service"),
@@ -84,10 +95,15 @@ def flat_provenance(products: Products) -> dict[str, str]:
     """
     known = Provenance.of(products)
     told = {keyword: _ascii(getattr(known, name)) for keyword, (name, _) in _TOLD.items() if keyword != "OBJECT"}
-    # one text, as parameters have small letters and long names; quotes and ampersands would disturb FITS
-    parameters = json.dumps(known.parameters).replace("'", "\\u0027").replace("&", "\\u0026")
-    told = {"ORIGIN": "MMODA", **told, "CREATOR": creator(), "PARAMS": parameters if known.parameters else ""}
+    # one text, as parameters have small letters and long names
+    parameters = flat_text(known.parameters) if known.parameters else ""
+    told = {"ORIGIN": "MMODA", **told, "CREATOR": creator(), "PARAMS": parameters}
     return {key: value for key, value in told.items() if value}
+
+
+def flat_text(value: Mapping[str, Any]) -> str:
+    """JSON of a dictionary for one card or cell; quotes and ampersands would disturb FITS."""
+    return json.dumps(value).replace("'", "\\u0027").replace("&", "\\u0026")
 
 
 def add_provenance(header: fits.Header, meta: Mapping[str, Any]) -> None:
@@ -170,17 +186,74 @@ def number(header: Mapping[str, Any], keyword: str, default: float) -> float:
     return value if math.isfinite(value) else default
 
 
+def has_time_reference(header: Mapping[str, Any]) -> bool:
+    """Whether a header says from when TIME counts."""
+    return any(math.isfinite(number(header, key, math.nan)) for key in ("MJDREFI", "MJDREF", "JDREFI", "JDREF"))
+
+
 def time_reference(header: Mapping[str, Any]) -> tuple[float, float]:
-    """MJDREF as whole days and fraction; 0 where TIME is MJD itself."""
-    if "MJDREFI" in header:
-        return number(header, "MJDREFI", 0.0), number(header, "MJDREFF", 0.0)
-    reference = number(header, "MJDREF", 0.0)
-    return float(math.floor(reference)), reference - float(math.floor(reference))
+    """MJDREF (or JDREF) as whole days and fraction; 0 where TIME is MJD itself."""
+    for keyword, origin in (("MJDREF", 0.0), ("JDREF", 2400000.5)):
+        whole, fraction = split_number(header, keyword)
+        if not math.isnan(whole):
+            days = whole + fraction - origin
+            # where the origin has no fraction, none is lost
+            return (whole - origin, fraction) if not origin else (math.floor(days), days - math.floor(days))
+    return 0.0, 0.0
+
+
+def split_number(header: Mapping[str, Any], keyword: str) -> tuple[float, float]:
+    """
+    Give a number that stands in one card, or in two as whole and fraction (``MJDREFI``, ``MJDREFF``), as two.
+
+    The two cards are the more exact, hence come first; without any of them it is NaN (OGIP/93-003, section 3.2).
+    """
+    stem = keyword[:7]
+    whole, fraction = number(header, f"{stem}I", math.nan), number(header, f"{stem}F", math.nan)
+    if math.isfinite(whole) or math.isfinite(fraction):
+        return (whole if math.isfinite(whole) else 0.0), (fraction if math.isfinite(fraction) else 0.0)
+    value = number(header, keyword, math.nan)
+    return (math.nan, 0.0) if math.isnan(value) else (float(math.floor(value)), value - math.floor(value))
+
+
+@dataclass(frozen=True)
+class TimeSystem:
+    """
+    Time scale of a header, as astropy names it.
+
+    ``offset`` (s) is added to its times where the scale only differs by a constant from one of astropy's. ``assumed``
+    says what was not told and had to be taken for granted; ``is_odd`` that it is so against what the header says.
+    """
+
+    scale: str
+    offset: float = 0.0
+    assumed: str = ""
+    is_odd: bool = False
+
+
+def time_system(header: Mapping[str, Any]) -> TimeSystem:
+    """
+    Read TIMESYS with the names of FITS 4.0, section 9.2.1, of which GPS, ET, TDT, IAT and GMT are not astropy's.
+
+    Without it, it is TT for INTEGRAL's MJDREF, else UTC, the default of the standard and of astropy. UT1 (of which the
+    table of differences would have to be fetched) is taken as UTC, which is within a second.
+    """
+    told = str(card_value(header, "TIMESYS") or "").strip()
+    # a realization may follow, as in TT(TAI)
+    name = told.partition("(")[0].strip().lower()
+    name = _ALIASES.get(name, name)
+    if name == "gps":
+        return TimeSystem("tai", _GPS, "TIMESYS GPS: converted as TAI - 19 s", is_odd=True)
+    if name == "ut1":
+        return TimeSystem("utc", 0.0, "TIMESYS UT1: taken as UTC", is_odd=True)
+    if name in _SCALES:
+        return TimeSystem(name)
+    scale = "tt" if sum(time_reference(header)) == IJD_ORIGIN else "utc"
+    if told:
+        return TimeSystem(scale, 0.0, f"TIMESYS {printable(told, limit=20)} unknown: {scale.upper()} assumed", is_odd=True)
+    return TimeSystem(scale, 0.0, f"no TIMESYS: {scale.upper()} assumed")
 
 
 def time_scale(header: Mapping[str, Any]) -> str:
-    """TIMESYS; without it TT for INTEGRAL's MJDREF, else UTC, the standard's and astropy's default."""
-    system = str(header.get("TIMESYS") or "").strip().lower()
-    if system in _SCALES:
-        return system
-    return "tt" if sum(time_reference(header)) == 51544 else "utc"
+    """Time scale of `time_system` alone, for what is told to the minute."""
+    return time_system(header).scale

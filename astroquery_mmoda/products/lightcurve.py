@@ -3,67 +3,34 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
-from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
+from astroquery.exceptions import CorruptDataWarning, InputWarning
 
 from ..decoding.boundary import reading
-from ..errors import DecodingError, ServiceError
+from ..errors import ServiceError, warn
 from ..text import printable
-from .headers import flat_provenance, number, time_reference, time_scale
+from .curves import FURTHER_TIMES, Curve, Moments, Values, read_curves
+from .headers import flat_provenance, flat_text, number
 
 if TYPE_CHECKING:
-    from .products import Product, Products
+    from .products import Products
 
-__all__ = ["lightcurve_form"]
+__all__ = ["POSITIONS", "lightcurve_form"]
 
-# columns that become `time` and `time_bin`
-_TIME_COLUMNS = frozenset({"TIME", "XAX_E", "TIMEDEL"})
-_VALUES = ("RATE", "FLUX", "COUNTS", "MAG", "COUNT_RATE", "MAGNITUDE")
-_ERRORS = ("ERROR", "RATE_ERR", "FLUX_ERR", "FLUX_ERROR", "MAG_ERR", "COUNTS_ERR", "STAT_ERR")
-_META_CARDS = ("TELESCOP", "INSTRUME", "DETNAM", "FILTER")
-
-
-@dataclass(slots=True)
-class _Values:
-    """A column before it is in a table; making table columns of hundreds of light curves would take seconds."""
-
-    data: np.ndarray
-    unit: u.UnitBase | str | None
-    mask: np.ndarray | None = None
-
-    def hide(self, flags: np.ndarray) -> None:
-        """Mask where ``flags`` are set."""
-        if flags.any():
-            self.mask = np.zeros(self.data.shape, dtype=bool) if self.mask is None else self.mask
-            self.mask |= flags
-
-
-@dataclass(frozen=True)
-class _Moments:
-    """Times as whole days and fractions, since a double does not hold both, in one time scale."""
-
-    whole: np.ndarray
-    fraction: np.ndarray
-    scale: str
-
-
-@dataclass(frozen=True)
-class _Curve:
-    """One source's light curve, columns still by themselves."""
-
-    source: str
-    time: _Moments
-    width: np.ndarray
-    band: tuple[float, float]
-    columns: dict[str, _Values]
+#: key of ``meta`` for the positions of several sources, as JSON: name -> [RA_OBJ, DEC_OBJ] in deg
+POSITIONS = "OBJ_POS"
+_POSITION_CARDS = ("RA_OBJ", "DEC_OBJ")
+# lengths of the service's formats for time_bin in s
+_BIN_FORMATS = {"sec": 1.0, "jd": 86400.0}
 
 
 def lightcurve_form(products: Products, whole: Products) -> Table:
@@ -80,9 +47,11 @@ def lightcurve_form(products: Products, whole: Products) -> Table:
     Returns
     -------
     Table
-        ``src_name``; ``time`` (bin centre, `~astropy.time.Time`, TT, MJD); ``time_bin`` (full width, s); ``e_min``,
-        ``e_max`` (keV, masked where unknown); then the service's columns with units. Bins without data are masked.
-        ``meta`` is flat; ``VALUECOL`` and ``ERRORCOL`` name the columns of the measured value and its error.
+        ``src_name``; ``time`` (bin centre, `~astropy.time.Time`, MJD; TT, or TDB where all of it came in TDB);
+        ``time_bin`` (full width, s, masked where unknown); ``e_min``, ``e_max`` (keV, masked where unknown); then the
+        service's columns with units. Bins without data are masked. ``meta`` is flat; ``VALUECOL`` and ``ERRORCOL`` name
+        the columns of the measured value and its error, ``MJDREF`` tells from when further columns of times count,
+        ``TIMEWARN`` what was assumed of the times, ``TSHIFT`` (s) by how much those of SPI-ACS were shifted.
 
     Raises
     ------
@@ -90,15 +59,16 @@ def lightcurve_form(products: Products, whole: Products) -> Table:
         Products came, but no light curve; or columns of one name have units that can't be converted.
     """
     whole.require("lightcurve")
-    curves = [_read_curve(product, hdu) for product in products for hdu in _tables(product)]
+    curves = [curve for product in products for curve in read_curves(product)]
     if not curves:
         return empty_lightcurve()
+    _tell(curves, products)
     with reading("light curves"):
-        return _table(curves, products, whole)
+        return _table(_with_one_origin(curves), whole)
 
 
-def _table(curves: list[_Curve], products: Products, whole: Products) -> Table:
-    lengths = [len(curve.width) for curve in curves]
+def _table(curves: list[Curve], whole: Products) -> Table:
+    lengths = [len(curve) for curve in curves]
     table = Table()
     table["src_name"] = np.repeat([curve.source for curve in curves], lengths)
     table["time"] = _joined_times([curve.time for curve in curves])
@@ -107,7 +77,7 @@ def _table(curves: list[_Curve], products: Products, whole: Products) -> Table:
         table[name] = _maybe_masked(np.repeat([curve.band[index] for curve in curves], lengths), u.keV)
     for name in dict.fromkeys(name for curve in curves for name in curve.columns):
         table[name] = _stacked(name, curves, lengths, whole)
-    table.meta.update(_meta(products, whole))
+    table.meta.update(_meta(curves) | flat_provenance(whole))
     return table
 
 
@@ -127,166 +97,91 @@ def empty_lightcurve() -> Table:
     return table
 
 
-# ---- one light curve
+# ---- what the user should know
 
 
-def _tables(product: Product) -> list[fits.BinTableHDU]:
-    if not isinstance(product.data, fits.HDUList):
-        raise DecodingError(f"The light curve {product.name!r} is no FITS data.")
-    time_name = _time_name(product)
-    found = [hdu for hdu in product.data if isinstance(hdu, fits.BinTableHDU) and time_name in _upper(hdu)]
-    if not found:
-        raise DecodingError(f"The light curve {printable(product.name)!r} has no table with a column {time_name}.")
-    return found
+def _tell(curves: list[Curve], products: Products) -> None:
+    """Warn of what was assumed against expectation, left out, or is not as it was asked for; of each once."""
+    for words in dict.fromkeys(words for curve in curves for words in curve.odd):
+        warn(f"MMODA: times of this light curve: {words}.", CorruptDataWarning)
+    for curve in curves:
+        if curve.left_out:
+            count = curve.left_out + len(curve)
+            warn(
+                f"MMODA: light curve of {printable(curve.source, limit=60)!r}: {curve.left_out} of {count} rows have no "
+                "valid time and are left out.",
+                CorruptDataWarning,
+            )
+    _compare_bins(curves, products)
+    references = {str(curve.meta.get("TIMEREF", "")).upper() for curve in curves if curve.meta.get("TIMEREF")}
+    if len(references) > 1:
+        warn(
+            f"MMODA: the times of these light curves refer to different places (TIMEREF {', '.join(sorted(references))}),"
+            " so they can't be compared as they are; source= gives one of them.",
+            CorruptDataWarning,
+        )
 
 
-def _time_name(product: Product) -> str:
-    return str(product.meta.get("time") or "TIME").upper()
-
-
-def _upper(hdu: fits.BinTableHDU) -> dict[str, str]:
-    """Names of columns as they are, by their names in capitals."""
-    return {name.upper(): name for name in hdu.columns.names}
-
-
-def _read_curve(product: Product, hdu: fits.BinTableHDU) -> _Curve:
-    with reading(f"light curve {product.name!r}"):
-        return _curve(product, hdu)
-
-
-def _curve(product: Product, hdu: fits.BinTableHDU) -> _Curve:
-    names = _upper(hdu)
-    time_name = names[_time_name(product)]
-    time_unit = _unit(hdu.columns[time_name].unit) or _unit(hdu.header.get("TIMEUNIT")) or u.day
-    if not time_unit.is_equivalent(u.day):
-        raise DecodingError(f"the unit of its times is {time_unit}")
-    width = _width(hdu, names, time_unit)
-    dropped = _TIME_COLUMNS | {time_name.upper()}
-    columns = {name: _column(hdu, name) for upper, name in names.items() if upper not in dropped}
-    _mask_gaps(columns, product, integral=str(hdu.header.get("TELESCOP", "")).strip().upper() == "INTEGRAL")
-    return _Curve(
-        source=product.source,
-        time=_times(hdu, time_name, time_unit, width),
-        width=width.to_value(u.s),
-        band=_band(hdu.header),
-        columns=columns,
-    )
-
-
-def _times(hdu: fits.BinTableHDU, name: str, unit: u.UnitBase, width: u.Quantity) -> _Moments:
-    """
-    Bin centres.
-
-    MJDREF + (TIMEZERO + TIME + (0.5 - TIMEPIXR) TIMEDEL) in TIMEUNIT, as in FITS standard 4.0, section 9; all three
-    conventions of the service are cases of it. Reference and offset stay apart, to keep the precision.
-    """
-    header = hdu.header
-    reference, offset = time_reference(header)
-    zero = number(header, "TIMEZERO", 0.0) * (_unit(header.get("TIMEUNIT")) or unit)
-    shift = 0.5 - number(header, "TIMEPIXR", 0.5)
-    elapsed = (np.asarray(hdu.data[name], dtype=float) * unit).to(u.day)
-    if shift:
-        elapsed = elapsed + shift * np.nan_to_num(width.to(u.day))
-    days = (elapsed + zero.to(u.day)).value + offset
-    whole = np.floor(np.nan_to_num(days))
-    return _Moments(reference + whole, days - whole, time_scale(header))
-
-
-def _width(hdu: fits.BinTableHDU, names: dict[str, str], time_unit: u.UnitBase) -> u.Quantity:
-    """Full width of the bins: column TIMEDEL, twice the column XAX_E, or keyword TIMEDEL; NaN where unknown."""
-    for name, factor in (("TIMEDEL", 1.0), ("XAX_E", 2.0)):
-        if name in names:
-            unit = _unit(hdu.columns[names[name]].unit) or time_unit
-            return factor * np.asarray(hdu.data[names[name]], dtype=float) * unit
-    unit = _unit(hdu.header.get("TIMEUNIT")) or time_unit
-    return np.full(len(hdu.data), number(hdu.header, "TIMEDEL", np.nan)) * unit
-
-
-def _band(header: fits.Header) -> tuple[float, float]:
-    unit = _unit(header.get("EUNIT")) or u.keV
-    if not unit.is_equivalent(u.keV):
-        return np.nan, np.nan
-    factor = unit.to(u.keV)
-    return number(header, "E_MIN", np.nan) * factor, number(header, "E_MAX", np.nan) * factor
-
-
-def _unit(text: Any) -> u.UnitBase | None:
-    """Unit of a FITS text, or None."""
-    return _parsed_unit(text) if isinstance(text, str) and text.strip() else None
-
-
-@lru_cache(maxsize=256)
-def _parsed_unit(text: str) -> u.UnitBase | None:
-    """The service writes some that FITS would not."""
-    for form in ("fits", "generic", "ogip"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", u.UnitsWarning)
-            unit = u.Unit(text.strip(), format=form, parse_strict="silent")
-        if not isinstance(unit, u.UnrecognizedUnit):
-            return unit
-    return u.s if text.strip().lower() in ("sec", "seconds") else None
-
-
-def _column(hdu: fits.BinTableHDU, name: str) -> _Values:
-    data = np.asarray(hdu.data[name])
-    # pandas and others take no foreign byte order; what is not foreign must not be shared with the HDU
-    native = data.astype(data.dtype.newbyteorder("="))
-    text = hdu.columns[name].unit
-    return _Values(native, _unit(text) or text or None)
-
-
-def _mask_gaps(columns: dict[str, _Values], product: Product, *, integral: bool) -> None:
-    """Mask bins without data: NaN, and in INTEGRAL's light curves value and error both 0."""
-    value, error = (
-        _measured(columns, product.meta.get(key), usual) for key, usual in (("rate", _VALUES), ("rate_err", _ERRORS))
-    )
-    if value is None:
+def _compare_bins(curves: Iterable[Curve], products: Products) -> None:
+    """Bins of SPI-ACS consist of whole native ones; the service's reply repeats what was asked all the same."""
+    told = products.parameters
+    factor = _BIN_FORMATS.get(str(told.get("time_bin_format") or "sec"))
+    asked = number(told, "time_bin", math.nan) * (factor or math.nan)
+    if not asked > 0 or str(told.get("query_type", "Real")) != "Real":
         return
-    gap = _isnan(columns[value].data)
-    if error is not None:
-        if integral:
-            gap |= (columns[value].data == 0) & (columns[error].data == 0)
-        columns[error].hide(gap | _isnan(columns[error].data))
-    columns[value].hide(gap)
-
-
-def _measured(columns: dict[str, _Values], told: Any, usual: tuple[str, ...]) -> str | None:
-    """Column of the value, or of its error: as the service tells, else by the usual names."""
-    by_upper = {
-        name.upper(): name
-        for name, column in columns.items()
-        if column.data.dtype.kind in "fiu" and column.data.ndim == 1
-    }
-    return next((by_upper[name] for name in (str(told).upper(), *usual) if name in by_upper), None)
-
-
-def _isnan(data: np.ndarray) -> np.ndarray:
-    return np.isnan(data) if data.dtype.kind == "f" else np.zeros(len(data), dtype=bool)
+    got = {curve.nominal for curve in curves if curve.is_spi_acs and curve.nominal > 0}
+    for width in sorted(got):
+        if not math.isclose(width, asked, rel_tol=1e-6):
+            warn(
+                f"MMODA: asked for time bins of {asked:g} s, got {width:g} s: the service rounds time_bin of SPI-ACS "
+                "down to a multiple of 0.05 s.",
+                InputWarning,
+            )
 
 
 # ---- all of them together
 
 
-def _joined_times(moments: list[_Moments]) -> Time:
-    """All of them in TT; each time scale is converted in one go."""
+def _with_one_origin(curves: list[Curve]) -> list[Curve]:
+    """Let further columns of times of all curves count from the same moment."""
+    origin = _origin(curves)
+    return [curve if curve.origin in (None, origin) else _moved(curve, origin) for curve in curves]
+
+
+def _origin(curves: Iterable[Curve]) -> float | None:
+    return next((curve.origin for curve in curves if curve.origin is not None), None)
+
+
+def _moved(curve: Curve, origin: float | None) -> Curve:
+    columns = dict(curve.columns)
+    for name, column in columns.items():
+        if name.upper() in FURTHER_TIMES and column.unit is not None and column.unit.is_equivalent(u.day):
+            days = (curve.origin or 0.0) - (origin or 0.0)
+            columns[name] = Values(column.data + days * u.day.to(column.unit), column.unit, column.mask)
+    return replace(curve, columns=columns, origin=origin)
+
+
+def _joined_times(moments: list[Moments]) -> Time:
+    """All of them in TDB where all came in a barycentric scale, else in TT; each scale is converted in one go."""
     whole = np.concatenate([moment.whole for moment in moments])
     fraction = np.concatenate([moment.fraction for moment in moments])
     scales = list(dict.fromkeys(moment.scale for moment in moments))
+    common = "tdb" if set(scales) <= {"tdb", "tcb"} else "tt"
     if len(scales) == 1:
-        return Time(_in_tt(whole, fraction, scales[0]), format="mjd")
+        return Time(_in_scale(common, whole, fraction, scales[0]), format="mjd")
     scale_of = np.repeat([moment.scale for moment in moments], [len(moment.whole) for moment in moments])
     first, second = np.empty_like(whole), np.empty_like(fraction)
     for scale in scales:
         rows = scale_of == scale
-        times = _in_tt(whole[rows], fraction[rows], scale)
+        times = _in_scale(common, whole[rows], fraction[rows], scale)
         first[rows], second[rows] = times.jd1, times.jd2
-    return Time(Time(first, second, format="jd", scale="tt"), format="mjd")
+    return Time(Time(first, second, format="jd", scale=common), format="mjd")
 
 
-def _in_tt(whole: np.ndarray, fraction: np.ndarray, scale: str) -> Time:
+def _in_scale(wanted: str, whole: np.ndarray, fraction: np.ndarray, scale: str) -> Time:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*dubious year.*")
-        return Time(whole, fraction, format="mjd", scale=scale).tt
+        return getattr(Time(whole, fraction, format="mjd", scale=scale), wanted)
 
 
 def _maybe_masked(values: np.ndarray, unit: u.UnitBase) -> Column:
@@ -294,7 +189,7 @@ def _maybe_masked(values: np.ndarray, unit: u.UnitBase) -> Column:
     return MaskedColumn(values, mask=unknown, unit=unit) if unknown.any() else Column(values, unit=unit)
 
 
-def _stacked(name: str, curves: list[_Curve], lengths: list[int], whole: Products) -> Column:
+def _stacked(name: str, curves: list[Curve], lengths: list[int], whole: Products) -> Column:
     """One column of all sources; masked where a source has none of that name."""
     first = next(curve.columns[name] for curve in curves if name in curve.columns)
     pieces, masks = [], []
@@ -312,10 +207,8 @@ def _stacked(name: str, curves: list[_Curve], lengths: list[int], whole: Product
     return Column(joined, unit=first.unit)
 
 
-def _in_unit(column: _Values, first: _Values, name: str, whole: Products) -> np.ndarray:
-    # a text is a unit that nobody understands, and can't even be compared with one
-    texts = [isinstance(unit, str) for unit in (column.unit, first.unit)]
-    if any(texts) == all(texts) and column.unit == first.unit:
+def _in_unit(column: Values, first: Values, name: str, whole: Products) -> np.ndarray:
+    if column.unit == first.unit:
         return column.data
     try:
         return column.data * column.unit.to(first.unit)  # type: ignore[union-attr]
@@ -327,14 +220,21 @@ def _in_unit(column: _Values, first: _Values, name: str, whole: Products) -> np.
         ) from error
 
 
-def _meta(products: Products, whole: Products) -> dict[str, str]:
-    """What FITS and ECSV headers can hold: short keys, plain texts."""
-    told = products[0].meta
-    columns = _tables(products[0])[0]
-    meta = {key: str(columns.header[key]).strip() for key in _META_CARDS if isinstance(columns.header.get(key), str)}
-    named = {name: _column(columns, name) for name in columns.columns.names}
-    for key, word, usual in (("VALUECOL", "rate", _VALUES), ("ERRORCOL", "rate_err", _ERRORS)):
-        column = _measured(named, told.get(word), usual)
-        if column:
-            meta[key] = column
-    return meta | flat_provenance(whole)
+def _meta(curves: list[Curve]) -> dict[str, Any]:
+    """What FITS and ECSV headers can hold: short keys, plain values; of cards those in which all curves agree."""
+    first = curves[0]
+    meta = {key: value for key, value in first.meta.items() if all(curve.meta.get(key) == value for curve in curves)}
+    if not all(key in meta for key in _POSITION_CARDS):
+        meta = {key: value for key, value in meta.items() if key not in _POSITION_CARDS}
+        positions = {
+            curve.source: [curve.meta[key] for key in _POSITION_CARDS]
+            for curve in curves
+            if all(key in curve.meta for key in _POSITION_CARDS)
+        }
+        meta |= {POSITIONS: flat_text(positions)} if positions else {}
+    meta |= {"VALUECOL": first.value} if first.value else {}
+    meta |= {"ERRORCOL": first.error} if first.error else {}
+    origin = _origin(curves)
+    meta |= {} if origin is None else {"MJDREF": origin}
+    assumed = list(dict.fromkeys(words for curve in curves for words in curve.assumed))
+    return meta | ({"TIMEWARN": "; ".join(assumed)} if assumed else {})

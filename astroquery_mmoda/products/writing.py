@@ -188,7 +188,7 @@ def _image(product: Product, products: Products, output: OutputDirectory) -> _Pl
 
 def _lightcurve(product: Product, products: Products, output: OutputDirectory) -> _Plan | None:
     """A light curve as other tools read it, and behind it the service's own tables; None where it is no such thing."""
-    if product.kind != "lightcurve":
+    if product.kind != "lightcurve" or not isinstance(product.data, fits.HDUList):
         return None
     try:
         with reading("light curve"):
