@@ -187,7 +187,7 @@ def test_catalog_of_the_image(images, which):
         rows = written[1].data
         # the service leaves out what is below the threshold of detection
         rows = rows[rows["DETSIG"] > 7.0]
-    assert 5 < len(rows) == len(found)
+    assert 3 < len(rows) == len(found)
     assert list(found["src_names"]) == [name.strip() for name in rows["NAME"]]
     ra, dec = (rows["RA_FIN"], rows["DEC_FIN"]) if which == "isgri" else (rows["RA_OBJ"], rows["DEC_OBJ"])
     for column, values in (("ra", ra), ("dec", dec), ("significance", rows["DETSIG"]), ("ERR_RAD", rows["ERR_RAD"])):
@@ -247,7 +247,7 @@ def spectrum_files(done):
 def test_spectra(extracted, which, ext_names):
     done = extracted[f"{which}_spectrum"]
     form, files = done.products.spectrum(), spectrum_files(done)
-    assert len(files) == len(form["SOURCES"].data) > 5
+    assert len(files) == len(form["SOURCES"].data) > 3
     for number, (name, paths) in enumerate(files.items(), start=1):
         assert form["SPECTRUM", number].header["NAME"] == name
         for kind, ext_name in zip(("SPECTRUM", "SPECRESP", "EBOUNDS", "MATRIX"), ext_names, strict=True):
@@ -301,7 +301,7 @@ def curve_files(done):
 def test_light_curves(extracted, which):
     done = extracted[f"{which}_lc"]
     curves, paths = done.products.lightcurve(), curve_files(done)
-    assert len(paths) > 5
+    assert len(paths) > 3
     first = 0
     for path in paths:
         with fits.open(path) as written:
@@ -317,9 +317,9 @@ def test_light_curves(extracted, which):
                 (ours["time"].jd1 - 2400000.5 - 51544) + ours["time"].jd2, rows["TIME"], rtol=0, atol=1e-8
             )
             width = 2.0 * rows["XAX_E"] if which == "isgri" else np.full(len(rows), header["TIMEDEL"])
-            assert np.allclose(ours["time_bin"].to_value(u.d), width, rtol=1e-6)
-            assert np.all(ours["e_min"].to_value(u.keV) == BAND[which][0].value)
-            assert np.all(ours["e_max"].to_value(u.keV) == BAND[which][1].value)
+            assert np.allclose(ours["time_bin"].quantity.to_value(u.d), width, rtol=1e-6)
+            assert np.all(ours["e_min"].quantity.to_value(u.keV) == BAND[which][0].value)
+            assert np.all(ours["e_max"].quantity.to_value(u.keV) == BAND[which][1].value)
             for name in hdu.columns.names:
                 if name in ("TIME", "XAX_E", "TIMEDEL"):
                     continue
@@ -467,9 +467,9 @@ def test_shield(client, released_plugins):
         warnings.simplefilter("error")
         curve = client.query_lightcurve("spi_acs", **BURST, time_bin=0.25 * u.s, progress=False)
     days, _, counts, _ = np.loadtxt(released_plugins.shield_texts[-1].splitlines(), unpack=True)
-    widths = np.rint(curve["time_bin"].to_value(u.s) / NATIVE).astype(int)
+    widths = np.rint(curve["time_bin"].quantity.to_value(u.s) / NATIVE).astype(int)
     assert widths.sum() == len(counts) == 2400
-    assert np.allclose(curve["time_bin"].to_value(u.s), widths * NATIVE, rtol=1e-6)
+    assert np.allclose(curve["time_bin"].quantity.to_value(u.s), widths * NATIVE, rtol=1e-6)
     sums = np.add.reduceat(counts, np.concatenate([[0], np.cumsum(widths)[:-1]]))
     # release 1.0 divides by the native bin twice
     assert np.allclose(curve["RATE"].value, sums / (widths * NATIVE) / NATIVE, rtol=1e-9)
@@ -484,7 +484,7 @@ def test_shield(client, released_plugins):
 def test_width_that_the_service_rounds_down(client):
     with pytest.warns(InputWarning, match=r"0\.25"):
         curve = client.query_lightcurve("spi_acs", **BURST, time_bin=0.3 * u.s, progress=False)
-    assert np.median(curve["time_bin"].to_value(u.s)) == pytest.approx(0.25)
+    assert np.median(curve["time_bin"].quantity.to_value(u.s)) == pytest.approx(0.25)
 
 
 def test_no_shield_data(client):
