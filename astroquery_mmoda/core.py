@@ -25,14 +25,14 @@ from .errors import MmodaError, ParameterError
 from .job import Job, submit
 from .jobs import get_job, list_jobs
 from .names import find_position
-from .parameters import InstrumentSchema, nearest, read_metadata
+from .parameters import InstrumentSchema, folded, nearest, read_metadata
 from .payload import Question, to_payload
 from .products import Products
 from .products.forms import in_form, kind_of_analysis
 from .session import Connection, MmodaSession
+from .positions import parse_position, plain_dashes
 from .snippets import read_api_code
 from .text import printable
-from .values import parse_position
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -378,29 +378,38 @@ class MmodaClass(MmodaSession):
             others={name: value for name, value in asked.others.items() if name not in _CATALOG_NAMES},
         )
         return to_payload(
-            schema, product, question, also_known=lambda: connection.dispatcher().parameter_names(instrument)
+            schema, product, question, also_known=lambda: connection.dispatcher().parameter_names(schema.instrument)
         )
 
     # ---- bringing what you have
 
     def from_api_code(self, text: str) -> dict[str, Any]:
         """
-        Read the Python snippet that the web page or an e-mail of the service gives; it is never run.
+        Read the Python snippet that the web page or an e-mail of the service gives, or a cell of a notebook.
+
+        It is parsed, never run. Constants are understood, arithmetic and text formatting of constants, and what is
+        done with dictionaries of them; lines for the shell and magics of notebooks are passed over.
 
         Parameters
         ----------
         text : str
-            The snippet, written for oda_api.
+            The snippet, written for oda_api or for this package.
 
         Returns
         -------
         dict
-            Keyword arguments for `submit_product` and `query_product`, without a token.
+            Keyword arguments for `submit_product` and every ``query_...`` method, without a token. Texts in it never
+            become paths of files to be uploaded.
 
         Raises
         ------
         ParameterError
-            It is no such snippet.
+            There are no parameters of an analysis in the text.
+
+        Warns
+        -----
+        InputWarning
+            Parameters had to be left out, since their values are only known when the code runs; each is named.
 
         Examples
         --------
@@ -888,11 +897,11 @@ class MmodaClass(MmodaSession):
     def _resolve(self, name: str, connection: Connection) -> SkyCoord:
         key = self._place_key(name)
         if key not in self._positions:
-            self._positions[key] = find_position(name, connection.dispatcher())
+            self._positions[key] = find_position(plain_dashes(name), connection.dispatcher())
         return self._positions[key]
 
     def _place_key(self, name: str) -> tuple[str, str]:
-        return self.URL, " ".join(name.split()).casefold()
+        return self.URL, " ".join(plain_dashes(name).split()).casefold()
 
     def _locate(self, coordinates: Any, connection: Connection) -> tuple[Any, str | None]:
         """A position, and the name under which it was given."""
@@ -901,7 +910,7 @@ class MmodaClass(MmodaSession):
         position = parse_position(coordinates)
         if position is not None:
             return position, None
-        return self._resolve(coordinates, connection), coordinates.strip()
+        return self._resolve(coordinates, connection), plain_dashes(coordinates).strip()
 
     def _catalog_text(self, catalog: Any, connection: Connection, instrument: str) -> str | None:
         if catalog is None:
@@ -920,16 +929,13 @@ class MmodaClass(MmodaSession):
         return known[1]
 
     def _fetch_schema(self, instrument: str, dispatcher: Dispatcher) -> InstrumentSchema:
-        if not isinstance(instrument, str) or not instrument:
+        if not isinstance(instrument, str) or not instrument.strip():
             raise ParameterError(f"instrument must be a name, as in list_instruments(); not {printable(instrument)!r}.")
         try:
             return read_metadata(dispatcher.metadata(instrument), instrument)
         except ParameterError as error:
-            names = dispatcher.instruments()
-            raise ParameterError(
-                f"Unknown instrument {printable(instrument)!r}{nearest(instrument, names)}. The service has: "
-                f"{', '.join(printable(name) for name in names)}."
-            ) from error
+            found = _meant(instrument, dispatcher.instruments(), error)
+        return read_metadata(dispatcher.metadata(found), found)
 
     def clear_cache(self) -> None:
         """
@@ -990,6 +996,22 @@ class MmodaClass(MmodaSession):
             token = None
         # without the frames below, since their local variables would show the token in a traceback
         raise problem.with_traceback(None)
+
+
+def _meant(instrument: str, names: list[str], error: ParameterError) -> str:
+    """The instrument of the service whose name differs in case, blanks, ``-`` and ``_`` only."""
+    found = [name for name in names if folded(name) == folded(instrument) and name != instrument]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ParameterError(
+            f"Several instruments could be meant by {printable(instrument)!r}: {', '.join(map(printable, found))}. "
+            "Give one of these names."
+        ) from error
+    raise ParameterError(
+        f"Unknown instrument {printable(instrument)!r}{nearest(instrument, names)}. The service has: "
+        f"{', '.join(printable(name) for name in names)}."
+    ) from error
 
 
 def _gallery() -> ModuleType:

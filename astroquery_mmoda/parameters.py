@@ -16,9 +16,10 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from .errors import ParameterError, ServiceError
+from .positions import plain_dashes
 from .text import printable
 
-__all__ = ["KINDS", "InstrumentSchema", "Parameter", "kind_from_name", "nearest", "read_metadata"]
+__all__ = ["KINDS", "InstrumentSchema", "Parameter", "folded", "kind_from_name", "nearest", "read_metadata"]
 
 KINDS = (
     "image",
@@ -38,6 +39,14 @@ KINDS = (
     "array",
     "other",
 )
+
+# which query gives products of a kind in a form of its own
+_METHODS = {
+    "image": "query_image",
+    "spectrum": "query_spectrum",
+    "lightcurve": "query_lightcurve",
+    "catalog": "query_catalog",
+}
 
 # rows of the meta-data that are no questions to the user
 _PSEUDO = frozenset({"token", "user_catalog", "selected_catalog"})
@@ -185,12 +194,25 @@ class InstrumentSchema:
         fitting = [name for name in self.products if kind in ("product", self.kind(name))]
         if len(fitting) == 1:
             return fitting[0]
+        if not fitting:
+            raise ParameterError(self._lacking(kind))
         what = "product" if kind == "product" else f"{kind} product"
-        number = f"{len(fitting)} {what}s" if fitting else f"no {what} that can be told by its name"
         raise ParameterError(
-            f"Instrument {self.instrument!r} has {number}. Choose one with product=: "
-            f"{self._listing(fitting or self.products)}."
+            f"Instrument {self.instrument!r} has {len(fitting)} {what}s. Choose one with product=: "
+            f"{self._listing(fitting)}."
         )
+
+    def _lacking(self, kind: str) -> str:
+        """Words for an instrument without a product of some kind: what it has, and which method gives that."""
+        unclear = [name for name in self.products if self.kind(name) == "other" and name != "spectral_fit"]
+        if unclear:
+            return (
+                f"Instrument {self.instrument!r} has no {kind} product that can be told by its name. Choose one with "
+                f"product=: {self._listing(self.products)}."
+            )
+        kinds = {self.kind(name) for name in self.products} & set(_METHODS)
+        methods = " or ".join(_METHODS[each] for each in _METHODS if each in kinds) or "query_product"
+        return f"Instrument {self.instrument!r} has no {kind} product. It has: {self._listing(self.products)}; use {methods}."
 
     def table(self, products: Iterable[str]) -> Table:
         """Parameters of some products as a table, without the machinery."""
@@ -247,6 +269,11 @@ def _table_row(product: str, parameter: Parameter) -> dict[str, Any]:
     }
 
 
+def folded(name: str) -> str:
+    """Name of an instrument without what does not matter in it: case, blanks, ``-`` and ``_``."""
+    return re.sub(r"[\s_-]+", "", plain_dashes(name)).casefold()
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Words that suggest the valid name most like a wrong one; empty if none is like it."""
     by_lower = {candidate.lower(): candidate for candidate in valid}
@@ -290,14 +317,14 @@ def _read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
     for row in rows:
         if isinstance(row, dict):
             query_of_product |= row.get("prod_dict", {})
-    if not query_of_product:
+    if not query_of_product or not all(isinstance(query, str) for query in query_of_product.values()):
         raise ValueError("it names no products")
     common: dict[str, Parameter] = {}
     own: dict[str, dict[str, Parameter]] = {}
     for query in queries:
-        parameters = {row["name"]: _read_parameter(row) for row in query if row.get("name")}
-        products = {row["product_name"] for row in query if "product_name" in row}
-        names = {row["query_name"] for row in query if "query_name" in row}
+        parameters = {_word(row["name"], "name"): _read_parameter(row) for row in query if row.get("name")}
+        products = {_word(row["product_name"], "product_name") for row in query if row.get("product_name")}
+        names = {_word(row["query_name"], "query_name") for row in query if row.get("query_name")}
         products |= {product for product, name in query_of_product.items() if name in names}
         if not products:
             common |= parameters
@@ -306,17 +333,45 @@ def _read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
     return InstrumentSchema(instrument, {product: common | own.get(product, {}) for product in query_of_product})
 
 
+def _word(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be text, not {type(value).__name__}")
+    return value
+
+
 def _read_parameter(row: Mapping[str, Any]) -> Parameter:
-    restrictions = row.get("restrictions") or {}
-    extra = row.get("extra_metadata") or {}
+    restrictions = _mapping(row.get("restrictions"), "restrictions")
+    extra = _mapping(row.get("extra_metadata"), "extra_metadata")
+    uris = row.get("owl_uri")
     return Parameter(
         name=str(row["name"]),
-        units=row.get("units"),
+        units=None if row.get("units") is None else _word(row["units"], "units"),
         default=row.get("value"),
         optional=bool(restrictions.get("is_optional", False)),
-        minimum=restrictions.get("min_value"),
-        maximum=restrictions.get("max_value"),
-        choices=tuple(restrictions.get("allowed_values") or ()),
-        uris=tuple(str(uri) for uri in row.get("owl_uri") or ()),
+        minimum=_limit(restrictions.get("min_value"), "min_value"),
+        maximum=_limit(restrictions.get("max_value"), "max_value"),
+        choices=_choices(restrictions.get("allowed_values")),
+        uris=tuple(str(uri) for uri in ([uris] if isinstance(uris, str) else uris or ())),
         description=" - ".join(str(extra[key]) for key in ("label", "description") if extra.get(key)),
     )
+
+
+def _mapping(value: Any, what: str) -> Mapping[str, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError(f"{what} must be a JSON object, not {type(value).__name__}")
+    return value or {}
+
+
+def _limit(value: Any, what: str) -> float | None:
+    """Smallest or largest value of a parameter, which is a number or missing."""
+    if value is None:
+        return None
+    if isinstance(value, (bool, list, dict)) or math.isnan(number := float(value)):
+        raise TypeError(f"{what} must be a number, not {type(value).__name__}")
+    return number
+
+
+def _choices(value: Any) -> tuple[Any, ...]:
+    if value is not None and not isinstance(value, (list, tuple)):
+        raise TypeError(f"allowed_values must be a list, not {type(value).__name__}")
+    return tuple(value or ())

@@ -6,17 +6,30 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from astropy import units as u
 from astropy.coordinates import SkyCoord
+from astropy.time import TimeDelta
 from astroquery.exceptions import InputWarning
 
 from .errors import ParameterError, warn
+from .instruments import IJD_ORIGIN, INTEGRAL, LAUNCH
 from .parameters import InstrumentSchema, Parameter, nearest
 from .text import printable
-from .values import designation, energy_pair, in_degrees, service_unit, sky_position, time_pair, to_time
+from .values import (
+    as_quantity,
+    designation,
+    energy_pair,
+    in_degrees,
+    is_number,
+    service_unit,
+    sky_position,
+    time_pair,
+    to_time,
+)
 from .wire import NUL, to_wire
 
 __all__ = ["PROTOCOL_VERSION", "STATE_FIELDS", "Question", "fields_of_link", "fields_of_record", "to_payload"]
@@ -29,6 +42,11 @@ PROTOCOL_VERSION = "1.3.5"
 _QUERY_TYPES = ("Real", "Dummy")
 # words of calls written for oda_api that say nothing about the analysis
 _IGNORED = frozenset({"api", "oda_api_version", "off_line", "verbose"})
+# of these None says that there is nothing to say, whatever the service's default is
+_NONE_IS_NOTHING = frozenset(
+    {"src_name", "selected_catalog", "user_catalog", "user_catalog_file", "T_format", "time_bin_format", "product_type"}
+)
+_BIN_UNITS = {"sec": u.s, "jd": u.day}
 # friendly argument -> the service's own names that it stands for
 _STANDS_FOR = {
     "coordinates": ("RA", "DEC"),
@@ -36,7 +54,7 @@ _STANDS_FOR = {
     "energy_range": ("E1_keV", "E2_keV"),
     "catalog": ("selected_catalog",),
     "radius": ("radius",),
-    "time_bin": ("time_bin", "time_bin_format"),
+    "time_bin": ("time_bin",),
     "scw_list": ("scw_list",),
 }
 
@@ -48,8 +66,8 @@ class Question:
 
     Attributes
     ----------
-    coordinates : SkyCoord or None
-        Position.
+    coordinates : SkyCoord, pair or None
+        Position; a pair is in degrees.
     name : str or None
         Name of the object at that position, if it was given by name.
     radius, time_range, energy_range, time_bin, scw_list
@@ -62,7 +80,7 @@ class Question:
         Parameters by the service's own names.
     """
 
-    coordinates: SkyCoord | None = None
+    coordinates: SkyCoord | Any = None
     name: str | None = None
     radius: Any = None
     time_range: Any = None
@@ -104,8 +122,10 @@ def to_payload(
     """
     known = schema.products[product]
     where = f"{product} of instrument {schema.instrument!r}"
-    raw, query_type = _raw_parameters(question)
+    raw, query_type = _raw_parameters(known, question)
     _refuse_doubles(question, raw)
+    if schema.instrument in INTEGRAL:
+        _refuse_times_before_launch(question, raw)
     extra = _unlisted(known, raw, where, also_known)
     fields = {
         **_position(known, question, raw, where),
@@ -130,12 +150,14 @@ def to_payload(
     }
 
 
-def _raw_parameters(question: Question) -> tuple[dict[str, Any], str]:
+def _raw_parameters(known: Mapping[str, Parameter], question: Question) -> tuple[dict[str, Any], str]:
     """Parameters by the service's names without the words of `oda_api` that mean something else."""
-    raw = {name: value for name, value in question.others.items() if name not in _IGNORED}
-    if raw.get("user_catalog_file", 0) is None:
-        del raw["user_catalog_file"]
-    query_type = str(raw.pop("product_type", question.query_type))  # its old meaning in oda_api's calls
+    raw = {
+        name: value
+        for name, value in question.others.items()
+        if name not in _IGNORED and not _is_not_given(known, name, value)
+    }
+    query_type = str(raw.pop("product_type", question.query_type)).strip()  # its old meaning in oda_api's calls
     if query_type not in _QUERY_TYPES:
         raise ParameterError(
             f"query_type={printable(query_type)!r} must be 'Real', or 'Dummy' for canned data. "
@@ -147,11 +169,53 @@ def _raw_parameters(question: Question) -> tuple[dict[str, Any], str]:
     return raw, query_type
 
 
+def _is_not_given(known: Mapping[str, Parameter], name: str, value: Any) -> bool:
+    """Whether a value says that none is given: None, or the empty text of `list_parameters`, where that is the default."""
+    if value is None and name in _NONE_IS_NOTHING:
+        return True
+    nothing = value is None or (isinstance(value, str) and not value)
+    return nothing and name in known and known[name].default is None
+
+
 def _refuse_doubles(question: Question, raw: Mapping[str, Any]) -> None:
     for argument, names in _STANDS_FOR.items():
         doubles = [name for name in names if name in raw]
         if getattr(question, argument) is not None and doubles:
             raise ParameterError(f"{argument}= and {doubles[0]!r} say the same thing; give one of them.")
+    if "time_bin_format" in raw and question.time_bin is not None and not _is_bare(question.time_bin):
+        raise ParameterError("time_bin= with a unit and 'time_bin_format' say the same thing; give one of them.")
+
+
+def _is_bare(value: Any) -> bool:
+    """Whether a number has no unit of its own."""
+    return is_number(value.strip()) if isinstance(value, str) else not isinstance(value, (u.Quantity, TimeDelta))
+
+
+def _refuse_times_before_launch(question: Question, raw: Mapping[str, Any]) -> None:
+    """Numbers that would be days before there was an INTEGRAL are INTEGRAL's own days."""
+    given = question.time_range
+    times = list(given) if isinstance(given, Iterable) and not isinstance(given, (str, Mapping)) else []
+    if _format(raw.get("T_format")) in (None, "mjd", "isot"):
+        times += [raw[name] for name in ("T1", "T2") if name in raw]
+    numbers = [float(time) for time in times if _is_plain_number(time)]
+    early = [number for number in numbers if number < LAUNCH]
+    if early:
+        raise ParameterError(
+            f"The time {early[0]:.12g} would be before INTEGRAL's launch (MJD {LAUNCH:g}): numbers are MJD (UTC). If it "
+            f"is in INTEGRAL's own days (IJD = MJD - {IJD_ORIGIN:g}, TT), give "
+            f"Time({early[0]:.12g} + {IJD_ORIGIN:g}, format='mjd', scale='tt')."
+        )
+
+
+def _is_plain_number(value: Any) -> bool:
+    if isinstance(value, str):
+        return is_number(value.strip())
+    return isinstance(value, Real) and not isinstance(value, (bool, u.Quantity))
+
+
+def _format(value: Any) -> Any:
+    """A format of times as astropy spells it."""
+    return value.strip().lower() if isinstance(value, str) else value
 
 
 def _unlisted(
@@ -200,10 +264,11 @@ def _degrees(angle: float) -> str:
 
 def _times(known: Mapping[str, Parameter], question: Question, raw: dict[str, Any], where: str) -> dict[str, str]:
     """T1 and T2, whether friendly or raw, as isot; the other times of a product share their format."""
-    time_format = raw.pop("T_format", None)
+    time_format = _format(raw.pop("T_format", None))
     if time_format is not None and time_format not in _time_formats():
         raise ParameterError(
-            f"T_format={printable(time_format)!r} is no time format{nearest(time_format, _time_formats())}."
+            f"T_format={printable(time_format)!r} is not a time format{nearest(time_format, _time_formats())}; the web "
+            "page and its snippets use isot, mjd and jd."
         )
     if question.time_range is not None:
         _need(known, ("T1", "T2"), "time_range", where)
@@ -252,14 +317,22 @@ def _energy_unit(known: Mapping[str, Parameter]) -> u.UnitBase:
 def _time_bin(known: Mapping[str, Parameter], question: Question, raw: dict[str, Any], where: str) -> dict[str, str]:
     """The bin width in the unit that the service names, whatever the format beside it says."""
     value = question.time_bin if question.time_bin is not None else raw.pop("time_bin", None)
-    in_days = raw.pop("time_bin_format", "sec") == "jd"
-    if value is None:
+    word = raw.pop("time_bin_format", None)
+    if value is None and word is None:
         return {}
     _need(known, ("time_bin",), "time_bin", where)
-    parameter = known["time_bin"]
-    if in_days and not isinstance(value, u.Quantity):
-        value = float(value) * u.day
-    return {"time_bin": to_wire(parameter, value)} | ({"time_bin_format": "sec"} if "time_bin_format" in known else {})
+    unit = _BIN_UNITS.get(_format(word)) if word is not None else None
+    if word is not None and unit is None:
+        raise ParameterError(f"time_bin_format={printable(word)!r} must be 'sec', or 'jd' for days.")
+    if value is None:
+        if unit == u.s:
+            return {}
+        raise ParameterError("time_bin_format='jd' needs a time_bin beside it, in days.")
+    if unit == u.day and _is_bare(value) and not isinstance(value, bool):
+        value = as_quantity(value, u.day, "time_bin")
+    return {"time_bin": to_wire(known["time_bin"], value)} | (
+        {"time_bin_format": "sec"} if "time_bin_format" in known else {}
+    )
 
 
 def _single(
@@ -268,6 +341,8 @@ def _single(
     if value is None:
         return {}
     _need(known, (name,), argument or name, where)
+    if _is_not_given(known, name, value):
+        return {}
     return {name: to_wire(known[name], value)}
 
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable
+from datetime import date, datetime, timedelta
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import BaseCoordinateFrame, SkyCoord, SphericalRepresentation, UnitSphericalRepresentation
-from astropy.table import Column, Table
 from astropy.time import Time, TimeDelta
 from astroquery.exceptions import InputWarning
 
 from .errors import ParameterError, warn
 from .parameters import Parameter
+from .positions import POSITION_FORMS, parse_position
 from .text import printable
 from .units import known_unit
+from .windows import list_items, science_windows
 
 __all__ = [
     "as_quantity",
@@ -31,6 +31,7 @@ __all__ = [
     "is_number",
     "list_items",
     "parse_position",
+    "plain_float",
     "science_windows",
     "service_unit",
     "sky_position",
@@ -38,64 +39,26 @@ __all__ = [
     "to_time",
 ]
 
-_LONGEST_PATH = 1000
 # a number of days has this much noise in its last digit
 _MILLISECOND_NOISE = 2e-5
 _LATEST_MJD = 200_000  # the year 2406
 _NO_UNITS = frozenset({"str", "isot", "sigma"})
-_NUMBER = r"[+-]?\d+(?:\.\d*)?"
-_DECIMAL_PAIR = re.compile(rf"({_NUMBER})\s*(?:d|deg|°)?[\s,]+({_NUMBER})\s*(?:d|deg|°)?")
-_SEXAGESIMAL_PAIR = re.compile(
-    r"\d{1,2}\s*[h:\s]\s*\d{1,2}\s*[m:\s]\s*\d+(?:\.\d*)?\s*s?\s*[,\s]?\s*"
-    r"[+-]\s*\d{1,2}\s*[d:°\s]\s*\d{1,2}\s*[m:'\s]\s*\d+(?:\.\d*)?\s*[s\"]?"
-    r"|\d+(?:\.\d*)?d\d{1,2}m\d+(?:\.\d*)?s\s+[+-]?\d+d\d{1,2}m\d+(?:\.\d*)?s"
-)
-_LETTERED_NUMBER = re.compile(r"\s*\d+(?:\.\d*)?h[\s\d.hms]*\s+[+-]?\d+(?:\.\d*)?[d°].*")
-_SCIENCE_WINDOW = re.compile(r"\d{12}\.\d{3}")
+_DIGITS = 12  # significant ones of a converted number: more would be the noise of the conversion
+_OFFSET = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s*[+-]\d\d:?\d\d$")
+_MJD_WORD = re.compile(r"MJD\s*[:=]?\s*", re.IGNORECASE)
 
 
 # ---- positions
 
 
-def parse_position(text: str) -> SkyCoord | None:
-    """
-    Read a position written as text.
-
-    Parameters
-    ----------
-    text : str
-        A pair of decimal degrees (``"83.63 22.01"``), or right ascension and declination in sexagesimal form
-        (``"5h34m31.9s +22d00m52s"``, ``"05:34:31.9 +22:00:52"``), ICRS.
-
-    Returns
-    -------
-    SkyCoord or None
-        None if the text is no position, so that it may be the name of an object.
-
-    Raises
-    ------
-    ParameterError
-        The text has the form of a position but is none, such as 75 minutes.
-    """
-    stripped = text.strip()
-    try:
-        decimal = _DECIMAL_PAIR.fullmatch(stripped)
-        if decimal:
-            return SkyCoord(float(decimal[1]), float(decimal[2]), unit="deg")
-        if _SEXAGESIMAL_PAIR.fullmatch(stripped) or _LETTERED_NUMBER.fullmatch(stripped):
-            unit = "deg" if re.match(r"\d+(?:\.\d*)?d", stripped) else (u.hourangle, u.deg)
-            return SkyCoord(stripped, unit=unit)
-    except ValueError as error:
-        raise ParameterError(
-            f"coordinates={printable(text)!r} is no position on the sky: {printable(error, limit=200)}. Write decimal "
-            "degrees ('83.63 22.01') or sexagesimal hours and degrees ('5h34m31.9s +22d00m52s'), or give a SkyCoord."
-        ) from error
-    return None
-
-
 def sky_position(coordinates: Any) -> SkyCoord:
     """
     Bring one position on the sky into ICRS.
+
+    Parameters
+    ----------
+    coordinates : SkyCoord or pair
+        A position; or right ascension and declination as numbers in degrees, Quantities or texts.
 
     Raises
     ------
@@ -103,18 +66,49 @@ def sky_position(coordinates: Any) -> SkyCoord:
         Not a position, or more than one.
     """
     if not isinstance(coordinates, (SkyCoord, BaseCoordinateFrame)):
-        raise ParameterError(
-            f"coordinates must be a SkyCoord, a text with a position, or the name of an object; not a "
-            f"{type(coordinates).__name__}."
-        )
+        coordinates = _position_of_pair(coordinates)
     if coordinates.size != 1:
         raise ParameterError(f"coordinates holds {coordinates.size} positions; a query is about one.")
+    try:
+        position = _in_icrs(coordinates)
+        finite = all(np.isfinite(in_degrees(position)))
+    except (ValueError, u.UnitsError, AttributeError, TypeError) as error:
+        raise ParameterError(f"coordinates can't be turned into ICRS: {printable(error)}.") from error
+    if not finite:
+        raise ParameterError("coordinates are not finite, or masked.")
+    return position
+
+
+def _in_icrs(coordinates: SkyCoord | BaseCoordinateFrame) -> SkyCoord:
     if isinstance(coordinates, SkyCoord) and coordinates.name == "icrs" and not coordinates.shape:
         return coordinates
+    return SkyCoord(coordinates).reshape(()).icrs
+
+
+def _position_of_pair(pair: Any) -> SkyCoord:
+    """Position of a right ascension and a declination that are given beside each other."""
+    items = list(pair) if isinstance(pair, (tuple, list, np.ndarray)) and np.ndim(pair) == 1 else []
+    if len(items) != 2:
+        raise ParameterError(
+            f"coordinates must be a SkyCoord, a text with a position, the name of an object, or a pair of numbers in "
+            f"degrees; not a {type(pair).__name__}."
+        )
+    if all(isinstance(item, str) for item in items):
+        position = parse_position(f"{items[0]}, {items[1]}")
+        if position is not None:
+            return position
     try:
-        return SkyCoord(coordinates).reshape(()).icrs
-    except (ValueError, u.UnitsError, AttributeError) as error:
-        raise ParameterError(f"coordinates can't be turned into ICRS: {printable(error)}.") from error
+        if any(isinstance(item, (str, bool, np.bool_)) for item in items):
+            raise TypeError("both must be numbers in degrees, or texts")
+        longitude, latitude = (float(u.Quantity(item, u.deg).value) for item in items)
+        if not (abs(longitude) <= 360 and abs(latitude) <= 90):
+            raise ValueError("beyond 360 and 90 degrees")
+        return SkyCoord(longitude, latitude, unit="deg")
+    except (TypeError, ValueError, u.UnitsError) as error:
+        raise ParameterError(
+            f"coordinates={printable(pair, limit=100)}: not a valid position ({printable(error, limit=150)}). "
+            f"{POSITION_FORMS}."
+        ) from error
 
 
 def in_degrees(position: SkyCoord) -> tuple[float, float]:
@@ -154,8 +148,9 @@ def to_time(value: Any, what: str, *, format: str | None = None) -> Time:
 
     Parameters
     ----------
-    value : Time, str or number
-        Text is ISO 8601 in UTC, or a number; numbers are MJD (UTC) unless ``format`` says otherwise.
+    value : Time, str, datetime, numpy.datetime64 or number
+        Text is ISO 8601 in UTC, or a number; numbers are MJD (UTC) unless ``format`` says otherwise. A `datetime`
+        without a time zone is in UTC.
     what : str
         Name of the argument, for messages.
     format : str, optional
@@ -180,8 +175,8 @@ def to_time(value: Any, what: str, *, format: str | None = None) -> Time:
             lost = _below_milliseconds(time) if 0 <= mjd <= _LATEST_MJD else 0.0
     except (ValueError, TypeError, u.UnitsError, AttributeError) as error:
         raise ParameterError(
-            f"{what}={printable(value, limit=100)!r} is no time{_detail(error)}. Give a Time, an ISO text such as "
-            "'2018-03-16T11:00:00' (UTC), or a number that is an MJD (UTC)."
+            f"{what}={printable(value, limit=100)!r}: not a valid time{_detail(error)}. Give a Time, an ISO text such as "
+            "'2018-03-16T11:00:00' (UTC), a datetime, or a number that is an MJD (UTC)."
         ) from error
     if lost > _MILLISECOND_NOISE:
         warn(
@@ -212,7 +207,8 @@ def _below_milliseconds(time: Time) -> float:
 
 def _detail(error: Exception) -> str:
     """What is wrong with a time, unless astropy only tells all that it tried."""
-    return "" if "did not match any" in str(error) else f": {printable(error, limit=200)}"
+    words = str(error)
+    return "" if "did not match" in words or "input" in words.lower() else f" ({printable(words, limit=200)})"
 
 
 def _read_time(value: Any, format: str | None) -> Time:
@@ -222,20 +218,44 @@ def _read_time(value: Any, format: str | None) -> Time:
         return value.reshape(())
     if isinstance(value, (bool, np.bool_)):
         raise TypeError("a truth value")
+    if isinstance(value, (date, np.datetime64)):
+        return _time_of_date(value)
+    if isinstance(value, (timedelta, np.timedelta64)):
+        raise TypeError("a time span, where an instant is needed")
     if not isinstance(value, str) and np.ndim(value):
         raise TypeError(f"a {type(value).__name__}, where one instant is needed")
     return _known_time(value, format) if isinstance(value, (str, float)) else _new_time(value, format)
+
+
+def _time_of_date(value: date | np.datetime64) -> Time:
+    """Instant of Python's or numpy's kinds of dates; those without a time zone are in UTC."""
+    if isinstance(value, np.datetime64):
+        if np.isnat(value):
+            raise ValueError("NaT, which is no instant")
+        return Time(value.astype("datetime64[ns]"), format="datetime64", scale="utc")
+    if value != value:  # pandas' NaT
+        raise ValueError("NaT, which is no instant")
+    moment = value if isinstance(value, datetime) else datetime.combine(value, datetime.min.time())
+    return Time(moment, format="datetime", scale="utc")
 
 
 def _new_time(value: Any, format: str | None) -> Time:
     if isinstance(value, str):
         text = value.strip()
         if format in (None, "isot", "iso"):
-            return Time(float(text), format="mjd") if is_number(text) else Time(text, scale="utc")
+            text = _MJD_WORD.sub("", text, count=1) if _MJD_WORD.match(text) else text
+            return Time(float(text), format="mjd", scale="utc") if is_number(text) else _time_of_text(text)
         value = float(text) if is_number(text) else text
     elif format in ("isot", "iso"):
         format = "mjd"
     return Time(value, format=format or "mjd", scale="utc")
+
+
+def _time_of_text(text: str) -> Time:
+    """Instant of an ISO text, which may end with Z or an offset from UTC."""
+    if _OFFSET.search(text):
+        return Time(datetime.fromisoformat(text), format="datetime", scale="utc")
+    return Time(text.removesuffix("Z"), scale="utc")
 
 
 # the queries of a survey share their times
@@ -249,8 +269,9 @@ def time_pair(time_range: Any, what: str = "time_range") -> tuple[Time, Time]:
     Parameters
     ----------
     time_range : pair
-        Begin and end as `~astropy.time.Time`, ISO text (UTC) or MJD (UTC); a Time array of two; or a centre and
-        a `~astropy.time.TimeDelta` (or a Quantity of time) that reaches to both sides of it.
+        Begin and end as `~astropy.time.Time`, ISO text (UTC), `datetime`, `numpy.datetime64` or MJD (UTC); a Time
+        array of two; or a centre and a `~astropy.time.TimeDelta` (or a Quantity of time, or a `timedelta`) that
+        reaches to both sides of it.
     what : str
         Name of the argument, for messages.
 
@@ -264,8 +285,11 @@ def time_pair(time_range: Any, what: str = "time_range") -> tuple[Time, Time]:
         No pair, no times, or the end is not after the begin.
     """
     begin, end = _pair(time_range, what, "(begin, end) or (centre, TimeDelta)")
-    if isinstance(end, TimeDelta) or (isinstance(end, u.Quantity) and end.unit.is_equivalent(u.s)):
+    if isinstance(end, np.timedelta64):
+        end = end.astype("timedelta64[ns]").astype(float) * u.ns
+    if isinstance(end, (TimeDelta, timedelta)) or (isinstance(end, u.Quantity) and end.unit.is_equivalent(u.s)):
         centre = to_time(begin, what)
+        end = TimeDelta(end)
         begin, end = centre - end, centre + end
     first, last = to_time(begin, what), to_time(end, what)
     if not (last.jd1 - first.jd1) + (last.jd2 - first.jd2) > 0:  # both are in UTC
@@ -284,7 +308,7 @@ def energy_pair(energy_range: Any, unit: u.UnitBase, what: str = "energy_range")
     ----------
     energy_range : pair
         Lower and upper bound: Quantities of energy, frequency or wavelength, texts with a unit, or numbers in
-        ``unit``. A pair of wavelengths goes from short to long, so it is turned round.
+        ``unit``. Wavelengths may stand in either order.
     unit : Unit
         Unit of the result.
     what : str
@@ -302,7 +326,7 @@ def energy_pair(energy_range: Any, unit: u.UnitBase, what: str = "energy_range")
     bounds = [as_quantity(bound, unit, what) for bound in _pair(energy_range, what, "(lower, upper)")]
     low, high = (convert(bound, unit, what) for bound in bounds)
     if bounds[0].unit.is_equivalent(u.m) and bounds[1].unit.is_equivalent(u.m):
-        low, high = high, low
+        low, high = sorted((low, high))
     if not 0 <= low < high:
         raise ParameterError(
             f"{what} runs from {printable(energy_range[0])} to {printable(energy_range[1])}: the lower bound must come "
@@ -320,72 +344,6 @@ def _pair(value: Any, what: str, shape: str) -> tuple[Any, Any]:
     if len(items) != 2:
         raise ParameterError(f"{what}={printable(value, limit=100)!r} must be a pair {shape}.")
     return items[0], items[1]
-
-
-# ---- science windows
-
-
-def science_windows(value: Any) -> list[str]:
-    """
-    Read a list of INTEGRAL science windows.
-
-    Parameters
-    ----------
-    value : str, Path, list, Column or Table
-        Identifiers ``ddddddddpppp.vvv``: text with commas or blanks between them, the path of a file with such text,
-        a sequence, a column; or a Table with columns ``scw_id`` and ``scw_ver`` in any case.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    ParameterError
-        An identifier has another form.
-    """
-    if isinstance(value, Table):
-        names = {name.lower(): name for name in value.colnames}
-        if not {"scw_id", "scw_ver"} <= set(names):
-            raise ParameterError("A Table as scw_list needs the columns scw_id and scw_ver.")
-        pairs = zip(value[names["scw_id"]], value[names["scw_ver"]], strict=True)
-        items = [f"{str(window).strip()}.{str(version).strip().zfill(3)}" for window, version in pairs]
-    else:
-        items = list_items(_text_of_file(value))
-    wrong = [item for item in items if not _SCIENCE_WINDOW.fullmatch(item)]
-    if wrong:
-        raise ParameterError(
-            f"scw_list: {printable(wrong[0])!r} is no science window; they look like '066500220010.001' "
-            "(twelve digits, a point, three digits of the version)."
-        )
-    return items
-
-
-def _text_of_file(value: Any) -> Any:
-    """Content of a file, if the value is the path of one."""
-    if not isinstance(value, (str, Path)) or len(str(value)) > _LONGEST_PATH:
-        return value
-    path = Path(value).expanduser()
-    try:
-        if not path.is_file():
-            return str(value)
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise ParameterError(f"scw_list={printable(value)!r} can't be read: {printable(error)}.") from error
-    # a comment may tell where the list is from
-    return "\n".join(line.split("#")[0] for line in text.splitlines())
-
-
-def list_items(value: Any) -> list[str]:
-    """Items of a list however it is written: text with commas or blanks, a sequence, a column."""
-    if isinstance(value, str):
-        return value.replace(",", " ").split()
-    if isinstance(value, (Column, np.ndarray)):
-        value = value.tolist()
-    # a set has no order, and another order is another analysis
-    if not isinstance(value, Iterable) or isinstance(value, (bytes, dict, set, frozenset)):
-        raise ParameterError(f"A list is needed, not a {type(value).__name__}.")
-    return [item.decode() if isinstance(item, bytes) else str(item).strip() for item in value]
 
 
 # ---- numbers with units
@@ -406,7 +364,7 @@ def as_quantity(value: Any, unit: u.UnitBase, what: str) -> u.Quantity:
         quantity = u.Quantity(value) if isinstance(value, (str, u.Quantity)) else u.Quantity(value, unit)
     except (TypeError, ValueError) as error:
         raise ParameterError(
-            f"{what}={printable(value, limit=100)!r} is no number with a unit: {printable(error, limit=200)}. "
+            f"{what}={printable(value, limit=100)!r} is not a number with a unit ({printable(error, limit=200)}). "
             f"The service's unit is {unit}."
         ) from error
     if quantity.size != 1:
@@ -415,16 +373,27 @@ def as_quantity(value: Any, unit: u.UnitBase, what: str) -> u.Quantity:
 
 
 def convert(quantity: u.Quantity, unit: u.UnitBase, what: str) -> float:
-    """Number of a Quantity in another unit; energies also from frequencies and wavelengths."""
+    """
+    Number of a Quantity in another unit; energies also from frequencies and wavelengths.
+
+    A converted number is rounded to 12 significant digits: 15 keV given in GeV are 15 keV again.
+    """
     try:
         if quantity.unit == unit:  # exactly as given, not divided by one
-            return float(quantity.value)
+            return plain_float(quantity.value)
         with np.errstate(divide="ignore"):
-            return float(quantity.to_value(unit, equivalencies=u.spectral() if unit.is_equivalent(u.eV) else []))
+            number = float(quantity.to_value(unit, equivalencies=u.spectral() if unit.is_equivalent(u.eV) else []))
+        return float(f"{number:.{_DIGITS}g}")
     except (u.UnitsError, TypeError, ValueError) as error:
         raise ParameterError(
             f"{what}={printable(quantity)} has the wrong unit: give {unit} or anything equivalent to it."
         ) from error
+
+
+def plain_float(value: Any) -> float:
+    """Float of a number, or of one of lower precision the float that has the same digits."""
+    number = np.asarray(value)[()]
+    return float(str(number)) if isinstance(number, np.floating) and number.itemsize < 8 else float(number)
 
 
 def is_number(text: str) -> bool:

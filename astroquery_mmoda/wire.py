@@ -16,9 +16,9 @@ from astropy.time import TimeDelta
 from .errors import ParameterError
 from .parameters import Parameter, nearest
 from .text import printable
-from .values import as_quantity, convert, is_number, list_items, science_windows, service_unit, to_time
+from .values import as_quantity, convert, is_number, list_items, plain_float, science_windows, service_unit, to_time
 
-__all__ = ["NUL", "Upload", "to_wire"]
+__all__ = ["NUL", "Pasted", "Upload", "to_wire"]
 
 #: None on the wire; an empty string or the word would mean something else (protocol: "None: the single character NUL")
 NUL = "\x00"
@@ -63,6 +63,8 @@ def to_wire(parameter: Parameter, value: Any, *, time_format: str | None = None)
 
 def _plain(value: Any) -> Any:
     """Numpy scalars and zero-dimensional arrays as the Python values they stand for."""
+    if isinstance(value, np.floating):
+        return plain_float(value)
     if isinstance(value, np.generic) or (
         isinstance(value, np.ndarray) and value.ndim == 0 and type(value) is np.ndarray
     ):
@@ -110,7 +112,7 @@ def _number(parameter: Parameter, value: Any) -> float:
     try:
         return float(value)
     except ValueError as error:
-        raise ParameterError(f"{parameter.name}={printable(value)!r} is no number{_hint(parameter)}.") from error
+        raise ParameterError(f"{parameter.name}={printable(value)!r} is not a number{_hint(parameter)}.") from error
 
 
 def _write_boolean(parameter: Parameter, value: Any) -> str:
@@ -158,6 +160,10 @@ def _write_catalog(parameter: Parameter, value: Any) -> str:
     return _write_structured(parameter, value)
 
 
+class Pasted(str):
+    """Text that came from a snippet: a value like any other, but never the path of a file to be uploaded."""
+
+
 class Upload(str):
     """
     A file on its way to the service; as text it is its name and size.
@@ -188,15 +194,27 @@ def _write_file(parameter: Parameter, value: Any) -> str:
         return Upload(f"{parameter.name}.dat", bytes(value))
     if isinstance(value, str) and value.startswith(("http://", "https://")):
         return value  # the service fetches it itself
+    if isinstance(value, str) and value == parameter.default:
+        return value  # a file of the service's own
+    if isinstance(value, Pasted):
+        raise ParameterError(
+            f"{parameter.name}={printable(value)!r} came from a snippet, which never names files to be uploaded. If "
+            f"you want this file to be sent, give it yourself: {parameter.name}=Path(...)."
+        )
     if not isinstance(value, (str, Path)):
         raise ParameterError(
             f"{parameter.name} takes a file: a path, bytes, or an address; not a {type(value).__name__}."
         )
-    path = Path(value).expanduser()
+    path = Path(value)
     try:
+        path = path.expanduser()
         return Upload(path.name, path.read_bytes())
     except OSError as error:
         raise ParameterError(f"{parameter.name}={printable(path)!r} can't be read: {error.strerror}.") from error
+    except (ValueError, RuntimeError) as error:  # a NUL in it, or the home of nobody
+        raise ParameterError(
+            f"{parameter.name}={printable(value)!r} is not a valid path: {printable(error)}."
+        ) from error
 
 
 _WRITERS = {
@@ -214,19 +232,28 @@ _WRITERS = {
 }
 
 
-# the service checks none of these
-_IMPLIED_LIMITS = {"RA": (-360.0, 360.0), "DEC": (-90.0, 90.0)}
+# in the service's units, which checks none of these; angles in deg
+_IMPLIED_LIMITS = {"RA": (-360.0, 360.0), "DEC": (-90.0, 90.0), "max_pointings": (1.0, math.inf)}
+_LARGEST_RADIUS = 180.0
 _POSITIVE = frozenset({"radius", "time_bin", "E1_keV", "E2_keV"})
 
 
 def _check_limits(parameter: Parameter, number: float) -> None:
-    implied = _IMPLIED_LIMITS.get(parameter.name, (-math.inf, math.inf))
-    low = implied[0] if parameter.minimum is None else float(parameter.minimum)
-    high = implied[1] if parameter.maximum is None else float(parameter.maximum)
+    low, high = _limits(parameter)
     if parameter.name in _POSITIVE and number <= 0:
         raise ParameterError(f"{parameter.name}={number:g} must be larger than zero{_hint(parameter)}.")
     if not low <= number <= high:
-        raise ParameterError(f"{parameter.name}={number:g} is out of range{_hint(parameter)}.")
+        raise ParameterError(f"{parameter.name}={number:.12g} is out of range{_hint(parameter)}.")
+
+
+def _limits(parameter: Parameter) -> tuple[float, float]:
+    """What the service says, or what the meaning of the parameter implies."""
+    low, high = _IMPLIED_LIMITS.get(parameter.name, (-math.inf, math.inf))
+    if parameter.type == "angle" and parameter.name.lower().endswith("radius"):
+        unit = service_unit(parameter) or u.deg
+        low, high = 0.0, float((_LARGEST_RADIUS * u.deg).to_value(unit)) if unit.is_equivalent(u.deg) else high
+    low = low if parameter.minimum is None else float(parameter.minimum)
+    return low, high if parameter.maximum is None else float(parameter.maximum)
 
 
 def _check_choice(parameter: Parameter, text: str) -> None:
@@ -248,9 +275,8 @@ def _hint(parameter: Parameter) -> str:
     unit = service_unit(parameter)
     if unit is not None:
         words.append(f"in {unit}")
-    if parameter.minimum is not None:
-        words.append(f"at least {parameter.minimum:g}")
-    if parameter.maximum is not None:
-        words.append(f"at most {parameter.maximum:g}")
+    low, high = _limits(parameter)
+    words += [f"at least {low:g}"] if math.isfinite(low) else []
+    words += [f"at most {high:g}"] if math.isfinite(high) else []
     words.append(f"default {printable(parameter.default, limit=60)}")
     return f" ({', '.join(words)})"

@@ -18,7 +18,20 @@ FLOORS = {
     4: {"job", "jobs", "journal", "session", "arguments"},
     3: {"dispatcher", "products", "names"},
     2: {"decoding", "catalog", "catalog_request", "replies"},
-    1: {"auth", "progress", "parameters", "values", "wire", "payload", "rules", "snippets"},
+    1: {
+        "auth",
+        "progress",
+        "parameters",
+        "values",
+        "wire",
+        "payload",
+        "rules",
+        "snippets",
+        "positions",
+        "windows",
+        "constants",
+        "pasted",
+    },
     0: {"errors", "config", "text", "units", "markup", "instruments"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

@@ -221,7 +221,7 @@ def test_files_and_links(folder):
 def test_spectrum_header(folder):
     header = _header(write_spectra(make_spectra(), folder)["path"][3])
     expected = {
-        "HDUCLASS": "OGIP", "HDUCLAS1": "SPECTRUM", "HDUCLAS2": "TOTAL", "HDUCLAS3": "RATE", "HDUCLAS4": "TYPE:I",
+        "HDUCLASS": "OGIP", "HDUCLAS1": "SPECTRUM", "HDUCLAS2": "NET", "HDUCLAS3": "RATE", "HDUCLAS4": "TYPE:I",
         "HDUVERS": "1.1.0", "TELESCOP": "INTEGRAL", "INSTRUME": "IBIS", "FILTER": "none", "CHANTYPE": "PI",
         "DETCHANS": CHANNELS, "TLMIN1": 0, "TLMAX1": CHANNELS - 1, "EXPOSURE": 500.0, "POISSERR": False,
         "AREASCAL": 1.0, "BACKSCAL": 1.0, "CORRSCAL": 0.0, "BACKFILE": "none", "CORRFILE": "none",
@@ -256,23 +256,27 @@ def test_responses(folder, variable):
     manifest = write_spectra(spectra, folder)
     with fits.open(manifest["path"][1]) as arf, fits.open(manifest["path"][2]) as rmf:
         assert [hdu.name for hdu in arf] == ["PRIMARY", "SPECRESP"]
-        assert [hdu.name for hdu in rmf] == ["PRIMARY", "EBOUNDS", "MATRIX"]
+        assert [hdu.name for hdu in rmf] == ["PRIMARY", "EBOUNDS", "SPECRESP MATRIX"]
         assert arf[1].columns["SPECRESP"].unit == "cm**2"
         assert (arf[1].header["HDUCLAS1"], arf[1].header["HDUCLAS2"]) == ("RESPONSE", "SPECRESP")
-        header = rmf["MATRIX"].header
-        assert (header["HDUCLAS2"], header["HDUCLAS3"]) == ("RSP_MATRIX", "REDIST")
+        header = rmf["SPECRESP MATRIX"].header
+        assert (header["HDUCLAS2"], header["HDUCLAS3"]) == ("RSP_MATRIX", "FULL")
         assert (header["CHANTYPE"], header["DETCHANS"]) == ("PI", CHANNELS)
         assert (header["TLMIN4"], header["TLMAX4"]) == (0, CHANNELS - 1)
         assert rmf["EBOUNDS"].header["TLMIN1"] == 0
         # from the MeV of the reply
-        assert rmf["MATRIX"].columns["ENERG_LO"].unit == "keV"
-        np.testing.assert_allclose(rmf["MATRIX"].data["ENERG_LO"], np.arange(1, ENERGIES + 1), rtol=1e-6)
-        for mine, theirs in zip(rmf["MATRIX"].data["MATRIX"], spectra["MATRIX", 1].data["MATRIX"], strict=True):
+        assert rmf["SPECRESP MATRIX"].columns["ENERG_LO"].unit == "keV"
+        np.testing.assert_allclose(rmf["SPECRESP MATRIX"].data["ENERG_LO"], np.arange(1, ENERGIES + 1), rtol=1e-6)
+        for mine, theirs in zip(
+            rmf["SPECRESP MATRIX"].data["MATRIX"], spectra["MATRIX", 1].data["MATRIX"], strict=True
+        ):
             np.testing.assert_array_equal(mine, theirs)
         # vectors, though of one number
         for name in ("F_CHAN", "N_CHAN"):
-            assert rmf["MATRIX"].columns[name].format in ("J", "1J")
-            np.testing.assert_array_equal(rmf["MATRIX"].data[name], spectra["MATRIX", 1].data[name][:, np.newaxis])
+            assert rmf["SPECRESP MATRIX"].columns[name].format in ("J", "1J")
+            np.testing.assert_array_equal(
+                rmf["SPECRESP MATRIX"].data[name], spectra["MATRIX", 1].data[name][:, np.newaxis]
+            )
 
 
 def test_several_groups_of_channels_stay(folder):
@@ -287,9 +291,9 @@ def test_several_groups_of_channels_stay(folder):
     hdu.data["N_GRP"] = 2
     spectra[4] = fits.BinTableHDU.from_columns(columns, header=hdu.header, name="MATRIX", ver=1)
     with fits.open(write_spectra(spectra, folder)["path"][2]) as rmf:
-        assert [rmf["MATRIX"].columns[name].format for name in ("F_CHAN", "N_CHAN")] == ["2J", "PJ(2)"]
-        np.testing.assert_array_equal(rmf["MATRIX"].data["F_CHAN"], firsts)
-        assert rmf["MATRIX"].data["N_CHAN"][0].tolist() == [6, 6]
+        assert [rmf["SPECRESP MATRIX"].columns[name].format for name in ("F_CHAN", "N_CHAN")] == ["2J", "PJ(2)"]
+        np.testing.assert_array_equal(rmf["SPECRESP MATRIX"].data["F_CHAN"], firsts)
+        assert rmf["SPECRESP MATRIX"].data["N_CHAN"][0].tolist() == [6, 6]
 
 
 @pytest.mark.parametrize(
@@ -318,7 +322,7 @@ def test_dates(folder, cards, expected):
 
 def test_responses_are_of_the_same_instrument(folder):
     manifest = write_spectra(make_spectra(["Crab"]), folder)
-    for path, names in (manifest["path"][1], ["SPECRESP"]), (manifest["path"][2], ["EBOUNDS", "MATRIX"]):
+    for path, names in (manifest["path"][1], ["SPECRESP"]), (manifest["path"][2], ["EBOUNDS", "SPECRESP MATRIX"]):
         for name in names:
             header = fits.getheader(path, name)
             assert [header[key] for key in ("TELESCOP", "INSTRUME", "FILTER")] == ["INTEGRAL", "IBIS", "none"]

@@ -53,7 +53,7 @@ def test_names_are_no_positions(name):
 
 @pytest.mark.parametrize("text", ["05:75:31.9 +22:00:52", "05:34:31.9 +95:00:52", "83.6 122.0", "25h00m00s +10d00m00s"])
 def test_sexagesimal_mistakes(text):
-    with pytest.raises(ParameterError, match="no position on the sky"):
+    with pytest.raises(ParameterError, match="not a valid position"):
         parse_position(text)
 
 
@@ -65,7 +65,9 @@ def test_frames_become_icrs():
     assert sky_position(SkyCoord([CRAB])).shape == ()
 
 
-@pytest.mark.parametrize("wrong", [SkyCoord([CRAB, CRAB]), (83.6, 22.0), 83.6, None])
+@pytest.mark.parametrize(
+    "wrong", [SkyCoord([CRAB, CRAB]), (83.6, 22.0, 1.0), 83.6, None, ("Crab", "Pulsar"), (83.6, 91.0), (True, 2)]
+)
 def test_what_is_no_position(wrong):
     with pytest.raises(ParameterError, match="coordinates"):
         sky_position(wrong)
@@ -120,15 +122,15 @@ def test_times_are_utc_to_the_millisecond():
     [
         ((58200, 58100), "the end must come after the begin"),
         ((58200, 58200), "the end must come after the begin"),
-        (("yesterday", 58200), "is no time"),
+        (("yesterday", 58200), "not a valid time"),
         ((58100, 58200, 58300), "must be a pair"),
         ("2018-03-16T10:55:12", "must be a pair"),
         (58100, "must be a pair"),
         ((2458200.5, 2458300.5), "taken as MJD"),
-        ((True, False), "is no time"),
-        ((58100 * u.keV, 58200), "is no time"),
+        ((True, False), "not a valid time"),
+        ((58100 * u.keV, 58200), "not a valid time"),
         ((Time([58100, 58200], format="mjd"), 58300), "2 instants"),
-        ((float("nan"), 58200), "no time|taken as MJD"),
+        ((float("nan"), 58200), "not a valid time|taken as MJD"),
     ],
     ids=str,
 )
@@ -167,12 +169,12 @@ def test_energies_are_exactly_those_given():
     [
         ((80, 30) * u.keV, "lower bound must come first"),
         ((30, 30) * u.keV, "lower bound must come first"),
-        (((30, 80) * u.keV).to(u.angstrom, u.spectral()), "lower bound must come first"),
+        (((80, 30) * u.keV).to(u.Hz, u.spectral()), "lower bound must come first"),
         ((30, 80) * u.s, "wrong unit"),
         ((30, 80) * u.deg, "wrong unit"),
         (30 * u.keV, "must be a pair"),
         ("30-80 keV", "must be a pair"),
-        (("thirty", 80), "no number with a unit"),
+        (("thirty", 80), "not a number with a unit"),
         ((-1, 80), "lower bound"),
         ((float("nan"), 80), "lower bound"),
     ],
@@ -194,7 +196,7 @@ def test_science_windows():
     assert science_windows(Column(windows)) == windows
     assert science_windows(np.array(windows, dtype="S")) == windows
     assert science_windows(Table({"SCW_ID": ["066500220010", "066500230010"], "SCW_VER": [1, 1]})) == windows
-    with pytest.raises(ParameterError, match="no science window"):
+    with pytest.raises(ParameterError, match="has no version.*066500220010.001"):
         science_windows(["066500220010"])
     with pytest.raises(ParameterError, match="scw_id and scw_ver"):
         science_windows(Table({"a": [1]}))

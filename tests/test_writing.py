@@ -323,7 +323,7 @@ def test_two_spectra_of_one_source(tmp_path):
     things = [spectral(["CHANNEL", "RATE", column], name="SPECTRUM") for column in ("STAT_ERR", "SYS_ERR")]
     things += [spectral(["CHANNEL", "COUNTS"], name="SPECTRUM", source="")]
     manifest = made(*things).write(tmp_path)
-    assert names(manifest) == ["Crab_pha.fits", "Crab_2_pha.fits", "spectrum.fits"]
+    assert names(manifest) == ["Crab_pha.fits", "Crab_2_pha.fits", "spectrum_pha.fits"]
     assert list(manifest["kind"]) == ["spectrum"] * 3
     again = Products.read(tmp_path)
     assert [each.data["SPECTRUM"].columns.names[2:] for each in again] == [["STAT_ERR"], ["SYS_ERR"], []]

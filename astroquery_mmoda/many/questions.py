@@ -14,9 +14,10 @@ from ..arguments import Asked
 from ..errors import ParameterError
 from ..job import longest_wait
 from ..rules import needed_roles
+from ..positions import parse_position
 from ..session import Connection
 from ..text import printable
-from ..values import in_degrees, parse_position
+from ..values import in_degrees
 from .hands import Question
 
 if TYPE_CHECKING:
@@ -93,7 +94,9 @@ def _limit(timeout: Any) -> float:
     try:
         return longest_wait(timeout)
     except (TypeError, ValueError, u.UnitsError) as error:
-        raise ParameterError(f"timeout={printable(timeout)!r} is no time span; give seconds or a Quantity.") from error
+        raise ParameterError(
+            f"timeout={printable(timeout)!r} is not a valid time span; give seconds or a Quantity."
+        ) from error
 
 
 def _names(coordinates: Any, catalog: Any) -> Iterator[str]:

@@ -76,7 +76,7 @@ class Rows:
 def _checked(arguments: Any) -> dict[str, Any]:
     if not isinstance(arguments, Mapping):
         raise ParameterError(f"A query is a dict of arguments, not a {type(arguments).__name__}.")
-    given = {str(name): value for name, value in arguments.items() if name not in _NOT_OF_ONE}
+    given = _with_coordinates({str(name): value for name, value in arguments.items() if name not in _NOT_OF_ONE})
     wrong = [name for name in arguments if name in _NOT_OF_ONE and arguments[name] is not None]
     more = given.get("parameters")
     if isinstance(more, Mapping) and "token" in more:
@@ -85,9 +85,18 @@ def _checked(arguments: Any) -> dict[str, Any]:
     # neither here nor in a traceback: one of them may be a secret
     arguments = more = None
     if wrong:
-        raise ParameterError(f"{wrong[0]!r} is no argument of one of many queries: {_NOT_OF_ONE[wrong[0]]}.")
+        raise ParameterError(f"{wrong[0]!r} does not belong to one of many queries: {_NOT_OF_ONE[wrong[0]]}.")
     if not isinstance(given.get("instrument"), str):
         raise ParameterError("A query needs an instrument: the name of one in list_instruments().")
+    return given
+
+
+def _with_coordinates(given: dict[str, Any]) -> dict[str, Any]:
+    """With ``ra`` and ``dec`` put together, as those of a Table are; RA and DEC are the service's own parameters."""
+    pair = [name for wanted in ("ra", "dec") for name in given if name.lower() == wanted and name != wanted.upper()]
+    if len(pair) == 2 and given.get("coordinates") is None:
+        ra, dec = (given.pop(name) for name in pair)
+        given["coordinates"] = _position(ra, dec)
     return given
 
 
@@ -148,11 +157,11 @@ def _position(ra: Any, dec: Any) -> Any:
         return _NOTHING
     try:
         if isinstance(ra, str) and isinstance(dec, str):
-            return f"{ra} {dec}"
+            return f"{ra}, {dec}"
         place = SkyCoord(u.Quantity(ra, u.deg), u.Quantity(dec, u.deg))
         if math.isfinite(place.ra.deg) and math.isfinite(place.dec.deg):
             return place
         problem = "not finite"
     except (ValueError, TypeError, u.UnitsError) as error:
         problem = printable(error, limit=200)
-    raise ParameterError(f"ra={printable(ra)}, dec={printable(dec)} is no position on the sky: {problem}.")
+    raise ParameterError(f"ra={printable(ra)}, dec={printable(dec)} is not a valid position on the sky: {problem}.")

@@ -12,8 +12,9 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table
 from astropy.time import Time
+from astroquery.exceptions import InputWarning
 
-from ..errors import ParameterError
+from ..errors import ParameterError, warn
 from ..products.sources import match_source
 from .drawing import (
     Points,
@@ -39,8 +40,8 @@ __all__ = ["plot_lightcurve"]
 _FIXED = ("src_name", "time", "time_bin", "e_min", "e_max")
 # light curves shorter than this (days) are drawn in seconds
 _SHORT = 0.1
-_DAYS = "Time (MJD, TT)"
-_SECONDS = re.compile(r"Time since (\S+) TT \(s\)")
+_DAYS = re.compile(r"Time \(MJD, (TT|TDB)\)")
+_SECONDS = re.compile(r"Time since (\S+) (TT|TDB) \(s\)")
 # curves farther apart than this factor can't be read on one linear scale
 _APART = 30.0
 
@@ -50,7 +51,7 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     Draw light curves: the value of the service (RATE, FLUX, COUNTS, MAG, ...) over time.
 
     Horizontal bars are the widths of the bins, vertical ones the errors; masked bins are gaps. Hundreds of bins, one
-    after the other, become steps with a band of errors. Times are MJD (TT), or, where all of them are within a tenth of
+    after the other, become steps with a band of errors. Times are MJD (TT, or TDB where the table has it), or, where all of them are within a tenth of
     a day, seconds since the start of the first bin, which the axis names. Magnitudes grow downwards.
 
     The values are on a linear scale, as they were measured. Curves that are more than a factor of 30 apart get a
@@ -168,29 +169,43 @@ def _curves(rows: Table, whole: Points) -> Iterator[Points]:
 def _time_axis(axes: Any, rows: Table) -> tuple[np.ndarray, np.ndarray, str]:
     """Centres and half widths in the unit of the axis, and its label."""
     half = plain_numbers(rows["time_bin"]) / 2
-    time = Time(rows["time"]).tt
-    days = np.asarray(time.mjd, dtype=float)
-    label = _label_of_shared_axis(axes) or _new_label(time, days, half)
-    start = _SECONDS.fullmatch(label)
+    time = _in_scale(rows["time"], "tdb" if rows["time"].scale == "tdb" else "tt")
+    label = _label_of_shared_axis(axes)
+    if label is None:
+        label = _new_label(time, half)
+    start, days = _SECONDS.fullmatch(label), _DAYS.fullmatch(label)
+    scale = (start[2] if start else days[1] if days else "TT").lower()
+    if scale != time.scale:
+        warn(
+            f"MMODA: times in {time.scale.upper()} are drawn on an axis in {scale.upper()}: barycentred times and those "
+            "on board differ by up to 8.5 minutes.",
+            InputWarning,
+        )
+        time = _in_scale(time, scale)
     if start is None:
-        return days, half / 86400, label
-    return np.asarray((time - Time(start[1], scale="tt")).to_value(u.s)), half, label
+        return np.asarray(time.mjd, dtype=float), half / 86400, label
+    return np.asarray((time - Time(start[1], scale=scale)).to_value(u.s)), half, label
+
+
+def _in_scale(time: Time, scale: str) -> Time:
+    return getattr(Time(time), scale)
 
 
 def _label_of_shared_axis(axes: Any) -> str | None:
     """What axes say that a curve is on already, be it on those below or above."""
     labels = [other.get_xlabel() for other in axes.get_shared_x_axes().get_siblings(axes)]
-    return next((label for label in labels if label == _DAYS or _SECONDS.fullmatch(label)), None)
+    return next((label for label in labels if _DAYS.fullmatch(label) or _SECONDS.fullmatch(label)), None)
 
 
-def _new_label(time: Time, days: np.ndarray, half: np.ndarray) -> str:
+def _new_label(time: Time, half: np.ndarray) -> str:
+    days = np.asarray(time.mjd, dtype=float)
     if not len(days) or np.ptp(days) >= _SHORT:
-        return _DAYS
+        return f"Time (MJD, {time.scale.upper()})"
     first = int(np.argmin(days))
     start = time[first] - np.nan_to_num(half[first]) * u.s
     # what the label says has to be exact, hence rounded
     start.precision = 3
-    return f"Time since {start.isot} TT (s)"
+    return f"Time since {start.isot} {start.scale.upper()} (s)"
 
 
 def _far_apart(curves: list[Points]) -> bool:

@@ -15,7 +15,7 @@ from astropy.table import Column, Table
 
 from ..decoding.boundary import reading
 from ..errors import DecodingError
-from ..instruments import IJD_ORIGIN
+from ..instruments import IJD_ORIGIN, LAUNCH
 from ..text import printable
 from ..units import known_unit, read_unit
 from . import spiacs
@@ -147,7 +147,9 @@ def read_curves(product: Product) -> list[Curve]:
     found = [raw for raw in _raw_curves(product) if raw.column(raw.time_name) is not None]
     if not found:
         wanted = str(product.meta.get("time") or "TIME").upper()
-        raise DecodingError(f"The light curve {printable(product.name)!r} has no table with a column {printable(wanted)}.")
+        raise DecodingError(
+            f"The light curve {printable(product.name)!r} has no table with a column {printable(wanted)}."
+        )
     with reading(f"light curve {product.name!r}"):
         return [_read(raw, product.source) for raw in found]
 
@@ -241,6 +243,7 @@ class _Count:
     whole: float = 0.0
     fraction: float = 0.0
     scale: str | None = None
+    earliest: float = _EARLIEST
 
     def takes(self, unit: u.UnitBase | None) -> bool:
         """Whether numbers in a unit (None: not told) may be meant."""
@@ -250,13 +253,13 @@ class _Count:
         """Whether most of the numbers are in the years of the missions."""
         known = values[np.isfinite(values)]
         days = float(np.median(known)) * (unit or self.unit).to(u.day) if len(known) else math.nan
-        return _EARLIEST < days + self.whole + self.fraction < _LATEST
+        return self.earliest < days + self.whole + self.fraction < _LATEST
 
 
 _MJD = _Count("MJD", u.day)
 _UNIX = _Count("Unix seconds (UTC)", u.s, 40587.0, 0.0, "utc")
 _JD = _Count("JD", u.day, -2400001.0, 0.5)
-_IJD = _Count("days since MJD 51544 (TT)", u.day, IJD_ORIGIN, 0.0, "tt")
+_IJD = _Count("days since MJD 51544 (TT)", u.day, IJD_ORIGIN, 0.0, "tt", LAUNCH)
 
 
 def _clock(raw: _Raw) -> _Clock:

@@ -99,7 +99,7 @@ def _read_tables(key: str, value: Any) -> Iterator[Entry]:
     """Tables of astropy, as text or pickled."""
     for index, raw in enumerate(_as_list(value)):
         entry, meta = _element(raw, f"product {index + 1} of {key}")
-        yield Entry(_name(entry), "table", entry, _table, meta)
+        yield Entry(_name(entry), "lightcurve" if _tells_lightcurve(meta) else "table", entry, _table, meta)
 
 
 def _read_pictures(key: str, value: Any) -> Iterator[Entry]:
@@ -246,7 +246,9 @@ def _as_promised(entry: Entry, *, prod_uris: Mapping[str, Any], extra_metadata: 
 
 
 def _numpy_kind(entry: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
-    """Told by the service's word for it, else by its name, else by the headers of its units."""
+    """Told by the words that only light curves have, the service's word for it, its name, the headers of its units."""
+    if _tells_lightcurve(meta):
+        return "lightcurve"
     for word in (meta.get("product"), entry.get("name")):
         kind = kind_from_name(str(word or ""))
         if kind != "other":
@@ -256,10 +258,18 @@ def _numpy_kind(entry: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
     return next((kind for kind in _STRONGEST_FIRST if kind in kinds), "other")
 
 
+def _tells_lightcurve(meta: Mapping[str, Any]) -> bool:
+    """Whether the meta data name the columns of a light curve."""
+    return all(isinstance(meta.get(word), str) and meta[word].strip() for word in ("time", "rate", "rate_err"))
+
+
 _STRONGEST_FIRST = ("lightcurve", "spectrum", "rmf", "arf", "image", "table", "array")
 _TOLD_BY_LAYOUT = ("table", "array", "other")
 _BY_HDUCLASS = {"LIGHTCURVE": "lightcurve", "SPECTRUM": "spectrum"}
+_BY_HDUCLASS |= {"SPECRESP": "arf", "RSP_MATRIX": "rmf", "EBOUNDS": "rmf"}
 _BY_UNIT_NAME = {"LC": "lightcurve", "SPECRESP": "arf", "EBOUNDS": "rmf", "MATRIX": "rmf", "SPECRESP MATRIX": "rmf"}
+# columns that only tables of one kind have; of spectra besides one of those with values
+_BY_COLUMNS = {"MATRIX": "rmf", "E_MIN": "rmf", "SPECRESP": "arf"}
 _VALUE_COLUMNS = ("RATE", "FLUX", "COUNTS", "MAG")
 
 
@@ -267,16 +277,27 @@ def _unit_kind(unit: Mapping[str, Any]) -> str:
     told = unit.get("header")
     header: dict[str, Any] = told if isinstance(told, dict) else {}
     name = str(unit.get("name") or "").upper()
-    by_class = _BY_HDUCLASS.get(str(header.get("HDUCLAS1", "")).upper()) or _BY_UNIT_NAME.get(name)
-    if by_class:
-        return by_class
+    classes = (str(header.get(key, "")).strip().upper() for key in ("HDUCLAS1", "HDUCLAS2"))
+    by_class = [_BY_HDUCLASS[each] for each in classes if each in _BY_HDUCLASS]
+    if by_class or name in _BY_UNIT_NAME:
+        return by_class[0] if by_class else _BY_UNIT_NAME[name]
     if unit.get("hdu_type") in ("table", "bintable"):
         columns = {str(value).upper() for key, value in header.items() if str(key).startswith("TTYPE")}
         columns |= {str(column).upper() for column in unit.get("units_dict") or ()}
-        return "lightcurve" if "TIME" in columns and columns & set(_VALUE_COLUMNS) else "table"
+        return _table_kind(columns)
     if "CTYPE1" in header or "IMATYPE" in header:
         return "image"
     return "array" if unit.get("hdu_type") == "image" else "other"
+
+
+def _table_kind(columns: set[str]) -> str:
+    if "TIME" in columns and columns & set(_VALUE_COLUMNS):
+        return "lightcurve"
+    if {"CHANNEL", "RATE"} <= columns or {"CHANNEL", "COUNTS"} <= columns:
+        return "spectrum"
+    if columns & {"CHANNEL", "ENERG_LO"}:
+        return next((kind for column, kind in _BY_COLUMNS.items() if column in columns), "table")
+    return "table"
 
 
 def describe(entry: Entry) -> str:

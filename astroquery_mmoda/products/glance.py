@@ -235,11 +235,18 @@ def _shape(unit: _Unit, kind: str) -> str:
 
 
 def _row_word(unit: _Unit, kind: str) -> str:
-    if kind in ("spectrum", "rmf"):
-        if "MATRIX" in unit.name:
+    if kind in ("spectrum", "arf", "rmf"):
+        names = {str(name).upper() for name in unit.columns()}
+        told = {"MATRIX", "SPECRESP", "ENERG_LO"} & names or "MATRIX" in unit.name
+        if told or _class_of(unit) in ("RSP_MATRIX", "SPECRESP"):
             return "energies"
-        return "channels" if "DETCHANS" in unit.header or unit.name == "EBOUNDS" else "rows"
+        is_of_channels = "DETCHANS" in unit.header or unit.name == "EBOUNDS" or "CHANNEL" in names
+        return "channels" if is_of_channels else _ROWS.get(kind, "rows")
     return _ROWS.get(kind, "rows")
+
+
+def _class_of(unit: _Unit) -> str:
+    return str(unit.header.get("HDUCLAS2", "")).strip().upper()
 
 
 def _counted(count: int, word: str) -> str:
@@ -247,9 +254,9 @@ def _counted(count: int, word: str) -> str:
 
 
 def _content_of_dictionary(data: Mapping[str, Any], kind: str) -> str:
-    if kind == "table":
+    if kind in ("table", "lightcurve"):
         count = _ecsv_rows(data.get("ascii"))
-        return "" if count is None else _counted(count, "rows")
+        return "" if count is None else _counted(count, _ROWS.get(kind, "rows"))
     rows, word = {
         "catalog": (next(iter(_list(data.get("cat_column_list"))), None), "sources"),
         "strain": (data.get("value"), "samples"),
@@ -279,6 +286,8 @@ def _ecsv_rows(text: Any) -> int | None:
 def _value_unit(units: Iterable[_Unit], product: Product) -> str:
     told = product.meta.get("rate")
     wanted = (told.upper() if isinstance(told, str) else "", *_VALUES)
+    if product.kind == "rmf":  # areas beside a matrix are not what is in it
+        return ""
     for unit in units:
         by_upper = {str(name).upper(): text for name, text in unit.columns().items()} if unit.is_table else {}
         named = (by_upper[name] for name in wanted if name in by_upper)

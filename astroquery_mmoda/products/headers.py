@@ -25,6 +25,8 @@ __all__ = [
     "add_provenance",
     "card_value",
     "clean",
+    "complete_copy",
+    "drop_missing",
     "flat_provenance",
     "flat_text",
     "has_time_reference",
@@ -131,15 +133,26 @@ def _history(parameters: Mapping[str, str]) -> list[fits.Card]:
 
 
 def clean(hdu: Any) -> None:
-    """Mask tokens in the texts of an HDU, before it is written."""
+    """Mask tokens in the texts of an HDU and drop cards without a value, which some tools refuse, before writing."""
+    drop_missing(hdu.header, words=False)
     for index, card in enumerate(hdu.header.cards):
         if isinstance(card.value, str) and "eyJ" in card.value:
             hdu.header[index] = without_token(card.value)
     for column in hdu.columns if isinstance(hdu, fits.BinTableHDU) else ():
         if column.format.endswith("A") and any("eyJ" in str(text) for text in hdu.data[column.name].flat):
             # not in the data that others may look at
-            hdu.data = hdu.data.copy()
+            hdu.data = complete_copy(hdu).data
             hdu.data[column.name] = [without_token(str(text)) for text in hdu.data[column.name]]
+
+
+def complete_copy(hdu: _HDU) -> _HDU:
+    """Copy of an HDU; rows of variable length are read before, since astropy does not find them in a copy."""
+    if isinstance(hdu, fits.BinTableHDU):
+        for column in hdu.columns:
+            if "P" in column.format or "Q" in column.format:
+                _ = hdu.data[column.name]
+    copied: _HDU = hdu.copy()  # type: ignore[attr-defined]
+    return copied
 
 
 def _ascii(text: str) -> str:
@@ -175,6 +188,15 @@ def card_value(header: Mapping[str, Any], keyword: str) -> Any:
     """Value of a card, or None where it is missing."""
     value = header.get(keyword)
     return None if is_missing(value) else value
+
+
+def drop_missing(header: fits.Header, *, words: bool = True) -> None:
+    """Remove cards without a value; ``words``: also empty texts and the words of templates."""
+    for index in range(len(header.cards) - 1, -1, -1):
+        card = header.cards[index]
+        missing = is_missing(card.value) if words else isinstance(card.value, fits.card.Undefined)
+        if missing and card.keyword not in ("", "COMMENT", "HISTORY"):
+            del header[index]
 
 
 def number(header: Mapping[str, Any], keyword: str, default: float) -> float:
@@ -250,7 +272,9 @@ def time_system(header: Mapping[str, Any]) -> TimeSystem:
         return TimeSystem(name)
     scale = "tt" if sum(time_reference(header)) == IJD_ORIGIN else "utc"
     if told:
-        return TimeSystem(scale, 0.0, f"TIMESYS {printable(told, limit=20)} unknown: {scale.upper()} assumed", is_odd=True)
+        return TimeSystem(
+            scale, 0.0, f"TIMESYS {printable(told, limit=20)} unknown: {scale.upper()} assumed", is_odd=True
+        )
     return TimeSystem(scale, 0.0, f"no TIMESYS: {scale.upper()} assumed")
 
 

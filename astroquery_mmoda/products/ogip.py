@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -20,20 +21,26 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.table import Table
 from astropy.time import Time
-from astroquery.exceptions import CorruptDataWarning
+from astroquery.exceptions import CorruptDataWarning, InputWarning
 
 from ..errors import DecodingError, ParameterError, warn
+from ..instruments import is_deconvolved
 from ..text import original, printable, transliterated
 from ..units import known_unit
+from .channels import Numbering, column_number, energy_rows, renumbered
 from .files import OutputDirectory, OutputFile, write_files
-from .headers import add_date, number, time_reference, time_scale
+from .headers import add_date, card_value, complete_copy, drop_missing, is_missing, number, time_reference, time_scale
 from .provenance import creator
 from .sources import match_source
 
-__all__ = ["channel_table", "pick_sources", "spectra_files", "spectrum_table", "write_spectra"]
+__all__ = ["channel_table", "check_options", "pick_sources", "spectra_files", "spectrum_table", "write_spectra"]
 
 # QUALITY of a channel, OGIP/92-007
-_GOOD, _BAD, _DUBIOUS = 0, 1, 2
+_GOOD, _BAD, _DUBIOUS, _UNUSABLE = 0, 1, 2, 5
+# a matrix has in it: redistribution only, the detector's efficiency as well, or all (CAL/GEN/92-002a)
+_CONTENTS = ("REDIST", "DETECTOR", "FULL")
+_LARGEST_SUM = 1.5
+_CHANNELS_IN = {"SPECTRUM": "CHANNEL", "EBOUNDS": "CHANNEL", "MATRIX": "F_CHAN"}
 _ENDINGS = {"spectrum": "_pha.fits", "arf": "_arf.fits", "rmf": "_rmf.fits"}
 _META = ("TELESCOP", "INSTRUME", "DETNAM", "FILTER", "TSTART", "TSTOP", "MJDREF", "TIMESYS", "RA_OBJ", "DEC_OBJ")
 
@@ -101,9 +108,11 @@ def spectrum_table(spectra: fits.HDUList, source: str | None = None) -> Table:
     Returns
     -------
     `~astropy.table.Table`
-        ``e_min``, ``e_max`` (keV, from EBOUNDS, matched by CHANNEL), ``rate`` and ``error`` (ct / (s keV),
-        statistical errors), and ``quality`` (0 is good). Spectra in counts are divided by the exposure. ``meta`` is
-        flat, with the keywords of the spectrum in capitals: ``SRC_NAME``, ``EXPOSURE`` (s), ``TELESCOP``, and so on.
+        ``e_min``, ``e_max`` (keV, from EBOUNDS, matched by the place of the channel: CHANNEL - TLMIN of each table),
+        ``rate`` and ``error`` (ct / (s keV), statistical errors), and ``quality`` as in OGIP/92-007: 0 is good, 1 has
+        no value, 5 has a value, but no error that is finite and above 0. Spectra in counts are divided by the
+        exposure. ``meta`` is flat, with the keywords of the spectrum in capitals: ``SRC_NAME``, ``EXPOSURE`` (s),
+        ``TELESCOP``, and so on.
 
     Raises
     ------
@@ -133,51 +142,73 @@ def channel_table(spectra: fits.HDUList, number: int, name: str) -> Table:
     hdu = _find(spectra, "SPECTRUM", number)
     if hdu is None:
         raise DecodingError(f"there is no spectrum of {printable(name)}, only its responses")
-    energies = _energies(spectra, number, name, np.asarray(hdu.data["CHANNEL"]))
-    return _rates_per_energy(hdu, energies, name)
+    return _rates_per_energy(hdu, _energies(spectra, number, name, hdu), name)
 
 
 def _rates_per_energy(hdu: Any, energies: tuple[np.ndarray, np.ndarray], name: str) -> Table:
     e_min, e_max = energies
-    value, error, in_counts = _values(hdu)
-    scale = 1 / ((e_max - e_min) * (_exposure_of(hdu, name) if in_counts else 1.0))
+    values = _Values.of(hdu)
+    scale = 1 / ((e_max - e_min) * (_exposure_of(hdu, name) if values.in_counts else 1.0))
     table = Table({"e_min": e_min * u.keV, "e_max": e_max * u.keV})
-    table["rate"] = value * scale * u.Unit("ct / (s keV)")
-    table["error"] = error * scale * u.Unit("ct / (s keV)")
-    table["quality"] = _quality(hdu, value).astype(np.int64)
-    table.meta = {"SRC_NAME": name, **{key: hdu.header[key] for key in ("EXPOSURE", *_META) if key in hdu.header}}
+    table["rate"] = values.value * scale * u.Unit("ct / (s keV)")
+    table["error"] = values.error * scale * u.Unit("ct / (s keV)")
+    table["quality"] = values.quality.astype(np.int64)
+    told = {key: card_value(hdu.header, key) for key in ("EXPOSURE", *_META)}
+    table.meta = {"SRC_NAME": name, **{key: value for key, value in told.items() if value is not None}}
     return table
 
 
-def _values(hdu: Any) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Values and errors per channel, and whether they are counts (else rates)."""
-    in_counts = not _has(hdu, "RATE")
-    if in_counts and not _has(hdu, "COUNTS"):
-        raise DecodingError(f"the spectrum has neither RATE nor COUNTS, only {', '.join(hdu.columns.names)}")
-    value = np.array(hdu.data["COUNTS" if in_counts else "RATE"], dtype=float)
-    if _has(hdu, "STAT_ERR"):
-        return value, np.array(hdu.data["STAT_ERR"], dtype=float), in_counts
-    poisson = np.sqrt(np.maximum(value, 0)) if in_counts else np.full(value.shape, np.nan)
-    return value, poisson, in_counts
+@dataclass(frozen=True)
+class _Values:
+    """What was measured in each channel: ``value`` and ``error`` are counts, or else rates."""
+
+    value: np.ndarray
+    error: np.ndarray
+    quality: np.ndarray
+    in_counts: bool
+    has_errors: bool
+
+    @classmethod
+    def of(cls, hdu: Any) -> _Values:
+        in_counts = not _has(hdu, "RATE")
+        if not _has(hdu, "CHANNEL") or (in_counts and not _has(hdu, "COUNTS")):
+            raise DecodingError(
+                "this is not a spectrum of channels: it needs the columns CHANNEL and RATE or COUNTS, and has "
+                f"{printable(', '.join(hdu.columns.names), limit=200)}; query_product gives it as it came"
+            )
+        value = np.array(hdu.data["COUNTS" if in_counts else "RATE"], dtype=float)
+        told = _has(hdu, "STAT_ERR")
+        error = np.array(hdu.data["STAT_ERR"], dtype=float) if told else _assumed_errors(value, in_counts=in_counts)
+        quality = _flags(hdu, "QUALITY")
+        quality[(quality == _GOOD) & ~np.isfinite(value)] = _BAD
+        if told and not (in_counts and hdu.header.get("POISSERR") is True):
+            usable = np.isfinite(error) & (error > 0)
+            if in_counts:
+                usable |= (value == 0) & (error == 0)  # as sqrt(N) has it
+            quality[(quality == _GOOD) & ~usable] = _UNUSABLE
+        return cls(value, error, quality, in_counts, told or in_counts)
+
+
+def _assumed_errors(value: np.ndarray, *, in_counts: bool) -> np.ndarray:
+    """Poisson errors of counts; of rates nothing is known."""
+    return np.sqrt(np.maximum(value, 0)) if in_counts else np.full(value.shape, np.nan)
 
 
 def _exposure_of(hdu: Any, name: str) -> float:
-    exposure = hdu.header.get("EXPOSURE")
-    if not exposure:
+    exposure = number(hdu.header, "EXPOSURE", 0.0)
+    if exposure <= 0:
         raise DecodingError(f"the spectrum of {printable(name)} is in counts and has no EXPOSURE to divide by")
-    return float(exposure)
+    return exposure
 
 
-def _energies(spectra: fits.HDUList, number: int, name: str, channels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _energies(spectra: fits.HDUList, number: int, name: str, hdu: Any) -> tuple[np.ndarray, np.ndarray]:
     bounds = _find(spectra, "EBOUNDS", number)
     if bounds is None:
         raise DecodingError(f"the spectrum of {printable(name)} came without the energies of its channels (EBOUNDS)")
-    known = np.asarray(bounds.data["CHANNEL"])
-    order = np.argsort(known)
-    place = order[np.clip(np.searchsorted(known, channels, sorter=order), 0, len(known) - 1)]
-    if not np.array_equal(known[place], channels):
+    rows = energy_rows(hdu, bounds)
+    if rows is None:
         raise DecodingError(f"the spectrum of {printable(name)} has channels that are missing in its EBOUNDS")
-    return _in_kev(bounds, "E_MIN")[place], _in_kev(bounds, "E_MAX")[place]
+    return _in_kev(bounds, "E_MIN")[rows], _in_kev(bounds, "E_MAX")[rows]
 
 
 def _in_kev(hdu: Any, name: str) -> np.ndarray:
@@ -253,19 +284,72 @@ def write_spectra(
     spectra/SerX-1_rmf.fits      rmf
     """
     output = OutputDirectory(directory, overwrite=overwrite)
+    named = [(name, _find(spectra, "SPECTRUM", number)) for number, name in pick_sources(spectra)]
+    check_options([(name, hdu) for name, hdu in named if hdu is not None], group=group, systematic=systematic)
     return write_files(output, spectra_files(spectra, output, group=group, systematic=systematic))
 
 
-def spectra_files(
-    spectra: fits.HDUList, output: OutputDirectory, *, group: float | None = None, systematic: float | None = None
-) -> list[OutputFile]:
-    """Make the files of `write_spectra`, with names reserved in a directory, without writing them."""
+def check_options(spectra: Sequence[tuple[str, Any]], *, group: float | None, systematic: float | None) -> None:
+    """
+    Refuse options that make no sense or that none of the spectra can take, and warn where some can't.
+
+    Parameters
+    ----------
+    spectra : sequence of (str, HDU or None)
+        Names and spectra; None for those that are not of the OGIP kind.
+    group, systematic : float, optional
+        As in `write_spectra`.
+    """
     _check_group(group)
     _check_systematic(systematic)
+    for option, value in {"group": group, "systematic": systematic}.items():
+        found = (
+            {} if value is None else {index: _obstacle(hdu, option, value) for index, (_, hdu) in enumerate(spectra)}
+        )
+        refusing = {index: reason for index, reason in found.items() if reason}
+        if not refusing:
+            continue
+        names = ", ".join(printable(spectra[index][0], limit=60) for index in list(refusing)[:10])
+        names += f" and {len(refusing) - 10} more" if len(refusing) > 10 else ""
+        reason = next(iter(refusing.values()))
+        if len(refusing) == len(spectra):
+            raise ParameterError(f"{option}={value!r} can't be applied to the spectrum of {names}: {reason}")
+        warn(f"{option}={value!r} is left out of the spectrum of {names}: {reason}", InputWarning)
+
+
+def _obstacle(hdu: Any, option: str, value: float) -> str:
+    """Why an option can't be applied to a spectrum; empty if it can."""
+    if hdu is None:
+        return "it is not a spectrum of channels with RATE or COUNTS, and is written as it came"
+    if option != "group":
+        return ""
+    values = _Values.of(hdu)
+    if isinstance(value, Integral) and not values.in_counts:
+        return f"it is in count rates; give the least signal to noise as a float, such as group={float(value)}"
+    if not isinstance(value, Integral) and not values.has_errors:
+        return "its rates have no errors (STAT_ERR); leave group= out"
+    return ""
+
+
+def spectra_files(
+    spectra: fits.HDUList,
+    output: OutputDirectory,
+    *,
+    group: float | None = None,
+    systematic: float | None = None,
+    others: Mapping[str, Sequence[Any]] | None = None,
+) -> list[OutputFile]:
+    """
+    Make the files of `write_spectra`, with names reserved in a directory, without writing them.
+
+    Options were checked by `check_options`. ``others`` are tables to be kept behind those of a kind of file.
+    """
     return [
         OutputFile(path, name, kind, _writer(hdulist))
         for number, name in pick_sources(spectra)
-        for path, kind, hdulist in _source_files(spectra, number, name, output, group=group, systematic=systematic)
+        for path, kind, hdulist in _source_files(
+            spectra, number, name, output, group=group, systematic=systematic, others=others or {}
+        )
     ]
 
 
@@ -282,27 +366,37 @@ def _source_files(
     *,
     group: float | None,
     systematic: float | None,
+    others: Mapping[str, Sequence[Any]],
 ) -> list[tuple[Any, str, fits.HDUList]]:
     """Path, kind and content of each file of one source."""
-    parts = {
-        "spectrum": _find(spectra, "SPECTRUM", number),
-        "arf": _find(spectra, "SPECRESP", number),
-        "rmf": _find(spectra, "MATRIX", number),
-    }
-    present = {kind: hdu for kind, hdu in parts.items() if hdu is not None}
-    paths = output.reserve(name, *(_ENDINGS[kind] for kind in present), default=f"source_{number}")
-    path_of = dict(zip(present, paths, strict=True))
-    contents = {}
-    if "spectrum" in present:
-        spectrum = _spectrum(present["spectrum"], spectra[0].header, name, group=group, systematic=systematic)
-        spectrum.header["RESPFILE"] = (_bare(path_of, "rmf"), "redistribution matrix")
-        spectrum.header["ANCRFILE"] = (_bare(path_of, "arf"), "effective area")
-        contents["spectrum"] = [spectrum]
-    if "arf" in present:
-        contents["arf"] = [_effective_area(present["arf"], present.get("spectrum"))]
-    if "rmf" in present:
-        contents["rmf"] = _redistribution(present["rmf"], _find(spectra, "EBOUNDS", number), present.get("spectrum"))
-    return [(path_of[kind], kind, _file(spectra[0].header, hdus)) for kind, hdus in contents.items()]
+    spectrum, area, bounds, matrix = (
+        _find(spectra, role, number) for role in ("SPECTRUM", "SPECRESP", "EBOUNDS", "MATRIX")
+    )
+    numbers = Numbering.of(spectrum, bounds, matrix)
+    tables: dict[str, list[Any]] = {}
+    if spectrum is not None:
+        tables["spectrum"] = [_spectrum(spectrum, spectra[0].header, name, numbers, group, systematic)]
+    like = {} if spectrum is None else spectrum.header
+    if area is not None:
+        tables["arf"] = [_effective_area(area, like)]
+    if matrix is not None:
+        tables["rmf"] = [_matrix(matrix, area, like, numbers)]
+        tables["rmf"][:0] = [] if bounds is None else [_bounds(bounds, like, numbers)]
+    paths = output.reserve(name, *(_ENDINGS[kind] for kind in tables), default=f"source_{number}")
+    path_of = dict(zip(tables, paths, strict=True))
+    if spectrum is not None:
+        tables["spectrum"][0].header["RESPFILE"] = (_bare(path_of, "rmf"), "redistribution matrix")
+        tables["spectrum"][0].header["ANCRFILE"] = (_bare(path_of, "arf"), "effective area")
+    for kind, more in others.items():
+        tables[kind] += [_other(hdu) for hdu in more]
+    return [(path_of[kind], kind, _file(spectra[0].header, hdus)) for kind, hdus in tables.items()]
+
+
+def _other(hdu: Any) -> Any:
+    """Copy a table that has no part in the spectrum, to be kept behind those that have."""
+    own = complete_copy(hdu)
+    drop_missing(own.header)
+    return fits.ImageHDU(own.data, own.header) if isinstance(own, fits.PrimaryHDU) else own
 
 
 def _bare(paths: dict[str, Any], kind: str) -> str:
@@ -314,6 +408,8 @@ def _file(provenance: fits.Header, hdus: Sequence[Any]) -> fits.HDUList:
     primary = fits.PrimaryHDU(header=_plain_header(provenance))
     primary.header.setdefault("CREATOR", creator())
     add_date(primary.header)
+    for hdu in hdus:
+        drop_missing(hdu.header, words=False)  # such as TUNIT of a column that lost its unit
     return fits.HDUList([primary, *hdus])
 
 
@@ -321,6 +417,7 @@ def _plain_header(header: fits.Header) -> fits.Header:
     plain = header.copy(strip=True)
     for key in ("CHECKSUM", "DATASUM"):
         plain.remove(key, ignore_missing=True, remove_all=True)
+    drop_missing(plain)  # Sherpa refuses cards without a value, and words of templates mislead
     return plain
 
 
@@ -328,42 +425,40 @@ def _plain_header(header: fits.Header) -> fits.Header:
 
 
 def _spectrum(
-    hdu: Any, provenance: fits.Header, name: str, *, group: float | None, systematic: float | None
+    hdu: Any, provenance: fits.Header, name: str, numbers: Numbering, group: float | None, systematic: float | None
 ) -> fits.BinTableHDU:
     """Make a PHA extension (OGIP/92-007a, HDUVERS 1.2): every mandatory keyword is there, others stay."""
-    value, error, in_counts = _values(hdu)
-    quality = _quality(hdu, value)
-    changed = {"QUALITY": quality} if _has(hdu, "QUALITY") or quality.any() else {}
-    if group is not None:
-        if isinstance(group, Integral) and not in_counts:
-            raise ParameterError(
-                f"group={group} asks for counts, but the spectrum of {printable(name)} is in count rates; "
-                f"give the least signal to noise as a float, such as group={float(group)}"
-            )
-        changed["GROUPING"], changed["QUALITY"] = _grouping(value, error, quality, group)
+    values = _Values.of(hdu)
+    changed = {"QUALITY": values.quality} if _has(hdu, "QUALITY") or values.quality.any() else {}
+    if group is not None and not _obstacle(hdu, "group", group):
+        changed["GROUPING"], changed["QUALITY"] = _grouping(values.value, values.error, values.quality, group)
+        if _GOOD in values.quality and _GOOD not in changed["QUALITY"]:
+            warn(f"no channels of {printable(name)} reach group={group!r}; all have QUALITY 2 (dubious)", InputWarning)
     if systematic is not None:
-        changed["SYS_ERR"] = np.full(len(value), float(systematic))
+        changed["SYS_ERR"] = np.full(len(values.value), float(systematic))
     table = _table(hdu, "SPECTRUM", changed)
     _complete_spectrum(table, provenance, name)
+    _number(table, "SPECTRUM", numbers)
     return table
 
 
 def _complete_spectrum(table: fits.BinTableHDU, provenance: fits.Header, name: str) -> None:
     header = table.header
     in_counts = not _has(table, "RATE")
-    channels = np.asarray(table.data["CHANNEL"])
+    _identify(header, {})
     # readers choose the column by HDUCLAS3
     header["HDUCLAS3"] = "COUNT" if in_counts else "RATE"
-    _class(header, "SPECTRUM", "NET", header["HDUCLAS3"], "TYPE:I", version="1.2.1")
-    _identify(header, {})
-    _set_missing(header, CHANTYPE="PI", OBJECT=transliterated(name), DETCHANS=len(channels))
+    _class(header, "SPECTRUM", header.get("HDUCLAS2"), header["HDUCLAS3"], "TYPE:I", version="1.2.1")
+    if is_deconvolved(str(header["INSTRUME"])):
+        header["HDUCLAS2"] = ("NET", "background was separated by the coded mask")
+    _set_missing(header, CHANTYPE="PI", OBJECT=transliterated(name))
     # several science windows make one spectrum: what they have in common is the job
-    _set_missing(header, OBS_ID=provenance.get("OBS_ID") or provenance.get("JOB_ID") or "UNKNOWN")
+    observation = card_value(provenance, "OBS_ID") or card_value(provenance, "JOB_ID")
+    _set_missing(header, OBS_ID=observation or "UNKNOWN")
     _complete_exposure(header, name)
     _complete_dates(header)
-    for column in table.columns:
-        if column.name.upper() in ("RATE", "COUNTS", "STAT_ERR") and not column.unit:
-            column.unit = "count" if in_counts else "count/s"
+    unit = "count" if in_counts else "count/s"
+    _convert(table, unit, *(key for key in ("RATE", "COUNTS", "STAT_ERR") if _has(table, key)), strict=False)
     # these may be columns, each channel having its own
     numbers = {"AREASCAL": 1.0, "BACKSCAL": 1.0, "CORRSCAL": 0.0, "SYS_ERR": 0.0, "QUALITY": 0, "GROUPING": 0}
     for key, value in numbers.items():
@@ -372,19 +467,20 @@ def _complete_spectrum(table: fits.BinTableHDU, provenance: fits.Header, name: s
         else:
             _set_missing(header, **{key: value})
     header["BACKFILE"] = header["CORRFILE"] = "none"
-    _set_missing(header, POISSERR=not _has(table, "STAT_ERR"))
-    if not in_counts:
-        header["POISSERR"] = False
-    _set_limits(table, "CHANNEL", int(channels.min(initial=0)), int(channels.max(initial=0)))
+    if not in_counts or not isinstance(header.get("POISSERR"), bool):
+        header["POISSERR"] = in_counts and not _has(table, "STAT_ERR")
 
 
 def _complete_exposure(header: fits.Header, name: str) -> None:
-    if not header.get("EXPOSURE"):
+    exposure = number(header, "EXPOSURE", 0.0)
+    if exposure <= 0:
         warn(
             f"the spectrum of {printable(name)} has no EXPOSURE; 1 s is written instead",
             CorruptDataWarning,
         )
         header["EXPOSURE"] = (1.0, "unknown")
+    elif isinstance(header["EXPOSURE"], str):
+        header["EXPOSURE"] = exposure
 
 
 def _complete_dates(header: fits.Header) -> None:
@@ -401,48 +497,68 @@ def _complete_dates(header: fits.Header) -> None:
             _set_missing(header, **{key: (date.isot, f"{date.scale.upper()}, as TIMESYS says")})
 
 
-def _identify(header: fits.Header, like: Any) -> None:
+def _identify(header: fits.Header, like: Mapping[str, Any]) -> None:
     """Say which instrument it is, as in another header where this one does not know."""
     for key, unknown in (("TELESCOP", "UNKNOWN"), ("INSTRUME", "UNKNOWN"), ("FILTER", "none")):
-        _set_missing(header, **{key: like.get(key) or unknown})
+        _set_missing(header, **{key: card_value(like, key) or unknown})
 
 
-def _effective_area(hdu: Any, spectrum: Any) -> fits.BinTableHDU:
+def _effective_area(hdu: Any, like: Mapping[str, Any]) -> fits.BinTableHDU:
     """Make an ARF extension (CAL/GEN/92-002)."""
     table = _table(hdu, "SPECRESP")
     _class(table.header, "RESPONSE", "SPECRESP", version="1.1.0")
-    _identify(table.header, {} if spectrum is None else spectrum.header)
+    _identify(table.header, like)
     _convert(table, "keV", "ENERG_LO", "ENERG_HI")
-    _convert(table, "cm**2", "SPECRESP")
+    if _unit(table.columns["SPECRESP"].unit) is None and _is_one(table):
+        # a factor: the area is in the matrix
+        table.columns["SPECRESP"].unit = None
+    else:
+        _convert(table, "cm**2", "SPECRESP")
     return table
 
 
-def _redistribution(matrix: Any, bounds: Any, spectrum: Any) -> list[fits.BinTableHDU]:
-    """Make the extensions of an RMF (CAL/GEN/92-002a)."""
-    like = {} if spectrum is None else spectrum.header
-    tables = [_bounds(bounds, like)] if bounds is not None else []
-    table = _table(matrix, "MATRIX")
-    # the area is in a file of its own, hence REDIST and not FULL
-    _class(table.header, "RESPONSE", "RSP_MATRIX", "REDIST", version="1.3.0")
+def _is_one(area: Any) -> bool:
+    """Whether an effective area is 1 everywhere, which means that it is no area."""
+    return bool(len(area.data)) and bool(np.all(np.asarray(area.data["SPECRESP"]) == 1))
+
+
+def _matrix(hdu: Any, area: Any, like: Mapping[str, Any], numbers: Numbering) -> fits.BinTableHDU:
+    """Make the matrix of an RMF (CAL/GEN/92-002a), which is called otherwise where the area is in it."""
+    instrument = card_value(hdu.header, "INSTRUME") or card_value(like, "INSTRUME") or ""
+    stated = str(hdu.header.get("HDUCLAS3", "")).strip().upper()
+    content = "FULL" if _has_area(hdu, area, str(instrument)) else stated if stated in _CONTENTS else "REDIST"
+    table = _table(hdu, "SPECRESP MATRIX" if content == "FULL" else "MATRIX")
+    table.header["HDUCLAS3"] = content
+    _class(table.header, "RESPONSE", "RSP_MATRIX", content, version="1.3.0")
     _identify(table.header, like)
-    _set_missing(table.header, CHANTYPE=like.get("CHANTYPE", "PI"))
+    _set_missing(table.header, CHANTYPE=card_value(like, "CHANTYPE") or "PI")
+    _set_missing(table.header, ORIGNAME=hdu.name)
     _convert(table, "keV", "ENERG_LO", "ENERG_HI")
-    if tables:
-        channels = np.asarray(tables[0].data["CHANNEL"])
-        _set_missing(table.header, DETCHANS=len(channels))
-        # readers count the rows of the matrix from here; without it they take 1
-        _set_limits(table, "F_CHAN", int(channels.min(initial=0)), int(channels.max(initial=0)))
-    return [*tables, table]
+    _number(table, "MATRIX", numbers)
+    return table
 
 
-def _bounds(hdu: Any, like: Any) -> fits.BinTableHDU:
+def _has_area(matrix: Any, area: Any, instrument: str) -> bool:
+    """
+    Whether a matrix contains the effective area.
+
+    IBIS has it there (OSA 11); otherwise it shows by an ARF of 1, or by probabilities that sum up to more than 1, with
+    a margin for rounding.
+    """
+    if instrument.strip().upper() == "IBIS" or (area is not None and _is_one(area)):
+        return True
+    values = matrix.data["MATRIX"]
+    sums = [np.nansum(row) for row in values] if values.dtype.kind == "O" else np.nansum(values, axis=-1)
+    return bool(np.max(sums, initial=0.0) > _LARGEST_SUM)
+
+
+def _bounds(hdu: Any, like: Mapping[str, Any], numbers: Numbering) -> fits.BinTableHDU:
     table = _table(hdu, "EBOUNDS")
-    channels = np.asarray(table.data["CHANNEL"])
     _class(table.header, "RESPONSE", "EBOUNDS", version="1.2.0")
     _identify(table.header, like)
-    _set_missing(table.header, CHANTYPE=like.get("CHANTYPE", "PI"), DETCHANS=len(channels))
-    _set_limits(table, "CHANNEL", int(channels.min(initial=0)), int(channels.max(initial=0)))
+    _set_missing(table.header, CHANTYPE=card_value(like, "CHANTYPE") or "PI")
     _convert(table, "keV", "E_MIN", "E_MAX")
+    _number(table, "EBOUNDS", numbers)
     return table
 
 
@@ -511,14 +627,7 @@ def _flags(hdu: Any, name: str) -> np.ndarray:
     """Read a column of flags, or what the keyword of that name says for all channels."""
     if _has(hdu, name):
         return np.array(hdu.data[name], dtype=np.int16)
-    return np.full(len(hdu.data), hdu.header.get(name, 0), dtype=np.int16)
-
-
-def _quality(hdu: Any, value: np.ndarray) -> np.ndarray:
-    """QUALITY of each channel; those without a value are bad."""
-    quality = _flags(hdu, "QUALITY")
-    quality[(quality == _GOOD) & ~np.isfinite(value)] = _BAD
-    return quality
+    return np.full(len(hdu.data), int(number(hdu.header, name, 0)), dtype=np.int16)
 
 
 def _table(hdu: Any, name: str, values: dict[str, np.ndarray] | None = None) -> fits.BinTableHDU:
@@ -544,29 +653,41 @@ def _form(values: np.ndarray) -> str:
     return "E" if values.dtype.kind == "f" else "I"
 
 
-def _class(header: fits.Header, *classes: str, version: str) -> None:
+def _class(header: fits.Header, *classes: str | None, version: str) -> None:
+    """Set the classes of OGIP that are missing, without those that are not known."""
     keys = ["HDUCLASS", *(f"HDUCLAS{number}" for number in range(1, len(classes) + 1)), "HDUVERS"]
-    _set_missing(header, **dict(zip(keys, ("OGIP", *classes, version), strict=True)))
+    known = zip(keys, ("OGIP", *classes, version), strict=True)
+    _set_missing(header, **{key: value for key, value in known if value is not None})
 
 
 def _set_missing(header: fits.Header, **values: Any) -> None:
     """Set keywords, except those that the reply has."""
     for key, value in values.items():
-        if header.get(key) in (None, "") or isinstance(header[key], fits.card.Undefined):
+        if is_missing(header.get(key)):
             header[key] = value
 
 
-def _set_limits(table: fits.BinTableHDU, column: str, least: int, most: int) -> None:
-    """Legal values of a column that holds channel numbers."""
-    place = _names(table).index(column) + 1
-    _set_missing(table.header, **{f"TLMIN{place}": least, f"TLMAX{place}": most})
+def _number(table: fits.BinTableHDU, role: str, numbers: Numbering) -> None:
+    """Number the channels of a table as in all files of this spectrum, and say from where to where."""
+    column = _CHANNELS_IN[role]
+    if shift := numbers.shifts[role]:
+        table.data[column] = renumbered(table, column, shift)
+    place = column_number(table, column)
+    table.header[f"TLMIN{place}"] = (numbers.first, "lowest legal channel number")
+    table.header[f"TLMAX{place}"] = (numbers.first + numbers.count - 1, "highest legal channel number")
+    table.header["DETCHANS"] = numbers.count
 
 
-def _convert(table: fits.BinTableHDU, unit: str, *names: str) -> None:
+def _convert(table: fits.BinTableHDU, unit: str, *names: str, strict: bool = True) -> None:
+    """Convert columns to a unit; unknown units stay, and those of another kind unless ``strict``."""
     for name in names:
         column = table.columns[name]
         given = _unit(column.unit)
+        if given is not None and not given.is_equivalent(unit):
+            if strict:
+                raise DecodingError(f"{name} is in {printable(column.unit, limit=40)}, not in {unit} or the like")
+            continue
         if given is not None and given != u.Unit(unit):
             table.data[name] = (np.asarray(table.data[name]) * given).to_value(u.Unit(unit))
-        if given is not None or not column.unit:
+        if given is not None or known_unit(column.unit or "1") is not None:
             column.unit = unit

@@ -18,8 +18,9 @@ from ..parameters import nearest
 from ..replies import error_from_body, failure, section, without_tokens
 from ..text import printable
 from .entries import Entry, describe, entries_of
+from .headers import is_missing
 from .provenance import SERVICE_VERSION
-from .sources import match_source, same_source
+from .sources import Spellings, match_source, same_source
 
 __all__ = ["Product", "Products"]
 
@@ -46,7 +47,7 @@ class Product:
     kind : str
         image, spectrum, arf, rmf, lightcurve, catalog, table, picture, text, binary, ... or other.
     source : str
-        The object it is about.
+        The object it is about, as the catalogue that was sent has its name.
     meta : dict
         What the service says besides.
 
@@ -272,13 +273,16 @@ class Products(Sequence[Product]):
         """
         `list` of `str`: names of the sources, each once, in the order of the reply.
 
+        They are spelled as in the catalogue that was sent, where a name in the reply (in which blanks are missing)
+        means exactly one of its sources.
+
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
         >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_spectrum", radius="8 deg",
         ...     time_range=(58193.455, 58246.892), max_pointings=10, catalog=["MAXI J1820+070", "Ser X-1"])
         >>> products.sources
-        ['MAXIJ1820+070', 'SerX-1']
+        ['MAXI J1820+070', 'Ser X-1']
         """
         return list(dict.fromkeys(product.source for product in self if product.source))
 
@@ -680,12 +684,13 @@ def _refuse_unfinished(body: Mapping[str, Any]) -> None:
 def _named(entries: Sequence[Entry], parameters: Mapping[str, Any]) -> list[Product]:
     """Products with their sources and with names that differ."""
     requested = str(parameters.get("src_name") or "")
+    spelled = Spellings(_catalogued_names(parameters.get("selected_catalog")))
     taken: set[str] = set()
     counts: dict[str, int] = {}
     named = []
     for entry in entries:
         source = str(entry.meta.get("src_name") or "").strip()
-        source = requested if source.lower() in _PLACEHOLDERS else source
+        source = requested if source.lower() in _PLACEHOLDERS or is_missing(source) else spelled.of(source)
         stem = entry.name.strip() or " ".join(
             word
             for word in (str(entry.meta.get("product") or parameters.get("product_type") or entry.kind), source)
@@ -699,6 +704,20 @@ def _named(entries: Sequence[Entry], parameters: Mapping[str, Any]) -> list[Prod
         taken.add(name)
         named.append(Product(entry, name, source))
     return named
+
+
+def _catalogued_names(catalog: Any) -> list[str]:
+    """Names of the sources in the catalogue that was sent; replies have them without blanks."""
+    try:
+        told = parse_body(catalog, what="selected_catalog") if isinstance(catalog, str) else catalog
+    except DecodingError:
+        return []
+    columns = section({"catalog": told}, "catalog")
+    names, lists = columns.get("cat_column_names"), columns.get("cat_column_list")
+    if not isinstance(names, list) or not isinstance(lists, list) or "src_names" not in names[: len(lists)]:
+        return []
+    found = lists[names.index("src_names")]
+    return [name.strip() for name in found if isinstance(name, str) and name.strip()] if isinstance(found, list) else []
 
 
 def _remarks(body: Mapping[str, Any]) -> str:

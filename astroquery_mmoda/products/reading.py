@@ -19,6 +19,7 @@ from .. import decoding
 from ..decoding.boundary import reading
 from ..errors import DecodingError
 from ..text import transliterated
+from .channels import limits_of, renumbered
 from .entries import Entry
 from .index import Index, Record, StoredFile, contents, find_index
 
@@ -128,13 +129,29 @@ def _image(files: Sequence[bytes], record: Record) -> fits.HDUList:
 
 
 def _spectrum(files: Sequence[bytes], record: Record) -> fits.HDUList:
-    hdus = [hdu for data in files for hdu in _open(data)[1:]]
+    """Tables of a product, in the service's order, from the files of a spectrum and its response."""
+    opened = [_open(data) for data in files]
+    for each in record.options.get("renumbered", ()):
+        _number_as_before(opened[each["file"]][each["hdu"]], each)
+    places = record.options.get("tables")  # older indexes have none
+    hdus = [opened[file][number] for file, number in places] if places else [hdu for each in opened for hdu in each[1:]]
     for hdu in hdus:
         if hdu.name == "SPECTRUM" and "quality" in record.options:
             name = next(name for name in hdu.columns.names if name.upper() == "QUALITY")
             hdu.data[name] = record.options["quality"]
         _rename(hdu, hdu.header.pop("ORIGNAME", hdu.name))
     return fits.HDUList([fits.PrimaryHDU(), *hdus])
+
+
+def _number_as_before(hdu: Any, told: Mapping[str, Any]) -> None:
+    """Give a table its own numbers of channels again, which those of other tables need not agree with."""
+    hdu.data[told["column"]] = renumbered(hdu, told["column"], -told["shift"])
+    for key in limits_of(hdu, told["column"]):
+        value = told["cards"].get(key)
+        if isinstance(value, int):
+            hdu.header[key] = value
+        else:
+            hdu.header.remove(key, ignore_missing=True)
 
 
 def _lightcurve(files: Sequence[bytes], record: Record) -> fits.HDUList:

@@ -10,7 +10,7 @@ from ..errors import ParameterError
 from ..parameters import nearest
 from ..text import printable, transliterated
 
-__all__ = ["match_source", "same_source"]
+__all__ = ["Spellings", "match_source", "same_source"]
 
 
 def _folded(name: object) -> str:
@@ -57,3 +57,18 @@ def match_source(names: Iterable[str], source: str) -> str:
     trouble = "several sources could be meant by" if found else "there is no source"
     hint = "" if found else nearest(source, known)
     raise ParameterError(f"{trouble} {printable(repr(source), limit=80)}{hint}; sources present: {listed}")
+
+
+class Spellings:
+    """Names of sources, to find the one that another spelling means."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = set(names)
+        self._by_folded: dict[str, str | None] = {}
+        for name in self._names:
+            folded = _folded(name)
+            self._by_folded[folded] = None if folded in self._by_folded else name
+
+    def of(self, source: str) -> str:
+        """Give the name that means a source as `same_source` has it; the text itself where none or several do."""
+        return source if source in self._names else self._by_folded.get(_folded(source)) or source

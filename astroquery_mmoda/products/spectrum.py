@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from astropy.io import fits
 
@@ -16,14 +16,30 @@ from .headers import name_source, primary_hdu, with_origin
 if TYPE_CHECKING:
     from .products import Product, Products
 
-__all__ = ["spectrum_form", "table_role"]
+__all__ = ["ROLES", "is_complete", "set_name", "spectral_sets", "spectrum_form", "tables_by_role"]
 
-# what the service calls a unit (or its header class) -> what the form calls it, in the form's order
-_ROLES = ("SPECTRUM", "SPECRESP", "EBOUNDS", "MATRIX")
-_BY_NAME = {"SPECTRUM": "SPECTRUM", "SPECRESP": "SPECRESP", "EBOUNDS": "EBOUNDS"}
-_BY_NAME |= dict.fromkeys(("MATRIX", "SPECRESP MATRIX"), "MATRIX")
-_BY_CLASS = {"SPECTRUM": "SPECTRUM", "SPECRESP": "SPECRESP", "EBOUNDS": "EBOUNDS", "RSP_MATRIX": "MATRIX"}
-_BY_KIND = {"spectrum": "SPECTRUM", "arf": "SPECRESP", "rmf": "MATRIX"}
+#: what the form of a spectrum consists of, in its order
+ROLES = ("SPECTRUM", "SPECRESP", "EBOUNDS", "MATRIX")
+_SPECTRAL = ("spectrum", "arf", "rmf")
+# kind of the product that has the table of a role
+_OWNER = {"SPECTRUM": "spectrum", "SPECRESP": "arf", "EBOUNDS": "rmf", "MATRIX": "rmf"}
+# what the service calls a unit, and its class (OGIP's HDUCLAS2, for spectra HDUCLAS1)
+_NAMES = {role: {role} for role in ROLES} | {"MATRIX": {"MATRIX", "SPECRESP MATRIX"}}
+_CLASSES = {role: role for role in ROLES} | {"MATRIX": "RSP_MATRIX"}
+# columns by which a table is told, and those without which it has no use
+_COLUMNS = {
+    "SPECTRUM": {"CHANNEL"},
+    "SPECRESP": {"SPECRESP"},
+    "EBOUNDS": {"CHANNEL", "E_MIN"},
+    "MATRIX": {"MATRIX"},
+}
+_NEEDED = {
+    "SPECTRUM": {"CHANNEL"},
+    "SPECRESP": {"ENERG_LO", "ENERG_HI", "SPECRESP"},
+    "EBOUNDS": {"CHANNEL", "E_MIN", "E_MAX"},
+    "MATRIX": {"ENERG_LO", "ENERG_HI", "N_GRP", "F_CHAN", "N_CHAN", "MATRIX"},
+}
+_VALUES = {"RATE", "COUNTS"}
 
 
 def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
@@ -41,8 +57,9 @@ def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
     -------
     HDUList
         Primary; per source SPECTRUM, SPECRESP, EBOUNDS, MATRIX with EXTVER = number of the source, SRC_NAME and
-        ORIGNAME; last SOURCES (EXTVER, SRC_NAME). Beside a name that is not ASCII, SRCNAME8 keeps the original, as
-        hexadecimal digits of its UTF-8. A part that the service did not send is missing.
+        ORIGNAME (a source with two spectra is listed twice); last SOURCES (EXTVER, SRC_NAME). Beside a name that is
+        not ASCII, SRCNAME8 keeps the original, as hexadecimal digits of its UTF-8. A part that the service did not send
+        is missing.
 
     Raises
     ------
@@ -51,38 +68,96 @@ def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
     """
     whole.require("spectrum")
     hdulist = fits.HDUList([primary_hdu(whole)])
-    sources = products.select(kind="spectrum").sources
-    for number, source in enumerate(sources, start=1):
-        parts = {role: hdu for product in products.select(source=source) for role, hdu in _parts(product)}
-        for role in _ROLES:
-            if role in parts:
-                hdulist.append(_named_part(parts[role], role, number, source))
-    if sources:
-        hdulist.append(_sources_hdu(sources))
+    sets = [members for members in spectral_sets(products) if any(each.kind == "spectrum" for each in members)]
+    names = [set_name(members) for members in sets]
+    for number, (name, members) in enumerate(zip(names, sets, strict=True), start=1):
+        found = tables_by_role(members)
+        for role in ROLES:
+            if role in found:
+                product, index = found[role]
+                hdulist.append(_named_part(product.data[index], role, number, name))
+    if names:
+        hdulist.append(_sources_hdu(names))
     return hdulist
 
 
-def _parts(product: Product) -> Iterator[tuple[str, fits.BinTableHDU]]:
+def spectral_sets(products: Iterable[Product]) -> list[list[Product]]:
+    """Spectra, ARFs and RMFs that belong together, by their source; a second spectrum of a source begins another."""
+    latest: dict[str, dict[str, Product]] = {}
+    sets = []
+    for product in products:
+        if product.kind in _SPECTRAL:
+            if product.kind in latest.get(product.source, {product.kind: None}):
+                latest[product.source] = {}
+                sets.append(latest[product.source])
+            latest[product.source][product.kind] = product
+    return [list(members.values()) for members in sets]
+
+
+def set_name(members: Sequence[Product]) -> str:
+    """Name of the source; of the spectrum where no source was told."""
+    spectrum = next(product for product in members if product.kind == "spectrum")
+    return spectrum.source or spectrum.name
+
+
+def tables_by_role(members: Iterable[Product]) -> dict[str, tuple[Product, int]]:
+    """
+    Find the tables that make up a spectrum with its response.
+
+    Parameters
+    ----------
+    members : iterable of Product
+        Products that belong together, at most one of each kind.
+
+    Returns
+    -------
+    dict
+        For each role the product, and which HDU of it: that of the product whose kind it is, else one of a product that
+        has the spectrum and all of its response. Other tables of an ARF or RMF product never have a role, whatever
+        they are called.
+    """
+    by_kind = {product.kind: product for product in members}
+    found: dict[str, tuple[Product, int]] = {}
+    for role in ("SPECTRUM", "MATRIX", "EBOUNDS", "SPECRESP"):
+        for product in (by_kind.get(_OWNER[role]), by_kind.get("spectrum")):
+            taken = {index for owner, index in found.values() if owner is product}
+            index = None if product is None else _best(product, role, taken)
+            if product is not None and index is not None:
+                found[role] = product, index
+                break
+    return found
+
+
+def _best(product: Product, role: str, taken: set[int]) -> int | None:
+    """Which HDU of a product fits a role best by its columns, name and class; of equal ones the first."""
     if not isinstance(product.data, fits.HDUList):
-        raise DecodingError(f"The spectrum {printable(product.name)!r} is no FITS data.")
-    for hdu in product.data:
-        if isinstance(hdu, fits.BinTableHDU):
-            role = table_role(hdu, product)
-            if role is not None:
-                yield role, hdu
+        raise DecodingError(f"The spectrum {printable(product.name)!r} is not FITS data.")
+    tables = {index: hdu for index, hdu in enumerate(product.data) if index not in taken and _may_have_role(hdu)}
+    marks = {index: _marks(hdu, role) for index, hdu in tables.items()}
+    fitting = {index: mark for index, mark in marks.items() if any(mark)}
+    if fitting:
+        return max(fitting, key=lambda index: fitting[index])
+    # spectra of workflows have names and columns of their own
+    return next(iter(tables), None) if role == "SPECTRUM" else None
 
 
-def table_role(hdu: fits.BinTableHDU, product: Product) -> str | None:
-    """Told by the unit's name, by its OGIP class, or, for the only table of its kind, by its columns."""
-    by_class = _BY_CLASS.get(str(hdu.header.get("HDUCLAS2", "")).upper()) or _BY_CLASS.get(
-        str(hdu.header.get("HDUCLAS1", "")).upper()
-    )
-    role = _BY_NAME.get(hdu.name) or by_class
-    if role is None and {"CHANNEL", "E_MIN"} <= {name.upper() for name in hdu.columns.names}:
-        return "EBOUNDS"
-    if role is None and hdu.name == "GROUPING":
-        return None
-    return role or _BY_KIND.get(product.kind)
+def _may_have_role(hdu: Any) -> bool:
+    return isinstance(hdu, fits.BinTableHDU) and hdu.name != "GROUPING" and "GRPNAME" not in hdu.header
+
+
+def _marks(hdu: fits.BinTableHDU, role: str) -> tuple[bool, bool, bool, bool]:
+    header = hdu.header
+    stated = str(header.get("HDUCLAS1" if role == "SPECTRUM" else "HDUCLAS2", "")).strip().upper()
+    columns = {name.upper() for name in hdu.columns.names}
+    by_columns = columns >= _COLUMNS[role] and (role != "SPECTRUM" or bool(columns & _VALUES))
+    by_class = stated == _CLASSES[role] and str(header.get("HDUCLAS2", "")).strip().upper() != "BKG"
+    return is_complete(hdu, role), hdu.name in _NAMES[role], by_class, by_columns
+
+
+def is_complete(hdu: fits.BinTableHDU, role: str) -> bool:
+    """Whether a table has all columns that its role needs."""
+    columns = {name.upper() for name in hdu.columns.names}
+    return columns >= _NEEDED[role] and (role != "SPECTRUM" or bool(columns & _VALUES))
 
 
 def _named_part(hdu: fits.BinTableHDU, role: str, number: int, source: str) -> fits.BinTableHDU:

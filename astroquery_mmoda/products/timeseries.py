@@ -8,8 +8,11 @@ All functions take the table that ``query_lightcurve`` returns and leave it as i
 from __future__ import annotations
 
 import errno
+import json
+import math
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +21,16 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
+from astroquery.exceptions import CorruptDataWarning
 
-from ..errors import DecodingError, ParameterError
+from ..errors import DecodingError, ParameterError, warn
+from ..instruments import IJD_ORIGIN, background_of_rates
 from ..text import in_hex, original, printable, transliterated
-from ..units import read_unit
+from ..units import known_unit, read_unit, standard_spelling
+from .curves import FURTHER_TIMES
 from .files import write_whole
-from .headers import add_provenance
+from .headers import add_provenance, flat_text, number, time_reference
+from .lightcurve import POSITIONS, empty_lightcurve
 from .sources import match_source
 
 if TYPE_CHECKING:
@@ -34,6 +41,13 @@ __all__ = ["lightcurve_hdus", "read_lightcurve", "to_timeseries", "write_lightcu
 _FIXED = ("src_name", "time", "time_bin", "e_min", "e_max")
 # Stingray divides rates by FRACEXP and takes bins below 0.9 for empty; the service's rates are corrected already
 _FRACTION, _STORED_FRACTION = "FRACEXP", "EXPFRAC"
+# names of columns by HDUCLAS3; tools look for no others
+_OGIP_NAMES = {"RATE": "RATE", "COUNT": "COUNTS"}
+_RATE_UNIT = "count/s"
+# OGIP/93-003, section 4.1
+_BACKGROUND = {"NET": "background subtracted", "TOTAL": "source + background", "BKG": "background"}
+_PLACES = frozenset({"LOCAL", "GEOCENTRIC", "HELIOCENTRIC", "SOLARSYSTEM"})
+_TIME_COMMENTS = {"BARYTIME": "barycentric time (TDB) since MJDREF"}
 
 
 # ---- astropy's time series
@@ -53,9 +67,9 @@ def to_timeseries(table: Table, source: str | None = None) -> BinnedTimeSeries |
     Returns
     -------
     BinnedTimeSeries or TimeSeries
-        Binned where the widths of the bins are known: ``time_bin_start`` (TT) and ``time_bin_size`` (s); else with
-        ``time`` (TT) only. Columns with units become quantities; bins without data stay masked, and are NaN for tools
-        that know no masks.
+        Binned where the widths of all bins are known: ``time_bin_start`` and ``time_bin_size`` (s); else with ``time``,
+        and the widths as a column ``time_bin`` where some are known. Times are in the scale of the table (TT, or TDB).
+        Columns with units become quantities; bins without data stay masked, and are NaN for tools that know no masks.
 
     Raises
     ------
@@ -73,16 +87,60 @@ def to_timeseries(table: Table, source: str | None = None) -> BinnedTimeSeries |
     """
     from astropy.timeseries import BinnedTimeSeries, TimeSeries  # slow to import, and needed here only
 
-    rows = _rows(table, source)
+    rows = _with_times(_rows(_checked(table), source))
     columns = {name: _blanked(rows[name]) for name in rows.colnames if name not in _FIXED}
-    width = _plain(rows["time_bin"])
+    width = _widths(rows)
     if not len(rows) or np.isnan(width).any():
-        series = TimeSeries(time=rows["time"], data=columns)
+        partly = {} if np.isnan(width).all() else {"time_bin": MaskedColumn(width, mask=np.isnan(width), unit=u.s)}
+        series = TimeSeries(time=rows["time"], data=partly | columns)
     else:
         start = rows["time"] - width / 2 * u.s
         series = BinnedTimeSeries(time_bin_start=start, time_bin_size=width * u.s, data=columns)
-    series.meta.update(rows.meta, SRC_NAME=str(rows["src_name"][0]) if len(rows) else "")
+    name = str(rows["src_name"][0]) if len(rows) else ""
+    series.meta.update(rows.meta, SRC_NAME=name)
+    series.meta.update(_position(rows, name))
     return series
+
+
+def _checked(table: Table) -> Table:
+    """Refuse what is not a light curve of ``query_lightcurve``."""
+    missing = [name for name in _FIXED if name not in table.colnames]
+    if missing:
+        raise ParameterError(
+            f"There is no light curve of query_lightcurve in this table: it has no column {', '.join(missing)}."
+        )
+    if not isinstance(table["time"], Time):
+        raise ParameterError(
+            "There is no light curve of query_lightcurve in this table: its column time does not hold astropy's Time."
+        )
+    return table
+
+
+def _with_times(rows: Table) -> Table:
+    """Rows that have a time; those of ``query_lightcurve`` all have one, but tables can be changed."""
+    days = np.ma.filled(np.ma.asarray(getattr(rows["time"].mjd, "unmasked", rows["time"].mjd)).astype(float), np.nan)
+    valid = np.isfinite(days) & ~np.asarray(rows["time"].mask)
+    if valid.all():
+        return rows
+    warn(f"MMODA: {(~valid).sum()} of {len(rows)} rows have no valid time and are left out.", CorruptDataWarning)
+    return rows[valid]
+
+
+def _widths(rows: Table) -> np.ndarray:
+    """Widths of the bins in s; NaN where masked, or not a width."""
+    width = _plain(rows["time_bin"]) * (u.Unit(rows["time_bin"].unit or u.s).to(u.s))
+    with np.errstate(invalid="ignore"):
+        return np.where((width > 0) & np.isfinite(width), width, np.nan)
+
+
+def _position(rows: Table, name: str) -> dict[str, float]:
+    """Position of one source, of which ``meta`` tells that of several."""
+    try:
+        told = json.loads(rows.meta.get(POSITIONS) or "{}")
+        right_ascension, declination = (float(value) for value in told[name])
+    except (KeyError, TypeError, ValueError):  # there is none, or the user has changed it
+        return {}
+    return {"RA_OBJ": right_ascension, "DEC_OBJ": declination}
 
 
 def _rows(table: Table, source: str | None) -> Table:
@@ -118,10 +176,15 @@ def write_lightcurve(
     """
     Write light curves as a FITS file after the OGIP convention.
 
-    One extension ``RATE`` per source, with ``TIME`` (bin centres, s since MJDREF, TT) and the columns of the table, and
-    one ``GTI`` with the times of the bins that have data. Tools that read one light curve read the first. Dates are in
-    TT like the times. A column ``FRACEXP`` beside rates is called ``EXPFRAC`` in the file, since some tools would
-    correct the rates for it once more; `read_lightcurve` gives it its name back.
+    One extension ``RATE`` per source, with ``TIME`` (bin centres, s since MJDREF) and the columns of the table, and one
+    ``GTI`` with the times of the bins that have data and a width. Tools that read one light curve read the first. Times
+    and dates are in the scale of the table (TT, or TDB for barycentred times), which TIMESYS and TIMEREF tell; where
+    there are further columns of times (``BARYTIME``), MJDREF is theirs.
+
+    HDUCLAS3 is written for rates (``RATE``) and counts (``COUNT``) only, HDUCLAS2 where it is known: ``NET`` for ISGRI
+    and JEM-X, ``TOTAL`` (source + background) for SPI-ACS. The value and its error are called ``RATE`` (``COUNTS``)
+    and ``ERROR`` in the file where they are such. A column ``FRACEXP`` beside rates is called ``EXPFRAC``, since some
+    tools would correct the rates for it once more. `read_lightcurve` gives all of them their names back.
 
     Parameters
     ----------
@@ -142,7 +205,7 @@ def write_lightcurve(
     Raises
     ------
     ParameterError
-        There is no such source, or the table is no light curve.
+        There is no such source, the table is not a light curve, or FITS can't hold one of its columns.
     FileExistsError
         The file is there already.
 
@@ -155,11 +218,13 @@ def write_lightcurve(
     >>> path.name
     'ser_x1.fits'
     """
-    missing = [name for name in _FIXED if name not in table.colnames]
-    if missing:
-        raise ParameterError(f"This is no light curve of query_lightcurve: it has no column {', '.join(missing)}.")
-    rows = _rows(table, source) if source is not None else table
-    hdulist = lightcurve_hdus(rows)
+    rows = _rows(_checked(table), source) if source is not None else _checked(table)
+    try:
+        hdulist = lightcurve_hdus(rows)
+    except (ValueError, TypeError, KeyError, ArithmeticError, fits.VerifyError) as error:
+        raise ParameterError(
+            f"FITS can't hold this light curve ({printable(error, limit=300)}); remove the column, or write ECSV."
+        ) from error
     path = Path(path).expanduser()
     if path.exists() and not overwrite:
         raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
@@ -169,108 +234,175 @@ def write_lightcurve(
 
 def lightcurve_hdus(rows: Table) -> fits.HDUList:
     """Make the file of `write_lightcurve`, without writing it."""
+    rows = _with_times(rows)
     names = list(dict.fromkeys(str(name) for name in rows["src_name"]))
-    reference = _reference(rows)
-    hdulist = fits.HDUList([_primary_hdu(rows, names, reference)])
+    clock = _clock(rows)
+    hdulist = fits.HDUList([_primary_hdu(rows, names, clock)])
     add_provenance(hdulist[0].header, rows.meta)
-    for number, name in enumerate(names or [""], start=1):
+    for version, name in enumerate(names or [""], start=1):
         chosen = rows[[str(other) == name for other in rows["src_name"]]] if names else rows
-        hdulist.append(_rate_hdu(chosen, name, number, reference))
-        hdulist.append(_gti_hdu(chosen, number, reference))
+        hdulist.append(_rate_hdu(chosen, name, version, clock))
+        hdulist.append(_gti_hdu(chosen, version, clock))
     return hdulist
 
 
-def _seconds(times: Time, reference: float) -> np.ndarray:
-    return (times - Time(reference, format="mjd", scale="tt")).to_value(u.s)
+@dataclass(frozen=True)
+class _Clock:
+    """MJD from which the times of a file count, as whole days and fraction, and their scale."""
+
+    day: int
+    fraction: float
+    scale: str
+
+    @property
+    def start(self) -> Time:
+        return Time(self.day, self.fraction, format="mjd", scale=self.scale)
+
+    def seconds(self, times: Time) -> np.ndarray:
+        return np.asarray((getattr(times, self.scale) - self.start).to_value(u.s), dtype=float)
+
+    def edges(self, rows: Table) -> tuple[np.ndarray, np.ndarray]:
+        """Begin and end of each bin; both are its time where the width is unknown."""
+        times, half = self.seconds(rows["time"]), np.nan_to_num(_widths(rows)) / 2
+        return times - half, times + half
 
 
-def _edges(rows: Table, reference: float) -> tuple[np.ndarray, np.ndarray]:
-    """Begin and end of each bin; both are its time where the width is unknown."""
-    times, half = _seconds(rows["time"], reference), np.nan_to_num(_plain(rows["time_bin"])) / 2
-    return times - half, times + half
-
-
-def _reference(rows: Table) -> float:
-    """The day on which the first bin begins: readers don't expect negative times."""
+def _clock(rows: Table) -> _Clock:
+    """MJDREF of further columns of times, else the day on which the first bin begins: not all take negative times."""
+    scale = "tdb" if rows["time"].scale == "tdb" else "tt"
+    told = number(rows.meta, "MJDREF", math.nan)
+    if math.isfinite(told) and any(name.upper() in FURTHER_TIMES for name in rows.colnames):
+        return _Clock(math.floor(told), told - math.floor(told), scale)
     if not len(rows):
-        return 51544.0
-    day = float(np.floor(np.min(rows["time"].tt.mjd)))
-    return day + float(np.floor(np.min(_edges(rows, day)[0]) / 86400))
+        return _Clock(int(IJD_ORIGIN), 0.0, scale)
+    day = math.floor(np.min(getattr(rows["time"], scale).mjd))
+    return _Clock(day + math.floor(np.min(_Clock(day, 0.0, scale).edges(rows)[0]) / 86400), 0.0, scale)
 
 
-def _primary_hdu(rows: Table, names: list[str], reference: float) -> fits.PrimaryHDU:
-    hdu = fits.PrimaryHDU(header=_time_header(rows, reference))
+def _primary_hdu(rows: Table, names: list[str], clock: _Clock) -> fits.PrimaryHDU:
+    hdu = fits.PrimaryHDU(header=_time_header(rows, clock))
     if len(names) == 1:
         hdu.header["OBJECT"] = transliterated(names[0])
     return hdu
 
 
-def _rate_hdu(rows: Table, name: str, number: int, reference: float) -> fits.BinTableHDU:
-    plain = Table({"TIME": _seconds(rows["time"], reference) * u.s})
-    header = _rate_header(rows, reference)
+def _rate_hdu(rows: Table, name: str, version: int, clock: _Clock) -> fits.BinTableHDU:
+    plain = Table({"TIME": clock.seconds(rows["time"]) * u.s})
+    header = _rate_header(rows, clock)
     header["OBJECT"] = transliterated(name)
     if in_hex(name):
         header["SRCNAME8"] = in_hex(name)  # FITS has no letters for it
+    header.update(_position(rows, name))
     for column, keyword in (("time_bin", "TIMEDEL"), ("e_min", "E_MIN"), ("e_max", "E_MAX")):
         _constant_or_column(rows, column, keyword, header, plain)
-    masked = []
+    stored, masked = _stored_names(rows), []
     for column in (each for each in rows.colnames if each not in _FIXED):
-        plain[_stored_name(column, rows)] = _storable(rows[column])
+        plain[stored.get(column, column)] = _storable(rows[column])
         if isinstance(rows[column], MaskedColumn):
             masked.append(column)
     header["MASKCOLS"] = ",".join(masked)  # columns in which NaN and TNULL mean: no data
-    if _FRACTION in rows.colnames and _FRACTION not in plain.colnames:
-        header["RENAMED"] = (_STORED_FRACTION, f"{_FRACTION} of the service")
+    if stored:
+        header["RENAMED"] = flat_text({there: here for here, there in stored.items()})
     _write_meta(rows, header)
-    hdu = fits.BinTableHDU(plain, header=header, name="RATE", ver=number)
+    units = {column: _spelled(plain[column].unit) for column in plain.colnames}
+    for column in plain.colnames:
+        plain[column].unit = None
+    hdu = fits.BinTableHDU(plain, header=header, name="RATE", ver=version)
     for column in hdu.columns:
-        # FITS knows more ways to spell it than OGIP
-        column.unit = "count/s" if column.unit == "count s-1" else column.unit
+        column.unit = units[column.name]
+    for index, column in enumerate(hdu.columns, start=1):
+        if column.name.upper() in FURTHER_TIMES:
+            hdu.header.comments[f"TTYPE{index}"] = _TIME_COMMENTS.get(column.name.upper(), "time since MJDREF")
     return hdu
 
 
-def _stored_name(column: str, rows: Table) -> str:
-    renamed = column == _FRACTION and not _in_counts(rows) and _STORED_FRACTION not in rows.colnames
-    return _STORED_FRACTION if renamed else column
+def _spelled(unit: Any) -> str | None:
+    """Spell a unit for a file; FITS knows more ways to spell count/s than OGIP."""
+    if unit is None:
+        return None
+    text = standard_spelling(str(unit))
+    text = str(unit) if text is None else text
+    return _RATE_UNIT if known_unit(text) == u.ct / u.s else text or None
 
 
-def _in_counts(rows: Table) -> bool:
-    return str(rows.meta.get("VALUECOL", "RATE")).upper() == "COUNTS"
+def _stored_names(rows: Table) -> dict[str, str]:
+    """Columns that have another name in the file, where other tools look for it; no two get the same."""
+    wanted: dict[Any, str] = {}
+    kind, value = _kind_of_values(rows), rows.meta.get("VALUECOL")
+    if kind:
+        wanted = {value: _OGIP_NAMES[kind], rows.meta.get("ERRORCOL"): "ERROR"}
+    # tools correct counts for it, as they should
+    if kind != "COUNT" and str(value).upper() != "COUNTS":
+        wanted[_FRACTION] = _STORED_FRACTION
+    taken = {name.upper() for name in rows.colnames if name not in wanted}
+    return {
+        here: there
+        for here, there in wanted.items()
+        if here in rows.colnames and here not in _FIXED and here != there and there not in taken
+    }
 
 
-def _rate_header(rows: Table, reference: float) -> fits.Header:
-    header = _time_header(rows, reference)
+def _kind_of_values(rows: Table) -> str | None:
+    """Whether the values are rates or counts, in the words of HDUCLAS3; None where name and unit don't say so."""
+    name = str(rows.meta.get("VALUECOL") or "RATE")
+    if name not in rows.colnames:
+        return None
+    by_name = {"RATE": "RATE", "COUNT_RATE": "RATE", "COUNTS": "COUNT"}.get(name.upper())
+    unit = rows[name].unit
+    if unit is None or unit == u.dimensionless_unscaled:
+        return by_name
+    kinds = {"RATE": (u.ct / u.s, u.ph / u.s, 1 / u.s), "COUNT": (u.ct, u.ph)}
+    by_unit = next((kind for kind, units in kinds.items() if any(unit.is_equivalent(each) for each in units)), None)
+    return by_unit if by_name in (None, by_unit) else None
+
+
+def _rate_header(rows: Table, clock: _Clock) -> fits.Header:
+    header = _time_header(rows, clock)
     header["HDUCLASS"], header["HDUCLAS1"] = "OGIP", "LIGHTCURVE"
-    header["HDUCLAS2"] = ("NET", "background subtracted")
-    header["HDUCLAS3"] = "COUNT" if _in_counts(rows) else "RATE"
+    background = _background(rows)
+    if background:
+        header["HDUCLAS2"] = (background, _BACKGROUND.get(background, ""))
+    kind = _kind_of_values(rows)
+    if kind:
+        header["HDUCLAS3"] = kind
     header["TIMVERSN"] = "OGIP/93-003"
     header["TIMEZERO"], header["TIMEPIXR"] = 0.0, (0.5, "TIME is the centre of a bin")
     return header
 
 
-def _time_header(rows: Table, reference: float) -> fits.Header:
+def _background(rows: Table) -> str | None:
+    known = background_of_rates(str(rows.meta.get("TELESCOP", "")), str(rows.meta.get("INSTRUME", "")))
+    told = str(rows.meta.get("HDUCLAS2", "")).strip().upper()
+    return known or (told if told in _BACKGROUND else None)
+
+
+def _time_header(rows: Table, clock: _Clock) -> fits.Header:
     """Say when it was, and with what; the same for all extensions."""
     header = fits.Header()
     for key in ("TELESCOP", "INSTRUME"):
         if isinstance(rows.meta.get(key), str):
             header[key] = transliterated(rows.meta[key])
-    header["TIMESYS"], header["TIMEUNIT"], header["TIMEREF"] = "TT", "s", "LOCAL"
-    header["MJDREFI"], header["MJDREFF"] = (int(reference), "MJD (TT) from which TIME counts"), 0.0
+    scale = clock.scale.upper()
+    place = str(rows.meta.get("TIMEREF") or "").strip().upper()
+    place = place if place in _PLACES else "SOLARSYSTEM" if scale == "TDB" else "LOCAL"
+    header["TIMESYS"], header["TIMEUNIT"], header["TIMEREF"] = scale, "s", place
+    header["MJDREFI"] = (clock.day, f"MJD ({scale}) from which TIME counts")
+    header["MJDREFF"] = clock.fraction
     if len(rows):
-        starts, stops = _edges(rows, reference)
+        starts, stops = clock.edges(rows)
         for key, date, moment in (("TSTART", "DATE-OBS", np.min(starts)), ("TSTOP", "DATE-END", np.max(stops))):
             header[key] = float(moment)
-            header[date] = ((Time(reference, format="mjd", scale="tt") + moment * u.s).isot, "TT, as TIMESYS says")
+            header[date] = ((clock.start + moment * u.s).isot, f"{scale}, as TIMESYS says")
     return header
 
 
 def _constant_or_column(rows: Table, column: str, keyword: str, header: fits.Header, plain: Table) -> None:
     """A keyword for what is the same in all rows, nothing for what is unknown in all, else a column."""
-    values = _plain(rows[column])
+    values = _widths(rows) if column == "time_bin" else _plain(rows[column])
     if len(values) and not np.isnan(values).any() and np.all(values == values[0]):
         header[keyword] = float(values[0])
     elif len(values) and not np.isnan(values).all():
-        plain[keyword] = values * (rows[column].unit or u.one)
+        plain[keyword] = Column(values, unit=u.s if column == "time_bin" else rows[column].unit)
         if column == "time_bin":
             # a column comes before a keyword of its name, but not all tools look for it
             header[keyword] = (float(np.nanmedian(values)), "median, see the column")
@@ -289,12 +421,15 @@ def _storable(column: Column) -> Column:
 
 def _write_meta(rows: Table, header: fits.Header) -> None:
     told = {key: value for key, value in rows.meta.items() if _is_keyword(key) and _is_value(value)}
+    # the two cards of it are there already
+    reference = told.pop("MJDREF", None)
+    has_reference = reference == header["MJDREFI"] + header["MJDREFF"]
     # what is written already is right, whatever somebody has put into meta
     kept = [key for key, value in told.items() if header.get(key, value) == value]
     for key in kept:
         value = rows.meta[key]
         header[key] = transliterated(value) if isinstance(value, str) else value
-    header["METAKEYS"] = ",".join(kept)
+    header["METAKEYS"] = ",".join([*kept, *(["MJDREF"] if has_reference else [])])
     if any(isinstance(value, str) and len(value) > 68 for value in header.values()):
         header["LONGSTRN"] = ("OGIP 1.0", "strings go on in CONTINUE")
 
@@ -313,31 +448,36 @@ def _is_value(value: object) -> bool:
     return isinstance(value, (str, int)) or (isinstance(value, float) and np.isfinite(value))
 
 
-def _gti_hdu(rows: Table, number: int, reference: float) -> fits.BinTableHDU:
-    starts, stops = _good_times(rows, reference)
+def _gti_hdu(rows: Table, version: int, clock: _Clock) -> fits.BinTableHDU:
+    starts, stops = _good_times(rows, clock)
     columns = [fits.Column("START", "D", unit="s", array=starts), fits.Column("STOP", "D", unit="s", array=stops)]
-    header = _time_header(rows, reference)
+    header = _time_header(rows, clock)
     header["HDUCLASS"], header["HDUCLAS1"], header["HDUCLAS2"] = "OGIP", "GTI", "STANDARD"
-    return fits.BinTableHDU.from_columns(columns, header=header, name="GTI", ver=number)
+    return fits.BinTableHDU.from_columns(columns, header=header, name="GTI", ver=version)
 
 
-def _good_times(rows: Table, reference: float) -> tuple[np.ndarray, np.ndarray]:
-    """Begin and end of each stretch of bins with data."""
+def _good_times(rows: Table, clock: _Clock) -> tuple[np.ndarray, np.ndarray]:
+    """Begin and end of each stretch of bins with data; a bin of unknown width alone covers no time."""
     value = rows.meta.get("VALUECOL")
     gaps = np.ma.getmaskarray(rows[value]) if value in rows.colnames else np.zeros(len(rows), dtype=bool)
-    starts, stops = _edges(rows, reference)
+    starts, stops = clock.edges(rows)
     order = np.argsort(starts + stops)
     filled = np.flatnonzero(~gaps[order])
-    order = order[filled]
-    starts, stops = starts[order], stops[order]
-    new = np.ones(len(order), dtype=bool)
+    starts, stops = starts[order][filled], stops[order][filled]
+    # bins may overlap, or lie within others
+    reached = np.maximum.accumulate(stops) if len(stops) else stops
+    new = np.ones(len(starts), dtype=bool)
     if np.array_equal(starts, stops):
-        # widths unknown: neighbours belong together
+        # all widths unknown: neighbours belong together
         new[1:] = np.diff(filled) > 1
     else:
         # bins that touch, but for rounding, belong together
-        new[1:] = starts[1:] > stops[:-1] + 5e-4 * np.maximum((stops - starts)[1:], 2e-6)
-    return starts[new], stops[np.append(np.flatnonzero(new)[1:] - 1, len(order) - 1)] if len(order) else stops
+        new[1:] = starts[1:] > reached[:-1] + 5e-4 * np.maximum((stops - starts)[1:], 2e-6)
+    first = np.flatnonzero(new)
+    if not len(first):
+        return starts, stops
+    begins, ends = np.minimum.reduceat(starts, first), np.maximum.reduceat(stops, first)
+    return begins[ends > begins], ends[ends > begins]
 
 
 def read_lightcurve(path: str | os.PathLike[str]) -> Table:
@@ -368,15 +508,13 @@ def read_lightcurve(path: str | os.PathLike[str]) -> Table:
     >>> len(same) == len(curve), same["time"].scale
     (True, 'tt')
     """
-    from .lightcurve import empty_lightcurve
-
     try:
         with fits.open(path, memmap=False) as hdulist:
             parts = list(_read_parts(hdulist))
     except (KeyError, ValueError, TypeError) as error:
-        raise DecodingError(f"{printable(path)} is no light curve of write_lightcurve: {printable(error)}.") from error
+        raise DecodingError(f"{printable(path)} is not a file of write_lightcurve: {printable(error)}.") from error
     if not parts:
-        raise DecodingError(f"{printable(path)} is no light curve of write_lightcurve: it has no extension RATE.")
+        raise DecodingError(f"{printable(path)} is not a file of write_lightcurve: it has no extension RATE.")
     filled = [part for part in parts if len(part)]
     return _joined(filled) if filled else empty_lightcurve()
 
@@ -388,9 +526,10 @@ def _read_parts(hdulist: fits.HDUList) -> Iterator[Table]:
 
 
 def _read_part(hdu: fits.BinTableHDU) -> Table:
-    header, stored = hdu.header, Table.read(hdu, mask_invalid=False)
+    header, stored = hdu.header, _plain_table(hdu)
     count = len(stored)
-    reference = Time(header["MJDREFI"], header["MJDREFF"], format="mjd", scale="tt")
+    day, fraction = time_reference(header)
+    reference = Time(day, fraction, format="mjd", scale=str(header.get("TIMESYS", "TT")).lower())
     name = original(str(header["OBJECT"]), header.get("SRCNAME8", ""))
     table = Table()
     table["src_name"] = np.array([name] * count, dtype=str)
@@ -404,22 +543,34 @@ def _read_part(hdu: fits.BinTableHDU) -> Table:
         unknown = np.isnan(told)
         table[column] = MaskedColumn(told, mask=unknown, unit=unit) if unknown.any() else Column(told, unit=unit)
     masked = str(header.get("MASKCOLS") or "").split(",")
+    renamed = json.loads(header.get("RENAMED") or "{}")
     for column in (each for each in stored.colnames if each not in ("TIME", "TIMEDEL", "E_MIN", "E_MAX")):
-        name = _FRACTION if column == header.get("RENAMED") else column
+        name = renamed.get(column, column)
         table[name] = _restored(stored[column], masked=name in masked)
     for key in filter(None, str(header.get("METAKEYS") or "").split(",")):
-        table.meta[key] = header[key]
+        table.meta[key] = day + fraction if key == "MJDREF" else header[key]
+    return table
+
+
+def _plain_table(hdu: fits.BinTableHDU) -> Table:
+    """Read a table with units as texts: astropy would try to understand each of them, whatever it costs."""
+    units = {column.name: column.unit for column in hdu.columns}
+    bare = hdu.copy()
+    for column in bare.columns:
+        column.unit = None
+    table = Table.read(bare, mask_invalid=False)
+    for name in table.colnames:
+        table[name].unit = read_unit(units.get(name)) if units.get(name) else None
     return table
 
 
 def _restored(column: Column, *, masked: bool) -> Column:
     data = np.array(np.ma.getdata(column))
     data = data.astype(data.dtype.newbyteorder("="))
-    unit = read_unit(str(column.unit)) if column.unit is not None else None
     if not masked:
-        return Column(data, unit=unit)
+        return Column(data, unit=column.unit)
     gone = np.isnan(data) if data.dtype.kind == "f" else np.ma.getmaskarray(column)
-    return MaskedColumn(data, mask=gone, unit=unit)
+    return MaskedColumn(data, mask=gone, unit=column.unit)
 
 
 def _joined(parts: list[Table]) -> Table:

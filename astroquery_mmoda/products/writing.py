@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +15,16 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
 from ..decoding.boundary import reading
-from ..errors import MmodaError
+from ..errors import MmodaError, ParameterError
 from ..text import without_token
+from .channels import Numbering, limits_of
 from .files import OutputDirectory, OutputFile, Writer, safe_name, write_files
 from .glance import look
-from .headers import add_date, clean, provenance_cards, with_origin
+from .headers import add_date, card_value, clean, complete_copy, provenance_cards, with_origin
 from .index import PREFIX, Index, Record, file_record, index_path, older_index
-from .ogip import spectra_files
+from .ogip import check_options, spectra_files
 from .provenance import Provenance
-from .spectrum import spectrum_form, table_role
+from .spectrum import ROLES, is_complete, spectral_sets, spectrum_form, tables_by_role
 from .timeseries import lightcurve_hdus
 
 if TYPE_CHECKING:
@@ -34,15 +35,11 @@ __all__ = ["write_products"]
 _PICTURES = ("png", "jpg", "jpeg", "gif", "svg", "pdf")
 # endings that a binary product may bring along; others could make the file something that a computer runs
 _ENDINGS = (".fits", ".fits.gz", ".csv", ".dat", ".h5", ".hdf5", ".tar", ".tar.gz", ".gz", ".zip", ".vot", ".xml")
-_SPECTRAL = ("spectrum", "arf", "rmf")
-# what each table of a spectrum must have, and which file it is in
-_NEEDED = {
-    "SPECTRUM": {"CHANNEL"},
-    "SPECRESP": {"ENERG_LO", "ENERG_HI", "SPECRESP"},
-    "EBOUNDS": {"CHANNEL", "E_MIN", "E_MAX"},
-    "MATRIX": {"ENERG_LO", "ENERG_HI", "N_GRP", "F_CHAN", "N_CHAN", "MATRIX"},
-}
-_FILE_OF = {"SPECTRUM": "spectrum", "SPECRESP": "arf", "EBOUNDS": "rmf", "MATRIX": "rmf"}
+# which files the tables of a spectrum are in, in their order
+_TABLES_IN = {"spectrum": ("SPECTRUM",), "arf": ("SPECRESP",), "rmf": ("EBOUNDS", "MATRIX")}
+_FILE_OF = {role: kind for kind, roles in _TABLES_IN.items() for role in roles}
+# roles in the order of their claim to the numbering of channels, and the column that has the numbers
+_NUMBERED = {"SPECTRUM": "CHANNEL", "EBOUNDS": "CHANNEL", "MATRIX": "F_CHAN"}
 
 
 @dataclass(frozen=True)
@@ -83,10 +80,14 @@ def write_products(
     All of it is made and all names are checked before the first file is written.
     """
     output = OutputDirectory(directory, overwrite=overwrite)
-    plans = list(_plans(products, output, group=group, systematic=systematic))
+    sets = [found for members in spectral_sets(products) if (found := _ogip_set(members, products))]
+    _check_options(products, sets, group=group, systematic=systematic)
+    plans = list(_plans(products, sets, output, group=group, systematic=systematic))
     path = index_path(output.directory, without_token(products.job_id))
     older = older_index(path, products)
-    manifest = write_files(output, [file for plan in plans for file in plan.files])
+    # a file that has tables of two products is written once
+    files = {file.path: file for plan in plans for file in plan.files}
+    manifest = write_files(output, list(files.values()))
     place = {id(product): number for number, product in enumerate(products)}
     plans.sort(key=lambda plan: place[id(plan.product)])
     index = Index.of(products, [plan.record() for plan in plans])
@@ -94,19 +95,37 @@ def write_products(
     return manifest
 
 
+def _check_options(
+    products: Products, sets: Sequence[_OgipSet], *, group: float | None, systematic: float | None
+) -> None:
+    """Refuse options that nothing of a reply can take; warn of the spectra that can't."""
+    spectra = {id(each.spectrum): each.form["SPECTRUM"] for each in sets}
+    named = [
+        (product.source or product.name, spectra.get(id(product))) for product in products if product.kind == "spectrum"
+    ]
+    check_options(named, group=group, systematic=systematic)
+    if len(products) and not named and (group is not None or systematic is not None):
+        kinds = ", ".join(sorted({product.kind for product in products}))
+        raise ParameterError(f"group= and systematic= are for spectra, of which there are none here, only: {kinds}")
+
+
 def _plans(
-    products: Products, output: OutputDirectory, *, group: float | None, systematic: float | None
+    products: Products,
+    sets: Sequence[_OgipSet],
+    output: OutputDirectory,
+    *,
+    group: float | None,
+    systematic: float | None,
 ) -> Iterator[_Plan]:
     """In the order of the products, but a spectrum and its responses together."""
-    sets = {id(members[0]): members for members in _spectral_sets(products)}
-    seen: set[int] = set()
+    set_of = {id(member): each for each in sets for member in each.members}
+    done: set[int] = set()
     for product in products:
-        members = sets.get(id(product))
-        if id(product) in seen:
-            continue
-        if members:
-            seen.update(map(id, members))
-            yield from _spectrum(members, products, output, group=group, systematic=systematic)
+        found = set_of.get(id(product))
+        if found:
+            if id(found) not in done:
+                done.add(id(found))
+                yield from _spectrum(found, output, group=group, systematic=systematic)
         elif product.kind == "image":
             yield _image(product, products, output)
         else:
@@ -116,59 +135,95 @@ def _plans(
 # ---- spectra
 
 
-def _spectral_sets(products: Iterable[Product]) -> list[list[Product]]:
-    """Spectra with the ARF and RMF of their source, where they are of the OGIP kind: others are called spectra too."""
-    latest: dict[str, dict[str, Product]] = {}
-    sets = []
-    for product in products:
-        if product.kind in _SPECTRAL and product.source:
-            if product.kind in latest.get(product.source, {product.kind: None}):
-                latest[product.source] = {}
-                sets.append(latest[product.source])
-            latest[product.source][product.kind] = product
-    return [list(members.values()) for members in sets if "spectrum" in members and _is_ogip(members.values())]
+@dataclass(frozen=True)
+class _OgipSet:
+    """
+    A spectrum with its response, to be written as OGIP files.
+
+    ``roles`` tells for each role the product and the HDU in it; ``others`` are HDUs without a role, in their order, by
+    the kind of file that keeps them.
+    """
+
+    members: Sequence[Product]
+    roles: Mapping[str, tuple[Product, int]]
+    others: Mapping[str, Sequence[tuple[Product, int]]]
+    form: fits.HDUList
+
+    @property
+    def spectrum(self) -> Product:
+        """The product that has the spectrum."""
+        return self.roles["SPECTRUM"][0]
+
+    def place(self, product: Product, index: int) -> tuple[str, int]:
+        """Where in the files an HDU of a product is: kind of the file, and number of the HDU in it."""
+        for kind, roles in _TABLES_IN.items():
+            content = [self.roles[role] for role in roles if role in self.roles] + [*self.others.get(kind, ())]
+            for number, (owner, found) in enumerate(content, start=1):
+                if owner is product and found == index:
+                    return kind, number
+        raise LookupError(index)
 
 
-def _is_ogip(members: Iterable[Product]) -> bool:
-    """Whether the files would have all that came, each table in one of them."""
-    roles = [role for product in members for role in _roles(product)]
-    files = {_FILE_OF.get(role): index for index, product in enumerate(members) for role in _roles(product)}
-    owners = {(_FILE_OF.get(role), index) for index, product in enumerate(members) for role in _roles(product)}
-    return "SPECTRUM" in roles and "" not in roles and len(set(roles)) == len(roles) and len(owners) == len(files)
+def _ogip_set(members: Sequence[Product], products: Products) -> _OgipSet | None:
+    """Tables of an OGIP spectrum with their places in files; None where it is of another kind."""
+    if not all(isinstance(product.data, fits.HDUList) for product in members):
+        return None
+    if not any(product.kind == "spectrum" for product in members):
+        return None
+    roles = {role: found for role, found in tables_by_role(members).items() if is_complete(_hdu(found), role)}
+    if "SPECTRUM" not in roles:
+        return None
+    if "MATRIX" not in roles:
+        roles.pop("EBOUNDS", None)  # no file is made for the energies alone
+    # what has no part in it is written as it came
+    members = [product for product in members if any(owner is product for owner, _ in roles.values())]
+    others: dict[str, list[tuple[Product, int]]] = {}
+    for product in members:
+        for index, hdu in enumerate(product.data):
+            if _has_content(hdu) and (product, index) not in roles.values():
+                others.setdefault(product.kind, []).append((product, index))
+    form = _cleaned(spectrum_form(products._with(members), products))
+    kept = [hdu for hdu in form if hdu.name not in ROLES or hdu.name in roles]
+    return _OgipSet(members, roles, others, fits.HDUList(kept))
 
 
-def _roles(product: Product) -> list[str]:
-    """Names in the form of ``query_spectrum`` of a product's tables; empty for what has no place there."""
-    if not isinstance(product.data, fits.HDUList):
-        return [""]
-    found = []
-    for hdu in product.data:
-        if isinstance(hdu, fits.BinTableHDU) and hdu.name != "GROUPING":
-            columns = {name.upper() for name in hdu.columns.names}
-            role = table_role(hdu, product) or ""
-            complete = _NEEDED.get(role, {""}) <= columns and (role != "SPECTRUM" or columns & {"RATE", "COUNTS"})
-            found.append(role if complete else "")
-        elif hdu.data is not None and hdu.data.size and not isinstance(hdu, fits.BinTableHDU):
-            found.append("")
-    return found
+def _hdu(found: tuple[Product, int]) -> Any:
+    product, index = found
+    return product.data[index]
+
+
+def _has_content(hdu: Any) -> bool:
+    return isinstance(hdu, fits.BinTableHDU) or (hdu.data is not None and hdu.data.size > 0)
 
 
 def _spectrum(
-    members: Sequence[Product],
-    products: Products,
-    output: OutputDirectory,
-    *,
-    group: float | None,
-    systematic: float | None,
+    found: _OgipSet, output: OutputDirectory, *, group: float | None, systematic: float | None
 ) -> Iterator[_Plan]:
-    form = _cleaned(spectrum_form(products._with(members), products))
-    files = {file.kind: file for file in spectra_files(form, output, group=group, systematic=systematic)}
-    for product in members:
-        kinds = dict.fromkeys(_FILE_OF[role] for role in _roles(product))
+    others = {kind: [_cleaned_hdu(_hdu(each)) for each in tables] for kind, tables in found.others.items()}
+    made = spectra_files(found.form, output, group=group, systematic=systematic, others=others)
+    files = {file.kind: file for file in made}
+    numbers = Numbering.of(*(_hdu(found.roles[role]) if role in found.roles else None for role in _NUMBERED))
+    for product in found.members:
+        places = [found.place(product, index) for index, hdu in enumerate(product.data) if _has_content(hdu)]
+        kinds = list(dict.fromkeys(kind for kind, _ in places))
         own = tuple(replace(files[kind], source=without_token(product.source)) for kind in kinds)
-        # channels without a value get a quality in the file that the service did not give them
-        quality = _quality(form["SPECTRUM"]) if group is None and "spectrum" in kinds else None
-        yield _Plan(product, "spectrum", own, {"quality": quality} if quality else {})
+        options: dict[str, Any] = {"tables": [(kinds.index(kind), number) for kind, number in places]}
+        if product is found.spectrum and group is None:
+            # channels without a value get a quality in the file that the service did not give them
+            options["quality"] = _quality(found.form["SPECTRUM"])
+        options["renumbered"] = [
+            _renumbering(_hdu(each), role, kinds.index(_FILE_OF[role]), found.place(*each)[1], numbers.shifts[role])
+            for role, each in found.roles.items()
+            if each[0] is product and numbers.shifts.get(role)
+        ]
+        yield _Plan(product, "spectrum", own, {key: value for key, value in options.items() if value})
+
+
+def _renumbering(hdu: Any, role: str, file: int, number: int, shift: int) -> dict[str, Any]:
+    """How to find the service's own numbers of channels again, which files of one spectrum have in common."""
+    column = _NUMBERED[role]
+    cards = {key: card_value(hdu.header, key) for key in limits_of(hdu, column)}
+    return {"file": file, "hdu": number, "column": column, "shift": shift, "cards": cards}
 
 
 def _quality(hdu: fits.BinTableHDU) -> list[int] | None:
@@ -197,7 +252,7 @@ def _lightcurve(product: Product, products: Products, output: OutputDirectory) -
         return None
     names = []
     for number, hdu in enumerate(_filled(product.data), start=1):
-        own = with_origin(hdu.copy(), hdu.name)
+        own = with_origin(complete_copy(hdu), hdu.name)
         names.append((hdu.name, hdu.ver))
         own.name, own.ver = "SERVICE", number
         hdulist.append(own)
@@ -257,7 +312,7 @@ def _is_unicode(text: str) -> bool:
 
 def _with_provenance(hdulist: fits.HDUList, products: Products) -> tuple[fits.HDUList, dict[str, Any]]:
     """Copy with our cards in the primary header, and what `Products.read` needs to take them out again."""
-    copied = fits.HDUList([hdu.copy() for hdu in hdulist])
+    copied = fits.HDUList([complete_copy(hdu) for hdu in hdulist])
     header, cards = copied[0].header, provenance_cards(products)
     added = [card.keyword for card in cards if card.keyword != "HISTORY"] + ["DATE"]
     replaced = [
@@ -290,6 +345,12 @@ def _cleaned(hdulist: fits.HDUList) -> fits.HDUList:
     for hdu in hdulist:
         clean(hdu)
     return hdulist
+
+
+def _cleaned_hdu(hdu: Any) -> Any:
+    copied = complete_copy(hdu)
+    clean(copied)
+    return copied
 
 
 def _fits_writer(hdulist: fits.HDUList) -> Writer:

@@ -16,7 +16,7 @@ import json
 import math
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +129,8 @@ class Camera:
         DEADC: EXPOSURE is this part of ONTIME.
     psf_sigma, pixel : float
         Width of a point source in an image, a gaussian whose peak is the count rate; and size of a pixel.
+    image_area : float
+        Images hold count rates divided by this (dm**2, or 1 where they are plain count rates).
     fully_coded, field_limit : float
         Up to where the exposure is that of the axis, and where the field ends.
     threshold : float
@@ -146,13 +148,14 @@ class Camera:
         live_share: float,
         psf_sigma: float,
         pixel: float,
+        image_area: float = 1.0,
         fully_coded: float,
         field_limit: float,
         threshold: float,
     ) -> None:
         self.energy_lo, self.energy_hi = energy_edges[:-1], energy_edges[1:]
         self.channel_lo, self.channel_hi = channel_edges[:-1], channel_edges[1:]
-        self.live_share, self.psf_sigma, self.pixel = live_share, psf_sigma, pixel
+        self.live_share, self.psf_sigma, self.pixel, self.image_area = live_share, psf_sigma, pixel, image_area
         self.fully_coded, self.field_limit, self.threshold = fully_coded, field_limit, threshold
         middle = np.sqrt(self.energy_lo * self.energy_hi)
         # as stored in the files, so that folding there and here is the same
@@ -185,22 +188,15 @@ class Camera:
         """Exposure away from the axis, relative to that on the axis."""
         return np.interp(offset, [self.fully_coded, self.field_limit], [1.0, 0.1])
 
-    def field_radius(self, radius: float) -> float:
-        """How far an image with this `radius` parameter reaches from its centre."""
-        return min(radius, self.field_limit)
-
-    def in_field(self, ra: float, dec: float, radius: float) -> list[Source]:
+    def in_field(self, ra: float, dec: float) -> list[Source]:
         """Sources that an observation of this field sees."""
-        limit = self.field_radius(radius)
-        return [entry for entry in SOURCES if separation(entry.ra, entry.dec, ra, dec) < limit]
+        return [entry for entry in SOURCES if separation(entry.ra, entry.dec, ra, dec) < self.field_limit]
 
-    def significance(
-        self, entry: Source, periods: Any, *, ra: float, dec: float, radius: float, low: float, high: float
-    ) -> float:
+    def significance(self, entry: Source, periods: Any, *, ra: float, dec: float, low: float, high: float) -> float:
         """What a source should have in an image of this field: its rate over its error, noise apart."""
         everything = self.in_band(self.background_rates, low, high)
         everything += sum(
-            self.band_rate(other, low, high) * mean_factor(other, periods) for other in self.in_field(ra, dec, radius)
+            self.band_rate(other, low, high) * mean_factor(other, periods) for other in self.in_field(ra, dec)
         )
         offset = separation(entry.ra, entry.dec, ra, dec)
         time = on_time(periods) * self.live_share * CODED_SHARE * float(self.vignetting(offset))
@@ -232,6 +228,7 @@ JEMX = Camera(
     live_share=0.9,
     psf_sigma=0.05,
     pixel=0.04,
+    image_area=0.75,
     fully_coded=2.4,
     field_limit=6.6,
     threshold=3.0,
@@ -246,12 +243,14 @@ LIVE_SHARE, PSF_SIGMA, PIXEL = ISGRI.live_share, ISGRI.psf_sigma, ISGRI.pixel
 in_band, band_rate = ISGRI.in_band, ISGRI.band_rate
 in_field, significance = ISGRI.in_field, ISGRI.significance
 
-POINTING_LENGTH = 2000.0
-POINTING_GAP = 100.0
-REVOLUTION = 2.934
-"""Length of an orbit in days (it was not always the same, here it is)."""
-WINDOWS = 130
-"""Science windows in an orbit: more than there are pointings, so that each has a name of its own."""
+POINTING_LENGTH = 1900.0
+"""Seconds that a science window lasts; the slew to the next takes the rest of its share of the orbit."""
+WINDOWS = 115
+"""Pointings in an orbit."""
+ORBITS = ((1, 1020.5, 2.9917), (1489, 5472.2, 2.663))
+"""Number, start (IJD) and length (d) of the first revolution, and of the first after the orbit was lowered."""
+TELEMETRY_GAP = 5
+"""Of each fifth pointing of an orbit the first minutes are lost: light curves have bins without data there."""
 
 
 # ---- geometry ----------------------------------------------------------------------------------------------------
@@ -284,20 +283,50 @@ def unproject(east: float, north: float, ra_centre: float, dec_centre: float) ->
 # ---- observations ------------------------------------------------------------------------------------------------
 
 
-def pointings(start: float, stop: float, most: int) -> np.ndarray:
-    """
-    Start and stop of each pointing of an observation from `start` to `stop` (IJD), shape (number, 2).
+def window_name(revolution: int, number: int) -> str:
+    """Identifier of a science window, such as ``066500220010.001``: revolution and pointing, each counted from 1."""
+    return f"{revolution:04d}{number:04d}0010.001"
 
-    As many as fit, but at most `most`, evenly over what part of the interval has data; empty where there is none.
-    """
-    start, stop = max(start, DATA_START), min(stop, DATA_STOP)
-    seconds = (stop - start) * 86400.0
-    if seconds <= 0.0 or most < 1:
-        return np.empty((0, 2))
-    number = min(most, max(1, int(seconds // (POINTING_LENGTH + POINTING_GAP))))
-    begin = np.linspace(start, stop, number, endpoint=False)
-    length = min(POINTING_LENGTH, seconds / number) / 86400.0
-    return np.column_stack([begin, begin + length])
+
+def window_time(name: str) -> float:
+    """Start of a science window (IJD)."""
+    revolution, number = int(name[:4]), int(name[4:8])
+    first, start, length = max(orbit for orbit in ORBITS if orbit[0] <= max(revolution, 1))
+    return start + length * (revolution - first + (number - 1) / WINDOWS)
+
+
+def exists(name: str) -> bool:
+    """Whether there are data of a science window: a pointing (slews end in 1), consolidated, of the mission's time."""
+    pointing = int(name[:4]) >= 1 and 1 <= int(name[4:8]) <= WINDOWS and name[8:] == "0010.001"
+    return pointing and DATA_START <= window_time(name) < DATA_STOP
+
+
+def windows(start: float, stop: float) -> list[str]:
+    """All science windows with data that overlap an interval (IJD), in order of time."""
+    found = []
+    for (first, begin, length), following in zip(ORBITS, [*ORBITS[1:], (10_000, math.inf, 0.0)], strict=True):
+        low, high = max(start, begin), min(stop, following[1])
+        if low > high:
+            continue
+        for revolution in range(first + int((low - begin) / length) - 1, first + int((high - begin) / length) + 2):
+            if first <= revolution < following[0]:
+                found += [window_name(revolution, number) for number in range(1, WINDOWS + 1)]
+    times = {name: window_time(name) for name in found if exists(name)}
+    return [name for name, time in times.items() if time < stop and time + POINTING_LENGTH / 86400.0 > start]
+
+
+def drawn(names: list[str], most: int, request: dict[str, Any]) -> list[str]:
+    """At most so many of these science windows: a random subset, always the same for the same request."""
+    if len(names) <= most:
+        return names
+    chosen = generator({"draw": request}).choice(len(names), size=most, replace=False)
+    return [names[index] for index in sorted(chosen)]
+
+
+def periods(names: Sequence[str]) -> np.ndarray:
+    """Start and stop of each of these science windows (IJD), shape (number, 2)."""
+    begin = np.array([window_time(name) for name in names], dtype=float)
+    return np.column_stack([begin, begin + POINTING_LENGTH / 86400.0])
 
 
 def on_time(periods: Any) -> float:
@@ -313,17 +342,6 @@ def mean_factor(entry: Source, periods: Any) -> float:
     return float(np.average(entry.variability.factor(times).mean(axis=1), weights=np.diff(periods, axis=1)[:, 0]))
 
 
-def window_name(time: float) -> str:
-    """Identifier of the science window at this time, such as ``066500220010.001``."""
-    revolution, phase = divmod((time - DATA_START) / REVOLUTION, 1.0)
-    return f"{int(revolution) + 1:04d}{int(phase * WINDOWS) + 1:04d}0010.001"
-
-
-def window_time(name: str) -> float:
-    """Start of a science window (IJD)."""
-    return DATA_START + REVOLUTION * (int(name[:4]) - 1 + (int(name[4:8]) - 1) / WINDOWS)
-
-
 def generator(parameters: dict[str, Any]) -> np.random.Generator:
     """Random numbers that are the same whenever and wherever the parameters are the same."""
     text = json.dumps(parameters, sort_keys=True, default=str)
@@ -334,7 +352,30 @@ def generator(parameters: dict[str, Any]) -> np.random.Generator:
 
 ACS_BACKGROUND = 80000.0
 ACS_BIN = 0.05
-"""Bins are whole multiples of this (seconds)."""
+"""Native bins (seconds); those of light curves are made of a whole number of them."""
+ACS_PHASE = 0.0312
+"""Seconds after a multiple of the native bins (since IJD 0) when a native bin begins."""
+ACS_SLIPS = 0.002
+"""Part of the edges between bins of a light curve that come one native bin late, so that two bins differ in width."""
+
+
+def acs_bins(start: float, stop: float, time_bin: float, generator: np.random.Generator) -> tuple[np.ndarray, float]:
+    """
+    Edges of the bins (seconds since `start`) between two times (seconds since IJD 0), and their nominal width.
+
+    The width is rounded down to native bins, by a division that knows nothing of 0.3 / 0.05 = 5.999...
+    """
+    native = max(1, int(time_bin / ACS_BIN))
+    first = ACS_BIN * np.ceil((start - ACS_PHASE) / ACS_BIN) + ACS_PHASE - start
+    number = max(native, int((stop - start - first) / ACS_BIN))
+    edges = np.arange(0, number + 1, native)
+    if native > 1:
+        late = generator.random(len(edges)) < ACS_SLIPS
+        late[[0, -1]] = False
+        edges = edges + late
+    return first + edges * ACS_BIN, round(native * ACS_BIN, 2)
+
+
 BURST_FRACTION = 0.4
 """A burst begins at this part of whatever interval is asked for ..."""
 BURST_PEAK = 40000.0

@@ -55,20 +55,31 @@ def judged(roles: list[str], needed: dict[str, str]) -> dict[str, Any]:
 
 
 def catalogue_rows(catalogue: Any) -> list[dict[str, Any]] | None:
-    """The selected sources as plain values, or None when no catalogue was sent."""
+    """
+    The selected sources as plain values, or None when no catalogue was sent.
+
+    As the plugin of INTEGRAL does it: a flag that is null is an error, a column of flags that is missing is 0. The
+    server itself has taken all coordinates for degrees, whatever the catalogue says of them.
+    """
     if catalogue is None:
         return None
-    rows = zip(catalogue.name, catalogue.ra.deg, catalogue.dec.deg, strict=True)
-    return [{"name": str(name), "ra": float(ra), "dec": float(dec)} for name, ra, dec in rows]
+    table = catalogue.table
+    none = [0] * len(table)
+    columns = [table[name].tolist() if name in table.colnames else none for name in ("FLAG", "ISGRI_FLAG")]
+    rows = zip(catalogue.name, catalogue.ra.deg, catalogue.dec.deg, *columns, strict=True)
+    return [
+        {"name": str(name), "ra": float(ra), "dec": float(dec), "FLAG": int(flag), "ISGRI_FLAG": int(isgri_flag)}
+        for name, ra, dec, flag, isgri_flag in rows
+    ]
 
 
 def parameters_of(instrument: Any, query: Any) -> Parameters:
-    """What was asked for, in the service's units and as plain values: it goes into a hash and to another thread."""
+    """What was asked for, in the service's units and as plain values: it goes into hashes and to another thread."""
     everything = [*instrument.src_query.parameters, *instrument.instrumet_query.parameters, *query.parameters]
     values = {p.name: p.get_default_value() for p in everything if p.name not in (None, "token", "selected_catalog")}
     if "user_catalog" in values:
         values["user_catalog"] = catalogue_rows(values["user_catalog"])
-    return values
+    return {**values, "instrument": instrument.name, "product": type(query).__name__}
 
 
 class Backend:
@@ -92,14 +103,15 @@ class Backend:
         """The science windows (or whatever the instrument has) that the request will use."""
         output = QueryOutput()
         output.set_done()
-        return output, instrument.inputs(instrument) if hasattr(instrument, "inputs") else []
+        if not hasattr(instrument, "inputs"):
+            return output, []
+        return output, instrument.inputs(parameters_of(instrument, instrument.query_in_hand))
 
     def run_query(
         self, call_back_url: str | None = None, run_asynch: bool = True, logger: Any = None, **ignored: Any
     ) -> tuple[Path, QueryOutput]:
         """Start the work, or find it finished: the server asks again when its client wants the products."""
         parameters = parameters_of(self.instrument, self.query)
-        parameters |= {"instrument": self.instrument.name, "product": type(self.query).__name__}
         text = json.dumps(parameters, sort_keys=True, default=str)
         directory = WORK / hashlib.sha256(text.encode()).hexdigest()[:32]
         output = QueryOutput()
@@ -190,6 +202,11 @@ class LocalQuery:
         yield {"action": "progress", "node_id": "node1", "node": "Analysis", "message": "main done", "progress": "80"}
 
     # ---- called by the server
+
+    def test_has_products(self, instrument: Any, *arguments: Any, **more: Any) -> QueryOutput:
+        """Let the backend know what is asked for: the server makes it without the query here."""
+        instrument.query_in_hand = self
+        return super().test_has_products(instrument, *arguments, **more)
 
     def get_data_server_query(self, instrument: Any, config: Any = None, **ignored: Any) -> Backend:
         return Backend(config=config, instrument=instrument, query=self)

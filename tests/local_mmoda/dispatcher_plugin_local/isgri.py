@@ -2,7 +2,8 @@
 """
 ISGRI, the soft gamma-ray imager: mosaic images with a catalogue, spectra with their response, light curves.
 
-JEM-X (jemx.py) derives from what is here.
+JEM-X (jemx.py) derives from what is here. Columns, units and keywords are those of genuine products, with numbers of our
+own: tests/test_genuine_standin.py compares the two where the genuine ones are at hand.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import sky
 from astropy.io import fits
+from astropy.time import Time
 from cdci_data_analysis.analysis.catalog import BasicCatalog
 from cdci_data_analysis.analysis.instrument import Instrument
 from cdci_data_analysis.analysis.parameters import Angle
@@ -38,14 +40,23 @@ from .parameters import Choice, Count, EnergyLimit, OsaVersion, TimeBin
 DETECTABLE = 7.0
 """Without a catalogue, spectra and light curves are made of the known sources above this significance."""
 MATCH_RADIUS = 0.2
+MADE = "2026-01-31T12:00:00"
 COMMON_KEYWORDS = {
+    "BASETYPE": "DAL_TABLE",
     "TELESCOP": "INTEGRAL",
     "ORIGIN": "ISDC",
+    "EXTREL": "11.0",
+    "CREATOR": "local sky 2.0",
+    "CONFIGUR": "synthetic",
+    "DATE": MADE,
     "MJDREF": sky.MJDREF,
     "TIMESYS": "TT",
     "TIMEUNIT": "d",
     "TIMEREF": "LOCAL",
 }
+OF_RESPONSES = {"HDUCLASS": "OGIP", "HDUCLAS1": "RESPONSE", "HDUVERS": "1.3.0"}
+OLD_RESPONSES = {"HDUVERS1": "1.0.0", "HDUVERS2": "1.3.0", "RMFVERSN": "1992a", "CHANTYPE": "PI", "EFFAREA": 1.0}
+"""What the tools that rebin responses write besides."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +71,28 @@ class Device:
     bounds: str
     matrix: str
     light_curve: str
+    maps: dict[str, tuple[str, str]]
+    """Images of a mosaic: IMATYPE and BUNIT of each."""
+    no_exposure: float
+    """Value of pixels outside of the field."""
 
 
 ISGRI = Device(
     sky.ISGRI,
     {**COMMON_KEYWORDS, "INSTRUME": "IBIS", "DETNAM": "ISGRI"},
     image="ISGR-MOSA-IMA",
-    spectrum="ISGR-PHA1-SPE",
+    spectrum="ISGR-EVTS-SPE",
     arf="ISGR-ARF.-RSP",
     bounds="ISGR-EBDS-MOD",
     matrix="ISGR-RMF.-RSP",
     light_curve="ISGR-SRC.-LCR",
+    maps={
+        "INTENSITY": ("INTENSITY", "counts/sec"),
+        "VARIANCE": ("VARIANCE", "(counts/sec)**2"),
+        "SIGNIFICANCE": ("SIGNIFICANCE", "no units"),
+        "EXPOSURE": ("EXPOSURE", "sec"),
+    },
+    no_exposure=0.0,
 )
 
 
@@ -94,26 +116,20 @@ class Target:
 
 
 class Observation:
-    """What the instrument does for a request."""
+    """
+    What the instrument does for a request.
+
+    Science windows are computed as a whole, also where an end of the interval is inside of one. All of them look exactly
+    at the position that is asked for, so that any `radius` selects all; it does not limit the field of view.
+    """
 
     def __init__(self, parameters: Parameters, device: Device) -> None:
         self.device, self.camera = device, device.camera
-        self.ra, self.dec, self.radius = (float(parameters[name]) for name in ("RA", "DEC", "radius"))
+        self.ra, self.dec = (float(parameters[name]) for name in ("RA", "DEC"))
         self.low, self.high = float(parameters["E1_keV"]), float(parameters["E2_keV"])
-        self.start, self.stop = ijd(parameters["T1"]), ijd(parameters["T2"])
-        windows = parameters["scw_list"]
-        if any(not re.fullmatch(r"\d{12}\.\d{3}", window) for window in windows):
-            raise BackendFailure("AnalysisException:NotAScienceWindow()")
-        if windows:
-            begin = np.array([sky.window_time(window) for window in windows])
-            begin = begin[(begin >= sky.DATA_START) & (begin < sky.DATA_STOP)]
-            self.periods = np.column_stack([begin, begin + sky.POINTING_LENGTH / 86400.0])
-            if len(begin):
-                self.start, self.stop = float(self.periods.min()), float(self.periods.max())
-        else:
-            self.periods = sky.pointings(self.start, self.stop, int(parameters["max_pointings"]))
-        self.windows = [sky.window_name(begin) for begin in self.periods[:, 0]]
-        self.sources = self.camera.in_field(self.ra, self.dec, self.radius)
+        self.windows = _windows(parameters)
+        self.periods = sky.periods(self.windows)
+        self.sources = self.camera.in_field(self.ra, self.dec)
 
     def require_data(self) -> None:
         """Fail like the real analysis when there is nothing to analyse."""
@@ -133,20 +149,25 @@ class Observation:
     def targets(self, catalogue: list[dict[str, Any]] | None) -> list[Target]:
         """The selected sources which are in the field, or those that an image would show; by name."""
         if catalogue is None:
-            place = {"ra": self.ra, "dec": self.dec, "radius": self.radius, "low": self.low, "high": self.high}
             found = [
                 Target(source.name, source.ra, source.dec, source)
                 for source in self.sources
-                if source.known and self.camera.significance(source, self.periods, **place) > DETECTABLE
+                if source.known and self.is_detected(source)
             ]
         else:
-            limit = self.camera.field_radius(self.radius)
             found = [
-                Target(**row, source=self._nearest(row["ra"], row["dec"]))
+                Target(row["name"], row["ra"], row["dec"], self._nearest(row["ra"], row["dec"]))
                 for row in catalogue
-                if sky.separation(row["ra"], row["dec"], self.ra, self.dec) < limit
+                # the analysis software selects by this flag, without a word about the others
+                if row["ISGRI_FLAG"] in (1, 2)
+                and sky.separation(row["ra"], row["dec"], self.ra, self.dec) < self.camera.field_limit
             ]
         return sorted(found, key=lambda target: target.name)
+
+    def is_detected(self, source: sky.Source) -> bool:
+        """Whether an image would show it."""
+        band = {"low": self.low, "high": self.high}
+        return self.camera.significance(source, self.periods, ra=self.ra, dec=self.dec, **band) > DETECTABLE
 
     def _nearest(self, ra: float, dec: float) -> sky.Source | None:
         near = [(float(sky.separation(ra, dec, source.ra, source.dec)), source) for source in self.sources]
@@ -154,14 +175,28 @@ class Observation:
         return source if distance < MATCH_RADIUS else None
 
 
+def _windows(parameters: Parameters) -> list[str]:
+    """Science windows of a request: those of the list, else a random subset of those that match."""
+    asked = parameters["scw_list"]
+    if any(not re.fullmatch(r"\d{12}\.\d{3}", window) for window in asked):
+        raise BackendFailure("AnalysisException:NotAScienceWindow()")
+    if asked:
+        return [window for window in asked if sky.exists(window)]
+    if float(parameters["radius"]) <= 0.0:
+        return []
+    matching = sky.windows(ijd(parameters["T1"]), ijd(parameters["T2"]))
+    return sky.drawn(matching, int(parameters["max_pointings"]), parameters)
+
+
 class IsgriQuery(LocalQuery):
     """Common to all products: reports as the real workers send them, one for each step of each science window."""
 
     instrument = "isgri"
+    kind = Observation
 
     def observation(self, parameters: Parameters) -> Observation:
         """What was asked for; it fails like the real analysis when there is nothing to analyse."""
-        observation = Observation(parameters, self.device(parameters))
+        observation = self.kind(parameters, self.device(parameters))
         observation.require_data()
         return observation
 
@@ -185,7 +220,7 @@ class IsgriQuery(LocalQuery):
         return judged(roles, needed)
 
     def steps(self, parameters: Parameters) -> Iterator[dict[str, str]]:
-        window = (Observation(parameters, self.device(parameters)).windows or ["none"])[0]
+        window = (_windows(parameters) or ["none"])[0]
         for number, (node, message) in enumerate(
             [("BinMapsImage", "main starting"), ("ScWData", "restored from cache"), ("ii_skyimage", "main done")]
         ):
@@ -193,12 +228,9 @@ class IsgriQuery(LocalQuery):
             yield {"action": action, "node_id": f"node{number}", "node": node, "message": message, "scwid": window}
 
 
-def inputs(instrument: Instrument) -> list[str]:
+def inputs(parameters: Parameters) -> list[str]:
     """Science windows of a request."""
-    names = ("RA", "DEC", "radius", "E1_keV", "E2_keV", "T1", "T2", "max_pointings", "scw_list")
-    values = {name: instrument.get_par_by_name(name).get_default_value() for name in names}
-    # of whatever device, since only the times matter here
-    return values["scw_list"] or Observation(values, ISGRI).windows
+    return parameters["scw_list"] or _windows(parameters)
 
 
 def primary(**keywords: Any) -> fits.PrimaryHDU:
@@ -207,12 +239,24 @@ def primary(**keywords: Any) -> fits.PrimaryHDU:
 
 
 def table(name: str, columns: list[tuple[str, str, str | None, Any]], keywords: dict[str, Any]) -> fits.BinTableHDU:
-    """Columns are name, format, unit, values."""
+    """Columns are name, format, unit, values; unsigned numbers are in two bytes, as FITS has them."""
     hdu = fits.BinTableHDU.from_columns(
-        [fits.Column(name=title, format=form, unit=unit, array=array) for title, form, unit, array in columns]
+        [
+            fits.Column(name=title, format=form, unit=unit, array=array, bzero=32768 if _is_unsigned(array) else None)
+            for title, form, unit, array in columns
+        ]
     )
     hdu.header.extend({"EXTNAME": name, **keywords}.items(), update=True)
     return hdu
+
+
+def _is_unsigned(values: Any) -> bool:
+    return getattr(values, "dtype", None) == np.uint16
+
+
+def utc(time: float) -> str:
+    """As the headers have it: UTC, to the second, although TIMESYS is TT."""
+    return Time(time + sky.MJDREF, format="mjd", scale="tt").utc.isot[:19]
 
 
 # ---- images ------------------------------------------------------------------------------------------------------
@@ -237,25 +281,8 @@ class IsgriImage(IsgriQuery, ImageQuery):
         images = [image for band in bands for image in band.images()]
         for version, image in enumerate(images, start=1):
             image.header["EXTVER"] = version
-        members = [(image.header["IMATYPE"], image.header["E_MIN"], image.header["E_MAX"]) for image in images]
-        kinds, lows, highs = zip(*members, strict=True)
-        numbers = np.arange(1, len(images) + 1)
-        name = observation.device.image
-        group = table(
-            "GROUPING",
-            [
-                ("MEMBER_XTENSION", "8A", None, ["IMAGE"] * len(images)),
-                ("MEMBER_NAME", "32A", None, [name] * len(images)),
-                ("MEMBER_VERSION", "1J", None, numbers),
-                ("MEMBER_POSITION", "1J", None, numbers + 1),
-                ("IMATYPE", "32A", None, kinds),
-                ("E_MIN", "1E", "keV", lows),
-                ("E_MAX", "1E", "keV", highs),
-            ],
-            {"GRPNAME": f"{name}-IDX"},
-        )
-        keywords = {key: value for key, value in observation.device.keywords.items() if key != "DETNAM"}
-        fits.HDUList([primary(**keywords), group, *images]).writeto(directory / "mosaic.fits", overwrite=True)
+        hdus = [primary(), _image_group(observation, images), *images]
+        fits.HDUList(hdus).writeto(directory / "mosaic.fits", overwrite=True)
 
         found = _catalogue(observation, bands, float(parameters["detection_threshold"]))
         (directory / "catalogue.json").write_text(json.dumps(found))
@@ -263,11 +290,53 @@ class IsgriImage(IsgriQuery, ImageQuery):
     def read(self, directory: Path) -> list[Any]:
         meta = {"product": "mosaic", "instrument": self.instrument, "src_name": "", "query_parameters": None}
         data = NumpyDataProduct.from_fits_file(directory / "mosaic.fits", meta_data=meta, name="mosaic_image")
+        for unit in data.data_unit[2:]:
+            # astropy does not write them where they do nothing
+            unit.header |= {"BSCALE": 1, "BZERO": 0}
         found = json.loads((directory / "catalogue.json").read_text())
         return [
             ImageProduct(name="mosaic_image", data=data, meta_data=meta),
             CatalogProduct("mosaic_catalog", catalog=_catalogue_object(found, self.catalogue_columns)),
         ]
+
+
+def _image_group(observation: Observation, images: list[fits.ImageHDU]) -> fits.BinTableHDU:
+    """What is in the file."""
+    number, name, headers = len(images), observation.device.image, [image.header for image in images]
+
+    def cards(key: str) -> list[Any]:
+        return [header[key] for header in headers]
+
+    columns = [
+        ("MEMBER_XTENSION", "8A", None, ["IMAGE"] * number),
+        ("MEMBER_NAME", "32A", None, [name] * number),
+        ("MEMBER_VERSION", "1J", None, cards("EXTVER")),
+        ("MEMBER_POSITION", "1J", None, np.arange(number) + 3),
+        ("MEMBER_LOCATION", "256A", None, [""] * number),
+        ("MEMBER_URI_TYPE", "3A", None, [""] * number),
+        ("IMATYPE", "32A", None, cards("IMATYPE")),
+        ("CHANMIN", "1I", None, np.array(cards("CHANMIN"), dtype=np.uint16)),
+        ("CHANMAX", "1I", None, np.array(cards("CHANMAX"), dtype=np.uint16)),
+        ("E_MIN", "1E", "keV", cards("E_MIN")),
+        ("E_MEAN", "1E", "keV", cards("E_MEAN")),
+        ("E_MAX", "1E", "keV", cards("E_MAX")),
+        ("TFIRST", "1D", "d", cards("TFIRST")),
+        ("TLAST", "1D", "d", cards("TLAST")),
+        ("TELAPSE", "1D", "s", cards("TELAPSE")),
+        ("ONTIME", "1D", "s", cards("ONTIME")),
+    ]
+    shared = {key: headers[0][key] for key in ("ISDCLEVL", "DATE-OBS", "DATE-END", "TSTART", "TSTOP", "STAMP")}
+    keywords = {
+        **observation.device.keywords,
+        **shared,
+        "BASETYPE": "DAL_GROUP",
+        "GRPNAME": f"{name}-IDX",
+        "GRPID1": -1,
+        "GRPLC1": "group.fits",
+        "IDXMEMBR": name,
+        "EXTVER": 1,
+    }
+    return table("GROUPING", columns, keywords)
 
 
 class _Band:
@@ -276,70 +345,98 @@ class _Band:
     def __init__(self, observation: Observation, low: float, high: float, generator: np.random.Generator) -> None:
         self.observation, self.low, self.high = observation, float(low), float(high)
         self.camera = observation.camera
-        limit = self.camera.field_radius(observation.radius)
-        self.size = 2 * (int(limit / self.camera.pixel) + 3)
+        self.size = 2 * (int(self.camera.field_limit / self.camera.pixel) + 3)
         axis = (np.arange(self.size) - (self.size - 1) / 2.0) * self.camera.pixel
         east, north = -axis[np.newaxis, :], axis[:, np.newaxis]
         offset = np.degrees(np.arctan(np.radians(np.hypot(east, north))))
-        inside = offset < limit
+        self.inside = offset < self.camera.field_limit
 
         on_axis = sky.on_time(observation.periods) * self.camera.live_share
-        self.exposure = np.where(inside, on_axis * self.camera.vignetting(offset), np.nan)
-        useful = np.where(inside, self.exposure, 1.0) * sky.CODED_SHARE
+        self.exposure = on_axis * self.camera.vignetting(offset)
+        useful = self.exposure * sky.CODED_SHARE
         total = self.camera.in_band(observation.detector_rates(), self.low, self.high)
         # the noise of all that the detector counts, in each pixel independently
-        self.intensity = np.where(inside, generator.poisson(total * useful) / useful - total, np.nan)
-        self.variance = np.where(inside, total / useful, np.nan)
+        self.rate = generator.poisson(total * useful) / useful - total
+        self.variance = total / useful
         for source in observation.sources:
             rate = self.camera.band_rate(source, self.low, self.high) * sky.mean_factor(source, observation.periods)
             x, y = sky.project(source.ra, source.dec, observation.ra, observation.dec)
-            self.intensity += rate * np.exp(-((east - x) ** 2 + (north - y) ** 2) / (2.0 * self.camera.psf_sigma**2))
-        self.significance = self.intensity / np.sqrt(self.variance)
+            self.rate += rate * np.exp(-((east - x) ** 2 + (north - y) ** 2) / (2.0 * self.camera.psf_sigma**2))
+        self.significance = np.where(self.inside, self.rate / np.sqrt(self.variance), np.nan)
 
     def images(self) -> list[fits.ImageHDU]:
         """In the order in which the real mosaics have them."""
+        device, area = self.observation.device, self.camera.image_area
+        values = {
+            "INTENSITY": self.rate / area,
+            "VARIANCE": self.variance / area**2,
+            "SIGNIFICANCE": self.significance,
+            "EXPOSURE": self.exposure,
+        }
+        images, keywords = [], self._keywords()
+        for kind, (name, unit) in device.maps.items():
+            pixels = np.where(self.inside, values[kind], device.no_exposure)
+            image = fits.ImageHDU(pixels.astype(">f4"), name=device.image)
+            image.header.extend({**keywords, "IMATYPE": name, "BUNIT": unit}.items(), update=True)
+            images.append(image)
+        return images
+
+    def _keywords(self) -> dict[str, Any]:
         observation = self.observation
-        span = {"TFIRST": observation.periods.min(), "TLAST": observation.periods.max()}
+        start, stop = float(observation.periods.min()), float(observation.periods.max())
         seconds = sky.on_time(observation.periods)
-        keywords = {
-            **observation.device.keywords,
+        place = {
             "CTYPE1": "RA---TAN",
-            "CTYPE2": "DEC--TAN",
-            "CRVAL1": observation.ra,
-            "CRVAL2": observation.dec,
             "CRPIX1": (self.size + 1) / 2.0,
+            "CRVAL1": observation.ra,
+            "CUNIT1": "deg",
+            "CTYPE2": "DEC--TAN",
             "CRPIX2": (self.size + 1) / 2.0,
+            "CRVAL2": observation.dec,
+            "CUNIT2": "deg",
             "CD1_1": -self.camera.pixel,
             "CD1_2": 0.0,
             "CD2_1": 0.0,
             "CD2_2": self.camera.pixel,
-            "CUNIT1": "deg",
-            "CUNIT2": "deg",
+            "LONGPOLE": 180,
+            "LATPOLE": 0,
             "RADECSYS": "FK5",
             "EQUINOX": 2000.0,
-            "E_MIN": self.low,
-            "E_MAX": self.high,
-            "CHANMIN": 0,
-            "CHANMAX": 0,
-            **span,
-            "TSTART": span["TFIRST"],
-            "TSTOP": span["TLAST"],
-            "TELAPSE": (span["TLAST"] - span["TFIRST"]) * 86400.0,
+        }
+        times = {
+            "DATE-OBS": utc(start),
+            "DATE-END": utc(stop),
+            "TSTART": start,
+            "TSTOP": stop,
+            "TFIRST": start,
+            "TLAST": stop,
+            # of the pointings, without what is between them
+            "TELAPSE": float(math.ceil(seconds) + 1),
             "ONTIME": seconds,
-            "EXPOSURE": seconds * self.camera.live_share,
+            "DEADC": self.camera.live_share,
         }
-        kinds = {
-            "INTENSITY": ("count/s", self.intensity),
-            "VARIANCE": ("(count/s)**2", self.variance),
-            "SIGNIFICANCE": ("no units", self.significance),
-            "EXPOSURE": ("s", self.exposure),
+        return {
+            **observation.device.keywords,
+            "BASETYPE": "DAL_ARRAY",
+            "ISDCLEVL": "IMA",
+            "OGID": "String",
+            **times,
+            **place,
+            "HDUCLASS": "OGIP",
+            "HDUDOC": "synthetic",
+            "HDUVERS": "1.1.0",
+            "HDUCLAS1": "IMAGE",
+            "CHANTYPE": "PI",
+            "CHANMIN": int(self.low),
+            "CHANMAX": int(self.high),
+            "E_MIN": self.low,
+            "E_MEAN": (self.low + self.high) / 2.0,
+            "E_MAX": self.high,
+            "MOSASPR": 1,
+            "EXTVER": 1,
+            "GRPID1": 1,
+            "STAMP": f"{MADE} local sky",
         }
-        images = []
-        for kind, (unit, values) in kinds.items():
-            image = fits.ImageHDU(values.astype(">f4"), name=observation.device.image)
-            image.header.extend({**keywords, "IMATYPE": kind, "BUNIT": unit}.items(), update=True)
-            images.append(image)
-        return images
 
     def measure(self, source: sky.Source) -> tuple[float, float, float]:
         """Significance and position (RA, DEC) of a source, from the image: a fit of the known shape around its peak."""
@@ -353,7 +450,7 @@ class _Band:
             return -math.inf, source.ra, source.dec
         rows, columns = np.mgrid[window]
         good = np.isfinite(significance)
-        x, y, values = columns[good], rows[good], self.intensity[window][good]
+        x, y, values = columns[good], rows[good], self.rate[window][good]
         width = self.camera.psf_sigma / self.camera.pixel
         best = np.argmax(significance[good])
         x0, y0 = float(x[best]), float(y[best])
@@ -419,30 +516,136 @@ def _catalogue_object(rows: list[dict[str, Any]], columns: tuple[tuple[str, str]
 class IsgriSpectrum(IsgriQuery, SpectrumQuery):
     """Spectrum, effective area (ARF) and redistribution (RMF) of each source."""
 
+    units: dict[str, list[str | None]] = {
+        "spectrum": [None, None],
+        "arf": ["PRIMARY", "SPECRESP"],
+        "rmf": ["PRIMARY", "EBOUNDS", "SPECRESP MATRIX"],
+    }
+    """Names of the data units of each product where the service gives them others than the files (None)."""
+
     def compute(self, parameters: Parameters, directory: Path) -> None:
         observation = self.observation(parameters)
         generator = sky.generator(parameters)
         targets = observation.targets(parameters["user_catalog"])
         for number, target in enumerate(targets):
-            spectrum = _spectrum(observation, target, generator)
+            spectrum = self.spectrum(observation, target, *_channel_rates(observation, target, generator))
             fits.HDUList([primary(), spectrum]).writeto(directory / f"spectrum_{number}.fits", overwrite=True)
-        fits.HDUList([primary(), _arf(observation.device)]).writeto(directory / "arf.fits", overwrite=True)
-        fits.HDUList([primary(), *_rmf(observation.device)]).writeto(directory / "rmf.fits", overwrite=True)
+        fits.HDUList([primary(), self.arf(observation)]).writeto(directory / "arf.fits", overwrite=True)
+        fits.HDUList([primary(), *self.rmf(observation.device)]).writeto(directory / "rmf.fits", overwrite=True)
         (directory / "names.json").write_text(json.dumps([target.name for target in targets]))
+
+    def spectrum(
+        self, observation: Observation, target: Target, rate: np.ndarray, error: np.ndarray
+    ) -> fits.BinTableHDU:
+        """The table of a source; channels below the threshold are bad, and the first has no value at all."""
+        camera, channels = observation.camera, len(rate)
+        rate[0], error[0] = np.nan, np.inf
+        columns = [
+            ("CHANNEL", "1I", None, np.arange(channels)),
+            ("RATE", "1E", "count/s", rate),
+            ("SYS_ERR", "1E", None, np.zeros(channels)),
+            ("STAT_ERR", "1E", "count/s", error),
+            ("QUALITY", "1I", None, np.where(camera.channel_lo < camera.threshold, 3, 0)),
+            ("GROUPING", "1I", None, np.ones(channels)),
+        ]
+        keywords = {
+            **spectrum_keywords(observation, target),
+            "SW_TYPE": "POINTING",
+            "EXP_SRC": observation.useful_time(target.ra, target.dec, sky.on_time(observation.periods)),
+            # they are background-subtracted, whatever is said here
+            "HDUCLAS2": "TOTAL",
+            "AREASCAL": 1,
+            "BACKSCAL": 1,
+            "CORRSCAL": 0,
+            "RDATASUM": "NONE",
+            "FITTYPE": 6,
+            "OFFCORR": "synthetic_corr.fits",
+            "BKGPARAM": "synthetic_back.fits",
+            "TLMIN1": 0,
+            "TLMAX1": channels - 1,
+            "TUNIT3": "",
+            # a card without value
+            "STAMP": None,
+            "FILTER": "none",
+            "REVOLS": f"{observation.windows[0][:4]}..{observation.windows[-1][:4]}",
+        }
+        return table(observation.device.spectrum, columns, keywords)
+
+    def arf(self, observation: Observation) -> fits.BinTableHDU:
+        """Ones without a unit: the area is in the matrix."""
+        device, camera = observation.device, observation.camera
+        columns = [
+            ("ENERG_LO", "E", None, camera.energy_lo),
+            ("ENERG_HI", "E", None, camera.energy_hi),
+            ("SPECRESP", "E", None, np.ones(len(camera.energy_lo))),
+        ]
+        template = {
+            **dict.fromkeys(("ORIGIN", "FILENAME", "LOCATN", "RESPONSI"), "String"),
+            **dict.fromkeys(("VERSION", "RISE_MIN", "RISE_MAX"), "Integer"),
+            **dict.fromkeys(("VSTART", "VSTOP", "VETO_THR", "YPOS", "ZPOS"), "Real"),
+            **dict.fromkeys(("STRT_VAL", "END_VAL"), "UTC_format"),
+        }
+        keywords = {**device.keywords, **template, **OF_RESPONSES, "HDUCLAS2": "SPECRESP", "EXTVER": 1, "STAMP": MADE}
+        return table(device.arf, columns, keywords)
+
+    def rmf(self, device: Device) -> list[fits.BinTableHDU]:
+        """Energies of the channels, and the matrix with the area in it; all channels in each row."""
+        camera = device.camera
+        channels, rows = len(camera.channel_lo), len(camera.energy_lo)
+        matrix = camera.redistribution * camera.effective_area[:, np.newaxis]
+        validity = {"VERSION": 1, "LOCATN": "here", "RESPONSI": "nobody", "STRT_VAL": "1999-01-01"}
+        keywords = {
+            **device.keywords,
+            **OF_RESPONSES,
+            **OLD_RESPONSES,
+            **validity,
+            "VSTART": -365.0,
+            "VSTOP": 99999,
+            "FILTER": "NONE",
+            "DETCHANS": channels,
+            "EXTVER": 1,
+            "STAMP": MADE,
+        }
+        bounds = {
+            "HDUCLAS2": "EBOUNDS",
+            "HDUDOC": "OGIP memos CAL/GEN/92-002 & 92-002a",
+            "TLMIN1": 0,
+            "TLMAX1": channels - 1,
+            "FILENAME": "synthetic_ebds.fits",
+            "GRPID1": -1,
+            "GRPLC1": "group.fits",
+        }
+        redistribution = {
+            "HDUCLAS2": "RSP_MATRIX",
+            # not even REDIST
+            "HDUCLAS3": "",
+            "TLMIN4": 0,
+            "TLMAX4": channels - 1,
+            "NUMGRP": rows,
+            "NUMELT": rows * channels,
+            "LO_THRES": 0.0,
+            "FILENAME": "synthetic_rmf.fits",
+            "BINNING": "FULL_RES",
+            "VETO_THR": 80.0,
+            "RISE_MIN": 16,
+            "RISE_MAX": 116,
+            "YPOS": 0.0,
+            "ZPOS": 0.0,
+        }
+        return [
+            table(device.bounds, bounds_columns(camera), {**keywords, **bounds}),
+            table(device.matrix, matrix_columns(camera, matrix, first=0), {**keywords, **redistribution}),
+        ]
 
     def read(self, directory: Path) -> list[Any]:
         names = json.loads((directory / "names.json").read_text())
         products = []
         for number, name in enumerate(names):
-            for kind, file_name, units in (
-                ("spectrum", f"spectrum_{number}.fits", ["PRIMARY", None]),
-                ("arf", "arf.fits", ["PRIMARY", "SPECRESP"]),
-                ("rmf", "rmf.fits", ["PRIMARY", "EBOUNDS", "SPECRESP MATRIX"]),
-            ):
+            for kind, units in self.units.items():
+                file_name = f"spectrum_{number}.fits" if kind == "spectrum" else f"{kind}.fits"
                 # the real service takes the name from a file name without blanks
                 meta = {"src_name": name.replace(" ", ""), "product": f"{self.instrument}_{kind}"}
                 with fits.open(directory / file_name, memmap=False) as hdus:
-                    # units are not called like the extensions in the files, except for the spectra
                     data = [_unit(hdu, unit or hdu.name) for hdu, unit in zip(hdus, units, strict=True)]
                 product = NumpyDataProduct(data, meta_data=meta, name="")
                 products.append(SpectrumProduct(name="", data=product, meta_data=meta, file_name=file_name))
@@ -450,116 +653,77 @@ class IsgriSpectrum(IsgriQuery, SpectrumQuery):
 
 
 def _unit(hdu: Any, name: str) -> NumpyDataUnit:
-    """Like ``NumpyDataUnit.from_fits_hdu``, which prints the data and can't do so with columns of variable length."""
-    if hdu.data is not None and "MATRIX" in hdu.data.names:
-        # the rows are outside of the table proper: only those that have been read travel with it
-        _ = hdu.data["MATRIX"]
+    """Like ``NumpyDataUnit.from_fits_hdu``, without its print of all the data."""
     kind = "primary" if isinstance(hdu, fits.PrimaryHDU) else "bintable"
     return NumpyDataUnit(hdu.data, data_header=dict(hdu.header), name=name, hdu_type=kind)
 
 
-def _spectrum(observation: Observation, target: Target, generator: np.random.Generator) -> fits.BinTableHDU:
-    seconds = sky.on_time(observation.periods)
-    useful = observation.useful_time(target.ra, target.dec, seconds)
+def _channel_rates(
+    observation: Observation, target: Target, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rate of a source in each channel, and its error."""
+    useful = observation.useful_time(target.ra, target.dec, sky.on_time(observation.periods))
     everything = observation.detector_rates()
     # counts of all that the detector sees, less what the deconvolution takes for other than this source
     counts = generator.poisson(everything * useful)
     rate = counts / useful - everything + target.channel_rates(observation.camera, observation.periods)
-    channels = np.arange(len(rate))
-    return table(
-        observation.device.spectrum,
-        [
-            ("CHANNEL", "1I", None, channels),
-            ("RATE", "1E", "count/s", rate),
-            ("STAT_ERR", "1E", "count/s", np.sqrt(everything / useful)),
-            ("SYS_ERR", "1E", None, np.full(len(rate), 0.01)),
-            # below the threshold of the detector
-            ("QUALITY", "1I", None, (observation.camera.channel_lo < observation.camera.threshold).astype(int)),
-            ("GROUPING", "1I", None, np.ones(len(rate))),
-        ],
-        {
-            **observation.device.keywords,
-            "NAME": target.name,
-            "FILTER": "none",
-            "HDUCLASS": "OGIP",
-            "HDUCLAS1": "SPECTRUM",
-            "HDUCLAS2": "TOTAL",
-            "HDUCLAS3": "RATE",
-            "HDUCLAS4": "TYPE:I",
-            "HDUVERS": "1.1.0",
-            "CHANTYPE": "PI",
-            "DETCHANS": len(rate),
-            "TLMIN1": 0,
-            "TLMAX1": len(rate) - 1,
-            "AREASCAL": 1,
-            "BACKSCAL": 1,
-            "CORRSCAL": 0,
-            "BACKFILE": "NONE",
-            "CORRFILE": "NONE",
-            "ANCRFILE": "NONE",
-            "RESPFILE": "NONE",
-            "EXPOSURE": seconds * observation.camera.live_share,
-            "ONTIME": seconds,
-            "TSTART": observation.periods.min(),
-            "TSTOP": observation.periods.max(),
-            "DEADC": observation.camera.live_share,
-            "RA_OBJ": target.ra,
-            "DEC_OBJ": target.dec,
-        },
-    )
+    return rate, np.sqrt(everything / useful)
 
 
-def _arf(device: Device) -> fits.BinTableHDU:
-    camera = device.camera
-    return table(
-        device.arf,
-        [
-            ("ENERG_LO", "1E", "keV", camera.energy_lo),
-            ("ENERG_HI", "1E", "keV", camera.energy_hi),
-            ("SPECRESP", "1E", "cm**2", camera.effective_area),
-        ],
-        {**device.keywords, "HDUCLASS": "OGIP", "HDUCLAS1": "RESPONSE", "HDUCLAS2": "SPECRESP", "HDUVERS": "1.1.0"},
-    )
+def spectrum_keywords(observation: Observation, target: Target) -> dict[str, Any]:
+    """What the headers of all spectra tell."""
+    seconds = sky.on_time(observation.periods)
+    return {
+        **observation.device.keywords,
+        "ISDCLEVL": "SPE",
+        "TSTART": observation.periods.min(),
+        "TSTOP": observation.periods.max(),
+        "TELAPSE": float(math.ceil(seconds) + 1),
+        "ONTIME": seconds,
+        "DEADC": observation.camera.live_share,
+        "EXPOSURE": seconds * observation.camera.live_share,
+        "RADECSYS": "FK5",
+        "EQUINOX": 2000.0,
+        "RA_OBJ": target.ra,
+        "DEC_OBJ": target.dec,
+        "SOURCEID": target.name,
+        "NAME": target.name,
+        "HDUCLASS": "OGIP",
+        "HDUCLAS1": "SPECTRUM",
+        "HDUCLAS3": "RATE",
+        "HDUVERS": "1.2.1",
+        "DETCHANS": len(observation.camera.channel_lo),
+        "CHANTYPE": "PI",
+        "BACKFILE": "NONE",
+        "CORRFILE": "NONE",
+        # the service puts this in the place of the names of files which it does not send as such
+        "ANCRFILE": "NONE",
+        "RESPFILE": "NONE",
+        "EXTVER": 1,
+        "GRPID1": 1,
+    }
 
 
-def _rmf(device: Device) -> list[fits.BinTableHDU]:
-    camera = device.camera
-    channels = len(camera.channel_lo)
-    bounds = table(
-        device.bounds,
-        [
-            ("CHANNEL", "1I", None, np.arange(channels)),
-            ("E_MIN", "1E", "keV", camera.channel_lo),
-            ("E_MAX", "1E", "keV", camera.channel_hi),
-        ],
-        {**device.keywords, "HDUCLAS1": "RESPONSE", "HDUCLAS2": "EBOUNDS", "DETCHANS": channels},
-    )
-    # each row has one run of channels
-    used = [np.flatnonzero(row) for row in camera.redistribution]
-    rows = np.empty(len(used), dtype=object)
-    for number, (row, where) in enumerate(zip(camera.redistribution, used, strict=True)):
-        rows[number] = row[where[0] : where[-1] + 1].astype(np.float32)
-    matrix = table(
-        device.matrix,
-        [
-            ("ENERG_LO", "1E", "keV", camera.energy_lo),
-            ("ENERG_HI", "1E", "keV", camera.energy_hi),
-            ("N_GRP", "1I", None, np.ones(len(rows))),
-            ("F_CHAN", "1J", None, [where[0] for where in used]),
-            ("N_CHAN", "1J", None, [len(row) for row in rows]),
-            ("MATRIX", "PE()", None, rows),
-        ],
-        {
-            **device.keywords,
-            "HDUCLASS": "OGIP",
-            "HDUCLAS1": "RESPONSE",
-            "HDUCLAS2": "RSP_MATRIX",
-            "DETCHANS": channels,
-            "TLMIN4": 0,
-            "TLMAX4": channels - 1,
-        },
-    )
-    return [bounds, matrix]
+def bounds_columns(camera: sky.Camera) -> list[tuple[str, str, str | None, Any]]:
+    """Of EBOUNDS, which counts channels from 0 in all instruments."""
+    return [
+        ("CHANNEL", "J", None, np.arange(len(camera.channel_lo))),
+        ("E_MIN", "E", "keV", camera.channel_lo),
+        ("E_MAX", "E", "keV", camera.channel_hi),
+    ]
+
+
+def matrix_columns(camera: sky.Camera, matrix: np.ndarray, first: int) -> list[tuple[str, str, str | None, Any]]:
+    """Of a matrix whose channels count from `first`."""
+    rows, channels = matrix.shape
+    return [
+        ("ENERG_LO", "E", "keV", camera.energy_lo),
+        ("ENERG_HI", "E", "keV", camera.energy_hi),
+        ("N_GRP", "I", None, np.ones(rows)),
+        ("F_CHAN", "1I", None, np.full(rows, first)),
+        ("N_CHAN", "1I", None, np.full(rows, channels)),
+        ("MATRIX", f"{channels}E", None, matrix),
+    ]
 
 
 # ---- light curves ------------------------------------------------------------------------------------------------
@@ -578,29 +742,50 @@ class IsgriLightCurve(IsgriQuery, ProductQuery):
         width = float(parameters["time_bin"]) / 86400.0
         targets = observation.targets(parameters["user_catalog"])
         for number, target in enumerate(targets):
-            hdus = self.hdus(observation, target, _light_curve(observation, target, width, generator))
+            curve = _light_curve(observation, target, self.bins(observation, width), generator)
+            hdus = self.hdus(observation, target, curve)
             fits.HDUList([primary(), *hdus]).writeto(directory / f"light_curve_{number}.fits", overwrite=True)
         (directory / "names.json").write_text(json.dumps([target.name for target in targets]))
 
     def hdus(self, observation: Observation, target: Target, curve: Curve) -> list[fits.BinTableHDU]:
-        """What is in a file."""
+        """What is in a file: no column has a unit, the header has that of the times."""
         columns = [
-            ("TIME", "1D", "d", curve.begin + curve.width / 2.0),
-            ("XAX_E", "1D", "d", np.full(len(curve.begin), curve.width / 2.0)),
-            ("RATE", "1E", "count/s", curve.rate),
-            ("ERROR", "1E", "count/s", curve.error),
-            ("BACKV", "1E", "count/s", curve.background),
-            ("BACKE", "1E", "count/s", curve.background_error),
-            ("FRACEXP", "1E", None, curve.fraction),
+            ("TIME", "D", None, curve.begin + curve.width / 2.0),
+            ("TOT_COUNTS", "E", None, curve.total),
+            ("BACKV", "E", None, curve.background),
+            ("BACKE", "E", None, curve.background_error),
+            ("RATE", "E", None, curve.rate),
+            ("ERROR", "E", None, curve.error),
+            ("FRACEXP", "E", None, curve.fraction),
+            ("XAX_E", "E", None, curve.width / 2.0),
         ]
-        keywords = {"TIMEZERO": 0.0, "HDUCLASS": "OGIP", "HDUCLAS1": "LIGHTCURVE", "HDUCLAS3": "RATE"}
-        return [
-            table(
-                observation.device.light_curve,
-                columns,
-                {**observation.device.keywords, **curve.keywords(observation, target), **keywords},
-            )
-        ]
+        keywords = {
+            **curve_keywords(observation, target, curve),
+            "BANDTYPE": "ENERGY",
+            "BKGPARAM": "synthetic_back.fits",
+            "OFFCORR": "synthetic_corr.fits",
+            "EXPOSURE": float(np.sum(curve.fraction * curve.width) * 86400.0),
+            "EXP_SRC": float(np.sum(curve.fraction * curve.width) * 86400.0 * sky.CODED_SHARE),
+            "FITTYPE": 6,
+            "VIGNET": 1.0,
+            "Y_FIN": 0.0,
+            "Z_FIN": 0.0,
+            "SWBOUND": "String",
+        }
+        return [table(observation.device.light_curve, columns, keywords)]
+
+    def bins(self, observation: Observation, width: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Starts, widths, and seconds with data of the bins: they begin anew in each window, where the last is shorter."""
+        begin, length, seconds = [], [], []
+        for window, (start, stop) in zip(observation.windows, observation.periods, strict=True):
+            edges = np.append(np.arange(start, stop - 1.0 / 86400.0, width), stop)
+            begin += list(edges[:-1])
+            length += list(np.diff(edges))
+            with_data = np.diff(edges) * 86400.0
+            if int(window[4:8]) % sky.TELEMETRY_GAP == 0:
+                with_data[0] = 0.0
+            seconds += list(with_data)
+        return np.array(begin), np.array(length), np.array(seconds)
 
     def read(self, directory: Path) -> list[Any]:
         names = json.loads((directory / "names.json").read_text())
@@ -608,22 +793,23 @@ class IsgriLightCurve(IsgriQuery, ProductQuery):
         for number, name in enumerate(names):
             path = directory / f"light_curve_{number}.fits"
             data = NumpyDataProduct.from_fits_file(path, name=f"{self.instrument}_lc")
-            width = _with_widths(data.data_unit[-1])
+            _append_widths(data.data_unit[-1])
+            width = data.data_unit[-1].header["TIMEDEL"]
             data.meta_data = {"src_name": name, "time_bin": width, "time": "TIME", "rate": "RATE", "rate_err": "ERROR"}
             products.append(LightCurveProduct(name=data.name, data=data, meta_data=data.meta_data))
         return products
 
 
-def _with_widths(unit: NumpyDataUnit) -> float:
-    """Width of the bins; where no column tells it, the real server appends one, but not to the header."""
-    width = unit.header["TIMEDEL"]
-    if "XAX_E" not in unit.data.names:
-        plain = unit.data.view(np.ndarray)
-        unit.data = np.empty(len(plain), dtype=[*plain.dtype.descr, ("TIMEDEL", "<f8")])
-        for name in plain.dtype.names:
-            unit.data[name] = plain[name]
-        unit.data["TIMEDEL"] = width
-    return width
+def _append_widths(unit: NumpyDataUnit) -> None:
+    """The column that the real server appends to the data, but not to the header: full widths of the bins, in days."""
+    plain = unit.data.view(np.ndarray)
+    unit.data = np.empty(len(plain), dtype=[*plain.dtype.descr, ("TIMEDEL", "<f8")])
+    for name in plain.dtype.names:
+        unit.data[name] = plain[name]
+    if "XAX_E" in plain.dtype.names:
+        unit.data["TIMEDEL"] = 2.0 * plain["XAX_E"].astype(float)
+    else:
+        unit.data["TIMEDEL"] = unit.header["TIMEDEL"]
 
 
 @dataclass(frozen=True)
@@ -631,60 +817,84 @@ class Curve:
     """A light curve, before it becomes a file; bins without data have zeros, as the real ones."""
 
     begin: np.ndarray
-    width: float
+    width: np.ndarray
+    total: np.ndarray
     rate: np.ndarray
     error: np.ndarray
     background: np.ndarray
     background_error: np.ndarray
     fraction: np.ndarray
 
-    def keywords(self, observation: Observation, target: Target) -> dict[str, Any]:
-        """What all files tell."""
-        return {
-            "NAME": target.name,
-            "RA_OBJ": target.ra,
-            "DEC_OBJ": target.dec,
-            "TIMEDEL": self.width,
-            "TIMEPIXR": 0.5,
-            "TSTART": self.begin[0],
-            "TSTOP": self.begin[-1] + self.width,
-            "E_MIN": observation.low,
-            "E_MAX": observation.high,
-        }
+
+def curve_keywords(observation: Observation, target: Target, curve: Curve) -> dict[str, Any]:
+    """What the headers of all light curves tell; unnamed sources have a word of the template there."""
+    start, stop = float(curve.begin[0]), float(curve.begin[-1] + curve.width[-1])
+    good = curve.error > 0.0
+    count = float(np.average(curve.rate[good])) if good.any() else 0.0
+    return {
+        **observation.device.keywords,
+        "ISDCLEVL": "LCR",
+        "NAME": "String" if target.name.startswith("NEW") else target.name,
+        "SOURCEID": "" if target.name.startswith("NEW") else target.name,
+        "RA_OBJ": target.ra,
+        "DEC_OBJ": target.dec,
+        "RADECSYS": "FK5",
+        "EQUINOX": 2000.0,
+        "CHANTYPE": "PI",
+        "E_MIN": observation.low,
+        "E_MAX": observation.high,
+        "EUNIT": "keV",
+        "TIMEDEL": float(curve.width.max()),
+        "TIMEPIXR": 0.5,
+        "TSTART": start,
+        "TSTOP": stop,
+        "TFIRST": start,
+        "TLAST": stop,
+        # in days, unlike those of images
+        "TELAPSE": stop - start,
+        "ONTIME": sky.on_time(observation.periods) / 86400.0,
+        "DEADC": observation.camera.live_share,
+        "TIERABSO": 0.0,
+        "TIERRELA": 0.0,
+        "OBTSTART": "OBT_format",
+        "OBTEND": "OBT_format",
+        "REVOL": int(observation.windows[-1][:4]),
+        "SWID": observation.windows[-1][:12],
+        "SW_TYPE": "POINTING",
+        "SRCCNT": count,
+        "SRCCNTE": float(np.sqrt(np.sum(curve.error**2)) / len(curve.error)),
+        "BACKAPP": True,
+        "DEADAPP": True,
+        "VIGNAPP": True,
+        "EXTVER": 1,
+        "GRPID1": 1,
+        "STAMP": MADE,
+    }
 
 
-def _bins(observation: Observation, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """Start of each bin, and the time (s) of pointings in it; of the gaps only the bins next to a pointing are kept."""
-    exposure: dict[int, float] = {}
-    for begin, end in observation.periods:
-        first, last = int((begin - observation.start) // width), int((end - observation.start) // width)
-        for number in range(max(0, first - 1), last + 2):
-            low = observation.start + number * width
-            overlap = max(0.0, min(end, low + width) - max(begin, low)) * 86400.0
-            # less than a second is nothing: it would be a bin with an enormous error
-            exposure[number] = exposure.get(number, 0.0) + (overlap if overlap > 1.0 else 0.0)
-    most = max(1, math.ceil((observation.stop - observation.start) / width - 1e-6))
-    numbers = sorted(number for number in exposure if number < most)
-    return observation.start + np.array(numbers) * width, np.array([exposure[number] for number in numbers])
-
-
-def _light_curve(observation: Observation, target: Target, width: float, generator: np.random.Generator) -> Curve:
+def _light_curve(
+    observation: Observation,
+    target: Target,
+    bins: tuple[np.ndarray, np.ndarray, np.ndarray],
+    generator: np.random.Generator,
+) -> Curve:
     camera, band = observation.camera, (observation.low, observation.high)
-    begin, seconds = _bins(observation, width)
+    begin, width, seconds = bins
     observed = seconds > 0.0
     everything = camera.in_band(observation.detector_rates(), *band)
     expected = np.zeros(len(begin))
     if target.source is not None:
-        grid = begin[:, np.newaxis] + width * (np.arange(20) + 0.5) / 20.0
+        grid = begin[:, np.newaxis] + width[:, np.newaxis] * (np.arange(20) + 0.5) / 20.0
         expected = camera.band_rate(target.source, *band) * target.source.variability.factor(grid).mean(axis=1)
     useful = np.where(observed, observation.useful_time(target.ra, target.dec, 1.0) * seconds, 1.0)
-    noise = generator.poisson(everything * useful) / useful - everything
+    total = generator.poisson(everything * useful) / useful
     background = camera.in_band(camera.background_rates, *band)
     live = np.where(observed, seconds * camera.live_share, np.inf)
     return Curve(
         begin,
         width,
-        rate=np.where(observed, expected + noise, 0.0),
+        total=np.where(observed, total, 0.0),
+        rate=np.where(observed, expected + total - everything, 0.0),
         error=np.where(observed, np.sqrt(everything / useful), 0.0),
         background=np.where(observed, background, 0.0),
         background_error=np.sqrt(background / live),

@@ -1,7 +1,13 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""JEM-X, two X-ray monitors: like ISGRI, with files and a catalogue of its own."""
+"""
+JEM-X, two X-ray monitors: like ISGRI, with files, channels and a catalogue of its own.
+
+The area is in the ARF here. Channels count from 1 in spectra and matrices, from 0 in EBOUNDS.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import sky
@@ -13,6 +19,9 @@ from cdci_data_analysis.analysis.queries import ImageQuery, InstrumentQuery, Sou
 from .backend import CONFIGURATION, Backend, Parameters
 from .isgri import (
     COMMON_KEYWORDS,
+    MADE,
+    OF_RESPONSES,
+    OLD_RESPONSES,
     Curve,
     Device,
     IsgriImage,
@@ -21,10 +30,17 @@ from .isgri import (
     IsgriSpectrum,
     Observation,
     Target,
+    bounds_columns,
+    curve_keywords,
     inputs,
+    matrix_columns,
+    spectrum_keywords,
     table,
 )
 from .parameters import Choice, Count, EnergyLimit, JemxNumber, OsaVersion
+
+FORCED = 75
+"""So many sources at most are extracted because their FLAG says so; others must be above the threshold."""
 
 
 def _device(number: int) -> Device:
@@ -33,21 +49,46 @@ def _device(number: int) -> Device:
         sky.JEMX,
         {**COMMON_KEYWORDS, "INSTRUME": name},
         image=f"{name}-SKY.-IMA",
-        spectrum=f"{name}-SRC.-SPE",
+        spectrum=f"{name}-PHA1-SPE",
         arf=f"{name}-AXIS-ARF",
         bounds=f"{name}-FBDS-MOD",
         matrix=f"{name}-RMF.-RSP",
         light_curve=f"{name}-SRC.-LCR",
+        maps={
+            "INTENSITY": ("RECONSTRUCTED", "counts/dm2/s"),
+            "VARIANCE": ("VARIANCE", "(counts/dm2/s)**2"),
+            "SIGNIFICANCE": ("SIGNIFICANCE", "no units"),
+            "EXPOSURE": ("EXPOSURE", "sec"),
+        },
+        no_exposure=np.nan,
     )
 
 
 DEVICES = {number: _device(number) for number in (1, 2)}
 
 
+class JemxObservation(Observation):
+    """Extracts other rows of a catalogue than ISGRI does."""
+
+    def targets(self, catalogue: list[dict[str, Any]] | None) -> list[Target]:
+        """The selected sources which are in the field and are bright or wanted by FLAG, none called NEW SOURCE."""
+        found = super().targets(catalogue)
+        if catalogue is None:
+            return found
+        forced = {row["name"] for row in [row for row in catalogue if row["FLAG"] == 1][:FORCED]}
+        return [
+            target
+            for target in found
+            if target.name != "NEW SOURCE"
+            and (target.name in forced or (target.source is not None and self.is_detected(target.source)))
+        ]
+
+
 class JemxQuery(IsgriQuery):
     """Common to all products."""
 
     instrument = "jemx"
+    kind = JemxObservation
 
     def device(self, parameters: Parameters) -> Device:
         return DEVICES[int(parameters["jemx_num"])]
@@ -64,80 +105,167 @@ class JemxImage(JemxQuery, IsgriImage):
 
 
 class JemxSpectrum(JemxQuery, IsgriSpectrum):
-    """Spectrum, ARF and RMF of each source."""
+    """Spectrum, ARF and RMF of each source; the file of the RMF has a group and two more areas."""
+
+    units = {
+        "spectrum": [None, None],
+        "arf": ["PRIMARY", "SPECRESP"],
+        "rmf": ["PRIMARY", "GROUPING", "SPECRESP MATRIX", "EBOUNDS", None, None],
+    }
+
+    def spectrum(
+        self, observation: Observation, target: Target, rate: np.ndarray, error: np.ndarray
+    ) -> fits.BinTableHDU:
+        """All channels are good, and count from 1."""
+        channels = len(rate)
+        columns = [
+            ("CHANNEL", "1I", None, np.arange(channels) + 1),
+            ("RATE", "1D", "count/s", rate),
+            ("STAT_ERR", "1D", "count/s", error),
+            ("SYS_ERR", "1D", None, np.zeros(channels)),
+            ("QUALITY", "1I", None, np.zeros(channels)),
+            ("GROUPING", "1I", None, np.ones(channels)),
+        ]
+        keywords = {
+            **spectrum_keywords(observation, target),
+            "HDUCLAS2": "NET",
+            "AREASCAL": 1.0,
+            "BACKSCAL": 1.0,
+            "CORRSCAL": 0.0,
+            "POISSERR": False,
+            "TFIRST": observation.periods.min(),
+            "TLAST": observation.periods.max(),
+            "TLMIN1": 1,
+            "TLMAX1": channels,
+            "DATE-OBS": "UTC_format",
+            "DATE-END": "UTC_format",
+            "OGID": "String",
+            "STAMP": MADE,
+        }
+        return table(observation.device.spectrum, columns, keywords)
+
+    def arf(self, observation: Observation) -> fits.BinTableHDU:
+        """The area, on axis here."""
+        device = observation.device
+        keywords = {"OGID": "String", "TSTART": observation.periods.min(), "TSTOP": observation.periods.max()}
+        return _area(device, device.arf, "cm**2", device.camera.effective_area, **keywords, STAMP=MADE)
+
+    def rmf(self, device: Device) -> list[fits.BinTableHDU]:
+        camera = device.camera
+        channels = len(camera.channel_lo)
+        keywords = {
+            **device.keywords,
+            **OF_RESPONSES,
+            **OLD_RESPONSES,
+            "DATAMODE": "FULL_SPTI_EVENTS",
+            "DETNAM": "NONE",
+            "FILTER": "NONE",
+            "DETCHANS": channels,
+            "EXTVER": 1,
+            "GRPID1": 1,
+            "STAMP": MADE,
+        }
+        matrix = {
+            "HDUCLAS2": "RSP_MATRIX",
+            "HDUCLAS3": "",
+            "LO_THRES": 0.0,
+            "NUMGRP": len(camera.energy_lo),
+            "NUMELT": camera.redistribution.size,
+            "TLMIN4": 1,
+            "TLMAX4": channels,
+        }
+        bounds = {"HDUCLAS2": "EBOUNDS", "HDUDOC": "OGIP memos CAL/GEN/92-002 & 92-002a"}
+        image_name = device.arf.replace("AXIS", "IMAG")
+        # these call the same numbers dm**2: whoever takes them for the area of the spectrum is wrong by a factor of 100
+        on_axis = _area(device, device.arf, "dm**2", camera.effective_area, ISDCLEVL="SPE", STAMP=MADE)
+        of_images = _area(device, image_name, "dm**2", camera.effective_area / 3.0, CREATOR="String", CONFIGUR="String")
+        return [
+            _response_group(device, [device.matrix, device.bounds, device.arf, image_name]),
+            table(device.matrix, matrix_columns(camera, camera.redistribution, first=1), {**keywords, **matrix}),
+            table(device.bounds, bounds_columns(camera), {**keywords, **bounds, "TLMIN1": 0, "TLMAX1": channels - 1}),
+            on_axis,
+            of_images,
+        ]
+
+
+def _area(device: Device, name: str, unit: str, area: np.ndarray, **keywords: Any) -> fits.BinTableHDU:
+    columns = [
+        ("ENERG_LO", "1E", "keV", device.camera.energy_lo),
+        ("ENERG_HI", "1E", "keV", device.camera.energy_hi),
+        ("SPECRESP", "1E", unit, area),
+    ]
+    keywords = {**device.keywords, **OF_RESPONSES, "HDUCLAS2": "SPECRESP", "EXTVER": 1, "GRPID1": 1, **keywords}
+    return table(name, columns, keywords)
+
+
+def _response_group(device: Device, members: list[str]) -> fits.BinTableHDU:
+    number = len(members)
+    columns = [
+        ("MEMBER_XTENSION", "8A", None, ["BINTABLE"] * number),
+        ("MEMBER_NAME", "32A", None, members),
+        ("MEMBER_VERSION", "1J", None, np.ones(number)),
+        ("MEMBER_POSITION", "1J", None, np.arange(number) + 3),
+        ("MEMBER_LOCATION", "256A", None, [""] * number),
+        ("MEMBER_URI_TYPE", "3A", None, [""] * number),
+    ]
+    keywords = {
+        **device.keywords,
+        "BASETYPE": "DAL_GROUP",
+        "GRPNAME": device.matrix.replace("-RSP", "-GRP"),
+        "EXTVER": 1,
+        "VERSION": 1,
+        "FILENAME": "synthetic_group.fits",
+        "LOCATN": "here",
+        "RESPONSI": "nobody",
+        "STRT_VAL": "2002-10-17T00:00:00",
+        "END_VAL": "2099-12-31T23:59:59",
+        "VSTART": sky.DATA_START,
+        "VSTOP": 36525.0,
+        "STAMP": MADE,
+    }
+    return table("GROUPING", columns, keywords)
 
 
 class JemxLightCurve(JemxQuery, IsgriLightCurve):
-    """Light curve of each source, in a group, and without a column for the width of the bins."""
+    """Light curve of each source, without a column for the width of the bins and without units."""
 
     def hdus(self, observation: Observation, target: Target, curve: Curve) -> list[fits.BinTableHDU]:
-        time, name = curve.begin + curve.width / 2.0, observation.device.light_curve
         columns = [
-            ("TIME", "1D", "d", time),
-            ("RATE", "1E", "count/s", curve.rate),
-            ("ERROR", "1E", "count/s", curve.error),
-            ("BRATE", "1E", "count/s", curve.background),
-            ("BERROR", "1E", "count/s", curve.background_error),
-            # here the sun does not move
-            ("BARYTIME", "1D", "d", time),
-            ("FRACEXP", "1E", None, curve.fraction),
+            ("TIME", "D", None, curve.begin + curve.width / 2.0),
+            ("RATE", "E", None, curve.rate),
+            ("ERROR", "E", None, curve.error),
+            ("BRATE", "E", None, curve.background),
+            ("BERROR", "E", None, curve.background_error),
+            # not computed there, either
+            ("BARYTIME", "D", None, np.zeros(len(curve.begin))),
+            ("FRACEXP", "E", None, curve.fraction),
         ]
-        seconds = sky.on_time(observation.periods)
+        offset = sky.separation(target.ra, target.dec, observation.ra, observation.dec)
         keywords = {
-            **observation.device.keywords,
-            **curve.keywords(observation, target),
-            "ISDCLEVL": "LCR",
-            "TELAPSE": (curve.begin[-1] + curve.width - curve.begin[0]) * 86400.0,
-            "ONTIME": seconds,
-            "DEADC": observation.camera.live_share,
-            "RADECSYS": "FK5",
-            "EQUINOX": 2000.0,
-            "CHANTYPE": "PI",
+            **curve_keywords(observation, target, curve),
+            "TIMVERS": "OGIP/93-003",
+            "DATAMODE": "FULL",
+            "SWBOUND": "OTF",
             "CHANMIN": 46,
             "CHANMAX": 223,
-            "EUNIT": "keV",
-            "EXTVER": 1,
+            "OFFANGLE": float(offset),
+            "VIGNET": float(observation.camera.vignetting(offset)),
+            "DETSIG": float(np.sum(curve.rate) / np.sqrt(np.sum(curve.error**2))),
         }
-        return [_group(observation, target, name), table(name, columns, keywords)]
+        return [table(observation.device.light_curve, columns, keywords)]
 
-
-def _group(observation: Observation, target: Target, name: str) -> fits.BinTableHDU:
-    """The one light curve of a file; the channels are unsigned numbers, as FITS has them."""
-    offset = sky.separation(target.ra, target.dec, observation.ra, observation.dec)
-    rows = [
-        ("MEMBER_XTENSION", "8A", None, "BINTABLE"),
-        ("MEMBER_NAME", "32A", None, name),
-        ("MEMBER_VERSION", "1J", None, 1),
-        ("MEMBER_POSITION", "1J", None, 3),
-        ("MEMBER_LOCATION", "256A", None, ""),
-        ("MEMBER_URI_TYPE", "3A", None, ""),
-        ("SOURCEID", "16A", None, ""),
-        ("NAME", "20A", None, target.name),
-        ("RA_OBJ", "1E", "deg", target.ra),
-        ("DEC_OBJ", "1E", "deg", target.dec),
-        ("DETSIG", "1E", None, 0.0),
-        ("OFFANGLE", "1E", "deg", offset),
-        ("DATAMODE", "4A", None, "FULL"),
-        ("CHANMIN", "1I", None, 46),
-        ("CHANMAX", "1I", None, 223),
-        ("E_MIN", "1E", "keV", observation.low),
-        ("E_MAX", "1E", "keV", observation.high),
-    ]
-    columns = [
-        fits.Column(
-            name=title,
-            format=form,
-            unit=unit,
-            array=np.array([value], dtype=np.uint16 if form == "1I" else None),
-            bzero=32768 if form == "1I" else None,
-            null=0 if form == "1J" else None,
-        )
-        for title, form, unit, value in rows
-    ]
-    group = fits.BinTableHDU.from_columns(columns, name="GROUPING")
-    keywords = {**observation.device.keywords, "GRPNAME": f"{name}-IDX", "IDXMEMBR": name, "BASETYPE": "DAL_GROUP"}
-    group.header.extend(keywords.items(), update=True)
-    return group
+    def bins(self, observation: Observation, width: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All of one width, at multiples of it from the first window on; only those with data."""
+        origin, exposure = float(observation.periods.min()), {}
+        for begin, end in observation.periods:
+            for number in range(int((begin - origin) // width), int((end - origin) // width) + 1):
+                low = origin + number * width
+                overlap = max(0.0, min(end, low + width) - max(begin, low)) * 86400.0
+                # less than a second is nothing: it would be a bin with an enormous error
+                exposure[number] = exposure.get(number, 0.0) + (overlap if overlap > 1.0 else 0.0)
+        numbers = sorted(number for number, seconds in exposure.items() if seconds > 0.0)
+        seconds = np.array([exposure[number] for number in numbers])
+        return origin + np.array(numbers) * width, np.full(len(numbers), width), seconds
 
 
 def jemx() -> Instrument:

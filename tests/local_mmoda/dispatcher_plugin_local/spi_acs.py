@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import sky
+from astropy.time import Time
 from cdci_data_analysis.analysis.instrument import Instrument
 from cdci_data_analysis.analysis.products import LightCurveProduct
 from cdci_data_analysis.analysis.queries import InstrumentQuery, LightCurveQuery, SourceQuery
@@ -29,23 +30,28 @@ class ShieldLightCurve(LocalQuery, LightCurveQuery):
         start, stop = ijd(parameters["T1"]), ijd(parameters["T2"])
         if not sky.DATA_START <= start < stop <= sky.DATA_STOP:
             raise BackendFailure("ZeroData: no SPI-ACS data in this interval")
-        length = (stop - start) * 86400.0
-        width = round(max(1, round(float(parameters["time_bin"]) / sky.ACS_BIN)) * sky.ACS_BIN, 2)
-        edges = np.arange(max(1, int(length / width)) + 1) * width
-        expected = sky.ACS_BACKGROUND * width + sky.burst_counts(edges[:-1], edges[1:], length)
-        counts = sky.generator(parameters).poisson(expected)
+        generator = sky.generator(parameters)
+        edges, width = sky.acs_bins(start * 86400.0, stop * 86400.0, float(parameters["time_bin"]), generator)
+        widths = np.diff(edges)
+        burst = sky.burst_counts(edges[:-1], edges[1:], (stop - start) * 86400.0)
+        counts = generator.poisson(sky.ACS_BACKGROUND * widths + burst)
+        # not the centre of a bin: the mean of the starts of its native bins
+        times = (edges[:-1] + edges[1:] - sky.ACS_BIN) / 2.0
+        middle = (edges[0] + edges[-1] - sky.ACS_BIN) / 2.0
         table = np.empty(len(counts), dtype=[("TIME", "<f8"), ("RATE", "<f8"), ("ERROR", "<f8")])
-        table["TIME"] = (edges[:-1] + edges[1:] - length) / 2.0
-        table["RATE"] = counts / width
-        table["ERROR"] = np.sqrt(counts) / width
+        table["TIME"] = times - middle
+        table["RATE"] = counts / widths
+        table["ERROR"] = np.sqrt(counts) / widths
         np.save(directory / "rate.npy", table)
-        np.save(directory / "times.npy", [start, stop, width])
-        (directory / "start.txt").write_text(parameters["T1"])
+        np.save(directory / "times.npy", start * 86400.0 + np.array([edges[0], edges[-1], middle]))
+        np.save(directory / "width.npy", width)
 
     def read(self, directory: Path) -> list[Any]:
-        start, stop, width = (float(value) for value in np.load(directory / "times.npy"))
+        start, stop, middle = (float(value) for value in np.load(directory / "times.npy"))
+        width = float(np.load(directory / "width.npy"))
         table = np.load(directory / "rate.npy")
-        begin = (directory / "start.txt").read_text()
+        # both are the start, and in TT
+        begin = Time(start / 86400.0 + sky.MJDREF, format="mjd", scale="tt").isot
         header = {
             "XTENSION": "BINTABLE",
             "BITPIX": 8,
@@ -64,21 +70,21 @@ class ShieldLightCurve(LocalQuery, LightCurveQuery):
             "EXTNAME": "RATE",
             "TIMESYS": "TT",
             "TIMEREF": "LOCAL",
-            "ONTIME": (stop - start) * 86400.0,
+            "ONTIME": stop - start,
             "TASSIGN": "SATELLITE",
-            "TSTART": start * 86400.0,
-            "TSTOP": stop * 86400.0,
+            "TSTART": start,
+            "TSTOP": stop,
             "DATE-OBS": begin,
-            # sic: the real service repeats the start here
             "DATE-END": begin,
             "TIMEDEL": width,
             "MJDREF": sky.MJDREF,
             "TELESCOP": "INTEGRAL",
             "INSTRUME": "SPI-ACS",
-            "TIMEZERO": (start + stop) / 2.0 * 86400.0,
+            "TIMEZERO": middle,
             "TIMEUNIT": "s",
             "PROPHECY": "",
-            "EPHS": "EPH 1.0\\n2.0",
+            # where the spacecraft was
+            "EPHS": "201.5 -33.25 128450.0 0.01 0.01 30.0",
         }
         units = {"RATE": "count/s", "ERROR": "count/s", "TIME": "s"}
         meta = {"src_name": "query", "time_bin": width, "time": "TIME", "rate": "RATE", "rate_err": "ERROR"}
