@@ -92,21 +92,19 @@ class _Observation:
     def __init__(self, camera: sky.Camera, arguments: dict[str, dict[str, Any]]) -> None:
         self.camera, self.arguments = camera, arguments
         if "IDScWList" in arguments:
-            begin = np.array([sky.window_time(name) for name in arguments["IDScWList"]["use_scwid_list"]])
-            begin = begin[(begin >= sky.DATA_START) & (begin < sky.DATA_STOP)]
-            self.periods = np.column_stack([begin, begin + sky.POINTING_LENGTH / DAY])
-            revolution = int((begin[0] - sky.DATA_START) / sky.REVOLUTION) + 1 if len(begin) else 0
-            self.ra, self.dec = FIELDS[revolution % 2]
+            windows = [name for name in arguments["IDScWList"]["use_scwid_list"] if sky.exists(name)]
+            self.ra, self.dec = FIELDS[int(windows[0][:4]) % 2] if windows else FIELDS[0]
         else:
             asked = arguments["TimeDirectionScWList"]
             self.ra, self.dec = (float(asked["use_coordinates"][name]) for name in ("RA", "DEC"))
-            start, stop = (_ijd(asked["use_timespan"][name]) for name in ("T1", "T2"))
-            self.periods = sky.pointings(start, stop, int(asked["use_max_pointings"]))
+            matching = sky.windows(*(_ijd(asked["use_timespan"][name]) for name in ("T1", "T2")))
+            windows = sky.drawn(matching, int(asked["use_max_pointings"]), arguments)
+        self.periods = sky.periods(windows)
         if not len(self.periods):
             raise AnalysisFailure("NoValidScW")
         self.start, self.stop = float(self.periods.min()), float(self.periods.max())
         self.on_time = sky.on_time(self.periods)
-        self.sources = camera.in_field(self.ra, self.dec, camera.field_limit)
+        self.sources = camera.in_field(self.ra, self.dec)
         self.random = sky.generator(arguments)
 
     def band(self, node: str, name: str) -> tuple[float, float]:
@@ -130,8 +128,7 @@ class _Observation:
 
     def significance(self, source: sky.Source, low: float, high: float) -> float:
         """Of a source in an image."""
-        place = {"ra": self.ra, "dec": self.dec, "radius": self.camera.field_limit}
-        return self.camera.significance(source, self.periods, low=low, high=high, **place)
+        return self.camera.significance(source, self.periods, ra=self.ra, dec=self.dec, low=low, high=high)
 
     def targets(self, catalog: list[dict[str, Any]] | None, low: float, high: float, least: float) -> list[_Target]:
         """Rows of the catalogue that OSA uses and that are in the field; without one, known sources of the image."""
@@ -208,7 +205,6 @@ class _MosaicStyle:
     extension: str
     keywords: dict[str, Any]
     units: dict[str, str]
-    scale: float = 1.0
 
 
 def _mosaic(seen: _Observation, style: _MosaicStyle, low: float, high: float) -> list[fits.ImageHDU]:
@@ -228,7 +224,7 @@ def _mosaic(seen: _Observation, style: _MosaicStyle, low: float, high: float) ->
         x, y = sky.project(source.ra, source.dec, seen.ra, seen.dec)
         rates += rate * np.exp(-((east - x) ** 2 + (north - y) ** 2) / (2.0 * camera.psf_sigma**2))
     variance = total / useful
-    maps = [rates * style.scale, variance * style.scale**2, rates / np.sqrt(variance), exposure]
+    maps = [rates / camera.image_area, variance / camera.image_area**2, rates / np.sqrt(variance), exposure]
     wcs = {"CTYPE1": "RA---TAN", "CRPIX1": (size + 1) / 2.0, "CRVAL1": seen.ra, "CUNIT1": "deg"}
     wcs |= {"CTYPE2": "DEC--TAN", "CRPIX2": (size + 1) / 2.0, "CRVAL2": seen.dec, "CUNIT2": "deg"}
     wcs |= {"CD1_1": -camera.pixel, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": camera.pixel}
@@ -301,7 +297,7 @@ def _jemx_image(arguments: dict[str, Any], catalog: list[dict[str, Any]] | None,
     units = {"RECONSTRUCTED": "counts/dm2/s", "VARIANCE": "(counts/dm2/s)**2", "SIGNIFICANCE": "no units"}
     units["EXPOSURE"] = "sec"
     keywords = {"INSTRUME": name, "ISDCLEVL": "IMA"}
-    maps = _mosaic(seen, _MosaicStyle(f"{name}-MOSA-IMA", keywords, units, scale=1.3), low, high)
+    maps = _mosaic(seen, _MosaicStyle(f"{name}-MOSA-IMA", keywords, units), low, high)
     columns = _source_list(_found(seen, catalog, low, high))
     return {
         "skyima": _write(directory / f"{name.lower()}_osa_mosaic.fits", _grouping(f"{name}-MOSA-IMA", maps), *maps),
