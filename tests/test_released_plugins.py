@@ -57,9 +57,7 @@ def run(service, instrument, product, **asked):
         observation = {"coordinates": OBSERVATION["coordinates"], "osa_version": OBSERVATION["osa_version"]}
     else:
         observation = OBSERVATION
-    job = client.submit_product(
-        instrument, product=product, energy_range=BAND[instrument], **{**observation, **asked}
-    )
+    job = client.submit_product(instrument, product=product, energy_range=BAND[instrument], **{**observation, **asked})
     products = job.result(timeout=120)
     return types.SimpleNamespace(job=job, products=products, analysis=service.analysis(job.job_id))
 
