@@ -28,13 +28,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import requests
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table, vstack
 from astroquery.exceptions import InputWarning
 
-from astroquery_mmoda import JobFailed, MmodaClass
+from astroquery_mmoda import JobFailed, MmodaClass, Products
 from tests.local_mmoda import sky
 
 BAND = {"isgri": (30, 80) * u.keV, "jemx": (3, 20) * u.keV}
@@ -62,10 +63,10 @@ def run(service, instrument, product, **asked):
     return types.SimpleNamespace(job=job, products=products, analysis=service.analysis(job.job_id))
 
 
-def run_all(service, requests):
+def run_all(service, wanted):
     """Many at once: the plugin sleeps for two seconds whenever it is asked."""
     with ThreadPoolExecutor(8) as threads:
-        started = {name: threads.submit(run, service, *which, **asked) for name, (which, asked) in requests.items()}
+        started = {name: threads.submit(run, service, *which, **asked) for name, (which, asked) in wanted.items()}
         return {name: future.result() for name, future in started.items()}
 
 
@@ -77,16 +78,17 @@ def client(released_plugins):
 @pytest.fixture(scope="module")
 def images(released_plugins):
     """Of both instruments, and of a list of windows."""
-    requests = {
+    wanted = {
         "isgri": (("isgri", "isgri_image"), {}),
         "jemx": (("jemx", "jemx_image"), {"jemx_num": 1}),
         "windows": (("isgri", "isgri_image"), {"scw_list": WINDOWS}),
     }
-    return run_all(released_plugins, requests)
+    return run_all(released_plugins, wanted)
 
 
-def tables(images):
-    """Catalogues of the names by which the tests below know them."""
+@pytest.fixture(scope="module")
+def catalogs(images, client):
+    """By the names by which the tests below know them."""
     isgri, jemx = (images[name].products.catalog() for name in ("isgri", "jemx"))
     sources = [sky.source(name) for name in ("MAXI J1820+070", "Ser X-1")]
     places = SkyCoord([each.ra for each in sources] * u.deg, [each.dec for each in sources] * u.deg, frame="fk5")
@@ -96,22 +98,20 @@ def tables(images):
     return {
         "found": isgri,
         "names": names,
-        "radians": Table({"name": names, "ra": places.ra.to(u.rad), "dec": places.dec.to(u.rad)}),
+        "radians": Table(
+            {"name": names, "ra": places.ra.to(u.rad), "dec": places.dec.to(u.rad)}, meta={"FRAME": "FK5"}
+        ),
         "galactic": galactic,
         "stacked": vstack([isgri[:2], jemx[only_jemx]], metadata_conflicts="silent"),
+        "extended": client.add_sources(isgri, ["V426 Oph"]),
     }
-
-
-@pytest.fixture(scope="module")
-def catalogs(images):
-    return tables(images)
 
 
 @pytest.fixture(scope="module")
 def extracted(released_plugins, images, catalogs):
     """Spectra and light curves of both instruments, with each catalogue."""
     isgri, jemx = (images[name].products.catalog() for name in ("isgri", "jemx"))
-    requests = {
+    wanted = {
         "isgri_spectrum": (("isgri", "isgri_spectrum"), {"catalog": isgri}),
         "jemx_spectrum": (("jemx", "jemx_spectrum"), {"catalog": jemx, "jemx_num": 1}),
         "isgri_lc": (("isgri", "isgri_lc"), {"catalog": isgri, "time_bin": 700 * u.s}),
@@ -119,9 +119,9 @@ def extracted(released_plugins, images, catalogs):
     }
     for name, catalog in catalogs.items():
         short = {"catalog": catalog, "time_bin": 1000 * u.s, "max_pointings": 1}
-        requests[f"with {name}"] = (("isgri", "isgri_lc"), short)
-        requests[f"jemx with {name}"] = (("jemx", "jemx_lc"), short)
-    return run_all(released_plugins, requests)
+        wanted[f"with {name}"] = (("isgri", "isgri_lc"), short)
+        wanted[f"jemx with {name}"] = (("jemx", "jemx_lc"), short)
+    return run_all(released_plugins, wanted)
 
 
 # ---- discovery ---------------------------------------------------------------------------------------------------
@@ -284,6 +284,26 @@ def test_responses_fold(extracted, which):
     assert np.allclose((photons * area) @ matrix, camera.channel_rates(source), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("which", ["isgri", "jemx"])
+def test_files_of_spectra(extracted, which, tmp_path):
+    """Written as linked OGIP files, and read again, nothing is lost."""
+    products = extracted[f"{which}_spectrum"].products
+    manifest = products.write(tmp_path / "files")
+    assert len(manifest) >= 3 * len(products.spectrum()["SOURCES"].data)
+    form, again = products.spectrum(), Products.read(tmp_path / "files").spectrum()
+    assert list(again["SOURCES"].data["SRC_NAME"]) == list(form["SOURCES"].data["SRC_NAME"])
+    for number in form["SOURCES"].data["EXTVER"]:
+        for kind, names in (("SPECTRUM", ["RATE", "STAT_ERR"]), ("SPECRESP", ["SPECRESP"]), ("EBOUNDS", ["E_MIN"])):
+            for name in names:
+                assert np.array_equal(again[kind, number].data[name], form[kind, number].data[name])
+    spectra = [path for path in (tmp_path / "files").glob("*_pha.fits")]
+    assert len(spectra) == len(form["SOURCES"].data)
+    for path in spectra:
+        header = fits.getheader(path, "SPECTRUM")
+        assert (path.parent / header["RESPFILE"]).is_file()
+        assert (path.parent / header["ANCRFILE"]).is_file()
+
+
 # ---- light curves ------------------------------------------------------------------------------------------------
 
 
@@ -393,6 +413,22 @@ def test_stacked_catalogs(extracted, instrument, catalogs):
     assert len(curve_files(done)) == len(stacked)
 
 
+@pytest.mark.parametrize("instrument", ["isgri", "jemx"])
+def test_added_source(extracted, instrument, catalogs):
+    """It has to be extracted, known or not."""
+    found, done = catalogs["found"], extracted[f"{instrument} with extended".removeprefix("isgri ")]
+    added = sky.source("V426 Oph")
+    check_arrived(
+        done.analysis.catalog,
+        [*found["src_names"], added.name],
+        [*found["ra"], added.ra],
+        [*found["dec"], added.dec],
+        flags=[*found["FLAG"], 1],
+        isgri_flags=[1] * len(found) + [2],
+    )
+    assert added.name in done.products.lightcurve()["src_name"]
+
+
 def test_no_catalog(images):
     assert images["isgri"].analysis.catalog is None
 
@@ -410,37 +446,62 @@ def test_rows_that_osa_leaves_out(client, released_plugins, catalogs):
     assert set(curves["src_name"]) == set(catalog["src_names"]) - {"Ser X-1"}
 
 
-def test_the_service_as_it_is(released_plugins, client, catalogs):
-    """Without what the client mends, radians arrive as degrees and flags are missing: the test above can fail."""
-    radians = catalogs["radians"]
-    names = ["meta_ID", "src_names", "significance", "ra", "dec"]
-    columns = [[0, 1], list(radians["name"]), [0.0, 0.0], list(radians["ra"].value), list(radians["dec"].value)]
-    text = json.dumps(
-        {
-            "cat_frame": "fk5",
-            "cat_coord_units": "rad",
-            "cat_column_list": columns,
-            "cat_column_names": names,
-            "cat_column_descr": [["meta_ID", "<i8"], ["src_names", "<U15"], *([name, "<f8"] for name in names[2:])],
-            "cat_lon_name": "ra",
-            "cat_lat_name": "dec",
-        }
-    )
+# What the client mends: these show that the tests above can fail, and that what is known of the service is so.
+
+RADIANS = {
+    "cat_frame": "fk5",
+    "cat_coord_units": "rad",
+    "cat_column_list": [
+        [0, 1],
+        ["MAXI J1820+070", "Ser X-1"],
+        [9.0, 8.0],
+        [4.80, 4.89],
+        [0.125, 0.088],
+        [1, 1],
+        [2, 2],
+    ],
+    "cat_column_names": ["meta_ID", "src_names", "significance", "ra", "dec", "FLAG", "ISGRI_FLAG"],
+    "cat_lon_name": "ra",
+    "cat_lat_name": "dec",
+}
+
+
+def send(service, client, catalog, **asked):
+    """First reply to a form with this text of a catalogue, sent as it is."""
     form = client.query_lightcurve(
-        "isgri", **OBSERVATION, energy_range=BAND["isgri"], time_bin=900 * u.s, get_query_payload=True
+        "isgri", **{**OBSERVATION, **asked}, energy_range=BAND["isgri"], time_bin=900 * u.s, get_query_payload=True
     )
-    job_id = raw_job(released_plugins, {**form, "selected_catalog": text})
-    rows = released_plugins.analysis(job_id).catalog
-    assert [row["RA"] for row in rows] == pytest.approx(list(radians["ra"].value))
+    data = {**form, "selected_catalog": json.dumps(catalog), "query_status": "new"}
+    return requests.post(service.url + "/run_analysis", data=data, timeout=60).json()
+
+
+def test_the_service_takes_radians_for_degrees(released_plugins, client):
+    reply = send(released_plugins, client, RADIANS)
+    assert reply["query_status"] == "submitted"
+    rows = released_plugins.analysis(reply["job_monitor"]["job_id"]).catalog
+    assert [row["RA"] for row in rows] == pytest.approx([4.80, 4.89])
+    assert {(row["FLAG"], row["ISGRI_FLAG"]) for row in rows} == {(1, 2)}
+
+
+def test_the_service_fills_missing_flags_with_zeros(released_plugins, client):
+    names, columns = RADIANS["cat_column_names"][:5], RADIANS["cat_column_list"][:5]
+    reply = send(released_plugins, client, {**RADIANS, "cat_column_names": names, "cat_column_list": columns})
+    rows = released_plugins.analysis(reply["job_monitor"]["job_id"]).catalog
     assert {(row["FLAG"], row["ISGRI_FLAG"]) for row in rows} == {(0, 0)}
 
 
-def raw_job(service, form):
-    """Submit a form as it is."""
-    import requests
+@pytest.mark.parametrize("column", [5, 6])
+def test_the_service_fails_on_a_null_flag(released_plugins, client, column):
+    columns = [list(values) for values in RADIANS["cat_column_list"]]
+    columns[column][1] = None
+    reply = send(released_plugins, client, {**RADIANS, "cat_column_list": columns})
+    assert reply["query_status"] == "failed"
+    assert "TypeError" in reply["exit_status"]["error_message"]
 
-    reply = requests.post(service.url + "/run_analysis", data={**form, "query_status": "new"}, timeout=60).json()
-    return reply["job_monitor"]["job_id"]
+
+def test_the_service_knows_frames_in_lower_case_only(released_plugins, client):
+    reply = send(released_plugins, client, {**RADIANS, "cat_frame": "FK5"})
+    assert 'frame name "FK5" is not a known' in reply["error_message"]
 
 
 # ---- failures ----------------------------------------------------------------------------------------------------
