@@ -27,10 +27,10 @@ from .jobs import get_job, list_jobs
 from .names import find_position
 from .parameters import InstrumentSchema, folded, nearest, read_metadata
 from .payload import Question, to_payload
+from .positions import parse_position, plain_dashes
 from .products import Products
 from .products.forms import in_form, kind_of_analysis
 from .session import Connection, MmodaSession
-from .positions import parse_position, plain_dashes
 from .snippets import read_api_code
 from .text import printable
 

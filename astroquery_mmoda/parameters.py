@@ -212,7 +212,8 @@ class InstrumentSchema:
             )
         kinds = {self.kind(name) for name in self.products} & set(_METHODS)
         methods = " or ".join(_METHODS[each] for each in _METHODS if each in kinds) or "query_product"
-        return f"Instrument {self.instrument!r} has no {kind} product. It has: {self._listing(self.products)}; use {methods}."
+        has = self._listing(self.products)
+        return f"Instrument {self.instrument!r} has no {kind} product. It has: {has}; use {methods}."
 
     def table(self, products: Iterable[str]) -> Table:
         """Parameters of some products as a table, without the machinery."""

@@ -46,6 +46,8 @@ _IGNORED = frozenset({"api", "oda_api_version", "off_line", "verbose"})
 _NONE_IS_NOTHING = frozenset(
     {"src_name", "selected_catalog", "user_catalog", "user_catalog_file", "T_format", "time_bin_format", "product_type"}
 )
+# how the service runs an analysis; it lists these nowhere, and they are in its snippets
+_SWITCHES = frozenset({"run_asynch", "async_dispatcher"})
 _BIN_UNITS = {"sec": u.s, "jd": u.day}
 # friendly argument -> the service's own names that it stands for
 _STANDS_FOR = {
@@ -170,7 +172,7 @@ def _raw_parameters(known: Mapping[str, Parameter], question: Question) -> tuple
 
 
 def _is_not_given(known: Mapping[str, Parameter], name: str, value: Any) -> bool:
-    """Whether a value says that none is given: None, or the empty text of `list_parameters`, where that is the default."""
+    """Whether a value says that none is given: None where that is the default, or the empty text that stands for it."""
     if value is None and name in _NONE_IS_NOTHING:
         return True
     nothing = value is None or (isinstance(value, str) and not value)
@@ -201,8 +203,8 @@ def _refuse_times_before_launch(question: Question, raw: Mapping[str, Any]) -> N
     early = [number for number in numbers if number < LAUNCH]
     if early:
         raise ParameterError(
-            f"The time {early[0]:.12g} would be before INTEGRAL's launch (MJD {LAUNCH:g}): numbers are MJD (UTC). If it "
-            f"is in INTEGRAL's own days (IJD = MJD - {IJD_ORIGIN:g}, TT), give "
+            f"The time {early[0]:.12g} would be before INTEGRAL's launch (MJD {LAUNCH:g}): numbers are MJD (UTC). "
+            f"If it is in INTEGRAL's own days (IJD = MJD - {IJD_ORIGIN:g}, TT), give "
             f"Time({early[0]:.12g} + {IJD_ORIGIN:g}, format='mjd', scale='tt')."
         )
 
@@ -228,7 +230,7 @@ def _unlisted(
     missing = [name for name in raw if name not in known and name not in formats]
     if not missing:
         return {}
-    accepted = set(also_known())
+    accepted = _SWITCHES if _SWITCHES.issuperset(missing) else {*_SWITCHES, *also_known()}
     for name in missing:
         if name not in accepted:
             valid = sorted(parameter.name for parameter in known.values() if not parameter.hidden)
@@ -236,7 +238,8 @@ def _unlisted(
                 f"Unknown parameter {printable(name)!r} for {where}"
                 f"{nearest(name, [*valid, *_STANDS_FOR])}. It takes: {', '.join(valid)}."
             )
-    return {name: to_wire(Parameter(name), raw[name]) for name in missing}
+    # a switch is True or False
+    return {name: to_wire(Parameter(name, default=True if name in _SWITCHES else None), raw[name]) for name in missing}
 
 
 def _need(known: Mapping[str, Parameter], names: Iterable[str], argument: str, where: str) -> None:

@@ -90,7 +90,8 @@ def parse_position(text: str) -> SkyCoord | None:
         ) from error
     if _only_numbers(lowered):
         raise ParameterError(
-            f"coordinates={printable(text)!r}: not a valid position, and numbers are not looked up as a name. {POSITION_FORMS}."
+            f"coordinates={printable(text)!r}: not a valid position, and numbers are not looked up as a name. "
+            f"{POSITION_FORMS}."
         )
     return None
 

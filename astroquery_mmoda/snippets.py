@@ -3,84 +3,199 @@
 
 from __future__ import annotations
 
-import ast
 import pprint
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from .errors import ParameterError
-from .text import printable, without_token
+from astroquery.exceptions import InputWarning
+
+from .constants import NotConstant, TooMuch, Unknown, parse, plain
+from .errors import ParameterError, warn
+from .pasted import readings
+from .scripts import Analysis, analyses
+from .text import Pasted, printable, without_token
 from .wire import NUL
 
 __all__ = ["code_for", "read_api_code"]
 
 _LARGEST_SNIPPET = 20_000_000
+_MOST_NAMED = 20
 # what a call of oda_api has and a query of ours does not need
 _DROPPED = frozenset({"token", "api", "oda_api_version", "off_line", "verbose", "session_id", "job_id", "query_status"})
+_DROPPED_FROM_CALLS = frozenset({"dry_run", "silent", "wait", "return_progress"})
+# arguments of the query methods that a workflow may have a parameter of the same name as
+_OURS = frozenset(
+    {
+        "catalog",
+        "coordinates",
+        "energy_range",
+        "get_query_payload",
+        "on_error",
+        "parameters",
+        "progress",
+        "query_type",
+        "source",
+        "time_range",
+        "timeout",
+        "windows_per_job",
+    }
+)
+# of a call of ours, what is about waiting, and not about the analysis
+_ABOUT_WAITING = frozenset({"timeout", "progress", "get_query_payload"})
+# None says that there is nothing to say
+_NONE_IS_NOTHING = frozenset(
+    {
+        "product",
+        "product_type",
+        "radius",
+        "scw_list",
+        "selected_catalog",
+        "src_name",
+        "T_format",
+        "time_bin",
+        "time_bin_format",
+        "user_catalog_file",
+    }
+)
+# these are never files
+_TEXTS = frozenset(
+    {"instrument", "product", "product_type", "query_type", "src_name", "T1", "T2", "T_format", "RA", "DEC"}
+)
+_FILES = frozenset({"user_catalog_file", "user_scw_list_file"})
+_PATH = re.compile(r"~|/|\.{1,2}[/\\]|[A-Za-z]:[\\/]|\\\\|file:", re.IGNORECASE)
+_QUERY_TYPES = ("Real", "Dummy")
 
 
 def read_api_code(text: str) -> dict[str, Any]:
     """
-    Read the snippet for oda_api that the service's web page or e-mail gives.
+    Read the snippet for oda_api that the service's web page or e-mail gives, or a cell of a notebook.
 
     Parameters
     ----------
     text : str
-        Python code with a dictionary of parameters in it, or a call of ``get_product`` with them.
+        Python code with a dictionary of parameters in it, or a call of ``get_product`` with them. It is parsed, never
+        run.
 
     Returns
     -------
     dict
-        Keyword arguments for ``submit_product``; without the token, should there be one in it.
+        Keyword arguments for ``submit_product`` and every ``query_...``; without the token, should there be one in it.
 
     Raises
     ------
     ParameterError
         There is no such thing in the text.
     """
-    found = _parameters(text)
-    if "instrument" not in found:
-        raise ParameterError(
-            "This is no snippet of the service: it has no dictionary with an 'instrument' and parameters in it. Copy "
-            "all of the Python code that the page or the e-mail shows."
-        )
-    arguments = {name: value for name, value in found.items() if name not in _DROPPED and value is not None}
-    # what oda_api calls the product's type is Real or Dummy
-    if "product_type" in arguments:
-        arguments["query_type"] = arguments.pop("product_type")
-    return arguments
-
-
-def _parameters(text: str) -> dict[str, Any]:
-    """The dictionary or the call that names an instrument and a product; the last one counts."""
+    if not isinstance(text, str):
+        raise ParameterError(f"A snippet is a text, not a {type(text).__name__}.")
     if len(text) > _LARGEST_SNIPPET:
         raise ParameterError(f"A snippet of {len(text)} characters is too long to be read.")
-    try:
-        tree = ast.parse(text)
-        candidates = [dict(_literals(node)) for node in ast.walk(tree)]
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ParameterError(f"This is no Python snippet: {printable(error, limit=200)}.") from error
-    # the client is made with an instrument too, but for a product
-    named = [candidate for candidate in candidates if "instrument" in candidate]
-    complete = [candidate for candidate in named if "product" in candidate]
-    return (complete or named or [{}])[-1]
-
-
-def _literals(node: ast.AST) -> Iterator[tuple[str, Any]]:
-    """Names and plain values in a dictionary or in the keywords of a call."""
-    pairs: list[tuple[str, ast.expr]]
-    if isinstance(node, ast.Dict):
-        keys = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
-        pairs = [(key, value) for key, value in zip(keys, node.values, strict=True) if isinstance(key, str)]
-    elif isinstance(node, ast.Call):
-        pairs = [(keyword.arg, keyword.value) for keyword in node.keywords if keyword.arg]
-    else:
-        return
-    for name, value in pairs:
-        try:
-            yield str(name), ast.literal_eval(value)
-        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+    analysis, remarks = _last_analysis(text)
+    parameters = analysis.parameters
+    if isinstance(parameters["instrument"], Unknown):
+        raise ParameterError(
+            "The instrument in this text is only known when the code runs: "
+            f"{parameters['instrument'].source}. Write its name there."
+        )
+    arguments: dict[str, Any] = {}
+    left_out = []
+    for name, value in parameters.items():
+        if name in _DROPPED or (name in _DROPPED_FROM_CALLS and not analysis.ours):
             continue
+        if analysis.ours and name in _ABOUT_WAITING:
+            continue
+        if value is None and name in _NONE_IS_NOTHING:
+            continue
+        try:
+            arguments[str(name)] = _kept(str(name), value)
+        except NotConstant as error:
+            left_out.append(f"{printable(name, limit=60)} ({error})")
+    _warn(left_out, [*remarks, *(f"the effect of {doubt} is not known" for doubt in parameters.doubts)])
+    return arguments if analysis.ours else _in_our_words(arguments)
+
+
+def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
+    """The last thing that a text asks of the service, and what was seen besides."""
+    problem: Exception | None = None
+    for version, left_out in readings(text):
+        try:
+            found = [each for each in analyses(parse(version)) if "instrument" in each.parameters]
+        except TooMuch:
+            raise ParameterError("This text is too intricate to be a snippet of the service.") from None
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            problem = problem or error
+            continue
+        if found:
+            remarks = [f"this line is not Python: {line}" for line in left_out[:_MOST_NAMED]]
+            different = [each for each in found[:-1] if dict(each.parameters) != dict(found[-1].parameters)]
+            if different:
+                remarks.append(f"the text has {len(different) + 1} different analyses, of which the last is read")
+            return found[-1], remarks
+    why = f" It is not Python ({printable(problem, limit=150)})." if problem else ""
+    raise ParameterError(
+        "This is not a snippet of the service: it has no dictionary with an 'instrument' and parameters in it. Copy "
+        f"all of the Python code that the page or the e-mail shows.{why}"
+    )
+
+
+def _kept(name: str, value: Any) -> Any:
+    """A value as an argument; `NotConstant` tells why it has to be left out."""
+    if isinstance(value, Unknown):
+        raise NotConstant(value.source)
+    try:
+        value = plain(value)
+    except NotConstant:
+        raise NotConstant("part of it is only known when the code runs") from None
+    if not isinstance(value, str):
+        return value
+    if without_token(value) != value:
+        raise NotConstant("it has a token in it")
+    if name in _TEXTS:
+        return value
+    if _names_a_file(value) or (name in _FILES and not value.startswith(("http://", "https://"))):
+        raise NotConstant("a file, which a snippet never sends; give it yourself")
+    return Pasted(value)
+
+
+def _names_a_file(text: str) -> bool:
+    """Whether a text would be taken for a path of this machine."""
+    if len(text) > 1000 or "\n" in text or re.search(r"\d{12}\.\d{3}", text):
+        return False
+    if _PATH.match(text.strip()):
+        return True
+    try:
+        return bool(text) and Path(text).expanduser().is_file()
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
+def _in_our_words(arguments: dict[str, Any]) -> dict[str, Any]:
+    """With the words of oda_api, or of the service's own records, turned into those of the query methods."""
+    renamed = {name: value for name, value in arguments.items() if name not in _OURS}
+    hidden = {name: value for name, value in arguments.items() if name in _OURS and name != "query_type"}
+    if "query_type" in arguments:
+        renamed["query_type"] = arguments["query_type"]
+    kind = renamed.pop("product_type", None)
+    if kind in _QUERY_TYPES:  # what oda_api calls the product's type is Real or Dummy
+        renamed["query_type"] = kind
+    elif kind is not None:
+        renamed.setdefault("product", kind)  # the service calls the product so
+    return {**renamed, "parameters": hidden} if hidden else renamed
+
+
+def _warn(left_out: list[str], remarks: list[str]) -> None:
+    sentences = []
+    if left_out:
+        more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
+        sentences.append(
+            f"left out: {', '.join(left_out[:_MOST_NAMED])}{more}. The service would use its defaults for them; give "
+            "their values yourself"
+        )
+    sentences += remarks[:_MOST_NAMED]
+    if sentences:
+        warn(f"Reading the snippet without running it, {'; '.join(sentences)}.", InputWarning)
 
 
 def code_for(server: str | None, fields: Mapping[str, str]) -> str:

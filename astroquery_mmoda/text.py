@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["in_hex", "original", "printable", "shorten", "transliterated", "without_token"]
+__all__ = ["Pasted", "in_hex", "original", "printable", "shorten", "transliterated", "without_token"]
 
 # a JSON web token begins with the base64 of '{"', whatever is in it: runs of these letters with points between them
 _BEGIN = "eyJ"
@@ -16,6 +16,10 @@ _SHORTEST_HEAD = 8
 
 # Cc control, Cf format (bidi overrides, zero width), Cs surrogates, Co private, Cn unassigned, Zl/Zp line separators
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+class Pasted(str):
+    """Text that came from a snippet: a value like any other, but never the path of a file to be read or uploaded."""
 
 
 def printable(text: object, *, limit: int = 500, newlines: bool = False) -> str:

@@ -175,8 +175,8 @@ def to_time(value: Any, what: str, *, format: str | None = None) -> Time:
             lost = _below_milliseconds(time) if 0 <= mjd <= _LATEST_MJD else 0.0
     except (ValueError, TypeError, u.UnitsError, AttributeError) as error:
         raise ParameterError(
-            f"{what}={printable(value, limit=100)!r}: not a valid time{_detail(error)}. Give a Time, an ISO text such as "
-            "'2018-03-16T11:00:00' (UTC), a datetime, or a number that is an MJD (UTC)."
+            f"{what}={printable(value, limit=100)!r}: not a valid time{_detail(error)}. Give a Time, an ISO text such "
+            "as '2018-03-16T11:00:00' (UTC), a datetime, or a number that is an MJD (UTC)."
         ) from error
     if lost > _MILLISECOND_NOISE:
         warn(

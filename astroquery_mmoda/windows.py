@@ -15,7 +15,7 @@ from astropy.table import Column, Table
 from astroquery.exceptions import InputWarning
 
 from .errors import ParameterError, warn
-from .text import printable
+from .text import Pasted, printable
 
 __all__ = ["list_items", "science_windows"]
 
@@ -69,10 +69,10 @@ def _window(item: str) -> str:
     identifiers = {match[0] for match in _WINDOW.finditer(item)}
     if len(identifiers) == 1 and (item in identifiers or "/" in item or "[" in item):
         return identifiers.pop()
-    if item.isdigit() and 9 <= len(item) <= 12:
+    if re.fullmatch(r"\d{12}", item):
         raise ParameterError(
-            f"scw_list: {printable(item)!r} has no version; write the science window as {item.zfill(12)}.001, or give "
-            "a Table with scw_id and scw_ver."
+            f"scw_list: {item!r} has no version; write the science window as {item}.001, or give a Table with scw_id "
+            "and scw_ver."
         )
     raise ParameterError(f"scw_list: {printable(item)!r} is not a valid science window ({_FORM}).")
 
@@ -116,7 +116,7 @@ def _digits(cell: Any, digits: int) -> str:
     if isinstance(cell, bytes):
         cell = cell.decode("ascii", "replace")
     if isinstance(cell, Real) and not isinstance(cell, bool) and cell == cell and float(cell).is_integer():
-        return str(int(cell)).zfill(digits)
+        return str(int(float(cell))).zfill(digits)
     text = str(cell).strip()
     return text.zfill(digits) if text.isdigit() else text
 
@@ -138,7 +138,7 @@ def _whole(number: Any) -> str:
 
 def _text_of_file(value: str | Path) -> str:
     """Content of a file, if the value is the path of one."""
-    if len(str(value)) > _LONGEST_PATH or "\n" in str(value):
+    if isinstance(value, Pasted) or len(str(value)) > _LONGEST_PATH or "\n" in str(value):
         return _without_comments(str(value))
     path = Path(value).expanduser()
     try:

@@ -13,12 +13,13 @@ import numpy as np
 from astropy import units as u
 from astropy.time import TimeDelta
 
+from .constants import literal
 from .errors import ParameterError
 from .parameters import Parameter, nearest
-from .text import printable
+from .text import Pasted, printable
 from .values import as_quantity, convert, is_number, list_items, plain_float, science_windows, service_unit, to_time
 
-__all__ = ["NUL", "Pasted", "Upload", "to_wire"]
+__all__ = ["NUL", "Upload", "to_wire"]
 
 #: None on the wire; an empty string or the word would mean something else (protocol: "None: the single character NUL")
 NUL = "\x00"
@@ -139,7 +140,7 @@ def _write_list(parameter: Parameter, value: Any) -> str:
 
 def _write_structured(parameter: Parameter, value: Any) -> str:
     try:
-        plain = json.loads(value) if isinstance(value, str) else value
+        plain = _from_text(value) if isinstance(value, str) else value
         if isinstance(plain, tuple):
             plain = list(plain)
         if isinstance(plain, (dict, list)):
@@ -147,6 +148,17 @@ def _write_structured(parameter: Parameter, value: Any) -> str:
     except (ValueError, TypeError, RecursionError) as error:
         raise ParameterError(f"{parameter.name} can't be written as JSON: {printable(error)}.") from error
     raise ParameterError(f"{parameter.name} must be a dict, a list, or the JSON text of one.")
+
+
+def _from_text(text: str) -> Any:
+    """What a text of JSON means; the service's snippets mix it with Python's words."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        try:
+            return literal(text)
+        except ValueError:
+            raise error from None
 
 
 def _json_value(value: Any) -> Any:
@@ -158,10 +170,6 @@ def _json_value(value: Any) -> Any:
 
 def _write_catalog(parameter: Parameter, value: Any) -> str:
     return _write_structured(parameter, value)
-
-
-class Pasted(str):
-    """Text that came from a snippet: a value like any other, but never the path of a file to be uploaded."""
 
 
 class Upload(str):

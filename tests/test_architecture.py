@@ -31,6 +31,7 @@ FLOORS = {
         "windows",
         "constants",
         "pasted",
+        "scripts",
     },
     0: {"errors", "config", "text", "units", "markup", "instruments"},
 }

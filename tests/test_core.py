@@ -19,24 +19,27 @@ from tests.local_mmoda import sky
 from tests.scripted_server import Reply, ScriptedServer
 
 TIMES = (58193.455, 58246.892)
-FIELD = {"coordinates": "MAXI J1820+070", "radius": 8 * u.deg, "time_range": TIMES, "osa_version": "OSA11.2"}
+# the same ones in all queries: by `max_pointings` the service would draw others for each
+WINDOWS = sky.spread(*(Time(TIMES, format="mjd", scale="utc").tt.mjd - sky.MJDREF), 10)
+FIELD = {
+    "coordinates": "MAXI J1820+070",
+    "radius": 8 * u.deg,
+    "time_range": TIMES,
+    "osa_version": "OSA11.2",
+    "scw_list": WINDOWS,
+}
 BAND = (30, 80) * u.keV
 CENTRE = sky.source("MAXI J1820+070")
 
 
-def pointings(number):
-    begin, end = Time(TIMES, format="mjd", scale="utc").tt.mjd - sky.MJDREF
-    return sky.pointings(begin, end, number)
-
-
 @pytest.fixture(scope="module")
 def mosaic(mmoda):
-    return mmoda.query_image("isgri", **FIELD, energy_range=BAND, max_pointings=10)
+    return mmoda.query_image("isgri", **FIELD, energy_range=BAND)
 
 
 @pytest.fixture(scope="module")
 def sources(mmoda):
-    return mmoda.query_catalog("isgri", **FIELD, energy_range=BAND, max_pointings=10)
+    return mmoda.query_catalog("isgri", **FIELD, energy_range=BAND)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +159,10 @@ def test_image_form(mosaic):
     mosaic.verify("exception")
     header = mosaic["SIGNIFICANCE"].header
     assert (header["E_MIN"], header["E_MAX"], header["ORIGNAME"]) == (30, 80, "ISGR-MOSA-IMA")
-    assert np.isnan(mosaic["SIGNIFICANCE"].data[0, 0])
+    # the service sends zeros where it has not looked
+    for name in ("INTENSITY", "VARIANCE", "SIGNIFICANCE"):
+        assert np.isnan(mosaic[name].data[0, 0])
+    assert u.Unit(mosaic["INTENSITY"].header["BUNIT"]) == u.ct / u.s
 
 
 def brightest_pixel(mosaic):
@@ -175,7 +181,7 @@ def test_the_source_is_where_it_is(mosaic):
 
 def test_the_significance_is_right(mosaic):
     found, offset = brightest_pixel(mosaic)
-    expected = sky.significance(CENTRE, pointings(10), ra=CENTRE.ra, dec=CENTRE.dec, radius=8, low=30, high=80)
+    expected = sky.significance(CENTRE, sky.periods(WINDOWS), ra=CENTRE.ra, dec=CENTRE.dec, low=30, high=80)
     # the pixel's centre is beside the peak of the point-spread function
     expected *= np.exp(-0.5 * (offset.deg / sky.PSF_SIGMA) ** 2)
     assert found == pytest.approx(expected, rel=0.02)
@@ -184,7 +190,7 @@ def test_the_significance_is_right(mosaic):
 
 
 def test_two_energy_bands(mmoda):
-    two = mmoda.query_image("isgri", **FIELD, energy_range=BAND, max_pointings=10, number_of_bands=2)
+    two = mmoda.query_image("isgri", **FIELD, energy_range=BAND, number_of_bands=2)
     low, high = two["SIGNIFICANCE", 1].header, two["SIGNIFICANCE", 2].header
     assert low["E_MIN"] == 30
     assert low["E_MAX"] == high["E_MIN"]
@@ -209,7 +215,7 @@ def test_catalogue(sources):
 
 
 def test_the_catalogue_depends_on_the_threshold(mmoda, sources):
-    fewer = mmoda.query_catalog("isgri", **FIELD, energy_range=BAND, max_pointings=10, detection_threshold=20)
+    fewer = mmoda.query_catalog("isgri", **FIELD, energy_range=BAND, detection_threshold=20)
     assert 0 < len(fewer) < len(sources)
 
 
@@ -219,7 +225,12 @@ def test_the_catalogue_depends_on_the_threshold(mmoda, sources):
 def test_spectrum_form(spectra, bright):
     assert len(spectra["SOURCES"].data) == len(bright)
     assert [hdu.name for hdu in spectra[1:5]] == ["SPECTRUM", "SPECRESP", "EBOUNDS", "MATRIX"]
-    np.testing.assert_allclose(spectra["SPECRESP", 1].data["SPECRESP"], sky.EFFECTIVE_AREA, rtol=1e-6)
+    # the area is in the matrix
+    assert set(spectra["SPECRESP", 1].data["SPECRESP"]) == {1.0}
+    assert spectra["MATRIX", 1].header["HDUCLAS3"] == "FULL"
+    matrix = spectra["MATRIX", 1].data["MATRIX"]
+    np.testing.assert_allclose(matrix, sky.EFFECTIVE_AREA[:, np.newaxis] * sky.REDISTRIBUTION, rtol=1e-6)
+    assert spectra["SPECTRUM", 1].header["EXPOSURE"] == pytest.approx(10 * sky.POINTING_LENGTH * sky.LIVE_SHARE)
 
 
 @pytest.mark.parametrize("name", ["MAXI J1820+070", "Ser X-1"])
@@ -261,7 +272,7 @@ def test_the_photon_index_comes_back(spectra, name):
 
 def test_one_source_of_a_reply(mmoda, bright):
     one = mmoda.query_spectrum("isgri", **FIELD, catalog=bright, source="ser x-1")
-    assert one["SOURCES"].data["SRC_NAME"].tolist() == ["SerX-1"]
+    assert one["SOURCES"].data["SRC_NAME"].tolist() == ["Ser X-1"]
 
 
 # ---- light curves
@@ -269,15 +280,18 @@ def test_one_source_of_a_reply(mmoda, bright):
 
 def test_lightcurve_form(curve, bright):
     assert isinstance(curve, Table)
-    assert curve.colnames[:7] == ["src_name", "time", "time_bin", "e_min", "e_max", "RATE", "ERROR"]
+    columns = ["TOT_COUNTS", "BACKV", "BACKE", "RATE", "ERROR", "FRACEXP"]
+    assert curve.colnames == ["src_name", "time", "time_bin", "e_min", "e_max", *columns]
     assert isinstance(curve["time"], Time)
     assert curve["time"].scale == "tt"
     assert set(curve["src_name"]) == set(bright["src_names"])
     assert curve["RATE"].unit == u.ct / u.s
-    begin, end = Time(TIMES, format="mjd", scale="utc")
-    assert begin < curve["time"].min()
-    assert curve["time"].max() < end
-    assert set(np.round(curve["time_bin"], 3)) == {1000}
+    # the service's bins begin anew in each science window, and the last one is shorter
+    begin, end = sky.periods(WINDOWS).T
+    one = curve[curve["src_name"] == "Ser X-1"]
+    assert one["time"].mjd.min() - sky.MJDREF == pytest.approx(begin.min() + 500 / 86400)
+    assert one["time"].mjd.max() - sky.MJDREF == pytest.approx(end.max() - 450 / 86400)
+    np.testing.assert_allclose(one["time_bin"].reshape(-1, 2), [[1000, 900]] * 10, atol=0.01)
     gaps = np.ma.getmaskarray(curve["RATE"])
     assert 0 < gaps.sum() < len(curve)
     assert (curve["ERROR"][~gaps] > 0).all()
@@ -298,11 +312,15 @@ def test_spi_acs(mmoda):
     times = ("2017-03-06T13:26:48", "2017-03-06T13:27:48")
     table = mmoda.query_lightcurve("spi_acs", "Crab", time_range=times, time_bin=0.5 * u.s)
     assert set(table["src_name"]) == {"Crab"}
-    assert set(table["time_bin"]) == {0.5}
+    # a few bins take a native one from their neighbour
+    assert np.mean(np.abs(table["time_bin"] - 0.5) < 1e-6) > 0.95
     begin = Time(times[0], scale="utc")
     burst = table["time"][np.argmax(table["RATE"])]
     assert abs((burst - begin).to_value(u.s) - sky.BURST_FRACTION * 60) < 1
-    assert abs((table["time"][0] - begin).to_value(u.s) - 0.25) < 0.01
+    start = (table["time"][0] - begin).to_value(u.s) - table["time_bin"][0] / 2
+    assert 0 <= start < sky.ACS_BIN
+    edges = table["time"][1:] - table["time"][:-1]
+    np.testing.assert_allclose(edges.to_value(u.s), (table["time_bin"][1:] + table["time_bin"][:-1]) / 2, atol=1e-4)
 
 
 def test_an_instrument_without_position(mmoda):
@@ -316,7 +334,7 @@ def test_an_instrument_without_position(mmoda):
 
 
 def test_submitting(mmoda, bright, tmp_path):
-    job = mmoda.submit_spectrum("isgri", **FIELD, catalog=bright, max_pointings=20)
+    job = mmoda.submit_spectrum("isgri", **FIELD, catalog=bright)
     assert isinstance(job, Job)
     assert len(job.job_id) == 16
     seen = []
@@ -327,20 +345,20 @@ def test_submitting(mmoda, bright, tmp_path):
     assert isinstance(products, Products)
     assert {product.kind for product in products} == {"spectrum", "arf", "rmf"}
     manifest = products.write(tmp_path / "spectra")
-    with fits.open(tmp_path / "spectra" / "SerX-1_pha.fits") as pha:
-        assert pha["SPECTRUM"].header["RESPFILE"] == "SerX-1_rmf.fits"
-        assert pha["SPECTRUM"].header["ANCRFILE"] == "SerX-1_arf.fits"
+    with fits.open(tmp_path / "spectra" / "Ser_X-1_pha.fits") as pha:
+        assert pha["SPECTRUM"].header["RESPFILE"] == "Ser_X-1_rmf.fits"
+        assert pha["SPECTRUM"].header["ANCRFILE"] == "Ser_X-1_arf.fits"
     assert len(manifest) == 3 * len(bright)
 
 
 def test_query_product_is_everything(mmoda):
-    products = mmoda.query_product("isgri", product="isgri_image", **FIELD, energy_range=BAND, max_pointings=10)
+    products = mmoda.query_product("isgri", product="isgri_image", **FIELD, energy_range=BAND)
     assert {product.kind for product in products} == {"image", "catalog"}
     assert products.parameters["radius"] == 8.0
 
 
 def test_the_same_question_is_the_same_job(mmoda):
-    jobs = [mmoda.submit_image("isgri", **FIELD, energy_range=BAND, max_pointings=10) for _ in range(2)]
+    jobs = [mmoda.submit_image("isgri", **FIELD, energy_range=BAND) for _ in range(2)]
     assert jobs[0].job_id == jobs[1].job_id
     assert jobs[0].session_id != jobs[1].session_id
 
@@ -356,6 +374,7 @@ def test_raw_names_and_friendly_ones_ask_the_same(mmoda):
         T1=TIMES[0],
         T2=TIMES[1],
         T_format="mjd",
+        scw_list=",".join(WINDOWS),
         E1_keV=30,
         E2_keV=80,
         osa_version="OSA11.2",
@@ -378,7 +397,7 @@ def test_payload_is_what_is_sent_and_nothing_is_submitted(mmoda):
 
 
 def test_nothing_found(mmoda):
-    nowhere = {**FIELD, "coordinates": SkyCoord(200, -60, unit="deg"), "max_pointings": 2}
+    nowhere = {**FIELD, "coordinates": SkyCoord(200, -60, unit="deg"), "scw_list": WINDOWS[:2]}
     with pytest.warns(NoResultsWarning, match="no source was found"):
         table = mmoda.query_catalog("isgri", **nowhere)
     assert len(table) == 0
@@ -407,8 +426,9 @@ def test_the_three_faces_of_failure(mmoda, instrument, product):
 
 
 def test_no_data_in_the_interval(mmoda):
+    before = {**FIELD, "scw_list": None, "time_range": (52564.1, 52564.2)}
     with pytest.raises(errors.JobFailed, match="NoValidScW"):
-        mmoda.query_image("isgri", **{**FIELD, "time_range": (51000, 51001)}, energy_range=BAND, src_name="no data")
+        mmoda.query_image("isgri", **before, energy_range=BAND, src_name="no data")
 
 
 def test_the_service_has_limits_that_its_meta_data_do_not_tell(mmoda):
@@ -417,7 +437,7 @@ def test_the_service_has_limits_that_its_meta_data_do_not_tell(mmoda):
 
 
 def test_time_runs_out_and_nothing_is_lost(mmoda):
-    slow = {**FIELD, "coordinates": "Crab", "max_pointings": 7}
+    slow = {**FIELD, "coordinates": "Crab", "scw_list": WINDOWS[:7]}
     with pytest.raises(errors.JobTimeout) as caught:
         mmoda.query_image("isgri", **slow, energy_range=(22, 50) * u.keV, timeout=0.01)
     assert len(caught.value.job.result()) == 2

@@ -12,22 +12,19 @@ from astroquery_mmoda import errors, spectrum_table
 from tests.local_mmoda import sky
 
 TIMES = (58209.0, 58211.0)
+WINDOWS = sky.spread(*(Time(TIMES, format="mjd", scale="utc").tt.mjd - sky.MJDREF), 8)
+PERIODS = sky.periods(WINDOWS)
 FIELD = {
     "coordinates": "MAXI J1820+070",
     "radius": 4.3 * u.deg,
     "time_range": TIMES,
     "energy_range": (3, 20) * u.keV,
-    "max_pointings": 8,
+    "scw_list": WINDOWS,
     "jemx_num": 1,
 }
 CENTRE = sky.source("MAXI J1820+070")
 NIGHT = (59861.5, 59862.25)
 BLAZAR = {"coordinates": SkyCoord(166.113808, 38.208833, unit="deg"), "src_name": "Mrk 421", "time_range": NIGHT}
-
-
-def pointings():
-    begin, end = Time(TIMES, format="mjd", scale="utc").tt.mjd - sky.MJDREF
-    return sky.pointings(begin, end, FIELD["max_pointings"])
 
 
 # ---- JEM-X
@@ -50,7 +47,12 @@ def test_xray_image(mmoda):
     assert [hdu.name for hdu in mosaic] == names
     header = mosaic["SIGNIFICANCE"].header
     assert (header["E_MIN"], header["E_MAX"], header["ORIGNAME"]) == (3, 20, "JMX1-SKY.-IMA")
-    expected = sky.JEMX.significance(CENTRE, pointings(), ra=CENTRE.ra, dec=CENTRE.dec, radius=4.3, low=3, high=20)
+    expected = sky.JEMX.significance(CENTRE, PERIODS, ra=CENTRE.ra, dec=CENTRE.dec, low=3, high=20)
+    assert (mosaic["INTENSITY"].header["IMATYPE"], mosaic["INTENSITY"].header["ORIGNAME"]) == (
+        "RECONSTRUCTED",
+        "JMX1-SKY.-IMA",
+    )
+    assert u.Unit(mosaic["INTENSITY"].header["BUNIT"]) == u.ct / u.dm**2 / u.s
     # the source may lie between four pixels
     assert 0.7 * expected < np.nanmax(mosaic["SIGNIFICANCE"].data) < 1.05 * expected
 
@@ -66,17 +68,24 @@ def test_xray_catalogue_tells_new_sources_by_their_names_only(sources):
 @pytest.mark.parametrize("number", [1, 2])
 def test_xray_spectra(mmoda, chosen, number):
     spectra = mmoda.query_spectrum("jemx", **{**FIELD, "jemx_num": number}, catalog=chosen)
-    assert spectra["SOURCES"].data["SRC_NAME"].tolist() == ["MAXIJ1820+070", "NEW_1"]
+    assert spectra["SOURCES"].data["SRC_NAME"].tolist() == ["MAXI J1820+070", "NEW_1"]
     assert [hdu.name for hdu in spectra[1:5]] == ["SPECTRUM", "SPECRESP", "EBOUNDS", "MATRIX"]
-    assert spectra["SPECTRUM", 1].header["ORIGNAME"] == f"JMX{number}-SRC.-SPE"
-    np.testing.assert_allclose(spectra["SPECRESP", 1].data["SPECRESP"], sky.JEMX.effective_area, rtol=1e-6)
-    for line, row in zip(spectra["MATRIX", 1].data, sky.JEMX.redistribution, strict=True):
-        used = np.flatnonzero(row)
-        assert line["F_CHAN"] == used[0]
-        np.testing.assert_allclose(line["MATRIX"], row[used[0] : used[-1] + 1], rtol=1e-6)
+    assert spectra["SPECTRUM", 1].header["ORIGNAME"] == f"JMX{number}-PHA1-SPE"
+    # that of the ARF, not one of those inside of the RMF, which are the same number of dm**2
+    area = spectra["SPECRESP", 1]
+    np.testing.assert_allclose(area.data["SPECRESP"], sky.JEMX.effective_area, rtol=1e-6)
+    assert u.Unit(area.columns["SPECRESP"].unit) == u.cm**2
+    np.testing.assert_allclose(spectra["MATRIX", 1].data["MATRIX"], sky.JEMX.redistribution, rtol=1e-6)
+    # the service counts from 1 in spectrum and matrix, and from 0 in EBOUNDS: place by place they are the same
+    places = [
+        spectra[name, 1].data[column].ravel()[0] - spectra[name, 1].header[f"TLMIN{index}"]
+        for name, column, index in (("SPECTRUM", "CHANNEL", 1), ("EBOUNDS", "CHANNEL", 1), ("MATRIX", "F_CHAN", 4))
+    ]
+    assert places == [0, 0, 0]
 
     table = spectrum_table(spectra, CENTRE.name)
-    expected = sky.JEMX.channel_rates(CENTRE) * sky.mean_factor(CENTRE, pointings())
+    np.testing.assert_allclose(table["e_min"], sky.JEMX.channel_lo, rtol=1e-6)
+    expected = sky.JEMX.channel_rates(CENTRE) * sky.mean_factor(CENTRE, PERIODS)
     expected /= sky.JEMX.channel_hi - sky.JEMX.channel_lo
     deviations = (np.asarray(table["rate"]) - expected) / np.asarray(table["error"])
     assert abs(np.sum(deviations**2) - len(table)) < 4.5 * np.sqrt(2 * len(table))

@@ -13,7 +13,9 @@ from astropy import units as u
 from astroquery_mmoda import JobTimeout, MmodaClass, ServiceError, conf
 from tests.scripted_server import Reply, ScriptedServer
 
-CURVE = {"coordinates": "MAXI J1820+070", "radius": 2 * u.deg, "time_range": (58193, 58195), "max_pointings": 3}
+# named ones: of those that match, the service would draw others for each name of a source
+WINDOWS = ["193100100010.001", "193100300010.001", "193100500010.001"]
+CURVE = {"coordinates": "MAXI J1820+070", "radius": 2 * u.deg, "time_range": (58193, 58195), "scw_list": WINDOWS}
 
 
 class Proxy(ScriptedServer):

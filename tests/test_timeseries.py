@@ -8,8 +8,10 @@ from astropy.io.fits.scripts import fitscheck
 from astropy.table import MaskedColumn, Table
 from astropy.time import Time
 from astropy.timeseries import BinnedTimeSeries, LombScargle, TimeSeries
+from astroquery.exceptions import CorruptDataWarning
 
 from astroquery_mmoda import DecodingError, ParameterError, Products, read_lightcurve, to_timeseries, write_lightcurve
+from tests.genuine_like import lightcurves as like
 from tests.local_mmoda import sky
 
 RECORDED = ["isgri_lc_real", "spi_acs_lc_real", "jemx_lc_dummy", "nb_lightcurve_4_done", "isgri_lc_empty"]
@@ -26,7 +28,7 @@ def assert_same(one, other, *, seconds=1e-7):
     for name in one.colnames:
         if name == "time":
             assert abs((one[name] - other[name]).to_value(u.s)).max(initial=0) < seconds
-            assert other[name].scale == "tt"
+            assert other[name].scale == one[name].scale
             continue
         first, second = one[name], other[name]
         assert (first.dtype.kind, type(first)) == (second.dtype.kind, type(second)), name
@@ -216,3 +218,234 @@ def test_the_period_of_the_local_source_comes_back(mmoda):
     frequency = np.linspace(3.5, 4.5, 5000)
     best = 1 / frequency[np.argmax(periodogram.power(frequency))]
     assert best == pytest.approx(bright.variability.period, rel=0.005)
+
+
+# ---- shapes of genuine replies
+
+
+def of(*entries, source="Cyg X-1"):
+    return Products.from_response(like.lightcurve_reply(*entries, source=source)).lightcurve()
+
+
+def written(table, tmp_path, **options):
+    """The file of a table, and that it gives the table back."""
+    path = write_lightcurve(table, tmp_path / "lc.fits", overwrite=True, **options)
+    if not options:
+        assert_same(table, read_lightcurve(path), seconds=2e-7)
+    assert fitscheck.main([str(path)]) == 0
+    with fits.open(path) as hdulist:
+        for hdu in hdulist[2::2]:
+            assert (hdu.data["STOP"] > hdu.data["START"]).all()
+            assert (hdu.data["START"][1:] > hdu.data["STOP"][:-1]).all()
+    return path
+
+
+def polar():
+    with pytest.warns(CorruptDataWarning, match="Unix"):
+        return of(like.polar())
+
+
+@pytest.mark.parametrize("make", [like.isgri, like.jemx, like.spi_acs])
+def test_genuine_shapes_come_back(make, tmp_path):
+    written(of(make()), tmp_path)
+
+
+def test_polar_comes_back(tmp_path):
+    table = polar()
+    path = written(table, tmp_path)
+    header, data = fits.getheader(path, "RATE"), fits.getdata(path, "RATE")
+    assert data.names == ["TIME", "RATE", "ERROR"]  # where other tools look for them
+    assert header["HDUCLAS3"] == "RATE"
+    assert "HDUCLAS2" not in header
+    assert header["TIMEWARN"] == table.meta["TIMEWARN"]
+    np.testing.assert_array_equal(data["RATE"], table["rate"])
+
+
+def test_bins_of_one_time_and_without_a_width(tmp_path):
+    table = of(like.jemx((5000.0, 5000.0, 5000.01, 5000.5), (0.01, -0.01, 0.01, np.nan)))
+    path = written(table, tmp_path)
+    good = fits.getdata(path, "GTI")
+    # the last one covers no time that is known
+    np.testing.assert_allclose(good["STOP"] - good["START"], [0.02 * 86400])
+    series = to_timeseries(table)
+    assert type(series) is TimeSeries
+    assert series["time_bin"].mask.tolist() == [False, True, False, True]
+    assert series["time_bin"].unit == u.s
+    assert to_timeseries(table[[0, 2]]).time_bin_size.to_value(u.s).tolist() == pytest.approx([864, 864])
+
+
+def test_no_width_at_all(tmp_path):
+    table = of(like.jemx((5000.0, 5001.0, 5002.0), (0.0, -1.0, np.nan)))
+    assert table["time_bin"].mask.all()
+    good = fits.getdata(written(table, tmp_path), "GTI")
+    np.testing.assert_allclose(good["STOP"] - good["START"], 2 * 86400)
+    assert "time_bin" not in to_timeseries(table).colnames
+
+
+def test_widths_that_the_user_made_wrong(tmp_path):
+    table = of(like.isgri())
+    table["time_bin"][:4] = [-5, 0, np.nan, np.inf]
+    path = write_lightcurve(table, tmp_path / "lc.fits")
+    assert (fits.getdata(path, "GTI")["STOP"] > fits.getdata(path, "GTI")["START"]).all()
+    assert read_lightcurve(path)["time_bin"].mask.sum() == 4
+    assert type(to_timeseries(table)) is TimeSeries
+
+
+def test_overlapping_bins_make_one_interval(tmp_path):
+    table = of(like.jemx((5000.0, 5000.001, 5000.2), (0.02, 0.002, 0.01)))
+    good = fits.getdata(written(table, tmp_path), "GTI")
+    np.testing.assert_allclose(good["STOP"] - good["START"], [0.02 * 86400, 0.01 * 86400], rtol=1e-6)
+
+
+@pytest.mark.parametrize("how", ["masked", "nan"])
+def test_rows_without_a_time(how, tmp_path):
+    table = of(like.isgri())
+    gone = np.arange(12) == 3
+    if how == "masked":
+        table["time"] = Time(np.ma.array(table["time"].mjd, mask=gone), format="mjd", scale="tt")
+    else:
+        table["time"] = Time(table["time"].mjd, np.where(gone, np.nan, 0.0), format="mjd", scale="tt")
+    with pytest.warns(CorruptDataWarning, match="1 of 12 rows"):
+        path = write_lightcurve(table, tmp_path / "lc.fits")
+    assert len(read_lightcurve(path)) == 11
+    with pytest.warns(CorruptDataWarning, match="1 of 12 rows"):
+        assert len(to_timeseries(table)) == 11
+    table["time"] = Time(np.full(12, 5e4), np.full(12, np.nan), format="mjd", scale="tt")
+    with pytest.warns(CorruptDataWarning, match="12 of 12 rows"):
+        path = write_lightcurve(table, tmp_path / "lc.fits", overwrite=True)
+    assert len(read_lightcurve(path)) == 0
+
+
+def test_what_fits_cannot_hold(tmp_path):
+    table = of(like.isgri())
+    table["odd"] = np.array([{"a": 1}] * 12, dtype=object)
+    with pytest.raises(ParameterError, match="FITS can't hold this light curve"):
+        write_lightcurve(table, tmp_path / "lc.fits")
+    table = of(like.isgri())
+    table.replace_column("time", table["time"].mjd)
+    with pytest.raises(ParameterError, match="column time does not hold astropy's Time"):
+        write_lightcurve(table, tmp_path / "lc.fits")
+    with pytest.raises(ParameterError, match="no column src_name"):
+        to_timeseries(Table({"a": [1]}))
+
+
+def test_spi_acs_has_no_false_gaps(tmp_path):
+    table = of(like.spi_acs((2, 3, 1, 2, 2) * 40))
+    path = written(table, tmp_path)
+    header, good = fits.getheader(path, "RATE"), fits.getdata(path, "GTI")
+    assert len(good) == 1
+    assert (good["START"][0], good["STOP"][0]) == (header["TSTART"], header["TSTOP"])
+    assert (header["HDUCLAS2"], header["HDUCLAS3"]) == ("TOTAL", "RATE")
+    assert header["EPHS"] == like.SPI_ACS_EPHS
+    assert header["TSHIFT"] == table.meta["TSHIFT"]
+    start = Time(header["MJDREFI"], header["TSTART"] / 86400, format="mjd", scale="tt")
+    assert abs((start - Time(51544, 700000000.125 / 86400, format="mjd", scale="tt")).to_value(u.s)) < 1e-5
+    assert header["DATE-END"] > header["DATE-OBS"]
+
+
+@pytest.mark.parametrize(
+    ("make", "background"),
+    [
+        (like.isgri, "NET"),
+        (like.jemx, "NET"),
+        (like.spi_acs, "TOTAL"),
+        (lambda: like.jemx(TELESCOP="NONE SUCH"), None),
+        (lambda: like.jemx(INSTRUME="OMC"), None),
+        (lambda: like.jemx(TELESCOP="SWIFT", INSTRUME="XRT", HDUCLAS2="TOTAL"), "TOTAL"),
+        (lambda: like.jemx(TELESCOP="SWIFT", INSTRUME="XRT", HDUCLAS2="String"), None),
+    ],
+)
+def test_what_is_known_of_the_background(make, background, tmp_path):
+    assert fits.getheader(written(of(make()), tmp_path), "RATE").get("HDUCLAS2") == background
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "kind"),
+    [
+        ("RATE", "count/s", "RATE"),
+        ("RATE", None, "RATE"),
+        ("COUNT_RATE", "1/s", "RATE"),
+        ("FLUX", "ct/min", "RATE"),
+        ("COUNTS", "ct", "COUNT"),
+        ("COUNTS", None, "COUNT"),
+        ("FLUX", "erg / (cm2 s)", None),
+        ("FLUX", "ct / (cm2 s)", None),
+        ("FLUX", None, None),
+        ("MAG", "mag", None),
+        ("RATE", "mJy", None),
+        ("COUNTS", "ct/s", None),
+        ("RATE", "furlongs", None),
+    ],
+)
+def test_only_rates_are_called_rates(name, unit, kind, tmp_path):
+    columns = {"TIME": [58000.0, 58001.0], name: [3.0, 4.0], "ERROR": [1.0, 1.0]}
+    hdu = like.table(columns, {"MJDREF": 0.0, "TIMESYS": "TT", "TIMEDEL": 1.0}, "LC")
+    entry = like.encode([fits.PrimaryHDU(), hdu], name="lightcurve", meta={"src_name": "X"})
+    entry["data_unit_list"][1]["units_dict"] = {name: unit, "ERROR": unit, "TIME": "d"}
+    table = of(entry)
+    header = fits.getheader(written(table, tmp_path), "RATE")
+    assert header.get("HDUCLAS3") == kind
+    assert "HDUCLAS2" not in header
+
+
+def test_names_that_are_taken_stay(tmp_path):
+    table = polar()
+    table["RATE"] = np.arange(40.0)
+    table["ERROR"] = np.arange(40.0)
+    table.rename_column("rate", "value")
+    table.meta["VALUECOL"] = "value"
+    table["value"].unit = u.ct / u.s
+    assert fits.getdata(written(table, tmp_path), "RATE").names == ["TIME", "value", "rate_err", "RATE", "ERROR"]
+
+
+def test_barycentric_times_keep_their_origin(tmp_path):
+    table = of(like.jemx())
+    path = written(table, tmp_path)
+    with fits.open(path) as hdulist:
+        for hdu in hdulist:
+            assert (hdu.header["MJDREFI"], hdu.header["MJDREFF"]) == (51544, 0)
+            assert (hdu.header["TIMESYS"], hdu.header["TIMEREF"]) == ("TT", "LOCAL")
+        rates = hdulist["RATE"]
+        np.testing.assert_array_equal(rates.data["BARYTIME"], table["BARYTIME"])
+        assert rates.columns["BARYTIME"].unit == "d"
+        number = rates.data.names.index("BARYTIME") + 1
+        assert rates.header.comments[f"TTYPE{number}"] == "barycentric time (TDB) since MJDREF"
+        np.testing.assert_allclose(51544 + rates.data["TIME"] / 86400, table["time"].mjd, rtol=0, atol=1e-9)
+    again = read_lightcurve(path)
+    assert again.meta["MJDREF"] == 51544.0
+    del table["BARYTIME"]
+    path = written_without_origin(table, tmp_path)
+    assert fits.getheader(path, "RATE")["MJDREFI"] == 56543
+    assert "MJDREF" not in read_lightcurve(path).meta
+
+
+def written_without_origin(table, tmp_path):
+    """An MJDREF in meta of which no column makes use is not that of the file."""
+    path = write_lightcurve(table, tmp_path / "lc.fits", overwrite=True)
+    assert abs((read_lightcurve(path)["time"] - table["time"]).to_value(u.s)).max() < 1e-7
+    return path
+
+
+def test_an_origin_with_a_fraction(tmp_path):
+    table = of(like.jemx(MJDREF=51544.25))
+    header = fits.getheader(written(table, tmp_path), "RATE")
+    assert (header["MJDREFI"], header["MJDREFF"]) == (51544, 0.25)
+
+
+def test_tdb_stays_tdb(tmp_path):
+    table = of(like.jemx(TIMESYS="TDB", TIMEREF="SOLARSYSTEM"))
+    path = written(table, tmp_path)
+    with fits.open(path) as hdulist:
+        for hdu in hdulist:
+            assert (hdu.header["TIMESYS"], hdu.header["TIMEREF"]) == ("TDB", "SOLARSYSTEM")
+            assert hdu.header["DATE-OBS"] == "2013-09-08T23:52:48.000"
+    assert read_lightcurve(path)["time"].scale == "tdb"
+    assert to_timeseries(table[:2]).time_bin_start.scale == "tdb"
+    table.write(tmp_path / "lc.ecsv")
+    assert Table.read(tmp_path / "lc.ecsv")["time"].scale == "tdb"
+
+
+def test_tdb_without_a_place_is_barycentred(tmp_path):
+    table = of(like.jemx(TIMESYS="TDB", TIMEREF="String"))
+    assert "TIMEREF" not in table.meta
+    assert fits.getheader(written(table, tmp_path), "RATE")["TIMEREF"] == "SOLARSYSTEM"

@@ -87,7 +87,11 @@ def test_large_integers_are_exact():
     [
         (ANGLE, 8 * u.keV, "radius=8.0 keV has the wrong unit: give deg or anything equivalent"),
         (ANGLE, "wide", "radius='wide' is not a number with a unit"),
-        (ANGLE, None, "radius=None: the service needs a value .type angle, in deg, default 15.0."),
+        (
+            ANGLE,
+            None,
+            "radius=None: the service needs a value .type angle, in deg, at least 0, at most 180, default 15.0.",
+        ),
         (ANGLE, [1, 2] * u.deg, "must be one value, not 2"),
         (ANGLE, True, "radius=.* must be a number or a Quantity .* not a bool"),
         (ANGLE, float("nan"), "not finite"),

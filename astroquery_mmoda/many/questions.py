@@ -13,8 +13,8 @@ from .. import journal
 from ..arguments import Asked
 from ..errors import ParameterError
 from ..job import longest_wait
-from ..rules import needed_roles
 from ..positions import parse_position
+from ..rules import needed_roles
 from ..session import Connection
 from ..text import printable
 from ..values import in_degrees

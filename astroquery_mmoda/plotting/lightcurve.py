@@ -51,8 +51,9 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     Draw light curves: the value of the service (RATE, FLUX, COUNTS, MAG, ...) over time.
 
     Horizontal bars are the widths of the bins, vertical ones the errors; masked bins are gaps. Hundreds of bins, one
-    after the other, become steps with a band of errors. Times are MJD (TT, or TDB where the table has it), or, where all of them are within a tenth of
-    a day, seconds since the start of the first bin, which the axis names. Magnitudes grow downwards.
+    after the other, become steps with a band of errors. Times are MJD (TT, or TDB where the table has it), or, where
+    all of them are within a tenth of a day, seconds since the start of the first bin, which the axis names. Magnitudes
+    grow downwards.
 
     The values are on a linear scale, as they were measured. Curves that are more than a factor of 30 apart get a
     logarithmic one, on which a bin below a signal to noise ratio of 2 is an arrow at 3 standard deviations, an upper
@@ -177,8 +178,8 @@ def _time_axis(axes: Any, rows: Table) -> tuple[np.ndarray, np.ndarray, str]:
     scale = (start[2] if start else days[1] if days else "TT").lower()
     if scale != time.scale:
         warn(
-            f"MMODA: times in {time.scale.upper()} are drawn on an axis in {scale.upper()}: barycentred times and those "
-            "on board differ by up to 8.5 minutes.",
+            f"MMODA: times in {time.scale.upper()} are drawn on an axis in {scale.upper()}: barycentred times and "
+            "those on board differ by up to 8.5 minutes.",
             InputWarning,
         )
         time = _in_scale(time, scale)

@@ -146,10 +146,8 @@ def read_curves(product: Product) -> list[Curve]:
     """
     found = [raw for raw in _raw_curves(product) if raw.column(raw.time_name) is not None]
     if not found:
-        wanted = str(product.meta.get("time") or "TIME").upper()
-        raise DecodingError(
-            f"The light curve {printable(product.name)!r} has no table with a column {printable(wanted)}."
-        )
+        wanted = printable(str(product.meta.get("time") or "TIME").upper(), limit=60)
+        raise DecodingError(f"The light curve {printable(product.name)!r} has no table with a column {wanted}.")
     with reading(f"light curve {product.name!r}"):
         return [_read(raw, product.source) for raw in found]
 

@@ -271,11 +271,8 @@ def time_system(header: Mapping[str, Any]) -> TimeSystem:
     if name in _SCALES:
         return TimeSystem(name)
     scale = "tt" if sum(time_reference(header)) == IJD_ORIGIN else "utc"
-    if told:
-        return TimeSystem(
-            scale, 0.0, f"TIMESYS {printable(told, limit=20)} unknown: {scale.upper()} assumed", is_odd=True
-        )
-    return TimeSystem(scale, 0.0, f"no TIMESYS: {scale.upper()} assumed")
+    what = f"TIMESYS {printable(told, limit=20)} unknown" if told else "no TIMESYS"
+    return TimeSystem(scale, 0.0, f"{what}: {scale.upper()} assumed", is_odd=bool(told))
 
 
 def time_scale(header: Mapping[str, Any]) -> str:

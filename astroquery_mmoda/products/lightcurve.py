@@ -108,16 +108,16 @@ def _tell(curves: list[Curve], products: Products) -> None:
         if curve.left_out:
             count = curve.left_out + len(curve)
             warn(
-                f"MMODA: light curve of {printable(curve.source, limit=60)!r}: {curve.left_out} of {count} rows have no "
-                "valid time and are left out.",
+                f"MMODA: light curve of {printable(curve.source, limit=60)!r}: {curve.left_out} of {count} rows have "
+                "no valid time and are left out.",
                 CorruptDataWarning,
             )
     _compare_bins(curves, products)
     references = {str(curve.meta.get("TIMEREF", "")).upper() for curve in curves if curve.meta.get("TIMEREF")}
     if len(references) > 1:
         warn(
-            f"MMODA: the times of these light curves refer to different places (TIMEREF {', '.join(sorted(references))}),"
-            " so they can't be compared as they are; source= gives one of them.",
+            f"MMODA: times of these light curves refer to different places (TIMEREF {', '.join(sorted(references))}), "
+            "so they can't be compared as they are; source= gives one of them.",
             CorruptDataWarning,
         )
 

@@ -3,9 +3,9 @@
 What light curves of SPI-ACS don't tell by themselves: the true widths of their bins, and where the bins begin.
 
 They are made of native bins of 0.05 s. The service's code gives a bin the rate N / width and the Poisson error
-sqrt(N) / width, so that their quotient RATE / ERROR**2 is the width; and it takes the mean of the *starts* of the native
-bins for TIME, while TSTART and TSTOP are the edges of the first and the last one. This is published nowhere, hence the
-times are shifted only where it agrees with TSTART and TSTOP.
+sqrt(N) / width, so RATE / ERROR**2 is the width; and it takes the mean of the *starts* of the native bins for TIME,
+while TSTART and TSTOP are the edges of the first and the last one. This is published nowhere, hence the times are
+shifted only where it agrees with TSTART and TSTOP.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ from conftest import require
 from tests.local_mmoda import sky
 
 TIMES = (58193.455, 58246.892)
-FIELD = {"coordinates": "MAXI J1820+070", "radius": 8 * u.deg, "time_range": TIMES, "max_pointings": 50}
-PERIODS = sky.pointings(*(Time(TIMES, format="mjd", scale="utc").tt.mjd - sky.MJDREF), FIELD["max_pointings"])
+WINDOWS = sky.spread(*(Time(TIMES, format="mjd", scale="utc").tt.mjd - sky.MJDREF), 50)
+FIELD = {"coordinates": "MAXI J1820+070", "radius": 8 * u.deg, "time_range": TIMES, "scw_list": WINDOWS}
+PERIODS = sky.periods(WINDOWS)
 
 
 @dataclass(frozen=True)

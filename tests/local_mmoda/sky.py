@@ -315,6 +315,12 @@ def windows(start: float, stop: float) -> list[str]:
     return [name for name, time in times.items() if time < stop and time + POINTING_LENGTH / 86400.0 > start]
 
 
+def spread(start: float, stop: float, number: int) -> list[str]:
+    """So many science windows of an interval (IJD), evenly over it: for requests that name theirs."""
+    names = windows(start, stop)
+    return names[:: max(1, len(names) // number)][:number]
+
+
 def drawn(names: list[str], most: int, request: dict[str, Any]) -> list[str]:
     """At most so many of these science windows: a random subset, always the same for the same request."""
     if len(names) <= most:

@@ -1,0 +1,1 @@
+"""Small replies of our own making, with the shapes of what the genuine service sends."""

@@ -1,0 +1,72 @@
+"""FITS files in the encoding of the service: headers as dictionaries, data pickled, units besides or not at all."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+_TYPES = {fits.PrimaryHDU: "primary", fits.ImageHDU: "image", fits.BinTableHDU: "bintable"}
+
+
+def encode(
+    hdus: Iterable[Any], *, name: str = "", meta: Mapping[str, Any] | None = None, units: bool = False
+) -> dict[str, Any]:
+    """One element of ``numpy_data_product_list``; ``units``: whether ``units_dict`` tells those of columns."""
+    return {
+        "name": name,
+        "meta_data": json.dumps(dict(meta or {})),
+        "data_unit_list": [_unit(hdu, units=units) for hdu in hdus],
+    }
+
+
+def _unit(hdu: Any, *, units: bool) -> dict[str, Any]:
+    kind = next(word for cls, word in _TYPES.items() if isinstance(hdu, cls))
+    return unit(
+        hdu.data,
+        name=hdu.name,
+        header={card.keyword: card.value for card in hdu.header.cards},
+        kind=kind,
+        units_dict={column.name: column.unit for column in hdu.columns} if units and kind == "bintable" else None,
+    )
+
+
+def unit(
+    data: np.ndarray | None,
+    *,
+    name: str,
+    header: Mapping[str, Any],
+    kind: str = "bintable",
+    units_dict: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """One element of ``data_unit_list``."""
+    cards = {key: None if isinstance(value, fits.card.Undefined) else value for key, value in header.items()}
+    return {
+        "name": name,
+        "header": {key: str(value) if key in ("COMMENT", "HISTORY") else value for key, value in cards.items()},
+        "binarys": None if data is None else base64.b64encode(pickle.dumps(data, protocol=4)).decode(),
+        "data": None,
+        "dt": None if data is None else str((type(data), data.dtype)),
+        "meta_data": {},
+        "hdu_type": kind,
+        "units_dict": units_dict,
+    }
+
+
+def reply(entries: Iterable[dict[str, Any]], parameters: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """Body of a ``run_analysis`` reply that has these numpy products, and more keys of products."""
+    return {
+        "query_status": "done",
+        "exit_status": {"status": 0, "message": "", "error_message": "", "comment": "", "warning": ""},
+        "job_monitor": {"job_id": "0123456789abcdef", "status": "done"},
+        "products": {
+            "numpy_data_product_list": list(entries),
+            "analysis_parameters": {"query_type": "Real", **(parameters or {})},
+            **more,
+        },
+    }
