@@ -37,7 +37,9 @@ _PARAMETERS = """
             Width of the bins of a light curve; a bare number is in the service's unit (s).
         catalog : Table, HDUList, dict, list or str, optional
             Sources: a table as `query_catalog` gives it, an image with a ``CATALOG``, any table with names and
-            coordinates, names, the service's own form, or the path of an ECSV or FITS file.
+            coordinates (in any unit and frame), a list of names, the service's own form as dict or JSON text, or the
+            path of an ECSV, FITS or JSON file. For a coded mask (``isgri``, ``jemx``) all bright sources of the field
+            belong into it.
         scw_list : list of str, optional
             INTEGRAL science windows, ``ddddddddpppp.vvv``.
         source : str, optional

@@ -52,6 +52,8 @@ _USUAL_COLUMNS = {
 _DTYPE = re.compile(r"[<>=|]?(?:([SUa])(\d+)|([iuf])([1248])|b1|\?)|bool|str|(?:u?int|float)(?:8|16|32|64)?")
 _FRAME_KEYS = ("FRAME", "LON_NAME", "LAT_NAME")
 _MOST_TEXT = 30_000_000
+# of a FITS column, with room for a number
+_LONGEST_NAME = 60
 #: columns with names of sources, the first that is there
 NAME_COLUMNS = ("src_names", "src_name", "name", "main_id", "source_name", "source", "object", "id")
 _EQUATORIAL = ("fk5", "icrs")
@@ -215,11 +217,11 @@ def to_hdu(table: Table) -> fits.BinTableHDU:
     they were, as hexadecimal digits of their UTF-8.
     """
     plain = table.copy()
-    for number, name in enumerate(table.colnames):
+    for name in table.colnames:
         if plain[name].dtype.kind == "U":
             plain[name] = [transliterated(str(value)) for value in np.ma.filled(plain[name], "")]
-        if not (name.isascii() and name.isprintable() and len(name) <= 60):
-            plain.rename_column(name, f"{transliterated(name)[:60]}_{number}")
+    spelled = dict(zip(table.colnames, _fits_names(table.colnames), strict=True))
+    plain = Table([plain[name] for name in spelled], names=list(spelled.values()), meta=plain.meta, copy=False)
     kept = [in_hex(str(name)) for name in table["src_names"]] if "src_names" in table.colnames else []
     if any(kept):
         plain["SRCNAME8"] = kept
@@ -227,8 +229,32 @@ def to_hdu(table: Table) -> fits.BinTableHDU:
     hdu = fits.BinTableHDU(plain, name="CATALOG")
     for key in _FRAME_KEYS:
         if key in meta:
-            hdu.header[key] = transliterated(str(meta[key]))
+            hdu.header[key] = transliterated(spelled.get(meta[key], str(meta[key])))
     return hdu
+
+
+def _fits_names(names: Sequence[str]) -> list[str]:
+    """Names of columns that a FITS card has room for, in ASCII, no two alike but for capitals."""
+    # names that can stay are given first
+    kept = {name.lower(): name for name in reversed(names) if _fits_name(name) == name}
+    taken = set(kept)
+    found = []
+    for number, name in enumerate(names):
+        new = name
+        if kept.get(name.lower()) != name:
+            new = f"{_fits_name(name) or 'column'}_{number}"
+            while new.lower() in taken:
+                new += "_"
+            taken.add(new.lower())
+        found.append(new)
+    return found
+
+
+def _fits_name(name: str) -> str:
+    spelled = transliterated(name).strip()
+    while len(spelled) + spelled.count("'") > _LONGEST_NAME:  # a quotation mark takes two places
+        spelled = spelled[:-1].rstrip()
+    return spelled
 
 
 def table_of(catalog: Table | fits.HDUList) -> Table:

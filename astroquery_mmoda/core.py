@@ -74,8 +74,9 @@ class MmodaClass(MmodaSession):
         -------
         HDUList
             Primary; the images in the service's order, with ``EXTNAME`` = their type (``INTENSITY``, ``VARIANCE``,
-            ``SIGNIFICANCE``, ``EXPOSURE``), ``EXTVER`` = energy band counted from the lowest, and a celestial WCS;
-            the other HDUs; last ``CATALOG``, the sources found in it.
+            ``SIGNIFICANCE``, ``EXPOSURE``), ``EXTVER`` = energy band counted from the lowest, ``BUNIT`` as the FITS
+            standard spells units, and a celestial WCS; the other HDUs; last ``CATALOG``, the sources found in it.
+            Pixels without exposure are NaN.
 
         Examples
         --------

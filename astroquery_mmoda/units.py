@@ -28,6 +28,8 @@ _WORDS = {
     "photons": "photon",
 }
 _WORD = re.compile(r"(?<![A-Za-z_])[A-Za-z]+(?![A-Za-z_])")
+# astropy reads no power of a bracket with two slashes or another bracket in it, such as (counts/dm2/s)**2
+_POWER = re.compile(r"\((.+)\)\s*(?:\*\*|\^)\s*([-+]?[0-9]{1,2})")
 _NO_UNIT = frozenset({"no unit", "no units", "unitless", "dimensionless"})
 
 
@@ -78,7 +80,11 @@ def _read(text: str) -> u.UnitBase:
                 continue
             if not isinstance(unit, u.UnrecognizedUnit):
                 return unit
-    return u.UnrecognizedUnit(text)
+    power = _POWER.fullmatch(text.strip())
+    base = _read(power[1]) if power else u.UnrecognizedUnit(text)
+    if power is None or isinstance(base, u.UnrecognizedUnit):
+        return u.UnrecognizedUnit(text)
+    return base ** int(power[2])
 
 
 def _in_standard_words(word: re.Match[str]) -> str:

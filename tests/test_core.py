@@ -227,7 +227,6 @@ def test_spectrum_form(spectra, bright):
     assert [hdu.name for hdu in spectra[1:5]] == ["SPECTRUM", "SPECRESP", "EBOUNDS", "MATRIX"]
     # the area is in the matrix
     assert set(spectra["SPECRESP", 1].data["SPECRESP"]) == {1.0}
-    assert spectra["MATRIX", 1].header["HDUCLAS3"] == "FULL"
     matrix = spectra["MATRIX", 1].data["MATRIX"]
     np.testing.assert_allclose(matrix, sky.EFFECTIVE_AREA[:, np.newaxis] * sky.REDISTRIBUTION, rtol=1e-6)
     assert spectra["SPECTRUM", 1].header["EXPOSURE"] == pytest.approx(10 * sky.POINTING_LENGTH * sky.LIVE_SHARE)
@@ -334,13 +333,13 @@ def test_an_instrument_without_position(mmoda):
 
 
 def test_submitting(mmoda, bright, tmp_path):
-    job = mmoda.submit_spectrum("isgri", **FIELD, catalog=bright)
+    job = mmoda.submit_spectrum("isgri", **{**FIELD, "scw_list": WINDOWS[1:]}, catalog=bright)
     assert isinstance(job, Job)
     assert len(job.job_id) == 16
     seen = []
     job.wait(progress=lambda job: seen.append(job.status))
     assert set(seen) <= {"submitted", "progress", "ready"}
-    assert job.messages["message"].tolist() != []
+    assert "main starting" in set(job.messages["message"])
     products = job.result()
     assert isinstance(products, Products)
     assert {product.kind for product in products} == {"spectrum", "arf", "rmf"}
@@ -348,6 +347,9 @@ def test_submitting(mmoda, bright, tmp_path):
     with fits.open(tmp_path / "spectra" / "Ser_X-1_pha.fits") as pha:
         assert pha["SPECTRUM"].header["RESPFILE"] == "Ser_X-1_rmf.fits"
         assert pha["SPECTRUM"].header["ANCRFILE"] == "Ser_X-1_arf.fits"
+        assert pha["SPECTRUM"].header["HDUCLAS2"] == "NET"
+    with fits.open(tmp_path / "spectra" / "Ser_X-1_rmf.fits") as rmf:
+        assert rmf["SPECRESP MATRIX"].header["HDUCLAS3"] == "FULL"
     assert len(manifest) == 3 * len(bright)
 
 
@@ -459,7 +461,7 @@ def test_time_runs_out_and_nothing_is_lost(mmoda):
             lambda m: m.query_image("isgri", **{**FIELD, "coordinates": "Nova Nowhere"}),
             "does not know an object .Nova Nowhere., and neither does Sesame",
         ),
-        (lambda m: m.query_image("isgri", **{**FIELD, "coordinates": "05:99:00 +20:00:00"}), "no position on the sky"),
+        (lambda m: m.query_image("isgri", **{**FIELD, "coordinates": "05:99:00 +20:00:00"}), "position"),
         (lambda m: m.query_image("spi_acs", "Crab"), r"no image product.*spi_acs_lc \(lightcurve\)"),
         (lambda m: m.query_lightcurve("twins", "Crab"), r"2 lightcurve products.*product=.*first_lc.*second_lc"),
         (lambda m: m.query_product("isgri", "Crab"), r"4 products.*product="),

@@ -13,6 +13,7 @@ import types
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.time import Time
 
 from tests.test_local_mmoda import FEW, SHORT, XRAYS, run, unpack
@@ -113,7 +114,23 @@ def column_units(unit):
 
 def test_columns_have_the_same_units(pair):
     for theirs, ours in units_of(pair):
-        assert column_units(ours) == column_units(theirs)
+        own = column_units(ours)
+        if pair[0] in ("isgri_lc", "jemx_lc"):
+            # These genuine files were written by a client, which lost the units of tables with an appended column.
+            own = {name: unit for name, unit in own.items() if unit != "count/s" and name not in ("TIME", "BARYTIME")}
+        assert own == column_units(theirs)
+
+
+def test_units_of_light_curves(genuine, local_mmoda):
+    """As the analysis software writes them, in a file that no client has had."""
+    with fits.open(genuine / "jemx_query_lc.fits.gz") as hdus:
+        columns = hdus[2].columns
+        theirs = [(column.name, column.format, column.unit) for column in columns]
+    (_, unit) = of_one_source(run(local_mmoda, **REQUESTS["jemx_lc"])[-1])[0].units
+    header = unit["header"]
+    numbers = range(1, header["TFIELDS"] + 1)
+    ours = [(header[f"TTYPE{number}"], header[f"TFORM{number}"], header.get(f"TUNIT{number}")) for number in numbers]
+    assert ours == theirs
 
 
 def test_headers_have_the_same_keywords(pair):

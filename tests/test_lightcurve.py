@@ -220,7 +220,9 @@ def of(*entries, source="Cyg X-1", **parameters):
 def test_widths_are_positive_or_masked():
     width = [0.01, -0.01, 0.0, np.nan, np.inf, 0.02]
     rate = np.arange(6.0)
-    table = form(made({"TIME": (5000 + 0.1 * rate, "d"), "TIMEDEL": (width, "d"), "RATE": (rate, "count/s")}, REFERENCE))
+    table = form(
+        made({"TIME": (5000 + 0.1 * rate, "d"), "TIMEDEL": (width, "d"), "RATE": (rate, "count/s")}, REFERENCE)
+    )
     assert table["time_bin"].mask.tolist() == [False, True, True, True, True, False]
     np.testing.assert_allclose(table["time_bin"].compressed(), [864, 1728])
     assert table["RATE"].tolist() == rate.tolist()
@@ -296,7 +298,9 @@ def test_spi_acs_without_counts_or_poisson_errors():
     rate = read_hdulist(entry)[1].data
     columns = {"TIME": (rate["TIME"], "s"), "RATE": (rate["RATE"], "ct/s"), "ERROR": (1.2 * rate["ERROR"], "ct/s")}
     header = {key: value for key, value in read_hdulist(entry)[1].header.items() if key[:5] not in ("TTYPE", "TUNIT")}
-    table = form(made(columns, {key: header[key] for key in ("TELESCOP", "INSTRUME", "TIMEDEL", *REFERENCE, "TIMEUNIT")}))
+    table = form(
+        made(columns, {key: header[key] for key in ("TELESCOP", "INSTRUME", "TIMEDEL", *REFERENCE, "TIMEUNIT")})
+    )
     assert set(table["time_bin"]) == {0.1}
 
 
@@ -522,7 +526,9 @@ def test_positions_of_one_and_of_several_sources(tmp_path):
     one = of(like.jemx())
     assert (one.meta["RA_OBJ"], one.meta["DEC_OBJ"]) == (299.59, 35.2)
     assert of(like.jemx(), like.jemx(source="Y")).meta["RA_OBJ"] == 299.59
-    both = of(like.jemx(), like.jemx(source="Q'Y & Z", RA_OBJ=10.5, DEC_OBJ=-2.25), like.jemx(source="W", RA_OBJ="Real"))
+    both = of(
+        like.jemx(), like.jemx(source="Q'Y & Z", RA_OBJ=10.5, DEC_OBJ=-2.25), like.jemx(source="W", RA_OBJ="Real")
+    )
     assert "RA_OBJ" not in both.meta
     assert json.loads(both.meta["OBJ_POS"]) == {"Cyg X-1": [299.59, 35.2], "Q'Y & Z": [10.5, -2.25]}
     assert to_timeseries(both, "Q'Y & Z").meta["DEC_OBJ"] == -2.25

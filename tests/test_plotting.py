@@ -11,6 +11,7 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table, vstack
 from astropy.time import Time
 from astropy.wcs import WCS
+from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda import Products
 from astroquery_mmoda.errors import ParameterError
@@ -19,10 +20,11 @@ matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 
 from matplotlib import pyplot  # noqa: E402 - after the choice of a backend without windows
-from matplotlib.colors import AsinhNorm  # noqa: E402
+from matplotlib.colors import AsinhNorm, LogNorm  # noqa: E402
 
 from astroquery_mmoda import plotting  # noqa: E402
 from astroquery_mmoda.plotting import plot_image, plot_lightcurve, plot_spectrum  # noqa: E402
+from tests.genuine_like import images  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +146,34 @@ def test_image():
 def test_image_of_another_kind(extension, label):
     ax = plot_image(make_mosaic(20), extension=extension)
     assert ax.images[0].colorbar.ax.get_ylabel() == label
+
+
+def test_the_scale_is_that_of_the_field():
+    """Zeros outside of the field would make its noise, and so the linear part of the scale, too small."""
+    mosaic = Products.from_response(images.isgri()).image()
+    inside = images.field()
+    ax = plot_image(mosaic, extension="INTENSITY")
+    drawn = ax.images[0]
+    np.testing.assert_array_equal(np.ma.getmaskarray(drawn.get_array()), ~inside)
+    values = mosaic["INTENSITY"].data[inside]
+    noise = 1.4826 * np.median(np.abs(values - np.median(values)))
+    assert drawn.norm.linear_width == pytest.approx(3 * noise, rel=1e-6)
+
+
+def test_variances_are_drawn_by_powers_of_ten():
+    mosaic = Products.from_response(images.isgri()).image()
+    ax = plot_image(mosaic, extension="VARIANCE")
+    assert isinstance(ax.images[0].norm, LogNorm)
+    assert ax.images[0].norm.vmin == np.nanmin(mosaic["VARIANCE"].data)
+    ax.figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize(("noise", "width"), [(1.0, 1.0), (1.5, 1.5), (0.5, 1.0)])
+def test_the_scale_of_crowded_fields(noise, width):
+    ax = plot_image(make_mosaic(60, noise))
+    assert ax.images[0].norm.linear_width == pytest.approx(3 * width, rel=0.1)
+    assert 0 in ax.images[0].colorbar.locator.locs
+    assert {-3.0, 3.0} <= set(ax.images[0].colorbar.locator.locs) or noise == 1.5
 
 
 # the edges of pixels differ with matplotlib's version
@@ -505,6 +535,19 @@ def test_a_second_curve_keeps_the_time_axis():
     plot_lightcurve(make_curve(width=10000.0), ax=upper)
     assert plot_lightcurve(late, ax=lower).get_xlabel() == "Time (MJD, TT)"
     np.testing.assert_allclose(points(lower.containers[0])[0][0], 57818.5 + 550 / 86400)
+
+
+def test_barycentred_times_have_their_own_axis():
+    table = make_curve(["Crab"], width=10000.0)
+    table["time"] = Time(table["time"].mjd, format="mjd", scale="tdb")
+    ax = plot_lightcurve(table)
+    assert ax.get_xlabel() == "Time (MJD, TDB)"
+    np.testing.assert_array_equal(points(ax.containers[0])[0], table["time"].mjd[~table["RATE"].mask])
+    with pytest.warns(InputWarning, match="times in TT are drawn on an axis in TDB"):
+        plot_lightcurve(make_curve(["Cyg X-1"], width=10000.0), ax=ax)
+    assert ax.get_xlabel() == "Time (MJD, TDB)"
+    table["time"] = Time(57818.5 + np.arange(30) / 86400, format="mjd", scale="tdb")
+    assert plot_lightcurve(table).get_xlabel().endswith(" TDB (s)")
 
 
 def test_columns_that_the_service_told():

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_image"]
 
+# width of a significance map, in sigma, from which there is more than the noise of statistics
+_CROWDED = 1.1
+
 
 def plot_image(
     hdulist: fits.HDUList,
@@ -35,7 +38,8 @@ def plot_image(
     Draw a sky image with its sources.
 
     Significances and intensities are shown on a scale that is linear within the noise and logarithmic above it, so that
-    weak sources are seen beside bright ones. Pixels without data are grey.
+    weak sources are seen beside bright ones; variances on a logarithmic one. Pixels without data are grey, and the
+    scale is that of the others.
 
     Parameters
     ----------
@@ -135,24 +139,26 @@ def _same_sky(one: Any, other: WCS) -> bool:
 
 
 def _scale(pixels: np.ma.MaskedArray, hdu: Any) -> Any:
-    """Linear within the noise and logarithmic above for what has noise around 0, linear for all else."""
-    from matplotlib.colors import AsinhNorm, Normalize
+    """Linear within the noise and logarithmic above for what has noise around 0, else logarithmic or linear."""
+    from matplotlib.colors import AsinhNorm, LogNorm, Normalize
 
     values = pixels.compressed() if pixels.count() else np.zeros(1)
+    low, high = float(values.min()), float(values.max())
+    if hdu.name == "VARIANCE" and 0 < low < high:
+        return LogNorm(low, high)  # it grows by powers of ten towards the edge of the field
+    if hdu.name not in ("SIGNIFICANCE", "INTENSITY", "RESIDUAL"):
+        return Normalize(low, high)
+    # sources are few pixels, so that the median deviation is the noise's
+    noise = 1.4826 * float(np.median(np.abs(values - np.median(values))))
     if hdu.name == "SIGNIFICANCE":
-        noise = 1.0
-    elif hdu.name in ("INTENSITY", "RESIDUAL"):
-        # sources are few pixels, so that the median deviation is the noise's
-        noise = 1.4826 * float(np.median(np.abs(values - np.median(values))))
-    else:
-        return Normalize(float(values.min()), float(values.max()))
+        noise = noise if noise > _CROWDED else 1.0
     noise = noise or float(np.abs(values).max()) / 10 or 1.0
     return AsinhNorm(linear_width=3 * noise, vmin=-3 * noise, vmax=max(float(values.max()), 6 * noise))
 
 
 def _colour_bar(axes: Any, drawn: Any, hdu: Any) -> None:
     from matplotlib.colors import AsinhNorm
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, ScalarFormatter
 
     signed = isinstance(drawn.norm, AsinhNorm)
     bar = axes.figure.colorbar(drawn, ax=axes, pad=0.02, fraction=0.05, extend="min" if signed else "neither")
@@ -161,7 +167,7 @@ def _colour_bar(axes: Any, drawn: Any, hdu: Any) -> None:
         bar.locator = FixedLocator(_steps(drawn.norm))
         bar.minorlocator = NullLocator()
         bar.formatter = FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\N{MINUS SIGN}"))
-    else:
+    elif isinstance(bar.formatter, ScalarFormatter):
         bar.formatter.set_useMathText(True)
     bar.update_ticks()
 
@@ -174,7 +180,7 @@ def _steps(norm: Any) -> list[float]:
     decades = range(int(np.floor(np.log10(width))), int(np.ceil(np.log10(norm.vmax))) + 1)
     large = [digit * 10.0**decade for decade in decades for digit in leading]
     both = [-step for step in large] + [0.0] + large
-    return [step for step in both if norm.vmin <= step <= norm.vmax and (step == 0 or abs(step) >= 0.999 * width)]
+    return [step for step in both if norm.vmin <= step <= norm.vmax and (step == 0 or abs(step) >= 0.8 * width)]
 
 
 # ---- labels ----

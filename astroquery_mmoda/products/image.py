@@ -6,23 +6,30 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from astropy import units as u
 from astropy.io import fits
+from astropy.time import Time
 from astroquery import log
 
 from ..catalog import to_hdu
 from ..decoding.boundary import reading
 from ..errors import DecodingError
 from ..text import transliterated
-from .headers import primary_hdu, with_origin
+from ..units import known_unit, standard_spelling
+from .headers import card_value, is_missing, number, primary_hdu, time_reference, time_scale, with_origin
 
 if TYPE_CHECKING:
     from .products import Product, Products
 
 __all__ = ["image_form"]
+
+# JEM-X's word for its intensities
+_NAMES = {"RECONSTRUCTED": "INTENSITY"}
 
 
 def image_form(products: Products) -> fits.HDUList:
@@ -38,8 +45,9 @@ def image_form(products: Products) -> fits.HDUList:
     -------
     HDUList
         Primary, the service's HDUs in its order, last ``CATALOG`` if there is a source list. Images have EXTNAME from
-        IMATYPE where given, EXTVER = number of the energy band (from the lowest), ORIGNAME, and, if there are several
-        products, PRODNAME.
+        IMATYPE where given (INTENSITY for the RECONSTRUCTED of JEM-X), EXTVER = number of the energy band (from the
+        lowest), ORIGNAME, BUNIT as the FITS standard spells it, and, if there are several products, PRODNAME. Pixels
+        without exposure are NaN; what the products hold stays as it came.
 
     Raises
     ------
@@ -51,7 +59,9 @@ def image_form(products: Products) -> fits.HDUList:
     images = [product for product in products if product.kind in ("image", "array")]
     hdulist = fits.HDUList([primary_hdu(products)])
     for product in images:
-        hdulist.extend(_extensions(product, name_products=len(images) > 1))
+        extensions = _extensions(product, name_products=len(images) > 1)
+        _blank_unexposed([hdu for hdu in extensions if hdu.is_image])
+        hdulist.extend(extensions)
     _number_bands(hdulist)
     catalogs = products.select(kind="catalog")
     if len(catalogs):
@@ -79,9 +89,11 @@ def _image_hdu(hdu: fits.ImageHDU, product: Product) -> fits.ImageHDU:
     header = hdu.header.copy()
     mend_wcs(header)
     original = hdu.name if hdu.name not in ("", "PRIMARY") else product.name
-    name = str(header.get("IMATYPE") or original).strip()
+    name = str(card_value(header, "IMATYPE") or original).strip().upper()
+    name = _NAMES.get(name, name)
+    _mend_unit(header, name)
     # ver=1 for now: bands are counted when all of them are known
-    image = fits.ImageHDU(hdu.data, header, name=transliterated(name).upper(), ver=1)
+    image = fits.ImageHDU(hdu.data, header, name=transliterated(name), ver=1)
     return with_origin(image, original)
 
 
@@ -93,10 +105,13 @@ def mend_wcs(header: fits.Header) -> None:
     """
     Mend the cards of the coordinate system in place, so that ``WCS(header)`` has nothing to say.
 
-    RADECSYS was replaced by RADESYS in the FITS standard (version 3.0, section 8.3). The other things are those that
-    wcslib would complete or correct each time the header is read: dates without their MJD or the other way round, the
-    date of MJDREF, spellings of units.
+    RADECSYS was replaced by RADESYS in the FITS standard (version 3.0, section 8.3). Words of templates and cards
+    without value are left out, and dates that contradict TSTART and TSTOP are made from these. The other things are
+    those that wcslib would complete or correct each time the header is read: dates without their MJD or the other way
+    round, the date of MJDREF, spellings of units.
     """
+    for keyword in [keyword for keyword in _COORDINATE_CARDS if keyword in header and is_missing(header[keyword])]:
+        del header[keyword]
     for card in [card for card in header.cards if card.keyword.startswith("RADECSYS")]:
         suffix = card.keyword[len("RADECSYS") :]
         if f"RADESYS{suffix}" not in header:
@@ -104,7 +119,72 @@ def mend_wcs(header: fits.Header) -> None:
         del header[card.keyword]
     if isinstance(header.get("EQUINOX"), str):
         header["EQUINOX"] = _number(header["EQUINOX"], 2000.0)
+    _mend_dates(header)
     _take_over_fixes(header)
+
+
+# ---- dates
+
+
+def _mend_dates(header: fits.Header) -> None:
+    """
+    Replace dates that contradict the times of the header itself.
+
+    FITS wants them in the scale of TIMESYS (standard 4.0, section 9.2.1), while INTEGRAL's software writes UTC beside
+    TT: the start of an image would be a minute off.
+    """
+    for date, mjd, own in _DATES:
+        told = [keyword for keyword in (date, mjd) if keyword in header]
+        if not told:
+            continue
+        begin = _own_time(header, own)
+        if begin is None:
+            if _has_dates_in_utc(header):
+                _leave_out(header, told)
+        elif not all(_agree(header[keyword], begin) for keyword in told):
+            _leave_out(header, [keyword for keyword in told if keyword != date])
+            header[date] = (begin.isot, f"from {own}, in the scale of TIMESYS")
+            header.setdefault("TIMESYS", begin.scale.upper())
+
+
+def _own_time(header: fits.Header, keyword: str) -> Time | None:
+    """TSTART or TSTOP as an instant in the scale of the header."""
+    unit = known_unit(card_value(header, "TIMEUNIT"))
+    elapsed = number(header, keyword, math.nan)
+    days, fraction = time_reference(header)
+    if unit is None or not unit.is_equivalent(u.day) or not math.isfinite(elapsed) or not days:
+        return None
+    return Time(days, fraction + (elapsed * unit).to_value(u.day), format="mjd", scale=time_scale(header))
+
+
+def _agree(told: Any, own: Time) -> bool:
+    try:
+        time = Time(told, format="mjd" if isinstance(told, (int, float)) else None, scale=own.scale)
+    except (ValueError, TypeError):
+        return False
+    return bool(abs(time.mjd - own.mjd) * 86400 <= _DATE_TOLERANCE)
+
+
+def _has_dates_in_utc(header: fits.Header) -> bool:
+    """Whether dates are those of INTEGRAL's software, UTC in some products and TT in others."""
+    return str(header.get("TELESCOP")).strip().upper() == "INTEGRAL" and time_scale(header) == "tt"
+
+
+def _leave_out(header: fits.Header, keywords: Iterable[str]) -> None:
+    """Keep dates whose scale nobody knows where no program takes them for dates."""
+    for keyword in keywords:
+        header.add_history(transliterated(f"MMODA: left out {keyword} = {header[keyword]}, which is not in TIMESYS"))
+        del header[keyword]
+
+
+# dates are whole seconds in most headers
+_DATE_TOLERANCE = 1.5
+_DATES = (("DATE-OBS", "MJD-OBS", "TSTART"), ("DATE-BEG", "MJD-BEG", "TSTART"), ("DATE-END", "MJD-END", "TSTOP"))
+# in which a word of a template would be read as a value
+_COORDINATE_CARDS = (
+    *("RADECSYS", "RADESYS", "EQUINOX", "CUNIT1", "CUNIT2", "LONPOLE", "LATPOLE", "TIMESYS", "TIMEUNIT", "TIMEREF"),
+    *("MJDREF", "MJDREFI", "MJDREFF", "TSTART", "TSTOP", *(keyword for dates in _DATES for keyword in dates[:2])),
+)
 
 
 def _take_over_fixes(header: fits.Header) -> None:
@@ -182,7 +262,53 @@ def _number_bands(hdulist: fits.HDUList) -> None:
 
 
 def _band(hdu: fits.ImageHDU) -> tuple[float, float] | None:
-    try:
-        return float(hdu.header["E_MIN"]), float(hdu.header["E_MAX"])
-    except (KeyError, TypeError, ValueError):
+    band = number(hdu.header, "E_MIN", math.nan), number(hdu.header, "E_MAX", math.nan)
+    return None if math.isnan(sum(band)) else band
+
+
+# ---- units, and pixels without exposure
+
+
+def _mend_unit(header: fits.Header, name: str) -> None:
+    """BUNIT as `~astropy.units.Unit` and `~astropy.nddata.CCDData` read it; what nobody knows stays as it is."""
+    told = header.get("BUNIT")
+    if is_missing(told) and told != "":
+        header.remove("BUNIT", ignore_missing=True)
+    spelled = standard_spelling(told)
+    if spelled is not None:
+        header["BUNIT"] = spelled
+    elif name == "SIGNIFICANCE":
+        header.setdefault("BUNIT", "")
+
+
+def _blank_unexposed(images: list[fits.ImageHDU]) -> None:
+    """
+    NaN for pixels that nothing was seen in: those where VARIANCE or EXPOSURE of their band is 0 or NaN.
+
+    EXPOSURE stays, since 0 is what it means. Images of a band without such maps, or with several, stay as they are.
+    """
+    groups: dict[Any, list[fits.ImageHDU]] = {}
+    for image in images:
+        if image.data is not None:
+            groups.setdefault((_band(image), image.shape), []).append(image)
+    for (band, _), alike in groups.items():
+        unexposed = _unexposed(alike, is_one_band=band is not None)
+        for image in alike if unexposed is not None else ():
+            if image.name in _BLANKED and not np.isnan(image.data[unexposed]).all():
+                # a copy: the product keeps what came
+                pixels = image.data.astype(np.result_type(image.data, np.float32), copy=True)
+                pixels[unexposed] = np.nan
+                image.data = pixels
+
+
+def _unexposed(alike: list[fits.ImageHDU], *, is_one_band: bool) -> np.ndarray[Any, Any] | None:
+    """Where the maps of one band and shape have no exposure; None if they don't tell."""
+    count = Counter(image.name for image in alike)
+    if not is_one_band and max(count.values()) > 1:
         return None
+    maps = [image.data for image in alike if image.name in _TELL_EXPOSURE and count[image.name] == 1]
+    return np.logical_or.reduce([(pixels == 0) | np.isnan(pixels) for pixels in maps]) if maps else None
+
+
+_TELL_EXPOSURE = ("VARIANCE", "EXPOSURE")
+_BLANKED = ("INTENSITY", "VARIANCE", "SIGNIFICANCE", "RESIDUAL")

@@ -438,7 +438,7 @@ def _spectrum(
         changed["SYS_ERR"] = np.full(len(values.value), float(systematic))
     table = _table(hdu, "SPECTRUM", changed)
     _complete_spectrum(table, provenance, name)
-    _number(table, "SPECTRUM", numbers)
+    _limit_channels(table, "SPECTRUM", numbers)
     return table
 
 
@@ -527,14 +527,15 @@ def _matrix(hdu: Any, area: Any, like: Mapping[str, Any], numbers: Numbering) ->
     instrument = card_value(hdu.header, "INSTRUME") or card_value(like, "INSTRUME") or ""
     stated = str(hdu.header.get("HDUCLAS3", "")).strip().upper()
     content = "FULL" if _has_area(hdu, area, str(instrument)) else stated if stated in _CONTENTS else "REDIST"
-    table = _table(hdu, "SPECRESP MATRIX" if content == "FULL" else "MATRIX")
+    name = "SPECRESP MATRIX" if content == "FULL" else "MATRIX"
+    table = _table(hdu, name, shift=(_CHANNELS_IN["MATRIX"], numbers.shifts["MATRIX"]))
     table.header["HDUCLAS3"] = content
     _class(table.header, "RESPONSE", "RSP_MATRIX", content, version="1.3.0")
     _identify(table.header, like)
     _set_missing(table.header, CHANTYPE=card_value(like, "CHANTYPE") or "PI")
     _set_missing(table.header, ORIGNAME=hdu.name)
     _convert(table, "keV", "ENERG_LO", "ENERG_HI")
-    _number(table, "MATRIX", numbers)
+    _limit_channels(table, "MATRIX", numbers)
     return table
 
 
@@ -553,12 +554,12 @@ def _has_area(matrix: Any, area: Any, instrument: str) -> bool:
 
 
 def _bounds(hdu: Any, like: Mapping[str, Any], numbers: Numbering) -> fits.BinTableHDU:
-    table = _table(hdu, "EBOUNDS")
+    table = _table(hdu, "EBOUNDS", shift=(_CHANNELS_IN["EBOUNDS"], numbers.shifts["EBOUNDS"]))
     _class(table.header, "RESPONSE", "EBOUNDS", version="1.2.0")
     _identify(table.header, like)
     _set_missing(table.header, CHANTYPE=card_value(like, "CHANTYPE") or "PI")
     _convert(table, "keV", "E_MIN", "E_MAX")
-    _number(table, "EBOUNDS", numbers)
+    _limit_channels(table, "EBOUNDS", numbers)
     return table
 
 
@@ -630,20 +631,23 @@ def _flags(hdu: Any, name: str) -> np.ndarray:
     return np.full(len(hdu.data), int(number(hdu.header, name, 0)), dtype=np.int16)
 
 
-def _table(hdu: Any, name: str, values: dict[str, np.ndarray] | None = None) -> fits.BinTableHDU:
-    """Copy an extension for a file of its own, some columns set or added."""
+def _table(
+    hdu: Any, name: str, values: Mapping[str, np.ndarray] | None = None, *, shift: tuple[str, int] = ("", 0)
+) -> fits.BinTableHDU:
+    """Copy an extension for a file of its own, some columns set or added, and the channels in one counted anew."""
     changed = {key: fits.Column(key, _form(array), array=array) for key, array in (values or {}).items()}
     # in their old places, since TLMINn and the like go by number
-    columns = [changed.pop(column.name.upper(), None) or _column(hdu, column) for column in hdu.columns]
+    columns = [changed.pop(column.name.upper(), None) or _column(hdu, column, shift) for column in hdu.columns]
     header = _plain_header(hdu.header)
     return fits.BinTableHDU.from_columns([*columns, *changed.values()], header=header, name=name, ver=1)
 
 
-def _column(hdu: Any, column: fits.Column) -> fits.Column:
+def _column(hdu: Any, column: fits.Column, shift: tuple[str, int]) -> fits.Column:
     # not column.copy(), whose result still tells the old header of its changes
     kept = {key: getattr(column, key) for key in ("format", "unit", "null", "bscale", "bzero", "disp", "dim")}
-    array = hdu.data[column.name]
-    if column.name.upper() in ("F_CHAN", "N_CHAN") and array.ndim == 1 and array.dtype.kind != "O":
+    name, by = column.name.upper(), shift[1]
+    array = renumbered(hdu, name, by) if by and name == shift[0] else hdu.data[column.name]
+    if name in ("F_CHAN", "N_CHAN") and array.ndim == 1 and array.dtype.kind != "O":
         # one group per row, and so one number: still a vector, which gammapy counts on; the bytes are the same
         array, kept["dim"] = array[:, np.newaxis], "(1)"
     return fits.Column(column.name, array=array, **kept)
@@ -667,12 +671,9 @@ def _set_missing(header: fits.Header, **values: Any) -> None:
             header[key] = value
 
 
-def _number(table: fits.BinTableHDU, role: str, numbers: Numbering) -> None:
-    """Number the channels of a table as in all files of this spectrum, and say from where to where."""
-    column = _CHANNELS_IN[role]
-    if shift := numbers.shifts[role]:
-        table.data[column] = renumbered(table, column, shift)
-    place = column_number(table, column)
+def _limit_channels(table: fits.BinTableHDU, role: str, numbers: Numbering) -> None:
+    """Say from where to where the channels are counted."""
+    place = column_number(table, _CHANNELS_IN[role])
     table.header[f"TLMIN{place}"] = (numbers.first, "lowest legal channel number")
     table.header[f"TLMAX{place}"] = (numbers.first + numbers.count - 1, "highest legal channel number")
     table.header["DETCHANS"] = numbers.count

@@ -145,7 +145,9 @@ def _spectrum(files: Sequence[bytes], record: Record) -> fits.HDUList:
 
 def _number_as_before(hdu: Any, told: Mapping[str, Any]) -> None:
     """Give a table its own numbers of channels again, which those of other tables need not agree with."""
-    hdu.data[told["column"]] = renumbered(hdu, told["column"], -told["shift"])
+    values, numbers = hdu.data[told["column"]], renumbered(hdu, told["column"], -told["shift"])
+    for index, number in enumerate(numbers):  # one by one, which rows of variable length need
+        values[index] = number
     for key in limits_of(hdu, told["column"]):
         value = told["cards"].get(key)
         if isinstance(value, int):

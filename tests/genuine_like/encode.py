@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import pickle
 from collections.abc import Iterable, Mapping
@@ -28,12 +29,21 @@ def encode(
 def _unit(hdu: Any, *, units: bool) -> dict[str, Any]:
     kind = next(word for cls, word in _TYPES.items() if isinstance(hdu, cls))
     return unit(
-        hdu.data,
+        records(hdu) if kind == "bintable" else hdu.data,
         name=hdu.name,
         header={card.keyword: card.value for card in hdu.header.cards},
         kind=kind,
         units_dict={column.name: column.unit for column in hdu.columns} if units and kind == "bintable" else None,
     )
+
+
+def records(hdu: Any) -> Any:
+    """Data of a table as read from a file: what has been in other HDUs does not pickle."""
+    file = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), hdu.copy()]).writeto(file, output_verify="ignore")
+    file.seek(0)
+    with fits.open(file) as hdulist:
+        return hdulist[1].data.copy()
 
 
 def unit(
@@ -58,7 +68,9 @@ def unit(
     }
 
 
-def reply(entries: Iterable[dict[str, Any]], parameters: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def reply(
+    entries: Iterable[dict[str, Any]], parameters: Mapping[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
     """Body of a ``run_analysis`` reply that has these numpy products, and more keys of products."""
     return {
         "query_status": "done",

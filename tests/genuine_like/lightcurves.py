@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.lib import recfunctions
 
-from tests.genuine_like.encode import encode, reply, unit
+from tests.genuine_like.encode import encode, records, reply, unit
 
 WORDS = {"time": "TIME", "rate": "RATE", "rate_err": "ERROR"}
 SPI_ACS_EPHS = "101.5 -12.25 98000.0 0.02 0.02 40.0"
@@ -89,7 +90,8 @@ def with_appended_widths(hdus: fits.HDUList, name: str, source: str) -> dict[str
     units = []
     for hdu in hdus:
         header = {card.keyword: card.value for card in hdu.header.cards}
-        data, kind = hdu.data, "primary" if isinstance(hdu, fits.PrimaryHDU) else "bintable"
+        kind = "primary" if isinstance(hdu, fits.PrimaryHDU) else "bintable"
+        data = records(hdu) if kind == "bintable" else None
         if kind == "bintable" and "TIME" in hdu.columns.names:
             half = np.full(len(data), header["TIMEDEL"] / 2)
             for row in range(1, len(data)):
@@ -97,8 +99,7 @@ def with_appended_widths(hdus: fits.HDUList, name: str, source: str) -> dict[str
             plain = np.array(data).view(data.dtype)
             data = recfunctions.append_fields(plain, "TIMEDEL", 2 * half, usemask=False)
         units.append(unit(data, name=hdu.name, header=header, kind=kind))
-    meta = '{"src_name": "%s", "time": "TIME", "rate": "RATE", "rate_err": "ERROR"}' % source
-    return {"name": name, "meta_data": meta, "data_unit_list": units}
+    return {"name": name, "meta_data": json.dumps({"src_name": source, **WORDS}), "data_unit_list": units}
 
 
 def spi_acs_counts(per_bin: Sequence[int], level: float = 4500.0, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:

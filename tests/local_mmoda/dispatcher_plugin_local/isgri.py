@@ -748,14 +748,14 @@ class IsgriLightCurve(IsgriQuery, ProductQuery):
         (directory / "names.json").write_text(json.dumps([target.name for target in targets]))
 
     def hdus(self, observation: Observation, target: Target, curve: Curve) -> list[fits.BinTableHDU]:
-        """What is in a file: no column has a unit, the header has that of the times."""
+        """What is in a file: times have the unit of the header (TIMEUNIT)."""
         columns = [
             ("TIME", "D", None, curve.begin + curve.width / 2.0),
-            ("TOT_COUNTS", "E", None, curve.total),
-            ("BACKV", "E", None, curve.background),
-            ("BACKE", "E", None, curve.background_error),
-            ("RATE", "E", None, curve.rate),
-            ("ERROR", "E", None, curve.error),
+            ("TOT_COUNTS", "E", "count/s", curve.total),
+            ("BACKV", "E", "count/s", curve.background),
+            ("BACKE", "E", "count/s", curve.background_error),
+            ("RATE", "E", "count/s", curve.rate),
+            ("ERROR", "E", "count/s", curve.error),
             ("FRACEXP", "E", None, curve.fraction),
             ("XAX_E", "E", None, curve.width / 2.0),
         ]

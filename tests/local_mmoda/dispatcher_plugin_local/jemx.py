@@ -227,18 +227,18 @@ def _response_group(device: Device, members: list[str]) -> fits.BinTableHDU:
 
 
 class JemxLightCurve(JemxQuery, IsgriLightCurve):
-    """Light curve of each source, without a column for the width of the bins and without units."""
+    """Light curve of each source, without a column for the width of the bins."""
 
     def hdus(self, observation: Observation, target: Target, curve: Curve) -> list[fits.BinTableHDU]:
         columns = [
-            ("TIME", "D", None, curve.begin + curve.width / 2.0),
-            ("RATE", "E", None, curve.rate),
-            ("ERROR", "E", None, curve.error),
-            ("BRATE", "E", None, curve.background),
-            ("BERROR", "E", None, curve.background_error),
+            ("TIME", "1D", "d", curve.begin + curve.width / 2.0),
+            ("RATE", "1E", "count/s", curve.rate),
+            ("ERROR", "1E", "count/s", curve.error),
+            ("BRATE", "1E", "count/s", curve.background),
+            ("BERROR", "1E", "count/s", curve.background_error),
             # not computed there, either
-            ("BARYTIME", "D", None, np.zeros(len(curve.begin))),
-            ("FRACEXP", "E", None, curve.fraction),
+            ("BARYTIME", "1D", "d", np.zeros(len(curve.begin))),
+            ("FRACEXP", "1E", None, curve.fraction),
         ]
         offset = sky.separation(target.ra, target.dec, observation.ra, observation.dec)
         keywords = {
