@@ -100,6 +100,21 @@ def local_mmoda() -> Iterator[object]:
 
 
 @pytest.fixture(scope="session")
+def released_plugins() -> Iterator[object]:
+    """The released dispatcher with the released INTEGRAL plugins, and a back end of tests/released_plugins."""
+    from tests.local_mmoda import environment
+    from tests.released_plugins.server import ReleasedPlugins
+
+    python = environment.find()
+    require(
+        python and environment.find_plugins(python),
+        "the released plugins (python -m tests.local_mmoda.environment .tox/mmoda-server)",
+    )
+    with ReleasedPlugins(python, step=0.05) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
 def mmoda(local_mmoda):
     """A client of the local dispatcher."""
     from astroquery_mmoda import MmodaClass

@@ -17,7 +17,7 @@ from astroquery_mmoda import Products, spectrum_table, write_spectra
 from astroquery_mmoda.catalog import table_of
 from astroquery_mmoda.catalog_request import to_catalog_text, to_service
 from astroquery_mmoda.errors import ParameterError
-from astroquery_mmoda.products.sources import match_source, same_source
+from astroquery_mmoda.products.sources import Spellings, match_source, same_source
 
 NAMES = ["Crab", "3C 111", "IGR J05270+2119"]
 
@@ -219,3 +219,20 @@ def test_a_source_is_found_by_its_name_and_its_spelling():
     assert same_source("Étoile", "etoile")
     assert not same_source("日", "月")
     assert not same_source("日", "?")
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        ("SerX-1", "Ser X-1"),
+        ("Ser X 1", "Ser X-1"),
+        ("MAXI J1820 070", "MAXI J1820+070"),
+        ("4U 1823 00", "4U 1823 00"),  # either of two
+        ("4U1823+00", "4U 1823+00"),
+        ("MAXI J1820-070", "MAXI J1820-070"),  # another sign is another source
+        ("NEW 2", "NEW_2"),
+    ],
+)
+def test_names_of_the_catalog_that_was_sent(sent, meant):
+    names = ["Ser X-1", "MAXI J1820+070", "4U 1823-00", "4U 1823+00", "NEW_1", "NEW_2"]
+    assert Spellings(names).of(sent) == meant

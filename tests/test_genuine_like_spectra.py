@@ -436,6 +436,30 @@ def test_tables_that_lack_a_column(tmp_path, kind, column):
         assert [hdu.columns.names for hdu in ours.data[1:]] == [hdu.columns.names for hdu in theirs.data[1:]]
 
 
+@pytest.mark.parametrize(
+    ("kind", "index", "column"),
+    [("spectrum", 1, "CHANNEL"), ("spectrum", 1, "RATE"), ("rmf", 2, "F_CHAN"), ("arf", 1, "SPECRESP")],
+)
+def test_columns_of_another_type(tmp_path, kind, index, column):
+    parts = like.jemx()
+    hdu = parts[kind][index]
+    columns = [
+        fits.Column(each.name, "3A", array=["abc"] * len(hdu.data)) if each.name == column else each
+        for each in hdu.columns
+    ]
+    parts[kind][index] = fits.BinTableHDU.from_columns(columns, header=hdu.header, name=hdu.name)
+    products = made(parts)
+    if kind == "spectrum":
+        with pytest.raises(DecodingError, match=f"it has no {column}"):
+            spectrum_table(products.spectrum())
+    with pytest.raises(DecodingError, match=f"it has no {column}"):
+        write_spectra(products.spectrum(), tmp_path / "spectra")
+    assert not (tmp_path / "spectra").exists()
+    products.write(tmp_path / "out")
+    again = Products.read(tmp_path / "out").select(kind=kind)[0].data[index]
+    assert again.data[column].tolist() == ["abc"] * len(hdu.data)
+
+
 # ---- quality
 
 

@@ -415,7 +415,7 @@ def test_polar():
     assert table.meta["TIMEWARN"] == "no time reference: Unix seconds (UTC) assumed"
 
 
-def test_a_width_in_the_words_of_the_product_must_have_room():
+def test_a_width_of_the_metadata_must_not_make_bins_overlap():
     with pytest.warns(CorruptDataWarning, match="Unix"):
         assert of(like.polar(time_bin=30.0))["time_bin"].mask.all()
     with pytest.warns(CorruptDataWarning, match="Unix"):

@@ -1249,16 +1249,18 @@ def test_no_environment(monkeypatch):
 
 @pytest.fixture
 def fake_installation(monkeypatch):
-    """Stands for venv and pip: counts the installations, and fails while `error` is set."""
+    """Stands for venv and pip: counts the environments, and fails while `error` is set."""
     state = types.SimpleNamespace(installations=0, error="")
 
     def create(directory, with_pip):
+        state.installations += 1
         (Path(directory) / "bin").mkdir(parents=True)
         (Path(directory) / "pyvenv.cfg").touch()
         (Path(directory) / "bin" / "python").touch()
 
     def install(command, **options):
-        state.installations += 1
+        if "--target" in command:
+            Path(command[command.index("--target") + 1]).mkdir()
         return types.SimpleNamespace(returncode=bool(state.error), stdout=state.error)
 
     monkeypatch.setattr(environment.venv, "create", create)
@@ -1270,6 +1272,8 @@ def test_environment_is_built_once(tmp_path, fake_installation, monkeypatch):
     directory = tmp_path / "server"
     assert environment.build(directory) == environment.build(directory) == directory / "bin" / "python"
     assert fake_installation.installations == 1
+    assert environment.find_plugins(directory / "bin" / "python") == directory / "released-plugins"
+    assert environment.find_plugins(tmp_path / "other" / "bin" / "python") is None
     monkeypatch.delenv("MMODA_SERVER_PYTHON", raising=False)
     monkeypatch.setattr(environment, "DEFAULT_DIRECTORY", directory)
     assert environment.find() == directory / "bin" / "python"
@@ -1296,7 +1300,9 @@ def test_changed_constraints_rebuild(tmp_path, fake_installation, monkeypatch):
     changed.write_text("numpy==1.0\n")
     monkeypatch.setattr(environment, "CONSTRAINTS", changed)
     environment.build(tmp_path / "server")
-    assert fake_installation.installations == 2
+    monkeypatch.setattr(environment, "PLUGINS", ("dispatcher-plugin-integral==2.0",))
+    environment.build(tmp_path / "server")
+    assert fake_installation.installations == 3
 
 
 def test_foreign_directory_is_left_alone(tmp_path, fake_installation):

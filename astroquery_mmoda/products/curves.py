@@ -244,8 +244,8 @@ class _Count:
     earliest: float = _EARLIEST
 
     def takes(self, unit: u.UnitBase | None) -> bool:
-        """Whether numbers in a unit (None: not told) may be meant."""
-        return unit is None or (self.unit == u.day) == (unit == u.day) or self is _MJD
+        """Whether numbers in a unit (None: not told) may be meant; days are never given in seconds, nor the reverse."""
+        return unit is None or (self.unit == u.day) == (unit == u.day)
 
     def fits(self, values: np.ndarray, unit: u.UnitBase | None) -> bool:
         """Whether most of the numbers are in the years of the missions."""
@@ -382,12 +382,12 @@ def _positive(width: np.ndarray) -> np.ndarray:
 
 
 def _told_width(raw: _Raw, clock: _Clock) -> float:
-    """``time_bin`` of the product's meta data, in the unit of TIME, if bins of this width have room."""
+    """``time_bin`` of the product's meta data, in the unit of TIME, if bins of this width do not overlap."""
     width = number(raw.words, "time_bin", math.nan) * float(clock.unit.to(u.s))
     distance = np.diff(np.unique(_numbers(raw, raw.time_name).data)) * clock.unit.to(u.s)
     distance = distance[np.isfinite(distance)]
-    has_room = len(distance) > 0 and width <= 1.01 * np.median(distance)
-    return width if width > 0 and has_room else math.nan
+    are_apart = len(distance) > 0 and width <= 1.01 * np.median(distance)
+    return width if width > 0 and are_apart else math.nan
 
 
 # ---- SPI-ACS

@@ -23,6 +23,7 @@ from astropy.table import Table
 from astropy.time import Time
 from astroquery.exceptions import CorruptDataWarning, InputWarning
 
+from ..decoding.boundary import reading
 from ..errors import DecodingError, ParameterError, warn
 from ..instruments import is_deconvolved
 from ..text import original, printable, transliterated
@@ -151,7 +152,9 @@ def channel_table(spectra: fits.HDUList, number: int, name: str) -> Table:
     hdu = _find(spectra, "SPECTRUM", number)
     if hdu is None:
         raise DecodingError(f"there is no spectrum of {printable(name)}, only its responses")
-    return _rates_per_energy(hdu, _energies(spectra, number, name, hdu), name)
+    with reading("spectrum"):
+        check_columns(hdu, "SPECTRUM")
+        return _rates_per_energy(hdu, _energies(spectra, number, name, hdu), name)
 
 
 def _rates_per_energy(hdu: Any, energies: tuple[np.ndarray, np.ndarray], name: str) -> Table:
@@ -242,6 +245,7 @@ def _energies(spectra: fits.HDUList, number: int, name: str, hdu: Any) -> tuple[
     bounds = _find(spectra, "EBOUNDS", number)
     if bounds is None:
         raise DecodingError(f"the spectrum of {printable(name)} came without the energies of its channels (EBOUNDS)")
+    check_columns(bounds, "EBOUNDS")
     rows = energy_rows(hdu, bounds)
     if rows is None:
         raise DecodingError(f"the spectrum of {printable(name)} has channels that are missing in its EBOUNDS")
@@ -370,7 +374,8 @@ def _obstacle(hdu: Any, option: str, value: float) -> str:
         return "it is not a spectrum of channels with RATE or COUNTS, and is written as it came"
     if option != "group":
         return ""
-    values = _Values.of(hdu)
+    with reading("spectrum"):
+        values = _Values.of(hdu)
     if isinstance(value, Integral) and not values.in_counts:
         return f"it is in count rates; give the least signal to noise as a float, such as group={float(value)}"
     if not isinstance(value, Integral) and not values.has_errors:
@@ -391,13 +396,12 @@ def spectra_files(
 
     Options were checked by `check_options`. ``others`` are tables to be kept behind those of a kind of file.
     """
-    return [
-        OutputFile(path, name, kind, _writer(hdulist))
-        for number, name in pick_sources(spectra)
-        for path, kind, hdulist in _source_files(
-            spectra, number, name, output, group=group, systematic=systematic, others=others or {}
-        )
-    ]
+    files = []
+    for ver, name in pick_sources(spectra):
+        with reading("spectrum"):
+            found = _source_files(spectra, ver, name, output, group=group, systematic=systematic, others=others or {})
+        files += [OutputFile(path, name, kind, _writer(hdulist)) for path, kind, hdulist in found]
+    return files
 
 
 def _writer(hdulist: fits.HDUList) -> Any:

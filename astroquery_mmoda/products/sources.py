@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ..errors import ParameterError
 from ..parameters import nearest
@@ -59,16 +59,36 @@ def match_source(names: Iterable[str], source: str) -> str:
     raise ParameterError(f"{trouble} {printable(repr(source), limit=80)}{hint}; sources present: {listed}")
 
 
+def _bare(name: object) -> str:
+    return re.sub(r"[-+]", "", _folded(name))
+
+
 class Spellings:
     """Names of sources, to find the one that another spelling means."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = set(names)
-        self._by_folded: dict[str, str | None] = {}
-        for name in self._names:
-            folded = _folded(name)
-            self._by_folded[folded] = None if folded in self._by_folded else name
+        self._by_folded = _unique(self._names, _folded)
+        self._by_bare = _unique(self._names, _bare)
 
     def of(self, source: str) -> str:
-        """Give the name that means a source as `same_source` has it; the text itself where none or several do."""
-        return source if source in self._names else self._by_folded.get(_folded(source)) or source
+        """
+        Give the name that means a source; the text itself where none or several do.
+
+        Compared as in `same_source`. The service's light curves of JEM-X are named with blanks for ``+`` and ``-``:
+        where neither is left in the text, they do not count.
+        """
+        if source in self._names:
+            return source
+        found = self._by_folded.get(_folded(source))
+        if found is None and not re.search(r"[-+]", source):
+            found = self._by_bare.get(_bare(source))
+        return found or source
+
+
+def _unique(names: Iterable[str], key: Callable[[object], str]) -> dict[str, str | None]:
+    """Names by a key; None where several have the same."""
+    found: dict[str, str | None] = {}
+    for name in names:
+        found[key(name)] = None if key(name) in found else name
+    return found

@@ -160,8 +160,8 @@ def is_complete(hdu: fits.BinTableHDU, role: str) -> bool:
 
 
 def missing_columns(hdu: fits.BinTableHDU, role: str) -> list[str]:
-    """Columns that a role needs and a table does not have."""
-    columns = {name.upper() for name in hdu.columns.names}
+    """Columns that a role needs and a table does not have, at least not as numbers."""
+    columns = {column.name.upper() for column in hdu.columns if "A" not in column.format}
     values = ["RATE or COUNTS"] if role == "SPECTRUM" and not columns & _VALUES else []
     return sorted(_NEEDED[role] - columns) + values
 

@@ -211,7 +211,8 @@ def _spectrum(
     others = {kind: [_cleaned_hdu(_hdu(each)) for each in tables] for kind, tables in found.others.items()}
     made = spectra_files(found.form, output, group=group, systematic=systematic, others=others)
     files = {file.kind: file for file in made}
-    numbers = Numbering.of(*(_hdu(found.roles[role]) if role in found.roles else None for role in _NUMBERED))
+    with reading("spectrum"):
+        numbers = Numbering.of(*(_hdu(found.roles[role]) if role in found.roles else None for role in _NUMBERED))
     for product in found.members:
         places = [found.place(product, index) for index, hdu in enumerate(product.data) if _has_content(hdu)]
         kinds = list(dict.fromkeys(kind for kind, _ in places))

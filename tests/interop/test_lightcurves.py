@@ -39,7 +39,7 @@ def _with_data(rows):
     return rows[~np.ma.getmaskarray(rows["RATE"])]
 
 
-def _with_room(rows, width):
+def _within_intervals(rows, width):
     """Stingray takes all bins for equally wide, and drops one at an end that would be too wide for the interval."""
     time, half = rows["time"].mjd * 86400, np.ma.filled(rows["time_bin"], np.nan) / 2
     begin, end = np.nanmin(time - half) - 1e-3, np.nanmax(time + half) + 1e-3
@@ -50,7 +50,7 @@ def assert_stingray_has(light, rows):
     """Compare with the bins that have data, to which its GTIs lead it."""
     light = light.apply_gtis(inplace=False)
     total = np.sum(_with_data(rows)["time_bin"])
-    rows = _with_room(_with_data(rows), light.dt)
+    rows = _within_intervals(_with_data(rows), light.dt)
     np.testing.assert_allclose(light.mjdref + light.time / 86400, rows["time"].tt.mjd, rtol=0, atol=1e-9)
     np.testing.assert_allclose(light.countrate, rows["RATE"], rtol=1e-6)
     np.testing.assert_allclose(light.countrate_err, rows["ERROR"], rtol=1e-6)

@@ -3,6 +3,8 @@
 The dispatcher's own Python environment: the released server needs package versions that no client wants.
 
 Run ``python -m tests.local_mmoda.environment DIRECTORY`` to build it (about a minute, 660 MB); a second run is instant.
+The plugins of `tests/released_plugins` are put into a directory of it that only the second service has on its path: two
+instruments of one name can't be in one service.
 """
 
 from __future__ import annotations
@@ -15,23 +17,38 @@ import sys
 import venv
 from pathlib import Path
 
-__all__ = ["DEFAULT_DIRECTORY", "build", "find"]
+__all__ = ["DEFAULT_DIRECTORY", "build", "find", "find_plugins"]
 
 HERE = Path(__file__).resolve().parent
 CONSTRAINTS = HERE / "dispatcher-constraints.txt"
-PACKAGES = ("cdci-data-analysis", "sentry-sdk", "aiosmtpd", "gunicorn", "queryparser-python3", "psycopg2-binary")
+PACKAGES = (
+    "cdci-data-analysis",
+    "sentry-sdk",
+    "aiosmtpd",
+    "gunicorn",
+    "queryparser-python3",
+    "psycopg2-binary",
+    # what the plugins need and the dispatcher does not say
+    "redis",
+    "simple-logger",
+)
+PLUGINS = ("dispatcher-plugin-integral==1.0", "dispatcher-plugin-integral-all-sky==1.0")
 DEFAULT_DIRECTORY = HERE.parents[1] / ".tox" / "mmoda-server"
 STAMP = "mmoda-server-complete"
 
 
 def _fingerprint() -> str:
     """What the environment is made from; another value means that it has to be made again."""
-    ingredients = CONSTRAINTS.read_bytes() + "\n".join(PACKAGES).encode()
+    ingredients = CONSTRAINTS.read_bytes() + "\n".join([*PACKAGES, *PLUGINS]).encode()
     return hashlib.sha256(ingredients).hexdigest()
 
 
 def _interpreter(directory: Path) -> Path:
     return directory / "bin" / "python"
+
+
+def _plugins(directory: Path) -> Path:
+    return directory / "released-plugins"
 
 
 def _is_complete(directory: Path) -> bool:
@@ -46,6 +63,12 @@ def find() -> Path | None:
     if named:
         return Path(named).absolute()
     return _interpreter(DEFAULT_DIRECTORY) if _is_complete(DEFAULT_DIRECTORY) else None
+
+
+def find_plugins(python: str | os.PathLike[str]) -> Path | None:
+    """Directory of the released plugins in the environment of this interpreter, or None."""
+    directory = _plugins(Path(python).absolute().parents[1])
+    return directory if directory.is_dir() else None
 
 
 def build(directory: str | os.PathLike[str] = DEFAULT_DIRECTORY) -> Path:
@@ -71,15 +94,22 @@ def build(directory: str | os.PathLike[str] = DEFAULT_DIRECTORY) -> Path:
     print(f"making {directory}", flush=True)
     venv.create(directory, with_pip=True)
     print(f"installing {', '.join(PACKAGES)} (about a minute)", flush=True)
-    command = [_interpreter(directory), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command += ["-c", CONSTRAINTS, *PACKAGES]
+    _install(directory, "-c", CONSTRAINTS, *PACKAGES)
+    print(f"installing {', '.join(PLUGINS)}", flush=True)
+    # their requirements are not on PyPI: stand-ins take their place
+    _install(directory, "--no-deps", "--target", _plugins(directory), *PLUGINS)
+    (directory / STAMP).write_text(_fingerprint() + "\n")
+    print(f"done: {_interpreter(directory)}")
+    return _interpreter(directory)
+
+
+def _install(directory: Path, *arguments: str | Path) -> None:
+    """RuntimeError with the end of what pip says if it fails."""
+    command = [_interpreter(directory), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if result.returncode:
         tail = "\n".join(result.stdout.splitlines()[-30:])
         raise RuntimeError(f"pip could not install the dispatcher into {directory}; its last words were:\n{tail}")
-    (directory / STAMP).write_text(_fingerprint() + "\n")
-    print(f"done: {_interpreter(directory)}")
-    return _interpreter(directory)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import types
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -300,8 +301,8 @@ def _add_archive(app, archive: str) -> None:
         app.add_url_rule(f"/{route}/<path:path>", f"archive_{route}", forward, methods=["GET", "POST"])
 
 
-def main() -> None:
-    """Serve until terminated."""
+def main(*additions: Callable) -> None:
+    """Serve until terminated; each addition is called with the application before."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("configuration", type=Path)
     parser.add_argument("--parent", type=int, help="end together with this process")
@@ -327,6 +328,8 @@ def main() -> None:
         _add_instrument_list(app)
     if options.archive:
         _add_archive(app, options.archive)
+    for add in additions:
+        add(app)
     if options.mail:
         _receive_mail(int(options.mail[0]), options.mail[1])
     bind = app.config["conf"]

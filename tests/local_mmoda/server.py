@@ -75,6 +75,9 @@ class LocalMmoda:
         The running server.
     """
 
+    _script = SERVE
+    """What runs inside."""
+
     def __init__(
         self,
         python: str | os.PathLike[str] | None = None,
@@ -188,7 +191,8 @@ class LocalMmoda:
         variables["MMODA_LOCAL_STEP"] = str(self._step)
         variables["DISPATCHER_DEBUG_MODE"] = "yes" if self._debug_instruments else "no"
         variables["MPLCONFIGDIR"] = os.fspath(directory)
-        command = [self._python, os.fspath(SERVE), os.fspath(configuration), "--parent", str(os.getpid())]
+        variables.update(self._variables(directory))
+        command = [self._python, os.fspath(self._script), os.fspath(configuration), "--parent", str(os.getpid())]
         if not self._instrument_list:
             command.append("--without-instrument-list")
         if self._mail:
@@ -199,6 +203,10 @@ class LocalMmoda:
         with self.log_path.open("ab") as log:
             streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
             self.process = subprocess.Popen(command, cwd=run, env=variables, start_new_session=True, **streams)
+
+    def _variables(self, directory: Path) -> dict[str, str]:
+        """Further environment variables of the server, whose directory and address are known by now."""
+        return {}
 
     def _wait(self) -> None:
         assert self.process is not None
