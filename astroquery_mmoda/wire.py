@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -202,7 +203,7 @@ def _write_file(parameter: Parameter, value: Any) -> str:
         return Upload(f"{parameter.name}.dat", bytes(value))
     if isinstance(value, str) and value.startswith(("http://", "https://")):
         return value  # the service fetches it itself
-    if isinstance(value, str) and value == parameter.default:
+    if isinstance(value, str) and value == parameter.default and not os.path.exists(value):
         return value  # a file of the service's own
     if isinstance(value, Pasted):
         raise ParameterError(

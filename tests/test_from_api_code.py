@@ -248,6 +248,8 @@ def test_copies(name):
         ('try:\n    par["RA"] = 5\nexcept KeyError:\n    par["RA"] = 6', {"RA": 5}),
         ('with open("log", "w") as log:\n    par["RA"] = 5', {"RA": 5}),
         ('print(par)\nwrite(par)', {}),
+        ('par["RA"] = np.float64(83.63)\npar["n"] = numpy.int64(5)', {"RA": 83.63, "n": 5}),
+        ('from collections import OrderedDict\npar.update(OrderedDict([("RA", 5)]))', {"RA": 5}),
         ('par["token"] = os.environ["ODA_TOKEN"]', {}),
         ('par["src_name"] = None\npar["selected_catalog"] = None', {}),
     ],
