@@ -12,7 +12,7 @@ from astroquery.exceptions import CorruptDataWarning, InputWarning
 from astroquery_mmoda import DecodingError, ParameterError, Products, spectrum_table, write_spectra
 from astroquery_mmoda.products import headers
 from tests.genuine_like import spectra as like
-from tests.genuine_like.encode_spectra import product, reply
+from tests.genuine_like.encode import product, reply
 
 NAMES = {"jemx": "JMX1", "isgri": "IBIS", "spi": "SPI"}
 

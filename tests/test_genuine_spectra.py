@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from astroquery_mmoda import Products, spectrum_table, write_spectra
-from tests.genuine_like.encode_spectra import product, reply
+from tests.genuine_like.encode import product, reply
 from tests.genuine_like.spectra import folded
 
 

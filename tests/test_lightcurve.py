@@ -465,7 +465,7 @@ def test_words_of_a_table_mark_a_light_curve():
     buffer = io.StringIO()
     text.write(buffer, format="ascii.ecsv")
     entry = {"name": "something", "ascii": buffer.getvalue(), "meta_data": words}
-    products = Products.from_response(reply([], {"src_name": "Z"}, astropy_table_product_ascii_list=[entry]))
+    products = Products.from_response(reply(src_name="Z", more={"astropy_table_product_ascii_list": [entry]}))
     assert products.table["kind", "content"].as_array().tolist() == [("lightcurve", "2 bins")]
     table = products.lightcurve()
     assert table.colnames == [*FIXED, "flux", "e"]

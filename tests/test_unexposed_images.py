@@ -17,7 +17,7 @@ from astroquery_mmoda import Products
 from astroquery_mmoda.catalog import empty_catalog, read_places, table_of, to_hdu
 from astroquery_mmoda.products.image import mend_wcs
 from tests.genuine_like import images
-from tests.genuine_like.encode_images import product, reply
+from tests.genuine_like.encode import product, reply
 
 TYPES = ["INTENSITY", "VARIANCE", "SIGNIFICANCE", "EXPOSURE"]
 UNITS = {"INTENSITY": u.ct / u.s, "VARIANCE": u.ct**2 / u.s**2, "SIGNIFICANCE": u.one, "EXPOSURE": u.s}

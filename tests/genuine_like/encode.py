@@ -68,17 +68,33 @@ def unit(
     }
 
 
+def product(hdulist: fits.HDUList, name: str = "", **meta: Any) -> dict[str, Any]:
+    """Element of ``numpy_data_product_list`` of a file; ``meta`` is what the service says besides, such as src_name."""
+    buffer = io.BytesIO()
+    hdulist.writeto(buffer)
+    # tables of a file that was opened can be pickled, others not
+    with fits.open(io.BytesIO(buffer.getvalue()), memmap=False) as opened:
+        return {"name": name, "data_unit_list": [_looked_at(hdu) for hdu in opened], "meta_data": json.dumps(meta)}
+
+
+def _looked_at(hdu: Any) -> dict[str, Any]:
+    kind = next(word for cls, word in _TYPES.items() if isinstance(hdu, cls))
+    for name in hdu.columns.names if kind == "bintable" else ():
+        _ = hdu.data[name]  # as the service looks at all columns; rows of variable length come only then
+    cards = {key: hdu.header[key] for key in hdu.header if key not in ("COMMENT", "HISTORY", "")}
+    return {**unit(hdu.data, name=hdu.name, header=cards, kind=kind), "dt": None}
+
+
 def reply(
-    entries: Iterable[dict[str, Any]], parameters: Mapping[str, Any] | None = None, **more: Any
+    *products: dict[str, Any],
+    job_id: str = "fedcba9876543210",
+    more: Mapping[str, Any] | None = None,
+    **parameters: Any,
 ) -> dict[str, Any]:
-    """Body of a ``run_analysis`` reply that has these numpy products, and more keys of products."""
+    """Body of a finished analysis; ``parameters`` are those that the service repeats, ``more`` further keys of products."""
     return {
         "query_status": "done",
         "exit_status": {"status": 0, "message": "", "error_message": "", "comment": "", "warning": ""},
-        "job_monitor": {"job_id": "0123456789abcdef", "status": "done"},
-        "products": {
-            "numpy_data_product_list": list(entries),
-            "analysis_parameters": {"query_type": "Real", **(parameters or {})},
-            **more,
-        },
+        "job_monitor": {"job_id": job_id, "status": "done"},
+        "products": {"numpy_data_product_list": list(products), "analysis_parameters": parameters, **(more or {})},
     }

@@ -8,7 +8,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.time import Time
 
-from .encode_images import product, reply
+from .encode import product, reply
 
 MJDREF = 51544.0
 #: TT, days since MJDREF

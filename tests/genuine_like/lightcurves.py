@@ -153,4 +153,4 @@ def polar(start: float = 1.476e9, rows: int = 40, time_bin: float | None = 0.5) 
 
 def lightcurve_reply(*entries: dict[str, Any], source: str = "Cyg X-1", **parameters: Any) -> dict[str, Any]:
     """Body of a reply with these light curves."""
-    return reply(entries, {"src_name": source, **parameters})
+    return reply(*entries, **{"query_type": "Real", "src_name": source, **parameters})

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from .encode_spectra import product
+from .encode import product
 
 LOW, WIDTH, CHANNELS, FINE = 20.0, 10.0, 6, 3
 E_MIN = LOW + WIDTH * np.arange(CHANNELS)
