@@ -774,6 +774,10 @@ class IsgriLightCurve(IsgriQuery, ProductQuery):
         }
         return [table(observation.device.light_curve, columns, keywords)]
 
+    def told_name(self, name: str) -> str:
+        """How the service calls a source beside its light curve."""
+        return name
+
     def bins(self, observation: Observation, width: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Starts, widths, and seconds with data of the bins: they begin anew in each window, where the last is shorter."""
         begin, length, seconds = [], [], []
@@ -795,7 +799,8 @@ class IsgriLightCurve(IsgriQuery, ProductQuery):
             data = NumpyDataProduct.from_fits_file(path, name=f"{self.instrument}_lc")
             _append_widths(data.data_unit[-1])
             width = data.data_unit[-1].header["TIMEDEL"]
-            data.meta_data = {"src_name": name, "time_bin": width, "time": "TIME", "rate": "RATE", "rate_err": "ERROR"}
+            words = {"time": "TIME", "rate": "RATE", "rate_err": "ERROR"}
+            data.meta_data = {"src_name": self.told_name(name), "time_bin": width, **words}
             products.append(LightCurveProduct(name=data.name, data=data, meta_data=data.meta_data))
         return products
 

@@ -254,6 +254,10 @@ class JemxLightCurve(JemxQuery, IsgriLightCurve):
         }
         return [table(observation.device.light_curve, columns, keywords)]
 
+    def told_name(self, name: str) -> str:
+        """The real plugin takes names from those of attributes, and makes blanks of their underscores."""
+        return name.replace("_", " ")
+
     def bins(self, observation: Observation, width: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """All of one width, at multiples of it from the first window on; only those with data."""
         origin, exposure = float(observation.periods.min()), {}
