@@ -39,6 +39,8 @@ _KINDS = "diouxXeEfFgGcrsa%"
 _WORDS = {"null": None, "true": True, "false": False}
 _MODULE_CONSTANTS = {"pi": math.pi, "e": math.e}
 _MATHEMATICS = frozenset({"math", "np", "numpy"})
+_MODULES = frozenset({"json", "copy", "np", "numpy", "collections"})
+_MODULE_NAMES = {"numpy": "np"}
 _UNITS = frozenset({"u", "units"})
 
 
@@ -372,12 +374,12 @@ class Constants:
             return self._function(called.id, node, depth)
         if not isinstance(called, ast.Attribute):
             raise NotConstant
-        if isinstance(called.value, ast.Name) and called.value.id in {"json", "copy"} - set(self.names):
-            return self._function(f"{called.value.id}.{called.attr}", node, depth)
+        if isinstance(called.value, ast.Name) and called.value.id in _MODULES - set(self.names):
+            return self._function(f"{_MODULE_NAMES.get(called.value.id, called.value.id)}.{called.attr}", node, depth)
         return self._method(self.value(called.value, depth), called.attr, node, depth)
 
     def _function(self, name: str, node: ast.Call, depth: int) -> Any:
-        if name == "dict":
+        if name in ("dict", "OrderedDict", "collections.OrderedDict"):
             return self._new_dict(node, depth)
         if name in ("copy.copy", "copy.deepcopy", "copy", "deepcopy"):
             return copy.deepcopy(self.sized(self.value(node.args[0], depth)))
@@ -387,7 +389,7 @@ class Constants:
             return self._text(json.dumps(*arguments))  # its options change the looks only
         if name == "json.loads":
             return self.sized(_records(json.loads(*arguments)))
-        if options or name not in _FUNCTIONS or (name == "int" and _is_long(arguments)):
+        if options or name not in _FUNCTIONS or ("int" in name and _is_long(arguments)):
             raise NotConstant
         return self.sized(_FUNCTIONS[name](*arguments))
 
@@ -567,6 +569,14 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sorted": sorted,
     "str": str,
     "tuple": tuple,
+    # as numpy shows its numbers
+    "np.float64": float,
+    "np.float32": float,
+    "np.int64": int,
+    "np.int32": int,
+    "np.bool_": bool,
+    "np.str_": str,
+    "np.array": list,
 }
 _TEXT_METHODS = frozenset(
     {"join", "lower", "lstrip", "replace", "rstrip", "split", "splitlines", "strip", "title", "upper", "zfill"}

@@ -898,7 +898,9 @@ class MmodaClass(MmodaSession):
     def _resolve(self, name: str, connection: Connection) -> SkyCoord:
         key = self._place_key(name)
         if key not in self._positions:
-            self._positions[key] = find_position(plain_dashes(name), connection.dispatcher())
+            # numbers are no name, wherever they stand
+            position = parse_position(name) or find_position(plain_dashes(name), connection.dispatcher())
+            self._positions[key] = position
         return self._positions[key]
 
     def _place_key(self, name: str) -> tuple[str, str]:

@@ -28,7 +28,7 @@ _CELL_MAGIC = re.compile(r"\s*%%(?:bash|sh|script|html|latex|javascript|js|markd
 _TAG = re.compile(r"</?(?:pre|code|p|div|span|body|html|font|b|i|tt|a|td|tr|table)\b[^<>]{0,500}>", re.IGNORECASE)
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _CODE = re.compile(r"\s*(?:from\s+oda_api\b|import\s+oda_api\b|\w+\s*=\s*(?:\{|dict\(|[\w.]*DispatcherAPI\()|disp\.)")
-_STATEMENT = re.compile(r"\s*[\w.\[\]'\"]+\s*(?:[|+]?=|\()")
+_STATEMENT = re.compile(r"\s*[\w.\[\]'\"]+\s*(?:[|+]?=|\()|\s*\.{3}")
 _STRAIGHT = str.maketrans(
     {
         **dict.fromkeys(

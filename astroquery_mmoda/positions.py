@@ -34,7 +34,7 @@ _PART = re.compile(rf"\s*({_NUMBER})\s*({_UNIT}|(?=\s|$))")
 _MARKS = str.maketrans(
     {
         **dict.fromkeys("\N{DEGREE SIGN}\N{MASCULINE ORDINAL INDICATOR}\N{RING ABOVE}", "d"),
-        **dict.fromkeys("\N{PRIME}\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}\N{ACUTE ACCENT}`", "'"),
+        **dict.fromkeys("\N{PRIME}\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}\N{ACUTE ACCENT}", "'"),
         **dict.fromkeys("\N{DOUBLE PRIME}\N{RIGHT DOUBLE QUOTATION MARK}\N{LEFT DOUBLE QUOTATION MARK}", '"'),
     }
 )
@@ -98,9 +98,10 @@ def parse_position(text: str) -> SkyCoord | None:
 
 def _plain(text: str) -> str:
     """Text with the signs of a keyboard, without labels and brackets around it."""
-    # before the compatibility forms, which would take marks apart
-    marked = unicodedata.normalize("NFKC", text.translate(_MARKS))
-    plain = " ".join(transliterated(marked).split()).replace("''", '"')
+    if not text.isascii():
+        # before the compatibility forms, which would take marks apart
+        text = transliterated(unicodedata.normalize("NFKC", text.translate(_MARKS)))
+    plain = " ".join(text.replace("`", "'").split()).replace("''", '"')
     stripped = _LABEL.sub(" ", plain).strip(" ,;:/")
     return stripped[1:-1].strip() if stripped[:1] + stripped[-1:] in ("()", "[]") else stripped
 

@@ -17,6 +17,7 @@ _OF_ODA_API = "get_product"
 _KINDS = ("image", "catalog", "spectrum", "lightcurve", "product")
 _OF_OURS = frozenset(f"{verb}_{kind}" for verb in ("query", "submit") for kind in _KINDS)
 _POSITIONAL = {_OF_ODA_API: ("product", "instrument"), **dict.fromkeys(_OF_OURS, ("instrument", "coordinates"))}
+_KNOWN_IMPORTS = frozenset({"copy", "deepcopy", "units", "u", "OrderedDict"})
 _CONDITION = "only set under a condition"
 
 
@@ -232,7 +233,7 @@ class _Follower:
         for alias in node.names:
             name = alias.asname or alias.name.partition(".")[0]
             self.names.pop(name, None)
-            if isinstance(node, ast.ImportFrom) and name not in ("copy", "deepcopy", "units", "u"):
+            if isinstance(node, ast.ImportFrom) and name not in _KNOWN_IMPORTS:
                 self.names[name] = Unknown(name)
 
     def _define(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:

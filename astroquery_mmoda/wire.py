@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -202,7 +203,7 @@ def _write_file(parameter: Parameter, value: Any) -> str:
         return Upload(f"{parameter.name}.dat", bytes(value))
     if isinstance(value, str) and value.startswith(("http://", "https://")):
         return value  # the service fetches it itself
-    if isinstance(value, str) and value == parameter.default:
+    if isinstance(value, str) and value == parameter.default and not os.path.exists(value):
         return value  # a file of the service's own
     if isinstance(value, Pasted):
         raise ParameterError(
@@ -254,12 +255,17 @@ def _check_limits(parameter: Parameter, number: float) -> None:
         raise ParameterError(f"{parameter.name}={number:.12g} is out of range{_hint(parameter)}.")
 
 
+def _largest_radius(unit: u.UnitBase | None) -> float:
+    if unit is None or unit == u.deg:
+        return _LARGEST_RADIUS
+    return float((_LARGEST_RADIUS * u.deg).to_value(unit)) if unit.is_equivalent(u.deg) else math.inf
+
+
 def _limits(parameter: Parameter) -> tuple[float, float]:
     """What the service says, or what the meaning of the parameter implies."""
     low, high = _IMPLIED_LIMITS.get(parameter.name, (-math.inf, math.inf))
     if parameter.type == "angle" and parameter.name.lower().endswith("radius"):
-        unit = service_unit(parameter) or u.deg
-        low, high = 0.0, float((_LARGEST_RADIUS * u.deg).to_value(unit)) if unit.is_equivalent(u.deg) else high
+        low, high = 0.0, _largest_radius(service_unit(parameter))
     low = low if parameter.minimum is None else float(parameter.minimum)
     return low, high if parameter.maximum is None else float(parameter.maximum)
 

@@ -590,6 +590,9 @@ def test_instruments_of_the_released_dispatcher(mmoda):
         mmoda.query_image("SPI-ACS", get_query_payload=True)
     with pytest.raises(ParameterError, match="numbers are not looked up as a name"):
         mmoda.query_image("isgri", "275.09", get_query_payload=True)
+    assert mmoda.resolve_name("18:39:57.5 +05:02:09").separation(SkyCoord("18h39m57.5s +05d02m09s")) < 0.1 * u.arcsec
+    with pytest.raises(ParameterError, match="numbers are not looked up as a name"):
+        mmoda.resolve_name("18:39:57.5")
     asked = mmoda.query_image(
         "isgri", "Ser X\N{MINUS SIGN}1", radius=5, time_range=(58193, 58194), get_query_payload=True
     )
