@@ -409,7 +409,7 @@ def test_a_file_of_windows():
         (Table({"scw_id": WINDOWS, "scw_ver": MaskedColumn([1, 2], mask=[0, 1])}, masked=True), "scw_ver is masked in row 1"),
         (Table({"scw_id": ["035200230010"]}), "needs the columns scw_id and scw_ver"),
         (Table({"scw_id": np.zeros(0, "U16"), "scw_ver": np.zeros(0, "U3")}), "holds no science windows"),
-        (set(WINDOWS), "A list is needed"),
+        pytest.param(set(WINDOWS), "A list is needed", id="set"),
     ],
     ids=lambda value: str(value)[:40],
 )  # fmt: skip

@@ -317,7 +317,7 @@ def test_a_call_of_this_package():
         ('par["RA"] = 83.6 deg', r'not Python: par\["RA"\] = 83\.6 deg'),
         ('par["x"] = [1, get()]', "left out: x"),
         ('par.update({\n"RA": 5,\n...\n}) ; del par["RA"]', r"not Python: \.\.\."),
-        (f'par["x"] = "bearer {mint()}"', "left out: x .it has a token in it"),
+        (f'par["x"] = "bearer {mint(hours=None)}"', "left out: x .it has a token in it"),
         ('disp.get_product(instrument="jemx", product="jemx_lc")', "2 different analyses, of which the last is read"),
     ],
 )

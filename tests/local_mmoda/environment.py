@@ -28,9 +28,8 @@ PACKAGES = (
     "gunicorn",
     "queryparser-python3",
     "psycopg2-binary",
-    # what the plugins need and the dispatcher does not say
+    # the plugins need it, and the dispatcher does not say so
     "redis",
-    "simple-logger",
 )
 PLUGINS = ("dispatcher-plugin-integral==1.0", "dispatcher-plugin-integral-all-sky==1.0")
 DEFAULT_DIRECTORY = HERE.parents[1] / ".tox" / "mmoda-server"
