@@ -18,6 +18,7 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -301,30 +302,31 @@ def exists(name: str) -> bool:
     return pointing and DATA_START <= window_time(name) < DATA_STOP
 
 
-def windows(start: float, stop: float) -> list[str]:
+@lru_cache(maxsize=100)
+def windows(start: float, stop: float) -> tuple[str, ...]:
     """All science windows with data that overlap an interval (IJD), in order of time."""
-    found = []
+    found: list[str] = []
+    length_of_window = POINTING_LENGTH / 86400.0
     for (first, begin, length), following in zip(ORBITS, [*ORBITS[1:], (10_000, math.inf, 0.0)], strict=True):
-        low, high = max(start, begin), min(stop, following[1])
-        if low > high:
-            continue
-        for revolution in range(first + int((low - begin) / length) - 1, first + int((high - begin) / length) + 2):
-            if first <= revolution < following[0]:
-                found += [window_name(revolution, number) for number in range(1, WINDOWS + 1)]
-    times = {name: window_time(name) for name in found if exists(name)}
-    return [name for name, time in times.items() if time < stop and time + POINTING_LENGTH / 86400.0 > start]
+        step, last = length / WINDOWS, (following[0] - first) * WINDOWS
+        low, high = max(start, begin, DATA_START), min(stop, following[1], DATA_STOP)
+        numbers = np.arange(max(0, int((low - begin) / step) - 1), min(last, max(0, int((high - begin) / step) + 2)))
+        times = begin + length * (numbers / WINDOWS)
+        kept = (times >= DATA_START) & (times < DATA_STOP) & (times < stop) & (times + length_of_window > start)
+        found += [window_name(first + int(number) // WINDOWS, int(number) % WINDOWS + 1) for number in numbers[kept]]
+    return tuple(found)
 
 
 def spread(start: float, stop: float, number: int) -> list[str]:
     """So many science windows of an interval (IJD), evenly over it: for requests that name theirs."""
-    names = windows(start, stop)
+    names = list(windows(start, stop))
     return names[:: max(1, len(names) // number)][:number]
 
 
-def drawn(names: list[str], most: int, request: dict[str, Any]) -> list[str]:
+def drawn(names: Sequence[str], most: int, request: dict[str, Any]) -> list[str]:
     """At most so many of these science windows: a random subset, always the same for the same request."""
     if len(names) <= most:
-        return names
+        return list(names)
     chosen = generator({"draw": request}).choice(len(names), size=most, replace=False)
     return [names[index] for index in sorted(chosen)]
 

@@ -289,10 +289,12 @@ class IsgriImage(IsgriQuery, ImageQuery):
 
     def read(self, directory: Path) -> list[Any]:
         meta = {"product": "mosaic", "instrument": self.instrument, "src_name": "", "query_parameters": None}
-        data = NumpyDataProduct.from_fits_file(directory / "mosaic.fits", meta_data=meta, name="mosaic_image")
-        for unit in data.data_unit[2:]:
+        with fits.open(directory / "mosaic.fits", memmap=False) as hdus:
+            units = [_unit(hdu, hdu.name) for hdu in hdus]
+        for unit in units[2:]:
             # astropy does not write them where they do nothing
             unit.header |= {"BSCALE": 1, "BZERO": 0}
+        data = NumpyDataProduct(units, meta_data=meta, name="mosaic_image")
         found = json.loads((directory / "catalogue.json").read_text())
         return [
             ImageProduct(name="mosaic_image", data=data, meta_data=meta),
@@ -373,12 +375,12 @@ class _Band:
             "SIGNIFICANCE": self.significance,
             "EXPOSURE": self.exposure,
         }
-        images, keywords = [], self._keywords()
+        images, keywords = [], fits.Header(self._keywords())
         for kind, (name, unit) in device.maps.items():
-            pixels = np.where(self.inside, values[kind], device.no_exposure)
-            image = fits.ImageHDU(pixels.astype(">f4"), name=device.image)
-            image.header.extend({**keywords, "IMATYPE": name, "BUNIT": unit}.items(), update=True)
-            images.append(image)
+            pixels = np.where(self.inside, values[kind], device.no_exposure).astype(">f4")
+            header = keywords.copy()
+            header["IMATYPE"], header["BUNIT"] = name, unit
+            images.append(fits.ImageHDU(pixels, header=header, name=device.image))
         return images
 
     def _keywords(self) -> dict[str, Any]:
@@ -653,9 +655,9 @@ class IsgriSpectrum(IsgriQuery, SpectrumQuery):
 
 
 def _unit(hdu: Any, name: str) -> NumpyDataUnit:
-    """Like ``NumpyDataUnit.from_fits_hdu``, without its print of all the data."""
-    kind = "primary" if isinstance(hdu, fits.PrimaryHDU) else "bintable"
-    return NumpyDataUnit(hdu.data, data_header=dict(hdu.header), name=name, hdu_type=kind)
+    """Like ``NumpyDataUnit.from_fits_hdu``, without its print of all the data and its trial of writing them."""
+    kinds = {fits.PrimaryHDU: "primary", fits.ImageHDU: "image", fits.BinTableHDU: "bintable"}
+    return NumpyDataUnit(hdu.data, data_header=dict(hdu.header), name=name, hdu_type=kinds[type(hdu)])
 
 
 def _channel_rates(
