@@ -91,12 +91,13 @@ def assert_is(table, hdulist, *, shift=0.0):
     for name in table.colnames[5:]:
         np.testing.assert_array_equal(np.ma.getdata(table[name]), hdu.data[name])
         assert not np.ma.is_masked(table[name])
-        unit = hdu.columns[name].unit or ("d" if name == "BARYTIME" else None)
+        unit = hdu.columns[name].unit or {"BARYTIME": "d", "RATE": "ct/s", "ERROR": "ct/s"}.get(name)
         assert table[name].unit == (None if unit is None else u.Unit(unit))
     for key in ("TELESCOP", "INSTRUME", "TIMEREF", "EPHS", "RA_OBJ", "DEC_OBJ"):
         assert table.meta.get(key) == hdu.header.get(key)
     assert table.meta.get("MJDREF") == (51544.0 if "BARYTIME" in table.colnames else None)
     assert "TIMEWARN" not in table.meta
+    assert ("UNITWARN" in table.meta) == (hdu.columns["RATE"].unit is None)
 
 
 @pytest.mark.parametrize("name", REPLIES)

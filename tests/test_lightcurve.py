@@ -246,6 +246,23 @@ def test_a_width_of_the_header_that_is_none(value):
     assert table["time_bin"].mask.all()
 
 
+@pytest.mark.parametrize(
+    ("telescope", "name", "units", "expected"),
+    [
+        ("INTEGRAL", "RATE", (None, None), u.ct / u.s),
+        ("INTEGRAL", "RATE", ("", " "), u.ct / u.s),
+        ("INTEGRAL", "RATE", ("ct/ks", None), u.ct / u.ks),
+        ("INTEGRAL", "FLUX", (None, None), None),
+        ("SWIFT", "RATE", (None, None), None),
+    ],
+)
+def test_rates_of_integral_that_lost_their_unit(telescope, name, units, expected):
+    columns = {"TIME": ([6000.0, 6000.5], "d"), name: ([1.0, 2.0], units[0]), "ERROR": ([0.5, 0.5], units[1])}
+    table = form(made(columns, {**REFERENCE, "TELESCOP": telescope}))
+    assert table[name].unit == expected
+    assert ("UNITWARN" in table.meta) == (expected == u.ct / u.s)
+
+
 def test_centres_that_want_a_width():
     columns = {"TIME": ([6000.0, 6001.0], "d"), "TIMEDEL": ([0.5, -0.5], "d"), "RATE": ([1.0, 2.0], "ct/s")}
     with pytest.warns(CorruptDataWarning, match="TIME is not their centre"):

@@ -206,6 +206,8 @@ def _read(raw: _Raw, source: str) -> Curve:
             time, meta["TSHIFT"] = Moments(time.whole, time.fraction + shift / 86400, time.scale), shift
     columns = {name: each for name, each in raw.columns.items() if name.upper() not in _TIME_COLUMNS | {raw.time_name}}
     _mask_gaps(columns, value, error, integral=raw.is_integral)
+    if raw.is_integral and value == "RATE" and error and _complete_units(columns[value], columns[error]):
+        meta["UNITWARN"] = f"no units of {value} and {error}: count/s assumed"
     origin = _mark_further_times(columns, raw, clock)
     usable = time.are_usable()
     if not usable.all():
@@ -215,6 +217,14 @@ def _read(raw: _Raw, source: str) -> Curve:
         source, time, width, _band(raw.header), columns, value, error, meta, origin,
         tuple(assumed), tuple(odd), int((~usable).sum()), nominal, raw.is_spi_acs,
     )  # fmt: skip
+
+
+def _complete_units(value: Values, error: Values) -> bool:
+    """Give INTEGRAL's rates their unit where files lost it on their way; whether that was needed."""
+    needed = value.unit is None and error.unit is None
+    if needed:
+        value.unit = error.unit = u.ct / u.s
+    return needed
 
 
 # ---- times

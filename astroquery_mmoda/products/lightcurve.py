@@ -51,7 +51,8 @@ def lightcurve_form(products: Products, whole: Products) -> Table:
         ``time_bin`` (full width, s, masked where unknown); ``e_min``, ``e_max`` (keV, masked where unknown); then the
         service's columns with units. Bins without data are masked. ``meta`` is flat; ``VALUECOL`` and ``ERRORCOL`` name
         the columns of the measured value and its error, ``MJDREF`` tells from when further columns of times count,
-        ``TIMEWARN`` what was assumed of the times, ``TSHIFT`` (s) by how much those of SPI-ACS were shifted.
+        ``TIMEWARN`` what was assumed of the times, ``UNITWARN`` that INTEGRAL's rates came without a unit, ``TSHIFT``
+        by how much the times of SPI-ACS were shifted (s).
 
     Raises
     ------
