@@ -715,3 +715,21 @@ def test_names_as_in_the_catalogue(tmp_path, form):
 def test_catalogues_that_tell_no_names(sent):
     body = reply(*like.products(like.jemx(), "SerX-1"), selected_catalog=sent)
     assert Products.from_response(body).sources == ["SerX-1"]
+
+
+@pytest.mark.parametrize(
+    ("header", "sent", "expected"),
+    [
+        ("Ser X-1", None, "Ser X-1"),
+        ("Ser X-1", catalogue("SER X-1"), "SER X-1"),
+        ("String", None, "SerX-1"),
+        ("4U 1837+04", None, "SerX-1"),
+    ],
+)
+def test_names_in_headers_where_no_catalogue_tells_them(header, sent, expected):
+    encoded = like.products(like.jemx(), "SerX-1")
+    for unit in encoded[0]["data_unit_list"]:
+        unit["header"]["NAME"] = header
+    products = Products.from_response(reply(*encoded), requested={"selected_catalog": sent})
+    assert products.sources == [expected]
+    assert len(products.select(source=expected)) == 3

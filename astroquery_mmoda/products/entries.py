@@ -7,7 +7,7 @@ A new kind of product is one more line here, a reader, and a recorded reply with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..errors import DecodingError
 from ..parameters import kind_from_name
 from ..text import printable
 
-__all__ = ["Entry", "describe", "entries_of"]
+__all__ = ["Entry", "describe", "entries_of", "names_in_headers"]
 
 # keys of a reply that are about the analysis, not what it found
 _NOT_PRODUCTS = frozenset(
@@ -307,6 +307,15 @@ def _table_kind(columns: set[str]) -> str:
     if columns & {"CHANNEL", "ENERG_LO"}:
         return next((kind for column, kind in _BY_COLUMNS.items() if column in columns), "table")
     return "table"
+
+
+def names_in_headers(entries: Iterable[Entry]) -> Iterator[str]:
+    """Names of sources in the headers of array products (NAME), which have blanks where ``src_name`` has lost them."""
+    for entry in entries:
+        for unit in _as_list(entry.raw.get("data_unit_list")) if entry.read is _hdulist else ():
+            name = _dictionary(_dictionary(unit).get("header")).get("NAME")
+            if isinstance(name, str) and name.strip():
+                yield name.strip()
 
 
 def describe(entry: Entry) -> str:

@@ -329,10 +329,10 @@ def write_spectra(
     >>> files = write_spectra(spectra, "spectra", systematic=0.01)
     >>> files["path", "kind"][-3:].pprint()
               path            kind
-    ----------------------- --------
-    spectra/SerX-1_pha.fits spectrum
-    spectra/SerX-1_arf.fits      arf
-    spectra/SerX-1_rmf.fits      rmf
+    ------------------------ --------
+    spectra/Ser_X-1_pha.fits spectrum
+    spectra/Ser_X-1_arf.fits      arf
+    spectra/Ser_X-1_rmf.fits      rmf
     """
     output = OutputDirectory(directory, overwrite=overwrite)
     named = [(name, _find(spectra, "SPECTRUM", number)) for number, name in pick_sources(spectra)]

@@ -17,7 +17,7 @@ from ..errors import DecodingError, ParameterError, ServiceError
 from ..parameters import nearest
 from ..replies import check_reply, error_from_body, failure, section, without_tokens
 from ..text import printable
-from .entries import Entry, describe, entries_of
+from .entries import Entry, describe, entries_of, names_in_headers
 from .headers import is_missing
 from .provenance import SERVICE_VERSION
 from .sources import Spellings, match_source, same_source
@@ -47,7 +47,7 @@ class Product:
     kind : str
         image, spectrum, arf, rmf, lightcurve, catalog, table, picture, text, binary, ... or other.
     source : str
-        The object it is about, as the catalogue that was sent has its name.
+        The object it is about, as the catalogue that was sent, or the headers of the reply, have its name.
     meta : dict
         What the service says besides.
 
@@ -274,8 +274,8 @@ class Products(Sequence[Product]):
         """
         `list` of `str`: names of the sources, each once, in the order of the reply.
 
-        They are spelled as in the catalogue that was sent, where a name in the reply (in which blanks are missing)
-        means exactly one of its sources.
+        They are spelled as in the catalogue that was sent (without one: as in the headers of the reply), where a name
+        in the reply, in which blanks are missing, means exactly one of its sources.
 
         Examples
         --------
@@ -283,7 +283,7 @@ class Products(Sequence[Product]):
         >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_spectrum", radius="8 deg",
         ...     time_range=(58193.455, 58246.892), max_pointings=10)
         >>> products.sources[-2:]
-        ['MAXIJ1820+070', 'SerX-1']
+        ['MAXI J1820+070', 'Ser X-1']
         """
         return list(dict.fromkeys(product.source for product in self if product.source))
 
@@ -689,7 +689,7 @@ def _refuse_unfinished(body: Mapping[str, Any]) -> None:
 def _named(entries: Sequence[Entry], parameters: Mapping[str, Any]) -> list[Product]:
     """Products with their sources and with names that differ."""
     requested = str(parameters.get("src_name") or "")
-    spelled = Spellings(_catalogued_names(parameters.get("selected_catalog")))
+    spelled = Spellings(_catalogued_names(parameters.get("selected_catalog")) or names_in_headers(entries))
     taken: set[str] = set()
     counts: dict[str, int] = {}
     named = []
