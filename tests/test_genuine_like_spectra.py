@@ -419,6 +419,45 @@ def test_what_is_no_rate_of_counts_is_written_as_it_came(tmp_path):
         products.write(tmp_path / "grouped", group=3.0)
 
 
+def test_spectra_of_several_sources_in_one_product(tmp_path):
+    """As in the files of OSA, which the service takes apart."""
+    parts = like.isgri()
+    parts["spectrum"] = like.one_file(
+        like.spectrum(0, "ISGR-EVTS-SPE", NAME="Other"),
+        like.spectrum(0, "ISGR-EVTS-SPE", values={"RATE": 2 * like.RATES}, NAME="Test 1"),
+        like.spectrum(0, "ISGR-EVTS-SPE", NAME="Background"),
+    )
+    products = made(parts)
+    with pytest.warns(InputWarning, match="left out.*: ISGR-EVTS-SPE Other, ISGR-EVTS-SPE Background"):
+        spectra = products.spectrum()
+    np.testing.assert_allclose(spectrum_table(spectra)["rate"], 2 * like.RATES / like.WIDTH)
+
+
+def test_responses_of_several_times_in_one_product():
+    parts = like.isgri()
+    parts["rmf"].append(like.matrix(0, factor=like.AREA / 2, EXTVER=2))
+    with pytest.warns(InputWarning, match="more than one MATRIX; left out"):
+        spectra = made(parts).spectrum()
+    # the one that is called so
+    assert spectra["MATRIX"].data["MATRIX"].max() == pytest.approx(like.AREA.max() / 2)
+
+
+def test_spectra_in_rows(tmp_path):
+    """Type II of OGIP/92-007: each row is a spectrum."""
+    columns = [
+        like.column("CHANNEL", f"{like.CHANNELS}I", [np.arange(like.CHANNELS)]),
+        like.column("RATE", f"{like.CHANNELS}D", [like.RATES], "count/s"),
+    ]
+    parts = like.isgri()
+    parts["spectrum"] = like.one_file(like.table("SPECTRUM", columns, HDUCLAS1="SPECTRUM", EXPOSURE=10.0))
+    products = made(parts)
+    with pytest.raises(DecodingError, match="no CHANNEL, RATE or COUNTS of one number a row.*query_product"):
+        spectrum_table(products.spectrum())
+    products.write(tmp_path / "out")
+    again = Products.read(tmp_path / "out").select(kind="spectrum")[0].data[1]
+    np.testing.assert_array_equal(again.data["RATE"], [like.RATES])
+
+
 @pytest.mark.parametrize(("kind", "column"), [("spectrum", "CHANNEL"), ("rmf", "N_GRP"), ("arf", "ENERG_HI")])
 def test_tables_that_lack_a_column(tmp_path, kind, column):
     parts = like.jemx()

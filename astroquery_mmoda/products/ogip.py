@@ -210,8 +210,8 @@ def check_columns(hdu: Any, role: str) -> None:
     if missing := missing_columns(hdu, role):
         raise DecodingError(
             f"{printable(hdu.name or role, limit=60)} can't be the {role} of a spectrum of channels: it has no "
-            f"{', '.join(missing)}, only {printable(', '.join(hdu.columns.names), limit=200)}; query_product gives it "
-            "as it came"
+            f"{', '.join(missing)} of one number a row, only "
+            f"{printable(', '.join(hdu.columns.names), limit=200)}; query_product gives it as it came"
         )
     if role == "SPECTRUM":
         name = "RATE" if _has(hdu, "RATE") else "COUNTS"
