@@ -161,8 +161,8 @@ def _tell_of_others(product: Product, role: str, taken: int) -> None:
     ]
     if others:
         warn(
-            f"the product {printable(product.name, limit=60)} has more than one {role}; left out, but in query_product: "
-            f"{printable(', '.join(others), limit=200)}",
+            f"the product {printable(product.name, limit=60)} has more than one {role}; left out "
+            f"(query_product has them): {printable(', '.join(others), limit=200)}",
             InputWarning,
         )
 
@@ -186,7 +186,7 @@ def is_complete(hdu: fits.BinTableHDU, role: str) -> bool:
 
 
 def missing_columns(hdu: fits.BinTableHDU, role: str) -> list[str]:
-    """Columns that a role needs and a table does not have, at least not as numbers, one a row where it has to be one."""
+    """Columns that a role needs and a table does not have, at least not as numbers (one a row, or vectors)."""
     types = hdu.columns.dtype
     names = [name for name in hdu.columns.names if types[name].base.kind != "S"]
     columns = {name.upper() for name in names if name.upper() in _VECTORS or not types[name].shape}
