@@ -31,7 +31,7 @@ _WORDS = {
 _WORD = re.compile(r"(?<![A-Za-z_])[A-Za-z]+(?![A-Za-z_])")
 # astropy reads no power of a bracket with two slashes or another bracket in it, such as (counts/dm2/s)**2
 _POWER = re.compile(r"\((.+)\)\s*(?:\*\*|\^)\s*([-+]?[0-9]{1,2})")
-_NO_UNIT = frozenset({"no unit", "no units", "unitless", "dimensionless"})
+_NO_UNIT = frozenset({"no unit", "no units", "none", "unitless", "dimensionless", "sigma"})
 
 
 def read_unit(text: Any) -> u.UnitBase | None:

@@ -305,6 +305,23 @@ def test_variable_length_columns(protocol):
     assert result.columns["PE"].format == "PE(3)"
 
 
+def test_rows_of_variable_length_in_any_order():
+    """As in responses of Fermi's GBM, whose heap has all columns of the first row, then those of the second ..."""
+    firsts, lengths, values = np.array([[1], [3]], ">i2"), np.array([[2], [4]], ">i2"), np.arange(6, dtype=">f4")
+    heap = b"".join(part.tobytes() for part in (firsts[0], lengths[0], values[:2], firsts[1], lengths[1], values[2:]))
+    columns = [fits.Column(name, f"P{letter}(4)") for name, letter in {"F": "I", "N": "I", "M": "E"}.items()]
+    empty = fits.BinTableHDU.from_columns(columns, nrows=2)
+    empty.header["PCOUNT"] = len(heap)
+    places = np.array([[1, 0, 1, 2, 2, 4], [1, 12, 1, 14, 4, 16]], ">i4")
+    headers = fits.PrimaryHDU().header.tostring() + empty.header.tostring()
+    with fits.open(io.BytesIO(headers.encode() + (places.tobytes() + heap).ljust(2880, b"\0"))) as hdulist:
+        data = hdulist[1].data
+        truth = {name: [row.tolist() for row in data[name]] for name in "FNM"}
+        assert truth["M"] == [[0, 1], [2, 3, 4, 5]]
+        result = read(unit(data))[1].data
+    assert {name: [row.tolist() for row in result[name]] for name in "FNM"} == truth
+
+
 def test_variable_length_columns_of_no_rows_and_without_rows():
     data = fits_rec(*ROWS, touch=["PE", "QJ", "PB"])
     assert len(read(unit(fits_rec(*ROWS, touch=["PE", "QJ", "PB"])[:0]))[1].data) == 0

@@ -1,7 +1,9 @@
 """Spectra with the shapes of genuine ones: which table is what, channels, classes, missing cards, options, names."""
 
+import base64
 import itertools
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -417,6 +419,104 @@ def test_what_is_no_rate_of_counts_is_written_as_it_came(tmp_path):
     assert [Path(path).name for path in manifest["path"]] == ["jemx_spectrum_Test_1.fits", "jemx_rmf_Test_1.fits"]
     with pytest.raises(ParameterError, match="not a spectrum of channels"):
         products.write(tmp_path / "grouped", group=3.0)
+
+
+def test_spectra_of_several_sources_in_one_product(tmp_path):
+    """As in the files of OSA, which the service takes apart."""
+    parts = like.isgri()
+    parts["spectrum"] = like.one_file(
+        like.spectrum(0, "ISGR-EVTS-SPE", NAME="Other"),
+        like.spectrum(0, "ISGR-EVTS-SPE", values={"RATE": 2 * like.RATES}, NAME="Test 1"),
+        like.spectrum(0, "ISGR-EVTS-SPE", NAME="Background"),
+    )
+    products = made(parts)
+    with pytest.warns(InputWarning, match="left out.*: ISGR-EVTS-SPE Other, ISGR-EVTS-SPE Background"):
+        spectra = products.spectrum()
+    np.testing.assert_allclose(spectrum_table(spectra)["rate"], 2 * like.RATES / like.WIDTH)
+
+
+def test_responses_of_several_times_in_one_product():
+    parts = like.isgri()
+    parts["rmf"].append(like.matrix(0, factor=like.AREA / 2, EXTVER=2))
+    with pytest.warns(InputWarning, match="more than one MATRIX; left out"):
+        spectra = made(parts).spectrum()
+    # the one that is called so
+    assert spectra["MATRIX"].data["MATRIX"].max() == pytest.approx(like.AREA.max() / 2)
+
+
+COUNTS = np.array([100, 50, 25, 16, 9, 0])
+
+
+def counted(*columns, **cards):
+    """A spectrum of 100 s in other columns, with the area and response of JEM-X."""
+    table = like.table("SPECTRUM", [like.column("CHANNEL", "I", 1 + np.arange(like.CHANNELS)), *columns])
+    table.header.update({"HDUCLAS1": "SPECTRUM", "EXPOSURE": 100.0, "TLMIN1": 1} | cards)
+    return like.jemx() | {"spectrum": like.one_file(table)}
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        ({"POISSERR": True}, np.sqrt(COUNTS / 100) / 10),
+        ({"POISSERR": False, "STAT_ERR": 0.25}, np.full(6, 0.25)),
+        ({"POISSERR": False}, np.full(6, np.nan)),
+    ],
+)
+def test_errors_without_a_column(tmp_path, told, error):
+    products = made(counted(like.column("RATE", "D", COUNTS / 100, "count/s"), **told))
+    np.testing.assert_allclose(spectrum_table(products.spectrum())["error"] * like.WIDTH, error)
+    header = fits.getheader(written(products, tmp_path)["spectrum"], "SPECTRUM")
+    assert {key: header.get(key) for key in told} == told
+
+
+@pytest.mark.parametrize(("said", "error"), [("COUNT", np.sqrt(COUNTS) / 100), ("RATE", np.sqrt(COUNTS))])
+def test_rates_and_counts(tmp_path, said, error):
+    columns = [like.column("COUNTS", "J", COUNTS), like.column("RATE", "D", COUNTS / 100)]
+    parts = counted(*columns, like.column("STAT_ERR", "D", np.sqrt(COUNTS)), HDUCLAS3=said)
+    table = spectrum_table(made(parts).spectrum())
+    np.testing.assert_allclose(table["rate"] * like.WIDTH, COUNTS / 100)
+    np.testing.assert_allclose(table["error"] * like.WIDTH, error)
+    assert fits.getheader(written(made(parts), tmp_path)["spectrum"], 1)["HDUCLAS3"] == said
+
+
+def test_whole_numbers_that_are_scaled_or_converted(tmp_path):
+    counts = like.column("COUNTS", "I", 2 * COUNTS)
+    parts = counted(counts, POISSERR=True)
+    bounds = [
+        ("CHANNEL", np.arange(6), None),
+        ("E_MIN", like.E_MIN * 1000, "eV"),
+        ("E_MAX", like.E_MIN * 1000 + 1e4, "eV"),
+    ]
+    columns = [like.column(name, "J", values, unit) for name, values, unit in bounds]
+    parts["rmf"][3] = like.table("EBOUNDS", columns, TLMIN1=0, HDUCLAS2="EBOUNDS")
+    encoded = like.products(parts)
+    # scaled in the file: what was written as whole numbers means the half
+    unit = encoded[0]["data_unit_list"][1]
+    rows = list(zip(1 + np.arange(like.CHANNELS), 2 * COUNTS, strict=True))
+    stored = np.array(rows, [("CHANNEL", ">i2"), ("COUNTS", ">i2")])
+    unit["binarys"] = base64.b64encode(pickle.dumps(stored)).decode()
+    unit["header"]["TSCAL2"] = 0.5
+    products = Products.from_response(reply(*encoded))
+    assert spectrum_table(products.spectrum())["e_min"].tolist() == like.E_MIN.tolist()
+    paths = written(products, tmp_path, group=20)
+    assert fits.getdata(paths["spectrum"], "SPECTRUM")["COUNTS"].tolist() == COUNTS.tolist()
+    assert fits.getdata(paths["rmf"], "EBOUNDS")["E_MIN"].tolist() == like.E_MIN.tolist()
+
+
+def test_spectra_in_rows(tmp_path):
+    """Type II of OGIP/92-007: each row is a spectrum."""
+    columns = [
+        like.column("CHANNEL", f"{like.CHANNELS}I", [np.arange(like.CHANNELS)]),
+        like.column("RATE", f"{like.CHANNELS}D", [like.RATES], "count/s"),
+    ]
+    parts = like.isgri()
+    parts["spectrum"] = like.one_file(like.table("SPECTRUM", columns, HDUCLAS1="SPECTRUM", EXPOSURE=10.0))
+    products = made(parts)
+    with pytest.raises(DecodingError, match="no CHANNEL, RATE or COUNTS of one number a row.*query_product"):
+        spectrum_table(products.spectrum())
+    products.write(tmp_path / "out")
+    again = Products.read(tmp_path / "out").select(kind="spectrum")[0].data[1]
+    np.testing.assert_array_equal(again.data["RATE"], [like.RATES])
 
 
 @pytest.mark.parametrize(("kind", "column"), [("spectrum", "CHANNEL"), ("rmf", "N_GRP"), ("arf", "ENERG_HI")])

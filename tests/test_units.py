@@ -30,6 +30,8 @@ RATE = u.ct / u.s
         ("photons/cm**2/sec", u.photon / u.cm**2 / u.s),
         ("sec", u.s),
         ("no units", u.dimensionless_unscaled),
+        ("sigma", u.dimensionless_unscaled),
+        ("none", u.dimensionless_unscaled),
         ("No  Units", u.dimensionless_unscaled),
         ("erg / (s cm**2)", u.erg / u.s / u.cm**2),
         ("cm**2", u.cm**2),

@@ -107,7 +107,8 @@ class RecordLayout:
         size = count * dtype.itemsize
         if size:
             out = np.ndarray(count, dtype, buffer=target[:size])
-            if _same_bytes(self.records.dtype, self.columns):
+            # the records of rows of variable length point into another heap
+            if self.stands_in_records():
                 out.view("u1")[...] = np.ascontiguousarray(self.records).view("u1")
             else:
                 for name, column in zip(dtype.names or (), self.columns, strict=True):

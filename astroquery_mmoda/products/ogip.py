@@ -51,6 +51,8 @@ _GOOD, _BAD, _DUBIOUS, _UNUSABLE = 0, 1, 2, 5
 _CONTENTS = ("REDIST", "DETECTOR", "FULL")
 _LARGEST_SUM = 1.5
 _CHANNELS_IN = {"SPECTRUM": "CHANNEL", "EBOUNDS": "CHANNEL", "MATRIX": "F_CHAN"}
+# columns that have a unit
+_MEASURED = {"RATE", "STAT_ERR", "SPECRESP", "ENERG_LO", "ENERG_HI", "E_MIN", "E_MAX"}
 _ENDINGS = {"spectrum": "_pha.fits", "arf": "_arf.fits", "rmf": "_rmf.fits"}
 _META = ("TELESCOP", "INSTRUME", "DETNAM", "FILTER", "TSTART", "TSTOP", "MJDREF", "TIMESYS", "RA_OBJ", "DEC_OBJ")
 
@@ -183,11 +185,11 @@ class _Values:
     @classmethod
     def of(cls, hdu: Any) -> _Values:
         check_columns(hdu, "SPECTRUM")
-        in_counts = not _has(hdu, "RATE")
+        in_counts = _is_in_counts(hdu)
         name = "COUNTS" if in_counts else "RATE"
         value = np.array(hdu.data[name], dtype=float) * _factor(hdu, name)
         told = _has(hdu, "STAT_ERR")
-        error = _assumed_errors(value, in_counts=in_counts)
+        error = _assumed_errors(value, hdu.header, in_counts=in_counts)
         if told:
             error = np.array(hdu.data["STAT_ERR"], dtype=float) * _factor(hdu, "STAT_ERR", like=name)
         quality = _flags(hdu, "QUALITY")
@@ -197,12 +199,25 @@ class _Values:
             if in_counts:
                 usable |= (value == 0) & (error == 0)  # as sqrt(N) has it
             quality[(quality == _GOOD) & ~usable] = _UNUSABLE
-        return cls(value, error, quality, in_counts, told or in_counts)
+        return cls(value, error, quality, in_counts, told or bool(np.isfinite(error).any()))
 
 
-def _assumed_errors(value: np.ndarray, *, in_counts: bool) -> np.ndarray:
-    """Poisson errors of counts; of rates nothing is known."""
-    return np.sqrt(np.maximum(value, 0)) if in_counts else np.full(value.shape, np.nan)
+def _is_in_counts(hdu: Any) -> bool:
+    """Whether a spectrum is in counts; where both columns are, HDUCLAS3 tells which one STAT_ERR belongs to."""
+    is_said = str(hdu.header.get("HDUCLAS3", "")).strip().upper().startswith("COUNT")
+    return not _has(hdu, "RATE") or (is_said and _has(hdu, "COUNTS"))
+
+
+def _assumed_errors(value: np.ndarray, header: fits.Header, *, in_counts: bool) -> np.ndarray:
+    """Errors without a column: a keyword for all channels, else those of Poisson; of most rates nothing is known."""
+    is_poisson = header.get("POISSERR") is True
+    told = number(header, "STAT_ERR", 0.0)
+    if told > 0 and not is_poisson:
+        return np.full(value.shape, told)
+    exposure = 1.0 if in_counts else number(header, "EXPOSURE", 0.0)
+    if in_counts or (is_poisson and exposure > 0):
+        return np.sqrt(np.maximum(value, 0) / exposure)
+    return np.full(value.shape, np.nan)
 
 
 def check_columns(hdu: Any, role: str) -> None:
@@ -210,11 +225,11 @@ def check_columns(hdu: Any, role: str) -> None:
     if missing := missing_columns(hdu, role):
         raise DecodingError(
             f"{printable(hdu.name or role, limit=60)} can't be the {role} of a spectrum of channels: it has no "
-            f"{', '.join(missing)}, only {printable(', '.join(hdu.columns.names), limit=200)}; query_product gives it "
-            "as it came"
+            f"{', '.join(missing)} of one number a row, only "
+            f"{printable(', '.join(hdu.columns.names), limit=200)}; query_product gives it as it came"
         )
     if role == "SPECTRUM":
-        name = "RATE" if _has(hdu, "RATE") else "COUNTS"
+        name = "COUNTS" if _is_in_counts(hdu) else "RATE"
         for column in (name, "STAT_ERR") if _has(hdu, "STAT_ERR") else (name,):
             _factor(hdu, column, like=name)
 
@@ -498,7 +513,7 @@ def _spectrum(
 
 def _complete_spectrum(table: fits.BinTableHDU, provenance: fits.Header, name: str) -> None:
     header = table.header
-    in_counts = not _has(table, "RATE")
+    in_counts = _is_in_counts(table)
     _identify(header, {})
     # readers choose the column by HDUCLAS3
     header["HDUCLAS3"] = "COUNT" if in_counts else "RATE"
@@ -520,8 +535,8 @@ def _complete_spectrum(table: fits.BinTableHDU, provenance: fits.Header, name: s
         else:
             _set_missing(header, **{key: value})
     header["BACKFILE"] = header["CORRFILE"] = "none"
-    if not in_counts or not isinstance(header.get("POISSERR"), bool):
-        header["POISSERR"] = in_counts and not _has(table, "STAT_ERR")
+    if not isinstance(header.get("POISSERR"), bool) or (_has(table, "STAT_ERR") and not in_counts):
+        header["POISSERR"] = in_counts and not _has(table, "STAT_ERR") and not number(header, "STAT_ERR", 0.0)
 
 
 def _state_counts(table: fits.BinTableHDU, name: str) -> None:
@@ -714,6 +729,11 @@ def _column(hdu: Any, column: fits.Column, shift: tuple[str, int]) -> fits.Colum
     if name in ("F_CHAN", "N_CHAN") and array.ndim == 1 and array.dtype.kind != "O":
         # one group per row, and so one number: still a vector, which gammapy counts on; the bytes are the same
         array, kept["dim"] = array[:, np.newaxis], "(1)"
+    letter = column.format.lstrip("0123456789")[:1]
+    if letter in "BIJK" and (array.dtype.kind == "f" or (array.dtype.kind in "iu" and name in _MEASURED)):
+        # scaled, or perhaps to be converted to another unit: as whole numbers they would be cut off
+        array = array.astype(float)
+        kept |= {"format": f"{math.prod(array.shape[1:])}D", "null": None, "bscale": None, "bzero": None, "disp": None}
     return fits.Column(column.name, array=array, **kept)
 
 

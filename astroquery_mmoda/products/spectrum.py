@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from astropy.io import fits
+from astroquery.exceptions import InputWarning
 
 from ..decoding.boundary import reading
-from ..errors import DecodingError
+from ..errors import DecodingError, warn
 from ..text import in_hex, printable, transliterated
 from .headers import name_source, primary_hdu, with_origin
+from .sources import same_source
 
 if TYPE_CHECKING:
     from .products import Product, Products
@@ -40,6 +42,10 @@ _NEEDED = {
     "MATRIX": {"ENERG_LO", "ENERG_HI", "N_GRP", "F_CHAN", "N_CHAN", "MATRIX"},
 }
 _VALUES = {"RATE", "COUNTS"}
+# roles of which another table in the same product would be another spectrum, or the response of another time
+_SINGLE = {"SPECTRUM", "MATRIX"}
+# columns with more than one number in a row
+_VECTORS = {"F_CHAN", "N_CHAN", "MATRIX"}
 
 
 def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
@@ -75,6 +81,7 @@ def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
         for role in ROLES:
             if role in found:
                 product, index = found[role]
+                _tell_of_others(product, role, index)
                 hdulist.append(_named_part(product.data[index], role, number, name))
     if names:
         hdulist.append(_sources_hdu(names))
@@ -136,9 +143,28 @@ def _best(product: Product, role: str, taken: set[int]) -> int | None:
     marks = {index: _marks(hdu, role) for index, hdu in tables.items()}
     fitting = {index: mark for index, mark in marks.items() if any(mark)}
     if fitting:
-        return max(fitting, key=lambda index: fitting[index])
+        # files of OSA may have the spectra of several sources, told by NAME
+        return max(
+            fitting,
+            key=lambda index: (fitting[index], same_source(product.data[index].header.get("NAME"), product.source)),
+        )
     # spectra of workflows have names and columns of their own
     return next(iter(tables), None) if role == "SPECTRUM" else None
+
+
+def _tell_of_others(product: Product, role: str, taken: int) -> None:
+    """Warn of spectra or matrices that a product has beside the one that was taken."""
+    others = [
+        f"{hdu.name} {hdu.header.get('NAME', '')}".strip()
+        for index, hdu in enumerate(product.data)
+        if index != taken and role in _SINGLE and _may_have_role(hdu) and is_complete(hdu, role)
+    ]
+    if others:
+        warn(
+            f"the product {printable(product.name, limit=60)} has more than one {role}; left out "
+            f"(query_product has them): {printable(', '.join(others), limit=200)}",
+            InputWarning,
+        )
 
 
 def _may_have_role(hdu: Any) -> bool:
@@ -160,8 +186,10 @@ def is_complete(hdu: fits.BinTableHDU, role: str) -> bool:
 
 
 def missing_columns(hdu: fits.BinTableHDU, role: str) -> list[str]:
-    """Columns that a role needs and a table does not have, at least not as numbers."""
-    columns = {column.name.upper() for column in hdu.columns if "A" not in column.format}
+    """Columns that a role needs and a table does not have, at least not as numbers (one a row, or vectors)."""
+    types = hdu.columns.dtype
+    names = [name for name in hdu.columns.names if types[name].base.kind != "S"]
+    columns = {name.upper() for name in names if name.upper() in _VECTORS or not types[name].shape}
     values = ["RATE or COUNTS"] if role == "SPECTRUM" and not columns & _VALUES else []
     return sorted(_NEEDED[role] - columns) + values
 
