@@ -174,6 +174,7 @@ def to_time(value: Any, what: str, *, format: str | None = None) -> Time:
             time = _read_time(value, format).utc
             mjd = float(time.jd1 - 2_400_000.5 + time.jd2)
             lost = _below_milliseconds(time) if 0 <= mjd <= _LATEST_MJD else 0.0
+            _ = time.isot  # astropy remembers the text, and would warn again where it is needed
     except (ValueError, TypeError, u.UnitsError, AttributeError) as error:
         raise ParameterError(
             f"{what}={printable(value, limit=100)!r}: not a valid time{_detail(error)}. Give a Time, an ISO text such "

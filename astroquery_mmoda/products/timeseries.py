@@ -104,10 +104,11 @@ def to_timeseries(table: Table, source: str | None = None) -> BinnedTimeSeries |
 
 def _checked(table: Table) -> Table:
     """Refuse what is not a light curve of ``query_lightcurve``."""
-    missing = [name for name in _FIXED if name not in table.colnames]
+    missing = [name for name in _FIXED if name not in getattr(table, "colnames", ())]
     if missing:
         raise ParameterError(
-            f"There is no light curve of query_lightcurve in this table: it has no column {', '.join(missing)}."
+            f"There is no light curve of query_lightcurve in this {type(table).__name__}: it has no column "
+            f"{', '.join(missing)}."
         )
     if not isinstance(table["time"], Time):
         raise ParameterError(
