@@ -405,8 +405,9 @@ def _constant_or_column(rows: Table, column: str, keyword: str, header: fits.Hea
     elif len(values) and not np.isnan(values).all():
         plain[keyword] = Column(values, unit=u.s if column == "time_bin" else rows[column].unit)
         if column == "time_bin":
-            # a column comes before a keyword of its name, but not all tools look for it
-            header[keyword] = (float(np.nanmedian(values)), "median, see the column")
+            # a column comes before a keyword of its name, but not all tools look for it; Stingray leaves out all bins
+            # that are narrower, hence not the mean of two widths
+            header[keyword] = (float(np.nanquantile(values, 0.5, method="lower")), "median, see the column")
     if column == "e_min" and not np.isnan(values).all():
         header["EUNIT"] = "keV"
 
