@@ -52,7 +52,7 @@ _USUAL_COLUMNS = {
 _DTYPE = re.compile(r"[<>=|]?(?:([SUa])(\d+)|([iuf])([1248])|b1|\?)|bool|str|(?:u?int|float)(?:8|16|32|64)?")
 _FRAME_KEYS = ("FRAME", "LON_NAME", "LAT_NAME")
 _MOST_TEXT = 30_000_000
-# of a FITS column, with room for a number
+# of a FITS column, so that a number can still be added
 _LONGEST_NAME = 60
 #: columns with names of sources, the first that is there
 NAME_COLUMNS = ("src_names", "src_name", "name", "main_id", "source_name", "source", "object", "id")
@@ -234,7 +234,7 @@ def to_hdu(table: Table) -> fits.BinTableHDU:
 
 
 def _fits_names(names: Sequence[str]) -> list[str]:
-    """Names of columns that a FITS card has room for, in ASCII, no two alike but for capitals."""
+    """Names of columns that fit into FITS cards, in ASCII, no two equal apart from capitals."""
     # names that can stay are given first
     kept = {name.lower(): name for name in reversed(names) if _fits_name(name) == name}
     taken = set(kept)
@@ -305,7 +305,7 @@ def positions(table: Table) -> SkyCoord:
     Raises
     ------
     ParameterError
-        There are none, or they are in a frame that nobody knows.
+        There are none, or their frame is unknown.
     """
     if frame_told(table) is None:
         column = next((column for column in table.columns.values() if isinstance(column, SkyCoord)), None)
@@ -323,7 +323,7 @@ def read_places(table: Table) -> Places:
     Raises
     ------
     ParameterError
-        There are none, or they are in a frame that nobody knows.
+        There are none, or their frame is unknown.
     """
     told = frame_told(table)
     if told is not None:

@@ -196,7 +196,7 @@ def to_service(table: Table, instrument: str = "") -> dict[str, Any]:
     imager = coded_mask(instrument)
     columns = _columns(table, places, names)
     if imager is not None:
-        for name, value in imager.catalog_values.items():
+        for name, value in CATALOG_VALUES.items():
             columns.setdefault(name, np.full(len(table), value))
         _warn_of_unused(columns, names, imager)
         _warn_of_doubles(places, names)
@@ -316,7 +316,7 @@ def _error_radii(column: Any) -> _Array:
 
 
 def _plain(column: Any) -> _Array | None:
-    """Values of a further column; None if JSON or the service has no place for them."""
+    """Values of a further column; None if the service can't take them."""
     kind = getattr(getattr(column, "dtype", None), "kind", "")
     if getattr(column, "ndim", 0) != 1 or kind not in "biufUSO" or isinstance(column, SkyCoord):
         return None
@@ -446,7 +446,7 @@ def add_sources(catalog: Table, sources: Mapping[str, SkyCoord] | Table, *, flag
 
 
 def _is_ours(table: Table) -> bool:
-    """Whether it has the columns of the service's lists; a frame that nobody knows raises."""
+    """Whether it has the columns of the service's lists; an unknown frame is an error."""
     return {"meta_ID", "src_names", *read_places(table).names} <= set(table.colnames)
 
 

@@ -898,7 +898,7 @@ class MmodaClass(MmodaSession):
     def _resolve(self, name: str, connection: Connection) -> SkyCoord:
         key = self._place_key(name)
         if key not in self._positions:
-            # numbers are no name, wherever they stand
+            # a number is never the name of an object
             position = parse_position(name) or find_position(plain_dashes(name), connection.dispatcher())
             self._positions[key] = position
         return self._positions[key]

@@ -9,7 +9,7 @@ user manuals (numbers of sources), and INTEGRAL's launch on 2002-10-17.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 __all__ = [
@@ -37,16 +37,10 @@ CATALOG_VALUES: Mapping[str, float] = MappingProxyType(
 
 @dataclass(frozen=True)
 class CodedMask:
-    """
-    An imager behind a coded mask, whose sources are extracted together.
-
-    ``catalog_values`` are what the service's own tools send in the columns of a catalogue that say how a source is to
-    be extracted (ERR_RAD in deg); ``most_sources`` is how many its software takes.
-    """
+    """An imager behind a coded mask, whose sources are extracted together; its software takes ``most_sources``."""
 
     name: str
     most_sources: int
-    catalog_values: Mapping[str, float] = field(default_factory=lambda: CATALOG_VALUES)
 
 
 _CODED_MASKS = {imager.name: imager for imager in (CodedMask("isgri", 200), CodedMask("jemx", 75))}
@@ -62,12 +56,8 @@ _DECONVOLVED = frozenset({"IBIS", "ISGRI", "PICSIT", "JEMX", "JEM-X", "JMX1", "J
 
 
 def is_deconvolved(instrume: str) -> bool:
-    """Whether spectra of an instrument, named as in FITS files (INSTRUME), come without the background."""
+    """Whether spectra and light curves of an instrument, named as in FITS files, come without the background."""
     return instrume.strip().upper() in _DECONVOLVED
-
-
-# by INSTRUME: the imagers' software fits sources and background together, SPI-ACS counts whatever comes
-_BACKGROUND = {"IBIS": "NET", "ISGRI": "NET", "JMX1": "NET", "JMX2": "NET", "SPI-ACS": "TOTAL"}
 
 
 def background_of_rates(telescope: str, instrument: str) -> str | None:
@@ -78,4 +68,6 @@ def background_of_rates(telescope: str, instrument: str) -> str | None:
     """
     if telescope.strip().upper() != "INTEGRAL":
         return None
-    return _BACKGROUND.get(instrument.strip().upper().replace("_", "-"))
+    if instrument.strip().upper().replace("_", "-") == "SPI-ACS":
+        return "TOTAL"  # it counts whatever comes
+    return "NET" if is_deconvolved(instrument) else None

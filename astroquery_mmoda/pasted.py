@@ -146,7 +146,7 @@ def _code_part(text: str) -> str:
 
 
 def _without_bad_lines(text: str) -> tuple[str, list[str]]:
-    """Leave out the lines that Python stumbles over, a few at most, and tell those that look like code."""
+    """Leave out lines that are not valid Python, a few at most, and return those among them that look like code."""
     lines = text.split("\n")
     left_out: list[str] = []
     for _ in range(min(_MOST_LINES, _MOST_CHARACTERS // (len(text) + 1))):

@@ -63,12 +63,12 @@ class _Follower:
         self._displays: list[Record] = []
         self._defined: set[str] = set()
         self._functions: list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] = []
-        self._followers: dict[type[ast.AST], Callable[[Any], None]] = {
+        self._followers: dict[type[ast.AST], Callable[[Any], Any]] = {
             ast.Assign: self._assign,
             ast.AnnAssign: self._annotate,
             ast.AugAssign: self._augment,
-            ast.Expr: lambda node: self._discard(node.value),
-            ast.Return: lambda node: self._discard(node.value or ast.Constant(None)),
+            ast.Expr: lambda node: self._value(node.value),
+            ast.Return: lambda node: self._value(node.value or ast.Constant(None)),
             ast.Delete: self._delete,
             ast.If: self._if,
             ast.For: self._loop,
@@ -119,9 +119,6 @@ class _Follower:
         if isinstance(value, Record):
             self._displays.append(value)
         return value
-
-    def _discard(self, node: ast.expr) -> None:
-        self._value(node)
 
     def _notice(self, node: ast.AST) -> None:
         """Look for calls of the service in an expression, the inner ones first."""
@@ -243,7 +240,7 @@ class _Follower:
 
     def _with(self, node: ast.With | ast.AsyncWith) -> None:
         for item in node.items:
-            self._discard(item.context_expr)
+            self._value(item.context_expr)
             if item.optional_vars is not None:
                 self._bind(item.optional_vars, Unknown(source_of(item.context_expr)))
         self.follow(node.body)
@@ -258,7 +255,7 @@ class _Follower:
             self.follow(node.body if test else node.orelse)
 
     def _loop(self, node: ast.For | ast.AsyncFor | ast.While) -> None:
-        self._discard(node.test if isinstance(node, ast.While) else node.iter)
+        self._value(node.test if isinstance(node, ast.While) else node.iter)
         before = self._copy()
         for name in _assigned_in(node):
             self.names[name] = Unknown(f"{name}, which a loop changes")

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -168,12 +170,11 @@ def to_time(value: Any, what: str, *, format: str | None = None) -> Time:
         It can't be read as a time, or is far from any that an instrument saw.
     """
     try:
-        with warnings.catch_warnings():
-            # "dubious year": leap seconds before 1960 or in the future are nobody's concern here
-            warnings.filterwarnings("ignore", message=".*dubious year.*")
+        with _years_of_unknown_leap_seconds():
             time = _read_time(value, format).utc
             mjd = float(time.jd1 - 2_400_000.5 + time.jd2)
             lost = _below_milliseconds(time) if 0 <= mjd <= _LATEST_MJD else 0.0
+            _ = time.isot  # astropy remembers the text, and would warn again where it is needed
     except (ValueError, TypeError, u.UnitsError, AttributeError) as error:
         raise ParameterError(
             f"{what}={printable(value, limit=100)!r}: not a valid time{_detail(error)}. Give a Time, an ISO text such "
@@ -190,6 +191,14 @@ def to_time(value: Any, what: str, *, format: str | None = None) -> Time:
             "other kinds of time as Time(value, format='jd'), for example."
         )
     return time
+
+
+@contextmanager
+def _years_of_unknown_leap_seconds() -> Iterator[None]:
+    """Without ERFA's warning of a "dubious year", which means before 1960 or some years from now."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*dubious year.*")
+        yield
 
 
 def _below_milliseconds(time: Time) -> float:
@@ -291,7 +300,8 @@ def time_pair(time_range: Any, what: str = "time_range") -> tuple[Time, Time]:
     if isinstance(end, (TimeDelta, timedelta)) or (isinstance(end, u.Quantity) and end.unit.is_equivalent(u.s)):
         centre = to_time(begin, what)
         end = TimeDelta(end)
-        begin, end = centre - end, centre + end
+        with _years_of_unknown_leap_seconds():
+            begin, end = centre - end, centre + end
     first, last = to_time(begin, what), to_time(end, what)
     if not (last.jd1 - first.jd1) + (last.jd2 - first.jd2) > 0:  # both are in UTC
         raise ParameterError(f"{what} runs from {first.isot} to {last.isot}: the end must come after the begin.")

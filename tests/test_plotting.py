@@ -698,3 +698,16 @@ def test_without_matplotlib(monkeypatch):
         with pytest.raises(ImportError, match=r"astroquery_mmoda\[plot\]"):
             plot(data)
     assert plotting.__all__ == ["plot_image", "plot_lightcurve", "plot_spectrum"]
+
+
+@pytest.mark.parametrize(
+    ("plot", "wrong", "says"),
+    [
+        (plot_spectrum, Table({"RATE": [1.0]}), "not Table"),
+        (plot_image, Table({"RATE": [1.0]}), "images present: none"),
+        (plot_lightcurve, fits.HDUList([fits.PrimaryHDU()]), "HDUList is not a light curve"),
+    ],
+)
+def test_what_another_query_returned(plot, wrong, says):
+    with pytest.raises(ParameterError, match=says):
+        plot(wrong)

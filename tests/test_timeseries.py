@@ -123,6 +123,14 @@ def test_widths_that_differ_are_a_column(curve, tmp_path):
         assert hdulist["RATE"].columns["RATE"].unit == "count/s"
 
 
+def test_the_one_width_of_two_is_one_of_them(curve, tmp_path):
+    """Tools that take all bins for equally wide would leave out every second one, if it were their mean."""
+    table = curve("isgri_lc_real")[:4]
+    table["time_bin"] = [800.0, 600.0, 800.0, 600.0] * u.s
+    header = fits.getheader(write_lightcurve(table, tmp_path / "lc.fits"), "RATE")
+    assert header["TIMEDEL"] == 600
+
+
 def test_good_times_of_points(curve, tmp_path):
     table = curve("nb_lightcurve_4_done")
     path = write_lightcurve(table, tmp_path / "lc.fits")

@@ -200,3 +200,12 @@ def test_science_windows():
         science_windows(["066500220010"])
     with pytest.raises(ParameterError, match="scw_id and scw_ver"):
         science_windows(Table({"a": [1]}))
+
+
+@pytest.mark.parametrize(
+    "time_range", [(97001, 97002), ("2101-05-05", "2101-05-06"), (88000.5, TimeDelta(600, format="sec"))]
+)
+def test_years_of_which_leap_seconds_are_unknown(time_range):
+    """They go out without a warning of ERFA, which would be one of another package."""
+    begin, end = time_pair(time_range)
+    assert begin.isot < end.isot

@@ -100,7 +100,7 @@ def plot_image(
 
 
 def _image(hdulist: fits.HDUList, extension: str | int | tuple[str, int]) -> Any:
-    images = [hdu for hdu in hdulist if hdu.is_image and hdu.data is not None and hdu.data.ndim == 2]
+    images = [hdu for hdu in hdulist if getattr(hdu, "is_image", False) and hdu.data is not None and hdu.data.ndim == 2]
     try:
         hdu = hdulist[extension]
     except (KeyError, IndexError):

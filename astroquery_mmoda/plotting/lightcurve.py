@@ -121,9 +121,9 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
 
 def _value_columns(table: Table) -> tuple[str, str | None]:
     """Names of the column to draw and of its error."""
-    missing = [name for name in _FIXED[:3] if name not in table.colnames]
+    missing = [name for name in _FIXED[:3] if name not in getattr(table, "colnames", ())]
     if missing:
-        raise ParameterError(f"this table is no light curve, since it has no column {', '.join(missing)}")
+        raise ParameterError(f"this {type(table).__name__} is not a light curve: it has no column {', '.join(missing)}")
     known = {name.upper(): name for name in table.colnames if name not in _FIXED and _is_number(table[name])}
     # what the service told, then what is usual
     told = [str(table.meta.get(key, "")).upper() for key in ("VALUECOL", "ERRORCOL")]

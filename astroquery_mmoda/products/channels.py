@@ -19,7 +19,18 @@ from ..errors import warn
 from ..text import printable
 from .headers import number
 
-__all__ = ["Numbering", "column_number", "energy_rows", "first_channel", "first_of_matrix", "limits_of", "renumbered"]
+__all__ = [
+    "CHANNELS_IN",
+    "Numbering",
+    "energy_rows",
+    "first_channel",
+    "first_of_matrix",
+    "limits_of",
+    "renumbered",
+]
+
+#: columns with numbers of channels, by the role of their table, in the order of their claim to the numbering
+CHANNELS_IN = {"SPECTRUM": "CHANNEL", "EBOUNDS": "CHANNEL", "MATRIX": "F_CHAN"}
 
 
 @dataclass(frozen=True)
@@ -53,14 +64,14 @@ class Numbering:
         return cls(first, count, {role: first - start for role, start in starts.items()})
 
 
-def column_number(hdu: Any, column: str) -> int:
+def _column_number(hdu: Any, column: str) -> int:
     """Number of a column as FITS counts them; names have no case."""
     return [name.upper() for name in hdu.columns.names].index(column) + 1
 
 
 def limits_of(hdu: Any, column: str) -> tuple[str, str, str]:
     """Keywords that tell the lowest and the highest legal number in a column, and how many channels there are."""
-    place = column_number(hdu, column)
+    place = _column_number(hdu, column)
     return f"TLMIN{place}", f"TLMAX{place}", "DETCHANS"
 
 
@@ -91,14 +102,14 @@ def _fitting(hdu: Any, column: str, others: tuple[int, ...], least: int, most: i
     if stated is not None and found != stated:
         warn(
             f"the channels in {printable(hdu.name, limit=60)} run from {least} to {most}, although the lowest is said "
-            f"to be {stated} (TLMIN{column_number(hdu, column)}); they are counted from {found}",
+            f"to be {stated} (TLMIN{_column_number(hdu, column)}); they are counted from {found}",
             CorruptDataWarning,
         )
     return found
 
 
 def _stated(hdu: Any, column: str) -> int | None:
-    keyword = f"TLMIN{column_number(hdu, column)}"
+    keyword = f"TLMIN{_column_number(hdu, column)}"
     value = number(hdu.header, keyword, math.nan)
     return int(value) if math.isfinite(value) and value == round(value) else None
 

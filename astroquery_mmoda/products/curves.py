@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -189,7 +189,8 @@ def _unit_of(text: Any) -> u.UnitBase | None:
 
 def _read(raw: _Raw, source: str) -> Curve:
     clock = _clock(raw)
-    nominal = _nominal_width(raw, clock.unit)
+    # the keyword TIMEDEL
+    nominal = number(raw.header, "TIMEDEL", math.nan) * float(_header_unit(raw, clock).to(u.s))
     value, error = (
         _measured(raw.columns, raw.words.get(key), usual) for key, usual in (("rate", VALUES), ("rate_err", _ERRORS))
     )
@@ -239,7 +240,7 @@ class _Clock:
     fraction: float
     system: TimeSystem
     assumed: tuple[str, ...] = ()
-    odd: tuple[str, ...] = field(default=())
+    odd: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -332,7 +333,7 @@ def _centres(raw: _Raw, clock: _Clock, width: np.ndarray) -> tuple[Moments, bool
     """
     whole, fraction = _days(_numbers(raw, raw.time_name).data, clock.unit)
     for part in split_number(raw.header, "TIMEZERO"):
-        more = _days(np.array(0.0 if math.isnan(part) else part), _zero_unit(raw, clock))
+        more = _days(np.array(0.0 if math.isnan(part) else part), _header_unit(raw, clock))
         whole, fraction = whole + more[0], fraction + more[1]
     shift = 0.5 - number(raw.header, "TIMEPIXR", 0.5)
     if shift:
@@ -343,7 +344,8 @@ def _centres(raw: _Raw, clock: _Clock, width: np.ndarray) -> tuple[Moments, bool
     return time, not shift or not np.isnan(width).any()
 
 
-def _zero_unit(raw: _Raw, clock: _Clock) -> u.UnitBase:
+def _header_unit(raw: _Raw, clock: _Clock) -> u.UnitBase:
+    """Unit of the times that stand in cards."""
     return known_unit(card_value(raw.header, "TIMEUNIT")) or clock.unit
 
 
@@ -356,12 +358,6 @@ def _days(values: np.ndarray, unit: u.UnitBase) -> tuple[np.ndarray, np.ndarray]
 
 
 # ---- widths
-
-
-def _nominal_width(raw: _Raw, unit: u.UnitBase) -> float:
-    """Keyword TIMEDEL in s; NaN where it is not there."""
-    unit = known_unit(card_value(raw.header, "TIMEUNIT")) or unit
-    return number(raw.header, "TIMEDEL", math.nan) * float(unit.to(u.s))
 
 
 def _widths(raw: _Raw, clock: _Clock, nominal: float) -> np.ndarray:
@@ -408,12 +404,12 @@ def _seconds_from_start(raw: _Raw, clock: _Clock) -> np.ndarray:
     values = _numbers(raw, raw.time_name).data * clock.unit.to(u.s)
     parts = split_number(raw.header, "TIMEZERO")
     zero = sum(0.0 if math.isnan(part) else part for part in parts)
-    return values + (zero - number(raw.header, "TSTART", math.nan)) * _zero_unit(raw, clock).to(u.s)
+    return values + (zero - number(raw.header, "TSTART", math.nan)) * _header_unit(raw, clock).to(u.s)
 
 
 def _duration(raw: _Raw, clock: _Clock) -> float:
     start, stop = (number(raw.header, key, math.nan) for key in ("TSTART", "TSTOP"))
-    return (stop - start) * float(_zero_unit(raw, clock).to(u.s))
+    return (stop - start) * float(_header_unit(raw, clock).to(u.s))
 
 
 # ---- band, values, cards
@@ -459,7 +455,7 @@ def _mark_further_times(columns: dict[str, Values], raw: _Raw, clock: _Clock) ->
     """Give `FURTHER_TIMES` the unit of TIME where they have none, and tell from when they count."""
     found = [each for name, each in columns.items() if name.upper() in FURTHER_TIMES and each.data.dtype.kind in "fiu"]
     for column in found:
-        column.unit = column.unit or _zero_unit(raw, clock)
+        column.unit = column.unit or _header_unit(raw, clock)
     return clock.whole + clock.fraction if found and has_time_reference(raw.header) else None
 
 

@@ -171,7 +171,7 @@ def _has_dates_in_utc(header: fits.Header) -> bool:
 
 
 def _leave_out(header: fits.Header, keywords: Iterable[str]) -> None:
-    """Keep dates whose scale nobody knows where no program takes them for dates."""
+    """Move dates of unknown scale to HISTORY, where no program reads them as dates."""
     for keyword in keywords:
         header.add_history(transliterated(f"MMODA: left out {keyword} = {header[keyword]}, which is not in TIMESYS"))
         del header[keyword]

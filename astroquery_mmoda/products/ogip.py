@@ -28,7 +28,7 @@ from ..errors import DecodingError, ParameterError, warn
 from ..instruments import is_deconvolved
 from ..text import original, printable, transliterated
 from ..units import known_unit
-from .channels import Numbering, column_number, energy_rows, renumbered
+from .channels import CHANNELS_IN, Numbering, energy_rows, limits_of, renumbered
 from .files import OutputDirectory, OutputFile, write_files
 from .headers import add_date, card_value, complete_copy, drop_missing, is_missing, number, time_reference, time_scale
 from .provenance import creator
@@ -50,7 +50,6 @@ _GOOD, _BAD, _DUBIOUS, _UNUSABLE = 0, 1, 2, 5
 # a matrix has in it: redistribution only, the detector's efficiency as well, or all (CAL/GEN/92-002a)
 _CONTENTS = ("REDIST", "DETECTOR", "FULL")
 _LARGEST_SUM = 1.5
-_CHANNELS_IN = {"SPECTRUM": "CHANNEL", "EBOUNDS": "CHANNEL", "MATRIX": "F_CHAN"}
 # columns that have a unit
 _MEASURED = {"RATE", "STAT_ERR", "SPECRESP", "ENERG_LO", "ENERG_HI", "E_MIN", "E_MAX"}
 _ENDINGS = {"spectrum": "_pha.fits", "arf": "_arf.fits", "rmf": "_rmf.fits"}
@@ -81,6 +80,8 @@ def pick_sources(spectra: fits.HDUList, source: str | None = None) -> list[tuple
     ParameterError
         If there is no such source.
     """
+    if not isinstance(spectra, list):  # as an HDUList is one
+        raise ParameterError(f"spectra are an HDUList as query_spectrum returns it, not {type(spectra).__name__}")
     numbered = _sources(spectra)
     if source is None:
         return numbered
@@ -597,7 +598,7 @@ def _effective_area(hdu: Any, like: Mapping[str, Any]) -> fits.BinTableHDU:
 
 
 def _is_one(area: Any) -> bool:
-    """Whether an effective area is 1 everywhere, which means that it is no area."""
+    """Whether an effective area is 1 everywhere, which means that it is a factor, not an area."""
     return bool(len(area.data)) and bool(np.all(np.asarray(area.data["SPECRESP"]) == 1))
 
 
@@ -607,7 +608,7 @@ def _matrix(hdu: Any, area: Any, like: Mapping[str, Any], numbers: Numbering) ->
     stated = str(hdu.header.get("HDUCLAS3", "")).strip().upper()
     content = "FULL" if _has_area(hdu, area, str(instrument)) else stated if stated in _CONTENTS else "REDIST"
     name = "SPECRESP MATRIX" if content == "FULL" else "MATRIX"
-    table = _table(hdu, name, shift=(_CHANNELS_IN["MATRIX"], numbers.shifts["MATRIX"]))
+    table = _table(hdu, name, shift=numbers.shifts["MATRIX"])
     table.header["HDUCLAS3"] = content
     _class(table.header, "RESPONSE", "RSP_MATRIX", content, version="1.3.0")
     _identify(table.header, like)
@@ -633,7 +634,7 @@ def _has_area(matrix: Any, area: Any, instrument: str) -> bool:
 
 
 def _bounds(hdu: Any, like: Mapping[str, Any], numbers: Numbering) -> fits.BinTableHDU:
-    table = _table(hdu, "EBOUNDS", shift=(_CHANNELS_IN["EBOUNDS"], numbers.shifts["EBOUNDS"]))
+    table = _table(hdu, "EBOUNDS", shift=numbers.shifts["EBOUNDS"])
     _class(table.header, "RESPONSE", "EBOUNDS", version="1.2.0")
     _identify(table.header, like)
     _set_missing(table.header, CHANTYPE=card_value(like, "CHANTYPE") or "PI")
@@ -710,9 +711,7 @@ def _flags(hdu: Any, name: str) -> np.ndarray:
     return np.full(len(hdu.data), int(number(hdu.header, name, 0)), dtype=np.int16)
 
 
-def _table(
-    hdu: Any, name: str, values: Mapping[str, np.ndarray] | None = None, *, shift: tuple[str, int] = ("", 0)
-) -> fits.BinTableHDU:
+def _table(hdu: Any, name: str, values: Mapping[str, np.ndarray] | None = None, *, shift: int = 0) -> fits.BinTableHDU:
     """Copy an extension for a file of its own, some columns set or added, and the channels in one counted anew."""
     changed = {key: fits.Column(key, _form(array), array=array) for key, array in (values or {}).items()}
     # in their old places, since TLMINn and the like go by number
@@ -721,11 +720,11 @@ def _table(
     return fits.BinTableHDU.from_columns([*columns, *changed.values()], header=header, name=name, ver=1)
 
 
-def _column(hdu: Any, column: fits.Column, shift: tuple[str, int]) -> fits.Column:
+def _column(hdu: Any, column: fits.Column, shift: int) -> fits.Column:
     # not column.copy(), whose result still tells the old header of its changes
     kept = {key: getattr(column, key) for key in ("format", "unit", "null", "bscale", "bzero", "disp", "dim")}
-    name, by = column.name.upper(), shift[1]
-    array = renumbered(hdu, name, by) if by and name == shift[0] else hdu.data[column.name]
+    name = column.name.upper()
+    array = renumbered(hdu, name, shift) if shift and name in CHANNELS_IN.values() else hdu.data[column.name]
     if name in ("F_CHAN", "N_CHAN") and array.ndim == 1 and array.dtype.kind != "O":
         # one group per row, and so one number: still a vector, which gammapy counts on; the bytes are the same
         array, kept["dim"] = array[:, np.newaxis], "(1)"
@@ -757,10 +756,10 @@ def _set_missing(header: fits.Header, **values: Any) -> None:
 
 def _limit_channels(table: fits.BinTableHDU, role: str, numbers: Numbering) -> None:
     """Say from where to where the channels are counted."""
-    place = column_number(table, _CHANNELS_IN[role])
-    table.header[f"TLMIN{place}"] = (numbers.first, "lowest legal channel number")
-    table.header[f"TLMAX{place}"] = (numbers.first + numbers.count - 1, "highest legal channel number")
-    table.header["DETCHANS"] = numbers.count
+    lowest, highest, count = limits_of(table, CHANNELS_IN[role])
+    table.header[lowest] = (numbers.first, "lowest legal channel number")
+    table.header[highest] = (numbers.first + numbers.count - 1, "highest legal channel number")
+    table.header[count] = numbers.count
 
 
 def _convert(table: fits.BinTableHDU, unit: str, *names: str) -> None:

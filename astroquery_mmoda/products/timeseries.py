@@ -104,10 +104,11 @@ def to_timeseries(table: Table, source: str | None = None) -> BinnedTimeSeries |
 
 def _checked(table: Table) -> Table:
     """Refuse what is not a light curve of ``query_lightcurve``."""
-    missing = [name for name in _FIXED if name not in table.colnames]
+    missing = [name for name in _FIXED if name not in getattr(table, "colnames", ())]
     if missing:
         raise ParameterError(
-            f"There is no light curve of query_lightcurve in this table: it has no column {', '.join(missing)}."
+            f"There is no light curve of query_lightcurve in this {type(table).__name__}: it has no column "
+            f"{', '.join(missing)}."
         )
     if not isinstance(table["time"], Time):
         raise ParameterError(
@@ -404,8 +405,9 @@ def _constant_or_column(rows: Table, column: str, keyword: str, header: fits.Hea
     elif len(values) and not np.isnan(values).all():
         plain[keyword] = Column(values, unit=u.s if column == "time_bin" else rows[column].unit)
         if column == "time_bin":
-            # a column comes before a keyword of its name, but not all tools look for it
-            header[keyword] = (float(np.nanmedian(values)), "median, see the column")
+            # a column comes before a keyword of its name, but not all tools look for it; Stingray leaves out all bins
+            # that are narrower, hence not the mean of two widths
+            header[keyword] = (float(np.nanquantile(values, 0.5, method="lower")), "median, see the column")
     if column == "e_min" and not np.isnan(values).all():
         header["EUNIT"] = "keV"
 

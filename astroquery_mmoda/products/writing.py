@@ -17,7 +17,7 @@ from astropy.table import MaskedColumn, Table
 from ..decoding.boundary import reading
 from ..errors import DecodingError, MmodaError, ParameterError
 from ..text import without_token
-from .channels import Numbering, limits_of
+from .channels import CHANNELS_IN, Numbering, limits_of
 from .files import OutputDirectory, OutputFile, Writer, safe_name, write_files
 from .glance import look
 from .headers import add_date, card_value, clean, complete_copy, provenance_cards, with_origin
@@ -38,8 +38,6 @@ _ENDINGS = (".fits", ".fits.gz", ".csv", ".dat", ".h5", ".hdf5", ".tar", ".tar.g
 # which files the tables of a spectrum are in, in their order
 _TABLES_IN = {"spectrum": ("SPECTRUM",), "arf": ("SPECRESP",), "rmf": ("EBOUNDS", "MATRIX")}
 _FILE_OF = {role: kind for kind, roles in _TABLES_IN.items() for role in roles}
-# roles in the order of their claim to the numbering of channels, and the column that has the numbers
-_NUMBERED = {"SPECTRUM": "CHANNEL", "EBOUNDS": "CHANNEL", "MATRIX": "F_CHAN"}
 
 
 @dataclass(frozen=True)
@@ -212,7 +210,7 @@ def _spectrum(
     made = spectra_files(found.form, output, group=group, systematic=systematic, others=others)
     files = {file.kind: file for file in made}
     with reading("spectrum"):
-        numbers = Numbering.of(*(_hdu(found.roles[role]) if role in found.roles else None for role in _NUMBERED))
+        numbers = Numbering.of(*(_hdu(found.roles[role]) if role in found.roles else None for role in CHANNELS_IN))
     for product in found.members:
         places = [found.place(product, index) for index, hdu in enumerate(product.data) if _has_content(hdu)]
         kinds = list(dict.fromkeys(kind for kind, _ in places))
@@ -231,7 +229,7 @@ def _spectrum(
 
 def _renumbering(hdu: Any, role: str, file: int, number: int, shift: int) -> dict[str, Any]:
     """How to find the service's own numbers of channels again, which files of one spectrum have in common."""
-    column = _NUMBERED[role]
+    column = CHANNELS_IN[role]
     cards = {key: card_value(hdu.header, key) for key in limits_of(hdu, column)}
     return {"file": file, "hdu": number, "column": column, "shift": shift, "cards": cards}
 
