@@ -910,6 +910,8 @@ class MmodaClass(MmodaSession):
         """A position, and the name under which it was given."""
         if not isinstance(coordinates, str):
             return coordinates, None
+        if not coordinates.strip():
+            raise ParameterError("coordinates is an empty text; give a position or the name of an object.")
         position = parse_position(coordinates)
         if position is not None:
             return position, None
@@ -924,6 +926,8 @@ class MmodaClass(MmodaSession):
         return to_catalog_text(catalog, instrument)
 
     def _schema(self, instrument: str, connection: Connection) -> InstrumentSchema:
+        if not isinstance(instrument, str) or not instrument.strip():
+            raise ParameterError(f"instrument must be a name, as in list_instruments(); not {printable(instrument)!r}.")
         key = (self.URL, connection.email, instrument)
         known = self._metadata.get(key)
         if known is None or time.monotonic() - known[0] > _METADATA_LIFE:
@@ -932,8 +936,6 @@ class MmodaClass(MmodaSession):
         return known[1]
 
     def _fetch_schema(self, instrument: str, dispatcher: Dispatcher) -> InstrumentSchema:
-        if not isinstance(instrument, str) or not instrument.strip():
-            raise ParameterError(f"instrument must be a name, as in list_instruments(); not {printable(instrument)!r}.")
         try:
             return read_metadata(dispatcher.metadata(instrument), instrument)
         except ParameterError as error:
