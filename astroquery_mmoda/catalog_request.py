@@ -84,6 +84,8 @@ def _given(catalog: Any) -> tuple[Table, dict[str, Any]]:
     """The table in whatever was given, and what the service's form has beside it."""
     if isinstance(catalog, (str, Path)):
         text = str(catalog)
+        if not text.strip():
+            raise ParameterError("catalog= is an empty text. Leave it out to let the service choose.")
         catalog = _from_json(text, "catalog=") if text.lstrip().startswith("{") else _from_file(Path(catalog))
     if isinstance(catalog, Mapping):
         return _of_form(catalog)

@@ -1033,10 +1033,15 @@ _CATALOG_NAMES = ("user_catalog_file", "selected_catalog")
 def _catalog(asked: Asked) -> Any:
     """The catalogue of a query, whichever way it is called."""
     given = {"catalog=": asked.catalog} | {repr(name): asked.others.get(name) for name in _CATALOG_NAMES}
-    present = [name for name, value in given.items() if value is not None]
+    present = [name for name, value in given.items() if not (value is None or _is_empty_text(name, value))]
     if len(present) > 1:
         raise ParameterError(f"{present[0]} and {present[1]} say the same thing; give one of them.")
     return given[present[0]] if present else None
+
+
+def _is_empty_text(name: str, value: Any) -> bool:
+    """Whether a pasted call says so that there is none."""
+    return name != "catalog=" and isinstance(value, str) and not value
 
 
 Mmoda = MmodaClass()
