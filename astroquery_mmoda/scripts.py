@@ -124,6 +124,8 @@ class _Follower:
 
     def _value(self, node: ast.expr) -> Any:
         """Value of an expression, in which calls and dictionaries are noticed."""
+        if isinstance(node, ast.Constant):
+            return self.constants.or_unknown(node)
         self._notice(node)
         value = self.constants.or_unknown(node)
         shown = [value]
