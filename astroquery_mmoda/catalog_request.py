@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from .catalog import (
 from .errors import DecodingError, ParameterError, warn
 from .instruments import CATALOG_VALUES, CodedMask, coded_mask
 from .text import printable, transliterated
+from .values import as_quantity, convert, parse_position, sky_position
 
 __all__ = ["add_sources", "to_catalog_text", "to_service"]
 
@@ -82,6 +84,8 @@ def _given(catalog: Any) -> tuple[Table, dict[str, Any]]:
     """The table in whatever was given, and what the service's form has beside it."""
     if isinstance(catalog, (str, Path)):
         text = str(catalog)
+        if not text.strip():
+            raise ParameterError("catalog= is an empty text. Leave it out to let the service choose.")
         catalog = _from_json(text, "catalog=") if text.lstrip().startswith("{") else _from_file(Path(catalog))
     if isinstance(catalog, Mapping):
         return _of_form(catalog)
@@ -124,11 +128,15 @@ def _from_json(text: str, what: str) -> Mapping[str, Any]:
 
 
 def _from_file(path: Path) -> Table | fits.HDUList | Mapping[str, Any]:
-    path = path.expanduser()
-    if not path.is_file():
+    try:
+        path = path.expanduser()
+        there = path.is_file()
+    except (OSError, RuntimeError):  # longer than any path, or the home of nobody
+        there = False
+    if not there:
         raise ParameterError(
-            f"catalog={printable(path)!r} is neither a file nor JSON. Names of sources go into a list: "
-            f"catalog=[{printable(path)!r}]."
+            f"catalog={printable(path, limit=100)!r} is neither a file nor JSON. Names of sources go into a list: "
+            f"catalog=[{printable(path, limit=100)!r}]."
         )
     what = f"catalog={printable(path)!r}"
     try:
@@ -412,11 +420,9 @@ def _in_ascii(names: list[Any]) -> list[Any]:
             f"catalog=: the source name {printable(foreign[0])!r} is not plain ASCII, at which the service fails, and "
             "has no spelling of its own in it. Rename it."
         )
-    warn(
-        f"MMODA: the service takes names of sources in ASCII only; {printable(foreign[0])!r} is sent as "
-        f"{transliterated(foreign[0])!r}.",
-        InputWarning,
-    )
+    told = ", ".join(f"{printable(name)!r} is sent as {transliterated(name)!r}" for name in foreign[:5])
+    more = f", and {len(foreign) - 5} more" if len(foreign) > 5 else ""
+    warn(f"MMODA: the service takes names of sources in ASCII only; {told}{more}.", InputWarning)
     return spelled
 
 
@@ -428,6 +434,9 @@ def add_sources(catalog: Table, sources: Mapping[str, SkyCoord] | Table, *, flag
     if not isinstance(catalog, Table) or "src_names" not in catalog.colnames or not _is_ours(catalog):
         raise ParameterError("add_sources needs a table as query_catalog returns it.")
     wanted = _wanted(sources)
+    radius = _radius(radius)
+    if isinstance(flag, bool) or not isinstance(flag, Integral):
+        raise ParameterError(f"flag={printable(flag)!r} must be a whole number, such as 1 for objects of interest.")
     table = table_of(catalog).copy()
     names = [str(name) for name in source_names(table) or ()]
     for name, position in wanted.items():
@@ -460,7 +469,26 @@ def _wanted(sources: Any) -> dict[str, SkyCoord]:
         return {name: found[row] for row, name in enumerate(names)}
     if not isinstance(sources, Mapping):
         raise ParameterError("sources must be names, a dict of names and positions, or a table.")
-    return {str(name): position for name, position in sources.items()}
+    if any(not str(name).strip() for name in sources):
+        raise ParameterError("sources: one of the names is empty.")
+    return {str(name).strip(): _position(str(name), place) for name, place in sources.items()}
+
+
+def _position(name: str, place: Any) -> SkyCoord:
+    """Position of one source, as a SkyCoord, a text or a pair."""
+    try:
+        found = parse_position(place) if isinstance(place, str) else place
+        return sky_position(place if found is None else found)
+    except ParameterError as error:
+        raise ParameterError(f"sources: {printable(name)!r} has no position. {error}") from error
+
+
+def _radius(radius: Any) -> u.Quantity:
+    # a bare number may be meant in arcmin
+    degrees = convert(as_quantity(radius, u.dimensionless_unscaled, "radius"), u.deg, "radius")
+    if not degrees >= 0:
+        raise ParameterError(f"radius={printable(radius)} must be an angle of 0 or more, as in 3*u.arcmin.")
+    return degrees * u.deg
 
 
 def _row_of(name: str, position: SkyCoord, table: Table, names: Sequence[str], radius: u.Quantity) -> int | None:

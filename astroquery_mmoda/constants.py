@@ -58,6 +58,10 @@ class Unknown:
 
     source: str
 
+    def __deepcopy__(self, memo: Any) -> Unknown:
+        """Nothing in it changes, and there may be thousands in code that is followed along several ways."""
+        return self
+
 
 class Record(dict[str, Any]):
     """A dictionary of the code, whose values may be `Unknown`; ``doubts`` are steps that may have changed it."""

@@ -910,6 +910,8 @@ class MmodaClass(MmodaSession):
         """A position, and the name under which it was given."""
         if not isinstance(coordinates, str):
             return coordinates, None
+        if not coordinates.strip():
+            raise ParameterError("coordinates is an empty text; give a position or the name of an object.")
         position = parse_position(coordinates)
         if position is not None:
             return position, None
@@ -924,6 +926,8 @@ class MmodaClass(MmodaSession):
         return to_catalog_text(catalog, instrument)
 
     def _schema(self, instrument: str, connection: Connection) -> InstrumentSchema:
+        if not isinstance(instrument, str) or not instrument.strip():
+            raise ParameterError(f"instrument must be a name, as in list_instruments(); not {printable(instrument)!r}.")
         key = (self.URL, connection.email, instrument)
         known = self._metadata.get(key)
         if known is None or time.monotonic() - known[0] > _METADATA_LIFE:
@@ -932,8 +936,6 @@ class MmodaClass(MmodaSession):
         return known[1]
 
     def _fetch_schema(self, instrument: str, dispatcher: Dispatcher) -> InstrumentSchema:
-        if not isinstance(instrument, str) or not instrument.strip():
-            raise ParameterError(f"instrument must be a name, as in list_instruments(); not {printable(instrument)!r}.")
         try:
             return read_metadata(dispatcher.metadata(instrument), instrument)
         except ParameterError as error:
@@ -1031,10 +1033,15 @@ _CATALOG_NAMES = ("user_catalog_file", "selected_catalog")
 def _catalog(asked: Asked) -> Any:
     """The catalogue of a query, whichever way it is called."""
     given = {"catalog=": asked.catalog} | {repr(name): asked.others.get(name) for name in _CATALOG_NAMES}
-    present = [name for name, value in given.items() if value is not None]
+    present = [name for name, value in given.items() if not (value is None or _is_empty_text(name, value))]
     if len(present) > 1:
         raise ParameterError(f"{present[0]} and {present[1]} say the same thing; give one of them.")
     return given[present[0]] if present else None
+
+
+def _is_empty_text(name: str, value: Any) -> bool:
+    """Whether a pasted call says so that there is none."""
+    return name != "catalog=" and isinstance(value, str) and not value
 
 
 Mmoda = MmodaClass()

@@ -229,11 +229,11 @@ class InstrumentSchema:
         return table
 
     def _explicit(self, product: str) -> str:
-        if product in self.products:
+        if isinstance(product, str) and product in self.products:
             return product
         raise ParameterError(
-            f"Unknown product {product!r} of instrument {self.instrument!r}{nearest(product, self.products)}. "
-            f"It has: {self._listing(self.products)}."
+            f"Unknown product {printable(product)!r} of instrument {self.instrument!r}"
+            f"{nearest(str(product), self.products)}. It has: {self._listing(self.products)}."
         )
 
     def _listing(self, names: Iterable[str]) -> str:

@@ -24,11 +24,13 @@ _NUMBERED = re.compile(r"\s*In\s*\[[\d ]*\]:")
 _OUTPUT = re.compile(r"\s*Out\s*\[\d*\]:")
 # a line that goes on after % formats a text, and has a blank or bracket there
 _MAGIC = re.compile(r"\s*(?:%{1,2}[A-Za-z]|[!?])|.*[\w)]\?{1,2}\s*$")
+# magics with a statement behind them
+_TIMED = re.compile(r"(\s*)%(?:time|timeit|prun|memit)\b(?:\s+-\w+(?:\s+\d+)?)*[ ](?=\s*\S)")
 _CELL_MAGIC = re.compile(r"\s*%%(?:bash|sh|script|html|latex|javascript|js|markdown|writefile|perl|ruby)\b")
 _TAG = re.compile(r"</?(?:pre|code|p|div|span|body|html|font|b|i|tt|a|td|tr|table)\b[^<>]{0,500}>", re.IGNORECASE)
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _CODE = re.compile(r"\s*(?:from\s+oda_api\b|import\s+oda_api\b|\w+\s*=\s*(?:\{|dict\(|[\w.]*DispatcherAPI\()|disp\.)")
-_STATEMENT = re.compile(r"\s*[\w.\[\]'\"]+\s*(?:[|+]?=|\()|\s*\.{3}")
+_STATEMENT = re.compile(r"\s*[\w.\[\]'\"]+\s*(?:[|+]?=|\()|\s*\.{3}|\s*(['\"])\w+\1\s*:")
 _STRAIGHT = str.maketrans(
     {
         **dict.fromkeys(
@@ -108,6 +110,7 @@ def _without_marks(text: str) -> str:
         lines = list(_of_session(lines))
     elif any(_NUMBERED.match(line) for line in lines):
         lines = ["" if _OUTPUT.match(line) else _PROMPT.sub("", line, count=1) for line in lines]
+    lines = [_TIMED.sub(r"\1", line, count=1) if _TIMED.match(line) else line for line in lines]
     return textwrap.dedent("\n".join("" if _MAGIC.match(line) else line for line in lines))
 
 

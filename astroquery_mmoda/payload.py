@@ -10,6 +10,7 @@ from numbers import Real
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.time import TimeDelta
@@ -212,7 +213,8 @@ def _refuse_times_before_launch(question: Question, raw: Mapping[str, Any]) -> N
 def _is_plain_number(value: Any) -> bool:
     if isinstance(value, str):
         return is_number(value.strip())
-    return isinstance(value, Real) and not isinstance(value, (bool, u.Quantity))
+    # numpy counts its time spans among the whole numbers
+    return isinstance(value, Real) and not isinstance(value, (bool, u.Quantity, np.timedelta64))
 
 
 def _format(value: Any) -> Any:

@@ -16,8 +16,14 @@ __all__ = ["Analysis", "analyses"]
 _OF_ODA_API = "get_product"
 _KINDS = ("image", "catalog", "spectrum", "lightcurve", "product")
 _OF_OURS = frozenset(f"{verb}_{kind}" for verb in ("query", "submit") for kind in _KINDS)
-_POSITIONAL = {_OF_ODA_API: ("product", "instrument"), **dict.fromkeys(_OF_OURS, ("instrument", "coordinates"))}
+_POSITIONAL = {
+    _OF_ODA_API: ("product", "instrument"),
+    "long_scw_list_call": ("scw_list",),  # of oda_integral_wrapper
+    **dict.fromkeys(_OF_OURS, ("instrument", "coordinates")),
+}
 _KNOWN_IMPORTS = frozenset({"copy", "deepcopy", "units", "u", "OrderedDict"})
+# expressions with names of their own
+_WITH_OWN_NAMES = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _CONDITION = "only set under a condition"
 
 
@@ -29,7 +35,7 @@ class Analysis:
     ours: bool = False
 
 
-def analyses(tree: ast.Module) -> list[Analysis]:
+def analyses(tree: ast.Module) -> tuple[list[Analysis], list[str]]:
     """
     Find what is asked of the service.
 
@@ -43,6 +49,8 @@ def analyses(tree: ast.Module) -> list[Analysis]:
     list of Analysis
         Calls in their order, those within functions first; if there are none with parameters, dictionaries that name
         an instrument.
+    list of str
+        Calls of the service whose parameters are only known when the code runs.
     """
     follower = _Follower()
     follower.follow(tree.body)
@@ -50,7 +58,7 @@ def analyses(tree: ast.Module) -> list[Analysis]:
     follower.calls = []
     follower.follow_functions()
     called = [*follower.calls, *at_top]
-    return called or [Analysis(record) for record in follower.records()]
+    return called or [Analysis(record) for record in follower.records()], follower.unread
 
 
 class _Follower:
@@ -60,8 +68,10 @@ class _Follower:
         self.names: dict[str, Any] = {"__name__": "__main__"}
         self.constants = Constants(self.names)
         self.calls: list[Analysis] = []
+        self.unread: list[str] = []
         self._displays: list[Record] = []
-        self._defined: set[str] = set()
+        # functions, with the names of others whose values they change
+        self._defined: dict[str, set[str]] = {}
         self._functions: list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] = []
         self._followers: dict[type[ast.AST], Callable[[Any], Any]] = {
             ast.Assign: self._assign,
@@ -114,25 +124,44 @@ class _Follower:
 
     def _value(self, node: ast.expr) -> Any:
         """Value of an expression, in which calls and dictionaries are noticed."""
+        if isinstance(node, ast.Constant):
+            return self.constants.or_unknown(node)
         self._notice(node)
         value = self.constants.or_unknown(node)
-        if isinstance(value, Record):
-            self._displays.append(value)
+        shown = [value]
+        if isinstance(node, ast.Call) and isinstance(value, Unknown):
+            shown = [self.constants.or_unknown(part) for part in (*node.args, *(word.value for word in node.keywords))]
+        for each in shown:
+            self._displays += _records_in(each)
         return value
 
     def _notice(self, node: ast.AST) -> None:
         """Look for calls of the service in an expression, the inner ones first."""
-        if isinstance(node, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
-            return  # their names are of their own
-        pending, calls = [node], []
+        pending, calls, inner = [node], [], []
         while pending:
             current = pending.pop()
             self.constants.work(1)
+            if isinstance(current, _WITH_OWN_NAMES):
+                inner.append(current)
+                continue
             if isinstance(current, ast.Call):
                 calls.append(current)
-            pending += [child for child in ast.iter_child_nodes(current) if not isinstance(child, ast.Lambda)]
+            pending += ast.iter_child_nodes(current)
+        for part in inner:
+            self._notice_inside(part)
         for call in reversed(calls):
             self._call(call)
+
+    def _notice_inside(self, node: ast.AST) -> None:
+        """Likewise where names are of their own, with values that are not known."""
+        own = set(_arguments(node.args) if isinstance(node, ast.Lambda) else _assigned_in(node))
+        before = {name: self.names.pop(name) for name in own if name in self.names}
+        self.names.update({name: Unknown(name) for name in own})
+        for part in ast.iter_child_nodes(node):
+            self._notice(part)
+        for name in own:
+            self.names.pop(name, None)
+        self.names.update(before)
 
     def _call(self, node: ast.Call) -> None:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -142,6 +171,8 @@ class _Follower:
             parameters = self._arguments_of(node, name)
             if "instrument" in parameters and (name in _POSITIONAL or "product" in parameters):
                 self.calls.append(Analysis(parameters, ours=name in _OF_OURS))
+            elif name in _POSITIONAL:
+                self.unread.append(source_of(node))
         self._doubt_records(node)
 
     def _arguments_of(self, node: ast.Call, name: str) -> Record:
@@ -152,13 +183,17 @@ class _Follower:
         ]
         call = ast.Call(func=node.func, args=[], keywords=[*words, *node.keywords])
         self.constants.update(found, call)
+        others = [value for value in node.args[len(words) :] if getattr(value, "attr", "") not in _POSITIONAL]
+        if others or name == "partial":
+            found.doubts.append(source_of(node))
         return found
 
     def _doubt_records(self, node: ast.Call) -> None:
-        """A function of this code may change a dictionary that it is given."""
+        """A function of this code may change a dictionary that it is given, or one that it finds outside."""
         if isinstance(node.func, ast.Name) and node.func.id in self._defined:
-            for argument in node.args:
-                value = self.names.get(argument.id) if isinstance(argument, ast.Name) else None
+            given = {argument.id for argument in node.args if isinstance(argument, ast.Name)}
+            for name in given | self._defined[node.func.id]:
+                value = self.names.get(name)
                 if isinstance(value, Record):
                     value.doubts.append(source_of(node))
 
@@ -235,7 +270,7 @@ class _Follower:
 
     def _define(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
         self.names[node.name] = Unknown(f"{node.name}()")
-        self._defined.add(node.name)
+        self._defined[node.name] = set() if isinstance(node, ast.ClassDef) else set(_changed_in(node))
         self._functions.append(node)
 
     def _with(self, node: ast.With | ast.AsyncWith) -> None:
@@ -313,11 +348,35 @@ def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def _assigned_in(loop: ast.AST) -> Iterator[str]:
-    """Names that a loop gives values to."""
-    for node in ast.walk(loop):
+def _records_in(value: Any) -> Iterator[Record]:
+    """Dictionaries in a value, each once."""
+    pending, seen = [value], set()
+    while pending:
+        part = pending.pop()
+        if not isinstance(part, (list, tuple, Record)) or id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, Record):
+            yield part
+        pending += part.values() if isinstance(part, Record) else part
+
+
+def _assigned_in(part: ast.AST) -> Iterator[str]:
+    """Names that a loop or a comprehension gives values to."""
+    for node in ast.walk(part):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
+
+
+def _changed_in(function: ast.AST) -> Iterator[str]:
+    """Names whose values a function may change, be they its own or others."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Global):
+            yield from node.names
+        part = node.func if isinstance(node, ast.Call) else node
+        changes = isinstance(node, ast.Call) or not isinstance(getattr(node, "ctx", None), ast.Load)
+        if changes and isinstance(part, (ast.Subscript, ast.Attribute)) and isinstance(part.value, ast.Name):
+            yield part.value.id
 
 
 def _arguments(arguments: ast.arguments) -> Iterator[str]:

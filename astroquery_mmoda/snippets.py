@@ -21,10 +21,12 @@ from .wire import NUL
 __all__ = ["code_for", "read_api_code"]
 
 _LARGEST_SNIPPET = 20_000_000
+_MOST_LINES = 50_000
 _MOST_NAMED = 20
 # what a call of oda_api has and a query of ours does not need
 _DROPPED = frozenset({"token", "api", "oda_api_version", "off_line", "verbose", "session_id", "job_id", "query_status"})
 _DROPPED_FROM_CALLS = frozenset({"dry_run", "silent", "wait", "return_progress"})
+_LONG_LISTS = "s_max"  # of oda_integral_wrapper: windows in each of several jobs
 # arguments of the query methods that a workflow may have a parameter of the same name as
 _OURS = frozenset(
     {
@@ -92,6 +94,8 @@ def read_api_code(text: str) -> dict[str, Any]:
         raise ParameterError(f"A snippet is a text, not a {type(text).__name__}.")
     if len(text) > _LARGEST_SNIPPET:
         raise ParameterError(f"A snippet of {len(text)} characters is too long to be read.")
+    if text.count("\n") > _MOST_LINES:
+        raise ParameterError(f"A snippet of more than {_MOST_LINES} lines is too long to be read.")
     analysis, remarks = _last_analysis(text)
     parameters = analysis.parameters
     if isinstance(parameters["instrument"], Unknown):
@@ -108,6 +112,9 @@ def read_api_code(text: str) -> dict[str, Any]:
             continue
         if value is None and name in _NONE_IS_NOTHING:
             continue
+        if name == _LONG_LISTS and not analysis.ours:
+            left_out.append(f"{name} (it divides long lists of science windows into several jobs)")
+            continue
         try:
             arguments[str(name)] = _kept(str(name), value)
         except NotConstant as error:
@@ -121,7 +128,8 @@ def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
     problem: Exception | None = None
     for version, left_out in readings(text):
         try:
-            found = [each for each in analyses(parse(version)) if "instrument" in each.parameters]
+            everything, unread = analyses(parse(version))
+            found = [each for each in everything if "instrument" in each.parameters]
         except TooMuch:
             raise ParameterError("This text is too intricate to be a snippet of the service.") from None
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -129,6 +137,7 @@ def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
             continue
         if found:
             remarks = [f"this line is not Python: {line}" for line in left_out[:_MOST_NAMED]]
+            remarks += [f"the parameters of {call} are not known" for call in dict.fromkeys(unread)]
             different = [each for each in found[:-1] if dict(each.parameters) != dict(found[-1].parameters)]
             if different:
                 remarks.append(f"the text has {len(different) + 1} different analyses, of which the last is read")

@@ -29,8 +29,8 @@ _WORDS = {
     "degrees": "deg",
 }
 _WORD = re.compile(r"(?<![A-Za-z_])[A-Za-z]+(?![A-Za-z_])")
-# astropy reads no power of a bracket with two slashes or another bracket in it, such as (counts/dm2/s)**2
-_POWER = re.compile(r"\((.+)\)\s*(?:\*\*|\^)\s*([-+]?[0-9]{1,2})")
+# astropy reads no bracket around the whole, nor a power of one with two slashes in it, such as (counts/dm2/s)**2
+_POWER = re.compile(r"\((.+)\)(?:\s*(?:\*\*|\^)\s*([-+]?[0-9]{1,2}))?")
 _NO_UNIT = frozenset({"no unit", "no units", "none", "unitless", "dimensionless", "sigma"})
 
 
@@ -85,7 +85,7 @@ def _read(text: str) -> u.UnitBase:
     base = _read(power[1]) if power else u.UnrecognizedUnit(text)
     if power is None or isinstance(base, u.UnrecognizedUnit):
         return u.UnrecognizedUnit(text)
-    return base ** int(power[2])
+    return base ** int(power[2] or 1)
 
 
 def _in_standard_words(word: re.Match[str]) -> str:

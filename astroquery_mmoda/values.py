@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import BaseCoordinateFrame, SkyCoord, SphericalRepresentation, UnitSphericalRepresentation
-from astropy.time import Time, TimeDelta
+from astropy.time import ScaleValueError, Time, TimeDelta
 from astroquery.exceptions import InputWarning
 
 from .errors import ParameterError, warn
@@ -175,7 +175,7 @@ def to_time(value: Any, what: str, *, format: str | None = None) -> Time:
             mjd = float(time.jd1 - 2_400_000.5 + time.jd2)
             lost = _below_milliseconds(time) if 0 <= mjd <= _LATEST_MJD else 0.0
             _ = time.isot  # astropy remembers the text, and would warn again where it is needed
-    except (ValueError, TypeError, u.UnitsError, AttributeError) as error:
+    except (ValueError, TypeError, u.UnitsError, AttributeError, ScaleValueError) as error:
         raise ParameterError(
             f"{what}={printable(value, limit=100)!r}: not a valid time{_detail(error)}. Give a Time, an ISO text such "
             "as '2018-03-16T11:00:00' (UTC), a datetime, or a number that is an MJD (UTC)."
@@ -340,7 +340,7 @@ def energy_pair(energy_range: Any, unit: u.UnitBase, what: str = "energy_range")
         low, high = sorted((low, high))
     if not 0 <= low < high:
         raise ParameterError(
-            f"{what} runs from {printable(energy_range[0])} to {printable(energy_range[1])}: the lower bound must come "
+            f"{what} runs from {printable(bounds[0])} to {printable(bounds[1])}: the lower bound must come "
             f"first and be smaller, as in (20, 40)*u.keV."
         )
     return low, high
@@ -348,8 +348,8 @@ def energy_pair(energy_range: Any, unit: u.UnitBase, what: str = "energy_range")
 
 def _pair(value: Any, what: str, shape: str) -> tuple[Any, Any]:
     try:
-        # a text has characters, not bounds
-        items = [] if isinstance(value, (str, bytes, dict)) else list(value)
+        # a text has characters, not bounds, and a set has no order
+        items = [] if isinstance(value, (str, bytes, dict, set, frozenset)) else list(value)
     except TypeError:
         items = []
     if len(items) != 2:

@@ -512,6 +512,35 @@ def service():
         yield server
 
 
+@pytest.mark.parametrize(
+    ("instrument", "arguments", "says"),
+    [
+        (["isgri"], {}, "instrument must be a name"),
+        ({"isgri"}, {}, "instrument must be a name"),
+        ("isgri", {"product": ["isgri_image"]}, "Unknown product"),
+        ("isgri", {"product": 5}, "Unknown product '5'"),
+        ("isgri", {"coordinates": " "}, "coordinates is an empty text"),
+        ("isgri", {"energy_range": {20, 40}}, "energy_range='{40, 20}' must be a pair|energy_range='{20, 40}' must be"),
+        ("isgri", {"time_range": (Time(58000, format="mjd", scale="local"), 58001)}, "not a valid time"),
+        ("isgri", {"catalog": ""}, "catalog= is an empty text"),
+        ("isgri", {"selected_catalog": []}, "catalog= has no sources"),
+    ],
+)
+def test_arguments_of_odd_types(mmoda, instrument, arguments, says):
+    with pytest.raises(ParameterError, match=says):
+        mmoda.query_image(instrument, **{"coordinates": "83.6 22.0", **arguments}, get_query_payload=True)
+
+
+def test_half_a_width_of_numpy(payload):
+    fields = payload(time_range=(58000, np.timedelta64(3, "h")))
+    assert (fields["T1"], fields["T2"]) == ("2017-09-03T21:00:00.000", "2017-09-04T03:00:00.000")
+
+
+def test_an_empty_text_for_a_pasted_catalogue(mmoda):
+    asked = {"time_range": (58000, 58001), "get_query_payload": True}
+    assert "selected_catalog" not in mmoda.query_image("isgri", "83.6 22.0", **asked, selected_catalog="")
+
+
 @pytest.mark.parametrize("name", ["ISGRI", "isgri", " Isgri", "IS-GRI"])
 def test_names_of_instruments(service, name):
     client = MmodaClass(server=service.url)

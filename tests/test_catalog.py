@@ -685,3 +685,55 @@ def test_a_source_without_position_is_not_added(table):
     other = Table({"main_id": ["a", "b"], "ra": [1.0, np.nan], "dec": [2.0, 3.0]})
     with pytest.raises(ParameterError, match="row 1 .'b'. has no position"):
         add_sources(table, other, flag=1, radius=1 * u.arcmin)
+
+
+CENTRES = [(83.9, 22.0), "83.9 22.0", "05h35m36s +22d00m00s", SkyCoord(83.9, 22.0, unit="deg").galactic]
+
+
+@pytest.mark.parametrize("place", CENTRES)
+def test_positions_of_added_sources_as_people_have_them(place):
+    more = add_sources(empty_catalog(), {" Mine ": place}, flag=1, radius="1 arcmin")
+    assert more["src_names"][0] == "Mine"
+    assert more["ra"][0] == pytest.approx(83.9, abs=1e-5)  # FK5
+    assert more["dec"][0] == pytest.approx(22.0, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("sources", "options", "says"),
+    [
+        ({"X": SkyCoord([1, 2], [1, 2], unit="deg")}, {}, "'X' has no position. coordinates holds 2"),
+        ({"X": SkyCoord(np.nan, 1, unit="deg")}, {}, "'X' has no position. coordinates are not finite"),
+        ({"X": None}, {}, "'X' has no position"),
+        ({"X": "Y"}, {}, "'X' has no position"),
+        ({" ": (1, 2)}, {}, "one of the names is empty"),
+        ({"X": (1, 2)}, {"flag": 1.5}, "flag='1.5' must be a whole number"),
+        ({"X": (1, 2)}, {"flag": "1"}, "flag='1' must be a whole number"),
+        ({"X": (1, 2)}, {"radius": 3}, "radius=3.0 has the wrong unit: give deg"),
+        ({"X": (1, 2)}, {"radius": 3 * u.m}, "radius=3.0 m has the wrong unit"),
+        ({"X": (1, 2)}, {"radius": -3 * u.deg}, "must be an angle of 0 or more"),
+        ({"X": (1, 2)}, {"radius": np.nan * u.deg}, "must be an angle of 0 or more"),
+    ],
+)
+def test_additions_that_make_no_sense(sources, options, says):
+    with pytest.raises(ParameterError, match=says):
+        add_sources(empty_catalog(), sources, **{"flag": 1, "radius": 1 * u.arcmin, **options})
+
+
+@pytest.mark.parametrize(
+    "path", ["x" * 5000, json.dumps(json.dumps({"cat_frame": "x" * 300})), "~nobody-of-this-name/x"]
+)
+def test_texts_that_are_no_paths(path):
+    with pytest.raises(ParameterError, match="neither a file nor JSON") as caught:
+        to_catalog_text(path)
+    assert len(str(caught.value)) < 500
+
+
+def test_an_empty_text_is_no_catalogue():
+    with pytest.raises(ParameterError, match="catalog= is an empty text"):
+        to_catalog_text(" ")
+
+
+def test_every_name_that_is_respelled_is_told():
+    table = Table({"name": ["é Cas", "β Cas", "Crab"], "ra": [1.0, 2.0, 3.0], "dec": [1.0, 2.0, 3.0]})
+    with pytest.warns(InputWarning, match="'é Cas' is sent as 'e Cas', 'β Cas' is sent as 'beta Cas'"):
+        to_catalog_text(table)

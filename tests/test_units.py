@@ -23,6 +23,8 @@ RATE = u.ct / u.s
         ("(counts/sec)**2", RATE**2),
         ("(count/s)**2", RATE**2),
         ("(counts/dm2/s)**2", RATE**2 / u.dm**4),
+        ("(counts/sec)", RATE),
+        ("((cts/s))**2", RATE**2),
         ("( counts / (dm2 sec) )^2", RATE**2 / u.dm**4),
         ("(counts/sec)**-1", 1 / RATE),
         ("counts/dm2/s", RATE / u.dm**2),

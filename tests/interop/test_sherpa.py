@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 
 from astroquery_mmoda import Products, spectrum_table
-from tests.genuine_like.encode_spectra import product, reply
+from tests.genuine_like.encode import product, reply
 
 # what Sherpa says of models and viewers that are not installed, and of other libraries, is not ours
 pytestmark = pytest.mark.filterwarnings("ignore")
