@@ -93,7 +93,7 @@ def draw(mosaic: fits.HDUList, sources: Table, spectra: fits.HDUList, curve: Tab
     grid = figure.add_gridspec(2, 2, width_ratios=(1.15, 1), height_ratios=(1.25, 1))
     sky = figure.add_subplot(grid[0, 0], projection=WCS(mosaic["SIGNIFICANCE"].header))
     plot_image(mosaic, catalog=sources, ax=sky)
-    sky.set_title("ISGRI mosaic around MAXI J1820+070", pad=32)
+    sky.set_title("ISGRI mosaic around MAXI J1820+070", pad=40)
     plot_spectrum(spectra, ax=figure.add_subplot(grid[0, 1])).set_title("ISGRI spectra")
     bright = ["MAXI J1820+070", "Ser X-1"]
     shown = curve[[name in bright for name in curve["src_name"]]]
