@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -40,6 +41,8 @@ def act(server: str, action: str, argument: str, tell: Callable[[Any], object]) 
 
 def main() -> None:
     """Do what the command line says."""
+    # a shell has its background jobs ignore interrupts, and what they start inherits that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # the log goes to standard output as well
     log.setLevel("WARNING")
     act(*sys.argv[1:], tell=lambda value: print(json.dumps(value), flush=True))
