@@ -27,10 +27,10 @@ from astroquery_mmoda.auth import (
     forget_in_keyring,
     from_keyring,
     from_prompt,
-    is_loopback,
     store,
 )
 from astroquery_mmoda.auth.places import _write_file
+from astroquery_mmoda.transport import is_loopback
 from tests.keyrings import MemoryKeyring
 from tests.tokens import mint
 

@@ -924,7 +924,7 @@ def test_a_cut_file_is_continued(serve, tmp_path):
 
 def test_what_came_is_kept_for_the_next_call(serve, tmp_path):
     server, client = serve(lambda request: ranged(request, fault="cut" if len(server.requests) == 1 else ""))
-    with conf.set_temp("retries", 0):
+    with conf.set_temp("retry_time", 0):
         first = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
         assert first["status"].tolist() == ["ERROR"]
         assert "cut" in first["message"][0]
