@@ -980,8 +980,8 @@ def test_odd_answers_to_a_range(serve, tmp_path, odd):
     [
         (Reply("gone", 404, HTML), "HTTP status 404"),
         (Reply("<html>log in</html>", 200, HTML), "a web page came instead"),
-        (Reply("", 503), "HTTP status 503; tried 5 times"),
-        (Reply(b"", fault="reset"), "tried 5 times"),
+        (Reply("", 503), "HTTP status 503; tried \\d+ times"),
+        (Reply(b"", fault="reset"), "tried \\d+ times"),
         (Reply("", 302, {"Location": "http://other.example/x.fits"}), "only https addresses"),
         (Reply("", 302, {"Location": "/x.fits"}), "without end"),
         (Reply("", 302, {"Location": "file:///etc/passwd"}), "only http and https"),

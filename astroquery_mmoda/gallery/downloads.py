@@ -12,6 +12,7 @@ import errno
 import hashlib
 import ipaddress
 import logging
+import math
 import os
 import re
 import shutil
@@ -218,16 +219,20 @@ def _fetched(dispatcher: Dispatcher, file: File, bar: _Bar) -> int:
     if file.path.is_dir() and not file.path.is_symlink():
         raise ServiceError("there is a directory of its name")
     with _Part(file.path).opened() as part:
-        for attempt in range(1, int(conf.retries) + 2):
+        attempt, failing_since = 0, math.inf
+        while True:
+            attempt += 1
             try:
                 _follow(dispatcher, file.url, part, bar)
                 return part.finish()
             except Interrupted as error:
                 fault = error
                 log.debug("a file: %s", fault)
-            if attempt <= conf.retries:
-                wait_for_next_try(attempt, fault)
-    raise ServiceError(f"{fault}; tried {int(conf.retries) + 1} times")
+            failing_since = min(failing_since, time.monotonic())
+            if time.monotonic() - failing_since >= conf.seconds("retry_time"):
+                break
+            wait_for_next_try(attempt, fault)
+    raise ServiceError(f"{fault}; tried {attempt} {'time' if attempt == 1 else 'times'}")
 
 
 def _follow(dispatcher: Dispatcher, url: str, part: _Part, bar: _Bar) -> None:
