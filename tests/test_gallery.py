@@ -752,7 +752,11 @@ def test_faults_that_pass(serve, first):
 def test_a_slow_service(serve):
     _, client = serve(Reply(ONE, headers=XML, fault="drip"))
     begin = time.monotonic()
-    with conf.set_temp("timeout", 0.4), pytest.raises(errors.ServiceError, match=r"within 0.4 s"):
+    with (
+        conf.set_temp("retry_time", 0),
+        conf.set_temp("timeout", 0.4),
+        pytest.raises(errors.ServiceError, match=r"within 0.4 s"),
+    ):
         client.query_tap("SELECT 1")
     assert time.monotonic() - begin < 15
 
@@ -980,8 +984,8 @@ def test_odd_answers_to_a_range(serve, tmp_path, odd):
     [
         (Reply("gone", 404, HTML), "HTTP status 404"),
         (Reply("<html>log in</html>", 200, HTML), "a web page came instead"),
-        (Reply("", 503), "HTTP status 503; tried \\d+ times"),
-        (Reply(b"", fault="reset"), "tried \\d+ times"),
+        (Reply("", 503), "HTTP status 503; tried "),
+        (Reply(b"", fault="reset"), "; tried "),
         (Reply("", 302, {"Location": "http://other.example/x.fits"}), "only https addresses"),
         (Reply("", 302, {"Location": "/x.fits"}), "without end"),
         (Reply("", 302, {"Location": "file:///etc/passwd"}), "only http and https"),
@@ -991,7 +995,9 @@ def test_odd_answers_to_a_range(serve, tmp_path, odd):
 )
 def test_one_bad_file_does_not_spoil_the_others(serve, tmp_path, reply, says):
     server, client = serve(lambda request: reply if request.path == "/x.fits" else content(b"good"))
-    manifest = client.download_products(rows(f"{server.url}/x.fits", f"{server.url}/y.fits"), directory=tmp_path / "d")
+    both = rows(f"{server.url}/x.fits", f"{server.url}/y.fits")
+    with conf.set_temp("retry_time", 0.2):
+        manifest = client.download_products(both, directory=tmp_path / "d")
     assert manifest["status"].tolist() == ["ERROR", "COMPLETE"]
     assert says in manifest["message"][0]
     assert files_in(tmp_path / "d") == [Path(manifest["path"][1]).name]
