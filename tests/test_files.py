@@ -163,7 +163,7 @@ def test_full_disk_says_how_much_is_missing(folder, monkeypatch):
             return hdulist.writeto(file)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: _Usage(3200))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: _Usage(3200))
     with pytest.raises(
         OSError, match=f"needs {needed:,} bytes, 3,200 are free, {needed - 3200:,} are missing"
     ) as caught:
@@ -184,10 +184,10 @@ def test_full_disk_that_comes_without_its_number(folder, monkeypatch):
             raise OSError("1000 requested and 300 written")  # as numpy does
         file.write(bytes(1000))
 
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: _Usage(300))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: _Usage(300))
     with pytest.raises(OSError, match="needs 1,000 bytes, 300 are free, 700 are missing"):
         write_whole(folder / "a.txt", write)
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: _Usage(3000))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: _Usage(3000))
     with pytest.raises(OSError, match="1000 requested"):
         write_whole(folder / "a.txt", write)
 

@@ -7,15 +7,14 @@ import errno
 import io
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from astropy.table import Table
 
+from ..files import whole_file
 from ..text import transliterated
 
 __all__ = ["OutputDirectory", "OutputFile", "safe_name", "write_files", "write_whole"]
@@ -27,7 +26,6 @@ _LONGEST = 48
 _DEVICES = frozenset(
     {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))}
 )
-_NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
 def safe_name(text: str, *, default: str = "product") -> str:
@@ -211,48 +209,12 @@ def write_whole(path: str | os.PathLike[str], write: Writer) -> int:
     Raises
     ------
     OSError
-        If writing failed; a full disk is described by the bytes needed and free. Then, as after any other error,
-        the old file is as it was and nothing else is left behind.
+        As from `~astroquery_mmoda.files.whole_file`.
     """
-    path = Path(path)
-    # not from `tempfile`, whose files are for the owner only: these follow the user's umask like any other file
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        size = _write_new(temporary, write)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        shortage = _shortage(error, path.parent, write)
-        if shortage is None:
-            raise
-        raise OSError(errno.ENOSPC, shortage, str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return size
-
-
-def _write_new(path: Path, write: Writer) -> int:
-    # new for certain, as mode "xb" would make it; astropy.io.fits does not know that mode
-    with open(path, "wb", opener=lambda name, flags: os.open(name, flags | os.O_EXCL, 0o666)) as file:
-        write(cast("BinaryIO", file))
+    with whole_file(path, needed=lambda: _size_of(write)) as file:
+        write(file)
         file.flush()
-        os.fsync(file.fileno())
         return os.fstat(file.fileno()).st_size
-
-
-def _shortage(error: OSError, directory: Path, write: Writer) -> str | None:
-    """Tell how much space was missing, or None if the error is another one."""
-    full = error.errno in _NO_SPACE
-    if not full and error.errno is not None:
-        return None
-    free, needed = shutil.disk_usage(directory).free, _size_of(write)
-    if needed is None:
-        return f"no space left for this file, {free:,} bytes are free" if full else None
-    if needed > free:
-        return f"no space left: the file needs {needed:,} bytes, {free:,} are free, {needed - free:,} are missing"
-    # a quota, or another program meanwhile, can leave more free than this user may take;
-    # numpy and astropy tell of a full disk without its number, then the sizes alone decide
-    return f"no space left: the file needs {needed:,} bytes, {free:,} are free" if full else None
 
 
 class _Counter(io.BytesIO):
