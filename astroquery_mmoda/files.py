@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -74,7 +75,7 @@ def whole_file(
     OSError
         If writing failed for another reason.
     """
-    path = Path(path)
+    path, outer = Path(path), sys.exception()
     temporary = path.with_name(f".mmoda-{secrets.token_hex(8)}.part")
     try:
         # mode "xb" would be the same, but astropy.io.fits does not know it
@@ -92,9 +93,14 @@ def whole_file(
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        if (shortage := _shortage(error, path.parent, needed)) is None:
+        if not isinstance(error, OSError):
             raise
-        raise DiskFull(_errno(error) or errno.ENOSPC, shortage, str(path)) from error
+        number = _errno(error, outer)
+        if shortage := _shortage(number, path.parent, needed):
+            raise DiskFull(number or errno.ENOSPC, shortage, str(path)) from error
+        if error.errno is None and number is not None:
+            raise OSError(number, os.strerror(number), str(path)) from error
+        raise
 
 
 def _new(name: str, flags: int) -> int:
@@ -107,28 +113,28 @@ def _set_mode(file: BinaryIO, mode: int) -> None:
         os.fchmod(file.fileno(), mode)
 
 
-def _errno(error: BaseException) -> int | None:
+def _errno(error: OSError, outer: BaseException | None) -> int | None:
     """Number of an error of the system; astropy raises one of its own in the place of the first."""
     cause: BaseException | None = error
-    while isinstance(cause, OSError):
+    while isinstance(cause, OSError) and cause is not outer:
         if cause.errno is not None:
             return cause.errno
         cause = cause.__cause__ or cause.__context__
     return None
 
 
-def _shortage(error: BaseException, directory: Path, needed: Callable[[], int | None]) -> str | None:
-    """Tell how much space was missing, or None if the error is another one."""
-    if not isinstance(error, OSError) or (number := _errno(error)) not in {None, *_FULL}:
-        return None
+def _shortage(number: int | None, directory: Path, needed: Callable[[], int | None]) -> str:
+    """Tell how much space was missing; empty if the error is another one."""
+    if number is not None and number not in _FULL:
+        return ""
     try:
         free, size = shutil.disk_usage(directory).free, needed()
     except OSError:  # the directory is gone
-        return None
+        return ""
     # a quota, or another program meanwhile, can leave more free than this user may take;
     # numpy tells of a full disk without its number, then the sizes alone decide
     if number is None and (size is None or size <= free):
-        return None
+        return ""
     if size is None:
         return f"no space left for this file on the disk or of the quota; {free:,} bytes are free"
     missing = f", {size - free:,} are missing" if size > free else " (a quota may allow less)"

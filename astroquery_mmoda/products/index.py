@@ -14,7 +14,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,10 +107,9 @@ class Index:
                 records=tuple(_record(each) for each in _typed(found, "products", list)),
             )
 
-    def joined(self, older: Index) -> Index:
-        """With products of the same analysis that were written before, unless their files were replaced now."""
-        replaced = {file.name for record in self.records for file in record.files}
-        kept = [each for each in older.records if not replaced.intersection(file.name for file in each.files)]
+    def joined(self, older: Index, replaced: Set[str]) -> Index:
+        """With products of the same analysis that were written before, unless files of theirs were replaced now."""
+        kept = [each for each in older.records if replaced.isdisjoint(file.name for file in each.files)]
         return Index(self.job_id, self.service, self.comment, self.parameters, self.meta, (*kept, *self.records))
 
     def write(self, path: Path, provenance: Provenance) -> None:
