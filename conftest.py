@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 # before astropy is imported: it reads its directories once
 _PLACE = tempfile.mkdtemp(prefix="astroquery-mmoda-tests-")
+atexit.register(shutil.rmtree, _PLACE, ignore_errors=True)
 for _name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
     os.environ[_name] = str(Path(_PLACE, _name.lower()))
     for _package in ("astropy", "astroquery_mmoda"):
@@ -18,8 +21,8 @@ os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
 # tests of the real service may use it, all others must not find it
 _LIVE_TOKEN = os.environ.pop("ODA_TOKEN", None)
 os.environ.setdefault("MPLBACKEND", "agg")
-for _name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-    os.environ.pop(_name, None)
+for _name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    del os.environ[_name]
 
 import pytest  # noqa: E402
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from astropy.config import ConfigItem, ConfigNamespace
 
+from .errors import ParameterError
+
 __all__ = ["Conf", "conf"]
 
 
@@ -36,7 +38,16 @@ class Conf(ConfigNamespace):
     )
     timeout = _item(
         600.0,
-        "Longest time for one request to the service, its whole reply included (seconds).",
+        "Longest time for one request to the service, from connecting to the last byte of the reply (seconds).",
+    )
+    idle_timeout = _item(
+        60.0,
+        "Longest time within a request without a byte sent or received (seconds).",
+    )
+    retry_time = _item(
+        60.0,
+        "How long an outage is sat out (connection refused or cut, no reply in time, HTTP 429, 502, 503, 504), from "
+        "the first failure on; five times that while an analysis is being waited for (seconds).",
     )
     job_timeout = _item(
         86400.0,
@@ -49,10 +60,6 @@ class Conf(ConfigNamespace):
     many_polls_per_second = _item(
         5.0,
         "Most looks per second at running analyses by one call of query_many, all its analyses together.",
-    )
-    retries = _item(
-        4,
-        "How often a request is repeated after a passing fault (connection refused or cut, HTTP 429, 502, 503, 504).",
     )
     discover_token = _item(
         True,
@@ -98,6 +105,20 @@ class Conf(ConfigNamespace):
         200_000,
         "Longest header of a text table: names, types and units of its columns, and remarks (characters).",
     )
+
+    def seconds(self, name: str) -> float:
+        """
+        One of the times above, checked.
+
+        Raises
+        ------
+        ParameterError
+            It is negative or not a number.
+        """
+        value = float(getattr(self, name))
+        if not value >= 0:
+            raise ParameterError(f"astroquery_mmoda.conf.{name} = {value} must be a number of seconds, zero or more.")
+        return value
 
 
 conf = Conf()

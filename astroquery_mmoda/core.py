@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -21,10 +22,10 @@ from .arguments import Asked, like_a_query, like_a_submission, masked_token
 from .auth import Token
 from .catalog_request import add_sources, to_catalog_text
 from .dispatcher import Dispatcher
-from .errors import MmodaError, ParameterError
-from .job import Job, submit
+from .errors import JobTimeout, MmodaError, ParameterError
+from .job import Job, longest_wait, submit
 from .jobs import get_job, list_jobs
-from .names import find_position
+from .names import find_position, place_key
 from .parameters import InstrumentSchema, folded, nearest, read_metadata
 from .payload import Question, to_payload
 from .positions import parse_position, plain_dashes
@@ -339,14 +340,20 @@ class MmodaClass(MmodaSession):
         return self._submit("product", instrument, coordinates, arguments)
 
     def _query(self, kind: str, instrument: str, coordinates: Any, arguments: Mapping[str, Any]) -> Any:
+        begin = time.monotonic()
         asked = Asked.of_query(arguments)
+        limit = longest_wait(asked.timeout)
         connection = self._connect(asked.token)
-        payload = self._payload(connection, kind, instrument, coordinates, asked)
+        try:
+            payload = self._payload(
+                connection.within(begin + (limit or math.inf)), kind, instrument, coordinates, asked
+            )
+        except JobTimeout as error:
+            raise JobTimeout(f"{error} Nothing was submitted; timeout= (now {limit:g} s) waits longer.") from None
         if asked.get_query_payload:
             return payload
-        begin = time.monotonic()
-        job = submit(connection, payload)
-        products = job.result(asked.timeout, progress=asked.progress)
+        job = submit(connection, payload, limit=limit, begin=begin)
+        products = job._wait(limit, begin, asked.progress)._outcome()
         seconds = time.monotonic() - begin
         log.info("job %s: %d product%s in %.0f s", job.job_id, len(products), "s" * (len(products) != 1), seconds)
         for line in products.comment.splitlines():
@@ -896,15 +903,12 @@ class MmodaClass(MmodaSession):
         return self._resolve(name, self._connect())
 
     def _resolve(self, name: str, connection: Connection) -> SkyCoord:
-        key = self._place_key(name)
+        key = place_key(connection.server, name)
         if key not in self._positions:
             # a number is never the name of an object
             position = parse_position(name) or find_position(plain_dashes(name), connection.dispatcher())
             self._positions[key] = position
         return self._positions[key]
-
-    def _place_key(self, name: str) -> tuple[str, str]:
-        return self.URL, " ".join(plain_dashes(name).split()).casefold()
 
     def _locate(self, coordinates: Any, connection: Connection) -> tuple[Any, str | None]:
         """A position, and the name under which it was given."""
@@ -928,7 +932,7 @@ class MmodaClass(MmodaSession):
     def _schema(self, instrument: str, connection: Connection) -> InstrumentSchema:
         if not isinstance(instrument, str) or not instrument.strip():
             raise ParameterError(f"instrument must be a name, as in list_instruments(); not {printable(instrument)!r}.")
-        key = (self.URL, connection.email, instrument)
+        key = (connection.server, connection.email, instrument)
         known = self._metadata.get(key)
         if known is None or time.monotonic() - known[0] > _METADATA_LIFE:
             known = time.monotonic(), self._fetch_schema(instrument, connection.dispatcher())
@@ -939,7 +943,7 @@ class MmodaClass(MmodaSession):
         try:
             return read_metadata(dispatcher.metadata(instrument), instrument)
         except ParameterError as error:
-            found = _meant(instrument, dispatcher.instruments(), error)
+            found = _meant(instrument, dispatcher.instruments(openly=True), error)
         return read_metadata(dispatcher.metadata(found), found)
 
     def clear_cache(self) -> None:
@@ -1014,8 +1018,8 @@ def _meant(instrument: str, names: list[str], error: ParameterError) -> str:
             "Give one of these names."
         ) from error
     raise ParameterError(
-        f"Unknown instrument {printable(instrument)!r}{nearest(instrument, names)}. The service has: "
-        f"{', '.join(printable(name) for name in names)}."
+        f"Unknown instrument {printable(instrument)!r}{nearest(instrument, names)}. The service has, for everybody: "
+        f"{', '.join(printable(name) for name in names)}. Mmoda.list_instruments() has those that are open to you."
     ) from error
 
 

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import email.utils
+import http.client
+import math
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,17 +23,43 @@ from requests.auth import AuthBase
 from .auth import TokenAuth
 from .config import conf
 from .decoding import parse_body
-from .errors import AuthenticationError, DecodingError, MmodaError, ParameterError, ServiceError
+from .errors import AuthenticationError, DecodingError, JobTimeout, MmodaError, ParameterError, ServiceError
 from .replies import error_from_body, failure, without_tokens
 from .text import printable
+from .transport import Bounds, TooLarge, pieces_of
 from .wire import Upload
 
-__all__ = ["Answer", "Dispatcher", "Interrupted", "NoAuth", "Stream", "asked_pause", "wait_for_next_try"]
+__all__ = ["Answer", "Dispatcher", "Interrupted", "NoAuth", "Patience", "Stream", "asked_pause", "wait_for_next_try"]
 
-_CONNECT_TIMEOUT = 30.0
 _PASSING = frozenset({429, 502, 503, 504})
-_LONGEST_PAUSE = 60.0
-_CHUNK = 1 << 18
+_LONGEST_PAUSE = 60.0  # that a server may ask for, s
+_LONGEST_OWN_PAUSE = 15.0
+_LARGEST_ERROR = 20_000_000  # body of an answer that is not a good one, bytes
+
+
+@dataclass(frozen=True)
+class Patience:
+    """
+    How long a question to the service may take, and what is said when that is over.
+
+    Attributes
+    ----------
+    until : float
+        Moment on the monotonic clock (s) at which an answer is of no use any more.
+    outage : float or None
+        How long passing faults are sat out, from the first one on, in s; ``conf.retry_time`` if None.
+    advice : str
+        What is safe, and what to do next.
+    """
+
+    until: float = math.inf
+    outage: float | None = None
+    advice: str = "Try again later, or check astroquery_mmoda.conf.server."
+
+    @property
+    def longest_outage(self) -> float:
+        """`float`: how long passing faults are sat out, in s."""
+        return conf.seconds("retry_time") if self.outage is None else self.outage
 
 
 class NoAuth(AuthBase):
@@ -97,18 +126,24 @@ class Dispatcher:
         ``BaseQuery._request`` of the client.
     auth : AuthBase
         Puts the token, if there is one, into requests that may bear it.
+    patience : Patience
+        How long each question may take.
+    restricted : set of str
+        Instruments that the service does not describe to everybody; filled here.
     """
 
     url: str
     request: Callable[..., requests.Response] = field(repr=False)
     auth: AuthBase = field(default_factory=NoAuth, repr=False)
+    patience: Patience = Patience()
+    restricted: set[str] = field(default_factory=set, repr=False, compare=False)
 
     # ---- routes
 
-    def instruments(self) -> list[str]:
-        """Names of the instruments that are open to this user."""
+    def instruments(self, *, openly: bool = False) -> list[str]:
+        """Names of the instruments that are open to this user, or, without a token in the address, to everybody."""
         what = "the list of instruments"
-        answer = self._exchange("GET", "instr-list", what=what, auth=self.auth)
+        answer = self._exchange("GET", "instr-list", what=what, auth=NoAuth() if openly else self.auth)
         if answer.status == 404:  # dispatcher 1.3.3 has it under another path, which wants any instrument
             answer = self._exchange("GET", "api/instr-list", {"instrument": "mock"}, what=what)
         names = self._judged(answer, what)
@@ -118,11 +153,11 @@ class Dispatcher:
 
     def metadata(self, instrument: str) -> Any:
         """Description of an instrument: its products and parameters."""
-        return self._get("api/meta-data", {"instrument": instrument}, f"the description of {printable(instrument)}")
+        return self._described("api/meta-data", instrument, f"the description of {printable(instrument)}")
 
     def parameter_names(self, instrument: str) -> list[str]:
         """Names of all arguments that an instrument takes, formats and units among them."""
-        names = self._get("api/par-names", {"instrument": instrument}, f"the parameters of {printable(instrument)}")
+        names = self._described("api/par-names", instrument, f"the parameters of {printable(instrument)}")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ServiceError(f"{self.url} sent no list of the parameters of {printable(instrument)}.")
         return names
@@ -181,7 +216,8 @@ class Dispatcher:
         query = {"recent_days": repr(float(days))}
         if job_id is not None:
             query["job_id"] = job_id[:8]  # with more of it the service finds nothing
-        records = self._get("inspect-user-state", query, "the records of your jobs")
+        what = "the records of your jobs"
+        records = self._judged(self._exchange("GET", "inspect-user-state", query, what=what, auth=self.auth), what)
         found = records.get("records") if isinstance(records, dict) else None
         if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
             raise ServiceError(f"{self.url} sent no list of your jobs.")
@@ -226,7 +262,7 @@ class Dispatcher:
     @contextmanager
     def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[Stream]:
         """
-        One GET of any address, its body in pieces.
+        One GET of any address, its body in pieces; no token goes along.
 
         Raises
         ------
@@ -235,21 +271,17 @@ class Dispatcher:
         ServiceError
             A fault that won't pass.
         """
-        timeout = float(conf.timeout)
-        deadline = time.monotonic() + timeout
-        options = {"timeout": (min(_CONNECT_TIMEOUT, timeout), timeout), "stream": True, "allow_redirects": False}
-        fault: Exception | None = None
-        try:
-            response = self.request("GET", url, auth=NoAuth(), headers=dict(headers), **options)
-        except (OSError, ValueError) as error:  # all errors of requests, and what it says of odd redirects
-            fault = error
-        if fault is not None:
-            raise _translated(fault)
+        bounds = Bounds.of_request(self.patience.until)
+        response, fault, passing = _sent(
+            self.request, "GET", url, bounds, auth=NoAuth(), headers=dict(headers), stream=True, allow_redirects=False
+        )
+        if response is None:
+            raise Interrupted(fault) if passing else ServiceError(fault)
         with response:
             if response.status_code in _PASSING:
                 asked = response.headers.get("Retry-After", "")
                 raise Interrupted(f"HTTP status {response.status_code}", retry_after=asked)
-            yield Stream(response.status_code, response.headers, _until(deadline, _chunks(response)))
+            yield Stream(response.status_code, response.headers, _translated(pieces_of(response), bounds))
 
     def _archived(self, method: str, route: str, what: str, form: Mapping[str, str] | None = None) -> Answer:
         """An answer of the archive's service, which has errors of its own making."""
@@ -258,8 +290,20 @@ class Dispatcher:
             self._judged(answer, what)
         return answer
 
-    def _get(self, route: str, query: Mapping[str, str], what: str) -> Any:
-        return self._judged(self._exchange("GET", route, query, what=what, auth=self.auth), what)
+    def _described(self, route: str, instrument: str, what: str) -> Any:
+        """
+        What the service tells of an instrument; the token goes along only where it does not tell everybody.
+
+        These routes take it in the address, where servers and proxies on the way may log it.
+        """
+        query = {"instrument": instrument}
+        if instrument not in self.restricted:
+            answer = self._exchange("GET", route, query, what=what)
+            if answer.status not in (401, 403) or not isinstance(self.auth, TokenAuth):
+                return self._judged(answer, what)
+        found = self._judged(self._exchange("GET", route, query, what=what, auth=self.auth), what)
+        self.restricted.add(instrument)
+        return found
 
     # ---- from an answer to its meaning
 
@@ -324,12 +368,11 @@ class Dispatcher:
         what: str = "",
     ) -> Answer:
         """
-        One request, repeated a few times after faults that pass by themselves.
+        One request, repeated after faults that pass by themselves.
 
         JSON is read here if ``what`` tells that some is expected, since a reply that is cut shows only then.
         """
-        begin = time.monotonic()
-        attempt = 0
+        attempt, failing_since = 0, math.inf
         while True:
             attempt += 1
             answer, fault = self._attempt(method, route, query, form, auth or NoAuth())
@@ -338,15 +381,27 @@ class Dispatcher:
                 fault = _cut(answer)
             if answer is not None and not fault:
                 return answer
-            pause = _pause(attempt, answer)
-            if attempt > conf.retries or time.monotonic() - begin + pause > conf.timeout:
-                raise ServiceError(
-                    f"{self.url} can't be asked ({method} {route}): {fault}; tried {attempt} "
-                    f"{'time' if attempt == 1 else 'times'} in {time.monotonic() - begin:.0f} s. Try again later, "
-                    "or check astroquery_mmoda.conf.server."
-                )
-            log.debug("%s %s: %s; trying again in %.1f s", method, route, fault, pause)
-            time.sleep(pause)
+            failing_since = min(failing_since, time.monotonic())
+            self._rest(attempt, failing_since, answer, f"{method} {route}: {fault}")
+
+    def _rest(self, attempt: int, failing_since: float, answer: Answer | None, fault: str) -> None:
+        """Pause before the next try, or give up."""
+        now, outage = time.monotonic(), self.patience.longest_outage
+        failing = now - failing_since
+        if failing >= outage:
+            raise ServiceError(
+                f"{self.url} can't be asked ({fault}); tried {attempt} {'time' if attempt == 1 else 'times'} in "
+                f"{failing:.0f} s (astroquery_mmoda.conf.retry_time). {self.patience.advice}"
+            )
+        # the last try is made when the time is over
+        pause = min(_pause(attempt, answer), outage - failing)
+        if now + pause >= self.patience.until:
+            raise self._out_of_time(f" The last fault was: {fault}.")
+        log.debug("%s; trying again in %.1f s", fault, pause)
+        time.sleep(pause)
+
+    def _out_of_time(self, more: str = "") -> JobTimeout:
+        return JobTimeout(f"{self.url} did not answer within the time that was given (timeout=).{more}")
 
     def _attempt(
         self,
@@ -357,32 +412,64 @@ class Dispatcher:
         auth: AuthBase,
     ) -> tuple[Answer | None, str]:
         """An answer, and the passing fault in it, if any; faults that won't pass are raised."""
-        timeout = float(conf.timeout)
-        deadline = time.monotonic() + timeout
-        try:
-            response = self.request(
-                method,
-                f"{self.url.rstrip('/')}/{route}",
-                params=query,
-                **_body(form),
-                auth=auth,
-                timeout=(min(_CONNECT_TIMEOUT, timeout), timeout),
-                stream=True,
-                allow_redirects=False,
-            )
-            with response:
-                answer = _read(response, deadline)
-        except requests.RequestException as error:
-            passing, fault = _describe(error)
-        except ValueError:  # requests can't read the address of some redirect, even if it is not followed
-            passing, fault = False, "it leads to no address"
-        else:
-            passing, fault = True, _fault_of(answer)
-            return answer, fault
-        # out of the except block, so that no traceback keeps the library's error: it quotes addresses and tokens
+        bounds = Bounds.of_request(self.patience.until)
+        answer, fault, passing = _sent(
+            self.request,
+            method,
+            f"{self.url.rstrip('/')}/{route}",
+            bounds,
+            read=True,
+            params=query,
+            **_body(form),
+            auth=auth,
+            stream=True,
+            allow_redirects=False,
+        )
+        if answer is not None:
+            return answer, _fault_of(answer)
+        if bounds.over and time.monotonic() >= self.patience.until:
+            raise self._out_of_time()
         if passing:
             return None, fault
         raise ServiceError(f"{self.url} can't be asked: {fault}. Check astroquery_mmoda.conf.server and the network.")
+
+
+def _sent(
+    request: Callable[..., requests.Response],
+    method: str,
+    url: str,
+    bounds: Bounds,
+    *,
+    read: bool = False,
+    **options: Any,
+) -> tuple[Any, str, bool]:
+    """
+    A response, read whole if that is wanted; or else what was wrong, and whether that may pass by itself.
+
+    Errors are raised anew, and nothing of the library's error is kept: it quotes addresses, and the frames in its
+    traceback hold forms with tokens, also where Ctrl-C came in the middle.
+    """
+    raised: BaseException
+    try:
+        response = request(method, url, timeout=bounds, **options)
+        if not read:
+            return response, "", False
+        with response:
+            return _read(response, bounds), "", False
+    except MmodaError as error:
+        raised = _bare(error)
+    except Exception as error:
+        passing, fault = _describe(error, bounds)
+        return None, fault, passing
+    except BaseException as error:
+        raised = _bare(error)
+    raise raised
+
+
+def _bare(error: BaseException) -> BaseException:
+    """Without its history."""
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
 
 
 def _body(form: Mapping[str, str] | None) -> dict[str, Any]:
@@ -397,19 +484,15 @@ def _body(form: Mapping[str, str] | None) -> dict[str, Any]:
     return {"data": urlencode(fields), "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
 
 
-def _read(response: requests.Response, deadline: float) -> Answer:
-    """The whole body, as long as it is neither too large nor too slow."""
-    limit = int(conf.max_reply_size)
+def _read(response: requests.Response, bounds: Bounds) -> Answer:
+    """The whole body, as long as it is not too large; a redirect has nothing to say by its own."""
     chunks: list[bytes] = []
     size = 0
-    for chunk in _chunks(response):
+    limit = bounds.size if response.status_code == 200 else min(bounds.size, _LARGEST_ERROR)
+    for chunk in () if 300 <= response.status_code < 400 else pieces_of(response):
         size += len(chunk)
         if size > limit:
-            raise ServiceError(
-                f"The reply is larger than {limit} bytes (astroquery_mmoda.conf.max_reply_size); it was not read."
-            )
-        if time.monotonic() > deadline:
-            raise requests.exceptions.ReadTimeout("the reply took too long")
+            raise TooLarge("body")
         chunks.append(chunk)
     headers = response.headers
     return Answer(
@@ -421,37 +504,19 @@ def _read(response: requests.Response, deadline: float) -> Answer:
     )
 
 
-def _chunks(response: requests.Response) -> Iterator[bytes]:
-    """Pieces of a body as they come; waiting for a full piece would let a server that drips escape the deadline."""
-    try:
-        while chunk := response.raw.read1(_CHUNK, decode_content=True):
-            yield chunk
-    except urllib3.exceptions.ReadTimeoutError as error:
-        raise requests.exceptions.ReadTimeout(str(error)) from None
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise requests.exceptions.ChunkedEncodingError(str(error)) from None
-
-
-def _until(deadline: float, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Pieces of a body, as long as there is time."""
-    fault: OSError | None = None
-    try:
-        for chunk in chunks:
-            yield chunk
-            if time.monotonic() > deadline:
-                raise Interrupted(f"it took longer than {conf.timeout:g} s (astroquery_mmoda.conf.timeout)")
-    except OSError as error:
-        fault = error
-    if fault is not None:
-        raise _translated(fault)
-
-
-def _translated(error: Any) -> ServiceError:
-    """Without the library's error: it quotes addresses."""
-    if type(error) is ValueError:
-        return ServiceError("it leads to something that is no address")
-    passing, words = _describe(error)
-    return Interrupted(words) if passing else ServiceError(words)
+def _translated(pieces: Iterator[bytes], bounds: Bounds) -> Iterator[bytes]:
+    """Pieces of a body, with errors of ours."""
+    while True:
+        try:
+            piece = next(pieces, b"")
+        except Exception as error:
+            passing, fault = _describe(error, bounds)
+        else:
+            if not piece:
+                return
+            yield piece
+            continue
+        raise Interrupted(fault) if passing else ServiceError(fault)
 
 
 def wait_for_next_try(attempt: int, fault: Interrupted) -> None:
@@ -459,36 +524,55 @@ def wait_for_next_try(attempt: int, fault: Interrupted) -> None:
     time.sleep(_pause(attempt, fault))
 
 
-def _describe(error: requests.RequestException) -> tuple[bool, str]:
+def _describe(error: Exception, bounds: Bounds) -> tuple[bool, str]:
     """Whether a fault may pass by itself, and what it was, in words without an address or a form."""
+    if isinstance(error, TooLarge):
+        what, limit = ("headers are", "what is read of them") if str(error) == "headers" else ("reply is", "")
+        limit = limit or f"{bounds.size} bytes (astroquery_mmoda.conf.max_reply_size)"
+        return False, f"the {what} larger than {limit}; not all of it was read"
     if isinstance(error, requests.exceptions.SSLError):
         return False, "its certificate could not be verified"
     if isinstance(error, (requests.exceptions.MissingSchema, requests.exceptions.InvalidURL)):
-        return False, "this is no address"
+        return False, "this is not a valid address, or that of the proxy is not"
     if isinstance(error, requests.exceptions.InvalidSchema):
-        return False, "only http and https addresses work"
+        return False, "only http and https addresses work (and SOCKS proxies where PySocks is installed)"
+    if bounds.over:
+        return True, f"no complete reply within {conf.timeout:g} s (astroquery_mmoda.conf.timeout)"
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return True, "no connection in time"
-    if isinstance(error, requests.exceptions.Timeout):
-        return True, f"no complete reply within {conf.timeout:g} s (astroquery_mmoda.conf.timeout)"
-    if isinstance(error, (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)):
-        return True, "the reply was cut"
-    if isinstance(error, requests.exceptions.ConnectionError):
-        words = str(error)
-        if any(sign in words for sign in _NO_SUCH_HOST):
-            return False, "there is no machine of this name"
-        return True, next((meaning for sign, meaning in _CONNECTION_FAULTS if sign in words), "the connection failed")
-    return False, type(error).__name__
+    words = _all_words(error)
+    if "timed out" in words:
+        return True, f"nothing came for {bounds.idle:g} s (astroquery_mmoda.conf.idle_timeout)"
+    if any(sign in words for sign in _NO_SUCH_HOST):
+        return False, "there is no machine of this name"
+    if isinstance(error, (requests.exceptions.RequestException, *_BROKEN)):
+        return True, next((meaning for sign, meaning in _FAULTS if sign in words), "the connection failed")
+    if isinstance(error, OSError):  # such as a file of certificates that is not there
+        return False, f"the connection can't be made ({type(error).__name__}); see REQUESTS_CA_BUNDLE, if it is set"
+    return False, f"the HTTP library can't make the request, or read the answer ({type(error).__name__})"
 
 
+def _all_words(error: BaseException) -> str:
+    """What an error says, and those that it was made of."""
+    words: list[str] = []
+    found: BaseException | None = error
+    while found is not None and len(words) < 5:
+        words.append(str(found))
+        found = found.__cause__ or found.__context__
+    return " ".join(words)
+
+
+_BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError, TimeoutError)
 _NO_SUCH_HOST = ("Name or service not known", "nodename nor servname", "No address associated with hostname")
-_CONNECTION_FAULTS = (
+_FAULTS = (
     ("Connection refused", "connection refused"),
     ("Temporary failure in name resolution", "its name could not be looked up"),
     ("reset by peer", "connection reset"),
     ("Remote end closed", "the connection was closed without a reply"),
     ("IncompleteRead", "the reply was cut"),
-    ("Read timed out", "no complete reply in time"),
+    ("Response ended prematurely", "the reply was cut"),
+    ("failed to decode", "the reply can't be decompressed"),
+    ("Cannot connect to proxy", "the proxy does not answer"),
 )
 
 
@@ -510,18 +594,18 @@ def _pause(attempt: int, answer: Answer | Interrupted | None) -> float:
     asked = asked_pause(answer.retry_after) if answer is not None else None
     if asked is not None:
         return asked
-    return min(0.3 * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret hangs on it
+    return min(0.3 * 2**attempt, _LONGEST_OWN_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret hangs on it
 
 
 def asked_pause(text: str) -> float | None:
     """Seconds that a header Retry-After asks for, as a number or a date, up to a limit; None if it is neither."""
-    if text.strip().isdigit():
-        return min(float(text), _LONGEST_PAUSE)
+    if re.fullmatch(r"[0-9]+", text.strip()):
+        return min(float(text[:20]), _LONGEST_PAUSE)
     try:
-        seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-        return min(max(0.0, seconds), _LONGEST_PAUSE)
-    except (TypeError, ValueError):
+        seconds = email.utils.parsedate_to_datetime(text[:100]).timestamp() - time.time()
+    except Exception:  # noqa: BLE001 - what a server writes makes this module fail in many ways
         return None
+    return min(max(0.0, seconds), _LONGEST_PAUSE)
 
 
 def _refusal(content: Any, status: int) -> MmodaError:
@@ -537,5 +621,9 @@ def _refusal(content: Any, status: int) -> MmodaError:
 
 def _without_query(url: str) -> str:
     """Where a redirect leads, without parameters, which may hold a token."""
-    parts = urlsplit(url)
-    return printable(urlunsplit((parts.scheme, parts.hostname or "", parts.path, "", "")) or "an unnamed place")
+    try:
+        parts = urlsplit(url)
+        place = urlunsplit((parts.scheme, parts.hostname or "", parts.path, "", ""))
+    except ValueError:
+        place = ""
+    return printable(place or "an unnamed place", limit=300)

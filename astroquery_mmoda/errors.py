@@ -121,7 +121,7 @@ class ServiceError(MmodaError, astroquery_exceptions.RemoteServiceError):
     --------
     >>> from astroquery_mmoda import MmodaClass, ServiceError, conf
     >>> try:
-    ...     with conf.set_temp("retries", 0):
+    ...     with conf.set_temp("retry_time", 0):
     ...         MmodaClass(server="http://localhost:9/dispatch-data").list_instruments()
     ... except ServiceError as error:
     ...     print(error)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import secrets
 import string
@@ -20,6 +21,7 @@ from astroquery.exceptions import InputWarning
 
 from . import journal
 from .config import conf
+from .dispatcher import Patience
 from .errors import JobTimeout, MmodaError, ParameterError, ServiceError, warn
 from .markup import facts_html, facts_text, meter
 from .payload import STATE_FIELDS
@@ -32,7 +34,7 @@ from .snippets import code_for
 from .text import printable
 from .wire import Upload
 
-__all__ = ["Job", "longest_wait", "pause_after", "submit"]
+__all__ = ["Job", "longest_wait", "outage_while_waiting", "pause_after", "submit"]
 
 _FIRST_PAUSE = 0.1
 _SESSION_ALPHABET = string.ascii_uppercase + string.digits
@@ -126,7 +128,7 @@ class Job:
         """
         return {
             "version": _RECORD_VERSION,
-            "server": self.connection.client.URL,
+            "server": self.connection.server,
             "email": self.connection.email,
             "anonymous": self.connection.anonymous,
             "instrument": self.instrument,
@@ -180,7 +182,12 @@ class Job:
                 f"This is no record of a job, as Job.to_dict writes it: {printable(error)}."
             ) from error
         client = client or MmodaSession(fields["server"])
-        connection = Connection(client, str(record.get("email") or ""), anonymous=bool(record.get("anonymous", True)))
+        connection = Connection(
+            client,
+            fields["server"],
+            str(record.get("email") or ""),
+            anonymous=bool(record.get("anonymous", True)),
+        )
         # what was heard last may be long ago; done has to be heard again, for the products
         status = "submitted" if fields["status"] not in GOING else fields["status"]
         return cls(
@@ -212,7 +219,7 @@ class Job:
         >>> print(job.to_code().splitlines()[-2])
         job = Mmoda.submit_product('isgri', product='isgri_image', parameters=parameters)
         """
-        url = self.connection.client.URL
+        url = self.connection.server
         return code_for(None if url == conf.server.rstrip("/") else url, self.parameters)
 
     # ---- at a glance
@@ -254,7 +261,7 @@ class Job:
             ("time (UTC)", f"{start[:19]} to {stop[:19]}" if start and stop and not windows else ""),
             ("science windows", str(len(windows.split(","))) if windows else ""),
             ("band", f"{low}-{high} keV" if low and high else ""),
-            ("service", self.connection.client.URL),
+            ("service", self.connection.server),
             ("next", self._next()),
         ]
         return _printable(told)
@@ -325,11 +332,28 @@ class Job:
         >>> job.refresh().status in ("submitted", "progress", "ready", "done")
         True
         """
-        if self.status == "failed" or self._products is not None:
-            return self
-        # products come only once with "ready"; a "done" without them is answered by asking anew (same job)
-        self._ask("new" if self._unheard or self.status in ("new", "done") else self.status)
+        return self._look()
+
+    def _look(self, until: float = math.inf, outage: float | None = None) -> Job:
+        """Ask once, at most until a moment on the monotonic clock; faults that pass are sat out for so many seconds."""
+        if not self._over:
+            # products come only once with "ready"; a "done" without them is answered by asking anew (same job)
+            status = "new" if self._unheard or self.status in ("new", "done") else self.status
+            self._ask(status, Patience(until, outage, self._way_on))
         return self
+
+    @property
+    def _way_on(self) -> str:
+        """What is safe after a fault, and the line that continues."""
+        if not self.job_id:
+            return (
+                "The service may have taken the analysis or not; the same call again is safe, since an equal question "
+                "is computed only once."
+            )
+        return (
+            f"Job {self.job_id} goes on at the service, and nothing is lost: Mmoda.get_job({self.job_id!r}).result() "
+            "continues, here or in another process."
+        )
 
     @property
     def _unheard(self) -> bool:
@@ -406,8 +430,10 @@ class Job:
         >>> job.wait(timeout=60, progress=False).status
         'done'
         """
-        limit = longest_wait(timeout)
-        begin = time.monotonic()
+        return self._wait(longest_wait(timeout), time.monotonic(), progress)
+
+    def _wait(self, limit: float, begin: float, progress: bool | Callable[[Job], Any] | None) -> Job:  # noqa: FBT001
+        """Wait for so many seconds since a moment on the monotonic clock."""
         display = Display(progress)
         try:
             while not self._over:
@@ -416,17 +442,17 @@ class Job:
                     raise self._timed_out(limit)
                 display(self)
                 time.sleep(min(pause_after(elapsed, self._shortest_pause), limit - elapsed))
-                self.refresh()
+                self._look(begin + limit, outage_while_waiting())
+        except JobTimeout:
+            pass
         except KeyboardInterrupt:
-            log.warning(
-                "Job %s goes on at the service; Mmoda.get_job(%r).result() continues, here or in another process.",
-                self.job_id,
-                self.job_id,
-            )
+            log.warning("%s", self._way_on)
             raise
+        else:
+            return self
         finally:
             display.close()
-        return self
+        raise self._timed_out(limit)
 
     def result(
         self, timeout: float | u.Quantity | None = None, *, progress: bool | Callable[[Job], Any] | None = None
@@ -463,6 +489,10 @@ class Job:
         (370, 370)
         """
         self.wait(timeout, progress)
+        return self._outcome()
+
+    def _outcome(self) -> Products:
+        """What came of an analysis that is over."""
         self.raise_if_error()
         if self._products is None:
             raise ServiceError(f"Job {self.job_id} is done, but its products are not here.", job=self)
@@ -520,6 +550,12 @@ class Job:
 
     def _timed_out(self, limit: float) -> JobTimeout:
         """Error of a wait of so many seconds that came to nothing."""
+        if not self.job_id:
+            return JobTimeout(
+                f"The service did not take {self.product} of {self.instrument} within {limit:g} s. {self._way_on} "
+                "error.job.result() does the same, and timeout= waits longer.",
+                job=self,
+            )
         return JobTimeout(
             f"Job {self.job_id} ({self.product} of {self.instrument}) is not over after {limit:g} s; last heard: "
             f"{self.status}{', ' + last_message(self.reports) if self.reports else ''}. It goes on at the service: "
@@ -530,15 +566,15 @@ class Job:
 
     # ---- the conversation
 
-    def _ask(self, query_status: str) -> None:
+    def _ask(self, query_status: str, patience: Patience) -> None:
         fields = {name: value for name, value in self.parameters.items() if name not in STATE_FIELDS}
         fields |= {"query_status": query_status, "session_id": self.session_id}
         if query_status != "new":  # with "new" the service would compare it with its own idea
             fields["job_id"] = self.job_id
         before = self.status
         try:
-            reply, self._size = self.connection.dispatcher().run_and_measure(fields)
-            self._hear(reply)
+            reply, self._size = self.connection.dispatcher(patience).run_and_measure(fields)
+            self._hear(reply, patience)
         except MmodaError as error:
             error.job = self if self.job_id else None
             raise
@@ -547,7 +583,7 @@ class Job:
                 # what is over is not waited for: asking the same again fetches it
                 journal.keep(self.to_dict(), firmly=not self._over)
 
-    def _hear(self, reply: Mapping[str, Any]) -> None:
+    def _hear(self, reply: Mapping[str, Any], patience: Patience) -> None:
         """Take in a reply, whatever was asked."""
         check_reply(reply)
         monitor = section(reply, "job_monitor")
@@ -571,9 +607,9 @@ class Job:
         self.status = str(status)
         log.debug("job %s: %s", self.job_id, self.status)
         if self.status == "failed":
-            self._fail({**reply, "job_monitor": {**monitor, "full_report_dict_list": self.reports}})
+            self._fail({**reply, "job_monitor": {**monitor, "full_report_dict_list": self.reports}}, patience)
         elif self.status == "done" and reply.get("products"):
-            self._products = Products._from_clean(reply, requested=self.parameters, service=self.connection.client.URL)
+            self._products = Products._from_clean(reply, requested=self.parameters, service=self.connection.server)
 
     def _compare(self, reply: Mapping[str, Any]) -> None:
         """See what the service made of the request: a difference is told, and an uploaded file has an address now."""
@@ -589,27 +625,41 @@ class Job:
             **{name: address for name, address in addresses.items() if isinstance(address, str) and address},
         }
 
-    def _fail(self, reply: Mapping[str, Any]) -> None:
+    def _fail(self, reply: Mapping[str, Any], patience: Patience) -> None:
         """Remember the reason; where the service gave none, a fresh submission of the same may tell it, once."""
         if not self._asked_for_reason and not has_reason(reply):
             self._asked_for_reason = True
             log.debug("job %s failed without a reason; asking for one", self.job_id)
-            self._ask("new")
+            self._ask("new", patience)
             return
         self._failure = failure(reply)
         self._failure.job = self
 
 
-def submit(connection: Connection, payload: Mapping[str, str]) -> Job:
-    """Hand a question to the service; it may come back answered at once."""
+def submit(connection: Connection, payload: Mapping[str, str], *, limit: float = math.inf, begin: float = 0.0) -> Job:
+    """
+    Hand a question to the service; it may come back answered at once.
+
+    The answer has to be there so many seconds after a moment on the monotonic clock; a limit of 0 is none, as it stands
+    for not waiting for the analysis.
+    """
     connection.warn_of_short_life()
     connection.warn_of_missing_roles(needed_roles(payload))
     for name, value in payload.items():
         if isinstance(value, Upload):
             log.info("Uploading %s for %s.", value, name)
-    job = Job._prepare(connection, payload).refresh()
-    log.info("%s of %s: job %s %s", job.product, job.instrument, job.job_id, job.status)
-    return job
+    job = Job._prepare(connection, payload)
+    try:
+        job._look(begin + (limit or math.inf))
+    except JobTimeout:
+        pass
+    except KeyboardInterrupt:
+        log.warning("%s", job._way_on)
+        raise
+    else:
+        log.info("%s of %s: job %s %s", job.product, job.instrument, job.job_id, job.status)
+        return job
+    raise job._timed_out(limit)
 
 
 def pause_after(elapsed: float, shortest: float) -> float:
@@ -620,9 +670,25 @@ def pause_after(elapsed: float, shortest: float) -> float:
 
 
 def longest_wait(timeout: float | u.Quantity | None) -> float:
-    """Seconds that a wait may take."""
-    limit = conf.job_timeout if timeout is None else timeout
-    return float(limit.to_value(u.s)) if isinstance(limit, u.Quantity) else float(limit)
+    """Seconds that a wait may take; `ParameterError` if it is not a time."""
+    if timeout is None:
+        return conf.seconds("job_timeout")
+    try:
+        if isinstance(timeout, bool):
+            raise TypeError("bool")
+        seconds = float(u.Quantity(timeout, u.s).value)
+    except (TypeError, ValueError, u.UnitsError) as error:
+        raise ParameterError(
+            f"timeout={printable(timeout, limit=60)!r} is not a valid time span; give seconds or a Quantity."
+        ) from error
+    if not seconds >= 0:
+        raise ParameterError(f"timeout={seconds:g} must be zero or more seconds; 0 submits, and does not wait.")
+    return seconds
+
+
+def outage_while_waiting() -> float:
+    """How long an outage is sat out while an analysis is waited for, in s: it goes on all the same."""
+    return 5 * conf.seconds("retry_time")
 
 
 def _printable(told: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

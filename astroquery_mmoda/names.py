@@ -10,10 +10,16 @@ from astropy.coordinates import SkyCoord
 from astroquery import log
 
 from .dispatcher import Dispatcher
-from .errors import MmodaError, ParameterError
+from .errors import JobTimeout, MmodaError, ParameterError
+from .positions import plain_dashes
 from .text import printable
 
-__all__ = ["find_position"]
+__all__ = ["find_position", "place_key"]
+
+
+def place_key(server: str, name: str) -> tuple[str, str]:
+    """Under what the position of an object is remembered."""
+    return server, " ".join(plain_dashes(name).split()).casefold()
 
 
 def find_position(name: str, dispatcher: Dispatcher) -> SkyCoord:
@@ -26,6 +32,8 @@ def from_service(name: str, dispatcher: Dispatcher) -> SkyCoord | None:
     try:
         found = dispatcher.resolve_name(name)
         return _position(found["RA"], found["DEC"]) if "RA" in found else None
+    except JobTimeout:
+        raise
     except (MmodaError, KeyError, TypeError, ValueError, OverflowError) as error:
         log.debug("the service's name resolver: %s", error)
         return None

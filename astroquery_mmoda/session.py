@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,12 +18,14 @@ from astroquery import log
 from astroquery.exceptions import AuthenticationWarning
 from astroquery.query import QueryWithLogin
 
-from .auth import HOW_TO_GET_ONE, Found, Token, TokenAuth, discover, forget_in_keyring, from_prompt, is_loopback, store
+from .auth import HOW_TO_GET_ONE, Found, Token, TokenAuth, discover, forget_in_keyring, from_prompt, store
 from .auth.token import EMAIL_OPTIONS
 from .config import Conf, conf
-from .dispatcher import Dispatcher, NoAuth
+from .dispatcher import Dispatcher, NoAuth, Patience
 from .errors import AuthenticationError, ParameterError, warn
 from .parameters import InstrumentSchema
+from .text import printable
+from .transport import BoundedSession, is_loopback, origin_of
 
 __all__ = ["Connection", "MmodaSession"]
 
@@ -39,6 +42,7 @@ class MmodaSession(QueryWithLogin):
 
     def __init__(self, server: str | None = None) -> None:
         super().__init__()
+        self._session: requests.Session = BoundedSession(like=self._session)
         self._server = server
         self._held: Found | None = None
         self._logged_in = False
@@ -46,6 +50,9 @@ class MmodaSession(QueryWithLogin):
         self._pid = os.getpid()
         self._metadata: dict[tuple[str, str, str], tuple[float, InstrumentSchema]] = {}
         self._positions: dict[tuple[str, str], SkyCoord] = {}
+        # instruments of a server that it describes to a user only
+        self._restricted: dict[tuple[str, str], set[str]] = {}
+        self._told_of_other_server = ""
 
     # sessions, tokens and what was learned stay in their process
     def __getstate__(self) -> dict[str, Any]:
@@ -81,7 +88,7 @@ class MmodaSession(QueryWithLogin):
         if found.token.expired:
             raise AuthenticationError(f"The token {found.token.lifetime}. {HOW_TO_GET_ONE}")
         if store_token:
-            self._bearing(found.token).check_token()
+            self._bearing(found.token, found.server).check_token()
             store(found, "keyring", self.URL)
         self._held, self._logged_in, self._anonymous = found, True, False
         return True
@@ -89,9 +96,9 @@ class MmodaSession(QueryWithLogin):
     def _find(self, token: str | Token | None, *, reenter_token: bool) -> Found:
         """The token that a login means: given, found, or asked for."""
         if token is not None:
-            return Found(_as_token(token), "argument")
+            return Found(_as_token(token), "argument", self.URL)
         found = None if reenter_token else discover(self.URL).found
-        return found or Found(Token(from_prompt(self.URL)), "prompt")
+        return replace(found or Found(Token(from_prompt(self.URL)), "prompt"), server=self.URL)
 
     def logout(self, *, delete_stored: bool = False) -> None:
         """
@@ -109,9 +116,9 @@ class MmodaSession(QueryWithLogin):
         """
         self._held, self._logged_in, self._anonymous = None, False, True
         self._authenticated = False
-        self._session.cookies.clear()
         self._session.headers.pop("Authorization", None)
         self._metadata.clear()
+        self._restricted.clear()
         if delete_stored:
             forget_in_keyring(self.URL)
 
@@ -197,7 +204,7 @@ class MmodaSession(QueryWithLogin):
         7.0 d
         """
         held = self._require()
-        token = Token(self._bearing(held.token).refreshed_token())
+        token = Token(self._bearing(held.token, held.server).refreshed_token())
         return self._replace(held, token, places=store_token, force=force)
 
     def set_email_notifications(
@@ -257,14 +264,13 @@ class MmodaSession(QueryWithLogin):
         if not options:
             raise ParameterError(f"Choose something: True or False for all mail, or {', '.join(chosen)}.")
         held = self._require()
-        token = Token(self._bearing(held.token).token_with_options(options))
+        token = Token(self._bearing(held.token, held.server).token_with_options(options))
         return self._replace(held, token, places=store_token)
 
     def _require(self) -> Found:
         """The token that is held or lies around, or an error."""
-        self._token()
-        if self._held is None:
-            raise AuthenticationError(f"No token is held. {HOW_TO_GET_ONE}")
+        if self._token(self.URL) is None or self._held is None:
+            raise AuthenticationError(f"No token is held for {self.URL}. {HOW_TO_GET_ONE}")
         return self._held
 
     def _replace(
@@ -272,7 +278,7 @@ class MmodaSession(QueryWithLogin):
     ) -> dict[str, Any]:
         if not force:
             _refuse_worse(held.token, token)
-        new = Found(token, held.place)
+        new = replace(held, token=token)
         if places:
             store(new, "same" if isinstance(places, bool) else places, self.URL)
         self._held = new
@@ -281,39 +287,49 @@ class MmodaSession(QueryWithLogin):
 
     # ---- which token
 
-    def _token(self) -> Token | None:
+    def _token(self, server: str) -> Token | None:
         """The token of the login, or one that lies around where that is allowed, or None for an anonymous query."""
         if self._held is not None and self._held.token.expired:
             if self._logged_in:
                 raise AuthenticationError(f"The token {self._held.token.lifetime}. {HOW_TO_GET_ONE}")
             self._held = None
-        if self._held is None and not self._anonymous and conf.discover_token and self._may_discover():
+        if self._held is None and not self._anonymous and conf.discover_token and _may_discover(server):
             discovery = discover()
-            self._held = discovery.found
+            self._held = replace(discovery.found, server=server) if discovery.found else None
             if discovery.found is None and discovery.expired:
                 warn(
                     f"Only expired tokens were found; going on anonymously. {HOW_TO_GET_ONE}",
                     AuthenticationWarning,
                 )
+        if self._held is not None and origin_of(self._held.server) != origin_of(server):
+            self._keep_from(server, self._held)
+            return None
         return self._held.token if self._held else None
 
-    def _may_discover(self) -> bool:
-        """A token that was not handed over knowingly goes to the default server or to this machine only."""
-        default = urlsplit(Conf.server.defaultvalue)
-        here = urlsplit(self.URL)
-        return is_loopback(self.URL) or (here.scheme, here.netloc) == (default.scheme, default.netloc)
+    def _keep_from(self, server: str, held: Found) -> None:
+        """Don't let a token go to another server than its own: the one that it was given or found for."""
+        why = f"The token in use is for {printable(held.server)}, and does not go to {printable(server)}"
+        if self._logged_in:
+            raise AuthenticationError(
+                f"{why}. Call Mmoda.login() again for that server, or Mmoda.logout() to ask it anonymously; "
+                "Mmoda(server=...) makes a client of its own."
+            )
+        if self._told_of_other_server != server:
+            self._told_of_other_server = server
+            warn(f"{why}; going on anonymously. Mmoda.login() uses it there too.", AuthenticationWarning)
 
-    def _connect(self, token: str | Token | None = None) -> Connection:
+    def _connect(self, token: str | Token | None = None, server: str | None = None) -> Connection:
         """A way to the service for one question, in the name of whoever asks now."""
+        server = server or self.URL
         own = None if token is None else _as_token(token)
-        bearer = own or self._token()
-        return Connection(self, bearer.email if bearer else "", anonymous=bearer is None, token=own)
+        bearer = own or self._token(server)
+        return Connection(self, server, bearer.email if bearer else "", anonymous=bearer is None, token=own)
 
     # ---- how it is sent
 
-    def _bearing(self, token: Token | None) -> Dispatcher:
-        auth = TokenAuth(token, self.URL) if token else NoAuth()
-        return Dispatcher(self.URL, self._request, auth)
+    def _bearing(self, token: Token | None, server: str) -> Dispatcher:
+        auth = TokenAuth(token, server) if token else NoAuth()
+        return Dispatcher(server, self._request, auth)
 
     def _request(
         self,
@@ -332,7 +348,7 @@ class MmodaSession(QueryWithLogin):
         """
         if self._pid != os.getpid():  # a session shared over a fork hangs
             self._pid = os.getpid()
-            self._session: requests.Session = type(self)(self._server)._session
+            self._session = type(self)(self._server)._session
         return self._session.request(method, url, params=params, data=data, **options)
 
     def _response_hook(self, response: requests.Response, *args: Any, **kwargs: Any) -> None:
@@ -343,25 +359,38 @@ class MmodaSession(QueryWithLogin):
 @dataclass(frozen=True)
 class Connection:
     """
-    A way to the service in the name of one user, for as long as an analysis takes.
+    A way to one server in the name of one user, for as long as an analysis takes, wherever its client goes meanwhile.
 
     The token is looked up at each request, so a fresh login counts at once; but only one of the same user, since the
     service would take another's question for another analysis.
     """
 
     client: MmodaSession = field(repr=False)
+    server: str = ""
     email: str = ""
     anonymous: bool = True
     token: Token | None = field(default=None, repr=False)
+    until: float = math.inf
 
-    def dispatcher(self) -> Dispatcher:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "server", (self.server or self.client.URL).rstrip("/"))
+
+    def dispatcher(self, patience: Patience | None = None) -> Dispatcher:
         """The service's routes, with today's token of that user."""
-        return self.client._bearing(None if self.anonymous else self._bearer())
+        return replace(
+            self.client._bearing(None if self.anonymous else self._bearer(), self.server),
+            patience=patience or Patience(self.until),
+            restricted=self.client._restricted.setdefault((self.server, self.email), set()),
+        )
+
+    def within(self, until: float) -> Connection:
+        """The same until a moment on the monotonic clock (s), for what is asked before an analysis."""
+        return replace(self, until=until)
 
     def _bearer(self) -> Token:
         token = self.token
         if token is None or token.expired:
-            token = self.client._token() or token
+            token = self.client._token(self.server) or token
         if token is None:
             raise AuthenticationError(f"This was asked in the name of {self.email or 'a user'}, whose token is gone.")
         if token.email != self.email:
@@ -399,7 +428,12 @@ class Connection:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # a token goes to no other process by itself; there the client finds one of its own
-        return Connection, (self.client, self.email, self.anonymous)
+        return Connection, (self.client, self.server, self.email, self.anonymous)
+
+
+def _may_discover(server: str) -> bool:
+    """A token that was not handed over knowingly goes to the default server or to this machine only."""
+    return is_loopback(server) or origin_of(server) == origin_of(str(Conf.server.defaultvalue))
 
 
 def _as_token(token: str | Token) -> Token:

@@ -33,12 +33,12 @@ FLOORS = {
         "pasted",
         "scripts",
     },
-    0: {"errors", "config", "text", "units", "markup", "instruments", "allowance", "files"},
+    0: {"errors", "config", "text", "units", "markup", "instruments", "allowance", "files", "transport"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 DOORS = {
-    "requests": {"dispatcher", "auth", "session"},
-    "urllib3": {"dispatcher"},
+    "requests": {"dispatcher", "transport", "auth", "session"},
+    "urllib3": {"dispatcher", "transport"},
     "jwt": {"auth"},
     "keyring": {"auth"},
     "pyvo": {"gallery"},

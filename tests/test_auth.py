@@ -27,10 +27,10 @@ from astroquery_mmoda.auth import (
     forget_in_keyring,
     from_keyring,
     from_prompt,
-    is_loopback,
     store,
 )
 from astroquery_mmoda.auth.places import _write_file
+from astroquery_mmoda.transport import is_loopback
 from tests.keyrings import MemoryKeyring
 from tests.tokens import mint
 
@@ -243,10 +243,8 @@ def test_a_keyring_of_plain_text_is_named(use_ring):
 
 def test_nobody_is_there(monkeypatch):
     monkeypatch.setattr(sys, "stdin", open(os.devnull))
-    begin = time.monotonic()
     with pytest.raises(AuthenticationError, match="nobody can be asked.*ODA_TOKEN"):
         from_prompt(SERVER)
-    assert time.monotonic() - begin < 1
     sys.stdin.close()
     with pytest.raises(AuthenticationError):
         from_prompt(SERVER)

@@ -510,7 +510,7 @@ def test_the_cache_of_astroquery_is_never_used(mmoda, tmp_path):
 
 
 def test_a_server_that_is_not_there():
-    with conf.set_temp("retries", 0), pytest.raises(errors.ServiceError, match="connection refused"):
+    with conf.set_temp("retry_time", 0), pytest.raises(errors.ServiceError, match="connection refused"):
         MmodaClass(server="http://127.0.0.1:9").list_instruments()
 
 

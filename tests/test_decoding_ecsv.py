@@ -175,8 +175,8 @@ def test_tuples_and_bytes_among_the_remarks():
 @pytest.mark.parametrize(
     "value",
     [
-        "!!python/object/apply:os.system ['touch /tmp/never']",
-        "!!python/object/new:os.system ['touch /tmp/never']",
+        "!!python/object/apply:os.system ['touch never']",
+        "!!python/object/new:os.system ['touch never']",
         "!!python/name:os.system",
         "!!python/module:os",
         "!astropy.units.Unit {unit: m}",
@@ -194,7 +194,7 @@ def test_tags_that_mean_more_than_plain_values(value):
     with pytest.raises(DecodingError, match="which is not allowed in products") as caught:
         read_ecsv(text(NUMBER, meta=f"meta: {{k: {value} }}", rows=["1"]), what="product 'cat'")
     assert str(caught.value).startswith("product 'cat': ")
-    assert not Path("/tmp/never").exists()  # noqa: S108
+    assert not Path("never").exists()
 
 
 def test_class_names_of_mixin_columns_are_not_followed():
@@ -221,12 +221,12 @@ def test_aliases():
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? ", "{", "[{"])
 def test_deep_headers_are_refused_at_once(opening):
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(DecodingError):
         read_ecsv(text(NUMBER, meta=f"meta: {opening * 20000}"))
     with pytest.raises(DecodingError):
         read_ecsv(text(NUMBER, meta="meta:\n  " + opening * 20000))
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_long_headers():
@@ -315,11 +315,11 @@ def test_damaged_tables_are_explained(source, reason):
 
 
 def test_units_and_formats_that_would_take_forever():
-    began = time.monotonic()
+    began = time.process_time()
     columns = ["{name: a, datatype: float64, unit: 10**9999999 m, format: '{:99999999f}'}"]
     columns += ["{name: b, datatype: float64, unit: '" + "m " * 500 + "', format: '{0.__class__}'}"]
     table = read_ecsv(text(*columns, rows=["1 2"]))
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
     assert all(isinstance(table[name].unit, u.UnrecognizedUnit) for name in "ab")
     assert all(table[name].format is None for name in "ab")
 
@@ -372,13 +372,13 @@ def test_memory_and_time_of_a_large_table():
     source = written(table)
     read_ecsv(source[: source.index("\n", 5000) + 1])  # imports
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = time.perf_counter()
+    began = time.process_time()
     read = read_ecsv(source)
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak) * 1024 < 2 * len(source) + 200_000_000
-    began = time.perf_counter()
+    began = time.process_time()
     same(read, Table.read(source, format="ascii.ecsv"))
-    assert took < 3 * (time.perf_counter() - began) + 1
+    assert took < 3 * (time.process_time() - began) + 1
 
 
 def test_damaged_text_gives_our_error_or_a_table():

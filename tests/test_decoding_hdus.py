@@ -610,12 +610,12 @@ def test_large_image_takes_little_time_and_memory():
     image = np.random.default_rng(1).random((2048, 2048)).astype("<f4")
     entry = product(unit(image, hdu_type="image"))
     size = len(entry["data_unit_list"][1]["binarys"])
-    start = time.monotonic()
+    start = time.process_time()
     tracemalloc.start()
     hdulist = read_hdulist(entry)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
     assert peak < 2 * size
     assert np.array_equal(hdulist[1].data, image)
 
@@ -623,7 +623,7 @@ def test_large_image_takes_little_time_and_memory():
 def test_many_light_curves():
     table = np.zeros(1000, [("TIME", ">f8"), ("RATE", ">f4"), ("ERROR", ">f4"), ("FRACEXP", ">f4")])
     entry = product(unit(table, header={f"KEY{i}": i / 3 for i in range(50)}))
-    start = time.monotonic()
+    start = time.process_time()
     for _ in range(200):
         read_hdulist(entry)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5

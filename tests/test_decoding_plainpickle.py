@@ -227,12 +227,12 @@ def test_limits(monkeypatch):
     ids=["duplicates", "long list", "lists", "sets", "memo", "deep tuple", "marks", "doubling", "colliding keys"],
 )
 def test_bombs_end_soon(payload):
-    start = time.monotonic()
+    start = time.process_time()
     try:
         interpret(payload)
     except DecodingError:
         pass
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_cut_anywhere():

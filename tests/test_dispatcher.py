@@ -143,15 +143,35 @@ def test_faults_that_pass_are_tried_again(serve, first):
 
 def test_tries_are_bounded(serve):
     server, dispatcher = serve(Reply("", 503))
-    with conf.set_temp("retries", 2), pytest.raises(errors.ServiceError, match="HTTP status 503; tried 3 times"):
+    begin = time.monotonic()
+    with (
+        conf.set_temp("retry_time", 0.3),
+        pytest.raises(errors.ServiceError, match=r"HTTP status 503\); tried \d+ times"),
+    ):
         dispatcher.run_analysis({})
-    assert len(server.requests) == 3
+    assert 0.3 <= time.monotonic() - begin < 3
+    assert len(server.requests) > 3
+
+
+def test_no_outage_is_sat_out(serve):
+    server, dispatcher = serve(Reply("", 503))
+    with conf.set_temp("retry_time", 0), pytest.raises(errors.ServiceError, match="tried 1 time in 0 s"):
+        dispatcher.run_analysis({})
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), -1.0])
+@pytest.mark.parametrize("name", ["timeout", "idle_timeout", "retry_time"])
+def test_times_of_the_configuration_are_checked(serve, name, value):
+    _, dispatcher = serve(Reply("", 503))
+    with conf.set_temp(name, value), pytest.raises(errors.ParameterError, match=f"conf.{name} = {value} must be"):
+        dispatcher.run_analysis({})
 
 
 def test_nobody_listens():
     with (
-        conf.set_temp("retries", 1),
-        pytest.raises(errors.ServiceError, match="connection refused; tried 2 times") as caught,
+        conf.set_temp("retry_time", 0.1),
+        pytest.raises(errors.ServiceError, match=r"connection refused\); tried \d+ times") as caught,
     ):
         MmodaClass(server="http://127.0.0.1:9")._connect().dispatcher().run_analysis({"a": "marked-secret"})
     assert caught.value.__cause__ is None
@@ -159,7 +179,7 @@ def test_nobody_listens():
 
 
 @pytest.mark.parametrize(
-    ("url", "says"), [("ftp://127.0.0.1/", "only http and https"), ("nonsense", "this is no address")]
+    ("url", "says"), [("ftp://127.0.0.1/", "only http and https"), ("nonsense", "not a valid address")]
 )
 def test_addresses_that_are_none(url, says):
     with pytest.raises(errors.ServiceError, match=says):
@@ -179,7 +199,11 @@ def test_a_silent_server(serve):
 
     _, dispatcher = serve(answer)
     begin = time.monotonic()
-    with conf.set_temp("timeout", 0.3), pytest.raises(errors.ServiceError, match=r"no complete reply within 0.3 s"):
+    with (
+        conf.set_temp("retry_time", 0),
+        conf.set_temp("timeout", 0.3),
+        pytest.raises(errors.ServiceError, match=r"no complete reply within 0.3 s"),
+    ):
         dispatcher.instruments()
     assert time.monotonic() - begin < 5
 
@@ -215,9 +239,13 @@ def test_a_server_that_drips(serve):
     """Each byte comes in time, the whole does not."""
     _, dispatcher = serve(Reply(analysis_reply("submitted"), fault="drip"))
     begin = time.monotonic()
-    with conf.set_temp("timeout", 0.5), pytest.raises(errors.ServiceError, match=r"within 0.5 s"):
+    with (
+        conf.set_temp("retry_time", 0),
+        conf.set_temp("timeout", 0.5),
+        pytest.raises(errors.ServiceError, match=r"within 0.5 s"),
+    ):
         dispatcher.run_analysis({})
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 15
 
 
 def test_compressed_replies(serve):
@@ -229,13 +257,13 @@ def test_compressed_replies(serve):
 def test_a_compressed_reply_that_is_larger_than_it_seems(serve):
     body = gzip.compress(b"[" + b" " * 300_000_000 + b"]", 9)
     _, dispatcher = serve(Reply(body, headers={"Content-Encoding": "gzip"}))
-    begin = time.monotonic()
+    begin = time.process_time()
     with (
         conf.set_temp("max_reply_size", 10_000_000),
         pytest.raises(errors.ServiceError, match="larger than 10000000 bytes"),
     ):
         dispatcher.instruments()
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 def test_broken_compression_is_a_cut_reply(serve):

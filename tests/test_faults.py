@@ -129,13 +129,13 @@ def test_endless_progress_ends_with_the_time_limit(proxy):
     begin = time.monotonic()
     with pytest.raises(JobTimeout) as caught:
         MmodaClass(server=proxy.url).query_lightcurve("isgri", **CURVE, src_name="endless", timeout=1)
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 15
     assert caught.value.job.status in ("submitted", "progress")
 
 
 def test_an_answer_that_takes_too_long(proxy):
     proxy.spoil = lambda number, request, reply: time.sleep(1.5) if number == 2 and reply is None else None
-    with conf.set_temp("timeout", 0.5), conf.set_temp("retries", 0):
+    with conf.set_temp("timeout", 0.5), conf.set_temp("retry_time", 0):
         with pytest.raises(ServiceError, match="no complete reply within") as caught:
             MmodaClass(server=proxy.url).query_lightcurve("isgri", **CURVE, src_name="slow")
     assert caught.value.job.result() is not None

@@ -393,10 +393,10 @@ def test_a_text_that_an_email_broke_is_named():
 
 def test_many_functions_are_refused_in_time():
     code = f"par = {PARAMETERS}\n" + "\n".join(f"def f{i}():\n    par['a'] = 1\nf{i}()" for i in range(3000))
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(ParameterError, match="too intricate"):
         read_api_code(code)
-    assert time.monotonic() - begin < 40
+    assert time.process_time() - begin < 40
 
 
 def test_an_instrument_that_is_not_written_there():
@@ -459,13 +459,13 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_sizes_are_left_out_at_once(name):
-    begin = time.monotonic()
+    begin = time.process_time()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = read_api_code(f'par = {{"instrument": "i", "product": "p"}}\n{HOSTILE[name]}')
     assert found.get("x", 500) in (500, json.loads("[" * 90 + "]" * 90))
     assert ("x" in found) is not bool(caught)
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 @pytest.mark.parametrize(
@@ -486,10 +486,10 @@ def test_hostile_sizes_are_left_out_at_once(name):
     ids=range(11),
 )
 def test_intricate_texts_are_refused_in_time(text):
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(ParameterError):
         read_api_code(text)
-    assert time.monotonic() - begin < 30
+    assert time.process_time() - begin < 30
 
 
 def test_other_things_than_texts():

@@ -203,10 +203,10 @@ def test_long_lists_are_shortened():
     entries = body["products"]["numpy_data_product_list"]
     body["products"]["numpy_data_product_list"] = [entries[number % 6] for number in range(1000)]
     products = Products.from_response(body)
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert repr(products).splitlines()[-1] == "... and 980 more, see .table"
     assert products._repr_html_().count("<tr>") == 22
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
     assert len(products.table) == 1000
 
 
@@ -226,10 +226,10 @@ def test_large_replies_take_no_longer():
         "binary_data_product_list": [letters],
     }
     products = Products.from_response(body)
-    begin = time.perf_counter()
+    begin = time.process_time()
     for text in (repr(products), products._repr_html_(), *(str(product) for product in products)):
         assert len(text) < 10_000
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 class Page(HTMLParser):

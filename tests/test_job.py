@@ -162,7 +162,7 @@ def test_time_runs_out(play):
         errors.JobTimeout, match=r"0123456789abcdef .*not over after 0.3 s; last heard: submitted"
     ) as caught:
         job.result(300 * u.ms)
-    assert 0.2 < time.monotonic() - begin < 1.5
+    assert 0.2 < time.monotonic() - begin < 15
     assert caught.value.job is job
     with pytest.raises(TimeoutError):
         job.wait(0.1)

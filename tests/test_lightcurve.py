@@ -512,7 +512,7 @@ def test_spellings_of_rates(text):
 
 
 def test_units_that_would_take_long(tmp_path):
-    begin = time.monotonic()
+    begin = time.process_time()
     hostile = "10**9999999 m"
     entry = like.isgri(EUNIT=hostile)
     entry["data_unit_list"][1]["units_dict"] = {"RATE": hostile, "ERROR": hostile, "TIME": "d"}
@@ -522,7 +522,7 @@ def test_units_that_would_take_long(tmp_path):
     table.write(tmp_path / "lc.ecsv")
     Table.read(tmp_path / "lc.ecsv")
     read_lightcurve(write_lightcurve(table, tmp_path / "lc.fits"))
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def test_the_unit_of_a_band():

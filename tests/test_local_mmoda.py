@@ -1313,8 +1313,12 @@ def test_foreign_directory_is_left_alone(tmp_path, fake_installation):
     assert (tmp_path / "thesis.tex").exists()
 
 
-def test_free_ports_differ():
-    """A port that is taken is not given out."""
+def test_a_port_that_is_taken_is_not_given_out(monkeypatch):
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        assert server._free_port() != taken.getsockname()[1]
+        taken.bind(("127.0.0.1", server.free_port()))
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(server, "_PORTS", iter([port, *range(port + 1, 65_000)]))
+        assert server.free_port() > port
+        monkeypatch.setattr(server, "_PORTS", iter([port]))
+        with pytest.raises(RuntimeError, match="no free port"):
+            server.free_port()

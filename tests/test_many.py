@@ -309,11 +309,9 @@ def test_stopping_and_going_on(client, service):
 
 def test_instruments_that_answer_at_once_work_side_by_side(client, service):
     service.work = 0.25
-    begin = time.monotonic()
     outcomes = dict(client.query_many("product", questions(16), max_active=8, progress=False))
     assert len(outcomes) == 16
-    assert time.monotonic() - begin < 8 * 0.25
-    assert service.most_running == 8
+    assert service.most_running == 8  # one after another it would be 1
 
 
 def test_few_threads_for_many_analyses(client, service):

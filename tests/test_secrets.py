@@ -168,7 +168,7 @@ def test_the_token_is_where_it_belongs_and_nowhere_else(everything_logged, ring,
         for product in products:
             walk.keep(vars(product))
         walk(lambda: products.write(tmp_path / "written"))
-        with conf.set_temp("retries", 1):
+        with conf.set_temp("retry_time", 0.5):
             for energy in (21, 22, 23, 24, 25):
                 walk(lambda energy=energy: client.query_image("isgri", **field, energy_range=(energy, 80) * u.keV))
         walk(lambda: client.query_image("isgri", **field, energy_range=(26, 80) * u.keV, timeout=0.2))
@@ -202,7 +202,7 @@ def test_the_token_is_where_it_belongs_and_nowhere_else(everything_logged, ring,
 
 def test_nothing_of_it_in_an_error_of_the_http_library():
     client = MmodaClass(server="http://127.0.0.1:9")
-    with conf.set_temp("retries", 0):
+    with conf.set_temp("retry_time", 0):
         client.login(MARKED)
         with pytest.raises(MmodaError) as caught:
             client.refresh_token()

@@ -206,9 +206,9 @@ def test_only_the_default_server_and_this_machine_see_what_lies_around(monkeypat
         ("http://www.astro.unige.ch/mmoda/dispatch-data", False),
         ("https://www.astro.unige.ch.example", False),
     ):
-        assert (MmodaClass(server=url)._token() is not None) is found, url
+        assert (not MmodaClass(server=url)._connect().anonymous) is found, url
     with conf.set_temp("server", "https://mmoda.example/dispatch-data"):
-        assert MmodaClass()._token() is None
+        assert MmodaClass()._connect().anonymous
 
 
 def test_only_expired_ones_lie_around(client, service, monkeypatch):

@@ -35,10 +35,10 @@ def test_tokens_are_masked_wherever_they_stand():
 def test_masking_takes_no_longer_for_strange_texts():
     import time
 
-    begin = time.monotonic()
+    begin = time.process_time()
     for text in ("eyJ" * 300_000, "eyJ." * 200_000, "eyJaaaaa" * 100_000, "eyJ" * 300_000 + ".", "a.eyJ" * 100_000):
         without_token(text)
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2
     assert without_token("eyJ.eyJ eyJhbGciOiJI.x eyJ") == "eyJ.eyJ <token> eyJ"
     assert without_token("keyJhbGciOiJI.e30.sig!") == "k<token>!"
 

@@ -48,11 +48,11 @@ def test_spellings_of_the_service(text, unit):
 
 @pytest.mark.parametrize("text", ["furlongs/sec", "COUNT_RATE", "10**9999999 m", "(" * 300, "counts sectors"])
 def test_what_nobody_knows_stays_text_and_takes_no_time(text):
-    begin = time.monotonic()
+    begin = time.process_time()
     assert known_unit(text) is None
     assert isinstance(read_unit(text), u.UnrecognizedUnit)
     assert standard_spelling(text) is None
-    assert time.monotonic() - begin < 1
+    assert time.process_time() - begin < 1
 
 
 @pytest.mark.parametrize(

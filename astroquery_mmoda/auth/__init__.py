@@ -3,7 +3,7 @@
 
 from .places import Found, discover, forget_in_keyring, from_keyring, from_prompt, store
 from .token import HOW_TO_GET_ONE, Handed, Token
-from .wire import TokenAuth, is_loopback
+from .wire import TokenAuth
 
 __all__ = [
     "HOW_TO_GET_ONE",
@@ -15,6 +15,5 @@ __all__ = [
     "forget_in_keyring",
     "from_keyring",
     "from_prompt",
-    "is_loopback",
     "store",
 ]

@@ -33,10 +33,15 @@ _PLAIN_TEXT = ("PlaintextKeyring", "plaintext")
 
 @dataclass(frozen=True)
 class Found:
-    """A token and where it was: ``argument``, ``environment``, a path, ``keyring`` or ``prompt``."""
+    """
+    A token, where it was (``argument``, ``environment``, a path, ``keyring`` or ``prompt``), and for which server.
+
+    It goes to no other origin than that server's.
+    """
 
     token: Token
     place: str
+    server: str = ""
 
 
 @dataclass(frozen=True)

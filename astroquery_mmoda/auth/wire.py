@@ -9,21 +9,17 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from requests import PreparedRequest
 from requests.auth import AuthBase
+from requests.utils import get_environ_proxies, select_proxy
 
 from ..config import conf
 from ..errors import AuthenticationError
+from ..transport import is_loopback, origin_of
 from .token import HOW_TO_GET_ONE, Token
 
-__all__ = ["TokenAuth", "is_loopback"]
+__all__ = ["TokenAuth"]
 
 _IN_QUERY = re.compile(r"([?&]token=)[^&\s\"']+")
 _LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")
-
-
-def is_loopback(url: str) -> bool:
-    """Whether an address is on this machine."""
-    host = (urlsplit(url).hostname or "").lower()
-    return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
 
 
 class TokenAuth(AuthBase):
@@ -42,7 +38,7 @@ class TokenAuth(AuthBase):
 
     def __init__(self, token: Token, server: str) -> None:
         self._token = token
-        self._origin = _origin(server)
+        self._origin = origin_of(server)
         _mask_logs()
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
@@ -58,13 +54,10 @@ class TokenAuth(AuthBase):
         return request
 
     def _check(self, url: str) -> None:
-        if _origin(url) != self._origin:
+        if self._origin is None or origin_of(url) != self._origin:
             raise AuthenticationError("The token was not sent: the request goes to another server.")
-        if urlsplit(url).scheme != "https" and not is_loopback(url) and not conf.insecure_http:
-            raise AuthenticationError(
-                "The token was not sent: over plain http others can read it. Use the https address of the service, or, "
-                "if you know the network, set astroquery_mmoda.conf.insecure_http = True."
-            )
+        if self._origin[0] != "https" and not is_loopback(url):
+            _check_plain_http(url)
         if self._token.expired:
             raise AuthenticationError(f"The token {self._token.lifetime}. {HOW_TO_GET_ONE}")
 
@@ -92,10 +85,18 @@ def _into_form(request: PreparedRequest, secret: str) -> None:
     request.headers["Content-Type"] = "application/x-www-form-urlencoded"
 
 
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or default
+def _check_plain_http(url: str) -> None:
+    """Refuse a way on which others can read the token."""
+    if not conf.insecure_http:
+        raise AuthenticationError(
+            "The token was not sent: over plain http others can read it. Use the https address of the service, or, "
+            "if you know the network, set astroquery_mmoda.conf.insecure_http = True."
+        )
+    if select_proxy(url, get_environ_proxies(url)):
+        raise AuthenticationError(
+            "The token was not sent: it would go through a proxy over plain http, where it can be read. Use the https "
+            f"address of the service, or put {urlsplit(url).hostname} into the environment variable NO_PROXY."
+        )
 
 
 class _TokenMask(logging.Filter):

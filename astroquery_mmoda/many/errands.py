@@ -9,6 +9,7 @@ analysis in the name of somebody else is refused there.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import weakref
@@ -19,7 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..auth import Handed
-from ..errors import AuthenticationError, MmodaError
+from ..errors import AuthenticationError, JobTimeout, MmodaError
 from ..job import Job
 from ..products.forms import in_form
 from ..session import MmodaSession
@@ -103,7 +104,7 @@ def run_errand(errand: Errand) -> Ended:
     try:
         job = Job._prepare(_connection(errand), errand.payload)
         job._shortest_pause = errand.shortest_pause
-        job.refresh().wait(errand.limit, progress=False)
+        job._look(begin + (errand.limit or math.inf))._wait(errand.limit, begin, progress=False)
         end = ended(errand.index, job, time.monotonic() - begin, source=errand.source)
         if errand.reduce is None or end.products is None:
             return end
@@ -111,9 +112,10 @@ def run_errand(errand: Errand) -> Ended:
         outcome = errand.reduce(in_form(errand.kind, end.products, errand.source, where=where))
         return replace(end, products=None, reduced=outcome)
     except Exception as error:
+        late = isinstance(error, JobTimeout) and job is not None and not job.job_id
         return Ended(
             errand.index,
-            error=error,
+            error=job._timed_out(errand.limit) if late and job else error,
             job_id=job.job_id if job else "",
             seconds=time.monotonic() - begin,
             size=job._size if job else 0,
@@ -127,7 +129,7 @@ def _connection(errand: Errand) -> PacedConnection:
     if known is not None:
         return known
     client = _AT_HOME.get(errand.home) or _stranger(errand)
-    connection = client._connect(errand.token.token() if errand.token else None)
+    connection = client._connect(errand.token.token() if errand.token else None, errand.server)
     if errand.email and connection.email != errand.email:
         found = f"a token of {connection.email} is" if connection.email else "no token is"
         raise AuthenticationError(

@@ -12,15 +12,17 @@ slowest answer.
 from __future__ import annotations
 
 import heapq
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from ..errors import MmodaError
-from ..job import Job, pause_after
+from ..errors import JobTimeout, MmodaError
+from ..job import Job, outage_while_waiting, pause_after
 from ..products import Products
 from .pace import PacedConnection, between_looks
 
@@ -158,8 +160,9 @@ class Here:
     def take(self, index: int, question: Question) -> None:
         """Submit a question."""
         job = Job._prepare(self._connection, question.payload)
-        self._running[index] = _Running(job, question.source, question.limit, time.monotonic())
-        self.hands.do(index, job.refresh)
+        begin = time.monotonic()
+        self._running[index] = _Running(job, question.source, question.limit, begin)
+        self.hands.do(index, lambda: job._look(begin + (question.limit or math.inf)))
 
     def wait(self, patience: float) -> Ended | None:
         """Look where it is time to, and wait for what comes of anything; None if no query ended by that."""
@@ -184,7 +187,9 @@ class Here:
         while self._due and self.hands.free and (now := time.monotonic()) >= self._time_of_look():
             index = heapq.heappop(self._due)[2]
             self._next_look = now + between_looks()
-            self.hands.do(index, self._running[index].job.refresh)
+            running = self._running[index]
+            until = running.begin + running.limit
+            self.hands.do(index, partial(running.job._look, until, outage_while_waiting()))
 
     def _judge(self, index: int, error: Exception | None, now: float) -> Ended | None:
         """What an answer means: the end of a query, or a later look."""
@@ -197,6 +202,7 @@ class Here:
                 when = min(now + pause, running.begin + running.limit)
                 heapq.heappush(self._due, (job.status != "ready", when, index))
                 return None
+        if isinstance(error, JobTimeout) or (error is None and not job._over):
             error = job._timed_out(running.limit)
         del self._running[index]
         return ended(index, job, elapsed, source=running.source, error=error)

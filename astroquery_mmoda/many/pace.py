@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..config import conf
-from ..dispatcher import Dispatcher, asked_pause
+from ..dispatcher import Dispatcher, Patience, asked_pause
 from ..session import Connection, MmodaSession
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ _PACES: dict[str, Pace] = {}
 class _Own(threading.local):
     """A client of each thread's own: sessions of the HTTP library are not made for several."""
 
-    def __init__(self, client: MmodaSession) -> None:
+    def __init__(self, client: MmodaSession, server: str) -> None:
         self.client = copy.copy(client)
         session = self.client._session
         # the library looks through the whole environment for proxies and certificates at each request
-        found = session.merge_environment_settings(client.URL, {}, None, None, None)
+        found = session.merge_environment_settings(server, {}, None, None, None)
         session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
         session.trust_env = False
 
@@ -79,14 +79,15 @@ class PacedConnection(Connection):
         """Of a plain one."""
         return cls(
             connection.client,
+            connection.server,
             connection.email,
             anonymous=connection.anonymous,
             token=connection.token,
-            own=_Own(connection.client),
+            own=_Own(connection.client, connection.server),
         )
 
-    def dispatcher(self) -> Dispatcher:
+    def dispatcher(self, patience: Patience | None = None) -> Dispatcher:
         """The service's routes, with today's token of that user."""
-        plain = super().dispatcher()
+        plain = super().dispatcher(patience)
         request = self.own.client._request if self.own else plain.request
         return replace(plain, request=_PACES.setdefault(plain.url, Pace()).around(request))

@@ -222,7 +222,7 @@ class ManyQueries:
 
     def _workers(self, executor: Executor, connection: PacedConnection) -> Workers:
         errand = Errand(
-            server=self._client.URL,
+            server=connection.server,
             home=secrets.token_hex(8),
             kind=self._kind,
             email=connection.email,

@@ -6,17 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from astropy import units as u
 from astropy.coordinates import SkyCoord
 
 from .. import journal
 from ..arguments import Asked
 from ..errors import ParameterError
 from ..job import longest_wait
+from ..names import place_key
 from ..positions import parse_position
 from ..rules import needed_roles
 from ..session import Connection
-from ..text import printable
 from ..values import in_degrees
 from .hands import Question
 
@@ -67,7 +66,7 @@ class Questions:
         payload = self._client._payload(self._connection, self._kind, instrument, coordinates, asked)
         if needed := needed_roles(payload):
             self._connection.warn_of_missing_roles(needed)
-        return Question(payload, asked.source, _limit(asked.timeout))
+        return Question(payload, asked.source, longest_wait(asked.timeout))
 
     def _find(self, name: str) -> None:
         """Have the client know the place of an object: that of an earlier run, or what the resolvers say."""
@@ -75,9 +74,9 @@ class Questions:
             raise ParameterError(self._unknown[name])
         if name in self._found:
             return
-        url = self._client.URL
+        url = self._connection.server
         if (known := journal.place(url, name)) is not None:
-            self._client._positions[self._client._place_key(name)] = SkyCoord(*known, unit="deg")
+            self._client._positions[place_key(url, name)] = SkyCoord(*known, unit="deg")
         else:
             journal.keep_place(url, name, *in_degrees(self._resolve(name)))
         self._found.add(name)
@@ -88,15 +87,6 @@ class Questions:
         except ParameterError as error:
             self._unknown[name] = str(error)  # resolvers take long to know nothing
             raise
-
-
-def _limit(timeout: Any) -> float:
-    try:
-        return longest_wait(timeout)
-    except (TypeError, ValueError, u.UnitsError) as error:
-        raise ParameterError(
-            f"timeout={printable(timeout)!r} is not a valid time span; give seconds or a Quantity."
-        ) from error
 
 
 def _names(coordinates: Any, catalog: Any) -> Iterator[str]:

@@ -2,8 +2,8 @@
 """
 A user in a process of their own, for tests that end processes in the middle of something.
 
-``python -m tests.local_mmoda.client_process SERVER submit|wait|resume ARGUMENT`` writes the id of the job of a new
-question (JSON), and for ``resume`` of a job (id) the digest of its products.
+``python -m tests.local_mmoda.client_process SERVER submit|wait|watch|resume ARGUMENT`` writes the id of the job of a new
+question (JSON), for ``watch`` its status at every look as well, and for ``resume`` of a job (id) the digest of its products.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def act(server: str, action: str, argument: str, tell: Callable[[Any], object]) 
         return
     job = client.submit_product(**json.loads(argument))
     tell(job.job_id)
-    if action == "wait":
-        job.wait(timeout=60, progress=False)
+    if action != "submit":
+        job.wait(timeout=60, progress=(lambda job: tell(job.status)) if action == "watch" else False)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ import email
 import email.policy
 import json
 import os
+import random
 import re
 import secrets
 import shutil
@@ -33,13 +34,14 @@ from types import TracebackType
 
 from . import environment
 
-__all__ = ["LocalMmoda"]
+__all__ = ["LocalMmoda", "free_port"]
 
 SERVE = Path(__file__).resolve().parent / "serve.py"
 START_LIMIT = 60.0
 STOP_LIMIT = 10.0
 NOBODY = 9
 """Port where no mail is received."""
+_PORTS = iter(random.SystemRandom().sample(range(20_000, 32_000), 12_000))
 
 
 class LocalMmoda:
@@ -123,7 +125,7 @@ class LocalMmoda:
         self._directory = Path(tempfile.mkdtemp(prefix="local-mmoda-"))
         atexit.register(self.stop)
         try:
-            self._launch(self._directory, self._port or _free_port())
+            self._launch(self._directory, self._port or free_port())
             self._wait()
         except BaseException:
             self.stop()
@@ -181,7 +183,7 @@ class LocalMmoda:
         run = directory / "run"
         run.mkdir(exist_ok=True)
         configuration = directory / "conf.yaml"
-        mail_port = _free_port() if self._mail else NOBODY
+        mail_port = free_port() if self._mail else NOBODY
         # JSON is YAML: no need for a YAML package here
         configuration.write_text(json.dumps(_configuration(self.url, port, self.secret_key, mail_port), indent=1))
 
@@ -232,10 +234,18 @@ class LocalMmoda:
             return False
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_port() -> int:
+    """
+    A port of this machine that nobody listens at, another one at each call.
+
+    Below those that systems give to connections (Linux: from 32768, others from 49152), one of which might otherwise
+    take it before the server does, or while that is started again.
+    """
+    for port in _PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("there is no free port left from 20000 to 32000")
 
 
 def _configuration(url: str, port: int, secret_key: str, mail_port: int) -> dict[str, object]:

@@ -13,7 +13,6 @@ import glob
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.local_mmoda import environment
+from tests.local_mmoda.server import free_port
 
 __all__ = ["LocalTap", "missing"]
 
@@ -86,7 +86,7 @@ class LocalTap:
         return self.directory / "files"
 
     def _start(self) -> None:
-        port, database_port = _free_ports()
+        port, database_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{port}"
         command = [str(environment.find()), str(SERVE), str(self.directory), str(port), str(database_port)]
         variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -114,11 +114,3 @@ class LocalTap:
                 return self._process is not None and reply.read().decode() == str(self._process.pid)
         except (OSError, urllib.error.URLError):
             return False
-
-
-def _free_ports() -> list[int]:
-    """Two different ones."""
-    with socket.socket() as first, socket.socket() as second:
-        for probe in (first, second):
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in (first, second)]

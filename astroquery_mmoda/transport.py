@@ -1,0 +1,242 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""
+HTTP within bounds: one deadline and one count for all bytes of an answer, whatever part of it they are.
+
+Timeouts of the HTTP library hold for each wait on the socket, so that a server which sends a byte now and then, in an
+interim answer, a header, a body that decompresses to nothing, or a trailer, is never over; its sessions read the
+bodies of redirects whole even if none is followed, and send loopback requests through proxies. Hence the socket itself
+is watched here, and the session is one that does less.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import ipaddress
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from .config import conf
+
+__all__ = ["Bounds", "BoundedSession", "Origin", "TooLarge", "is_loopback", "origin_of", "pieces_of"]
+
+_CONNECT_TIMEOUT = 30.0
+_LARGEST_HEAD = 1 << 18  # interim answers and headers, bytes
+_CHUNK = 1 << 18
+
+Origin = tuple[str, str, int | None]
+
+
+def origin_of(url: str) -> Origin | None:
+    """Scheme, host and port of an address; None if it is not a valid one."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None
+    return (parts.scheme, parts.hostname.lower(), port) if parts.hostname else None
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine."""
+    origin = origin_of(url)
+    if origin is None:
+        return False
+    with suppress(ValueError):
+        return ipaddress.ip_address(origin[1]).is_loopback
+    return origin[1] in ("localhost", "localhost.")
+
+
+class TooLarge(Exception):
+    """More bytes came than are read of one answer; not an OSError, which the HTTP library would take for a fault."""
+
+
+@dataclass
+class Bounds:
+    """
+    What one request may take, from connecting to the last byte.
+
+    Parameters
+    ----------
+    deadline : float
+        On the monotonic clock, s.
+    size : int
+        Most bytes of the body, as they come and decompressed.
+    """
+
+    deadline: float
+    size: int
+    idle: float = field(default_factory=lambda: conf.seconds("idle_timeout"))
+    _came: int = 0
+    in_head: bool = True
+
+    @classmethod
+    def of_request(cls, until: float) -> Bounds:
+        """Those of the configuration, but no later than a moment on the monotonic clock."""
+        return cls(min(time.monotonic() + conf.seconds("timeout"), until), int(conf.max_reply_size))
+
+    @property
+    def over(self) -> bool:
+        """`bool`: whether the time is over."""
+        return time.monotonic() >= self.deadline
+
+    def patience(self) -> float:
+        """Seconds that the next wait may take; `TimeoutError` if there are none."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return min(left, self.idle)
+
+    def count(self, number: int) -> None:
+        """Count bytes that came."""
+        self._came += number
+        # chunks of a body have lengths between them
+        if self._came > (_LARGEST_HEAD if self.in_head else self.size + self.size // 50 + 2 * _LARGEST_HEAD):
+            raise TooLarge("headers" if self.in_head else "body")
+
+
+_BOUNDS: ContextVar[Bounds] = ContextVar("bounds of the request that is under way")
+
+
+class _Watched(io.RawIOBase):
+    """What a socket receives, within bounds."""
+
+    def __init__(self, sock: socket.socket, raw: Any, bounds: Bounds) -> None:
+        self._sock, self._raw, self._bounds = sock, raw, bounds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        self._sock.settimeout(self._bounds.patience())
+        number: int | None = self._raw.readinto(buffer)
+        self._bounds.count(number or 0)
+        return number
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _BoundedResponse(http.client.HTTPResponse):
+    """An answer that is read within the bounds of its request; interim ones are passed over."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self._bounds = _BOUNDS.get()
+        self.fp: Any = io.BufferedReader(_Watched(sock, self.fp.detach(), self._bounds))
+
+    def begin(self) -> None:
+        self._bounds.in_head = True
+        super().begin()
+        while 100 <= self.status < 200 and self.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
+        self._bounds.in_head = False
+
+
+# it is put in front of the class of whatever connection the library would make
+_Connection: Any = urllib3.connection.HTTPConnection if TYPE_CHECKING else object
+
+
+class _Bounded(_Connection):
+    """What connections of the HTTP library do otherwise here."""
+
+    response_class = _BoundedResponse
+
+    def _new_conn(self) -> socket.socket:
+        """Connect, to one after the other of the addresses that a name may have, before the deadline."""
+        bounds = _BOUNDS.get()
+        addresses: list[Any] = []
+        with suppress(OSError, UnicodeError):
+            addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+        self.timeout = min(_CONNECT_TIMEOUT, bounds.patience()) / max(1, len(addresses))
+        sock: socket.socket = super()._new_conn()
+        sock.settimeout(bounds.patience())  # for the handshake
+        return sock
+
+    def send(self, data: Any) -> None:
+        """Send in pieces, each of which may take its time."""
+        bounds = _BOUNDS.get()
+        pieces = (data[begin : begin + _CHUNK] for begin in range(0, len(data), _CHUNK))
+        for piece in pieces if isinstance(data, bytes) else (data,):
+            if self.sock is not None:
+                self.sock.settimeout(bounds.patience())
+            super().send(piece)
+
+
+def _bound(manager: urllib3.PoolManager) -> urllib3.PoolManager:
+    """Have a manager make bounded connections, whatever kind of proxy it is for."""
+
+    def bounded(pool: Any) -> Any:
+        connection = type(pool.ConnectionCls.__name__, (_Bounded, pool.ConnectionCls), {})
+        return type(pool.__name__, (pool,), {"ConnectionCls": connection})
+
+    manager.pool_classes_by_scheme = {scheme: bounded(pool) for scheme, pool in manager.pool_classes_by_scheme.items()}
+    return manager
+
+
+class _BoundedAdapter(HTTPAdapter):
+    """Sends each request within the bounds that come as its ``timeout``."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        _bound(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        known = proxy in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **options)
+        return manager if known else _bound(manager)
+
+    def send(self, request: Any, *args: Any, **options: Any) -> Any:
+        timeout = options.get("timeout")
+        bounds = timeout if isinstance(timeout, Bounds) else Bounds.of_request(float("inf"))
+        mark = _BOUNDS.set(bounds)
+        try:
+            return super().send(request, *args, **options | {"timeout": bounds.patience()})
+        finally:
+            _BOUNDS.reset(mark)
+
+
+class BoundedSession(requests.Session):
+    """
+    A session that follows no redirects, keeps no cookies, and asks this machine without a proxy.
+
+    Parameters
+    ----------
+    like : Session
+        One whose headers and hooks it takes over.
+    """
+
+    def __init__(self, like: requests.Session) -> None:
+        super().__init__()
+        self.headers, self.hooks = like.headers, like.hooks
+        # the service needs none, and those of one port would be sent to all others of the machine
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.mount("http://", _BoundedAdapter())
+        self.mount("https://", _BoundedAdapter())
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
+        """Nowhere: the library would read the whole body of a redirect, whether it is to be followed or not."""
+
+    def merge_environment_settings(self, url: Any, *args: Any, **options: Any) -> Any:
+        """As ever, but without a proxy for this machine."""
+        settings: Any = super().merge_environment_settings(url, *args, **options)
+        return settings | ({"proxies": {}} if is_loopback(str(url)) else {})
+
+
+def pieces_of(response: requests.Response) -> Iterator[bytes]:
+    """Body of an answer as it comes, decompressed; waiting for full pieces would take longer."""
+    while piece := response.raw.read1(_CHUNK, decode_content=True):
+        yield piece
