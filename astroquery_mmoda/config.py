@@ -108,12 +108,28 @@ class Conf(ConfigNamespace):
 
     def seconds(self, name: str) -> float:
         """
-        One of the times above, checked.
+        Tell one of the times, checked.
+
+        Parameters
+        ----------
+        name : str
+            Name of an item that is a number of seconds.
+
+        Returns
+        -------
+        float
+            Its value, zero or more.
 
         Raises
         ------
         ParameterError
             It is negative or not a number.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import conf
+        >>> conf.seconds("retry_time")
+        60.0
         """
         value = float(getattr(self, name))
         if not value >= 0:
