@@ -71,7 +71,9 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
                 return super().write(data)
 
         def opened(path: Any, mode: str, opener: Any) -> Any:
-            return io.BufferedWriter(Full(path, mode, opener=opener)) if "w" in mode else open(path, mode, opener=opener)
+            return (
+                io.BufferedWriter(Full(path, mode, opener=opener)) if "w" in mode else open(path, mode, opener=opener)
+            )
 
         monkeypatch.setattr(files, "open", opened, raising=False)
 
