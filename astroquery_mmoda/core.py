@@ -730,7 +730,7 @@ class MmodaClass(MmodaSession):
         self, rows: Any, *, directory: str | os.PathLike[str] = ".", overwrite: bool = False
     ) -> Table:
         """
-        Fetch the files behind rows of the archive, each whole or not at all; calling it again resumes.
+        Fetch the files behind rows of the archive, each whole or not at all; calling it again fetches what is missing.
 
         Parameters
         ----------
