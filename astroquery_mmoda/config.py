@@ -82,6 +82,10 @@ class Conf(ConfigNamespace):
         2_000_000,
         "Most instructions in the serialised form of one product; those that take memory count more than once.",
     )
+    max_form_parts = _item(
+        500,
+        "Most small arrays and tables that an image, spectrum or light curve is made of; large replies may have more.",
+    )
     journal_size = _item(
         1000,
         "Most jobs that are remembered on disk.",

@@ -16,8 +16,8 @@ from ..decoding import parse_body
 from ..errors import DecodingError, ParameterError, ServiceError
 from ..parameters import nearest
 from ..replies import check_reply, error_from_body, failure, section, without_tokens
-from ..text import printable
-from .entries import Entry, describe, entries_of, names_in_headers
+from ..text import listed, printable
+from .entries import LONGEST_NAME, Entry, check_name, describe, entries_of, names_in_headers
 from .headers import is_missing
 from .provenance import SERVICE_VERSION
 from .sources import Spellings, match_source, same_source
@@ -244,8 +244,7 @@ class Products(Sequence[Product]):
             if product.name == name:
                 return product
         names = [product.name for product in self]
-        listing = ", ".join(printable(other, limit=80) for other in names[:20]) or "none"
-        raise KeyError(f"No product {printable(name)!r}{nearest(name, names)}; there are: {listing}.")
+        raise KeyError(f"No product {printable(name)!r}{nearest(name, names)}; there are: {listed(names)}.")
 
     def _with(self, items: Iterable[Product]) -> Products:
         return Products(
@@ -688,8 +687,9 @@ def _refuse_unfinished(body: Mapping[str, Any]) -> None:
 
 def _named(entries: Sequence[Entry], parameters: Mapping[str, Any]) -> list[Product]:
     """Products with their sources and with names that differ."""
-    requested = str(parameters.get("src_name") or "")
+    requested = check_name(parameters.get("src_name"), "src_name of analysis_parameters")
     spelled = Spellings(_catalogued_names(parameters.get("selected_catalog")) or names_in_headers(entries))
+    product_type = check_name(parameters.get("product_type"), "product_type of analysis_parameters")
     taken: set[str] = set()
     counts: dict[str, int] = {}
     named = []
@@ -698,7 +698,7 @@ def _named(entries: Sequence[Entry], parameters: Mapping[str, Any]) -> list[Prod
         source = requested if source.lower() in _PLACEHOLDERS or is_missing(source) else spelled.of(source)
         stem = entry.name.strip() or " ".join(
             word
-            for word in (str(entry.meta.get("product") or parameters.get("product_type") or entry.kind), source)
+            for word in (entry.meta.get("product") or product_type or entry.kind, source)
             if word
         )
         name, count = stem, counts.get(stem, 1)
@@ -722,7 +722,8 @@ def _catalogued_names(catalog: Any) -> list[str]:
     if not isinstance(names, list) or not isinstance(lists, list) or "src_names" not in names[: len(lists)]:
         return []
     found = lists[names.index("src_names")]
-    return [name.strip() for name in found if isinstance(name, str) and name.strip()] if isinstance(found, list) else []
+    names = [name.strip() for name in found if isinstance(name, str)] if isinstance(found, list) else []
+    return [name for name in names if 0 < len(name) <= LONGEST_NAME]
 
 
 def _remarks(body: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from astroquery.exceptions import CorruptDataWarning
 
 from ..errors import DecodingError, ParameterError, warn
 from ..instruments import IJD_ORIGIN, background_of_rates
-from ..text import in_hex, original, printable, transliterated
+from ..text import in_hex, listed, original, printable, transliterated
 from ..units import known_unit, read_unit, standard_spelling
 from .curves import FURTHER_TIMES
 from .files import write_whole
@@ -151,7 +151,7 @@ def _rows(table: Table, source: str | None) -> Table:
         chosen = match_source(names, source)
         return table[[str(name) == chosen for name in table["src_name"]]]
     if len(names) > 1:
-        raise ParameterError(f"one source has to be named by source=; sources present: {', '.join(names)}")
+        raise ParameterError(f"one source has to be named by source=; sources present: {listed(names)}")
     return table
 
 
