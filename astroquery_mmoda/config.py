@@ -74,6 +74,10 @@ class Conf(ConfigNamespace):
         80_000_000,
         "Largest expansion of a product that comes compressed (bytes).",
     )
+    max_extra_memory = _item(
+        100_000_000,
+        "Memory that the data of a reply, and each form of them, may take beside the size of the reply (bytes).",
+    )
     max_json_values = _item(
         2_000_000,
         "Most values in a reply, names and punctuation of lists and dictionaries counted.",

@@ -14,6 +14,7 @@ from typing import Any
 from astroquery import log
 
 from .. import decoding
+from ..allowance import Allowance
 from ..catalog import read_catalog
 from ..decoding.boundary import reading
 from ..errors import DecodingError
@@ -66,7 +67,7 @@ class Entry:
     name: str
     kind: str
     raw: Any = field(repr=False)
-    read: Callable[[Any, str], Any] = field(repr=False)
+    read: Callable[[Any, str, Allowance], Any] = field(repr=False)
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -220,43 +221,43 @@ def _checked(meta: dict[str, Any], what: str) -> dict[str, Any]:
 # ---- decoders: an entry's own part of a reply -> its data; plain functions, so that products pickle
 
 
-def _as_it_is(raw: Any, what: str) -> Any:
+def _as_it_is(raw: Any, what: str, allowance: Allowance) -> Any:
     return raw
 
 
-def _hdulist(raw: Any, what: str) -> Any:
-    return decoding.read_hdulist(raw, what=what)
+def _hdulist(raw: Any, what: str, allowance: Allowance) -> Any:
+    return decoding.read_hdulist(raw, what=what, allowance=allowance)
 
 
-def _catalog(raw: Any, what: str) -> Any:
+def _catalog(raw: Any, what: str, allowance: Allowance) -> Any:
     with reading(what):
         return read_catalog(raw)
 
 
-def _table(raw: Any, what: str) -> Any:
+def _table(raw: Any, what: str, allowance: Allowance) -> Any:
     if raw.get("ascii") is not None:
-        return decoding.read_ecsv(raw["ascii"], what=what)
-    return decoding.read_pickled_table(raw.get("binary"), what=what)
+        return decoding.read_ecsv(raw["ascii"], what=what, allowance=allowance)
+    return decoding.read_pickled_table(raw.get("binary"), what=what, allowance=allowance)
 
 
-def _picture(raw: Any, what: str) -> Any:
-    return decoding.read_picture(raw, what=what)
+def _picture(raw: Any, what: str, allowance: Allowance) -> Any:
+    return decoding.read_picture(raw, what=what, allowance=allowance)
 
 
-def _binary(raw: Any, what: str) -> Any:
-    return decoding.read_binary(raw, what=what)
+def _binary(raw: Any, what: str, allowance: Allowance) -> Any:
+    return decoding.read_binary(raw, what=what, allowance=allowance)
 
 
-def _strain(raw: Any, what: str) -> Any:
-    return decoding.read_strain(raw, what=what)
+def _strain(raw: Any, what: str, allowance: Allowance) -> Any:
+    return decoding.read_strain(raw, what=what, allowance=allowance)
 
 
-def _spectrogram(raw: Any, what: str) -> Any:
-    return decoding.read_spectrogram(raw, what=what)
+def _spectrogram(raw: Any, what: str, allowance: Allowance) -> Any:
+    return decoding.read_spectrogram(raw, what=what, allowance=allowance)
 
 
-def _contours(raw: Any, what: str) -> Any:
-    return decoding.read_contours(raw, what=what)
+def _contours(raw: Any, what: str, allowance: Allowance) -> Any:
+    return decoding.read_contours(raw, what=what, allowance=allowance)
 
 
 # ---- what a workflow said beforehand about the output of an entry's name

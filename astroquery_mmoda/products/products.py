@@ -11,6 +11,7 @@ from typing import Any, overload
 from astropy.io import fits
 from astropy.table import Table
 
+from ..allowance import Allowance
 from ..catalog import empty_catalog
 from ..decoding import parse_body
 from ..errors import DecodingError, ParameterError, ServiceError
@@ -63,12 +64,13 @@ class Product:
     (370, 370)
     """
 
-    def __init__(self, entry: Entry, name: str, source: str) -> None:
+    def __init__(self, entry: Entry, name: str, source: str, allowance: Allowance | None = None) -> None:
         self.name = name
         self.kind = entry.kind
         self.source = source
         self.meta = dict(entry.meta)
         self._entry = entry
+        self._allowance = allowance or Allowance()
 
     @cached_property
     def data(self) -> Any:
@@ -77,7 +79,8 @@ class Product:
 
         It is decoded when it is looked at first, and kept; a `DecodingError` tells what can't be read.
         """
-        return self._entry.read(self._entry.raw, describe(self._entry))
+        with self._allowance.attempt():
+            return self._entry.read(self._entry.raw, describe(self._entry), self._allowance)
 
     @property
     def title(self) -> str:
@@ -148,6 +151,7 @@ class Products(Sequence[Product]):
         meta: Mapping[str, Any] | None = None,
         service: str = "",
     ) -> None:
+        self._allowance = Allowance()
         self._items = tuple(items)
         self.parameters = dict(parameters or {})
         self.job_id = job_id
@@ -208,14 +212,17 @@ class Products(Sequence[Product]):
         if not isinstance(products, Mapping):
             raise DecodingError(f"The products of a reply must be a JSON object, not a {type(products).__name__}.")
         parameters = {**(requested or {}), **section(products, "analysis_parameters")}
-        return cls(
-            _named(list(entries_of(products)), parameters),
+        allowance = Allowance.of(body)
+        found = cls(
+            _named(list(entries_of(products)), parameters, allowance),
             parameters=parameters,
             job_id=str(section(body, "job_monitor").get("job_id") or products.get("job_id") or ""),
             comment=_remarks(body),
             meta={key: part[key] for part in (body, products) for key in _META if part.get(key)},
             service=service,
         )
+        found._allowance = allowance
+        return found
 
     # ---- a sequence
 
@@ -247,7 +254,7 @@ class Products(Sequence[Product]):
         raise KeyError(f"No product {printable(name)!r}{nearest(name, names)}; there are: {listed(names)}.")
 
     def _with(self, items: Iterable[Product]) -> Products:
-        return Products(
+        some = Products(
             items,
             parameters=self.parameters,
             job_id=self.job_id,
@@ -255,6 +262,8 @@ class Products(Sequence[Product]):
             meta=self.meta,
             service=self.service,
         )
+        some._allowance = self._allowance
+        return some
 
     def __repr__(self) -> str:
         from .display import products_text
@@ -685,7 +694,7 @@ def _refuse_unfinished(body: Mapping[str, Any]) -> None:
         )
 
 
-def _named(entries: Sequence[Entry], parameters: Mapping[str, Any]) -> list[Product]:
+def _named(entries: Sequence[Entry], parameters: Mapping[str, Any], allowance: Allowance) -> list[Product]:
     """Products with their sources and with names that differ."""
     requested = check_name(parameters.get("src_name"), "src_name of analysis_parameters")
     spelled = Spellings(_catalogued_names(parameters.get("selected_catalog")) or names_in_headers(entries))
@@ -707,7 +716,7 @@ def _named(entries: Sequence[Entry], parameters: Mapping[str, Any]) -> list[Prod
             name = f"{stem}_{count}"
         counts[stem] = count
         taken.add(name)
-        named.append(Product(entry, name, source))
+        named.append(Product(entry, name, source, allowance))
     return named
 
 

@@ -16,6 +16,7 @@ from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
 
 from .. import decoding
+from ..allowance import Allowance
 from ..decoding.boundary import reading
 from ..errors import DecodingError
 from ..text import transliterated
@@ -72,7 +73,7 @@ def _changed(path: Path) -> DecodingError:
     return DecodingError(f"The file {path} is not as Products.write left it: it was changed or damaged.")
 
 
-def _read_stored(stored: Stored, what: str) -> Any:
+def _read_stored(stored: Stored, what: str, allowance: Allowance) -> Any:
     """Data of a product, from bytes that are certainly those that were written."""
     record = stored.record
     names = ", ".join(file.name for file in record.files)
