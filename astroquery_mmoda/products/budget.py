@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Budget", "column_size", "size_when_read"]
 
 # bytes of a reply that genuine HDUs and header cards come with at least; these take milliseconds, however small
-_PER_HDU = 1500
+_PER_HDU = 1800
 _PER_CARD = 30
 _PER_PART = 2000
 # what astropy keeps for each card and HDU
@@ -55,9 +55,10 @@ class Budget:
     @classmethod
     def of(cls, products: Products) -> Budget:
         """That of a form of these products, from the whole allowance of their reply."""
-        known: Allowance | None = getattr(products, "_allowance", None)
-        # products that somebody put together are as large as what is in them
-        return cls(known.fresh() if known else Allowance(sum(look(product).size or 0 for product in products)))
+        if products._allowance.body:
+            return cls(products._allowance.fresh())
+        # somebody put them together: they are as large as what is in them
+        return cls(Allowance(sum(look(product).size or 0 for product in products)))
 
     def spend(self, size: int, what: str) -> None:
         """Take memory."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
-from astropy.table import Table
 from astropy.time import Time
 from astroquery import log
 
@@ -32,8 +31,6 @@ __all__ = ["image_form"]
 
 # JEM-X's word for its intensities
 _NAMES = {"RECONSTRUCTED": "INTENSITY"}
-# bytes of a text beside its letters, as Python has it
-_TEXT = 60
 # of a text in a header
 _LONGEST = 1000
 
@@ -73,15 +70,8 @@ def image_form(products: Products) -> fits.HDUList:
     catalogs = products.select(kind="catalog")
     if len(catalogs):
         with reading("the catalogue of an image"):
-            _spend_on_catalog(catalogs[0].data, budget)
-            hdulist.append(to_hdu(catalogs[0].data))
+            hdulist.append(to_hdu(catalogs[0].data, budget.allowance))
     return hdulist
-
-
-def _spend_on_catalog(table: Table, budget: Budget) -> None:
-    """Take the memory of a table, and of each of its texts as Python has it."""
-    texts = sum(len(table) * (_TEXT + column.itemsize) for column in table.itercols() if column.dtype.kind in "USO")
-    budget.spend(2 * sum(column.nbytes for column in table.itercols()) + texts, "the catalogue")
 
 
 def _extensions(product: Product, budget: Budget, *, name_products: bool) -> Iterator[fits.hdu.base.ExtensionHDU]:

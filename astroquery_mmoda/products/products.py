@@ -518,8 +518,14 @@ class Products(Sequence[Product]):
         >>> str(products.catalog()["src_names"][0])
         'MAXI J1820+070'
         """
+        from .budget import Budget
+
         lists = self.select(kind="catalog")
-        return lists[0].data.copy() if len(lists) else empty_catalog()
+        if not len(lists):
+            return empty_catalog()
+        table = lists[0].data
+        Budget.of(self).spend(sum(column.nbytes for column in table.itercols()), "the catalogue")
+        return table.copy()
 
     def _of_kinds(self, *kinds: str) -> Products:
         return self._with(product for product in self if product.kind in kinds)
