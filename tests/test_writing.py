@@ -22,7 +22,7 @@ ADDRESS = "https://mmoda.example:8443/mmoda/dispatch-data"
 VERSION = re.compile(r"astroquery_mmoda \d+\.\d+")
 
 
-def _as_it_is(raw, what):
+def _as_it_is(raw, what, allowance):
     return raw
 
 

@@ -20,19 +20,20 @@ from .glance import look
 if TYPE_CHECKING:
     from .products import Product, Products
 
-__all__ = ["Budget", "column_size", "size_when_read"]
+__all__ = ["CARD_MEMORY", "HDU_MEMORY", "VARIABLE", "WIDTHS", "Budget", "column_size", "size_when_read"]
 
 # bytes of a reply that genuine HDUs and header cards come with at least; these take milliseconds, however small
-_PER_HDU = 1800
-_PER_CARD = 30
-_PER_PART = 2000
-# what astropy keeps for each card and HDU
-_CARD_MEMORY = 500
-_HDU_MEMORY = 10_000
+_PER_HDU = 3000
+_PER_CARD = 40
+_PER_PART = 3500
+#: what astropy keeps for each card and HDU
+CARD_MEMORY = 500
+HDU_MEMORY = 10_000
 # Python's array object for each row of variable length
 _ROW_MEMORY = 150
-_WIDTHS = dict(zip("LXBAIJEKDCM", (1, 1, 1, 4, 2, 4, 4, 8, 8, 8, 16), strict=True))
-_VARIABLE = re.compile(r"[01]?([PQ])([LXBIJKAEDCM])")
+#: bytes of the elements of rows of variable length, by the letter of their format
+WIDTHS = dict(zip("LXBAIJEKDCM", (1, 0.125, 1, 1, 2, 4, 4, 8, 8, 8, 16), strict=True))
+VARIABLE = re.compile(r"[01]?([PQ])([LXBIJKAEDCM])")
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ class Budget:
                 f"than a reply of {self.allowance.body} bytes has in earnest. conf.max_form_parts = "
                 f"{conf.max_form_parts} can be raised; query_product gives the products one by one."
             )
-        self.spend(len(hdus) * _HDU_MEMORY + cards * _CARD_MEMORY, "headers")
+        self.spend(len(hdus) * HDU_MEMORY + cards * CARD_MEMORY, "headers")
         return data
 
 
@@ -98,10 +99,12 @@ def column_size(hdu: Any, number: int) -> int:
     """
     column, records = hdu.columns[number], np.asarray(hdu.data).view(np.ndarray)
     rows, kind = len(records), records.dtype[number]
-    if match := _VARIABLE.match(column.format):
+    if match := VARIABLE.match(column.format):
         lengths = records[records.dtype.names[number]].reshape(rows, -1)[:, 0]
         # as a float, which can't run over
-        return int(np.maximum(lengths, 0).sum(dtype=float)) * _WIDTHS[match[2]] + _ROW_MEMORY * rows
+        # texts and bits become larger when they are decoded
+        width = {"A": 4, "X": 1}.get(match[2], WIDTHS[match[2]])
+        return int(np.maximum(lengths, 0).sum(dtype=float) * width) + _ROW_MEMORY * rows
     size, letter = rows * kind.itemsize, column.format.lstrip("0123456789")[:1]
     if letter in "XL":
         return 8 * size

@@ -21,7 +21,7 @@ from ..errors import DecodingError
 from ..parameters import kind_from_name
 from ..text import printable
 
-__all__ = ["LONGEST_NAME", "Entry", "check_name", "describe", "entries_of", "names_in_headers"]
+__all__ = ["LONGEST_NAME", "Entry", "check_meta", "check_name", "describe", "entries_of", "names_in_headers"]
 
 #: characters of names of products and sources, which stand in each row of a form
 LONGEST_NAME = 1000
@@ -112,7 +112,7 @@ def _read_pictures(key: str, value: Any) -> Iterator[Entry]:
     for raw in _as_list(value):
         entry = _dictionary(raw)
         told = {name: entry[name] for name in ("img_type", "filename") if entry.get(name)}
-        meta = _checked(_dictionary(entry.get("metadata")) | told, f"a picture in {key}")
+        meta = check_meta(_dictionary(entry.get("metadata")) | told, f"a picture in {key}")
         yield Entry(_name(entry), "picture", raw, _picture, meta)
 
 
@@ -205,10 +205,10 @@ def _meta(value: Any, what: str) -> dict[str, Any]:
     meta = decoding.read_json_text(value, what=f"meta_data of {what}") if isinstance(value, str) else value
     if meta is not None and not isinstance(meta, dict):
         raise DecodingError(f"The meta_data of {what} must be a JSON object, not a {type(meta).__name__}.")
-    return _checked(meta or {}, what)
+    return check_meta(meta or {}, what)
 
 
-def _checked(meta: dict[str, Any], what: str) -> dict[str, Any]:
+def check_meta(meta: dict[str, Any], what: str) -> dict[str, Any]:
     """Refuse words of meta data that name something and are not text; workflows may number their sources."""
     source = meta.get("src_name")
     is_number = isinstance(source, (int, float)) and not isinstance(source, bool)
@@ -270,7 +270,7 @@ def _as_promised(entry: Entry, *, prod_uris: Mapping[str, Any], extra_metadata: 
         uri = prod_uris.get(entry.name)
         promised = kind_from_name(str(uri or "").rpartition("#")[2])
         kind = promised if promised in _STRONGEST_FIRST else kind
-    return replace(entry, kind=kind, meta=_checked(meta, describe(entry)))
+    return replace(entry, kind=kind, meta=check_meta(meta, describe(entry)))
 
 
 # ---- what kind of thing an array product is, without opening it

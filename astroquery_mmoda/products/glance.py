@@ -72,8 +72,10 @@ def look(product: Product) -> Glance:
 def _noted(noted: Mapping[str, Any]) -> Glance:
     """What was seen when it was written, as the index of the files tells."""
     size = noted["size"]
-    texts = {name: printable(noted[name], limit=100) for name in ("band", "time", "content", "unit")}
-    return Glance(**texts, size=size if isinstance(size, int) else None)
+    told = {name: noted[name] for name in ("band", "time", "content", "unit")}
+    texts = {name: printable(text, limit=100) for name, text in told.items() if isinstance(text, str)}
+    is_size = isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**63
+    return Glance(**texts, size=size if is_size else None)
 
 
 # ---- the HDUs of a product, decoded or not

@@ -17,20 +17,21 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..decoding import parse_body
 from ..decoding.boundary import reading
 from ..errors import DecodingError, ParameterError
 from ..parameters import KINDS
-from ..text import printable, without_token
+from ..text import listed, printable, without_token
+from .entries import check_meta, check_name
 from .files import safe_name, write_whole
 from .provenance import Provenance, public_parameters
 
 if TYPE_CHECKING:
     from .products import Products
 
-__all__ = ["FORMATS", "PREFIX", "Index", "Record", "StoredFile", "contents", "file_record", "find_index"]
+__all__ = ["FORMATS", "PREFIX", "Index", "Record", "StoredFile", "contents", "file_record", "find_index", "plain_file"]
 
 #: beginning of the names of indexes; no product's file has such a name
 PREFIX = "mmoda-"
@@ -158,17 +159,20 @@ def find_index(directory: Path, job_id: str | None) -> Path:
         There are several, and none was chosen.
     """
     found = {match[1]: match[0] for match in map(_INDEX.fullmatch, sorted(os.listdir(directory))) if match}
+    if job_id is not None and not isinstance(job_id, str):
+        raise ParameterError(f"job_id must be text, not {printable(job_id, limit=60)!r}.")
     if job_id is not None:
         path = index_path(directory, job_id)
         if path.name not in found.values():
-            listed = ", ".join(found) or "none"
-            raise DecodingError(f"There is no {path.name} of Products.write in {directory}; analyses there: {listed}.")
+            raise DecodingError(
+                f"There is no {path.name} of Products.write in {directory}; analyses there: {listed(found)}."
+            )
         return path
     if not found:
         raise DecodingError(f"There is no index ({PREFIX}<job id>.json) of Products.write in {directory}.")
     if len(found) > 1:
         raise ParameterError(
-            f"There are several analyses in {directory}; choose one by job_id=, of these: {', '.join(found)}."
+            f"There are several analyses in {directory}; choose one by job_id=, of these: {listed(found)}."
         )
     return directory / next(iter(found.values()))
 
@@ -182,16 +186,24 @@ def file_record(path: Path) -> StoredFile:
 
 def contents(path: Path, *, limit: int) -> bytes:
     """All of a plain file: no link, no pipe, no more than so many bytes."""
-    flags = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC"))
     if path.is_symlink():
         raise DecodingError("it is a link")
-    with open(os.open(path, os.O_RDONLY | flags), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise DecodingError("it is no plain file")
-        if status.st_size > limit:
-            raise DecodingError(f"it has {status.st_size} bytes, where at most {limit} are expected")
-        return file.read(limit + 1)[:limit]
+    with plain_file(path, follow=False) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise DecodingError(f"it has {size} bytes, where at most {limit} are expected")
+        # no more than was there, however fast it grows
+        return file.read(min(size, limit))
+
+
+def plain_file(path: Path, *, follow: bool = True) -> BinaryIO:
+    """Open a file; a pipe, a device or a directory of its name is refused, and not waited for."""
+    names = ("O_NONBLOCK", "O_BINARY", "O_CLOEXEC", *(() if follow else ("O_NOFOLLOW",)))
+    number = os.open(path, os.O_RDONLY | sum(getattr(os, name, 0) for name in names))
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise DecodingError("it is not a plain file")
+    return open(number, "rb")
 
 
 # ---- what an index says, checked
@@ -209,9 +221,12 @@ def _record(found: Any) -> Record:
         raise DecodingError(f"a product must be a JSON object, not {type(found).__name__}")
     files = tuple(_stored_file(each) for each in _typed(found, "files", list))
     texts = {key: _typed(found, key, str) for key in ("name", "service_name", "kind", "source", "format")}
+    for key in ("name", "service_name", "source"):
+        check_name(texts[key], f"{key} of a product")
     if texts["kind"] not in KINDS or texts["format"] not in FORMATS or not files:
         raise DecodingError(f"unknown kind or format of product {printable(texts['name'], limit=60)!r}, or no file")
-    return Record(**texts, meta=_typed(found, "meta", dict), files=files, options=_typed(found, "options", dict))
+    meta = check_meta(_typed(found, "meta", dict), "a product")
+    return Record(**texts, meta=meta, files=files, options=_typed(found, "options", dict))
 
 
 def _stored_file(found: Any) -> StoredFile:
