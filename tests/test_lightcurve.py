@@ -118,7 +118,7 @@ def made(columns, header=(), *, meta=None, source="X"):
     )
     table.header.update(dict(header))
     hdulist = fits.HDUList([fits.PrimaryHDU(), table])
-    entry = Entry("lc", "lightcurve", hdulist, lambda raw, what: raw, {"src_name": source, **(meta or {})})
+    entry = Entry("lc", "lightcurve", hdulist, lambda raw, what, allowance: raw, {"src_name": source, **(meta or {})})
     return Product(entry, f"lc {source}", source)
 
 
