@@ -501,7 +501,8 @@ def _read(response: requests.Response, bounds: Bounds) -> Answer:
                 raise TooLarge("body")
             chunks.append(chunk)
     except Exception as error:
-        if good or not (isinstance(error, TooLarge) or bounds.over):
+        spoilt = bounds.over or isinstance(error, (TooLarge, urllib3.exceptions.DecodeError))
+        if good or not spoilt:
             raise
     headers = response.headers
     return Answer(

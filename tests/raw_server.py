@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import ssl
 import subprocess
@@ -55,16 +56,21 @@ class RawServer:
         with suppress(OSError, ValueError), connection:
             connection.settimeout(20)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self.context is not None:
-                connection = self.context.wrap_socket(connection, server_side=True)
-            while self.prompt or self._read_request(connection):
-                for piece in self.script():
-                    if self._over.is_set():
-                        return
-                    connection.sendall(piece)
-                    self.sent += len(piece)
-                if self.prompt:
+            if self.context is None:
+                self._talk(connection)
+            else:
+                with self.context.wrap_socket(connection, server_side=True) as encrypted:
+                    self._talk(encrypted)
+
+    def _talk(self, connection: socket.socket) -> None:
+        while self.prompt or self._read_request(connection):
+            for piece in self.script():
+                if self._over.is_set():
                     return
+                connection.sendall(piece)
+                self.sent += len(piece)
+            if self.prompt:
+                return
 
     def _read_request(self, connection: socket.socket) -> bool:
         """Read one request with its body; False if there is none any more."""
@@ -116,18 +122,19 @@ class Client:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment or None,
+            env={**os.environ, **environment},
         )
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
-        self._process.stdin.close()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        with self._process as process:
+            process.stdin.close()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
     def call(self, url: str, call: str, **settings: float) -> Outcome:
         """Evaluate an expression of ``M``, a fresh client of a server, with temporary settings of ``conf``."""
@@ -138,10 +145,17 @@ class Client:
 
 # The peak of memory is that of the kernel, set back before each call.
 _CLIENT = """
-import contextlib, json, sys, time, warnings
+import contextlib, json, sys, tempfile, time, warnings
 warnings.simplefilter("ignore")
 from astroquery_mmoda import MmodaClass, conf, MmodaError
-import requests, astropy.table
+import pyvo, astropy.table, astroquery_mmoda.gallery
+
+def downloaded(client, name):
+    with tempfile.TemporaryDirectory() as place:
+        rows = astropy.table.Table({"access_url": [name]})
+        return [tuple(row) for row in client.download_products(rows, directory=place)["status", "message"]]
+
+names = {"DOWNLOADED": downloaded, "SLEEP": time.sleep}
 
 def memory(name):
     try:
@@ -162,7 +176,7 @@ for line in sys.stdin:
         for name, value in task["settings"].items():
             stack.enter_context(conf.set_temp(name, value))
         try:
-            error, text = "", repr(eval(task["call"], {"M": MmodaClass(server=task["url"])}))[:1000]
+            error, text = "", repr(eval(task["call"], {"M": MmodaClass(server=task["url"]), **names}))[:1000]
         except Exception as fault:
             error, text = type(fault).__name__, str(fault)
     print(json.dumps({"error": error, "text": text, "seconds": time.monotonic() - begin,

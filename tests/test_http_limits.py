@@ -8,18 +8,24 @@ its own, so that its memory can be told from that of the server.
 from __future__ import annotations
 
 import gzip
+import ipaddress
 import itertools
+import re
+import socket
+import ssl
+import time
 import zlib
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.raw_server import Client, RawServer, dripped, forever
+from tests.tokens import mint
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 LONGEST = 4.0  # s for what should end after 1 s, with other work on the machine
 MOST_MEMORY = 150_000_000
 LIMITS = {"timeout": 1.0, "retry_time": 0.0, "max_reply_size": 20_000_000}
-NOTHING = gzip.compress(b"")
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +47,11 @@ def drip(data, **options):
     return lambda: dripped(data() if callable(data) else data, **options)
 
 
-def bomb(*, wrap=31, members=1):
-    """Compressed pieces that expand to 2 GB."""
-
-    def pieces():
-        for _ in range(members):
-            packer = zlib.compressobj(9, zlib.DEFLATED, wrap)
-            for _ in range(200):
-                yield packer.compress(b" " * (10_000_000 // members))
-            yield packer.flush()
-
-    return pieces
+def bomb(head=b""):
+    """Script of a compressed stream that expands to 10 MB with each few kB, without end."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    piece = packer.compress(b" " * 10_000_000) + packer.flush(zlib.Z_FULL_FLUSH)
+    return chain(head, endless(piece))
 
 
 def chunked(data):
@@ -108,20 +108,28 @@ BODIES = {
     "a length of 400 digits": chain(framed(length=b"Content-Length: " + b"9" * 400 + b"\r\n"), endless(b" " * 4096)),
     "a length of 9000 digits": chain(framed(length=b"Content-Length: " + b"9" * 9000 + b"\r\n"), endless(b" " * 4096)),
 }
-BOMBS = {
-    f"{encoding} {words} of status {status}": chain(
-        framed(status.encode(), encoding=encoding.encode()), chunked(pieces)
-    )
-    for status in ("200 OK", "302 Found", "403 Forbidden", "503 Busy")
-    for encoding, words, pieces in (
-        ("gzip", "bomb", bomb()),
-        ("gzip", "members", bomb(members=200)),
-        ("gzip", "of nothing", endless(NOTHING)),
-        ("deflate", "bomb", bomb(wrap=15)),
-        ("deflate", "raw bomb", bomb(wrap=-15)),
-        ("gzip, gzip", "bomb in a bomb", lambda: [gzip.compress(b"".join(bomb()()))]),
-        ("identity", "without end", endless(b" " * 65536)),
-    )
+GZIP = b"\x1f\x8b\x08" + bytes(7)
+ZLIB = b"\x78\xda"
+FOLDED = zlib.compressobj(9, zlib.DEFLATED, 31)
+FOLDED = b"".join(FOLDED.compress(piece) for piece in itertools.islice(bomb(GZIP)(), 300)) + FOLDED.flush()
+COMPRESSED = {
+    "gzip": bomb(GZIP),
+    "gzip in members": endless(gzip.compress(b" " * 10_000_000)),
+    "gzip in members of nothing": endless(gzip.compress(b"")),
+    "deflate": bomb(ZLIB),
+    "deflate without a head": bomb(),
+    "gzip, gzip": lambda: [FOLDED],
+    "gzip, deflate, gzip, deflate, gzip": endless(b"\0" * 4096),
+    "identity": endless(b" " * 65536),
+}
+STATUS = {
+    b"200 OK": "larger than 20000000 bytes|no complete reply within 1 s|can't be decompressed|connection failed",
+    b"302 Found": "sends us elsewhere",
+    b"400 Bad Request": "did not accept the request",
+    b"403 Forbidden": "refused the request",
+    b"404 Not Found": "has no place for",
+    b"500 Oops": "HTTP status 500",
+    b"503 Busy": "HTTP status 503",
 }
 
 
@@ -136,10 +144,280 @@ def seen(client, script, call="M._connect().dispatcher().run_analysis({'a': '1'}
     return outcome, server
 
 
-@pytest.mark.parametrize("kind", [*INTERIM, *HEADS, *BODIES, *BOMBS])
-def test_answers_without_end(client, kind):
-    outcome, server = seen(client, {**INTERIM, **HEADS, **BODIES, **BOMBS}[kind])
-    assert outcome.error in ("ServiceError", "AuthenticationError")
-    assert len(outcome.text) < 2000
+def check(outcome, *, error="ServiceError"):
+    assert outcome.error == error, outcome.text
     assert outcome.seconds < LONGEST
+    assert outcome.cpu < 1
     assert outcome.growth < MOST_MEMORY
+    assert len(outcome.text) < 2000
+    assert outcome.text.isprintable()
+
+
+@pytest.mark.parametrize("kind", [*INTERIM, *HEADS, *BODIES])
+def test_answers_without_end(client, kind):
+    outcome, server = seen(client, {**INTERIM, **HEADS, **BODIES}[kind])
+    check(outcome)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", STATUS, ids=bytes.decode)
+@pytest.mark.parametrize("kind", COMPRESSED)
+def test_what_expands(client, kind, status):
+    """A status other than 200 counts, whatever its body does."""
+    encoding = kind.partition(" in ")[0].partition(" without")[0].encode()
+    outcome, _ = seen(client, chain(framed(status, encoding), chunked(COMPRESSED[kind])))
+    kinds = {b"400": "ParameterError", b"403": "AuthenticationError"}
+    check(outcome, error=kinds.get(status[:3], "ServiceError"))
+    assert re.search(STATUS[status], outcome.text)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "M.list_instruments()",
+        "M.list_products('isgri')",
+        "M.query_tap('SELECT TOP 1 * FROM ivoa.obscore')",
+        "M.list_tables()",
+        f"M.login({mint()!r}, store_token=True)",
+        "M.get_job('0123456789abcdef', session_id='ABCD')",
+        "DOWNLOADED(M, 'f.fits')",
+        "M.query_object('Crab', radius=1)",
+    ],
+    ids=lambda call: call[2:].partition("(")[0],
+)
+@pytest.mark.parametrize("kind", ["gzip", "gzip in members of nothing", "identity", "dripped", "interim"])
+def test_every_route(client, call, kind):
+    script = chain(framed(encoding=kind.split()[0].encode()), chunked(COMPRESSED.get(kind, endless(b""))))
+    script = {"dripped": BODIES["a dripped body"], "interim": INTERIM["interim 103"]}.get(kind, script)
+    outcome, _ = seen(client, script, call)
+    check(outcome, error=outcome.error)
+    assert outcome.error in ("ServiceError", "ParameterError") or "ERROR" in outcome.text
+
+
+# ---- before the first byte of an answer
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory):
+    """Context of a TLS server on this machine, and the certificate that a client needs."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    place = tmp_path_factory.mktemp("tls")
+    pem = serialization.Encoding.PEM
+    (place / "certificate").write_bytes(certificate.public_bytes(pem))
+    (place / "key").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(place / "certificate", place / "key")
+    return context, str(place / "certificate")
+
+
+@pytest.fixture(scope="module")
+def tls_client(certified):
+    with Client(REQUESTS_CA_BUNDLE=certified[1]) as process:
+        yield process
+
+
+GOOD = chain(framed(length=b"Content-Length: 9\r\n"), b'["isgri"]')
+
+
+def test_a_healthy_tls_server(tls_client, certified):
+    outcome, _ = seen(tls_client, GOOD, "M._connect().dispatcher().instruments()", context=certified[0])
+    assert outcome.text == "['isgri']"
+
+
+@pytest.mark.parametrize("kind", ["interim 103", "a dripped header", "a dripped body", "dripped trailers"])
+def test_answers_over_tls(tls_client, certified, kind):
+    outcome, _ = seen(tls_client, {**INTERIM, **HEADS, **BODIES}[kind], context=certified[0])
+    check(outcome)
+
+
+HANDSHAKES = {
+    "silent": lambda: forever_silent(),
+    "dripped": drip(b"\x16\x03\x03\x40\x00" + bytes(20000)),
+    "plain HTTP": GOOD,
+    "closed": lambda: [],
+    "noise": endless(b"\xff" * 4096),
+}
+
+
+@pytest.mark.parametrize("kind", HANDSHAKES)
+def test_handshakes(tls_client, kind):
+    with RawServer(HANDSHAKES[kind], prompt=True) as server:
+        outcome = tls_client.call(server.url.replace("http:", "https:"), "M.list_instruments()", **LIMITS)
+    check(outcome)
+    expected = {
+        "silent": "no complete reply within 1 s",
+        "dripped": "no complete reply within 1 s|no encrypted connection",
+        "plain HTTP": "it may be an http address",
+        "closed": "closed|reset",
+        "noise": "no encrypted connection",
+    }
+    assert re.search(expected[kind], outcome.text)
+
+
+def test_an_unknown_certificate(client, certified):
+    outcome, _ = seen(client, GOOD, "M.list_instruments()", context=certified[0])
+    check(outcome)
+    assert "its certificate could not be verified" in outcome.text
+
+
+def test_nobody_accepts(client):
+    """Connections that wait at a server which takes no more of them."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(server.getsockname())
+        outcome = client.call(f"http://127.0.0.1:{server.getsockname()[1]}", "M.list_instruments()", **LIMITS)
+        for each in waiting:
+            each.close()
+    check(outcome)
+    assert "no complete reply within 1 s" in outcome.text
+
+
+def test_nobody_answers(client):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        outcome = client.call(f"http://127.0.0.1:{server.getsockname()[1]}", "M.list_instruments()", **LIMITS)
+    check(outcome)
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
+def test_nobody_reads_what_is_sent(client, tls_client, certified, encrypted):
+    """Neither at all nor in small pieces."""
+    call = "M._connect().dispatcher().run_analysis({'a': '1' * 30_000_000})"
+    slow = Reader(context=certified[0] if encrypted else None)
+    with slow as server:
+        outcome = (tls_client if encrypted else client).call(server.url, call, **LIMITS)
+    check(outcome, error="ServiceError")
+    assert "no complete reply within 1 s" in outcome.text
+
+
+class Reader(RawServer):
+    """Reads a little of a request now and then."""
+
+    def __init__(self, **options):
+        super().__init__(lambda: [], **options)
+
+    def _read_request(self, connection):
+        while connection.recv(1000):
+            time.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        chain(drip(b"HTTP/1.1 200 Connection established\r\n\r\n" * 20)),
+        chain(b"HTTP/1.1 200 OK\r\n", endless(b"X: 1\r\n")),
+        chain(b"HTTP/1.1 200 OK\r\n", drip(endless(b"X: 1\r\n"))),
+        chain(b"HTTP/1.1 200 OK\r\nX: ", endless(b"1" * 4096)),
+        chain(drip(endless(b"HTTP/1.1 100 Continue\r\n\r\n"))),
+        chain(b"HTTP/1.1 407 Log in\r\n\r\n", endless(b"1" * 4096)),
+        lambda: forever_silent(),
+        chain(b"\xff" * 70_000),
+    ],
+    ids=["dripped", "headers", "dripped headers", "a long header", "interim", "407", "silent", "noise"],
+)
+def test_a_proxy_on_the_way(script):
+    with RawServer(script) as proxy, Client(https_proxy=proxy.url) as process:
+        outcome = process.call("https://mmoda.example", "M.list_instruments()", **LIMITS)
+    check(outcome)
+    assert proxy.requests[0].startswith(b"CONNECT mmoda.example:443 ")
+
+
+# ---- time without a byte
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        lambda: forever_silent(),
+        chain(OK, lambda: forever_silent()),
+        chain(b"HTTP/1.1 100 Continue\r\n\r\n", lambda: forever_silent()),
+        BODIES["a body that stops"],
+        chain(framed(), b"1\r\n1\r\n0\r\n", lambda: forever_silent()),
+        chain(framed(encoding=b"gzip"), chunked(lambda: [GZIP]), lambda: forever_silent()),
+    ],
+    ids=["nothing", "in the headers", "after an interim answer", "in the body", "in the trailers", "compressed"],
+)
+def test_time_without_a_byte(client, script):
+    outcome, _ = seen(client, script, limits={"idle_timeout": 0.5, "retry_time": 0.0})
+    check(outcome)
+    assert "nothing came for 0.5 s (astroquery_mmoda.conf.idle_timeout)" in outcome.text
+    assert outcome.seconds < 2
+
+
+def test_bytes_now_and_then_are_not_idle(client):
+    body = b'["' + b"x" * 40 + b'"]'
+    script = chain(framed(length=b"Content-Length: %d\r\n" % len(body)), drip(body))
+    outcome, _ = seen(client, script, "M._connect().dispatcher().instruments()", limits={"idle_timeout": 0.5})
+    assert outcome.error == ""
+    assert outcome.seconds > 2
+
+
+# ---- the next answer
+
+
+def numbered(more):
+    """Each answer tells its number; bytes that nobody asked for come after it."""
+    counter = itertools.count()
+
+    def script():
+        body = b'["%d"]' % next(counter)
+        yield framed(length=b"Content-Length: %d\r\n" % len(body)) + body + next(iter(more()), b"")
+        yield from itertools.islice(more(), 1, None)
+
+    return script
+
+
+EXTRA = framed(length=b"Content-Length: 10\r\n") + b'["stolen"]'
+MORE = {
+    "nothing": lambda: [b""],
+    "an answer": lambda: [EXTRA],
+    "many answers": lambda: [EXTRA * 1000],
+    "part of an answer": lambda: [EXTRA[:50]],
+    "an answer a little later": lambda: dripped([b"", EXTRA], size=1000),
+    "an answer in two parts": lambda: dripped([EXTRA[:60], EXTRA[60:]], size=1000),
+    "line ends": lambda: [b"\r\n" * 3],
+    "an interim answer": lambda: [b"HTTP/1.1 103 Early\r\n\r\n"],
+}
+
+
+@pytest.mark.parametrize("kind", MORE)
+def test_an_answer_belongs_to_its_request(client, kind):
+    ask = "[(SLEEP(0.2), M._connect().dispatcher().instruments()[0])[1] for _ in range(4)]"
+    outcome, server = seen(client, numbered(MORE[kind]), ask, limits={"retry_time": 5.0})
+    assert outcome.error == ""
+    numbers = [int(number) for number in re.findall("'([0-9]+)'", outcome.text)]
+    assert len(numbers) == 4
+    # a request on a connection that has been spoilt meanwhile is made again
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == len(server.requests) - 1 < 8
+
+
+def test_an_answer_that_comes_too_late(client):
+    """It is not taken for the answer to the next request."""
+    counter = itertools.count()
+
+    def script():
+        number = next(counter)
+        time.sleep(0.8 if number == 0 else 0)
+        body = b'["%d"]' % number
+        yield framed(length=b"Content-Length: %d\r\n" % len(body)) + body
+
+    ask = "[(M._connect().dispatcher().instruments(), SLEEP(0.5))[0] for _ in range(2)]"
+    outcome, server = seen(client, script, ask, limits={"timeout": 0.5, "retry_time": 5.0})
+    assert outcome.text == "[['1'], ['2']]"
+    assert len(server.requests) == 3
