@@ -395,10 +395,11 @@ class Dispatcher:
             )
         # the last try is made when the time is over
         pause = min(_pause(attempt, answer), outage - failing)
-        if now + pause >= self.patience.until:
-            raise self._out_of_time(f" The last fault was: {fault}.")
+        left = self.patience.until - now
         log.debug("%s; trying again in %.1f s", fault, pause)
-        time.sleep(pause)
+        time.sleep(max(0.0, min(pause, left)))
+        if pause >= left:
+            raise self._out_of_time(f" The last fault was: {fault}.")
 
     def _out_of_time(self, more: str = "") -> JobTimeout:
         return JobTimeout(f"{self.url} did not answer within the time that was given (timeout=).{more}")

@@ -34,6 +34,7 @@ from .config import conf
 __all__ = ["Bounds", "BoundedSession", "Origin", "TooLarge", "is_loopback", "origin_of", "pieces_of"]
 
 _CONNECT_TIMEOUT = 30.0
+_LONGEST_WAIT = 1e6  # that the system's functions take, s
 _LARGEST_HEAD = 1 << 18  # interim answers and headers, bytes
 _CHUNK = 1 << 18
 _RECORD = 1 << 14  # what TLS sends in one go, and would wait for one by one
@@ -97,9 +98,9 @@ class Bounds:
     def patience(self) -> float:
         """Seconds that the next wait may take; `TimeoutError` if there are none."""
         left = self.deadline - time.monotonic()
-        if left <= 0:
+        if left <= 0 or self.idle <= 0:
             raise TimeoutError("timed out")
-        return min(left, self.idle)
+        return min(left, self.idle, _LONGEST_WAIT)
 
     def count(self, number: int) -> None:
         """Count bytes that came."""
