@@ -209,6 +209,10 @@ class Dispatcher:
         if not 300 <= answer.status < 400:
             self._judged(answer, "the parameters of the job")
             raise ServiceError("The service did not tell the parameters of the job.")
+        try:
+            urlsplit(answer.location)
+        except ValueError:
+            raise ServiceError("The service sent no valid address with the parameters of the job.") from None
         return answer.location
 
     def job_records(self, job_id: str | None = None, *, days: float = 30.0) -> list[dict[str, Any]]:

@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING
 
 from astroquery import exceptions as astroquery_exceptions
 
+from .text import printable
+
 if TYPE_CHECKING:
     from .job import Job
     from .products import Products
@@ -40,6 +42,9 @@ __all__ = [
     "ParameterError",
     "ServiceError",
 ]
+
+
+_LONGEST = 1900  # characters of a message
 
 
 class MmodaError(Exception):
@@ -66,7 +71,8 @@ class MmodaError(Exception):
     """
 
     def __init__(self, message: str = "", *, job: Job | None = None, products: Products | None = None) -> None:
-        super().__init__(message)
+        # parts of it may come from elsewhere
+        super().__init__(printable(message, limit=_LONGEST, newlines=True))
         self.job = job
         self.products = products
 
@@ -181,4 +187,4 @@ def warn(message: str, category: type[Warning]) -> None:
     package, level, frame = __name__.partition(".")[0], 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(printable(message, limit=_LONGEST, newlines=True), category, stacklevel=level)
