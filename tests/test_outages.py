@@ -372,3 +372,41 @@ def test_an_interrupt_in_an_outage(how):
     if how in ("busy", "silent"):
         assert "Job 0123456789abcdef goes on at the service, and nothing is lost" in told
         assert "Mmoda.get_job('0123456789abcdef').result()" in told
+
+
+# ---- names of machines
+
+
+def test_a_name_that_nobody_looks_up(monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: time.sleep(4))
+    with (
+        conf.set_temp("timeout", 0.5),
+        conf.set_temp("retry_time", 0),
+        timed(least=0.4, most=2),
+        pytest.raises(ServiceError, match="no complete reply within 0.5 s"),
+    ):
+        MmodaClass(server="http://mmoda.example").list_instruments()
+
+
+@pytest.mark.parametrize("others", [["127.0.0.2"], ["::1", "127.0.0.3"], []], ids=str)
+def test_a_name_of_several_machines(monkeypatch, others):
+    """Those that do not answer are passed over."""
+    real = socket.getaddrinfo
+
+    def several(host, *arguments, **options):
+        hosts = [*others, "127.0.0.1"] if host == "mmoda.example" else [host]
+        return [entry for each in hosts for entry in real(each, *arguments, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", several)
+    with Service() as service, conf.set_temp("retry_time", 0):
+        url = f"http://mmoda.example:{service._server.server_port}"
+        client = MmodaClass(server=url)
+        assert client.list_products("isgri")["product"].tolist() == ["isgri_image"]
+        assert client.list_parameters("isgri")["product"][0] == "isgri_image"
+    assert service.requests[0].headers["Host"] == url.removeprefix("http://")
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".example", "no such.example"])
+def test_names_that_are_not_valid(host):
+    with timed(most=2), pytest.raises(ServiceError, match="not a valid address"):
+        MmodaClass(server=f"http://{host}").list_instruments()
