@@ -156,6 +156,17 @@ def test_answers_without_end(client, kind):
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["interim 100", "interim 103", "interim 102 with headers without end", "trailers without end", "chunk extensions"],
+)
+def test_bytes_that_are_no_body_are_counted(client, kind):
+    """Long before the time is over."""
+    outcome, _ = seen(client, {**INTERIM, **BODIES}[kind], limits=LIMITS | {"timeout": 30.0, "max_reply_size": 500_000})
+    check(outcome)
+    assert "larger than" in outcome.text
+
+
 @pytest.mark.parametrize("status", STATUS, ids=bytes.decode)
 @pytest.mark.parametrize("kind", COMPRESSED)
 def test_what_expands(client, kind, status):
