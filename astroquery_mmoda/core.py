@@ -21,8 +21,8 @@ from .arguments import Asked, like_a_query, like_a_submission, masked_token
 from .auth import Token
 from .catalog_request import add_sources, to_catalog_text
 from .dispatcher import Dispatcher
-from .errors import JobTimeout, MmodaError, ParameterError
-from .job import Job, longest_wait, submit, until_prepared
+from .errors import MmodaError, ParameterError
+from .job import Job, in_time, longest_wait, submit, until_prepared
 from .jobs import get_job, list_jobs
 from .names import find_position, place_key
 from .parameters import InstrumentSchema, folded, nearest, read_metadata
@@ -343,12 +343,10 @@ class MmodaClass(MmodaSession):
         asked = Asked.of_query(arguments)
         limit = longest_wait(asked.timeout)
         connection = self._connect(asked.token)
-        try:
+        with in_time(limit):
             payload = self._payload(
                 connection.within(until_prepared(limit, begin)), kind, instrument, coordinates, asked
             )
-        except JobTimeout as error:
-            raise JobTimeout(f"{error} Nothing was submitted; timeout= (now {limit:g} s) waits longer.") from None
         if asked.get_query_payload:
             return payload
         job = submit(connection, payload, limit=limit, begin=begin)

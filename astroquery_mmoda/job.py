@@ -9,11 +9,13 @@ import secrets
 import string
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 from astropy import units as u
 from astropy.table import Table
 from astroquery import log
@@ -36,6 +38,7 @@ from .wire import Upload
 
 __all__ = [
     "Job",
+    "in_time",
     "longest_wait",
     "outage_while_waiting",
     "pause_after",
@@ -445,24 +448,22 @@ class Job:
     def _wait(self, limit: float, begin: float, progress: bool | Callable[[Job], Any] | None) -> Job:  # noqa: FBT001
         """Wait for so many seconds since a moment on the monotonic clock."""
         display = Display(progress)
+        fault = ""
         try:
-            while not self._over:
-                elapsed = time.monotonic() - begin
-                if elapsed >= limit:
-                    raise self._timed_out(limit)
+            while not self._over and (elapsed := time.monotonic() - begin) < limit:
                 display(self)
                 time.sleep(min(pause_after(elapsed, self._shortest_pause), limit - elapsed))
                 self._look(begin + limit, outage_while_waiting())
-        except JobTimeout:
-            pass
+        except JobTimeout as error:
+            fault = str(error)
         except KeyboardInterrupt:
             log.warning("%s", self._way_on)
             raise
-        else:
-            return self
         finally:
             display.close()
-        raise self._timed_out(limit)
+        if self._over:
+            return self
+        raise self._timed_out(limit, fault)
 
     def result(
         self, timeout: float | u.Quantity | None = None, *, progress: bool | Callable[[Job], Any] | None = None
@@ -558,19 +559,20 @@ class Job:
         if self._failure is not None:
             raise self._failure
 
-    def _timed_out(self, limit: float) -> JobTimeout:
-        """Error of a wait of so many seconds that came to nothing."""
+    def _timed_out(self, limit: float, fault: str = "") -> JobTimeout:
+        """Error of a wait of so many seconds that came to nothing, with what the last request said of it."""
+        fault = f" {fault}" if fault else ""
         if not self.job_id:
             return JobTimeout(
-                f"The service did not take {self.product} of {self.instrument} within {limit:g} s. {self._way_on} "
-                "error.job.result() does the same, and timeout= waits longer.",
+                f"The service did not take {self.product} of {self.instrument} within {limit:g} s.{fault} "
+                f"{self._way_on} error.job.result() does the same, and timeout= waits longer.",
                 job=self,
             )
+        heard = f"{self.status}{', ' + last_message(self.reports) if self.reports else ''}"
         return JobTimeout(
             f"Job {self.job_id} ({self.product} of {self.instrument}) is not over after {limit:g} s; last heard: "
-            f"{self.status}{', ' + last_message(self.reports) if self.reports else ''}. It goes on at the service: "
-            f"error.job.result() waits again, Mmoda.get_job({self.job_id!r}).result() does in another process, and "
-            "timeout= waits longer.",
+            f"{heard}.{fault} It goes on at the service: error.job.result() waits again, "
+            f"Mmoda.get_job({self.job_id!r}).result() does in another process, and timeout= waits longer.",
             job=self,
         )
 
@@ -660,15 +662,15 @@ def submit(connection: Connection, payload: Mapping[str, str], *, limit: float =
     job = Job._prepare(connection, payload)
     try:
         job._look(until_submitted(limit, begin))
-    except JobTimeout:
-        pass
+    except JobTimeout as error:
+        fault = str(error)
     except KeyboardInterrupt:
         log.warning("%s", job._way_on)
         raise
     else:
         log.info("%s of %s: job %s %s", job.product, job.instrument, job.job_id, job.status)
         return job
-    raise job._timed_out(limit)
+    raise job._timed_out(limit, fault)
 
 
 def until_prepared(limit: float, begin: float) -> float:
@@ -687,7 +689,7 @@ def until_submitted(limit: float, begin: float) -> float:
 
 def pause_after(elapsed: float, shortest: float) -> float:
     """Seconds until the next look at a job that was submitted that many seconds ago."""
-    pause = min(max(_FIRST_PAUSE, elapsed / 10), float(conf.poll_interval_max))
+    pause = min(max(_FIRST_PAUSE, elapsed / 10), conf.seconds("poll_interval_max"))
     # some chance in it, so that many who wait do not come all at once
     return max(shortest, pause * random.uniform(0.85, 1.0))  # noqa: S311 - no secret hangs on it
 
@@ -697,10 +699,10 @@ def longest_wait(timeout: float | u.Quantity | None) -> float:
     if timeout is None:
         return conf.seconds("job_timeout")
     try:
-        if isinstance(timeout, bool):
-            raise TypeError("bool")
+        if isinstance(timeout, (bool, np.bool_)) or np.iscomplexobj(timeout):
+            raise TypeError("not a real number")
         seconds = float(u.Quantity(timeout, u.s).value)
-    except (TypeError, ValueError, u.UnitsError) as error:
+    except (TypeError, ValueError, OverflowError, u.UnitsError) as error:
         raise ParameterError(
             f"timeout={printable(timeout, limit=60)!r} is not a valid time span; give seconds or a Quantity."
         ) from error
@@ -709,6 +711,18 @@ def longest_wait(timeout: float | u.Quantity | None) -> float:
             f"timeout={seconds:g} must be zero or more seconds; less than one submits, and does not wait."
         )
     return seconds
+
+
+@contextmanager
+def in_time(limit: float) -> Iterator[None]:
+    """Tell what to do if so many seconds were over before anything was submitted."""
+    try:
+        yield
+    except JobTimeout as error:
+        words = str(error)
+    else:
+        return
+    raise JobTimeout(f"{words} Nothing was submitted; timeout= (now {limit:g} s) waits longer.")
 
 
 def outage_while_waiting() -> float:

@@ -399,8 +399,16 @@ def fields_of_link(link: str) -> dict[str, str]:
     -------
     dict of str
         Without the token, should there be one in it.
+
+    Raises
+    ------
+    ParameterError
+        It is not a valid address.
     """
-    pairs = parse_qsl(urlsplit(link).query, keep_blank_values=True)
+    try:
+        pairs = parse_qsl(urlsplit(link).query, keep_blank_values=True)
+    except ValueError:  # such as brackets that hold no address
+        raise ParameterError(f"{printable(link, limit=100)!r} is not a valid address.") from None
     fields: dict[str, str] = {}
     for name, value in pairs:
         fields.setdefault(name, value)  # the service takes the first of several too

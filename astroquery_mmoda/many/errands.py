@@ -114,7 +114,7 @@ def run_errand(errand: Errand) -> Ended:
         late = isinstance(error, JobTimeout) and job is not None and not job.job_id
         return Ended(
             errand.index,
-            error=job._timed_out(errand.limit) if late and job else error,
+            error=job._timed_out(errand.limit, str(error)) if late and job else error,
             job_id=job.job_id if job else "",
             seconds=time.monotonic() - begin,
             size=job._size if job else 0,
