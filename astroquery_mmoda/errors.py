@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING
 from astroquery import exceptions as astroquery_exceptions
 
 if TYPE_CHECKING:
+    from astropy.table import Table
+
     from .job import Job
     from .products import Products
 
@@ -54,6 +56,8 @@ class MmodaError(Exception):
         The analysis it happened to; it can be continued or looked at.
     products : `~astroquery_mmoda.Products`, optional
         What came instead of the thing asked for.
+    manifest : `~astropy.table.Table`, optional
+        What was written before and after it, and what was not: its column ``error`` tells why.
 
     Examples
     --------
@@ -65,10 +69,18 @@ class MmodaError(Exception):
     failed
     """
 
-    def __init__(self, message: str = "", *, job: Job | None = None, products: Products | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        job: Job | None = None,
+        products: Products | None = None,
+        manifest: Table | None = None,
+    ) -> None:
         super().__init__(message)
         self.job = job
         self.products = products
+        self.manifest = manifest
 
 
 class ParameterError(MmodaError, astroquery_exceptions.InvalidQueryError):

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,13 +21,13 @@ from astropy.config import get_config_dir
 from astroquery import log
 
 from .config import conf
+from .files import read_plain, remove_leftovers, whole_file
 
 __all__ = ["find", "forget_places", "keep", "keep_place", "place", "records"]
 
 _LARGEST_RECORD = 20_000_000
+_LARGEST_PLACE = 100_000
 _DAY = 86400.0
-# a writer that was killed leaves this much, at most for an hour
-_LEFTOVER_LIFE = 3600.0
 _WRITES_PER_TIDYING = 50
 _writes: dict[Path, int] = {}
 
@@ -78,30 +77,19 @@ def _put(directory: Path, name: str, record: Mapping[str, Any], *, firmly: bool)
 
 
 def _write(path: Path, text: str, *, firmly: bool) -> None:
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(text.encode())
-            if firmly:
-                file.flush()
-                os.fsync(descriptor)
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with whole_file(path, private=True, firmly=firmly) as file:
+        file.write(text.encode())
 
 
 def _tidy(directory: Path) -> None:
     """Bound the journal in age and number; several processes may do so at once."""
+    remove_leftovers(directory)
     now = time.time()
     ages = []
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.endswith(".json"):
                 ages.append((_age(entry, now), entry.path))
-            elif entry.name.endswith(".part") and _age(entry, now) > _LEFTOVER_LIFE:
-                Path(entry.path).unlink(missing_ok=True)
     ages.sort()
     most, longest = int(conf.journal_size), float(conf.journal_days) * _DAY
     for number, (age, path) in enumerate(ages):
@@ -141,9 +129,7 @@ def _all() -> Iterator[dict[str, Any]]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        if path.stat().st_size > _LARGEST_RECORD:
-            raise ValueError("it is too large")
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_plain(path, limit=_LARGEST_RECORD).decode())
         if not isinstance(record, dict) or not record.get("job_id"):
             raise ValueError("it is no record")
     except FileNotFoundError:
@@ -197,7 +183,7 @@ def _read_place(path: Path) -> dict[str, Any] | None:
     if _age(path, time.time()) > float(conf.journal_days) * _DAY:
         return None
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_plain(path, limit=_LARGEST_PLACE).decode())
     except (OSError, ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None

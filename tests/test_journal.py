@@ -137,7 +137,7 @@ def test_a_failed_write_leaves_the_old_record(directory, monkeypatch):
 
 def test_leftovers_of_the_killed_go_away(directory):
     journal.keep(record())
-    leftover = directory / ".0011223344556677.part"
+    leftover = directory / ".mmoda-0011223344556677.part"
     leftover.write_text("half")
     journal.keep(record())
     assert leftover.exists()

@@ -425,7 +425,7 @@ def test_a_pipe_does_not_block(written):
     path.unlink()
     os.mkfifo(path)
     change(directory, lambda index: index["products"][0]["files"][0].update(size=0))
-    with pytest.raises(DecodingError, match="no plain file"):
+    with pytest.raises(DecodingError, match="not a plain file"):
         Products.read(directory)[0].data  # noqa: B018
 
 

@@ -227,7 +227,7 @@ def write_lightcurve(
             f"FITS can't hold this light curve ({printable(error, limit=300)}); remove the column, or write ECSV."
         ) from error
     path = Path(path).expanduser()
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:
         raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
     write_whole(path, lambda file: hdulist.writeto(file, checksum=True))
     return path
