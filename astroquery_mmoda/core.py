@@ -793,7 +793,8 @@ class MmodaClass(MmodaSession):
            spi_acs                                          spi_acs_lc
         """
         connection = self._connect()
-        rows = [(name, self._products_text(name, connection)) for name in connection.dispatcher().instruments()]
+        names = connection.dispatcher().instruments()
+        rows = [(printable(name), self._products_text(name, connection)) for name in names]
         return Table(rows=rows or None, names=("instrument", "products"), dtype=("U", "U"))
 
     def _products_text(self, instrument: str, connection: Connection) -> str:

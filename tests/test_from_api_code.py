@@ -422,7 +422,7 @@ def test_a_file_that_appears_later_is_not_uploaded_either(client):
     found = read_api_code("par = {'instrument': 'empty', 'product': 'file_dummy', 'dummy_file': 'later'}")
     windows = read_api_code("par = {'instrument': 'isgri', 'product': 'isgri_image', 'scw_list': 'later'}")
     Path("later").write_text("secret", encoding="utf-8")
-    with pytest.raises(ParameterError, match=r"never names files to be uploaded.*dummy_file=Path"):
+    with pytest.raises(ParameterError, match=r"never name files to be uploaded.*dummy_file=Path"):
         client.query_product(**found, get_query_payload=True)
     own = {**found, "dummy_file": Path("later")}
     assert (
