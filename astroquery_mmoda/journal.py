@@ -158,27 +158,31 @@ def _write(path: Path, text: str, *, firmly: bool) -> None:
 
 
 def _tidy(directory: Path) -> None:
-    """Bound the journal in age and number; several processes may do so at once."""
+    """
+    Bound the journal in age and number; several processes may do so at once.
+
+    Ages are counted from the newest file, since the clock of this machine and that of the disk may differ.
+    """
     remove_leftovers(directory)
-    now = time.time()
-    ages = []
+    times = []
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.endswith(".json") and not entry.is_dir(follow_symlinks=False):
-                ages.append((_age(entry, now), entry.path))
-    ages.sort()
+                times.append((_changed(entry), entry.path))
+    times.sort(reverse=True)
     most, longest = int(conf.journal_size), float(conf.journal_days) * _DAY
-    for number, (age, path) in enumerate(ages):
-        if number >= most or age > longest:
+    for number, (changed, path) in enumerate(times):
+        if number >= most or times[0][0] - changed > longest:
             with suppress(OSError):
                 os.unlink(path)
 
 
-def _age(path: Path | os.DirEntry[str], now: float) -> float:
+def _changed(path: Path | os.DirEntry[str]) -> float:
+    """When a file was written, in s since 1970."""
     try:
-        return now - path.stat(follow_symlinks=False).st_mtime
+        return path.stat(follow_symlinks=False).st_mtime
     except FileNotFoundError:  # another process was quicker
-        return float("inf")
+        return -math.inf
 
 
 def records() -> list[dict[str, Any]]:
@@ -287,7 +291,7 @@ def _short_hash(text: str) -> str:
 
 
 def _read_place(path: Path) -> dict[str, Any] | None:
-    if _age(path, time.time()) > float(conf.journal_days) * _DAY:
+    if time.time() - _changed(path) > float(conf.journal_days) * _DAY:
         return None
     try:
         record = json.loads(read_plain(path, limit=_LARGEST_PLACE).decode())
