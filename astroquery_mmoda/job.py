@@ -133,6 +133,7 @@ class Job:
             "instrument": self.instrument,
             "product": self.product,
             "parameters": {name: value for name, value in self.parameters.items() if not isinstance(value, Upload)},
+            "files": [name for name, value in self.parameters.items() if isinstance(value, Upload)],
             "session_id": self.session_id,
             "job_id": self.job_id,
             "status": self.status,
@@ -162,6 +163,11 @@ class Job:
         ParameterError
             This is not a valid record of a job.
 
+        Warns
+        -----
+        InputWarning
+            The job had files which the service did not give addresses for; they are not in the record.
+
         Examples
         --------
         >>> from astroquery_mmoda import Job, Mmoda
@@ -173,6 +179,13 @@ class Job:
         """
         known = journal.checked(record)
         server = known["server"]
+        if known["files"]:
+            warn(
+                f"The record of job {known['job_id']} has no files, which it was submitted with: "
+                f"{', '.join(map(printable, known['files']))}. If its products are not those of the question, submit "
+                "the query itself again.",
+                InputWarning,
+            )
         connection = Connection(client or MmodaSession(server), server, known["email"], anonymous=known["anonymous"])
         # what was heard last may be long ago; done has to be heard again, for the products
         status = known["status"] if known["status"] in GOING or known["status"] == "done" else "submitted"

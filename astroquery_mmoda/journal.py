@@ -85,12 +85,16 @@ def checked(record: object) -> dict[str, Any]:
     parameters = _typed(record, "parameters", Mapping)
     if "token" in parameters or not all(isinstance(text, str) for pair in parameters.items() for text in pair):
         raise _no_record("parameters must be texts by name, without a token")
+    files = _typed(record, "files", list, [])
+    if not all(isinstance(name, str) for name in files):
+        raise _no_record("files must be names of parameters")
     expires = _typed(record, "expires", (int, float, type(None)), None)
     return {
         **fields,
         "email": _typed(record, "email", str, ""),
         "anonymous": _typed(record, "anonymous", bool, True),
         "parameters": {name: Pasted(value) for name, value in parameters.items()},
+        "files": files,
         "submitted": _typed(record, "submitted", str, ""),
         "expires": expires if expires is not None and abs(expires) < _FOREVER else None,
     }

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 from astropy.table import Table
+from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda import (
     AuthenticationError,
@@ -372,6 +373,8 @@ def test_a_file_that_was_sent_is_named_in_the_code(client):
     reply = {"products": {"analysis_parameters": {"dummy_file": "~/.oda-token"}}}
     job._compare(reply)
     assert isinstance(job.parameters["dummy_file"], Upload)
+    with pytest.warns(InputWarning, match="has no files.*dummy_file"):
+        Job.from_dict({**job.to_dict(), "job_id": JOB})
     reply["products"]["analysis_parameters"]["dummy_file"] = "https://x/download_file?file_list=1"
     job._compare(reply)
     assert job.parameters["dummy_file"] == "https://x/download_file?file_list=1"
@@ -422,7 +425,10 @@ def test_listing_tells_what_was_asked(client, service, recorded):
     assert row["submitted"] == "2026-11-22T11:15:12.909"
     for number, (times, told) in enumerate(
         [
-            ({"T1": "2017-03-06T13:26:48.000", "T2": "2017-03-06T15:32:27.000"}, "2017-03-06T13:26:48 to 2017-03-06T15:"),
+            (
+                {"T1": "2017-03-06T13:26:48.000", "T2": "2017-03-06T15:32:27.000"},
+                "2017-03-06T13:26:48 to 2017-03-06T15:",
+            ),
             ({"T1": "57818.5", "T2": "57819.5", "T_format": "mjd"}, "57818.5 to 57819.5 (mjd)"),
             ({"T1": "57818.5"}, ""),
             ({"T1": "1", "T2": "2", "scw_list": "006600220010.001"}, "1 science window"),
