@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +22,7 @@ from .auth import Token
 from .catalog_request import add_sources, to_catalog_text
 from .dispatcher import Dispatcher
 from .errors import JobTimeout, MmodaError, ParameterError
-from .job import Job, longest_wait, submit
+from .job import Job, longest_wait, submit, until_prepared
 from .jobs import get_job, list_jobs
 from .names import find_position, place_key
 from .parameters import InstrumentSchema, folded, nearest, read_metadata
@@ -346,7 +345,7 @@ class MmodaClass(MmodaSession):
         connection = self._connect(asked.token)
         try:
             payload = self._payload(
-                connection.within(begin + (limit or math.inf)), kind, instrument, coordinates, asked
+                connection.within(until_prepared(limit, begin)), kind, instrument, coordinates, asked
             )
         except JobTimeout as error:
             raise JobTimeout(f"{error} Nothing was submitted; timeout= (now {limit:g} s) waits longer.") from None
@@ -740,7 +739,7 @@ class MmodaClass(MmodaSession):
         self, rows: Any, *, directory: str | os.PathLike[str] = ".", overwrite: bool = False
     ) -> Table:
         """
-        Fetch the files behind rows of the archive, each whole or not at all; calling it again resumes.
+        Fetch the files behind rows of the archive, each whole or not at all; calling it again fetches what is missing.
 
         Parameters
         ----------

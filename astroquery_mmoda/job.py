@@ -34,11 +34,21 @@ from .snippets import code_for
 from .text import printable
 from .wire import Upload, is_address
 
-__all__ = ["Job", "longest_wait", "outage_while_waiting", "pause_after", "submit"]
+__all__ = [
+    "Job",
+    "longest_wait",
+    "outage_while_waiting",
+    "pause_after",
+    "submit",
+    "until_prepared",
+    "until_submitted",
+]
 
 _FIRST_PAUSE = 0.1
 _SESSION_ALPHABET = string.ascii_uppercase + string.digits
 _RECORD_VERSION = 1
+_DOES_NOT_WAIT = 1.0  # s
+_LAST_CHANCE = 2.0  # s
 
 
 @dataclass(eq=False, repr=False)
@@ -631,8 +641,7 @@ def submit(connection: Connection, payload: Mapping[str, str], *, limit: float =
     """
     Hand a question to the service; it may come back answered at once.
 
-    The answer has to be there so many seconds after a moment on the monotonic clock; a limit of 0 is none, as it stands
-    for not waiting for the analysis.
+    The answer has to be there so many seconds after a moment on the monotonic clock, or soon after this call.
     """
     connection.warn_of_short_life()
     connection.warn_of_missing_roles(needed_roles(payload))
@@ -641,7 +650,7 @@ def submit(connection: Connection, payload: Mapping[str, str], *, limit: float =
             log.info("Uploading %s for %s.", value, name)
     job = Job._prepare(connection, payload)
     try:
-        job._look(begin + (limit or math.inf))
+        job._look(until_submitted(limit, begin))
     except JobTimeout:
         pass
     except KeyboardInterrupt:
@@ -651,6 +660,20 @@ def submit(connection: Connection, payload: Mapping[str, str], *, limit: float =
         log.info("%s of %s: job %s %s", job.product, job.instrument, job.job_id, job.status)
         return job
     raise job._timed_out(limit)
+
+
+def until_prepared(limit: float, begin: float) -> float:
+    """
+    Moment until which what precedes an analysis has to be done, for a query of so many seconds since ``begin``.
+
+    Who gives less than a second wants an analysis that is not waited for, not none at all.
+    """
+    return math.inf if limit < _DOES_NOT_WAIT else begin + limit
+
+
+def until_submitted(limit: float, begin: float) -> float:
+    """Moment until which an analysis has to be submitted: its id is worth a little more time."""
+    return max(until_prepared(limit, begin), time.monotonic() + _LAST_CHANCE)
 
 
 def pause_after(elapsed: float, shortest: float) -> float:
@@ -673,7 +696,9 @@ def longest_wait(timeout: float | u.Quantity | None) -> float:
             f"timeout={printable(timeout, limit=60)!r} is not a valid time span; give seconds or a Quantity."
         ) from error
     if not seconds >= 0:
-        raise ParameterError(f"timeout={seconds:g} must be zero or more seconds; 0 submits, and does not wait.")
+        raise ParameterError(
+            f"timeout={seconds:g} must be zero or more seconds; less than one submits, and does not wait."
+        )
     return seconds
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 __all__ = [
     "ID_FORM",
     "Pasted",
     "in_hex",
     "is_id",
+    "listed",
     "original",
     "printable",
     "shorten",
@@ -85,14 +87,31 @@ def without_token(text: str) -> str:
 _DASHES = {"\N{MINUS SIGN}": "-", "\N{HYPHEN BULLET}": "-"}
 
 
-def transliterated(text: str) -> str:
+def transliterated(text: str, *, limit: int | None = None) -> str:
     """
     Text in printable ASCII, for FITS headers and file names.
 
     Letters with accents lose them, Greek letters are spelled out, dashes of all kinds become ``-``, and whatever else
     is not ASCII becomes ``?``.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+    limit : int, optional
+        Most characters to keep; without it, the text may become 18 times longer.
+
+    Returns
+    -------
+    str
     """
-    return "".join(_ascii(character) for character in unicodedata.normalize("NFKD", text))
+    if limit is not None:
+        text = text[: 4 * limit]  # what will be cut off anyway need not be spelled
+    if not (text.isascii() and text.isprintable()):
+        text = unicodedata.normalize("NFKD", text)
+        # a long text has few different characters
+        text = text.translate({ord(character): _ascii(character) for character in set(text)})
+    return text if limit is None else text[:limit]
 
 
 def _ascii(character: str) -> str:
@@ -121,6 +140,13 @@ def original(spelled: str, digits: object) -> str:
     except ValueError:
         return spelled
     return text if spelled and transliterated(text).startswith(spelled) else spelled
+
+
+def listed(names: Iterable[str], *, most: int = 15) -> str:
+    """Names for a message, of very many the first."""
+    known = list(names)
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return (", ".join(printable(name, limit=60) for name in known[:most]) or "none") + more
 
 
 def shorten(text: str, limit: int) -> str:

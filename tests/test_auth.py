@@ -60,7 +60,7 @@ def home():
 
 
 def put(path, text, mode=0o600):
-    path.write_text(text)
+    path.write_text(text, "utf-8")
     path.chmod(mode)
     return path
 

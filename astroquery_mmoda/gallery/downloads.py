@@ -235,13 +235,16 @@ def _fetched(dispatcher: Dispatcher, file: File, bar: _Bar) -> int:
 
 
 def _attempt(dispatcher: Dispatcher, file: File, bar: _Bar) -> int:
+    limit = int(conf.max_reply_size)
     with _answer(dispatcher, file.url) as reply:
-        whole = _length(reply.headers)
+        whole = _length(reply.headers, limit)
         with whole_file(file.path, needed=lambda: whole) as target:
             size = 0
             for piece in reply.pieces:
-                target.write(piece)
                 size += len(piece)
+                if size > limit:  # unpacked
+                    raise _too_large(limit)
+                target.write(piece)
                 bar.show(size, whole)
             if not size:
                 raise Interrupted("the reply was empty")
@@ -275,16 +278,20 @@ def _check_answer(reply: Stream, url: str) -> None:
         raise ServiceError("a web page came instead of the file")
 
 
-def _length(headers: Mapping[str, str]) -> int | None:
+def _length(headers: Mapping[str, str], limit: int) -> int | None:
     """Size of the file (bytes), if it was told."""
     text = headers.get("Content-Length", "0").strip()
     if not re.fullmatch(r"[0-9]{1,18}", text):
         # where the body ends is not known then, so that a cut one could not be told from a whole one
         raise ServiceError(f"its size was told as {printable(text, limit=40)!r}, which is not a number of bytes")
-    if int(text) > (limit := int(conf.max_reply_size)):
-        raise ServiceError(f"it is larger than {limit} bytes (astroquery_mmoda.conf.max_reply_size)")
+    if int(text) > limit:
+        raise _too_large(limit)
     is_plain = headers.get("Content-Encoding", "identity").strip().lower() in ("identity", "")
     return int(text) if is_plain and "Content-Length" in headers else None
+
+
+def _too_large(limit: int) -> ServiceError:
+    return ServiceError(f"it is larger than {limit} bytes (astroquery_mmoda.conf.max_reply_size)")
 
 
 # ---- showing

@@ -9,7 +9,6 @@ analysis in the name of somebody else is refused there.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 import weakref
@@ -21,7 +20,7 @@ from typing import Any
 
 from ..auth import Handed
 from ..errors import AuthenticationError, JobTimeout, MmodaError, ServiceError
-from ..job import Job
+from ..job import Job, until_submitted
 from ..products.forms import in_form
 from ..session import MmodaSession
 from ..text import is_id
@@ -105,7 +104,7 @@ def run_errand(errand: Errand) -> Ended:
     try:
         job = Job._prepare(_connection(errand), errand.payload)
         job._shortest_pause = errand.shortest_pause
-        job._look(begin + (errand.limit or math.inf))._wait(errand.limit, begin, progress=False)
+        job._look(until_submitted(errand.limit, begin))._wait(errand.limit, begin, progress=False)
         end = ended(errand.index, job, time.monotonic() - begin, source=errand.source)
         if errand.reduce is None or end.products is None:
             return end

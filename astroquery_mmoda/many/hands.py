@@ -12,7 +12,6 @@ slowest answer.
 from __future__ import annotations
 
 import heapq
-import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,7 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..errors import JobTimeout, MmodaError
-from ..job import Job, outage_while_waiting, pause_after
+from ..job import Job, outage_while_waiting, pause_after, until_submitted
 from ..products import Products
 from .pace import PacedConnection, between_looks
 
@@ -162,7 +161,7 @@ class Here:
         job = Job._prepare(self._connection, question.payload)
         begin = time.monotonic()
         self._running[index] = _Running(job, question.source, question.limit, begin)
-        self.hands.do(index, lambda: job._look(begin + (question.limit or math.inf)))
+        self.hands.do(index, lambda: job._look(until_submitted(question.limit, begin)))
 
     def wait(self, patience: float) -> Ended | None:
         """Look where it is time to, and wait for what comes of anything; None if no query ended by that."""

@@ -24,7 +24,8 @@ from ..decoding.boundary import reading
 from ..errors import DecodingError, ParameterError
 from ..files import opened_plain, read_plain
 from ..parameters import KINDS
-from ..text import printable, without_token
+from ..text import listed, printable, without_token
+from .entries import check_meta, check_name
 from .files import safe_name, write_whole
 from .provenance import Provenance, public_parameters
 
@@ -158,17 +159,20 @@ def find_index(directory: Path, job_id: str | None) -> Path:
         There are several, and none was chosen.
     """
     found = {match[1]: match[0] for match in map(_INDEX.fullmatch, sorted(os.listdir(directory))) if match}
+    if job_id is not None and not isinstance(job_id, str):
+        raise ParameterError(f"job_id must be text, not {printable(job_id, limit=60)!r}.")
     if job_id is not None:
         path = index_path(directory, job_id)
         if path.name not in found.values():
-            listed = ", ".join(found) or "none"
-            raise DecodingError(f"There is no {path.name} of Products.write in {directory}; analyses there: {listed}.")
+            raise DecodingError(
+                f"There is no {path.name} of Products.write in {directory}; analyses there: {listed(found)}."
+            )
         return path
     if not found:
         raise DecodingError(f"There is no index ({PREFIX}<job id>.json) of Products.write in {directory}.")
     if len(found) > 1:
         raise ParameterError(
-            f"There are several analyses in {directory}; choose one by job_id=, of these: {', '.join(found)}."
+            f"There are several analyses in {directory}; choose one by job_id=, of these: {listed(found)}."
         )
     return directory / next(iter(found.values()))
 
@@ -203,9 +207,12 @@ def _record(found: Any) -> Record:
         raise DecodingError(f"a product must be a JSON object, not {type(found).__name__}")
     files = tuple(_stored_file(each) for each in _typed(found, "files", list))
     texts = {key: _typed(found, key, str) for key in ("name", "service_name", "kind", "source", "format")}
+    for key in ("name", "service_name", "source"):
+        check_name(texts[key], f"{key} of a product")
     if texts["kind"] not in KINDS or texts["format"] not in FORMATS or not files:
         raise DecodingError(f"unknown kind or format of product {printable(texts['name'], limit=60)!r}, or no file")
-    return Record(**texts, meta=_typed(found, "meta", dict), files=files, options=_typed(found, "options", dict))
+    meta = check_meta(_typed(found, "meta", dict), "a product")
+    return Record(**texts, meta=meta, files=files, options=_typed(found, "options", dict))
 
 
 def _stored_file(found: Any) -> StoredFile:

@@ -26,7 +26,7 @@ from astroquery.exceptions import CorruptDataWarning, InputWarning
 from ..decoding.boundary import reading
 from ..errors import DecodingError, MmodaError, ParameterError, warn
 from ..instruments import is_deconvolved
-from ..text import original, printable, transliterated
+from ..text import listed, original, printable, transliterated
 from ..units import known_unit
 from .channels import CHANNELS_IN, Numbering, energy_rows, limits_of, renumbered
 from .files import Failure, OutputDirectory, OutputFile, write_files
@@ -145,7 +145,7 @@ def spectrum_table(spectra: fits.HDUList, source: str | None = None) -> Table:
     """
     sources = pick_sources(spectra, source)
     if len(sources) != 1:
-        names = ", ".join(printable(name, limit=80) for _, name in sources) or "none"
+        names = listed(name for _, name in sources)
         raise ParameterError(f"one source has to be named by source=; sources present: {names}")
     return channel_table(spectra, *sources[0])
 
