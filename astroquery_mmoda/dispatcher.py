@@ -25,7 +25,7 @@ from .config import conf
 from .decoding import parse_body
 from .errors import AuthenticationError, DecodingError, JobTimeout, MmodaError, ParameterError, ServiceError
 from .replies import error_from_body, failure, without_tokens
-from .text import printable
+from .text import is_id, printable
 from .transport import Bounds, TooLarge, pieces_of
 from .wire import Upload
 
@@ -225,7 +225,12 @@ class Dispatcher:
         found = records.get("records") if isinstance(records, dict) else None
         if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
             raise ServiceError(f"{self.url} sent no list of your jobs.")
-        return [record for record in found if isinstance(record.get("job_id"), str)]
+        known = [record for record in found if is_id(record.get("job_id")) and is_id(record.get("session_id"))]
+        if len(known) < len(found):
+            log.warning(
+                "%d records of jobs without a valid job_id and session_id are left out.", len(found) - len(known)
+            )
+        return known
 
     def check_token(self) -> None:
         """Ask whether the service accepts the token; `AuthenticationError` if not, `ServiceError` if it can't tell."""

@@ -22,11 +22,11 @@ from astroquery import log
 from astroquery.exceptions import InputWarning
 
 from . import journal
-from .config import conf
+from .config import Conf, conf
 from .dispatcher import Patience
 from .errors import JobTimeout, MmodaError, ParameterError, ServiceError, warn
 from .markup import facts_html, facts_text, meter
-from .payload import STATE_FIELDS
+from .payload import STATE_FIELDS, summary_of
 from .products import Products
 from .progress import Display, fraction, last_message, reports_table
 from .replies import GOING, STATUSES, check_reply, failure, has_reason, reports, section
@@ -34,7 +34,7 @@ from .rules import misunderstood, needed_roles
 from .session import Connection, MmodaSession
 from .snippets import code_for
 from .text import printable
-from .wire import Upload
+from .wire import Upload, is_address
 
 __all__ = [
     "Job",
@@ -52,7 +52,6 @@ _SESSION_ALPHABET = string.ascii_uppercase + string.digits
 _RECORD_VERSION = 1
 _DOES_NOT_WAIT = 1.0  # s
 _LAST_CHANCE = 2.0  # s
-_RECORD_TEXTS = ("server", "instrument", "product", "session_id", "job_id", "status")
 
 
 @dataclass(eq=False, repr=False)
@@ -147,6 +146,7 @@ class Job:
             "instrument": self.instrument,
             "product": self.product,
             "parameters": {name: value for name, value in self.parameters.items() if not isinstance(value, Upload)},
+            "files": [name for name, value in self.parameters.items() if isinstance(value, Upload)],
             "session_id": self.session_id,
             "job_id": self.job_id,
             "status": self.status,
@@ -174,7 +174,12 @@ class Job:
         Raises
         ------
         ParameterError
-            This is no record of a job.
+            This is not a valid record of a job.
+
+        Warns
+        -----
+        InputWarning
+            The job had files which the service did not give addresses for; they are not in the record.
 
         Examples
         --------
@@ -185,35 +190,20 @@ class Job:
         >>> len(again.result())
         2
         """
-        try:
-            fields = {name: _text(record[name]) for name in _RECORD_TEXTS}
-            parameters = {_text(name): _text(value) for name, value in record["parameters"].items()}
-            if not fields["job_id"] or "token" in parameters:
-                raise ValueError("job_id")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ParameterError(
-                f"This is no record of a job, as Job.to_dict writes it: {printable(error)}."
-            ) from error
-        client = client or MmodaSession(fields["server"])
-        connection = Connection(
-            client,
-            fields["server"],
-            str(record.get("email") or ""),
-            anonymous=bool(record.get("anonymous", True)),
-        )
+        known = journal.checked(record)
+        server = known["server"]
+        if known["files"]:
+            warn(
+                f"The record of job {known['job_id']} has no files, which it was submitted with: "
+                f"{', '.join(map(printable, known['files']))}. If its products are not those of the question, submit "
+                "the query itself again.",
+                InputWarning,
+            )
+        connection = Connection(client or MmodaSession(server), server, known["email"], anonymous=known["anonymous"])
         # what was heard last may be long ago; done has to be heard again, for the products
-        status = "submitted" if fields["status"] not in GOING else fields["status"]
-        return cls(
-            connection,
-            fields["instrument"],
-            fields["product"],
-            parameters,
-            fields["session_id"],
-            job_id=fields["job_id"],
-            status="done" if fields["status"] == "done" else status,
-            submitted=str(record.get("submitted") or ""),
-            expires=expires if isinstance(expires := record.get("expires"), (int, float)) else None,
-        )
+        status = known["status"] if known["status"] in GOING or known["status"] == "done" else "submitted"
+        own = {name: known[name] for name in ("instrument", "product", "parameters", "session_id", "job_id")}
+        return cls(connection, **own, status=status, submitted=known["submitted"], expires=known["expires"])
 
     def to_code(self) -> str:
         """
@@ -222,7 +212,9 @@ class Job:
         Returns
         -------
         str
-            Python code for this package, without a token.
+            Python code for this package, without a token. It names the server unless that is the service's usual
+            address, since it may run where ``conf.server`` is another. Files are not in it: where one belongs, it has
+            ``Ellipsis``, which is refused until you put a path there.
 
         Examples
         --------
@@ -230,10 +222,11 @@ class Job:
         >>> job = Mmoda.submit_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
         ...                            time_range=(58193.455, 58246.892), max_pointings=10)
         >>> print(job.to_code().splitlines()[-2])
-        job = Mmoda.submit_product('isgri', product='isgri_image', parameters=parameters)
+        job = Mmoda...submit_product('isgri', product='isgri_image', parameters=parameters)
         """
-        url = self.connection.server
-        return code_for(None if url == conf.server.rstrip("/") else url, self.parameters)
+        server = self.connection.server
+        fields = {"instrument": self.instrument, "product_type": self.product, **self.parameters}
+        return code_for(None if server == str(Conf.server.defaultvalue).rstrip("/") else server, fields)
 
     # ---- at a glance
 
@@ -256,7 +249,7 @@ class Job:
         told = [
             ("id", self.job_id),
             ("product", f"{self.product} of {self.instrument}"),
-            ("source", self.parameters.get("src_name", "")),
+            ("source", summary_of(self.parameters)["source"]),
             ("status", self.status),
             ("progress", "" if self._over or self.progress is None else f"{self.progress:.0%}"),
             ("last report", "" if self._over else last_message(self.reports)),
@@ -268,12 +261,10 @@ class Job:
 
     def _details(self) -> list[tuple[str, str]]:
         """What was asked for, and what can be done now."""
-        asked = [str(self.parameters.get(name) or "") for name in ("scw_list", "T1", "T2", "E1_keV", "E2_keV")]
-        windows, start, stop, low, high = asked
+        summary = summary_of(self.parameters)
         told = [
-            ("time (UTC)", f"{start[:19]} to {stop[:19]}" if start and stop and not windows else ""),
-            ("science windows", str(len(windows.split(","))) if windows else ""),
-            ("band", f"{low}-{high} keV" if low and high else ""),
+            ("time (UTC)", summary["time_range"]),
+            ("band", summary["energy_range"]),
             ("service", self.connection.server),
             ("next", self._next()),
         ]
@@ -634,7 +625,7 @@ class Job:
         addresses = {name: understood.get(name) for name, value in self.parameters.items() if isinstance(value, Upload)}
         self.parameters = {
             **self.parameters,
-            **{name: address for name, address in addresses.items() if isinstance(address, str) and address},
+            **{name: address for name, address in addresses.items() if is_address(address)},
         }
 
     def _fail(self, reply: Mapping[str, Any], patience: Patience) -> None:
@@ -738,9 +729,3 @@ def _kinds(products: Products) -> str:
     """How many of which kind."""
     counts = Counter(product.kind for product in products)
     return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
