@@ -524,6 +524,10 @@ class Products(Sequence[Product]):
         if not len(lists):
             return empty_catalog()
         table = lists[0].data
+        if not isinstance(table, Table):
+            raise DecodingError(
+                f"The catalogue {printable(lists[0].name)!r} is not a table, but {type(table).__name__}."
+            )
         Budget.of(self).spend(sum(column.nbytes for column in table.itercols()), "the catalogue")
         return table.copy()
 
