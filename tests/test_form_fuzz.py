@@ -65,7 +65,7 @@ def small(body):
     """The first of many sources will do."""
     products = body["products"]
     listed = products["numpy_data_product_list"]
-    return body | {"products": products | {"numpy_data_product_list": listed[:3]}}
+    return body | {"products": products | {"numpy_data_product_list": listed[:2]}}
 
 
 def tried(ask):
@@ -75,7 +75,7 @@ def tried(ask):
         assert len(str(error)) < 2000  # noqa: PT017 - whether there is an error is left open
 
 
-def look_at(products, output, plotting):
+def look_at(products, output, plotting, chance):
     made = {form: tried(getattr(products, form)) for form in ("image", "spectrum", "lightcurve", "catalog")}
     asked = {
         "image": (lambda image: write_regions(image, output / "image.reg", overwrite=True), plotting.plot_image),
@@ -92,16 +92,18 @@ def look_at(products, output, plotting):
         "catalog": (lambda catalog: write_regions(catalog, output / "catalog.reg", overwrite=True),),
     }
     for form, asks in asked.items():
-        for ask in asks if made[form] is not None else ():
+        # one way of using a form, since all of them take long
+        for ask in [chance.choice(asks)] if made[form] is not None else ():
             tried(lambda ask=ask, form=form: ask(made[form]))
     assert repr(products)
     assert products._repr_html_()
     assert products.table.pformat()
-    tried(lambda: products.write(output / "all", overwrite=True))
+    if chance.random() < 0.3:
+        tried(lambda: products.write(output / "all", overwrite=True))
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("part", range(6))
+@pytest.mark.parametrize("part", range(4))
 @pytest.mark.parametrize("reply", REPLIES)
 def test_cards_of_any_value(recorded, tmp_path, reply, part):
     plt = pytest.importorskip("matplotlib.pyplot")
@@ -109,14 +111,14 @@ def test_cards_of_any_value(recorded, tmp_path, reply, part):
     from astroquery_mmoda import plotting
 
     body, chance = small(recorded(reply)), random.Random(f"{reply} {part}")
-    for card in CARDS[reply][part::6]:
+    for card in CARDS[reply][part::4]:
         wrong, changed = chance.choice(WRONG), copy.deepcopy(body)
         for header in headers(changed):
             header[card] = wrong
         try:
             products = tried(lambda changed=changed: Products.from_response(changed))
             if products is not None:
-                look_at(products, tmp_path, plotting)
+                look_at(products, tmp_path, plotting, chance)
         except Exception as error:  # noqa: BLE001 - the point of the test
             pytest.fail(f"{card} = {str(wrong)[:50]!r}: {type(error).__name__}: {error}")
         finally:
@@ -132,7 +134,7 @@ def test_pictures_of_images_with_a_wrong_coordinate(recorded, card):
 
     image = Products.from_response(recorded("isgri_image_dummy")).image()
     hdu = next(hdu for hdu in image if hdu.is_image and hdu.name == "SIGNIFICANCE")
-    for wrong in ("NaN", "keV", "XLON-ABC", 0, 1e308, None, True):
+    for wrong in ("NaN", "XLON-ABC", 0, None):
         hdu.header[card] = wrong
         tried(lambda: plot_image(image, extension=("SIGNIFICANCE", hdu.ver)))
         plt.close("all")
