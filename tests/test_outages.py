@@ -410,3 +410,26 @@ def test_a_name_of_several_machines(monkeypatch, others):
 def test_names_that_are_not_valid(host):
     with timed(most=2), pytest.raises(ServiceError, match="not a valid address"):
         MmodaClass(server=f"http://{host}").list_instruments()
+
+
+def test_an_outage_is_sat_out_once_for_a_list_of_instruments():
+    names = [f"instrument_{number}" for number in range(20)]
+    with (
+        Service(lambda route, number: Reply(names) if route == "instr-list" else Reply("", 503)) as service,
+        conf.set_temp("retry_time", 0.5),
+        timed(least=0.5, most=5.0),
+    ):
+        table = MmodaClass(server=service.url).list_instruments()
+    assert list(table["instrument"]) == names
+    assert set(table["products"]) == {""}
+
+
+def test_one_instrument_that_fails_spoils_no_list():
+    def answer(route, number):
+        if route == "instr-list":
+            return Reply(["broken", "isgri", "jemx"])
+        return Reply("<html>oops</html>", 500) if number == 1 else None
+
+    with Service(answer) as service, timed(most=2.0):
+        table = MmodaClass(server=service.url).list_instruments()
+    assert list(table["products"]) == ["", "isgri_image", "isgri_image"]
