@@ -15,6 +15,7 @@ from email.utils import formatdate
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.coordinates import SkyCoord
 
 from astroquery_mmoda import JobTimeout, MmodaClass, MmodaError, ParameterError, ServiceError, conf
 from astroquery_mmoda.dispatcher import asked_pause
@@ -127,6 +128,17 @@ def test_the_time_of_many_queries(stage):
         outcomes = dict(MmodaClass(server=service.url).query_many("product", [{**ASK_MANY, "timeout": 0.5}]))
     assert isinstance(outcomes[0], JobTimeout)
     assert "0.5 s" in str(outcomes[0])
+
+
+def test_the_time_of_a_query_is_that_of_sesame_too(monkeypatch):
+    monkeypatch.setattr(SkyCoord, "from_name", lambda *_, **__: time.sleep(3))
+    unknown = Service(lambda route, number: Reply({"name": "x"}) if route == "resolve_name" else None)
+    with (
+        unknown as service,
+        timed(least=0.45, most=2.0),
+        pytest.raises(JobTimeout, match=r"Sesame.*Nothing was submitted"),
+    ):
+        MmodaClass(server=service.url).query_product(**ASK | {"coordinates": "Nova 1"}, timeout=0.5)
 
 
 ASK_MANY = {name: value for name, value in ASK.items() if name != "progress"}
