@@ -6,17 +6,24 @@ import json
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
-import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.table import Table
 
-from astroquery_mmoda import MmodaError, Products, write_lightcurve, write_regions, write_spectra
+from astroquery_mmoda import Products
 from astroquery_mmoda.files import DiskFull
 from astroquery_mmoda.parameters import KINDS
 from tests.genuine_like.everything import everything
+from tests.whole_files import (
+    FULL_DISKS,
+    check_read,
+    check_same,
+    check_written,
+    contents,
+    look_at,
+    same_second,
+    without_large,
+)
 
 ON_WINDOWS = os.name == "nt"
 IS_ROOT = not ON_WINDOWS and os.geteuid() == 0
@@ -49,99 +56,6 @@ def whole(body, tmp_path_factory):
 @pytest.fixture
 def one_second(monkeypatch):
     same_second(monkeypatch)
-
-
-def same_second(patch):
-    """Let all files have the same date, so that equal ones are equal in each byte."""
-    for module in ("headers", "provenance"):
-        patch.setattr(f"astroquery_mmoda.products.{module}.now", lambda: "2024-05-06T07:08:09")
-    patch.setattr("astropy.io.fits.hdu.base._ValidHDU._get_timestamp", lambda hdu: "2024-05-06T07:08:09")
-
-
-def without_large(body):
-    """Products of all kinds, without the largest of them, which takes most of the time."""
-    products = Products.from_response(body)
-    return products._with([product for product in products if product.name != "large heap"])
-
-
-def look_at(products):
-    repr(products)
-    products._repr_html_()
-    products.table  # noqa: B018 - the property is what is looked at
-    for form in (products.image, products.spectrum, products.lightcurve, products.catalog):
-        try:
-            form()
-        except MmodaError:
-            continue
-    for product in products:
-        for hdu in product.data if isinstance(product.data, fits.HDUList) else ():
-            repr(hdu.header)
-            for name in hdu.columns.names if isinstance(hdu, fits.BinTableHDU) else ():
-                repr(hdu.data[name])
-            if isinstance(hdu, fits.BinTableHDU):
-                hdu.data.tolist()
-
-
-def contents(directory):
-    return {path.name: path.read_bytes() for path in Path(directory).iterdir()}
-
-
-def check_same(one, other):
-    """Data of a product are the same, cell for cell; images have NaN where they were not exposed."""
-    assert type(one) is type(other)
-    if isinstance(one, fits.HDUList):
-        assert [hdu.name for hdu in one] == [hdu.name for hdu in other]
-        is_mosaic = any("IMATYPE" in hdu.header for hdu in one)
-        for first, second in zip(one, other, strict=True):
-            if isinstance(first, fits.BinTableHDU):
-                assert first.columns.names == second.columns.names
-                for name in first.columns.names:
-                    for a, b in zip(first.data[name], second.data[name], strict=True):
-                        np.testing.assert_array_equal(a, b)
-            elif is_mosaic and first.data is not None:
-                left_out = np.isnan(second.data)
-                assert not left_out.all()
-                np.testing.assert_array_equal(first.data[~left_out], second.data[~left_out])
-            else:
-                np.testing.assert_array_equal(first.data, second.data)
-    elif isinstance(one, Table):
-        assert one.colnames == other.colnames
-        for name in one.colnames:
-            assert one[name].unit == other[name].unit
-            np.testing.assert_array_equal(np.ma.getmaskarray(one[name]), np.ma.getmaskarray(other[name]))
-            np.testing.assert_array_equal(np.asarray(one[name]), np.asarray(other[name]))
-    else:
-        assert one == other
-
-
-def check_read(place, products):
-    """`Products.read` gives the same products, and tools find the sums in their files right."""
-    again = Products.read(place)
-    assert [each.name for each in again] == [each.name for each in products]
-    for one, other in zip(products, again, strict=True):
-        check_same(one.data, other.data)
-    for path in Path(place).glob("*.fits"):
-        with fits.open(path, checksum=True) as hdulist:  # a wrong sum is a warning, which is an error here
-            hdulist.verify("exception")
-
-
-def check_written(place, manifest, whole, older=None):
-    """
-    Files are as in ``whole`` where the manifest lists them, else not there, or as in ``older``.
-
-    The index tells of what is there now, and nothing else is left.
-    """
-    there = contents(place) if Path(place).is_dir() else {}
-    written = {Path(row["path"]).name: int(row["size"]) for row in manifest if row["path"]}
-    assert all(bool(row["error"]) == (not row["path"]) for row in manifest)
-    assert all(row["size"] == 0 for row in manifest if row["error"])
-    assert {name: len(there[name]) for name in written} == written
-    expected = {**(older or {}), **{name: whole[name] for name in written}}
-    assert {name: data for name, data in there.items() if not name.startswith("mmoda-")} == {
-        name: data for name, data in expected.items() if not name.startswith("mmoda-")
-    }
-    assert [name for name in there if name.startswith(".")] == []
-    return written
 
 
 # ---- every kind
@@ -229,9 +143,6 @@ def test_parts_of_an_analysis_after_each_other(body, tmp_path):
 # ---- a full disk
 
 
-NUMBERS = {"no space": errno.ENOSPC, "quota": getattr(errno, "EDQUOT", errno.ENOSPC), "without a number": None}
-
-
 @pytest.mark.parametrize(
     ("part", "number"),
     [
@@ -246,10 +157,10 @@ NUMBERS = {"no space": errno.ENOSPC, "quota": getattr(errno, "EDQUOT", errno.ENO
 def test_a_full_disk_ends_at_once(body, looked_at, tmp_path, one_second, full_disk, whole, number, part):
     place, products = tmp_path / "out", without_large(body)
     total = sum(len(data) for name, data in whole.items() if not name.startswith("mmoda-"))
-    full_disk(int(part * total), NUMBERS[number])
+    full_disk(int(part * total), FULL_DISKS[number])
     with pytest.raises(DiskFull, match="no space left: the file needs [0-9,]+ bytes") as caught:
         products.write(place)
-    assert caught.value.errno == (NUMBERS[number] or errno.ENOSPC)
+    assert caught.value.errno == (FULL_DISKS[number] or errno.ENOSPC)
     manifest = caught.value.manifest
     files = manifest[manifest["kind"] != "index"]
     assert len(files) == len(whole) - 1
@@ -327,46 +238,3 @@ def test_a_real_disk(body, looked_at, one_second, whole, small_disk, size):
     if "index" not in caught.value.manifest["kind"]:  # there was space for it
         for each in Products.read(place):
             check_same(looked_at[each.name].data, each.data)
-
-
-@pytest.fixture(scope="module")
-def forms(looked_at):
-    """Functions that write what queries return under a name in a directory, and the names of their files."""
-    pytest.importorskip("regions")
-    spectra, curve, catalog = looked_at.spectrum(), looked_at.lightcurve(), looked_at.catalog()
-    return {
-        "spectra": lambda place, **options: write_spectra(spectra, place, **options),
-        "lightcurve": lambda place, **options: write_lightcurve(curve, place / "one.fits", **options),
-        "regions": lambda place, **options: write_regions(catalog, place / "one.reg", **options),
-    }
-
-
-FORMS = ["spectra", "lightcurve", "regions"]
-
-
-@pytest.fixture
-def place(tmp_path):
-    directory = tmp_path / "place"
-    directory.mkdir()
-    return directory
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("number", NUMBERS)
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_other_writers_on_a_full_disk(forms, place, one_second, full_disk, form, number, overwrite):
-    forms[form](place)
-    older = contents(place)
-    for name in older:
-        if overwrite:
-            (place / name).write_bytes(b"old")
-        else:
-            (place / name).unlink()
-    size = max(map(len, older.values()))
-    full_disk(size - 1, NUMBERS[number])
-    with pytest.raises(DiskFull, match="no space left: the file needs [0-9,]+ bytes, [0-9,]+ are free"):
-        forms[form](place, overwrite=overwrite)
-    left = contents(place)
-    assert set(left) == set(older) if overwrite else set(left) < set(older)
-    assert all(data in (older[name], b"old") for name, data in left.items())
-    assert any(left.get(name) != data for name, data in older.items())
