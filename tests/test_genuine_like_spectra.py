@@ -683,6 +683,40 @@ def test_options_without_any_spectrum(tmp_path):
     assert len(products.select(kind="image").write(tmp_path / "none", group=3.0)) == 0
 
 
+def test_systematic_errors_that_some_can_take(tmp_path):
+    with pytest.warns(InputWarning, match="systematic=0.03 is left out of the spectrum of points: it is not a spectrum"):
+        several(kinds=["points", "rates", "no errors"]).write(tmp_path / "out", systematic=0.03)
+    for name in ("rates", "no_errors"):
+        assert np.allclose(fits.getdata(tmp_path / "out" / f"{name}_pha.fits", "SPECTRUM")["SYS_ERR"], 0.03)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "group", "reasons"),
+    [
+        (["rates"], 7, ["rates: it is in count rates; .*group=7.0"]),
+        (["no errors"], 4.5, ["no errors: its rates have no errors"]),
+        (["no errors", "rates"], 3, ["no errors, rates: it is in count rates"]),
+    ],
+)
+def test_options_that_write_spectra_refuses(tmp_path, kinds, group, reasons):
+    spectra = several(kinds=kinds).spectrum()
+    with pytest.raises(ParameterError, match="any spectrum here. " + "; ".join(reasons)):
+        write_spectra(spectra, tmp_path / "out", group=group)
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_that_cannot_be_decoded_is_none_that_takes_an_option(tmp_path):
+    """Nor does it stop those that can."""
+    for kinds, group in ((["rates", "counts"], 40), (["counts", "rates"], 40)):
+        chosen = several(kinds=kinds)
+        broken = next(each for each in chosen if each.kind == "spectrum" and each.source == "rates")
+        broken._entry.raw["data_unit_list"][-1]["binarys"] = "AAAA"
+        with pytest.raises(DecodingError) as caught:
+            chosen.write(tmp_path / kinds[0], group=group)
+        assert "rates" in set(caught.value.manifest[caught.value.manifest["error"] != ""]["source"])
+        assert -1 in fits.getdata(tmp_path / kinds[0] / "counts_pha.fits", 1)["GROUPING"]
+
+
 def test_options_of_write_spectra(tmp_path):
     spectra = several(kinds=["rates", "counts"]).spectrum()
     with pytest.warns(InputWarning, match="group=50 is left out of the spectrum of rates"):
