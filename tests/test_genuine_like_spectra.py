@@ -684,7 +684,9 @@ def test_options_without_any_spectrum(tmp_path):
 
 
 def test_systematic_errors_that_some_can_take(tmp_path):
-    with pytest.warns(InputWarning, match="systematic=0.03 is left out of the spectrum of points: it is not a spectrum"):
+    with pytest.warns(
+        InputWarning, match="systematic=0.03 is left out of the spectrum of points: it is not a spectrum"
+    ):
         several(kinds=["points", "rates", "no errors"]).write(tmp_path / "out", systematic=0.03)
     for name in ("rates", "no_errors"):
         assert np.allclose(fits.getdata(tmp_path / "out" / f"{name}_pha.fits", "SPECTRUM")["SYS_ERR"], 0.03)
