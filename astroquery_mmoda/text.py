@@ -82,6 +82,7 @@ _BEGINNINGS = [re.compile(_beginning(quote)) for quote in "wy"]
 _ESCAPED_BEGINNINGS = [re.compile("|".join(_beginning(quote, escaped=True) for quote in "yw"))]
 _RUN = re.compile(rf"(?:[A-Za-z0-9_-]++|{_one_of(_LETTERS, escaped=True)})*+")
 _POINT = re.compile(_one_of(".", escaped=True))
+_POINTS = (".", "%", "\\", "&#")
 # whether it is worth while to look for escaped beginnings, which takes longer
 _MAYBE_ESCAPED = [re.compile(r"e(?:\\+u00|\\+x|%(?:25)*|&#[xX]0*)7[79]|e&#0*1(?:21|19)")] + [
     re.compile(rf"e{quote}[A-Za-z0-9_-]{{0,6}}(?:\\+u00|\\+x|%|&#)") for quote in "yw"
@@ -91,6 +92,7 @@ _ESCAPED_E = ("\\u0065", "\\x65", "%65", "%2565", "&#101", "&#0101", "&#x", "&#X
 _LINE_END = re.compile(r"[\"']?[ \t]*[=\\+]?\r?\n[ \t>]*[\"']?|(?:\\+r)?\\+n")
 _LETTER = re.compile(_one_of(_LETTERS, escaped=True))
 _SHORTEST_LINE = 8
+_LONGEST_HEAD = 20_000  # escaped; data in base64 are longer
 _SIGNATURES = frozenset({43, 64, 86, 176, 342, 512, 683})  # lengths, in letters
 
 
@@ -100,6 +102,9 @@ def without_token(text: str) -> str:
 
     Tokens of any age and owner, cut or whole, also escaped for JSON, Python, addresses or HTML, and over several lines.
     """
+    # base64 has none of these, nor have most texts in the columns of tables
+    if not any(point in text for point in _POINTS):
+        return text
     escaped = any(sign in text for sign in _ESCAPED_E) or any(maybe.search(text) for maybe in _MAYBE_ESCAPED)
     for beginning in _ESCAPED_BEGINNINGS if escaped else _BEGINNINGS:
         text = _masked(text, beginning)
@@ -112,7 +117,7 @@ def _masked(text: str, beginning: re.Pattern[str]) -> str:
     # what was looked at is not looked at again, so that a text of nothing but beginnings takes no longer than others
     while found := beginning.search(text, end):
         head = _part(text, found.start(), across=True)
-        point = _point_after(text, head)
+        point = _point_after(text, head) if head - found.start() <= _LONGEST_HEAD else None
         pieces += [text[end : head if point is None else found.start()], "" if point is None else "<token>"]
         end = head if point is None else _end_of_token(text, point)
     return "".join([*pieces, text[end:]]) if pieces else text

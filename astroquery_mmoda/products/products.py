@@ -77,7 +77,9 @@ class Product:
 
         It is decoded when it is looked at first, and kept; a `DecodingError` tells what can't be read.
         """
-        return self._entry.read(self._entry.raw, describe(self._entry))
+        from .masking import mask_tokens
+
+        return mask_tokens(self._entry.read(self._entry.raw, describe(self._entry)))
 
     @property
     def title(self) -> str:

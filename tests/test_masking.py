@@ -1,0 +1,256 @@
+"""Tokens in what a service sends as data: those of other people and other days, in every place that holds text."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+
+import jwt
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from astroquery_mmoda import Products
+from astroquery_mmoda.parameters import read_metadata
+from astroquery_mmoda.products.masking import mask_tokens
+from astroquery_mmoda.replies import without_tokens
+from astroquery_mmoda.text import without_token
+from tests.scripted_server import analysis_reply
+from tests.tokens import mint
+
+OLD = mint(sub="somebody.else@example.org", key="another key, of a server that nobody has any more")
+PARTS = [OLD.split(".")[0], OLD.split(".")[1][:30], OLD.split(".")[1][-30:], OLD.split(".")[2][:20]]
+
+
+def shows(text: object) -> bool:
+    return any(part in str(text) for part in PARTS)
+
+
+def each(pattern: str, text: str = OLD) -> str:
+    """A text with all of its characters escaped."""
+    return "".join(pattern.format(ord(character)) for character in text)
+
+
+def in_lines(width: int, end: str) -> str:
+    return end.join(OLD[begin : begin + width] for begin in range(0, len(OLD), width))
+
+
+def headed(head: str) -> str:
+    return ".".join([base64.urlsafe_b64encode(head.encode()).decode().rstrip("="), *OLD.split(".")[1:]])
+
+
+FORMS = {
+    "plain": OLD,
+    "JSON": each("\\u{:04x}"),
+    "JSON, first letter": "\\u0065" + OLD[1:],
+    "JSON, third letter": "ey\\u004A" + OLD[3:],
+    "JSON twice": each("\\\\u{:04X}"),
+    "points": OLD.replace(".", "\\u002e"),
+    "address": each("%{:02X}"),
+    "address, points": OLD.replace(".", "%2e"),
+    "address twice": OLD.replace(".", "%252E"),
+    "address, second letter": "e%79" + OLD[2:],
+    "Python": each("\\x{:02x}"),
+    "HTML": each("&#{};"),
+    "HTML, hexadecimal": each("&#x{:x};"),
+    "lines": in_lines(64, "\n"),
+    "short lines": in_lines(45, "\r\n"),
+    "quoted mail": in_lines(70, "\n> "),
+    "quoted-printable": in_lines(75, "=\n"),
+    "code": in_lines(50, '"\n        "'),
+    "lines in JSON": in_lines(72, "\\n"),
+    "parts in lines": OLD.replace(".", ".\n"),
+    "long signature": jwt.encode({"sub": "me", "roles": "r" * 90}, "k" * 64, algorithm="HS512"),
+    "other head": jwt.encode({"sub": "me"}, "k" * 32, headers={"kid": "7", "typ": "at+jwt"}),
+    "spaces in the head": headed('{ "alg": "HS256" }'),
+    "pretty head": headed('{\n  "alg": "HS256"\n}'),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("", ""), ("https://x.example/?token=", "&job_id=1"), ("glued", ";"), ('{"a": "', '"}'), ("on ", "\nNext words.")],
+    ids=["alone", "address", "glued", "JSON", "prose"],
+)
+def test_a_token_in_any_writing_is_masked_and_nothing_else(form, before, after):
+    masked = without_token(f"{before}{FORMS[form]}{after}")
+    assert masked.replace("<token><token>", "<token>") == f"{before}<token>{after}"
+
+
+@pytest.mark.parametrize("number", [60, 90, 150, 250])
+def test_a_token_that_is_cut_is_masked(number):
+    assert without_token(f"'{OLD[:number]}'") == "'<token>'"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "monkeyJungle.tar.gz",
+        "HoneyJar2000.fits, keyJournal.json",
+        "IGR J17091-3624.keyBinding",
+        "eyJ.eyJ. eyA ew0.",
+        "C:\\eyes\\u0041.txt e%79e.x",
+        "newkeyJ0123.45.67",
+        base64.b64encode(b'{"' + bytes(range(256)) * 3).decode(),
+        base64.b64encode(json.dumps({"alg": "none", "data": list(range(300))}).encode()).decode(),
+        "1.5e+03 2.0e-10 " * 20,
+    ],
+)
+def test_other_texts_stay(text):
+    assert without_token(text) is text
+
+
+def test_long_texts_take_no_long_time():
+    """A few ns for each character; ten times less than this on an idle machine."""
+    rng = np.random.default_rng(3)
+    picture = base64.b64encode(rng.bytes(15_000_000)).decode()
+    texts = {
+        "base64": picture,
+        "base64 of addresses, with a point": picture.translate({43: "-", 47: "_"}) + ".",
+        "prose": "They keyed in e.g. the Crab nebula and file%20names, 1.5e-03.\n" * 300_000,
+        "numbers": "1.23456e-05 " * 1_600_000,
+    }
+    for name, text in texts.items():
+        begin = time.process_time()
+        assert without_token(text) == text
+        assert time.process_time() - begin < 5, name
+
+
+def test_texts_of_nothing_but_beginnings_take_no_long_time():
+    pieces = ("eyJ", "eyJhbGci", "eyJhbGci\n", "eyJhbGci.", "\\u0065", "%65%79", "e\\", "eyJhbGciabc.aaaaaaaa\n", "e&#")
+    for piece in pieces:
+        begin = time.process_time()
+        without_token(piece * (2_000_000 // len(piece)))
+        assert time.process_time() - begin < 10, piece
+    begin = time.process_time()
+    without_token("eyJhbGci.aaaaaaaa" + "\naaaaaaaa" * 200_000)
+    assert time.process_time() - begin < 10
+
+
+# ---- in replies
+
+
+def reply(**products):
+    return analysis_reply("done", products)
+
+
+@pytest.mark.parametrize("form", ["plain", "JSON", "lines", "address"])
+def test_products_of_text(form):
+    text = f"made with {FORMS[form]}"
+    names = [{"name": f"n {OLD}", "value": text, "meta_data": {"label": text, OLD: "x"}}]
+    products = Products.from_response(
+        reply(
+            text_product_list=[*names, text, json.dumps({"name": "json", "value": text})],
+            progress_product_list=[{"name": "page", "value": f"<p>{text}</p>"}],
+            whatever={"deep": [[text, 1.0], {OLD: text}]},
+            extra_metadata={"page": {"description": text}},
+        )
+    )
+    for product in products:
+        told = (product.data, product.name, product.meta, product, repr(product), product._repr_html_(), vars(product))
+        assert not any(shows(each) for each in told)
+        assert "<token>" in str(product.data)
+    assert not shows(products.table)
+    assert not shows(list(products.table.iterrows()))
+
+
+def test_catalogues_keep_their_numbers():
+    catalog = {
+        "cat_frame": "fk5",
+        "cat_coord_units": "deg",
+        "cat_column_list": [[f"Crab {OLD}", "x"], [83.63, 2.5], [22.01, 3.5]],
+        "cat_column_names": ["src_names", "ra", "dec"],
+        "cat_column_descr": [["src_names", "<U300"], ["ra", "<f8"], ["dec", "<f8"]],
+        "cat_lat_name": "dec",
+        "cat_lon_name": "ra",
+    }
+    table = Products.from_response(reply(catalog=catalog)).catalog()
+    assert list(table["src_names"]) == ["Crab <token>", "x"]
+    assert list(table["ra"]) == [83.63, 2.5]
+
+
+def test_text_tables():
+    ascii_table = (
+        "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: a, datatype: string, description: by " + OLD + "}\n"
+        "# - {name: b, datatype: float64}\n# meta: {note: " + OLD + "}\n# schema: astropy-2.0\n"
+        f"a b\n{OLD} 1.5\nplain 2.5\n"
+    )
+    table = Products.from_response(reply(astropy_table_product_ascii_list=[{"name": "t", "ascii": ascii_table}]))[
+        0
+    ].data
+    assert list(table["a"]) == ["<token>", "plain"]
+    assert list(table["b"]) == [1.5, 2.5]
+    assert not shows([table.meta, table["a"].description])
+
+
+def test_all_columns_of_decoded_tables():
+    table = Table(
+        {
+            "text": [f"by {OLD}", "b"],
+            "bytes": np.array([OLD.encode(), b"q"]),
+            "objects": np.array([{"k": OLD}, [OLD, 1]], dtype=object),
+            "number": [1.0, np.nan],
+            OLD: [1, 2],
+        },
+        meta={"list": [OLD], OLD: 1},
+        masked=True,
+    )
+    table["text"].description = OLD
+    table["number"].info.meta = {"x": {"y": OLD}}
+    assert mask_tokens(table) is table
+    assert list(table["text"]) == ["by <token>", "b"]
+    assert list(table["bytes"]) == [b"<token>", b"q"] or list(table["bytes"]) == ["<token>", "q"]
+    assert np.isnan(table["number"][1])
+    told = (table.meta, table.colnames, table["text"].description, table["number"].info.meta, list(table["objects"]))
+    assert not any(shows(each) for each in told)
+
+
+def test_headers_and_columns_of_fits(tmp_path):
+    rows = np.array([(OLD.encode(), 1.5), (b"Crab", 2.5)], dtype=[("name", "S400"), ("rate", ">f8")])
+    hdus = fits.HDUList([fits.PrimaryHDU(np.ones((2, 2))), fits.BinTableHDU(fits.FITS_rec.from_columns(rows))])
+    hdus[0].header["TELL"] = (f"a {OLD}", "long text")
+    hdus[0].header["NOTE"] = (1, OLD[:45])
+    hdus[1].header["HISTORY"] = f"called with token={OLD} at noon"
+    hdus[1].header["HISTORY"] = "second"
+    mask_tokens(hdus)
+    hdus.writeto(tmp_path / "x.fits")
+    assert not shows((tmp_path / "x.fits").read_bytes().decode("latin-1").replace("CONTINUE", ""))
+    with fits.open(tmp_path / "x.fits") as again:
+        assert again[0].header["TELL"] == "a <token>"
+        assert list(again[1].data["name"]) == ["<token>", "Crab"]
+        assert list(again[1].data["rate"]) == [1.5, 2.5]
+        assert again[1].header["HISTORY"][-1] == "second"
+
+
+def test_what_is_written_has_none(tmp_path):
+    products = Products.from_response(
+        reply(text_product_list=[{"name": f"n {OLD}", "value": FORMS["JSON"]}], comment=OLD),
+        requested={"instrument": "x", "product_type": "y", "note": OLD},
+    )
+    products.write(tmp_path / "out")
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        assert not shows(path.name)
+        assert not shows(path.read_text("utf-8", "replace"))
+    assert not shows([str(vars(product)) for product in Products.read(tmp_path / "out")])
+
+
+def test_metadata():
+    told = [
+        [
+            {"instrumet": "toy"},
+            {"prod_dict": {"toy_lc": "q"}},
+            [
+                {"query_name": "q"},
+                {"product_name": "toy_lc"},
+                {"name": "p", "units": "W", "value": OLD, "description": FORMS["JSON"], "label": OLD},
+            ],
+        ]
+    ]
+    schema = read_metadata(without_tokens(told), "toy")
+    assert not shows(schema)
+    assert not shows(list(schema.table(["toy_lc"]).iterrows()))
