@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, cast
 
 from .auth import Token
-from .errors import AuthenticationError, ParameterError
+from .errors import AuthenticationError, ParameterError, bare
 
 __all__ = ["Asked", "like_a_query", "like_a_submission", "masked_token"]
 
@@ -181,6 +181,11 @@ def masked_token(token: str | Token | None) -> tuple[Token | None, Authenticatio
         return Token(token), None
     except AuthenticationError as error:
         return None, error.with_traceback(None)
+    except BaseException as error:
+        problem = bare(error)  # such as Ctrl-C
+    finally:
+        token = None
+    raise problem
 
 
 def _without(text: str, names: tuple[str, ...]) -> str:

@@ -33,7 +33,7 @@ from .products import Products
 from .products.forms import in_form, kind_of_analysis
 from .session import Connection, MmodaSession
 from .snippets import read_api_code
-from .text import printable
+from .text import printable, without_token
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -507,6 +507,7 @@ class MmodaClass(MmodaSession):
         >>> len(Mmoda.get_job(job.job_id).result())
         2
         """
+        job_id_or_link = without_token(job_id_or_link) if isinstance(job_id_or_link, str) else job_id_or_link
         return get_job(self, job_id_or_link, session_id)
 
     def list_jobs(self) -> Table:
@@ -957,6 +958,7 @@ class MmodaClass(MmodaSession):
         """
         super().clear_cache()
         self._metadata.clear()
+        self._restricted.clear()
         self._positions.clear()
         journal.forget_places(self.URL)
 
@@ -996,15 +998,11 @@ class MmodaClass(MmodaSession):
         >>> Mmoda.login(example_token)  # the text that the web page gives you
         True
         """
-        try:
-            # by astroquery's way, which keeps its cache off meanwhile
-            return bool(QueryWithLogin.login(self, token, store_token=store_token, reenter_token=reenter_token))
-        except MmodaError as error:
-            problem = error
-        finally:
-            token = None
-        # without the frames below, since their local variables would show the token in a traceback
-        raise problem.with_traceback(None)
+        token, problem = masked_token(token)
+        if problem is not None:
+            raise problem
+        # by astroquery's way, which keeps its cache off meanwhile
+        return bool(QueryWithLogin.login(self, token, store_token=store_token, reenter_token=reenter_token))
 
 
 def _meant(instrument: str, names: list[str], error: ParameterError) -> str:

@@ -92,13 +92,16 @@ def sheets(dispatcher: Dispatcher) -> list[Sheet]:
 
 
 def _sheet(schema: str, table: Any) -> Sheet:
-    name = without_token(str(table.name or ""))
+    name = _plain(table.name)
     full = f"{schema}.{name}" if schema and "." not in name else name
     columns = [
-        (*(without_token(str(word or "")) for word in (column.name, column.description, column.unit)), _type(column))
-        for column in table.columns
+        (_plain(column.name), _plain(column.description), _plain(column.unit), _type(column)) for column in table.columns
     ]
     return Sheet(full, _text(table.description), columns)
+
+
+def _plain(word: Any) -> str:
+    return without_token(str(word or ""))
 
 
 def _text(description: Any) -> str:
