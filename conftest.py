@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import errno
+import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 # before astropy is imported: it reads its directories once
 _PLACE = tempfile.mkdtemp(prefix="astroquery-mmoda-tests-")
@@ -45,6 +48,36 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Function that lets our own new files take so many bytes in all from now on, as on a disk that gets full."""
+
+    def fill(room: int, number: int = errno.ENOSPC) -> None:
+        from astroquery_mmoda import files
+
+        left = [room]
+
+        class Full(io.FileIO):
+            def write(self, data: Any) -> int:
+                size = memoryview(data).nbytes
+                if size > left[0]:
+                    # a part of it fits, as on a real one
+                    super().write(memoryview(data).cast("B")[: left[0]])
+                    left[0] = 0
+                    raise OSError(number, os.strerror(number))
+                left[0] -= size
+                return super().write(data)
+
+        def opened(path: Any, mode: str, opener: Any) -> Any:
+            return (
+                io.BufferedWriter(Full(path, mode, opener=opener)) if "w" in mode else open(path, mode, opener=opener)
+            )
+
+        monkeypatch.setattr(files, "open", opened, raising=False)
+
+    return fill
 
 
 @pytest.fixture

@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
+from .config import conf
 from .errors import DecodingError
 
 __all__ = ["Allowance"]
 
-# what a reply may take beside its own bytes; astropy's and numpy's own needs come on top, within 200 MB in all
-_SPARE = 100_000_000
+# a number in a list of them
+_VALUE = 32
+_CONTAINERS = (dict, list)
 
 
 @dataclass(slots=True)
@@ -31,16 +36,69 @@ class Allowance:
     left: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.left = self.body + _SPARE
+        # astropy's and numpy's own needs come on top
+        self.left = self.body + conf.max_extra_memory
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # data are left out of pickles and made again, so nothing of it has been spent there
+        return type(self), (self.body,)
+
+    @classmethod
+    def of(cls, value: Any) -> Allowance:
+        """One for plain data that were parsed already: for their texts, less what their values take."""
+        size, count = _measured(value)
+        allowance = cls(size + 2 * count)
+        allowance.spend(_VALUE * count, "a reply of so many values")
+        return allowance
 
     def spend(self, size: int, what: str) -> None:
         """Take so many bytes for something; `DecodingError` that names it if they are not there."""
         if size > self.left:
-            raise DecodingError(f"{what} would take {size} bytes, where {max(self.left, 0)} of the memory are left")
+            raise DecodingError(
+                f"{what} would take {size} bytes of memory, {max(self.left, 0)} are left for this reply; a larger "
+                "conf.max_extra_memory allows more"
+            )
         self.left -= size
+
+    def refund(self, size: int) -> None:
+        """Give back what was taken for something that is not kept."""
+        self.left += size
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Whatever is spent inside comes back if it fails, since nothing is kept then."""
+        before = self.left
+        try:
+            yield
+        except BaseException:
+            self.left = before
+            raise
 
     def fresh(self, extra: int = 0) -> Allowance:
         """One of the same size and so many bytes more, for a form that is handed out and not kept."""
         other = Allowance(self.body)
         other.left += extra
         return other
+
+
+def _measured(value: Any) -> tuple[int, int]:
+    """Characters of all texts in plain data, and the number of values."""
+    size, count, level = 0, 0, [[value]]
+    for _ in range(conf.max_nesting + 2):
+        if not level:
+            return size, count
+        inner: list[Any] = []
+        for item in level:
+            children: Any = item
+            if isinstance(item, Mapping):
+                size += sum(map(len, map(str, item)))
+                count += len(item)
+                children = item.values()
+            count += len(item)
+            kinds = set(map(type, children))
+            if str in kinds:
+                size += sum(len(child) for child in children if type(child) is str)
+            if any(issubclass(kind, _CONTAINERS) for kind in kinds):
+                inner += [child for child in children if isinstance(child, _CONTAINERS)]
+        level = inner
+    raise DecodingError(f"nested deeper than conf.max_nesting = {conf.max_nesting}")

@@ -53,7 +53,7 @@ _PARAMETERS = """
         token : str or Token, optional
             For this call only.
         timeout : float or Quantity, optional
-            Longest wait in s, ``conf.job_timeout`` by default.
+            Longest time from the call to the result in s, ``conf.job_timeout`` by default; less than 1 s: don't wait.
         progress : bool or callable, optional
             False: quiet; a callable gets the `Job` after every look.
         get_query_payload : bool

@@ -16,6 +16,7 @@ from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
 from astropy.utils.masked import Masked
 
+from .allowance import Allowance
 from .errors import DecodingError, ParameterError
 from .text import in_hex, original, printable, transliterated
 from .units import known_unit
@@ -52,6 +53,13 @@ _USUAL_COLUMNS = {
 _DTYPE = re.compile(r"[<>=|]?(?:([SUa])(\d+)|([iuf])([1248])|b1|\?)|bool|str|(?:u?int|float)(?:8|16|32|64)?")
 _FRAME_KEYS = ("FRAME", "LON_NAME", "LAT_NAME")
 _MOST_TEXT = 30_000_000
+# a table of FITS has no more
+_MOST_COLUMNS = 999
+# as astropy makes them of a table that becomes FITS
+_COPIES = 3
+# bytes of a text beside its letters, as Python has it
+_TEXT = 60
+_LONGEST_VALUE = 1000
 # of a FITS column, so that a number can still be added
 _LONGEST_NAME = 60
 #: columns with names of sources, the first that is there
@@ -97,8 +105,12 @@ def read_catalog(entry: Any, *, what: str = "the catalogue") -> Table:
     """
     if not isinstance(entry, Mapping):
         raise DecodingError(f"{what} must be a JSON object, not a {type(entry).__name__}.")
-    names = [str(name) for name in _listed(entry, "cat_column_names", what)]
+    names = _listed(entry, "cat_column_names", what)
+    if not all(isinstance(name, str) and len(name) <= _LONGEST_VALUE for name in names):
+        raise DecodingError(f"The column names of {what} are not texts of at most {_LONGEST_VALUE} characters.")
     columns = _listed(entry, "cat_column_list", what)
+    if len(names) > _MOST_COLUMNS:
+        raise DecodingError(f"{what} has {len(names)} columns, {_MOST_COLUMNS} are the most.")
     if len(names) != len(columns) or len(set(names)) != len(names):
         raise DecodingError(f"{what} has {len(names)} column names for {len(columns)} columns; each needs its own.")
     if not all(isinstance(column, list) for column in columns) or len({len(column) for column in columns}) > 1:
@@ -209,28 +221,58 @@ def _coordinate_units(told: Any, what: str) -> tuple[u.UnitBase, u.UnitBase]:
 # ---- into a FITS file, and out of it
 
 
-def to_hdu(table: Table) -> fits.BinTableHDU:
+def to_hdu(table: Table, allowance: Allowance | None = None) -> fits.BinTableHDU:
     """
     Source list as a binary table named CATALOG.
 
     Texts are written in ASCII, the only letters of FITS. If that changes names, the column ``SRCNAME8`` keeps them as
     they were, as hexadecimal digits of their UTF-8.
+
+    Parameters
+    ----------
+    table : Table
+        The source list.
+    allowance : Allowance, optional
+        Memory that it may take.
+
+    Returns
+    -------
+    BinTableHDU
+
+    Raises
+    ------
+    DecodingError
+        The memory does not suffice.
     """
-    plain = table.copy()
-    for name in table.colnames:
-        if plain[name].dtype.kind == "U":
-            plain[name] = [transliterated(str(value)) for value in np.ma.filled(plain[name], "")]
-    spelled = dict(zip(table.colnames, _fits_names(table.colnames), strict=True))
-    plain = Table([plain[name] for name in spelled], names=list(spelled.values()), meta=plain.meta, copy=False)
-    kept = [in_hex(str(name)) for name in table["src_names"]] if "src_names" in table.colnames else []
-    if any(kept):
-        plain["SRCNAME8"] = kept
-    meta, plain.meta = plain.meta, {}
-    hdu = fits.BinTableHDU(plain, name="CATALOG")
+    allowance = allowance or Allowance(2**62)
+    allowance.spend(_COPIES * sum(column.nbytes for column in table.itercols()), "the catalogue as a FITS table")
+    columns = {
+        new: _in_ascii(table[name], allowance) if table[name].dtype.kind == "U" else table[name]
+        for name, new in zip(table.colnames, _fits_names(table.colnames), strict=True)
+    }
+    if "src_names" in table.colnames and any(not str(name).isascii() for name in table["src_names"]):
+        columns["SRCNAME8"] = _texts([in_hex(str(name)) for name in table["src_names"]], allowance)
+    hdu = fits.BinTableHDU(Table(list(columns.values()), names=list(columns), copy=False), name="CATALOG")
+    new_names = dict(zip(table.colnames, columns, strict=False))
     for key in _FRAME_KEYS:
-        if key in meta:
-            hdu.header[key] = transliterated(spelled.get(meta[key], str(meta[key])))
+        if key in table.meta:
+            told = str(table.meta[key])
+            hdu.header[key] = transliterated(new_names.get(told, told), limit=_LONGEST_VALUE)
     return hdu
+
+
+def _in_ascii(column: Column, allowance: Allowance) -> np.ndarray:
+    """Texts as bytes; what is masked is empty."""
+    longest = max((len(value) for value in np.ma.filled(column, "")), default=0)
+    # one character may become 18, of four bytes each
+    allowance.spend(72 * longest, "a text in ASCII")
+    return _texts([transliterated(str(value)) for value in np.ma.filled(column, "")], allowance)
+
+
+def _texts(values: list[str], allowance: Allowance) -> np.ndarray:
+    size = _COPIES * len(values) * max(map(len, values), default=0)
+    allowance.spend(size + sum(map(len, values)) + _TEXT * len(values), "texts of the catalogue")
+    return np.array(values, dtype="S")
 
 
 def _fits_names(names: Sequence[str]) -> list[str]:

@@ -81,6 +81,10 @@ class Conf(ConfigNamespace):
         80_000_000,
         "Largest expansion of a product that comes compressed (bytes).",
     )
+    max_extra_memory = _item(
+        100_000_000,
+        "Memory that the data of a reply, and each form of them, may take beside the size of the reply (bytes).",
+    )
     max_json_values = _item(
         2_000_000,
         "Most values in a reply, names and punctuation of lists and dictionaries counted.",
@@ -88,6 +92,10 @@ class Conf(ConfigNamespace):
     max_pickle_opcodes = _item(
         2_000_000,
         "Most instructions in the serialised form of one product; those that take memory count more than once.",
+    )
+    max_form_parts = _item(
+        500,
+        "Most small arrays and tables that an image, spectrum or light curve is made of; large replies may have more.",
     )
     journal_size = _item(
         1000,

@@ -28,7 +28,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from astroquery import exceptions as astroquery_exceptions
 
+from .text import printable
+
 if TYPE_CHECKING:
+    from astropy.table import Table
+
     from .job import Job
     from .products import Products
 
@@ -44,6 +48,9 @@ __all__ = [
 ]
 
 
+_LONGEST = 1900  # characters of a message
+
+
 class MmodaError(Exception):
     """
     Base of all errors of this package.
@@ -56,6 +63,8 @@ class MmodaError(Exception):
         The analysis it happened to; it can be continued or looked at.
     products : `~astroquery_mmoda.Products`, optional
         What came instead of the thing asked for.
+    manifest : `~astropy.table.Table`, optional
+        What was written before and after it, and what was not: its column ``error`` tells why.
 
     Examples
     --------
@@ -67,10 +76,19 @@ class MmodaError(Exception):
     failed
     """
 
-    def __init__(self, message: str = "", *, job: Job | None = None, products: Products | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        job: Job | None = None,
+        products: Products | None = None,
+        manifest: Table | None = None,
+    ) -> None:
+        # parts of it may come from elsewhere
+        super().__init__(printable(message, limit=_LONGEST, newlines=True))
         self.job = job
         self.products = products
+        self.manifest = manifest
 
 
 class ParameterError(MmodaError, astroquery_exceptions.InvalidQueryError):
@@ -208,4 +226,4 @@ def warn(message: str, category: type[Warning]) -> None:
     package, level, frame = __name__.partition(".")[0], 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(printable(message, limit=_LONGEST, newlines=True), category, stacklevel=level)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -275,10 +276,14 @@ def folded(name: str) -> str:
     return re.sub(r"[\s_-]+", "", plain_dashes(name)).casefold()
 
 
+_MOST_COMPARED, _LONGEST_COMPARED = 1000, 100
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Words that suggest the valid name most like a wrong one; empty if none is like it."""
-    by_lower = {candidate.lower(): candidate for candidate in valid}
-    found = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
+    # of thousands of names, or long ones, a comparison would take minutes
+    by_lower = {name.lower(): name for name in islice(valid, _MOST_COMPARED) if len(name) <= _LONGEST_COMPARED}
+    found = difflib.get_close_matches(str(name)[:_LONGEST_COMPARED].lower(), by_lower, n=1, cutoff=0.6)
     return f" (did you mean {by_lower[found[0]]!r}?)" if found else ""
 
 
@@ -304,7 +309,7 @@ def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
     """
     try:
         return _read_metadata(reply, instrument)
-    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, LookupError, AttributeError, RecursionError) as error:
         raise ServiceError(
             f"The description of instrument {instrument!r} that the service sent can't be read "
             f"({type(error).__name__}: {printable(error, limit=200)})."

@@ -5,16 +5,36 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-__all__ = ["Pasted", "in_hex", "original", "printable", "shorten", "transliterated", "without_token"]
+__all__ = [
+    "ID_FORM",
+    "Pasted",
+    "in_hex",
+    "is_id",
+    "listed",
+    "original",
+    "printable",
+    "shorten",
+    "transliterated",
+    "without_token",
+]
+
+_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+#: what `is_id` takes, in words
+ID_FORM = "1 to 64 letters, digits, _ or -"
 
 # Cc control, Cf format (bidi overrides, zero width), Cs surrogates, Co private, Cn unassigned, Zl/Zp line separators
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 class Pasted(str):
-    """Text that came from a snippet: a value like any other, but never the path of a file to be read or uploaded."""
+    """Text that came from a snippet, a link or a record: a value, but never the path of a file to be read or sent."""
+
+
+def is_id(value: object) -> bool:
+    """Whether a value can name a job or a session; such names go into messages that users copy, files and requests."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def printable(text: object, *, limit: int = 500, newlines: bool = False) -> str:
@@ -174,14 +194,31 @@ def _length(part: str) -> int:
 _DASHES = {"\N{MINUS SIGN}": "-", "\N{HYPHEN BULLET}": "-"}
 
 
-def transliterated(text: str) -> str:
+def transliterated(text: str, *, limit: int | None = None) -> str:
     """
     Text in printable ASCII, for FITS headers and file names.
 
     Letters with accents lose them, Greek letters are spelled out, dashes of all kinds become ``-``, and whatever else
     is not ASCII becomes ``?``.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+    limit : int, optional
+        Most characters to keep; without it, the text may become 18 times longer.
+
+    Returns
+    -------
+    str
     """
-    return "".join(_ascii(character) for character in unicodedata.normalize("NFKD", text))
+    if limit is not None:
+        text = text[: 4 * limit]  # what will be cut off anyway need not be spelled
+    if not (text.isascii() and text.isprintable()):
+        text = unicodedata.normalize("NFKD", text)
+        # a long text has few different characters
+        text = text.translate({ord(character): _ascii(character) for character in set(text)})
+    return text if limit is None else text[:limit]
 
 
 def _ascii(character: str) -> str:
@@ -210,6 +247,13 @@ def original(spelled: str, digits: object) -> str:
     except ValueError:
         return spelled
     return text if spelled and transliterated(text).startswith(spelled) else spelled
+
+
+def listed(names: Iterable[str], *, most: int = 15) -> str:
+    """Names for a message, of very many the first."""
+    known = list(names)
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return (", ".join(printable(name, limit=60) for name in known[:most]) or "none") + more
 
 
 def shorten(text: str, limit: int) -> str:

@@ -3,7 +3,7 @@ Whether a process that asks for days stays as it was: thousands of queries, with
 
 ::
 
-    python benchmarks/soak.py                             # 5000 queries to a service with ready answers, 12 min
+    python benchmarks/soak.py                             # 5000 queries to a service with ready answers, 5 min
     python benchmarks/soak.py --number 500 --real         # to the local dispatcher of the tests
     python benchmarks/soak.py --check                     # exit status 1 if a goal is missed
 
@@ -20,8 +20,8 @@ journal
 
 Goals: all answers right and every kind of fault met; from a tenth of the queries on to the end (at most 500), resident
 memory grows by less than 20 MB, objects by less than 5 %, and files, sockets and threads by no more than 2; the journal
-keeps to ``conf.journal_size``; the token is in no address, no header, no record of any logger at DEBUG, no output, and
-no file that was left behind.
+keeps to ``conf.journal_size`` and the 5 % after which it is tidied; the token is in no address, no header, no record of
+any logger at DEBUG, no output, and no file that was left behind.
 """
 
 # ruff: noqa: S603, T201 - a program that talks to a terminal and starts its own scripts
@@ -56,7 +56,7 @@ from tests.local_mmoda.server import LocalMmoda  # noqa: E402
 from tests.tokens import mint  # noqa: E402
 
 TURN = 50
-GOAL_RSS, GOAL_OBJECTS, GOAL_OPEN = 20.0, 0.05, 2
+GOAL_RSS, GOAL_OBJECTS, GOAL_OPEN, GOAL_JOURNAL = 20.0, 0.05, 2, 1.05
 Sample = dict[str, float]
 
 
@@ -143,8 +143,8 @@ def _missed(told: dict[str, Any], proxy: Proxy, number: int) -> Iterator[str]:
     for what in ("files", "sockets", "threads"):
         if last[what] - first[what] > GOAL_OPEN:
             yield f"{what} grew from {first[what]:g} to {last[what]:g}, to reach: {GOAL_OPEN}"
-    if last["journal"] > told["journal_size"]:
-        yield f"the journal has {last['journal']:g} files, to reach: {told['journal_size']}"
+    if last["journal"] > told["journal_size"] * GOAL_JOURNAL:
+        yield f"the journal has {last['journal']:g} files, to reach: {told['journal_size'] * GOAL_JOURNAL:g}"
 
 
 # ---- the way to the service
@@ -358,7 +358,7 @@ def _sample() -> Sample:
     while any(thread.name == "mmoda" for thread in threading.enumerate()) and time.monotonic() < limit:
         time.sleep(0.05)
     gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     targets = [_caught(lambda name=name: os.readlink(f"/proc/self/fd/{name}")) for name in os.listdir("/proc/self/fd")]
     sockets = sum("socket:" in str(target) for target in targets)
     remembered = [path for path in Path(os.environ["XDG_CACHE_HOME"]).rglob("jobs/*.json")]

@@ -6,13 +6,16 @@ The examples with figures are run while it is built, against a MMODA of its own 
 ``local_service.py``); its environment is made by ``python -m tests.local_mmoda.environment``.
 """
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 # before astropy is imported: examples write a configuration, a journal and caches of their own
 _PLACE = Path(tempfile.mkdtemp(prefix="astroquery-mmoda-docs-"))
+atexit.register(shutil.rmtree, _PLACE, ignore_errors=True)
 for _name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
     os.environ[_name] = str(_PLACE / _name.lower())
     (_PLACE / _name.lower() / "astropy").mkdir(parents=True)

@@ -33,7 +33,7 @@ FLOORS = {
         "pasted",
         "scripts",
     },
-    0: {"errors", "config", "text", "units", "markup", "instruments", "allowance", "transport"},
+    0: {"errors", "config", "text", "units", "markup", "instruments", "allowance", "files", "transport"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 DOORS = {

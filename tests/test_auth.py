@@ -60,7 +60,7 @@ def home():
 
 
 def put(path, text, mode=0o600):
-    path.write_text(text)
+    path.write_text(text, "utf-8")
     path.chmod(mode)
     return path
 
@@ -313,7 +313,7 @@ def test_a_failed_write_leaves_the_old_file(home, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(AuthenticationError, match="No space left on device.*untouched"):
+    with pytest.raises(AuthenticationError, match="no space left.*untouched"):
         store(Found(Token(mint()), "argument"), "home", SERVER)
     assert path.read_text() == "old"
     assert [entry.name for entry in home.iterdir()] == [".oda-token"]
@@ -359,6 +359,9 @@ def test_a_writer_that_is_killed_leaves_a_whole_token(home):
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()
         assert path.read_text().strip() in (before, text)
+    for leftover in home.glob(".mmoda-*.part"):
+        assert stat.S_IMODE(leftover.stat().st_mode) == 0o600
+        os.utime(leftover, (time.time() - 100,) * 2)
     _write_file(path, Token(text))  # which also clears away what a killed one left
     assert [entry.name for entry in home.iterdir()] == [".oda-token"]
 

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from astroquery_mmoda.allowance import Allowance
 from astroquery_mmoda.config import conf
 from astroquery_mmoda.decoding import decode_base64, literals, parse_body, read_array, read_json_text
 from astroquery_mmoda.decoding.arrays import read_pickle
 from astroquery_mmoda.decoding.boundary import reading
 from astroquery_mmoda.decoding.dtypes import from_text
-from astroquery_mmoda.decoding.envelope import Allowance, memory_from_base64, unzipped
+from astroquery_mmoda.decoding.envelope import opened_base64, unzipped
 from astroquery_mmoda.decoding.literals import read_literal
 from astroquery_mmoda.decoding.nested import read_nested
 from astroquery_mmoda.errors import DecodingError
@@ -357,7 +358,7 @@ def test_base64():
         with pytest.raises(DecodingError):
             decode_base64(text)
         with pytest.raises(DecodingError):
-            memory_from_base64(text)
+            opened_base64(text, Allowance())
     for mixed in ("AA+/", "AA-/", b"AA+_"):
         with pytest.raises(DecodingError):
             decode_base64(mixed, urlsafe=True)
@@ -378,9 +379,10 @@ def test_gzip():
 
 
 def test_gzip_of_several_parts():
-    allowance = Allowance(gunzip=1000)
+    allowance = Allowance()
+    allowance.left = 1000
     unzipped(gzip.compress(bytes(600)), allowance)
-    with pytest.raises(DecodingError, match="max_gunzip_size"):
+    with pytest.raises(DecodingError, match="max_extra_memory"):
         unzipped(gzip.compress(bytes(600)), allowance)
 
 

@@ -91,7 +91,7 @@ def test_all_kinds_pickle_and_are_written(everything, tmp_path):
     assert len(pickle.loads(pickle.dumps(image)).catalog()) == 3
     manifest = everything.write(tmp_path)
     assert len(manifest) == len(everything)
-    assert (tmp_path / "text.txt").read_text() == everything["text"].data
+    assert (tmp_path / "text.txt").read_text("utf-8") == everything["text"].data
     assert Table.read(tmp_path / "cat.ecsv")["n"].tolist() == [1, 2, 3]
 
 

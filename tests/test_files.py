@@ -11,7 +11,15 @@ import pytest
 from astropy.io import fits
 
 from astroquery_mmoda.products import files
-from astroquery_mmoda.products.files import OutputDirectory, safe_name, write_whole
+from astroquery_mmoda.products.files import (
+    Failure,
+    OutputDirectory,
+    OutputFile,
+    Report,
+    safe_name,
+    write_files,
+    write_whole,
+)
 
 
 @pytest.fixture
@@ -20,6 +28,23 @@ def folder(tmp_path):
     path = tmp_path / "folder"
     path.mkdir()
     return path
+
+
+def write(output, content):
+    return write_files(
+        output,
+        [OutputFile(path, "", "text", lambda file, data=data: file.write(data)) for path, data in content.items()],
+    ).finish()
+
+
+@pytest.mark.parametrize("source", ["odd\x1b[2J", "\u202eodd", "two\nlines"])
+def test_words_of_the_service_in_a_manifest_are_escaped(folder, source):
+    files = [
+        OutputFile(folder / "a", source, "text", lambda file: file.write(b"x")),
+        Failure(source, "x", ValueError()),
+    ]
+    report = Report(folder, [(files[0], 1), (files[1], ValueError("no"))])
+    assert not {"\x1b", "\u202e", "\n"} & set("".join(report.manifest()["source"]))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +109,7 @@ def test_files_of_a_group_share_their_beginning(folder):
 def test_the_directory_is_not_left(folder, name):
     output = OutputDirectory(folder / "inside")
     (path,) = output.reserve(name, ".fits")
-    output.write({path: lambda file: file.write(b"x")})
+    write(output, {path: b"x"})
     assert path.resolve().parent == (folder / "inside").resolve()
     assert [entry.name for entry in folder.iterdir()] == ["inside"]
 
@@ -94,7 +119,7 @@ def test_refusal_comes_before_the_first_file(folder):
     output = OutputDirectory(folder)
     paths = [output.reserve(name, ".txt")[0] for name in "ab"]
     with pytest.raises(FileExistsError, match=r"b\.txt; overwrite=True"):
-        output.write({path: lambda file: file.write(b"new") for path in paths})
+        write(output, dict.fromkeys(paths, b"new"))
     assert not (folder / "a.txt").exists()
     assert (folder / "b.txt").read_bytes() == b"old"
 
@@ -103,7 +128,7 @@ def test_overwrite(folder):
     (folder / "b.txt").write_bytes(b"old")
     output = OutputDirectory(folder, overwrite=True)
     (path,) = output.reserve("b", ".txt")
-    assert output.write({path: lambda file: file.write(b"newer")}) == {path: 5}
+    assert list(write(output, {path: b"newer"})["size"]) == [5]
     assert path.read_bytes() == b"newer"
 
 
@@ -130,7 +155,7 @@ def test_a_link_is_replaced_and_not_followed(folder, exists):
         careful.prepare()
     output = OutputDirectory(inside, overwrite=True)
     (path,) = output.reserve("a", ".txt")
-    output.write({path: lambda file: file.write(b"new")})
+    write(output, {path: b"new"})
     assert not path.is_symlink()
     assert path.read_bytes() == b"new"
     assert outside.exists() == exists
@@ -163,7 +188,7 @@ def test_full_disk_says_how_much_is_missing(folder, monkeypatch):
             return hdulist.writeto(file)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: _Usage(3200))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: _Usage(3200))
     with pytest.raises(
         OSError, match=f"needs {needed:,} bytes, 3,200 are free, {needed - 3200:,} are missing"
     ) as caught:
@@ -184,10 +209,10 @@ def test_full_disk_that_comes_without_its_number(folder, monkeypatch):
             raise OSError("1000 requested and 300 written")  # as numpy does
         file.write(bytes(1000))
 
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: _Usage(300))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: _Usage(300))
     with pytest.raises(OSError, match="needs 1,000 bytes, 300 are free, 700 are missing"):
         write_whole(folder / "a.txt", write)
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: _Usage(3000))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: _Usage(3000))
     with pytest.raises(OSError, match="1000 requested"):
         write_whole(folder / "a.txt", write)
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
-import errno
+import gzip
 import io
+import itertools
 import json
+import multiprocessing
 import os
 import re
+import signal
 import socket
+import stat
+import threading
 import time
-import urllib.request
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,17 +35,20 @@ from conftest import RESPONSES, require
 from tests import tokens
 from tests.local_tap import rows as made
 from tests.local_tap.server import LocalTap, missing
-from tests.scripted_server import Reply, Request, ScriptedServer
+from tests.scripted_server import Reply, ScriptedServer
 
 CRAB = SkyCoord(83.6324, 22.0174, unit="deg")
 XML = {"Content-Type": "text/xml; charset=utf-8"}
 HTML = {"Content-Type": "text/html; charset=utf-8"}
+FITS = {"Content-Type": "application/fits"}
 NOWHERE = MmodaClass(server="http://127.0.0.1:9")
 
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch):
     monkeypatch.setattr("astroquery_mmoda.dispatcher._pause", lambda attempt, answer: 0.01)
+    with conf.set_temp("retry_time", 0.3):
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -886,97 +894,153 @@ def test_files_of_the_local_archive(archive, local_tap, tmp_path):
     assert len(files_in(tmp_path / "new" / "place")) == 3
 
 
-def test_a_file_is_continued_by_a_later_call(archive, local_tap, tmp_path):
-    """With the server's own handling of ranges."""
-    row = {"access_url": f"{local_tap.url}/files/crab_lc.fits"}
-    whole = (local_tap.files / "crab_lc.fits").read_bytes()
-    (path,) = archive.download_products(row, directory=tmp_path)["path"]
-    path = Path(path)
-    path.unlink()
-    with urllib.request.urlopen(row["access_url"], timeout=10) as reply:
-        mark = reply.headers["ETag"] or reply.headers["Last-Modified"]
-    (tmp_path / f".{path.name}.part").write_bytes(b"#" * 100 + whole[100:5000])
-    (tmp_path / f".{path.name}.mark").write_text(mark)
-    assert archive.download_products(row, directory=tmp_path)["status"].tolist() == ["COMPLETE"]
-    # the first bytes show that they were not fetched again
-    assert path.read_bytes() == b"#" * 100 + whole[100:]
-    assert files_in(tmp_path) == sorted([path.name, "home"])
-
-
 BODY = bytes(range(256)) * 40
 
 
-def ranged(request: Request, body=BODY, mark='"v1"', fault=""):
-    headers = {"Content-Type": "application/octet-stream", "ETag": mark}
-    wanted = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
-    if wanted is None or request.headers.get("If-Range") != mark:
-        return Reply(body, 200, headers, fault)
-    begin = int(wanted[1])
-    headers["Content-Range"] = f"bytes {begin}-{len(body) - 1}/{len(body)}"
-    return Reply(body[begin:], 206, headers, fault)
+@pytest.fixture
+def raw_server():
+    """Function that starts a server which answers each connection with the next of some bytes, and gives its address."""
+    sockets = []
+
+    def start(*answers):
+        listener = socket.create_server(("127.0.0.1", 0))
+        sockets.append(listener)
+
+        def run():
+            left = list(answers)
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, suppress(OSError):
+                        connection.settimeout(10)
+                        while b"\r\n\r\n" not in connection.recv(65536):
+                            pass
+                        connection.sendall(left.pop(0) if len(left) > 1 else left[0])
+                        connection.shutdown(socket.SHUT_WR)
+
+        threading.Thread(target=run, daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield start
+    for each in sockets:
+        each.close()
 
 
-def test_a_cut_file_is_continued(serve, tmp_path):
-    server, client = serve(lambda request: ranged(request, fault="cut" if len(server.requests) < 4 else ""))
+def head(*lines, status="200 OK"):
+    return "".join(f"{line}\r\n" for line in (f"HTTP/1.1 {status}", *lines, "Connection: close", "")).encode("latin-1")
+
+
+def fetched(address, place, *, name="x.fits", **options):
+    """The only row of the manifest of one file."""
+    (row,) = MmodaClass(server=address).download_products(rows(f"{address}/{name}"), directory=place, **options)
+    return row
+
+
+def test_a_cut_file_is_fetched_anew(serve, tmp_path):
+    server, client = serve(lambda request: Reply(BODY, fault="cut" if len(server.requests) < 4 else "", headers=FITS))
     (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
     assert (row["status"], row["size"]) == ("COMPLETE", len(BODY))
     assert Path(row["path"]).read_bytes() == BODY
-    asked = [request.headers.get("Range") for request in server.requests]
-    assert asked == [None, f"bytes={len(BODY) // 2}-", f"bytes={len(BODY) * 3 // 4}-", f"bytes={len(BODY) * 7 // 8}-"]
+    assert len(server.requests) == 4
+    assert not any(set(request.headers) & {"Range", "If-Range"} for request in server.requests)
     assert files_in(tmp_path / "d") == [Path(row["path"]).name]
 
 
-def test_what_came_is_kept_for_the_next_call(serve, tmp_path):
-    server, client = serve(lambda request: ranged(request, fault="cut" if len(server.requests) == 1 else ""))
+def test_a_file_that_stays_cut_leaves_nothing(serve, tmp_path):
+    server, client = serve(Reply(BODY, fault="cut", headers=FITS))
     with conf.set_temp("retry_time", 0):
-        first = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
-        assert first["status"].tolist() == ["ERROR"]
-        assert "cut" in first["message"][0]
-        assert not Path(first["path"][0]).exists()
-        second = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
-    assert second["status"].tolist() == ["COMPLETE"]
-    assert Path(second["path"][0]).read_bytes() == BODY
-    assert server.requests[1].headers["Range"] == f"bytes={len(BODY) // 2}-"
-
-
-@pytest.mark.parametrize("mark", ['W/"weak"', ""], ids=["weak", "none"])
-def test_a_file_without_a_mark_begins_anew(serve, tmp_path, mark):
-    server, client = serve(lambda request: ranged(request, mark=mark, fault="cut" if len(server.requests) == 1 else ""))
-    (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
-    assert row["status"] == "COMPLETE"
-    assert "Range" not in server.requests[1].headers
-    assert Path(row["path"]).read_bytes() == BODY
-
-
-def test_a_file_that_changed_meanwhile_begins_anew(serve, tmp_path):
-    other = b"other" * 1000
-
-    def answer(request):
-        return ranged(request, fault="cut") if len(server.requests) == 1 else ranged(request, other, '"v2"')
-
-    server, client = serve(answer)
-    (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
-    assert server.requests[1].headers["If-Range"] == '"v1"'
-    assert Path(row["path"]).read_bytes() == other
+        (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
+    assert (row["status"], row["size"]) == ("ERROR", 0)
+    assert "cut; tried 1 time" in row["message"]
+    assert files_in(tmp_path / "d") == []
 
 
 @pytest.mark.parametrize(
-    "odd",
+    ("length", "says"),
     [
-        Reply("", 416, {"Content-Type": "text/plain"}),
-        Reply(BODY[7:], 206, {"Content-Range": "bytes 7-10239/10240", "Content-Type": "x/y"}),
-        Reply(BODY, 206, {"Content-Type": "x/y"}),
+        ("\xb2", "not a number of bytes"),
+        ("-1", "not a number of bytes"),
+        ("1,1", ""),
+        ("0x10", "not a number of bytes"),
+        ("ten", "not a number of bytes"),
+        ("1" * 30, ""),
+        (str(10**17), "larger than"),
+        (str(len(BODY) + 1), "tried"),
+        ("0", "the reply was empty"),
     ],
-    ids=["416", "other part", "no range"],
 )
-def test_odd_answers_to_a_range(serve, tmp_path, odd):
-    def answer(request):
-        return odd if len(server.requests) == 2 else ranged(request, fault="cut" if len(server.requests) == 1 else "")
+def test_odd_lengths(raw_server, tmp_path, length, says):
+    address = raw_server(head(f"Content-Length: {length}", "Content-Type: x/y") + BODY)
+    with conf.set_temp("retry_time", 0):
+        row = fetched(address, tmp_path / "d")
+    assert row["status"] == "ERROR"
+    assert says in row["message"]
+    assert files_in(tmp_path / "d") == []
 
-    server, client = serve(answer)
-    (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
+
+def test_more_bytes_than_told_are_not_of_the_file(raw_server, tmp_path):
+    row = fetched(raw_server(head("Content-Length: 100") + BODY), tmp_path / "d")
     assert row["status"] == "COMPLETE"
+    assert Path(row["path"]).read_bytes() == BODY[:100]
+
+
+def chunked(body, *, end=b"0\r\n\r\n"):
+    pieces = [body[begin : begin + 1000] for begin in range(0, len(body), 1000)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + end
+
+
+def test_bodies_without_a_length(raw_server, tmp_path):
+    told = raw_server(head("Transfer-Encoding: chunked") + chunked(BODY))
+    row = fetched(told, tmp_path / "d")
     assert Path(row["path"]).read_bytes() == BODY
+    row = fetched(raw_server(head() + BODY), tmp_path / "d")
+    assert Path(row["path"]).read_bytes() == BODY
+    cut = raw_server(head("Transfer-Encoding: chunked") + chunked(BODY, end=b"100\r\nabc"))
+    with conf.set_temp("retry_time", 0):
+        row = fetched(cut, tmp_path / "e")
+    assert row["status"] == "ERROR"
+    assert files_in(tmp_path / "e") == []
+
+
+def test_a_compressed_transfer_is_unpacked(raw_server, tmp_path):
+    packed = gzip.compress(BODY)
+    lines = ("Content-Encoding: gzip", f"Content-Length: {len(packed)}")
+    row = fetched(raw_server(head(*lines) + packed), tmp_path / "d")
+    assert (row["status"], row["size"]) == ("COMPLETE", len(BODY))
+    assert Path(row["path"]).read_bytes() == BODY
+    with conf.set_temp("retry_time", 0):
+        row = fetched(raw_server(head(*lines) + packed[:-20]), tmp_path / "e")
+    assert row["status"] == "ERROR"
+    row = fetched(raw_server(head(*lines) + b"x" * len(packed)), tmp_path / "e", name="y.fits")
+    assert row["status"] == "ERROR"
+    assert files_in(tmp_path / "e") == []
+
+
+def test_a_bomb_is_not_unpacked(raw_server, tmp_path):
+    packed = gzip.compress(bytes(300_000_000), 9)
+    lines = ("Content-Encoding: gzip", f"Content-Length: {len(packed)}")
+    with conf.set_temp("max_reply_size", 2_000_000):
+        row = fetched(raw_server(head(*lines) + packed), tmp_path / "d")
+    assert "larger than 2000000 bytes" in row["message"]
+    assert files_in(tmp_path / "d") == []
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_limit_is_the_largest_size(raw_server, tmp_path, told):
+    answer = head(*([f"Content-Length: {len(BODY)}"] if told else [])) + BODY
+    with conf.set_temp("max_reply_size", len(BODY)):
+        assert fetched(raw_server(answer), tmp_path / "d")["status"] == "COMPLETE"
+    with conf.set_temp("max_reply_size", len(BODY) - 1):
+        assert f"larger than {len(BODY) - 1} bytes" in fetched(raw_server(answer), tmp_path / "e")["message"]
+    assert files_in(tmp_path / "e") == []
+
+
+@pytest.mark.parametrize("status", ["206 Partial Content", "204 No Content", "416 Range Not Satisfiable"])
+def test_parts_that_nobody_asked_for(raw_server, tmp_path, status):
+    row = fetched(raw_server(head(f"Content-Length: {len(BODY)}", status=status) + BODY), tmp_path / "d")
+    assert row["status"] == "ERROR"
+    assert row["message"] == f"HTTP status {status[:3]}"
+    assert files_in(tmp_path / "d") == []
 
 
 @pytest.mark.parametrize(
@@ -1155,56 +1219,158 @@ def test_too_large(serve, tmp_path):
     assert files_in(tmp_path / "d") == []
 
 
-def test_links_and_directories_are_not_written_through(serve, tmp_path):
+@pytest.fixture
+def place(tmp_path):
+    directory = tmp_path / "d"
+    directory.mkdir()
+    return directory
+
+
+def in_the_way(path, what, victim):
+    """Put something that is not a file into the place of one."""
+    if what == "link":
+        path.symlink_to(victim)
+    elif what == "link to nothing":
+        path.symlink_to(victim.with_name("nothing"))
+    elif what == "link to a directory":
+        path.symlink_to(victim.parent)
+    elif what == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such things on Windows")
+@pytest.mark.parametrize("what", ["link", "link to nothing", "link to a directory", "pipe", "directory"])
+def test_what_is_in_the_place_of_a_file(serve, place, tmp_path, what):
     server, client = serve(content(b"new"))
-    place = tmp_path / "d"
-    place.mkdir()
-    (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=place)
-    name, victim = Path(row["path"]).name, tmp_path / "victim"
+    victim = tmp_path / "victim"
     victim.write_text("old")
-    (place / f".{name}.part").symlink_to(victim)
-    manifest = client.download_products(rows(f"{server.url}/x.fits"), directory=place, overwrite=True)
-    assert manifest["status"].tolist() == ["ERROR"]
-    (place / f".{name}.part").unlink()
-    (place / name).unlink()
-    (place / name).symlink_to(victim)
-    manifest = client.download_products(rows(f"{server.url}/x.fits"), directory=place, overwrite=True)
-    assert manifest["status"].tolist() == ["COMPLETE"]
+    path = place / downloads._file_name(f"{server.url}/x.fits")
+    in_the_way(path, what, victim)
+    (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=place)
+    assert row["status"] == ("SKIPPED" if what == "link" else "ERROR")
+    assert not server.requests
+    assert not path.is_file() or what == "link"
+    (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=place, overwrite=True)
+    assert row["status"] == ("ERROR" if what == "directory" else "COMPLETE")
+    assert what == "directory" or (path.read_bytes() == b"new" and not path.is_symlink())
     assert victim.read_text() == "old"
-    (place / name).unlink()
-    (place / name).mkdir()
-    manifest = client.download_products(rows(f"{server.url}/x.fits"), directory=place, overwrite=True)
-    assert "directory" in manifest["message"][0]
+    assert not (tmp_path / "nothing").exists()
+    assert files_in(place) == [path.name]
 
 
-def test_two_at_once_do_not_mix(serve, tmp_path):
-    fcntl = pytest.importorskip("fcntl")
-    server, client = serve(content(b"x"))
+@pytest.mark.skipif(os.name == "nt", reason="no such things on Windows")
+@pytest.mark.parametrize("what", ["link", "link to nothing", "pipe", "directory", "file"])
+def test_what_has_the_name_of_a_temporary_file(serve, place, tmp_path, monkeypatch, what):
+    """Names are not to be guessed; should one be, nothing is written through it."""
+    server, client = serve(content(b"new"))
+    victim = tmp_path / "victim"
+    victim.write_text("old")
+    monkeypatch.setattr("secrets.token_hex", lambda size: "0" * 2 * size)
+    temporary = place / f".mmoda-{'0' * 16}.part"
+    if what == "file":
+        temporary.write_text("old")
+    else:
+        in_the_way(temporary, what, victim)
+    (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=place)
+    assert row["status"] == "ERROR"
+    assert "exists" in row["message"]
+    assert victim.read_text() == "old"
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_older_parts_decide_nothing(serve, place):
+    """As earlier versions, browsers and other tools leave them; ours go when nobody writes them any more."""
+    server, client = serve(content(BODY))
+    name = downloads._file_name(f"{server.url}/x.fits")
+    left = [f".{name}.part", f".{name}.mark", f"{name}.part", ".mmoda-0123.part", ".mmoda-0123456789abcdeF.part"]
+    ours = ".mmoda-0123456789abcdef.part"
+    for each in (*left, ours):
+        (place / each).write_bytes(BODY[:100])
+        os.utime(place / each, (time.time() - 10_000,) * 2)
+    link = place / ".mmoda-fedcba9876543210.part"
+    link.symlink_to(place / left[0])
+    os.utime(link, (time.time() - 10_000,) * 2, follow_symlinks=False)
+    (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=place)
+    assert Path(row["path"]).read_bytes() == BODY
+    assert "Range" not in server.requests[0].headers
+    assert files_in(place) == sorted([*left, link.name, name])
+    assert all((place / each).read_bytes() == BODY[:100] for each in left)
+
+
+def test_a_temporary_file_is_for_the_owner_only(serve, place):
+    seen = []
+
+    def answer(request):
+        return content(BODY * 1000)
+
+    server, client = serve(answer)
+    real = downloads._Bar.show
+
+    def look(bar, *args):
+        seen.extend(stat.S_IMODE(path.stat().st_mode) for path in place.glob(".mmoda-*.part"))
+        real(bar, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(downloads._Bar, "show", look)
+        (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=place)
+    assert os.name == "nt" or set(seen) == {0o600}
+    (place / "plain").write_bytes(b"")
+    assert Path(row["path"]).stat().st_mode == (place / "plain").stat().st_mode
+
+
+def _fetch_often(url, place, times):
+    client = MmodaClass(server=url.rpartition("/")[0])
+    for _ in range(times):
+        manifest = client.download_products(rows(url), directory=place, overwrite=True)
+        if manifest["status"].tolist() != ["COMPLETE"]:
+            raise RuntimeError(manifest["message"][0])
+
+
+def test_two_processes_give_whole_files(serve, place):
+    counter = itertools.count()
+    server, _ = serve(lambda request: content(b"%d" % (next(counter) % 10) * 300_000))
     url = f"{server.url}/x.fits"
-    with (tmp_path / f".{downloads._file_name(url)}.part").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        manifest = client.download_products(rows(url), directory=tmp_path)
-    assert "another process" in manifest["message"][0]
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_fetch_often, args=(url, str(place), 25)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    path = place / downloads._file_name(url)
+    while any(worker.is_alive() for worker in workers):
+        if path.exists():
+            data = path.read_bytes()
+            assert len(data) == 300_000
+            assert len(set(data)) == 1
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    assert files_in(place) == [path.name]
 
 
-def test_a_full_disk_is_told_of(serve, tmp_path, monkeypatch):
-    server, client = serve(content(b"x" * 1000))
+def test_a_killed_process_leaves_no_half_file(serve, place):
+    server, client = serve(Reply(bytes(10**6), fault="drip", headers=FITS))
+    url = f"{server.url}/x.fits"
+    worker = multiprocessing.get_context("spawn").Process(target=_fetch_often, args=(url, str(place), 1))
+    worker.start()
+    deadline = time.monotonic() + 60
+    while not any(path.name.endswith(".part") for path in place.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join()
+    (left,) = place.iterdir()
+    assert re.fullmatch(r"\.mmoda-[0-9a-f]{16}\.part", left.name)
+    server.answer = lambda request: content(b"whole")
+    (row,) = client.download_products(rows(url), directory=place)
+    assert Path(row["path"]).read_bytes() == b"whole"
 
-    class Full:
-        def __init__(self, file):
-            self._file = file
 
-        def __getattr__(self, name):
-            return getattr(self._file, name)
-
-        def write(self, data):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    real = downloads._Part._opened
-    monkeypatch.setattr(downloads._Part, "_opened", lambda part: Full(real(part)))
-    manifest = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
-    assert "no space left: 1,000 of 1,000 bytes have not been written" in manifest["message"][0]
-    assert files_in(tmp_path / "d") == []
+def test_a_full_disk_is_told_of(serve, place, full_disk):
+    server, client = serve(content(b"x" * 1_000_000))
+    full_disk(400_000)
+    manifest = client.download_products(rows(f"{server.url}/x.fits"), directory=place)
+    assert re.search(r"no space left: the file needs 1,000,000 bytes, [0-9,]+ are free", manifest["message"][0])
+    assert files_in(place) == []
 
 
 def test_the_progress_bar(serve, tmp_path, monkeypatch, capsys):

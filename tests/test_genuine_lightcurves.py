@@ -127,7 +127,7 @@ def test_files_that_we_write(encoded, tmp_path, name):
     assert fitscheck.main([str(path)]) == 0
     again = read_lightcurve(path)
     assert again.colnames == table.colnames
-    assert again.meta == table.meta
+    assert dict(again.meta) == dict(table.meta)
     assert abs((again["time"] - table["time"]).to_value(u.s)).max() < 2e-7
     for column in table.colnames[2:]:
         np.testing.assert_array_equal(np.ma.getmaskarray(again[column]), np.ma.getmaskarray(table[column]))
@@ -225,7 +225,7 @@ def test_several_sources(replied, tmp_path):
     headers = [fits.getheader(path, ("RATE", number)) for number in (1, 2)]
     assert [header["RA_OBJ"] for header in headers] == [288.2643, 293.732]
     assert [header["DEC_OBJ"] for header in headers] == [19.77308, 21.89672]
-    assert read_lightcurve(path).meta == table.meta
+    assert dict(read_lightcurve(path).meta) == dict(table.meta)
 
 
 def test_the_burst(replied, opened):

@@ -389,7 +389,7 @@ def test_overwriting_has_to_be_asked_for(folder):
 def test_an_empty_result_gives_an_empty_manifest(folder):
     manifest = write_spectra(fits.HDUList([fits.PrimaryHDU()]), folder)
     assert len(manifest) == 0
-    assert manifest.colnames == ["path", "source", "kind", "size"]
+    assert manifest.colnames == ["path", "source", "kind", "size", "error"]
 
 
 def test_missing_exposure_is_told(folder):

@@ -22,7 +22,7 @@ ADDRESS = "https://mmoda.example:8443/mmoda/dispatch-data"
 VERSION = re.compile(r"astroquery_mmoda \d+\.\d+")
 
 
-def _as_it_is(raw, what):
+def _as_it_is(raw, what, allowance):
     return raw
 
 
@@ -250,12 +250,20 @@ def test_nothing_is_overwritten_unless_asked(tmp_path):
     assert Products.read(tmp_path)[0].data == "new"
 
 
-def test_nothing_is_written_where_a_product_is_damaged(recorded, tmp_path):
+def test_a_damaged_product_does_not_stop_the_others(recorded, tmp_path):
     reply = recorded("isgri_lc_real")
     reply["products"]["numpy_data_product_list"][1]["data_unit_list"][-1]["binarys"] = "AAAA"
-    with pytest.raises(DecodingError, match="isgri_lc"):
-        Products.from_response(reply).write(tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    products = Products.from_response(reply)
+    with pytest.raises(DecodingError, match="isgri_lc") as caught:
+        products.write(tmp_path / "out")
+    manifest = caught.value.manifest
+    failed = [row for row in manifest if row["error"]]
+    assert len(failed) == 1
+    assert "isgri_lc" in failed[0]["error"]
+    written = {Path(row["path"]).name for row in manifest if not row["error"]}
+    assert written == {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith("mmoda-")}
+    assert len(written) == len(products) - 1
+    assert len(Products.read(tmp_path / "out")) == len(products) - 1
 
 
 # ---- what is in the files

@@ -6,8 +6,6 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
-import secrets
-import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from astroquery import log
 from astroquery.exceptions import AuthenticationWarning
 
 from ..errors import AuthenticationError, warn, without_frames
+from ..files import opened_plain, remove_leftovers, whole_file
 from ..text import printable
 from .token import HOW_TO_GET_ONE, Token
 
@@ -27,6 +26,8 @@ __all__ = ["Discovery", "Found", "discover", "forget_in_keyring", "from_keyring"
 _ENVIRONMENT = "ODA_TOKEN"
 _FILE = ".oda-token"
 _LARGEST_FILE = 100_000
+# seconds; writing a token takes no longer
+_LEFTOVER_AGE = 60.0
 _KEYRING_USER = "mmoda-token"
 _PLAIN_TEXT = ("PlaintextKeyring", "plaintext")
 
@@ -110,20 +111,15 @@ def _file(place: str) -> Path | None:
 
 def _read_file(path: Path) -> str | None:
     try:
-        # a pipe of that name would block, also one that was put there a moment ago
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
-                log.warning("The token file %s is not a small ordinary file; it is passed over.", path)
-                return None
-            text = file.read(_LARGEST_FILE).decode("utf-8", "replace")
+        with opened_plain(path, limit=_LARGEST_FILE, links=True) as file:
+            status, data = os.fstat(file.fileno()), file.read(_LARGEST_FILE)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         log.warning("The token file %s can't be read: %s", path, getattr(error, "strerror", None) or error)
         return None
     _warn_of_exposure(path, status)
-    return text
+    return data.decode("utf-8", "replace")
 
 
 def _warn_of_exposure(path: Path, status: os.stat_result) -> None:
@@ -295,45 +291,14 @@ def _write_file(path: Path, token: Token) -> None:
     """Replace a token file as a whole: owner-only from the first byte, flushed, then renamed over the old one."""
     if os.path.islink(path):
         raise AuthenticationError(f"{path} is a link; the token was not written through it. Remove the link first.")
-    _remove_leftovers(path)
-    part = path.with_name(f"{_FILE}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    # a copy of a token under another name
+    remove_leftovers(path.parent, age=_LEFTOVER_AGE)
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        with open(descriptor, "w", encoding="ascii") as file:
-            file.write(token.secret + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        with whole_file(path, private=True) as file:
+            file.write(token.secret.encode("ascii") + b"\n")
     except OSError as error:
-        reason = error.strerror
+        reason = error.strerror or type(error).__name__
     else:
         log.info("The token is in %s now.", path)
         return
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
     raise AuthenticationError(f"The token could not be written to {path}: {reason}. What was there is untouched.")
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove what a writer left that was killed: a copy of a token under another name."""
-    with contextlib.suppress(OSError):
-        _remove_parts(path.parent)
-
-
-def _remove_parts(directory: Path) -> None:
-    for leftover in directory.glob(f"{_FILE}.*-*.part"):
-        owner = leftover.name.removeprefix(f"{_FILE}.").split("-")[0]
-        if owner.isdigit() and int(owner) != os.getpid() and not _runs(int(owner)):
-            with contextlib.suppress(OSError):
-                leftover.unlink()
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

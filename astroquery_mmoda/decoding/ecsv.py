@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
+from ..allowance import Allowance
 from ..config import conf
 from ..errors import DecodingError
 from ..text import printable
@@ -40,7 +41,7 @@ _SPARE = 50_000_000
 _BOOLEANS = {"True": True, "False": False, "true": True, "false": False, "1": True, "0": False, "": False}
 
 
-def read_ecsv(text: Any, *, what: str = "table") -> Table:
+def read_ecsv(text: Any, *, what: str = "table", allowance: Allowance | None = None) -> Table:
     """
     Read a table from ECSV text.
 
@@ -50,6 +51,8 @@ def read_ecsv(text: Any, *, what: str = "table") -> Table:
         The table itself; never the name of a file.
     what : str
         Short name of it for error messages.
+    allowance : Allowance, optional
+        Of the reply; without it one for this alone.
 
     Returns
     -------

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from ..allowance import Allowance
 from ..errors import DecodingError
 from ..text import printable
 from .boundary import reading
@@ -14,7 +15,7 @@ from .envelope import decode_base64
 __all__ = ["read_binary", "read_picture"]
 
 
-def read_picture(entry: Any, *, what: str = "picture") -> bytes:
+def read_picture(entry: Any, *, what: str = "picture", allowance: Allowance | None = None) -> bytes:
     """
     Read one element of ``binary_image_product_list``; its pixels are not looked at.
 
@@ -24,6 +25,8 @@ def read_picture(entry: Any, *, what: str = "picture") -> bytes:
         The element.
     what : str
         Short name of it for error messages.
+    allowance : Allowance, optional
+        Of the reply; without it one for this alone.
 
     Returns
     -------
@@ -33,10 +36,10 @@ def read_picture(entry: Any, *, what: str = "picture") -> bytes:
     with reading(what):
         if not isinstance(entry, dict):
             raise DecodingError(f"expected a dictionary, got {type(entry).__name__}")
-        return decode_base64(_encoded(entry, "b64data"), urlsafe=True)
+        return decode_base64(_encoded(entry, "b64data"), urlsafe=True, allowance=allowance)
 
 
-def read_binary(entry: Any, *, what: str = "file") -> bytes:
+def read_binary(entry: Any, *, what: str = "file", allowance: Allowance | None = None) -> bytes:
     """
     Read one element of ``binary_data_product_list``.
 
@@ -46,6 +49,8 @@ def read_binary(entry: Any, *, what: str = "file") -> bytes:
         The element; old servers send the encoded bytes alone.
     what : str
         Short name of it for error messages.
+    allowance : Allowance, optional
+        Of the reply; without it one for this alone.
 
     Returns
     -------
@@ -58,10 +63,10 @@ def read_binary(entry: Any, *, what: str = "file") -> bytes:
     """
     with reading(what):
         if isinstance(entry, str):
-            return decode_base64(entry, urlsafe=True)
+            return decode_base64(entry, urlsafe=True, allowance=allowance)
         if not isinstance(entry, dict):
             raise DecodingError(f"expected a dictionary or a text, got {type(entry).__name__}")
-        data = decode_base64(_encoded(entry, "data"), urlsafe=True)
+        data = decode_base64(_encoded(entry, "data"), urlsafe=True, allowance=allowance)
         told = entry.get("md5")
         if told is not None:
             # it tells damage, not intent

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from ..allowance import Allowance
 from ..errors import DecodingError
 from ..text import printable
 from . import headers, tables
 from .arrays import FitsTable, read_pickle
 from .boundary import reading
-from .envelope import Allowance, memory_from_base64, unzipped
+from .envelope import opened_base64
 from .literals import read_json
 from .nested import read_nested
 
@@ -51,7 +52,7 @@ _IMAGES: dict[str, tuple[int, str, int]] = {
 }
 
 
-def read_hdulist(entry: Any, *, what: str = "product") -> fits.HDUList:
+def read_hdulist(entry: Any, *, what: str = "product", allowance: Allowance | None = None) -> fits.HDUList:
     """
     Read one element of ``numpy_data_product_list`` as the FITS file that it stands for.
 
@@ -61,6 +62,8 @@ def read_hdulist(entry: Any, *, what: str = "product") -> fits.HDUList:
         The element; it and each unit in it may be JSON text.
     what : str
         Short name of it for error messages, for example ``"product 3 'isgri_lc'"``.
+    allowance : Allowance, optional
+        Of the reply; without it one for this alone.
 
     Returns
     -------
@@ -81,14 +84,14 @@ def read_hdulist(entry: Any, *, what: str = "product") -> fits.HDUList:
         if len(units) > _MAX_UNITS:
             raise DecodingError(f"{len(units)} units, {_MAX_UNITS} are the most")
         hdus: list[Any] = []
-        allowance = Allowance()
+        allowance = allowance or Allowance.of(entry)
         for number, unit in enumerate(units):
             with reading(f"unit {number}"):
                 hdus += _read_unit(unit, allowance, first=number == 0)
         return fits.HDUList(hdus or [fits.PrimaryHDU()])
 
 
-def read_array(unit: Any, *, what: str = "array") -> np.ndarray[Any, Any]:
+def read_array(unit: Any, *, what: str = "array", allowance: Allowance | None = None) -> np.ndarray[Any, Any]:
     """
     Read one unit (an element of ``data_unit_list``) as a plain array of its own memory.
 
@@ -98,13 +101,15 @@ def read_array(unit: Any, *, what: str = "array") -> np.ndarray[Any, Any]:
         The unit, possibly as JSON text.
     what : str
         Short name of it for error messages.
+    allowance : Allowance, optional
+        Of the reply; without it one for this alone.
 
     Returns
     -------
     numpy.ndarray
     """
     with reading(what):
-        data = _data(_dictionary(unit, "unit"), Allowance())
+        data = _data(_dictionary(unit, "unit"), allowance or Allowance.of(unit))
         if data is None or isinstance(data, FitsTable):
             raise DecodingError("expected an array, got a FITS table" if data is not None else "no data")
         return data.copy()
@@ -147,7 +152,7 @@ def _data(unit: Mapping[str, Any], allowance: Allowance) -> Any:
     """The array or FITS table of a unit; None if it has none."""
     pickled, nested = unit.get("binarys"), unit.get("data")
     if pickled is not None:
-        data: Any = read_pickle(unzipped(memory_from_base64(pickled), allowance))
+        data: Any = read_pickle(opened_base64(pickled, allowance))
     elif nested is not None:
         data = read_nested(nested, unit.get("dt"), allowance)
     else:
@@ -164,7 +169,7 @@ def _data_in_memory(unit: Mapping[str, Any], allowance: Allowance) -> tuple[Any,
     pickled = unit.get("binarys")
     if not isinstance(pickled, str) or len(pickled) < _LARGE:
         return _data(unit, allowance), None
-    payload = unzipped(memory_from_base64(pickled), allowance)
+    payload = opened_base64(pickled, allowance)
     data: Any = read_pickle(payload)
     place = _place(data, payload)
     if place is None or isinstance(payload, bytes):

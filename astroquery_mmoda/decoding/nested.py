@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..allowance import Allowance
 from ..errors import DecodingError
 from . import dtypes
-from .envelope import Allowance
 from .literals import read_json_text
 
 __all__ = ["read_nested"]
@@ -27,19 +27,18 @@ def read_nested(data: Any, dt: Any, allowance: Allowance | None = None) -> np.nd
     dt : str
         Text of the dtype.
     allowance : Allowance, optional
-        How much larger than its text the array may be; it is used up.
+        Of the reply; without it one for this alone.
     """
     dtype = dtypes.from_text(dt)
+    allowance = allowance or Allowance.of(data)
     values = read_json_text(data, what="data")
     if not isinstance(values, list):
         raise DecodingError(f"expected nested lists, got {type(values).__name__}")
-    text_size = len(data) if isinstance(data, str) else 0
-    shape = dtypes.checked_shape(_shape(values, dtype))
-    # short texts in wide columns make an array larger than its JSON; more than this is no table any more
-    allowance = allowance or Allowance()
-    allowance.nested -= max(math.prod(shape) * dtype.itemsize - 2 * text_size, 0)
-    if allowance.nested < 0:
-        raise DecodingError("nested lists much smaller than the array that they announce")
+    shape: tuple[int, ...] = dtypes.checked_shape(_shape(values, dtype))
+    size: int = math.prod(shape)
+    if dtype.itemsize == 0 and size:
+        raise DecodingError(f"array of {dtype.str}, which has no room for values")
+    allowance.spend(size * dtype.itemsize, "the array that nested lists announce")
     if dtype.names is not None:
         values = [_record(row, len(dtype.names)) for row in values]
     # a number that is too large for its type becomes infinite, as it would on the server

@@ -16,13 +16,14 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
 
+from ..allowance import Allowance
 from ..config import conf
 from ..errors import DecodingError
 from ..text import printable
 from ..units import read_unit
 from .arrays import _Reader as ArrayReader
 from .boundary import reading
-from .envelope import decode_base64, unzipped
+from .envelope import opened_base64
 from .plainpickle import Global, Instance, interpret
 
 __all__ = ["read_pickled_table"]
@@ -70,7 +71,7 @@ _MAX_BASES = 30
 _MAX_VALUES = 50_000
 
 
-def read_pickled_table(text: Any, *, what: str = "table") -> Table:
+def read_pickled_table(text: Any, *, what: str = "table", allowance: Allowance | None = None) -> Table:
     """
     Read a table from the base64 of its pickle.
 
@@ -80,6 +81,8 @@ def read_pickled_table(text: Any, *, what: str = "table") -> Table:
         The encoded pickle.
     what : str
         Short name of it for error messages.
+    allowance : Allowance, optional
+        Of the reply; without it one for this alone.
 
     Returns
     -------
@@ -95,7 +98,8 @@ def read_pickled_table(text: Any, *, what: str = "table") -> Table:
     with reading(what):
         if not isinstance(text, str):
             raise DecodingError(f"expected base64 text, got {type(text).__name__}")
-        record = interpret(unzipped(decode_base64(text)), _NAMES, _DICTIONARIES)
+        allowance = allowance or Allowance.of(text)
+        record = interpret(opened_base64(text, allowance), _NAMES, _DICTIONARIES)
         if not isinstance(record, Instance) or record.maker not in _TABLES:
             raise DecodingError("expected a pickled table of astropy")
         state = record.state

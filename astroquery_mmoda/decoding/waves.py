@@ -10,6 +10,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Column, Table
 
+from ..allowance import Allowance
 from ..errors import DecodingError
 from .boundary import reading
 from .literals import read_json_text
@@ -19,7 +20,7 @@ __all__ = ["read_contours", "read_spectrogram", "read_strain"]
 _TIME = "GPS time: seconds since 1980-01-06 00:00:00 UTC, without leap seconds"
 
 
-def read_strain(entry: Any, *, what: str = "strain") -> Table:
+def read_strain(entry: Any, *, what: str = "strain", allowance: Allowance | None = None) -> Table:
     """
     Read one element of ``gw_strain_product_list``.
 
@@ -29,6 +30,8 @@ def read_strain(entry: Any, *, what: str = "strain") -> Table:
         With ``value`` (numbers), ``t0`` and ``dt`` (seconds).
     what : str
         Short name of it for error messages.
+    allowance : Allowance, optional
+        Of the reply; without it one for this alone.
 
     Returns
     -------
@@ -40,7 +43,7 @@ def read_strain(entry: Any, *, what: str = "strain") -> Table:
         return Table([_times(entry, "t0", "dt", len(values)), Column(values, name="strain")])
 
 
-def read_spectrogram(entry: Any, *, what: str = "spectrogram") -> Table:
+def read_spectrogram(entry: Any, *, what: str = "spectrogram", allowance: Allowance | None = None) -> Table:
     """
     Read ``gw_spectrogram_product``.
 
@@ -50,6 +53,8 @@ def read_spectrogram(entry: Any, *, what: str = "spectrogram") -> Table:
         With ``value`` (a list of numbers per time), ``x0`` and ``dx`` (seconds), ``yindex`` (frequencies).
     what : str
         Short name of it for error messages.
+    allowance : Allowance, optional
+        Of the reply; without it one for this alone.
 
     Returns
     -------
@@ -66,7 +71,7 @@ def read_spectrogram(entry: Any, *, what: str = "spectrogram") -> Table:
         return Table([_times(entry, "x0", "dx", len(values)), Column(values, name="value")], meta=meta)
 
 
-def read_contours(entry: Any, *, what: str = "contours") -> Table:
+def read_contours(entry: Any, *, what: str = "contours", allowance: Allowance | None = None) -> Table:
     """
     Read the contours of one event of ``gw_skymap_product``.
 
@@ -76,6 +81,8 @@ def read_contours(entry: Any, *, what: str = "contours") -> Table:
         With ``levels`` (percent) and, for each of these, a list of contours, which are lists of positions.
     what : str
         Short name of it for error messages.
+    allowance : Allowance, optional
+        Of the reply; without it one for this alone.
 
     Returns
     -------

@@ -2,28 +2,24 @@
 """
 Files of published products, fetched whole or not at all.
 
-A file gets its published name and a mark of its address, so that a later call knows what is there already. What was
-begun is kept beside it under a name with a dot in front, and continued if the service's file is still the same.
+A file gets its published name and a mark of its address, so that a later call knows what is there already.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import ipaddress
 import logging
 import math
 import os
 import re
-import shutil
 import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -35,18 +31,13 @@ from astroquery import log
 from ..config import conf
 from ..dispatcher import Dispatcher, Interrupted, Stream, wait_for_next_try
 from ..errors import ParameterError, ServiceError
+from ..files import remove_leftovers, whole_file
 from ..products.files import safe_name
 from ..session import Connection
 from ..text import printable
 
 if TYPE_CHECKING:
     from ..core import MmodaClass
-
-_locks: ModuleType | None
-try:
-    import fcntl as _locks
-except ImportError:  # Windows
-    _locks = None
 
 __all__ = ["download_products"]
 
@@ -82,6 +73,7 @@ def download_products(
     place = Path(directory).expanduser()
     files = _files(rows, place, client.URL)
     place.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(place)
     dispatcher = Connection(client).dispatcher()
     bar = _Bar(len(files))
     outcomes = []
@@ -204,9 +196,9 @@ def _is_public(host: str, port: int) -> bool:
 
 def _one(dispatcher: Dispatcher, file: File, *, overwrite: bool, bar: _Bar) -> Outcome:
     """Fetch a file; what is wrong with it does not keep the others from being fetched."""
-    if file.path.is_file() and not overwrite:
-        return Outcome(file.path.stat().st_size, "SKIPPED", "it is there already")
     try:
+        if _is_there(file.path, overwrite=overwrite):
+            return Outcome(file.path.stat().st_size, "SKIPPED", "it is there already")
         return Outcome(_fetched(dispatcher, file, bar), "COMPLETE")
     except (ServiceError, OSError) as error:
         message = printable(error)
@@ -214,191 +206,92 @@ def _one(dispatcher: Dispatcher, file: File, *, overwrite: bool, bar: _Bar) -> O
     return Outcome(0, "ERROR", message)
 
 
-def _fetched(dispatcher: Dispatcher, file: File, bar: _Bar) -> int:
-    """Size of a file, after as many tries as passing faults take."""
-    if file.path.is_dir() and not file.path.is_symlink():
+def _is_there(path: Path, *, overwrite: bool) -> bool:
+    """Whether there is a file of this name that is to stay; `ServiceError` if something else is in its place."""
+    if path.is_dir() and not path.is_symlink():
         raise ServiceError("there is a directory of its name")
-    with _Part(file.path).opened() as part:
-        attempt, failing_since = 0, math.inf
-        while True:
-            attempt += 1
-            try:
-                _follow(dispatcher, file.url, part, bar)
-                return part.finish()
-            except Interrupted as error:
-                fault = error
-                log.debug("a file: %s", fault)
-            failing_since = min(failing_since, time.monotonic())
-            if time.monotonic() - failing_since >= conf.seconds("retry_time"):
-                break
-            wait_for_next_try(attempt, fault)
+    if overwrite or not os.path.lexists(path):
+        return False
+    if not path.is_file():
+        raise ServiceError("there is something of its name that is not a file; overwrite=True replaces it")
+    return True
+
+
+def _fetched(dispatcher: Dispatcher, file: File, bar: _Bar) -> int:
+    """Size of a file, after as many tries as passing faults take; each begins anew."""
+    attempt, failing_since = 0, math.inf
+    while True:
+        attempt += 1
+        try:
+            return _attempt(dispatcher, file, bar)
+        except Interrupted as error:
+            fault = error
+            log.debug("a file: %s", fault)
+        failing_since = min(failing_since, time.monotonic())
+        if time.monotonic() - failing_since >= conf.seconds("retry_time"):
+            break
+        wait_for_next_try(attempt, fault)
     raise ServiceError(f"{fault}; tried {attempt} {'time' if attempt == 1 else 'times'}")
 
 
-def _follow(dispatcher: Dispatcher, url: str, part: _Part, bar: _Bar) -> None:
+def _attempt(dispatcher: Dispatcher, file: File, bar: _Bar) -> int:
+    limit = int(conf.max_reply_size)
+    with _answer(dispatcher, file.url) as reply:
+        whole = _length(reply.headers, limit)
+        with whole_file(file.path, needed=lambda: whole) as target:
+            size = 0
+            for piece in reply.pieces:
+                size += len(piece)
+                if size > limit:  # unpacked
+                    raise _too_large(limit)
+                target.write(piece)
+                bar.show(size, whole)
+            if not size:
+                raise Interrupted("the reply was empty")
+            if whole not in (None, size):
+                raise Interrupted(f"{size} bytes came of a file of {whole}")
+    return size
+
+
+@contextmanager
+def _answer(dispatcher: Dispatcher, url: str) -> Iterator[Stream]:
     """Ask an address, and others that it leads to, as long as they may be asked."""
     for _ in range(_MOST_REDIRECTS + 1):
         refusal = _refusal(url, dispatcher.url)
         if refusal:
             raise ServiceError(refusal)
-        with dispatcher.stream(url, part.headers()) as reply:
+        with dispatcher.stream(url, {"Accept-Encoding": "identity"}) as reply:
             if reply.status not in (301, 302, 303, 307, 308):
-                _receive(reply, url, part, bar)
+                _check_answer(reply, url)
+                yield reply
                 return
             url = _joined(url, reply.headers.get("Location", ""))
     raise ServiceError("it leads from one address to the next without end")
 
 
-def _receive(reply: Stream, url: str, part: _Part, bar: _Bar) -> None:
-    if reply.status == 416:  # more is here than there
-        part.restart("")
-        raise Interrupted("the file has changed meanwhile")
-    if reply.status not in (200, 206):
+def _check_answer(reply: Stream, url: str) -> None:
+    """Refuse what is not the file that was asked for, such as a page about something gone wrong."""
+    if reply.status != 200:
         raise ServiceError(f"HTTP status {reply.status}")
-    _refuse_page(reply, url)
-    part.whole = _length(reply.headers, part.begin(reply.status, reply.headers))
-    _refuse_large(part, part.whole or 0)
-    for piece in reply.pieces:
-        part.write(piece)
-        _refuse_large(part, part.size)
-        bar.show(part.size, part.whole)
-    if part.whole is not None and part.size != part.whole:
-        raise Interrupted(f"only {part.size} of {part.whole} bytes came")
-
-
-def _refuse_large(part: _Part, size: int) -> None:
-    limit = int(conf.max_reply_size)
-    if size > limit:
-        part.restart("")
-        raise ServiceError(f"it is larger than {limit} bytes (astroquery_mmoda.conf.max_reply_size)")
-
-
-def _refuse_page(reply: Stream, url: str) -> None:
-    """A page about something gone wrong is not the file that was asked for."""
     kind = reply.headers.get("Content-Type", "").lower()
     if kind.startswith("text/html") and urlsplit(url).path.rpartition(".")[2].lower() not in _PAGES:
         raise ServiceError("a web page came instead of the file")
 
 
-def _length(headers: Mapping[str, str], begin: int) -> int | None:
-    """Size of the whole file, if it was told."""
-    if headers.get("Content-Encoding", "identity").lower() != "identity":
-        return None
-    length = headers.get("Content-Length", "")
-    return begin + int(length) if length.isdigit() else None
+def _length(headers: Mapping[str, str], limit: int) -> int | None:
+    """Size of the file (bytes), if it was told."""
+    text = headers.get("Content-Length", "0").strip()
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        # where the body ends is not known then, so that a cut one could not be told from a whole one
+        raise ServiceError(f"its size was told as {printable(text, limit=40)!r}, which is not a number of bytes")
+    if int(text) > limit:
+        raise _too_large(limit)
+    is_plain = headers.get("Content-Encoding", "identity").strip().lower() in ("identity", "")
+    return int(text) if is_plain and "Content-Length" in headers else None
 
 
-# ---- what was begun
-
-
-@dataclass
-class _Part:
-    """A file that is not whole yet, and what tells whether the service's file is still the same."""
-
-    path: Path
-    size: int = 0
-    whole: int | None = None
-    _file: Any = field(default=None, repr=False)
-
-    @property
-    def _place(self) -> Path:
-        return self.path.with_name(f".{self.path.name}.part")
-
-    @property
-    def _mark(self) -> Path:
-        return self.path.with_name(f".{self.path.name}.mark")
-
-    @contextmanager
-    def opened(self) -> Iterator[_Part]:
-        """Open it for as long as it takes; what is there stays when that ends early."""
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        with open(os.open(self._place, flags, 0o666), "r+b", buffering=0) as file:
-            _lock(file, self._place)
-            self._file, self.size = file, file.seek(0, os.SEEK_END)
-            try:
-                yield self
-            finally:
-                self._tidy_up()
-                self._file = None
-
-    def _tidy_up(self) -> None:
-        """Keep nothing that can't be continued."""
-        if self._file is not None and not (self.size and self._mark.is_file()):
-            for place in (self._place, self._mark):
-                place.unlink(missing_ok=True)
-
-    def headers(self) -> dict[str, str]:
-        """Ask for what is missing, if the file is still the same; compressed pieces would not fit together."""
-        mark = self._mark.read_text(encoding="latin-1") if self._mark.is_file() else ""
-        if not self.size or not mark:
-            return {"Accept-Encoding": "identity"}
-        return {"Accept-Encoding": "identity", "Range": f"bytes={self.size}-", "If-Range": mark}
-
-    def begin(self, status: int, headers: Mapping[str, str]) -> int:
-        """Get ready for a body; the number of bytes that precede it."""
-        if status == 206:
-            if not headers.get("Content-Range", "").replace(" ", "").startswith(f"bytes{self.size}-"):
-                self.restart("")
-                raise Interrupted("another part of the file came than was asked for")
-            return self.size
-        tag = headers.get("ETag", "")
-        self.restart(tag if tag.startswith('"') else headers.get("Last-Modified", ""))
-        return 0
-
-    def restart(self, mark: str) -> None:
-        """Forget what is there; ``mark`` is what the new body can be continued by."""
-        self._opened().seek(0)
-        self._opened().truncate()
-        self.size = 0
-        self._mark.unlink(missing_ok=True)
-        if mark and mark.isascii() and mark.isprintable() and len(mark) < 500:
-            self._mark.write_text(mark, encoding="latin-1")
-
-    def write(self, piece: bytes) -> None:
-        """Add what came."""
-        rest = memoryview(piece)
-        while rest:
-            try:
-                written = self._opened().write(rest)
-            except OSError as error:
-                raise self._shortage(error) from error
-            rest = rest[written:]
-            self.size += written
-
-    def _shortage(self, error: OSError) -> OSError:
-        """A full disk is told of by the bytes that are missing."""
-        if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)) or self.whole is None:
-            return error
-        free, rest = shutil.disk_usage(self.path.parent).free, self.whole - self.size
-        words = f"no space left: {rest:,} of {self.whole:,} bytes have not been written, {free:,} bytes are free"
-        return OSError(error.errno, words, str(self.path))
-
-    def finish(self) -> int:
-        """Put the whole file under its name."""
-        file = self._opened()
-        file.flush()
-        os.fsync(file.fileno())
-        os.replace(self._place, self.path)
-        self._mark.unlink(missing_ok=True)
-        self._file = None
-        return self.size
-
-    def _opened(self) -> Any:
-        if self._file is None:
-            raise ValueError("this file is not open")
-        return self._file
-
-
-def _lock(file: Any, place: Path) -> None:
-    """Two processes that wrote into one file would spoil it."""
-    try:
-        if _locks is not None:
-            _locks.flock(file, _locks.LOCK_EX | _locks.LOCK_NB)
-        same = os.path.samestat(os.fstat(file.fileno()), os.stat(place))
-    except OSError:
-        same = False
-    if not same:  # or it has been finished since it was opened
-        raise ServiceError("another process is fetching it")
+def _too_large(limit: int) -> ServiceError:
+    return ServiceError(f"it is larger than {limit} bytes (astroquery_mmoda.conf.max_reply_size)")
 
 
 # ---- showing

@@ -95,7 +95,8 @@ def _sheet(schema: str, table: Any) -> Sheet:
     name = _plain(table.name)
     full = f"{schema}.{name}" if schema and "." not in name else name
     columns = [
-        (_plain(column.name), _plain(column.description), _plain(column.unit), _type(column)) for column in table.columns
+        (_plain(column.name), _plain(column.description), _plain(column.unit), _type(column))
+        for column in table.columns
     ]
     return Sheet(full, _text(table.description), columns)
 

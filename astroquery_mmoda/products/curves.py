@@ -19,6 +19,7 @@ from ..instruments import IJD_ORIGIN, LAUNCH
 from ..text import printable
 from ..units import known_unit, read_unit
 from . import spiacs
+from .budget import Budget, size_when_read
 from .headers import TimeSystem, card_value, has_time_reference, number, split_number, time_reference, time_system
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ _TIME_COLUMNS = frozenset({"TIME", "XAX_E", "TIMEDEL"})
 _TEXT_CARDS = ("TELESCOP", "INSTRUME", "DETNAM", "FILTER", "TIMEREF", "TASSIGN", "EPHS", "HDUCLAS2")
 _NUMBER_CARDS = ("RA_OBJ", "DEC_OBJ")
 _LONGEST_TEXT = 20_000
+# bytes for each row of the finished table beside its columns, and while it is made
+_ROW = 160
 # MJD: 1941 to 2105, in which all missions are
 _EARLIEST, _LATEST = 30000.0, 90000.0
 # astropy converts no times further away
@@ -44,7 +47,11 @@ _MOST_DAYS = 1e6
 
 @dataclass(slots=True)
 class Values:
-    """A column before it is in a table; making table columns of hundreds of light curves would take seconds."""
+    """
+    A column before it is in a table; making table columns of hundreds of light curves would take seconds.
+
+    ``data`` are those of the product, and not to be changed.
+    """
 
     data: np.ndarray
     unit: u.UnitBase | None
@@ -53,8 +60,7 @@ class Values:
     def hide(self, flags: np.ndarray) -> None:
         """Mask where ``flags`` are set."""
         if flags.any():
-            self.mask = np.zeros(self.data.shape, dtype=bool) if self.mask is None else self.mask
-            self.mask |= flags
+            self.mask = flags if self.mask is None else self.mask | flags
 
     def __getitem__(self, rows: np.ndarray) -> Values:
         return Values(self.data[rows], self.unit, None if self.mask is None else self.mask[rows])
@@ -135,31 +141,37 @@ class _Raw:
         return self.is_integral and instrument.replace("_", "-") == "SPI-ACS"
 
 
-def read_curves(product: Product) -> list[Curve]:
+def read_curves(product: Product, budget: Budget) -> list[Curve]:
     """
     Read all light curves of a product.
 
     Raises
     ------
     DecodingError
-        It has none, or it can't be read.
+        It has none, it can't be read, or there is not memory enough for it.
     """
-    found = [raw for raw in _raw_curves(product) if raw.column(raw.time_name) is not None]
+    found = [raw for raw in _raw_curves(product, budget) if raw.column(raw.time_name) is not None]
     if not found:
         wanted = printable(str(product.meta.get("time") or "TIME").upper(), limit=60)
         raise DecodingError(f"The light curve {printable(product.name)!r} has no table with a column {wanted}.")
-    with reading(f"light curve {product.name!r}"):
-        return [_read(raw, product.source) for raw in found]
+    with reading(f"light curve {printable(product.name, limit=100)!r}"):
+        for raw in found:
+            rows, longest = len(_numbers(raw, raw.time_name).data), len(product.source)
+            budget.extend(rows, longest)
+            # times, widths, bands and names, each with what it takes to make it
+            budget.spend(rows * (_ROW + 4 * longest), "times and names")
+        return [_read(raw, product.source, budget) for raw in found]
 
 
-def _raw_curves(product: Product) -> Iterator[_Raw]:
-    data = product.data
+def _raw_curves(product: Product, budget: Budget) -> Iterator[_Raw]:
+    data = budget.data_of(product)
     if isinstance(data, Table):
         columns = {name: _of_column(data[name]) for name in data.colnames if isinstance(data[name], Column)}
         yield _Raw(data.meta, columns, product.meta)
     elif isinstance(data, fits.HDUList):
         for hdu in data:
             if isinstance(hdu, fits.BinTableHDU) and _has_time(hdu, product):
+                budget.spend(size_when_read(hdu), "columns of a light curve")
                 yield _Raw(hdu.header, {name: _of_hdu(hdu, name) for name in hdu.columns.names}, product.meta)
     else:
         raise DecodingError(f"The light curve {printable(product.name)!r} is not a table, but {type(data).__name__}.")
@@ -171,15 +183,13 @@ def _has_time(hdu: fits.BinTableHDU, product: Product) -> bool:
 
 
 def _of_hdu(hdu: fits.BinTableHDU, name: str) -> Values:
-    data = np.asarray(hdu.data[name])
-    # pandas and others take no foreign byte order; what is not foreign must not be shared with the HDU
-    return Values(data.astype(data.dtype.newbyteorder("=")), _unit_of(hdu.columns[name].unit))
+    return Values(np.asarray(hdu.data[name]), _unit_of(hdu.columns[name].unit))
 
 
 def _of_column(column: Column) -> Values:
     mask = np.ma.getmaskarray(column)
     unit = column.unit if column.unit is None else _unit_of(str(column.unit))
-    return Values(np.array(np.ma.getdata(column)), unit, mask if mask.any() else None)
+    return Values(np.asarray(np.ma.getdata(column)), unit, mask if mask.any() else None)
 
 
 def _unit_of(text: Any) -> u.UnitBase | None:
@@ -187,7 +197,7 @@ def _unit_of(text: Any) -> u.UnitBase | None:
     return read_unit(text) if isinstance(text, str) and text.strip() else None
 
 
-def _read(raw: _Raw, source: str) -> Curve:
+def _read(raw: _Raw, source: str, budget: Budget) -> Curve:
     clock = _clock(raw)
     # the keyword TIMEDEL
     nominal = number(raw.header, "TIMEDEL", math.nan) * float(_header_unit(raw, clock).to(u.s))
@@ -212,6 +222,7 @@ def _read(raw: _Raw, source: str) -> Curve:
     origin = _mark_further_times(columns, raw, clock)
     usable = time.are_usable()
     if not usable.all():
+        budget.spend(sum(each.data.nbytes for each in columns.values()), "rows with a valid time")
         time, width = time[usable], width[usable]
         columns = {name: each[usable] for name, each in columns.items()}
     return Curve(

@@ -13,7 +13,7 @@ from astropy.table import Column, MaskedColumn, Table
 
 from ..markup import facts_html, facts_text, table_html
 from ..text import printable, shorten
-from .glance import look
+from .glance import Glance, look
 
 if TYPE_CHECKING:
     from .products import Product, Products
@@ -22,6 +22,7 @@ __all__ = ["overview", "product_html", "product_line", "product_text", "products
 
 _SHOWN = 20
 _MOST_COMPARED = 500
+_MOST_LOOKED = 3000
 _NARROWEST, _WIDEST = 80, 120
 _HEAD = ("name", "kind", "source", "band", "time (UTC)", "content", "unit", "size")
 _LIMITS = (40, 12, 24, 28, 40, 40, 24, 10)
@@ -31,7 +32,9 @@ _DROPPED = (6, 4, 7, 3)  # columns that a narrow terminal can do without, the fi
 
 def overview(products: Products) -> Table:
     """All that can be told of each product, one in a row."""
-    glances = [look(product) for product in products]
+    # of thousands it takes seconds, and nobody reads them
+    glances = [look(product) for product in products[:_MOST_LOOKED]]
+    glances += [Glance()] * (len(products) - len(glances))
     told = {name: [printable(getattr(product, name)) for product in products] for name in ("name", "kind", "source")}
     told |= {name: [getattr(glance, name) for glance in glances] for name in ("band", "time", "content", "unit")}
     table = Table([Column(values, name=name, dtype="U") for name, values in told.items()])

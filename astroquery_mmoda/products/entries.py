@@ -14,13 +14,28 @@ from typing import Any
 from astroquery import log
 
 from .. import decoding
+from ..allowance import Allowance
 from ..catalog import read_catalog
 from ..decoding.boundary import reading
 from ..errors import DecodingError
 from ..parameters import kind_from_name
 from ..text import printable
 
-__all__ = ["Entry", "describe", "entries_of", "names_in_headers"]
+__all__ = [
+    "LONGEST_NAME",
+    "Entry",
+    "check_meta",
+    "check_name",
+    "describe",
+    "entries_of",
+    "free_name",
+    "names_in_headers",
+]
+
+#: characters of names of products and sources, which stand in each row of a form
+LONGEST_NAME = 1000
+# words of meta data that are used, beside src_name
+_WORDS = ("product", "img_type", "filename")
 
 # keys of a reply that are about the analysis, not what it found
 _NOT_PRODUCTS = frozenset(
@@ -61,7 +76,7 @@ class Entry:
     name: str
     kind: str
     raw: Any = field(repr=False)
-    read: Callable[[Any, str], Any] = field(repr=False)
+    read: Callable[[Any, str, Allowance], Any] = field(repr=False)
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -106,7 +121,8 @@ def _read_pictures(key: str, value: Any) -> Iterator[Entry]:
     for raw in _as_list(value):
         entry = _dictionary(raw)
         told = {name: entry[name] for name in ("img_type", "filename") if entry.get(name)}
-        yield Entry(_name(entry), "picture", raw, _picture, _dictionary(entry.get("metadata")) | told)
+        meta = check_meta(_dictionary(entry.get("metadata")) | told, f"a picture in {key}")
+        yield Entry(_name(entry), "picture", raw, _picture, meta)
 
 
 def _read_binaries(key: str, value: Any) -> Iterator[Entry]:
@@ -136,6 +152,8 @@ def _read_skymaps(key: str, value: Any) -> Iterator[Entry]:
     """A map of the sky for each event, and its contours; the event is the source."""
     if not isinstance(value, dict):
         raise DecodingError(f"{key} must be a JSON object, not a {type(value).__name__}.")
+    for event in (*_dictionary(value.get("skymaps")), *_dictionary(value.get("contours"))):
+        check_name(event, f"event in {key}")
     for event, raw in _dictionary(value.get("skymaps")).items():
         entry, meta = _element(raw, f"the map of {printable(event, limit=60)!r} in {key}")
         yield Entry(_name(entry) or f"skymap_{event}", "skymap", entry, _hdulist, meta | {"src_name": event})
@@ -172,10 +190,29 @@ def _dictionary(value: Any) -> dict[str, Any]:
 
 
 def _name(entry: Any) -> str:
-    name = _dictionary(entry).get("name")
+    return check_name(_dictionary(entry).get("name"), "name of a product")
+
+
+def check_name(name: Any, what: str) -> str:
+    """Refuse a name that is not text, or one that would be a column of megabytes in each form; empty for none."""
     if name is not None and not isinstance(name, str):
-        raise DecodingError(f"The name of a product must be text, not {printable(name, limit=60)!r}.")
+        raise DecodingError(f"The {what} must be text, not {printable(name, limit=60)!r}.")
+    if name and len(name) > LONGEST_NAME:
+        raise DecodingError(f"The {what} has {len(name)} characters, where {LONGEST_NAME} are the most.")
     return name or ""
+
+
+def free_name(stem: str, taken: dict[str, int]) -> str:
+    """Name that no other product has; ``taken`` remembers names, and how often each was wanted."""
+    number = taken.get(stem, 0) + 1
+    name = stem if number == 1 else f"{stem}_{number}"
+    while name in taken:
+        number += 1
+        name = f"{stem}_{number}"
+    # all of them are free from the next number on, so that not each one is tried again
+    taken[stem] = number
+    taken.setdefault(name, 1)
+    return name
 
 
 def _element(raw: Any, what: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -190,52 +227,59 @@ def _meta(value: Any, what: str) -> dict[str, Any]:
     meta = decoding.read_json_text(value, what=f"meta_data of {what}") if isinstance(value, str) else value
     if meta is not None and not isinstance(meta, dict):
         raise DecodingError(f"The meta_data of {what} must be a JSON object, not a {type(meta).__name__}.")
-    source = (meta or {}).get("src_name")
-    if isinstance(source, (list, dict)):
-        raise DecodingError(f"The src_name of {what} must be text, not {printable(source, limit=60)!r}.")
-    return meta or {}
+    return check_meta(meta or {}, what)
+
+
+def check_meta(meta: dict[str, Any], what: str) -> dict[str, Any]:
+    """Refuse words of meta data that name something and are not text; workflows may number their sources."""
+    source = meta.get("src_name")
+    is_number = isinstance(source, (int, float)) and not isinstance(source, bool)
+    check_name(None if is_number else source, f"src_name of {what}")
+    for key in _WORDS:
+        check_name(meta.get(key), f"{key} of {what}")
+    return meta
 
 
 # ---- decoders: an entry's own part of a reply -> its data; plain functions, so that products pickle
 
 
-def _as_it_is(raw: Any, what: str) -> Any:
+def _as_it_is(raw: Any, what: str, allowance: Allowance) -> Any:
     return raw
 
 
-def _hdulist(raw: Any, what: str) -> Any:
-    return decoding.read_hdulist(raw, what=what)
+def _hdulist(raw: Any, what: str, allowance: Allowance) -> Any:
+    return decoding.read_hdulist(raw, what=what, allowance=allowance)
 
 
-def _catalog(raw: Any, what: str) -> Any:
+def _catalog(raw: Any, what: str, allowance: Allowance) -> Any:
     with reading(what):
         return read_catalog(raw)
 
 
-def _table(raw: Any, what: str) -> Any:
+def _table(raw: Any, what: str, allowance: Allowance) -> Any:
     if raw.get("ascii") is not None:
-        return decoding.read_ecsv(raw["ascii"], what=what)
-    return decoding.read_pickled_table(raw.get("binary"), what=what)
+        return decoding.read_ecsv(raw["ascii"], what=what, allowance=allowance)
+    return decoding.read_pickled_table(raw.get("binary"), what=what, allowance=allowance)
 
 
-def _picture(raw: Any, what: str) -> Any:
-    return decoding.read_picture(raw, what=what)
+def _picture(raw: Any, what: str, allowance: Allowance) -> Any:
+    return decoding.read_picture(raw, what=what, allowance=allowance)
 
 
-def _binary(raw: Any, what: str) -> Any:
-    return decoding.read_binary(raw, what=what)
+def _binary(raw: Any, what: str, allowance: Allowance) -> Any:
+    return decoding.read_binary(raw, what=what, allowance=allowance)
 
 
-def _strain(raw: Any, what: str) -> Any:
-    return decoding.read_strain(raw, what=what)
+def _strain(raw: Any, what: str, allowance: Allowance) -> Any:
+    return decoding.read_strain(raw, what=what, allowance=allowance)
 
 
-def _spectrogram(raw: Any, what: str) -> Any:
-    return decoding.read_spectrogram(raw, what=what)
+def _spectrogram(raw: Any, what: str, allowance: Allowance) -> Any:
+    return decoding.read_spectrogram(raw, what=what, allowance=allowance)
 
 
-def _contours(raw: Any, what: str) -> Any:
-    return decoding.read_contours(raw, what=what)
+def _contours(raw: Any, what: str, allowance: Allowance) -> Any:
+    return decoding.read_contours(raw, what=what, allowance=allowance)
 
 
 # ---- what a workflow said beforehand about the output of an entry's name
@@ -248,7 +292,7 @@ def _as_promised(entry: Entry, *, prod_uris: Mapping[str, Any], extra_metadata: 
         uri = prod_uris.get(entry.name)
         promised = kind_from_name(str(uri or "").rpartition("#")[2])
         kind = promised if promised in _STRONGEST_FIRST else kind
-    return replace(entry, kind=kind, meta=meta)
+    return replace(entry, kind=kind, meta=check_meta(meta, describe(entry)))
 
 
 # ---- what kind of thing an array product is, without opening it
@@ -314,7 +358,7 @@ def names_in_headers(entries: Iterable[Entry]) -> Iterator[str]:
     for entry in entries:
         for unit in _as_list(entry.raw.get("data_unit_list")) if entry.read is _hdulist else ():
             name = _dictionary(_dictionary(unit).get("header")).get("NAME")
-            if isinstance(name, str) and name.strip():
+            if isinstance(name, str) and name.strip() and len(name) <= LONGEST_NAME:
                 yield name.strip()
 
 

@@ -7,27 +7,28 @@ import errno
 import io
 import os
 import re
-import secrets
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from astropy.table import Table
 
-from ..text import transliterated
+from ..decoding.boundary import reading
+from ..errors import MmodaError
+from ..files import DiskFull, remove_leftovers, whole_file
+from ..text import printable, shorten, transliterated
 
-__all__ = ["OutputDirectory", "OutputFile", "safe_name", "write_files", "write_whole"]
+__all__ = ["Failure", "OutputDirectory", "OutputFile", "Report", "safe_name", "write_files", "write_whole"]
 
 Writer = Callable[[BinaryIO], Any]
 
 # with a counter and "_pha.fits" behind it, a name still fits into the 68 characters of a FITS keyword (RESPFILE)
 _LONGEST = 48
+_MOST_SHOWN = 5
 _DEVICES = frozenset(
     {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))}
 )
-_NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
 def safe_name(text: str, *, default: str = "product") -> str:
@@ -118,6 +119,8 @@ class OutputDirectory:
             If there are files of these names and ``overwrite`` is False.
         IsADirectoryError
             If there is a directory of such a name; it is not replaced.
+        OSError
+            If the directory can't be made or written to.
         """
         for path in self._paths:
             if path.is_dir() and not path.is_symlink():
@@ -125,65 +128,168 @@ class OutputDirectory:
         existing = [path.name for path in self._paths if os.path.lexists(path)]
         if existing and not self.overwrite:
             raise FileExistsError(errno.EEXIST, _refusal(existing), str(self.directory))
-        self.directory.mkdir(parents=True, exist_ok=True)
-
-    def write(self, writers: Mapping[Path, Writer]) -> dict[Path, int]:
-        """
-        Write files under reserved names, each whole or not at all.
-
-        Parameters
-        ----------
-        writers : dict
-            For each path given by `reserve` a function that writes into the binary file it is handed.
-
-        Returns
-        -------
-        dict
-            Size of each file in bytes.
-
-        Raises
-        ------
-        OSError
-            As from `prepare`, before the first file is written, or from `write_whole`.
-        """
-        self.prepare()
-        return {path: write_whole(path, writer) for path, writer in writers.items()}
+        _make(self.directory)
 
 
 @dataclass(frozen=True)
 class OutputFile:
-    """A file to be written: where to, what of which source is in it, and the function that writes it."""
+    """
+    A file to be written: where to, what of which source is in it, and the function that writes it.
+
+    It is not written if one of those that it ``needs``, since it names them, could not be.
+    """
 
     path: Path
     source: str
     kind: str
     write: Writer
+    needs: tuple[Path, ...] = ()
 
 
-def write_files(output: OutputDirectory, files: Sequence[OutputFile]) -> Table:
+@dataclass(frozen=True)
+class Failure:
+    """In the place of a file: what could not even be prepared, and why."""
+
+    source: str
+    kind: str
+    error: MmodaError | OSError
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of files, in their order: their sizes (bytes), or why they could not be written."""
+
+    directory: Path
+    outcomes: Sequence[tuple[OutputFile | Failure, int | Exception]]
+
+    @property
+    def written(self) -> set[Path]:
+        """Paths of the files that are there now."""
+        return {file.path for file, outcome in self.outcomes if isinstance(file, OutputFile) and _is_size(outcome)}
+
+    def manifest(self) -> Table:
+        """
+        List what was written and what was not.
+
+        Returns
+        -------
+        Table
+            One row per file: ``path``, ``source``, ``kind``, ``size`` (bytes) and ``error``. What could not be written
+            has an empty path, the size 0, and the reason as error, which is empty otherwise.
+        """
+        rows = [
+            ("", printable(file.source), file.kind, 0, _reason(outcome))
+            if isinstance(file, Failure) or isinstance(outcome, Exception)
+            else (str(file.path), printable(file.source), file.kind, outcome, "")
+            for file, outcome in self.outcomes
+        ]
+        names = ("path", "source", "kind", "size", "error")
+        return Table(rows=rows or None, names=names, dtype=("U", "U", "U", "i8", "U"))
+
+    def finish(self) -> Table:
+        """
+        Give the manifest if all was written.
+
+        Raises
+        ------
+        DiskFull
+            No space was left, so that nothing was tried after that.
+        MmodaError
+            Some files could not be written; of the class of their errors where it is one for all.
+        """
+        manifest, errors = self.manifest(), [outcome for _, outcome in self.outcomes if not _is_size(outcome)]
+        for error in errors:
+            if isinstance(error, DiskFull):
+                error.manifest = manifest
+                raise error
+        if not errors:
+            return manifest
+        kinds = {type(error) for error in errors}
+        kind = kinds.pop() if len(kinds) == 1 else MmodaError
+        raise (kind if issubclass(kind, MmodaError) else MmodaError)(self._summary(manifest), manifest=manifest)
+
+    def _summary(self, manifest: Table) -> str:
+        failed = manifest[manifest["error"] != ""]
+        shown = [
+            f"{row['kind']} {printable(row['source'], limit=60)}".strip() + f": {shorten(row['error'], 250)}"
+            for row in failed[:_MOST_SHOWN]
+        ]
+        more = [f"and {len(failed) - _MOST_SHOWN} more"] if len(failed) > _MOST_SHOWN else []
+        return (
+            f"{len(failed)} of {len(manifest)} files could not be written to {printable(self.directory, limit=200)}: "
+            f"{'; '.join(shown + more)}. The manifest of this error (.manifest) lists these and what was written."
+        )
+
+
+def _is_size(outcome: int | Exception) -> bool:
+    return not isinstance(outcome, Exception)
+
+
+def _reason(error: int | Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return printable(f"{Path(error.filename2 or error.filename).name}: {error.strerror}")
+    return printable(error)
+
+
+def write_files(output: OutputDirectory, files: Sequence[OutputFile | Failure]) -> Report:
     """
-    Write files and list them.
+    Write files, each whole or not at all; one that can't be written does not stop the others, unless the disk is full.
 
     Parameters
     ----------
     output : OutputDirectory
         Where their names were reserved.
-    files : sequence of OutputFile
-        What to write.
-
-    Returns
-    -------
-    Table
-        One row per file: ``path``, ``source``, ``kind`` and ``size`` (bytes).
+    files : sequence of OutputFile or Failure
+        What to write, and what failed already.
 
     Raises
     ------
     OSError
-        As from `OutputDirectory.write`.
+        As from `OutputDirectory.prepare`; then nothing was written.
     """
-    sizes = output.write({file.path: file.write for file in files})
-    rows = [(str(file.path), file.source, file.kind, sizes[file.path]) for file in files]
-    return Table(rows=rows or None, names=("path", "source", "kind", "size"), dtype=("U", "U", "U", "i8"))
+    if not files or any(isinstance(file, OutputFile) for file in files):
+        output.prepare()
+    outcomes: dict[int, int | Exception] = {}
+    missing: set[Path] = set()
+    full = False
+    # those that others need come first
+    for index, file in sorted(enumerate(files), key=lambda each: bool(getattr(each[1], "needs", ()))):
+        outcomes[index] = outcome = _outcome(file, missing, full=full)
+        full |= isinstance(outcome, DiskFull)
+        if isinstance(file, OutputFile) and isinstance(outcome, Exception):
+            missing.add(file.path)
+    return Report(output.directory, [(file, outcomes[index]) for index, file in enumerate(files)])
+
+
+def _outcome(file: OutputFile | Failure, missing: set[Path], *, full: bool) -> int | Exception:
+    """Size of a file that was written, or why it was not."""
+    if isinstance(file, Failure):
+        return file.error
+    if full:
+        return MmodaError("not tried, since no space is left")
+    if needed := ", ".join(path.name for path in file.needs if path in missing):
+        return MmodaError(f"{file.path.name} names {needed}, which could not be written")
+    try:
+        with reading(file.path.name):
+            try:
+                return write_whole(file.path, file.write)
+            except OSError as error:
+                if error.errno is None:  # of the library, about the data
+                    raise
+                return error
+    except MmodaError as error:
+        return error
+
+
+def _make(directory: Path) -> None:
+    """Make a directory, or check one that is there: nothing is begun where nothing can be written."""
+    if os.path.lexists(directory) and not directory.is_dir():
+        what = "a link to nothing, or to a file" if directory.is_symlink() else "not a directory"
+        raise NotADirectoryError(errno.ENOTDIR, f"it is {what}; choose another directory", str(directory))
+    directory.mkdir(parents=True, exist_ok=True)
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "no file can be made in this directory", str(directory))
+    remove_leftovers(directory)
 
 
 def _refusal(existing: list[str]) -> str:
@@ -211,48 +317,12 @@ def write_whole(path: str | os.PathLike[str], write: Writer) -> int:
     Raises
     ------
     OSError
-        If writing failed; a full disk is described by the bytes needed and free. Then, as after any other error,
-        the old file is as it was and nothing else is left behind.
+        As from `~astroquery_mmoda.files.whole_file`.
     """
-    path = Path(path)
-    # not from `tempfile`, whose files are for the owner only: these follow the user's umask like any other file
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        size = _write_new(temporary, write)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        shortage = _shortage(error, path.parent, write)
-        if shortage is None:
-            raise
-        raise OSError(errno.ENOSPC, shortage, str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return size
-
-
-def _write_new(path: Path, write: Writer) -> int:
-    # new for certain, as mode "xb" would make it; astropy.io.fits does not know that mode
-    with open(path, "wb", opener=lambda name, flags: os.open(name, flags | os.O_EXCL, 0o666)) as file:
-        write(cast("BinaryIO", file))
+    with whole_file(path, needed=lambda: _size_of(write)) as file:
+        write(file)
         file.flush()
-        os.fsync(file.fileno())
         return os.fstat(file.fileno()).st_size
-
-
-def _shortage(error: OSError, directory: Path, write: Writer) -> str | None:
-    """Tell how much space was missing, or None if the error is another one."""
-    full = error.errno in _NO_SPACE
-    if not full and error.errno is not None:
-        return None
-    free, needed = shutil.disk_usage(directory).free, _size_of(write)
-    if needed is None:
-        return f"no space left for this file, {free:,} bytes are free" if full else None
-    if needed > free:
-        return f"no space left: the file needs {needed:,} bytes, {free:,} are free, {needed - free:,} are missing"
-    # a quota, or another program meanwhile, can leave more free than this user may take;
-    # numpy and astropy tell of a full disk without its number, then the sizes alone decide
-    return f"no space left: the file needs {needed:,} bytes, {free:,} are free" if full else None
 
 
 class _Counter(io.BytesIO):

@@ -14,7 +14,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +72,10 @@ def look(product: Product) -> Glance:
 def _noted(noted: Mapping[str, Any]) -> Glance:
     """What was seen when it was written, as the index of the files tells."""
     size = noted["size"]
-    texts = {name: printable(noted[name], limit=100) for name in ("band", "time", "content", "unit")}
-    return Glance(**texts, size=size if isinstance(size, int) else None)
+    told = {name: noted[name] for name in ("band", "time", "content", "unit")}
+    texts = {name: printable(text, limit=100) for name, text in told.items() if isinstance(text, str)}
+    is_size = isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**63
+    return Glance(**texts, size=size if is_size else None)
 
 
 # ---- the HDUs of a product, decoded or not
@@ -89,6 +91,7 @@ class _Unit:
     shape: tuple[int, ...]
     units: Mapping[str, Any]
 
+    @cached_property
     def columns(self) -> dict[str, Any]:
         """Units of columns: of the header, and those told besides, which are later and know better."""
         names = ((self.header.get(f"TTYPE{n}"), self.header.get(f"TUNIT{n}")) for n in range(1, _MOST_COLUMNS + 1))
@@ -236,7 +239,7 @@ def _shape(unit: _Unit, kind: str) -> str:
 
 def _row_word(unit: _Unit, kind: str) -> str:
     if kind in ("spectrum", "arf", "rmf"):
-        names = {str(name).upper() for name in unit.columns()}
+        names = {str(name).upper() for name in unit.columns}
         told = {"MATRIX", "SPECRESP", "ENERG_LO"} & names or "MATRIX" in unit.name
         if told or _class_of(unit) in ("RSP_MATRIX", "SPECRESP"):
             return "energies"
@@ -289,7 +292,7 @@ def _value_unit(units: Iterable[_Unit], product: Product) -> str:
     if product.kind == "rmf":  # areas beside a matrix are not what is in it
         return ""
     for unit in units:
-        by_upper = {str(name).upper(): text for name, text in unit.columns().items()} if unit.is_table else {}
+        by_upper = {str(name).upper(): text for name, text in unit.columns.items()} if unit.is_table else {}
         named = (by_upper[name] for name in wanted if name in by_upper)
         text = next(named, None) if unit.is_table else unit.header.get("BUNIT")
         if isinstance(text, str) and text.strip():

@@ -164,14 +164,14 @@ def _ascii(text: str) -> str:
 
 def name_source(header: fits.Header, source: str) -> None:
     """Note the name of a source, which FITS can have in ASCII only; what it was then stays beside it."""
-    header["SRC_NAME"] = (transliterated(source)[:60], "name of the source")
+    header["SRC_NAME"] = (transliterated(source, limit=60), "name of the source")
     if in_hex(source):
         header["SRCNAME8"] = in_hex(source)
 
 
 def with_origin(hdu: _HDU, original: str) -> _HDU:
     """Note the service's own name of an HDU that bears another one now."""
-    hdu.header["ORIGNAME"] = (transliterated(original)[:60], "name given by the service")  # type: ignore[attr-defined]
+    hdu.header["ORIGNAME"] = (transliterated(original, limit=60), "name given by the service")  # type: ignore[attr-defined]
     return hdu
 
 

@@ -19,8 +19,9 @@ from astroquery import log
 from ..catalog import to_hdu
 from ..decoding.boundary import reading
 from ..errors import DecodingError
-from ..text import transliterated
+from ..text import printable, transliterated
 from ..units import known_unit, standard_spelling
+from .budget import Budget, size_when_read
 from .headers import card_value, is_missing, number, primary_hdu, time_reference, time_scale, with_origin
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ __all__ = ["image_form"]
 
 # JEM-X's word for its intensities
 _NAMES = {"RECONSTRUCTED": "INTENSITY"}
+# of a text in a header
+_LONGEST = 1000
 
 
 def image_form(products: Products) -> fits.HDUList:
@@ -57,32 +60,34 @@ def image_form(products: Products) -> fits.HDUList:
     products.require("image", "array")
     # an array without coordinates is an image to whom asks for an image
     images = [product for product in products if product.kind in ("image", "array")]
-    hdulist = fits.HDUList([primary_hdu(products)])
+    budget, hdulist = Budget.of(products), fits.HDUList([primary_hdu(products)])
     for product in images:
-        extensions = _extensions(product, name_products=len(images) > 1)
-        _blank_unexposed([hdu for hdu in extensions if hdu.is_image])
+        with reading(f"image {printable(product.name, limit=100)!r}"):
+            extensions = list(_extensions(product, budget, name_products=len(images) > 1))
+            _blank_unexposed([hdu for hdu in extensions if hdu.is_image], budget)
         hdulist.extend(extensions)
     _number_bands(hdulist)
     catalogs = products.select(kind="catalog")
     if len(catalogs):
-        hdulist.append(to_hdu(catalogs[0].data))
+        with reading("the catalogue of an image"):
+            hdulist.append(to_hdu(catalogs[0].data, budget.allowance))
     return hdulist
 
 
-def _extensions(product: Product, *, name_products: bool) -> list[fits.hdu.base.ExtensionHDU]:
+def _extensions(product: Product, budget: Budget, *, name_products: bool) -> Iterator[fits.hdu.base.ExtensionHDU]:
     """Copies of a product's HDUs, images among them renamed and mended."""
-    if not isinstance(product.data, fits.HDUList):
-        raise DecodingError(f"The image {product.name!r} is not FITS data.")
-    found = []
-    for hdu in product.data:
+    data = budget.data_of(product)
+    if not isinstance(data, fits.HDUList):
+        raise DecodingError("this is not FITS data")
+    for hdu in data:
         if isinstance(hdu, fits.PrimaryHDU) and hdu.data is None:
             continue
-        with reading(f"image {product.name!r}"):
-            extension = _image_hdu(hdu, product) if hdu.is_image else _table_hdu(hdu)
+        if not hdu.is_image:
+            budget.spend(size_when_read(hdu), "a table beside images")
+        extension = _image_hdu(hdu, product) if hdu.is_image else _table_hdu(hdu)
         if name_products:
-            extension.header["PRODNAME"] = (transliterated(product.name), "name of the product")
-        found.append(extension)
-    return found
+            extension.header["PRODNAME"] = (transliterated(product.name, limit=_LONGEST), "name of the product")
+        yield extension
 
 
 def _image_hdu(hdu: fits.ImageHDU, product: Product) -> fits.ImageHDU:
@@ -93,7 +98,7 @@ def _image_hdu(hdu: fits.ImageHDU, product: Product) -> fits.ImageHDU:
     name = _NAMES.get(name, name)
     _mend_unit(header, name)
     # ver=1 for now: bands are counted when all of them are known
-    image = fits.ImageHDU(hdu.data, header, name=transliterated(name), ver=1)
+    image = fits.ImageHDU(hdu.data, header, name=transliterated(name, limit=_LONGEST), ver=1)
     return with_origin(image, original)
 
 
@@ -281,7 +286,7 @@ def _mend_unit(header: fits.Header, name: str) -> None:
         header.setdefault("BUNIT", "")
 
 
-def _blank_unexposed(images: list[fits.ImageHDU]) -> None:
+def _blank_unexposed(images: list[fits.ImageHDU], budget: Budget) -> None:
     """
     NaN for pixels that nothing was seen in: those where VARIANCE or EXPOSURE of their band is 0 or NaN.
 
@@ -294,9 +299,11 @@ def _blank_unexposed(images: list[fits.ImageHDU]) -> None:
     for (band, _), alike in groups.items():
         unexposed = _unexposed(alike, is_one_band=band is not None)
         for image in alike if unexposed is not None else ():
-            if image.name in _BLANKED and not np.isnan(image.data[unexposed]).all():
+            if image.name in _BLANKED and (unexposed & ~np.isnan(image.data)).any():
+                kind = np.result_type(image.data, np.float32)
+                budget.spend(image.data.size * kind.itemsize, "pixels without exposure")
                 # a copy: the product keeps what came
-                pixels = image.data.astype(np.result_type(image.data, np.float32), copy=True)
+                pixels = image.data.astype(kind, copy=True)
                 pixels[unexposed] = np.nan
                 image.data = pixels
 

@@ -13,8 +13,8 @@ import hashlib
 import json
 import os
 import re
-import stat
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any
 from ..decoding import parse_body
 from ..decoding.boundary import reading
 from ..errors import DecodingError, ParameterError
+from ..files import opened_plain, read_plain
 from ..parameters import KINDS
-from ..text import printable, without_token
+from ..text import listed, printable, without_token
+from .entries import check_meta, check_name
 from .files import safe_name, write_whole
 from .provenance import Provenance, public_parameters
 
@@ -106,10 +108,9 @@ class Index:
                 records=tuple(_record(each) for each in _typed(found, "products", list)),
             )
 
-    def joined(self, older: Index) -> Index:
-        """With products of the same analysis that were written before, unless their files were replaced now."""
-        replaced = {file.name for record in self.records for file in record.files}
-        kept = [each for each in older.records if not replaced.intersection(file.name for file in each.files)]
+    def joined(self, older: Index, replaced: Set[str]) -> Index:
+        """With products of the same analysis that were written before, unless files of theirs were replaced now."""
+        kept = [each for each in older.records if replaced.isdisjoint(file.name for file in each.files)]
         return Index(self.job_id, self.service, self.comment, self.parameters, self.meta, (*kept, *self.records))
 
     def write(self, path: Path, provenance: Provenance) -> None:
@@ -158,40 +159,37 @@ def find_index(directory: Path, job_id: str | None) -> Path:
         There are several, and none was chosen.
     """
     found = {match[1]: match[0] for match in map(_INDEX.fullmatch, sorted(os.listdir(directory))) if match}
+    if job_id is not None and not isinstance(job_id, str):
+        raise ParameterError(f"job_id must be text, not {printable(job_id, limit=60)!r}.")
     if job_id is not None:
         path = index_path(directory, job_id)
         if path.name not in found.values():
-            listed = ", ".join(found) or "none"
-            raise DecodingError(f"There is no {path.name} of Products.write in {directory}; analyses there: {listed}.")
+            raise DecodingError(
+                f"There is no {path.name} of Products.write in {directory}; analyses there: {listed(found)}."
+            )
         return path
     if not found:
         raise DecodingError(f"There is no index ({PREFIX}<job id>.json) of Products.write in {directory}.")
     if len(found) > 1:
         raise ParameterError(
-            f"There are several analyses in {directory}; choose one by job_id=, of these: {', '.join(found)}."
+            f"There are several analyses in {directory}; choose one by job_id=, of these: {listed(found)}."
         )
     return directory / next(iter(found.values()))
 
 
 def file_record(path: Path) -> StoredFile:
     """Describe a file that was written."""
-    with open(path, "rb") as file:
+    with opened_plain(path, limit=sys.maxsize) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return StoredFile(path.name, os.fstat(file.fileno()).st_size, digest)
 
 
 def contents(path: Path, *, limit: int) -> bytes:
     """All of a plain file: no link, no pipe, no more than so many bytes."""
-    flags = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC"))
-    if path.is_symlink():
-        raise DecodingError("it is a link")
-    with open(os.open(path, os.O_RDONLY | flags), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise DecodingError("it is no plain file")
-        if status.st_size > limit:
-            raise DecodingError(f"it has {status.st_size} bytes, where at most {limit} are expected")
-        return file.read(limit + 1)[:limit]
+    try:
+        return read_plain(path, limit=limit)
+    except OSError as error:
+        raise DecodingError(error.strerror or str(error)) from error
 
 
 # ---- what an index says, checked
@@ -209,9 +207,12 @@ def _record(found: Any) -> Record:
         raise DecodingError(f"a product must be a JSON object, not {type(found).__name__}")
     files = tuple(_stored_file(each) for each in _typed(found, "files", list))
     texts = {key: _typed(found, key, str) for key in ("name", "service_name", "kind", "source", "format")}
+    for key in ("name", "service_name", "source"):
+        check_name(texts[key], f"{key} of a product")
     if texts["kind"] not in KINDS or texts["format"] not in FORMATS or not files:
         raise DecodingError(f"unknown kind or format of product {printable(texts['name'], limit=60)!r}, or no file")
-    return Record(**texts, meta=_typed(found, "meta", dict), files=files, options=_typed(found, "options", dict))
+    meta = check_meta(_typed(found, "meta", dict), "a product")
+    return Record(**texts, meta=meta, files=files, options=_typed(found, "options", dict))
 
 
 def _stored_file(found: Any) -> StoredFile:

@@ -18,6 +18,7 @@ from astroquery.exceptions import CorruptDataWarning, InputWarning
 from ..decoding.boundary import reading
 from ..errors import ServiceError, warn
 from ..text import printable
+from .budget import Budget
 from .curves import FURTHER_TIMES, Curve, Moments, Values, read_curves
 from .headers import flat_provenance, flat_text, number
 
@@ -60,16 +61,19 @@ def lightcurve_form(products: Products, whole: Products) -> Table:
         Products came, but no light curve; or columns of one name have units that can't be converted.
     """
     whole.require("lightcurve")
-    curves = [curve for product in products for curve in read_curves(product)]
+    budget = Budget.of(whole)
+    curves = [curve for product in products for curve in read_curves(product, budget)]
     if not curves:
         return empty_lightcurve()
     _tell(curves, products)
     with reading("light curves"):
-        return _table(_with_one_origin(curves), whole)
+        return _table(_with_one_origin(curves), whole, budget)
 
 
-def _table(curves: list[Curve], whole: Products) -> Table:
+def _table(curves: list[Curve], whole: Products, budget: Budget) -> Table:
     lengths = [len(curve) for curve in curves]
+    starts = np.cumsum([0, *lengths])
+    _spend_on_names(curves, budget)
     table = Table()
     table["src_name"] = np.repeat([curve.source for curve in curves], lengths)
     table["time"] = _joined_times([curve.time for curve in curves])
@@ -77,7 +81,7 @@ def _table(curves: list[Curve], whole: Products) -> Table:
     for index, name in enumerate(("e_min", "e_max")):
         table[name] = _maybe_masked(np.repeat([curve.band[index] for curve in curves], lengths), u.keV)
     for name in dict.fromkeys(name for curve in curves for name in curve.columns):
-        table[name] = _stacked(name, curves, lengths, whole)
+        table.add_column(_stacked(name, curves, starts, whole, budget), name=name, copy=False)
     table.meta.update(_meta(curves) | flat_provenance(whole))
     return table
 
@@ -96,6 +100,13 @@ def empty_lightcurve() -> Table:
     ):
         table[name] = Column(np.array([], dtype=float), unit=unit)
     return table
+
+
+def _spend_on_names(curves: list[Curve], budget: Budget) -> None:
+    """All names are as wide as the longest; those of single light curves were taken into account before."""
+    longest, rows = max(len(curve.source) for curve in curves), sum(len(curve) for curve in curves)
+    known = sum(len(curve.source) * len(curve) for curve in curves)
+    budget.spend(4 * (longest * (rows + len(curves)) - known), "names of sources")
 
 
 # ---- what the user should know
@@ -190,22 +201,45 @@ def _maybe_masked(values: np.ndarray, unit: u.UnitBase) -> Column:
     return MaskedColumn(values, mask=unknown, unit=unit) if unknown.any() else Column(values, unit=unit)
 
 
-def _stacked(name: str, curves: list[Curve], lengths: list[int], whole: Products) -> Column:
-    """One column of all sources; masked where a source has none of that name."""
-    first = next(curve.columns[name] for curve in curves if name in curve.columns)
-    pieces, masks = [], []
-    for curve, length in zip(curves, lengths, strict=True):
-        column = curve.columns.get(name)
-        if column is None:
-            pieces.append(np.zeros((length, *first.data.shape[1:]), dtype=first.data.dtype))
-            masks.append(np.ones(pieces[-1].shape, dtype=bool))
-        else:
-            pieces.append(_in_unit(column, first, name, whole))
-            masks.append(np.zeros(pieces[-1].shape, dtype=bool) if column.mask is None else column.mask)
-    joined = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-    if any(mask.any() for mask in masks):
-        return MaskedColumn(joined, mask=np.concatenate(masks), unit=first.unit)
+def _stacked(name: str, curves: list[Curve], starts: np.ndarray, whole: Products, budget: Budget) -> Column:
+    """One column of all sources, in native byte order; masked where a source has none of that name."""
+    found = [
+        (int(start), curve.columns[name]) for start, curve in zip(starts, curves, strict=False) if name in curve.columns
+    ]
+    first, count = found[0][1], int(starts[-1])
+    _refuse_shapes(name, [column for _, column in found], whole)
+    kinds = [_kind_in_unit(column, first) for _, column in found]
+    kind = np.result_type(*dict.fromkeys(kinds)).newbyteorder("=")
+    cells = count * math.prod(first.data.shape[1:])
+    budget.spend(cells * (kind.itemsize + 1), f"the column {printable(name, limit=60)} of all light curves")
+    joined, mask = np.zeros((count, *first.data.shape[1:]), dtype=kind), np.ones(0, dtype=bool)
+    if len(found) < len(curves) or any(column.mask is not None for _, column in found):
+        mask = np.ones(joined.shape, dtype=bool)
+    for start, column in found:
+        rows = slice(start, start + len(column.data))
+        joined[rows] = _in_unit(column, first, name, whole)
+        if mask.size:
+            mask[rows] = False if column.mask is None else column.mask
+    if mask.any():
+        return MaskedColumn(joined, mask=mask, unit=first.unit)
     return Column(joined, unit=first.unit)
+
+
+def _refuse_shapes(name: str, columns: list[Values], whole: Products) -> None:
+    shapes = list(dict.fromkeys(column.data.shape[1:] for column in columns))
+    if len(shapes) > 1:
+        raise ServiceError(
+            f"Light curves in this reply have {printable(name, limit=60)} with {shapes[0] or 'one value'} and "
+            f"{shapes[1] or 'one value'} in a row, which can't be put into one table. Use query_product, or "
+            "source= for one of them.",
+            products=whole,
+        )
+
+
+def _kind_in_unit(column: Values, first: Values) -> np.dtype[Any]:
+    """Type of the values once they are in the unit of the first."""
+    kind = column.data.dtype
+    return kind if column.unit == first.unit or kind.kind == "f" else np.result_type(kind, float)
 
 
 def _in_unit(column: Values, first: Values, name: str, whole: Products) -> np.ndarray:

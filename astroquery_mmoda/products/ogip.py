@@ -24,12 +24,12 @@ from astropy.time import Time
 from astroquery.exceptions import CorruptDataWarning, InputWarning
 
 from ..decoding.boundary import reading
-from ..errors import DecodingError, ParameterError, warn
+from ..errors import DecodingError, MmodaError, ParameterError, warn
 from ..instruments import is_deconvolved
-from ..text import original, printable, transliterated
+from ..text import listed, original, printable, transliterated
 from ..units import known_unit
 from .channels import CHANNELS_IN, Numbering, energy_rows, limits_of, renumbered
-from .files import OutputDirectory, OutputFile, write_files
+from .files import Failure, OutputDirectory, OutputFile, write_files
 from .headers import add_date, card_value, complete_copy, drop_missing, is_missing, number, time_reference, time_scale
 from .provenance import creator
 from .sources import match_source
@@ -145,7 +145,7 @@ def spectrum_table(spectra: fits.HDUList, source: str | None = None) -> Table:
     """
     sources = pick_sources(spectra, source)
     if len(sources) != 1:
-        names = ", ".join(printable(name, limit=80) for _, name in sources) or "none"
+        names = listed(name for _, name in sources)
         raise ParameterError(f"one source has to be named by source=; sources present: {names}")
     return channel_table(spectra, *sources[0])
 
@@ -323,19 +323,22 @@ def write_spectra(
     Returns
     -------
     `~astropy.table.Table`
-        One row per file: ``path``, ``source``, ``kind`` (``spectrum``, ``arf``, ``rmf``) and ``size`` (bytes).
+        One row per file: ``path``, ``source``, ``kind`` (``spectrum``, ``arf``, ``rmf``), ``size`` (bytes) and
+        ``error`` (empty).
 
     Raises
     ------
     ParameterError
         If ``group`` or ``systematic`` has no meaning, or none of these spectra can take it. Where only some can't, an
         ``InputWarning`` names them, and they are written without it.
-    DecodingError
-        If a table lacks columns, or an effective area or energies are in units of another kind.
     FileExistsError
         If files are there already and ``overwrite`` is False.
+    MmodaError
+        If some files could not be written; a `DecodingError` where tables lack columns, or an effective area or
+        energies are in units of another kind. Its ``manifest`` lists what was written, and these with an empty ``path``
+        and the reason in ``error``; a spectrum is not written without the responses that it names.
     OSError
-        If writing failed, a full disk among other things.
+        If the directory can't be written to, or the disk is full; the latter has a ``manifest``, too.
 
     Examples
     --------
@@ -353,7 +356,7 @@ def write_spectra(
     output = OutputDirectory(directory, overwrite=overwrite)
     named = [(name, _find(spectra, "SPECTRUM", number)) for number, name in pick_sources(spectra)]
     check_options([(name, hdu) for name, hdu in named if hdu is not None], group=group, systematic=systematic)
-    return write_files(output, spectra_files(spectra, output, group=group, systematic=systematic))
+    return write_files(output, spectra_files(spectra, output, group=group, systematic=systematic)).finish()
 
 
 def check_options(spectra: Sequence[tuple[str, Any]], *, group: float | None, systematic: float | None) -> None:
@@ -406,17 +409,27 @@ def spectra_files(
     group: float | None = None,
     systematic: float | None = None,
     others: Mapping[str, Sequence[Any]] | None = None,
-) -> list[OutputFile]:
+) -> list[OutputFile | Failure]:
     """
     Make the files of `write_spectra`, with names reserved in a directory, without writing them.
 
     Options were checked by `check_options`. ``others`` are tables to be kept behind those of a kind of file.
     """
-    files = []
+    files: list[OutputFile | Failure] = []
     for ver, name in pick_sources(spectra):
-        with reading("spectrum"):
-            found = _source_files(spectra, ver, name, output, group=group, systematic=systematic, others=others or {})
-        files += [OutputFile(path, name, kind, _writer(hdulist)) for path, kind, hdulist in found]
+        try:
+            with reading("spectrum"):
+                found = _source_files(
+                    spectra, ver, name, output, group=group, systematic=systematic, others=others or {}
+                )
+        except MmodaError as error:
+            files.append(Failure(name, "spectrum", error))
+            continue
+        responses = tuple(path for path, kind, _ in found if kind != "spectrum")
+        files += [
+            OutputFile(path, name, kind, _writer(hdulist), needs=responses if kind == "spectrum" else ())
+            for path, kind, hdulist in found
+        ]
     return files
 
 

@@ -11,13 +11,14 @@ from typing import Any, overload
 from astropy.io import fits
 from astropy.table import Table
 
+from ..allowance import Allowance
 from ..catalog import empty_catalog
 from ..decoding import parse_body
 from ..errors import DecodingError, ParameterError, ServiceError
 from ..parameters import nearest
 from ..replies import check_reply, error_from_body, failure, section, without_tokens
-from ..text import printable
-from .entries import Entry, describe, entries_of, names_in_headers
+from ..text import listed, printable
+from .entries import LONGEST_NAME, Entry, check_name, describe, entries_of, free_name, names_in_headers
 from .headers import is_missing
 from .provenance import SERVICE_VERSION
 from .sources import Spellings, match_source, same_source
@@ -63,12 +64,13 @@ class Product:
     (370, 370)
     """
 
-    def __init__(self, entry: Entry, name: str, source: str) -> None:
+    def __init__(self, entry: Entry, name: str, source: str, allowance: Allowance | None = None) -> None:
         self.name = name
         self.kind = entry.kind
         self.source = source
         self.meta = dict(entry.meta)
         self._entry = entry
+        self._allowance = allowance or Allowance()
 
     @cached_property
     def data(self) -> Any:
@@ -79,7 +81,9 @@ class Product:
         """
         from .masking import mask_tokens
 
-        return mask_tokens(self._entry.read(self._entry.raw, describe(self._entry)))
+        with self._allowance.attempt():
+            data = self._entry.read(self._entry.raw, describe(self._entry), self._allowance)
+            return mask_tokens(data)
 
     @property
     def title(self) -> str:
@@ -150,6 +154,7 @@ class Products(Sequence[Product]):
         meta: Mapping[str, Any] | None = None,
         service: str = "",
     ) -> None:
+        self._allowance = Allowance()
         self._items = tuple(items)
         self.parameters = dict(parameters or {})
         self.job_id = job_id
@@ -210,14 +215,17 @@ class Products(Sequence[Product]):
         if not isinstance(products, Mapping):
             raise DecodingError(f"The products of a reply must be a JSON object, not a {type(products).__name__}.")
         parameters = {**(requested or {}), **section(products, "analysis_parameters")}
-        return cls(
-            _named(list(entries_of(products)), parameters),
+        allowance = Allowance.of(body)
+        found = cls(
+            _named(list(entries_of(products)), parameters, allowance),
             parameters=parameters,
             job_id=str(section(body, "job_monitor").get("job_id") or products.get("job_id") or ""),
             comment=_remarks(body),
             meta={key: part[key] for part in (body, products) for key in _META if part.get(key)},
             service=service,
         )
+        found._allowance = allowance
+        return found
 
     # ---- a sequence
 
@@ -246,11 +254,10 @@ class Products(Sequence[Product]):
             if product.name == name:
                 return product
         names = [product.name for product in self]
-        listing = ", ".join(printable(other, limit=80) for other in names[:20]) or "none"
-        raise KeyError(f"No product {printable(name)!r}{nearest(name, names)}; there are: {listing}.")
+        raise KeyError(f"No product {printable(name)!r}{nearest(name, names)}; there are: {listed(names)}.")
 
     def _with(self, items: Iterable[Product]) -> Products:
-        return Products(
+        some = Products(
             items,
             parameters=self.parameters,
             job_id=self.job_id,
@@ -258,6 +265,8 @@ class Products(Sequence[Product]):
             meta=self.meta,
             service=self.service,
         )
+        some._allowance = self._allowance
+        return some
 
     def __repr__(self) -> str:
         from .display import products_text
@@ -512,8 +521,18 @@ class Products(Sequence[Product]):
         >>> str(products.catalog()["src_names"][0])
         'MAXI J1820+070'
         """
+        from .budget import Budget
+
         lists = self.select(kind="catalog")
-        return lists[0].data.copy() if len(lists) else empty_catalog()
+        if not len(lists):
+            return empty_catalog()
+        table = lists[0].data
+        if not isinstance(table, Table):
+            raise DecodingError(
+                f"The catalogue {printable(lists[0].name)!r} is not a table, but {type(table).__name__}."
+            )
+        Budget.of(self).spend(sum(column.nbytes for column in table.itercols()), "the catalogue")
+        return table.copy()
 
     def _of_kinds(self, *kinds: str) -> Products:
         return self._with(product for product in self if product.kind in kinds)
@@ -688,28 +707,20 @@ def _refuse_unfinished(body: Mapping[str, Any]) -> None:
         )
 
 
-def _named(entries: Sequence[Entry], parameters: Mapping[str, Any]) -> list[Product]:
+def _named(entries: Sequence[Entry], parameters: Mapping[str, Any], allowance: Allowance) -> list[Product]:
     """Products with their sources and with names that differ."""
-    requested = str(parameters.get("src_name") or "")
+    requested = check_name(parameters.get("src_name"), "src_name of analysis_parameters")
     spelled = Spellings(_catalogued_names(parameters.get("selected_catalog")) or names_in_headers(entries))
-    taken: set[str] = set()
-    counts: dict[str, int] = {}
+    product_type = check_name(parameters.get("product_type"), "product_type of analysis_parameters")
+    taken: dict[str, int] = {}
     named = []
     for entry in entries:
         source = str(entry.meta.get("src_name") or "").strip()
         source = requested if source.lower() in _PLACEHOLDERS or is_missing(source) else spelled.of(source)
         stem = entry.name.strip() or " ".join(
-            word
-            for word in (str(entry.meta.get("product") or parameters.get("product_type") or entry.kind), source)
-            if word
+            word for word in (entry.meta.get("product") or product_type or entry.kind, source) if word
         )
-        name, count = stem, counts.get(stem, 1)
-        while name in taken:
-            count += 1
-            name = f"{stem}_{count}"
-        counts[stem] = count
-        taken.add(name)
-        named.append(Product(entry, name, source))
+        named.append(Product(entry, free_name(stem, taken), source, allowance))
     return named
 
 
@@ -724,7 +735,8 @@ def _catalogued_names(catalog: Any) -> list[str]:
     if not isinstance(names, list) or not isinstance(lists, list) or "src_names" not in names[: len(lists)]:
         return []
     found = lists[names.index("src_names")]
-    return [name.strip() for name in found if isinstance(name, str) and name.strip()] if isinstance(found, list) else []
+    names = [name.strip() for name in found if isinstance(name, str)] if isinstance(found, list) else []
+    return [name for name in names if 0 < len(name) <= LONGEST_NAME]
 
 
 def _remarks(body: Mapping[str, Any]) -> str:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,17 +15,22 @@ from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
 
 from .. import decoding
+from ..allowance import Allowance
 from ..decoding.boundary import reading
-from ..errors import DecodingError
-from ..text import transliterated
+from ..errors import DecodingError, ParameterError
+from ..text import printable, transliterated
+from .budget import size_when_read
 from .channels import limits_of, renumbered
-from .entries import Entry
+from .entries import Entry, free_name
+from .fitsfiles import opened
 from .index import Index, Record, StoredFile, contents, find_index
 
 if TYPE_CHECKING:
     from .products import Products
 
 __all__ = ["Stored", "read_products"]
+
+_MOST_OPTIONS = 100
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ def read_products(cls: type[Products], directory: str | os.PathLike[str], *, job
     """Open what `Products.write` wrote."""
     from .products import Product
 
-    place = Path(directory).expanduser().absolute()
+    place = _directory(directory)
     index = Index.read(find_index(place, job_id))
     for record in index.records:
         for file in record.files:
@@ -49,14 +53,32 @@ def read_products(cls: type[Products], directory: str | os.PathLike[str], *, job
     entries = [
         Entry(each.service_name, each.kind, Stored(place, each), _read_stored, each.meta) for each in index.records
     ]
-    return cls(
-        (Product(entry, each.name, each.source) for entry, each in zip(entries, index.records, strict=True)),
+    sizes = {file.name: file.size for record in index.records for file in record.files}
+    allowance, taken = Allowance(sum(sizes.values())), dict[str, int]()
+    # files of one product may have been written twice under different names
+    products = [
+        Product(entry, free_name(each.name, taken), each.source, allowance)
+        for entry, each in zip(entries, index.records, strict=True)
+    ]
+    found = cls(
+        products,
         parameters=index.parameters,
         job_id=index.job_id,
         comment=index.comment,
         meta=index.meta,
         service=index.service,
     )
+    found._allowance = allowance
+    return found
+
+
+def _directory(told: str | os.PathLike[str]) -> Path:
+    try:
+        place = Path(told).expanduser().absolute()
+        os.lstat(place)
+    except (TypeError, ValueError, RuntimeError) as error:  # not a path, NUL in it, or the home of nobody
+        raise ParameterError(f"Not a directory: {printable(told, limit=200)!r} ({error}).") from error
+    return place
 
 
 def _check_presence(directory: Path, file: StoredFile) -> None:
@@ -72,12 +94,15 @@ def _changed(path: Path) -> DecodingError:
     return DecodingError(f"The file {path} is not as Products.write left it: it was changed or damaged.")
 
 
-def _read_stored(stored: Stored, what: str) -> Any:
+def _read_stored(stored: Stored, what: str, allowance: Allowance) -> Any:
     """Data of a product, from bytes that are certainly those that were written."""
     record = stored.record
     names = ", ".join(file.name for file in record.files)
     with reading(f"{what} in {stored.directory} ({names})"):
-        return _READERS[record.format]([_bytes(stored.directory, file) for file in record.files], record)
+        # bytes that several products refer to are read for each of them
+        allowance.spend(sum(file.size for file in record.files), "a product of these files")
+        files = [_bytes(stored.directory, file) for file in record.files]
+        return _READERS[record.format](files, record, allowance)
 
 
 def _bytes(directory: Path, file: StoredFile) -> bytes:
@@ -90,51 +115,47 @@ def _bytes(directory: Path, file: StoredFile) -> bytes:
 # ---- readers: bytes of the files -> data
 
 
-def _open(data: bytes) -> list[Any]:
-    """All HDUs, in memory, without the sums that writing added."""
-    if not data.startswith(b"SIMPLE  ="):
-        raise DecodingError("this is no FITS file")  # but maybe a small one of a large one, which would be unpacked
-    with fits.open(io.BytesIO(data), memmap=False, lazy_load_hdus=False, disable_image_compression=True) as hdulist:
-        for hdu in hdulist:
-            # looking at its data reads them
-            if hdu.data is None and not isinstance(hdu, fits.PrimaryHDU):
-                raise DecodingError(f"no data in {hdu.name}")
-            for key in ("CHECKSUM", "DATASUM"):
-                hdu.header.remove(key, ignore_missing=True)
-        return list(hdulist)
-
-
-def _fits(files: Sequence[bytes], record: Record) -> fits.HDUList:
-    primary, *rest = _open(files[0])
+def _fits(files: Sequence[bytes], record: Record, allowance: Allowance) -> fits.HDUList:
+    primary, *rest = opened(files[0], allowance)
     options = record.options
-    for key in options["added"]:
+    for key in _few(options["added"]):
         primary.header.remove(key, ignore_missing=True, remove_all=True)
-    for key, value, comment in options["replaced"]:
+    for key, value, comment in _few(options["replaced"]):
         primary.header[key] = (value, comment)
-    lines = [index for index, card in enumerate(primary.header.cards) if card.keyword == "HISTORY"]
-    for index in reversed(lines[len(lines) - options["lines"] :]):
-        del primary.header[index]
+    _drop_history(primary, options["lines"])
     return fits.HDUList([primary, *rest])
 
 
-def _image(files: Sequence[bytes], record: Record) -> fits.HDUList:
-    hdus = _open(files[0])[1:]
+def _drop_history(hdu: Any, count: int) -> None:
+    """Leave out the last lines of HISTORY, all at once: one by one would take seconds for a long header."""
+    places = [index for index, card in enumerate(hdu.header.cards) if card.keyword == "HISTORY"]
+    gone = set(places[max(len(places) - count, 0) :])
+    if gone:
+        hdu.header = fits.Header([card for index, card in enumerate(hdu.header.cards) if index not in gone])
+
+
+def _image(files: Sequence[bytes], record: Record, allowance: Allowance) -> fits.HDUList:
+    hdus = opened(files[0], allowance)[1:]
     hdus = hdus[:-1] if record.options.get("catalog") else hdus
     for hdu in hdus:
         if hdu.is_image:
             # an image without a name got the product's
             original = hdu.header.pop("ORIGNAME", hdu.name)
-            _rename(hdu, "" if original == transliterated(record.name)[:60] else original)
+            _rename(hdu, "" if original == transliterated(record.name, limit=60) else original)
     return fits.HDUList([fits.PrimaryHDU(), *hdus])
 
 
-def _spectrum(files: Sequence[bytes], record: Record) -> fits.HDUList:
+def _spectrum(files: Sequence[bytes], record: Record, allowance: Allowance) -> fits.HDUList:
     """Tables of a product, in the service's order, from the files of a spectrum and its response."""
-    opened = [_open(data) for data in files]
-    for each in record.options.get("renumbered", ()):
-        _number_as_before(opened[each["file"]][each["hdu"]], each)
+    tables = [opened(data, allowance) for data in files]
+    for each in _few(record.options.get("renumbered", ())):
+        hdu = tables[each["file"]][each["hdu"]]
+        allowance.spend(4 * size_when_read(hdu), "channels")
+        _number_as_before(hdu, each)
     places = record.options.get("tables")  # older indexes have none
-    hdus = [opened[file][number] for file, number in places] if places else [hdu for each in opened for hdu in each[1:]]
+    if places and len({(file, number) for file, number in places}) < len(places):
+        raise DecodingError("a table is listed twice")
+    hdus = [tables[file][number] for file, number in places] if places else [hdu for each in tables for hdu in each[1:]]
     for hdu in hdus:
         if hdu.name == "SPECTRUM" and "quality" in record.options:
             name = next(name for name in hdu.columns.names if name.upper() == "QUALITY")
@@ -156,15 +177,22 @@ def _number_as_before(hdu: Any, told: Mapping[str, Any]) -> None:
             hdu.header.remove(key, ignore_missing=True)
 
 
-def _lightcurve(files: Sequence[bytes], record: Record) -> fits.HDUList:
+def _lightcurve(files: Sequence[bytes], record: Record, allowance: Allowance) -> fits.HDUList:
     """The service's own tables, which follow the ones for other tools."""
     names = record.options["names"]
-    hdus = _open(files[0])[-len(names) :]
+    hdus = opened(files[0], allowance)[-len(names) :]
     for hdu, (name, version) in zip(hdus, names, strict=True):
         hdu.header.remove("ORIGNAME", ignore_missing=True)
         hdu.ver = version
         _rename(hdu, name)
     return fits.HDUList([fits.PrimaryHDU(), *hdus])
+
+
+def _few(values: Any) -> list[Any]:
+    """What an index has of few things; each one costs time."""
+    if not isinstance(values, (list, tuple)) or len(values) > _MOST_OPTIONS:
+        raise DecodingError(f"not a list of at most {_MOST_OPTIONS} things in the index")
+    return list(values)
 
 
 def _rename(hdu: Any, name: str) -> None:
@@ -175,10 +203,10 @@ def _rename(hdu: Any, name: str) -> None:
         hdu.header.remove("EXTNAME", ignore_missing=True)
 
 
-def _ecsv(files: Sequence[bytes], record: Record) -> Table:
-    table = decoding.read_ecsv(str(files[0], "utf-8"))
+def _ecsv(files: Sequence[bytes], record: Record, allowance: Allowance) -> Table:
+    table = decoding.read_ecsv(_decoded(files[0], allowance), allowance=allowance)
     table.meta.pop(record.options["provenance"], None)
-    masked = record.options["masked"]
+    masked = set(record.options["masked"])
     for name in table.colnames:
         column = table[name]
         if name in masked and not isinstance(column, MaskedColumn):
@@ -193,19 +221,25 @@ def _attributes(column: Column) -> dict[str, Any]:
     return {"description": column.description, "format": column.format, "meta": column.meta}
 
 
-def _text(files: Sequence[bytes], record: Record) -> str:
-    return str(files[0], "utf-8")
+def _text(files: Sequence[bytes], record: Record, allowance: Allowance) -> str:
+    return _decoded(files[0], allowance)
 
 
-def _json(files: Sequence[bytes], record: Record) -> Any:
+def _decoded(data: bytes, allowance: Allowance) -> str:
+    if not data.isascii():  # all characters are as wide as the widest
+        allowance.spend(4 * len(data), "a text")
+    return str(data, "utf-8")
+
+
+def _json(files: Sequence[bytes], record: Record, allowance: Allowance) -> Any:
     return decoding.parse_body(files[0], what="JSON")
 
 
-def _as_bytes(files: Sequence[bytes], record: Record) -> bytes:
+def _as_bytes(files: Sequence[bytes], record: Record, allowance: Allowance) -> bytes:
     return files[0]
 
 
-_READERS: Mapping[str, Callable[[Sequence[bytes], Record], Any]] = {
+_READERS: Mapping[str, Callable[[Sequence[bytes], Record, Allowance], Any]] = {
     "image": _image,
     "spectrum": _spectrum,
     "lightcurve": _lightcurve,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from ..errors import ParameterError
 from ..parameters import nearest
-from ..text import printable, transliterated
+from ..text import listed, printable, transliterated
 
 __all__ = ["Spellings", "match_source", "same_source"]
 
@@ -53,10 +53,11 @@ def match_source(names: Iterable[str], source: str) -> str:
     found = [name for name in known if same_source(name, source)]
     if len(found) == 1:
         return found[0]
-    listed = ", ".join(printable(repr(name), limit=80) for name in found or known) or "none"
     trouble = "several sources could be meant by" if found else "there is no source"
     hint = "" if found else nearest(source, known)
-    raise ParameterError(f"{trouble} {printable(repr(source), limit=80)}{hint}; sources present: {listed}")
+    raise ParameterError(
+        f"{trouble} {printable(repr(source), limit=80)}{hint}; sources present: {listed(map(repr, found or known))}"
+    )
 
 
 def _bare(name: object) -> str:

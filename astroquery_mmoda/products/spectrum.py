@@ -12,6 +12,7 @@ from astroquery.exceptions import InputWarning
 from ..decoding.boundary import reading
 from ..errors import DecodingError, warn
 from ..text import in_hex, printable, transliterated
+from .budget import Budget, size_when_read
 from .headers import name_source, primary_hdu, with_origin
 from .sources import same_source
 
@@ -73,15 +74,18 @@ def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
         Products came, but no spectrum.
     """
     whole.require("spectrum")
-    hdulist = fits.HDUList([primary_hdu(whole)])
+    budget, hdulist = Budget.of(whole), fits.HDUList([primary_hdu(whole)])
     sets = [members for members in spectral_sets(products) if any(each.kind == "spectrum" for each in members)]
     names = [set_name(members) for members in sets]
     for number, (name, members) in enumerate(zip(names, sets, strict=True), start=1):
+        for product in members:
+            budget.data_of(product)
         found = tables_by_role(members)
         for role in ROLES:
             if role in found:
                 product, index = found[role]
                 _tell_of_others(product, role, index)
+                budget.spend(size_when_read(product.data[index]), f"{role} of a spectrum")
                 hdulist.append(_named_part(product.data[index], role, number, name))
     if names:
         hdulist.append(_sources_hdu(names))

@@ -11,7 +11,6 @@ import errno
 import json
 import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,12 +22,19 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
 from astroquery.exceptions import CorruptDataWarning
 
+from ..allowance import Allowance
+from ..config import conf
+from ..decoding.boundary import reading
+from ..decoding.envelope import unzipped
 from ..errors import DecodingError, ParameterError, warn
+from ..files import read_plain
 from ..instruments import IJD_ORIGIN, background_of_rates
-from ..text import in_hex, original, printable, transliterated
+from ..text import in_hex, listed, original, printable, transliterated
 from ..units import known_unit, read_unit, standard_spelling
+from .budget import size_when_read
 from .curves import FURTHER_TIMES
 from .files import write_whole
+from .fitsfiles import opened
 from .headers import add_provenance, flat_text, number, time_reference
 from .lightcurve import POSITIONS, empty_lightcurve
 from .sources import match_source
@@ -47,6 +53,10 @@ _RATE_UNIT = "count/s"
 # OGIP/93-003, section 4.1
 _BACKGROUND = {"NET": "background subtracted", "TOTAL": "source + background", "BKG": "background"}
 _PLACES = frozenset({"LOCAL", "GEOCENTRIC", "HELIOCENTRIC", "SOLARSYSTEM"})
+# bytes for each row beside its columns
+_ROW = 160
+# columns times sources; genuine files have some thousands
+_MOST_JOINED = 50_000
 _TIME_COMMENTS = {"BARYTIME": "barycentric time (TDB) since MJDREF"}
 
 
@@ -151,7 +161,7 @@ def _rows(table: Table, source: str | None) -> Table:
         chosen = match_source(names, source)
         return table[[str(name) == chosen for name in table["src_name"]]]
     if len(names) > 1:
-        raise ParameterError(f"one source has to be named by source=; sources present: {', '.join(names)}")
+        raise ParameterError(f"one source has to be named by source=; sources present: {listed(names)}")
     return table
 
 
@@ -227,7 +237,7 @@ def write_lightcurve(
             f"FITS can't hold this light curve ({printable(error, limit=300)}); remove the column, or write ECSV."
         ) from error
     path = Path(path).expanduser()
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:
         raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
     write_whole(path, lambda file: hdulist.writeto(file, checksum=True))
     return path
@@ -511,71 +521,81 @@ def read_lightcurve(path: str | os.PathLike[str]) -> Table:
     (True, 'tt')
     """
     try:
-        with fits.open(path, memmap=False) as hdulist:
-            parts = list(_read_parts(hdulist))
-    except (KeyError, ValueError, TypeError) as error:
-        raise DecodingError(f"{printable(path)} is not a file of write_lightcurve: {printable(error)}.") from error
-    if not parts:
-        raise DecodingError(f"{printable(path)} is not a file of write_lightcurve: it has no extension RATE.")
-    filled = [part for part in parts if len(part)]
-    return _joined(filled) if filled else empty_lightcurve()
+        place = Path(path).expanduser()
+        data = read_plain(place, limit=int(conf.max_product_size), links=True)
+    except (TypeError, ValueError, RuntimeError) as error:  # not a path, NUL in it, or the home of nobody
+        raise ParameterError(f"Not the name of a file: {printable(path, limit=200)!r} ({error}).") from error
+    with reading(f"{place} is not a file of write_lightcurve"):
+        allowance = Allowance(len(data))
+        hdus = opened(bytes(unzipped(data, allowance)), allowance)
+        curves = [hdu for hdu in hdus if hdu.name == "RATE" and isinstance(hdu, fits.BinTableHDU)]
+        _check_count(curves)
+        parts = [_read_part(hdu, allowance) for hdu in curves]
+        if not parts:
+            raise DecodingError("it has no extension RATE")
+        filled = [part for part in parts if len(part)]
+        return _joined(filled, allowance) if filled else empty_lightcurve()
 
 
-def _read_parts(hdulist: fits.HDUList) -> Iterator[Table]:
-    for hdu in hdulist:
-        if hdu.name == "RATE" and isinstance(hdu, fits.BinTableHDU):
-            yield _read_part(hdu)
+def _check_count(curves: list[fits.BinTableHDU]) -> None:
+    """Refuse what would take minutes to read."""
+    columns = len({name for hdu in curves for name in hdu.columns.names})
+    if len(curves) > conf.max_form_parts or columns * len(curves) > _MOST_JOINED:
+        raise DecodingError(
+            f"{columns} columns of {len(curves)} light curves are too many for one table; conf.max_form_parts = "
+            f"{conf.max_form_parts} can be raised"
+        )
 
 
-def _read_part(hdu: fits.BinTableHDU) -> Table:
-    header, stored = hdu.header, _plain_table(hdu)
-    count = len(stored)
+def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
+    header, count = hdu.header, len(hdu.data)
+    # the columns are copied on their way; and times and names
+    allowance.spend(size_when_read(hdu) + 3 * hdu.data.nbytes, "a light curve")
+    allowance.left += min(count, allowance.body // 8) * _ROW
+    allowance.spend((_ROW + 4 * len(str(header["OBJECT"]))) * count, "times and names")
+    stored = {column.name: column for column in hdu.columns}
     day, fraction = time_reference(header)
     reference = Time(day, fraction, format="mjd", scale=str(header.get("TIMESYS", "TT")).lower())
     name = original(str(header["OBJECT"]), header.get("SRCNAME8", ""))
     table = Table()
     table["src_name"] = np.array([name] * count, dtype=str)
-    table["time"] = Time(reference + np.asarray(stored["TIME"]) * u.s, format="mjd")
+    table["time"] = Time(reference + np.asarray(hdu.data["TIME"]) * u.s, format="mjd")
     for column, keyword, unit in (("time_bin", "TIMEDEL", u.s), ("e_min", "E_MIN", u.keV), ("e_max", "E_MAX", u.keV)):
         told = (
-            np.asarray(stored[keyword], dtype=float)
-            if keyword in stored.colnames
-            else np.full(count, header.get(keyword, np.nan))
+            np.asarray(hdu.data[keyword], dtype=float)
+            if keyword in stored
+            else np.full(count, number(header, keyword, math.nan))
         )
         unknown = np.isnan(told)
         table[column] = MaskedColumn(told, mask=unknown, unit=unit) if unknown.any() else Column(told, unit=unit)
     masked = str(header.get("MASKCOLS") or "").split(",")
     renamed = json.loads(header.get("RENAMED") or "{}")
-    for column in (each for each in stored.colnames if each not in ("TIME", "TIMEDEL", "E_MIN", "E_MAX")):
+    for column in (each for each in stored if each not in ("TIME", "TIMEDEL", "E_MIN", "E_MAX")):
         name = renamed.get(column, column)
-        table[name] = _restored(stored[column], masked=name in masked)
+        table[name] = _restored(hdu, stored[column], masked=name in masked)
     for key in filter(None, str(header.get("METAKEYS") or "").split(",")):
         table.meta[key] = day + fraction if key == "MJDREF" else header[key]
     return table
 
 
-def _plain_table(hdu: fits.BinTableHDU) -> Table:
-    """Read a table with units as texts: astropy would try to understand each of them, whatever it costs."""
-    units = {column.name: column.unit for column in hdu.columns}
-    bare = hdu.copy()
-    for column in bare.columns:
-        column.unit = None
-    table = Table.read(bare, mask_invalid=False)
-    for name in table.colnames:
-        table[name].unit = read_unit(units.get(name)) if units.get(name) else None
-    return table
-
-
-def _restored(column: Column, *, masked: bool) -> Column:
-    data = np.array(np.ma.getdata(column))
-    data = data.astype(data.dtype.newbyteorder("="))
+def _restored(hdu: fits.BinTableHDU, column: fits.Column, *, masked: bool) -> Column:
+    """Read a column by itself: astropy's reader would try to understand its unit, whatever it costs."""
+    data = np.array(hdu.data[column.name])
+    data = data.astype(data.dtype.newbyteorder("="), copy=False)
+    unit = read_unit(column.unit) if column.unit else None
     if not masked:
-        return Column(data, unit=column.unit)
-    gone = np.isnan(data) if data.dtype.kind == "f" else np.ma.getmaskarray(column)
-    return MaskedColumn(data, mask=gone, unit=column.unit)
+        return Column(data, unit=unit)
+    gone = np.isnan(data) if data.dtype.kind == "f" else column.null is not None and data == column.null
+    return MaskedColumn(data, mask=gone, unit=unit)
 
 
-def _joined(parts: list[Table]) -> Table:
+def _joined(parts: list[Table], allowance: Allowance) -> Table:
     from astropy.table import vstack
 
+    widths: dict[str, int] = {}
+    for part in parts:
+        for name in part.colnames:
+            width = part[name].dtype.itemsize * math.prod(part[name].shape[1:]) if name != "time" else 16
+            widths[name] = max(widths.get(name, 0), width + 1)
+    allowance.spend(sum(widths.values()) * sum(map(len, parts)), "all light curves")
     return parts[0] if len(parts) == 1 else vstack(parts, metadata_conflicts="silent")

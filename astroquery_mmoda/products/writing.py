@@ -6,9 +6,11 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from astropy.io import fits
@@ -18,7 +20,7 @@ from ..decoding.boundary import reading
 from ..errors import DecodingError, MmodaError, ParameterError
 from ..text import without_token
 from .channels import CHANNELS_IN, Numbering, limits_of
-from .files import OutputDirectory, OutputFile, Writer, safe_name, write_files
+from .files import Failure, OutputDirectory, OutputFile, Report, Writer, safe_name, write_files
 from .glance import look
 from .headers import add_date, card_value, clean, complete_copy, provenance_cards, with_origin
 from .index import PREFIX, Index, Record, file_record, index_path, older_index
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["write_products"]
 
 _PICTURES = ("png", "jpg", "jpeg", "gif", "svg", "pdf")
+_Made = TypeVar("_Made")
 # endings that a binary product may bring along; others could make the file something that a computer runs
 _ENDINGS = (".fits", ".fits.gz", ".csv", ".dat", ".h5", ".hdf5", ".tar", ".tar.gz", ".gz", ".zip", ".vot", ".xml")
 # which files the tables of a spectrum are in, in their order
@@ -63,6 +66,14 @@ class _Plan:
         )
 
 
+@dataclass(frozen=True)
+class _Refused:
+    """A product that can't be written, and why."""
+
+    product: Product
+    error: MmodaError
+
+
 def write_products(
     products: Products,
     directory: str | os.PathLike[str],
@@ -78,56 +89,119 @@ def write_products(
     All of it is made and all names are checked before the first file is written.
     """
     output = OutputDirectory(directory, overwrite=overwrite)
-    sets = [found for members in spectral_sets(products) if (found := _ogip_set(members, products))]
-    _check_options(products, sets, group=group, systematic=systematic)
-    plans = list(_plans(products, sets, output, group=group, systematic=systematic))
+    refused = {id(each.product): each for each in map(_undecodable, products) if each}
+    usable = products._with([product for product in products if id(product) not in refused])
+    sets = []
+    for members in spectral_sets(usable):
+        found = _tried(members, partial(_ogip_set, members, usable))
+        if isinstance(found, _OgipSet):
+            sets.append(found)
+        else:
+            refused |= {id(each.product): each for each in found or ()}
+    _check_options(products, sets, set(refused), group=group, systematic=systematic)
+    plans = list(_plans(products, usable, refused, sets, output, group=group, systematic=systematic))
     path = index_path(output.directory, without_token(products.job_id))
     older = older_index(path, products)
-    # a file that has tables of two products is written once
-    files = {file.path: file for plan in plans for file in plan.files}
-    manifest = write_files(output, list(files.values()))
+    report = write_files(output, _files(plans))
+    try:
+        _write_index(path, products, plans, older, report)
+    except OSError as error:
+        report = replace(report, outcomes=[*report.outcomes, (Failure("", "index", error), error)])
+    return report.finish()
+
+
+def _undecodable(product: Product) -> _Refused | None:
+    try:
+        product.data  # noqa: B018 - looking at it decodes it
+    except MmodaError as error:
+        return _Refused(product, error)
+    return None
+
+
+def _tried(products: Sequence[Product], make: Callable[[], _Made]) -> _Made | list[_Refused]:
+    """Prepare the files of products that belong together; they are refused if that fails."""
+    try:
+        with reading(products[0].title):
+            return make()
+    except MmodaError as error:
+        return [_Refused(product, error) for product in products]
+
+
+def _files(plans: Sequence[_Plan | _Refused]) -> list[OutputFile | Failure]:
+    """All files, or what stands for them; one that has tables of two products is there once."""
+    found: dict[Any, OutputFile | Failure] = {}
+    for plan in plans:
+        if isinstance(plan, _Refused):
+            product = plan.product
+            found[id(product)] = Failure(without_token(product.source), product.kind, plan.error)
+        else:
+            found |= {file.path: file for file in plan.files}
+    return list(found.values())
+
+
+def _write_index(
+    path: Path, products: Products, plans: Sequence[_Plan | _Refused], older: Index | None, report: Report
+) -> None:
+    """Describe what was written, in the order of the products, and what was there before and was not replaced."""
+    written = report.written
+    if products and not written:
+        return
     place = {id(product): number for number, product in enumerate(products)}
-    plans.sort(key=lambda plan: place[id(plan.product)])
-    index = Index.of(products, [plan.record() for plan in plans])
-    (index.joined(older) if older else index).write(path, Provenance.of(products))
-    return manifest
+    whole = [plan for plan in plans if isinstance(plan, _Plan) and written.issuperset(file.path for file in plan.files)]
+    whole.sort(key=lambda plan: place[id(plan.product)])
+    index = Index.of(products, [plan.record() for plan in whole])
+    if older:
+        index = index.joined(older, replaced={file.name for file in written})
+    index.write(path, Provenance.of(products))
 
 
 def _check_options(
-    products: Products, sets: Sequence[_OgipSet], *, group: float | None, systematic: float | None
+    products: Products, sets: Sequence[_OgipSet], refused: Set[int], *, group: float | None, systematic: float | None
 ) -> None:
     """Refuse options that nothing of a reply can take; warn of the spectra that can't."""
     spectra = {id(each.spectrum): each.form["SPECTRUM"] for each in sets}
+    kinds = {product.kind for product in products}
     named = [
-        (product.source or product.name, spectra.get(id(product))) for product in products if product.kind == "spectrum"
+        (product.source or product.name, spectra.get(id(product)))
+        for product in products
+        if product.kind == "spectrum" and id(product) not in refused
     ]
     check_options(named, group=group, systematic=systematic)
-    if len(products) and not named and (group is not None or systematic is not None):
-        kinds = ", ".join(sorted({product.kind for product in products}))
-        raise ParameterError(f"group= and systematic= are for spectra, of which there are none here, only: {kinds}")
+    if kinds and "spectrum" not in kinds and (group is not None or systematic is not None):
+        raise ParameterError(
+            f"group= and systematic= are for spectra, of which there are none here, only: {', '.join(sorted(kinds))}"
+        )
 
 
 def _plans(
     products: Products,
+    usable: Products,
+    refused: Mapping[int, _Refused],
     sets: Sequence[_OgipSet],
     output: OutputDirectory,
     *,
     group: float | None,
     systematic: float | None,
-) -> Iterator[_Plan]:
+) -> Iterator[_Plan | _Refused]:
     """In the order of the products, but a spectrum and its responses together."""
     set_of = {id(member): each for each in sets for member in each.members}
     done: set[int] = set()
     for product in products:
         found = set_of.get(id(product))
-        if found:
-            if id(found) not in done:
-                done.add(id(found))
-                yield from _spectrum(found, output, group=group, systematic=systematic)
-        elif product.kind == "image":
-            yield _image(product, products, output)
-        else:
-            yield _lightcurve(product, products, output) or _as_given(product, products, output)
+        if id(product) in refused:
+            yield refused[id(product)]
+        elif not found:
+            yield from _tried([product], partial(_single, product, usable, output))
+        elif id(found) not in done:
+            done.add(id(found))
+            yield from _tried(found.members, partial(_spectrum, found, output, group=group, systematic=systematic))
+
+
+def _single(product: Product, products: Products, output: OutputDirectory) -> list[_Plan]:
+    """How to write a product that is not part of a spectrum."""
+    if product.kind == "image":
+        return [_image(product, products, output)]
+    return [_lightcurve(product, products, output) or _as_given(product, products, output)]
 
 
 # ---- spectra
@@ -205,10 +279,14 @@ def _has_content(hdu: Any) -> bool:
 
 def _spectrum(
     found: _OgipSet, output: OutputDirectory, *, group: float | None, systematic: float | None
-) -> Iterator[_Plan]:
+) -> list[_Plan]:
     others = {kind: [_cleaned_hdu(_hdu(each)) for each in tables] for kind, tables in found.others.items()}
-    made = spectra_files(found.form, output, group=group, systematic=systematic, others=others)
-    files = {file.kind: file for file in made}
+    files = {}
+    for file in spectra_files(found.form, output, group=group, systematic=systematic, others=others):
+        if isinstance(file, Failure):
+            raise file.error
+        files[file.kind] = file
+    plans = []
     with reading("spectrum"):
         numbers = Numbering.of(*(_hdu(found.roles[role]) if role in found.roles else None for role in CHANNELS_IN))
     for product in found.members:
@@ -224,7 +302,8 @@ def _spectrum(
             for role, each in found.roles.items()
             if each[0] is product and numbers.shifts.get(role)
         ]
-        yield _Plan(product, "spectrum", own, {key: value for key, value in options.items() if value})
+        plans.append(_Plan(product, "spectrum", own, {key: value for key, value in options.items() if value}))
+    return plans
 
 
 def _renumbering(hdu: Any, role: str, file: int, number: int, shift: int) -> dict[str, Any]:

@@ -1,0 +1,204 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Files on disk: written whole or not at all, and read without waiting for pipes, following links or filling memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+__all__ = ["DiskFull", "opened_plain", "read_plain", "remove_leftovers", "whole_file"]
+
+_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_LEFTOVER = re.compile(r"\.mmoda-[0-9a-f]{16}\.part")
+_LEFTOVER_AGE = 3600.0
+# no link at the end of a path, no waiting for the other end of a pipe
+_READING = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
+
+
+class DiskFull(OSError):
+    """No space is left, on the disk or of the user's quota; ``manifest`` lists what was written before, if anything."""
+
+    manifest: Table | None = None
+
+
+# ---- writing
+
+
+@contextmanager
+def whole_file(
+    path: str | os.PathLike[str],
+    *,
+    private: bool = False,
+    firmly: bool = True,
+    needed: Callable[[], int | None] = lambda: None,
+) -> Iterator[BinaryIO]:
+    """
+    Open a new file that gets its name when the block ends, if no error ended it.
+
+    Until then it is a new file of a random name in the same directory, which only its owner can read. What was there
+    under the final name is replaced as a whole; a link is replaced too, not followed.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Final name; its directory must exist.
+    private : bool
+        Whether the file stays readable for its owner only; others follow the umask.
+    firmly : bool
+        Whether it has to outlive a power failure too, which takes longer.
+    needed : callable
+        Size of the whole file (bytes), or None if unknown; asked for on a full disk only, to tell how much is missing.
+
+    Yields
+    ------
+    binary file
+        Open for writing.
+
+    Raises
+    ------
+    DiskFull
+        No space is left. Then, as after any other error, the old file is as it was and nothing else is left behind.
+    OSError
+        If writing failed for another reason.
+    """
+    path, outer = Path(path), sys.exception()
+    temporary = path.with_name(f".mmoda-{secrets.token_hex(8)}.part")
+    try:
+        # mode "xb" would be the same, but astropy.io.fits does not know it
+        with open(temporary, "wb", opener=_new) as raw:
+            file = cast("BinaryIO", raw)
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            _set_mode(file, 0o600)
+            yield file
+            file.flush()
+            if firmly:
+                os.fsync(file.fileno())
+            if not private:
+                _set_mode(file, mode)
+        os.replace(temporary, path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
+        number = _errno(error, outer)
+        if shortage := _shortage(number, path.parent, needed):
+            raise DiskFull(number or errno.ENOSPC, shortage, str(path)) from error
+        if error.errno is None and number is not None:
+            raise OSError(number, os.strerror(number), str(path)) from error
+        raise
+
+
+def _new(name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
+def _set_mode(file: BinaryIO, mode: int) -> None:
+    # there are file systems without modes
+    with suppress(OSError, AttributeError):
+        os.fchmod(file.fileno(), mode)
+
+
+def _errno(error: OSError, outer: BaseException | None) -> int | None:
+    """Number of an error of the system; astropy raises one of its own in the place of the first."""
+    cause: BaseException | None = error
+    while isinstance(cause, OSError) and cause is not outer:
+        if cause.errno is not None:
+            return cause.errno
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _shortage(number: int | None, directory: Path, needed: Callable[[], int | None]) -> str:
+    """Tell how much space was missing; empty if the error is another one."""
+    if number is not None and number not in _FULL:
+        return ""
+    try:
+        free, size = shutil.disk_usage(directory).free, needed()
+    except OSError:  # the directory is gone
+        return ""
+    # a quota, or another program meanwhile, can leave more free than this user may take;
+    # numpy tells of a full disk without its number, then the sizes alone decide
+    if number is None and (size is None or size <= free):
+        return ""
+    if size is None:
+        return f"no space left for this file on the disk or of the quota; {free:,} bytes are free"
+    missing = f", {size - free:,} are missing" if size > free else " (a quota may allow less)"
+    return f"no space left: the file needs {size:,} bytes, {free:,} are free{missing}"
+
+
+def remove_leftovers(directory: Path, *, age: float = _LEFTOVER_AGE) -> None:
+    """Remove what killed writers left in a directory: files of `whole_file`'s names, not written to for so long (s)."""
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            if _LEFTOVER.fullmatch(entry.name):
+                with suppress(OSError):
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode) and time.time() - status.st_mtime > age:
+                        os.unlink(entry.path)
+
+
+# ---- reading
+
+
+@contextmanager
+def opened_plain(path: str | os.PathLike[str], *, limit: int, links: bool = False) -> Iterator[BufferedReader]:
+    """
+    Open a plain file for reading; never a pipe, which would block, or a device.
+
+    Parameters
+    ----------
+    path : str or path-like
+        What to open.
+    limit : int
+        Most bytes that it may have.
+    links : bool
+        Whether the name may be that of a link.
+
+    Raises
+    ------
+    OSError
+        It can't be opened, is not a plain file, or is larger; ``strerror`` tells which.
+    """
+    _check_plain(os.stat(path) if links else os.lstat(path), path, limit)
+    # the second look is at what was opened, should it have changed meanwhile
+    flags = _READING & ~getattr(os, "O_NOFOLLOW", 0) if links else _READING
+    with open(path, "rb", opener=lambda name, given: os.open(name, given | flags)) as file:
+        _check_plain(os.fstat(file.fileno()), path, limit)
+        yield file
+
+
+def read_plain(path: str | os.PathLike[str], *, limit: int, links: bool = False) -> bytes:
+    """All bytes of a plain file; parameters and errors as of `opened_plain`."""
+    with opened_plain(path, limit=limit, links=links) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:  # it grew
+        raise _too_large(path, len(data), limit)
+    return data
+
+
+def _check_plain(status: os.stat_result, path: str | os.PathLike[str], limit: int) -> None:
+    if stat.S_ISLNK(status.st_mode):
+        raise OSError(errno.ELOOP, "it is a link", str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+    if status.st_size > limit:
+        raise _too_large(path, status.st_size, limit)
+
+
+def _too_large(path: str | os.PathLike[str], size: int, limit: int) -> OSError:
+    return OSError(errno.EFBIG, f"it has {size} bytes or more, where at most {limit} are expected", str(path))
