@@ -21,7 +21,7 @@ from .arguments import Asked, like_a_query, like_a_submission, masked_token
 from .auth import Token
 from .catalog_request import add_sources, to_catalog_text
 from .dispatcher import Dispatcher
-from .errors import MmodaError, ParameterError
+from .errors import MmodaError, ParameterError, without_frames
 from .job import Job, in_time, longest_wait, submit, until_prepared
 from .jobs import get_job, list_jobs
 from .names import find_position, place_key
@@ -388,6 +388,7 @@ class MmodaClass(MmodaSession):
 
     # ---- bringing what you have
 
+    @without_frames
     def from_api_code(self, text: str) -> dict[str, Any]:
         """
         Read the Python snippet that the web page or an e-mail of the service gives, or a cell of a notebook.
@@ -470,6 +471,7 @@ class MmodaClass(MmodaSession):
 
     # ---- jobs of earlier
 
+    @without_frames
     def get_job(self, job_id_or_link: str, *, session_id: str | None = None) -> Job:
         """
         Take up a job again, of this process, another, or the web page.
