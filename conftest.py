@@ -202,6 +202,17 @@ def genuine() -> Path:
 
 
 @pytest.fixture(scope="session")
+def measured(recorded, tmp_path_factory):
+    """Function that tells memory and time that a file with a reply takes, in a process that has seen one already."""
+    from tests.measuring import warm_process
+
+    small = tmp_path_factory.mktemp("small") / "body"
+    small.write_text(json.dumps(recorded("isgri_image_dummy")))
+    with warm_process(small) as ask:
+        yield ask
+
+
+@pytest.fixture(scope="session")
 def recorded():
     """Function that gives a recorded reply by name: the body as parsed JSON (or text)."""
 

@@ -13,6 +13,7 @@ __all__ = [
     "in_hex",
     "is_id",
     "listed",
+    "may_hold_token",
     "original",
     "printable",
     "shorten",
@@ -122,13 +123,23 @@ def without_token(text: str) -> str:
 
     Tokens of any age and owner, cut or whole, also escaped for JSON, Python, addresses or HTML, and over several lines.
     """
-    # base64 has none of these, nor have most texts in the columns of tables
-    if not any(point in text for point in _POINTS):
-        return text
-    escaped = any(sign in text for sign in _ESCAPED_E) or any(maybe.search(text) for maybe in _MAYBE_ESCAPED)
-    for beginning in _ESCAPED_BEGINNINGS if escaped else _BEGINNINGS:
+    for beginning in _beginnings_in(text):
         text = _masked(text, beginning)
     return text
+
+
+def may_hold_token(text: str) -> bool:
+    """Whether something in a text begins like a token, however it goes on."""
+    return any(beginning.search(text) for beginning in _beginnings_in(text))
+
+
+def _beginnings_in(text: str) -> list[re.Pattern[str]]:
+    """Patterns that are worth looking for in a text."""
+    # base64 has none of these, nor have most texts in the columns of tables
+    if not any(point in text for point in _POINTS):
+        return []
+    escaped = any(sign in text for sign in _ESCAPED_E) or any(maybe.search(text) for maybe in _MAYBE_ESCAPED)
+    return _ESCAPED_BEGINNINGS if escaped else _BEGINNINGS
 
 
 def _masked(text: str, beginning: re.Pattern[str]) -> str:

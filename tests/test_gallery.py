@@ -53,7 +53,7 @@ def _hurry(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _no_sesame(monkeypatch):
-    def nobody(name):
+    def nobody(name, until):
         raise errors.ParameterError(f"{name} is unknown")
 
     monkeypatch.setattr("astroquery_mmoda.names.from_sesame", nobody)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+import tracemalloc
 
 import jwt
 import numpy as np
@@ -12,8 +13,10 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from astroquery_mmoda import Products
+from astroquery_mmoda import DecodingError, Products
+from astroquery_mmoda.allowance import Allowance
 from astroquery_mmoda.parameters import read_metadata
+from astroquery_mmoda.products.fitsfiles import opened
 from astroquery_mmoda.products.masking import mask_tokens
 from astroquery_mmoda.replies import without_tokens
 from astroquery_mmoda.text import without_token
@@ -200,7 +203,7 @@ def test_all_columns_of_decoded_tables():
     )
     table["text"].description = OLD
     table["number"].info.meta = {"x": {"y": OLD}}
-    assert mask_tokens(table) is table
+    assert mask_tokens(table, Allowance()) is table
     assert list(table["text"]) == ["by <token>", "b"]
     assert list(table["bytes"]) == [b"<token>", b"q"] or list(table["bytes"]) == ["<token>", "q"]
     assert np.isnan(table["number"][1])
@@ -215,7 +218,7 @@ def test_headers_and_columns_of_fits(tmp_path):
     hdus[0].header["NOTE"] = (1, OLD[:45])
     hdus[1].header["HISTORY"] = f"called with token={OLD} at noon"
     hdus[1].header["HISTORY"] = "second"
-    mask_tokens(hdus)
+    mask_tokens(hdus, Allowance())
     hdus.writeto(tmp_path / "x.fits")
     assert not shows((tmp_path / "x.fits").read_bytes().decode("latin-1").replace("CONTINUE", ""))
     with fits.open(tmp_path / "x.fits") as again:
@@ -254,3 +257,128 @@ def test_metadata():
     schema = read_metadata(without_tokens(told), "toy")
     assert not shows(schema)
     assert not shows(list(schema.table(["toy_lc"]).iterrows()))
+
+
+# ---- at what cost
+
+
+def test_numbers_are_not_looked_at(monkeypatch):
+    def fail(*arguments):
+        raise AssertionError
+
+    monkeypatch.setattr("astroquery_mmoda.products.masking._may_hold", fail)
+    values = np.ones(12_500_000)
+    columns = np.ones(1000, dtype=[("a", "f8"), ("b", "i4", (3,)), ("c", "?")])
+    tracemalloc.start()
+    for data in (values, columns, Table({"a": values}, copy=False), fits.HDUList([fits.ImageHDU(values)])):
+        mask_tokens(data, Allowance())
+    table = fits.BinTableHDU(columns)
+    table.columns["a"].bscale = 2.0
+    mask_tokens(fits.HDUList([table]), Allowance())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+@pytest.mark.parametrize("kind", ["S", "U", ">U"])
+def test_long_columns_of_text_take_little_memory(kind):
+    values = np.full(100_000, "4U 1722.5-30 and others", dtype=f"{kind}40" if kind != ">U" else ">U40")
+    values[77_777] = OLD[:40]
+    values[3] = "eyJhbGci.x"
+    tracemalloc.start()
+    begin = time.process_time()
+    mask_tokens(values, Allowance())
+    assert time.process_time() - begin < 3
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+    changed = np.flatnonzero(values != values[0])
+    assert list(changed) == [3, 77_777]
+    assert values[77_777] in ("<token>", b"<token>")
+
+
+@pytest.mark.parametrize("kind", ["S400", "U400"])
+def test_what_can_not_be_written_to_is_copied(kind):
+    values = np.array([OLD, "Crab"], dtype=kind)
+    values.flags.writeable = False
+    masked = mask_tokens(values, Allowance())
+    assert not shows(masked.tolist())
+    assert masked[1] == values[1]
+    assert shows(values.tolist())
+    clean = values[1:]
+    assert mask_tokens(clean, Allowance()) is clean
+    table = Table({"a": values, "n": [1, 2]}, copy=False)
+    mask_tokens(table, Allowance())
+    assert not shows(table["a"].tolist())
+
+
+def file_with_tokens(path, *more):
+    columns = [
+        fits.Column("name", "400A", array=[OLD, "Crab"]),
+        fits.Column("rate", "D", array=[1.5, 2.5]),
+        fits.Column("scaled", "I", array=[3, 5]),
+        *more,
+    ]
+    table = fits.BinTableHDU.from_columns(columns)
+    table.header["HISTORY"] = f"asked with {OLD}"
+    table.header["SHORT"] = "eyJhbGciOiJI.eyJz"
+    table.header["TSCAL3"] = 0.5
+    table.writeto(path)
+    return path
+
+
+def check_masked(path):
+    assert not shows(path.read_bytes().decode("latin-1"))
+    with fits.open(path) as again:
+        assert again[1].header["SHORT"] == "<token>"
+        assert list(again[1].data["scaled"]) == [1.5, 2.5]
+        assert list(again[1].data["name"]) == ["<token>", "Crab"]
+        assert list(again[1].data["rate"]) == [1.5, 2.5]
+
+
+def test_a_file_that_can_not_be_written_to(tmp_path):
+    path = file_with_tokens(tmp_path / "x.fits")
+    with fits.open(path, mode="denywrite", memmap=True) as hdus:
+        mask_tokens(hdus, Allowance())
+        hdus.writeto(tmp_path / "y.fits")
+    check_masked(tmp_path / "y.fits")
+
+
+def test_rows_of_variable_length(tmp_path):
+    rows = fits.Column("rows", "PD()", array=np.array([np.ones(3), np.zeros(2)], dtype=object))
+    notes = fits.Column("notes", "PA()", array=[f"by {OLD}", "nobody"])
+    path = file_with_tokens(tmp_path / "x.fits", rows, notes)
+    hdus = fits.HDUList(opened(path.read_bytes(), Allowance(path.stat().st_size)))
+    mask_tokens(hdus, Allowance())
+    assert "rows" not in hdus[1].data._converted  # numbers are not unfolded
+    assert ["".join(note) for note in hdus[1].data["notes"]] == ["by <token>", "nobody"]
+    hdus.writeto(tmp_path / "y.fits")
+    check_masked(tmp_path / "y.fits")
+    with fits.open(tmp_path / "y.fits") as again:
+        assert [len(row) for row in again[1].data["rows"]] == [3, 2]
+
+
+def test_copies_are_taken_from_the_allowance():
+    values = np.array([OLD, "Crab"], dtype="U1000000")
+    values.flags.writeable = False
+    small = Allowance()
+    small.left = 10_000_000
+    with pytest.raises(DecodingError, match="max_extra_memory"):
+        mask_tokens(values, small)
+    table = fits.BinTableHDU.from_columns([fits.Column("notes", "PA()", array=["x" * 3_000_000, OLD])])
+    with pytest.raises(DecodingError, match="max_extra_memory"):
+        mask_tokens(fits.HDUList([table]), small)
+
+
+@pytest.mark.parametrize("kind", ["S", "U", ">U"])
+def test_characters_one_by_one(kind):
+    text = f"\xe9 {OLD} \xff"
+    data = np.frombuffer(bytearray(text, "latin-1"), "S1")
+    if kind != "S":
+        data = np.array(list(text), "U1").astype(f"{kind}1")
+    cells = np.empty((1, 2), dtype=object)
+    cells[0, 0], cells[0, 1] = data, ["a", {"b": OLD}]
+    mask_tokens(cells, Allowance())
+    encoded = [b"\xe9 <token> \xff"[at : at + 1] for at in range(11)]
+    assert cells[0, 0].dtype == data.dtype
+    assert cells[0, 0].tolist() == (encoded if kind == "S" else list("\xe9 <token> \xff"))
+    assert cells[0, 1] == ["a", {"b": "<token>"}]

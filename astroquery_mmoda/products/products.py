@@ -83,7 +83,7 @@ class Product:
 
         with self._allowance.attempt():
             data = self._entry.read(self._entry.raw, describe(self._entry), self._allowance)
-            return mask_tokens(data)
+            return mask_tokens(data, self._allowance)
 
     @property
     def title(self) -> str:
