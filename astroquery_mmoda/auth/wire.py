@@ -34,11 +34,18 @@ class TokenAuth(AuthBase):
         The secret.
     server : str
         The one address whose origin may receive it.
+
+    Raises
+    ------
+    AuthenticationError
+        It would go in clear to another machine.
     """
 
     def __init__(self, token: Token, server: str) -> None:
         self._token = token
         self._origin = origin_of(server)
+        # before anything is asked for its sake
+        _check_way(server)
         _mask_logs()
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
@@ -57,11 +64,7 @@ class TokenAuth(AuthBase):
     def _check(self, url: str) -> None:
         if self._origin is None or origin_of(url) != self._origin:
             raise AuthenticationError("The token was not sent: the request goes to another server.")
-        if self._origin[0] != "https" and not is_loopback(url) and not conf.insecure_http:
-            raise AuthenticationError(
-                "The token was not sent: over plain http others can read it. Use the https address of the service, or, "
-                "if you know the network, set astroquery_mmoda.conf.insecure_http = True."
-            )
+        _check_way(url)
         if self._token.expired:
             raise AuthenticationError(f"The token {self._token.lifetime}. {HOW_TO_GET_ONE}")
 
@@ -72,6 +75,16 @@ class TokenAuth(AuthBase):
 
     def __repr__(self) -> str:
         return "<TokenAuth>"
+
+
+def _check_way(url: str) -> None:
+    """Refuse to send a token in clear to another machine."""
+    origin = origin_of(url)
+    if origin is not None and origin[0] != "https" and not is_loopback(url) and not conf.insecure_http:
+        raise AuthenticationError(
+            "The token was not sent: over plain http others can read it. Use the https address of the service, or, "
+            "if you know the network, set astroquery_mmoda.conf.insecure_http = True. Mmoda.logout() asks anonymously."
+        )
 
 
 def _into_form(request: PreparedRequest, secret: str) -> None:

@@ -223,7 +223,10 @@ def _masked(value: Any, allowance: Allowance) -> Any:
     if isinstance(value, str):
         return without_token(value)
     if isinstance(value, np.ndarray):
-        is_one_text = value.ndim == 1 and value.dtype in ("S1", "U1")  # as astropy reads rows of variable length
+        is_one_text = value.ndim == 1 and value.dtype.str[1:] in (
+            "S1",
+            "U1",
+        )  # as astropy reads rows of variable length
         return _masked_characters(value, allowance) if is_one_text else _masked_array(value, allowance)
     if isinstance(value, (dict, list)):
         masked_value = without_tokens(value)
