@@ -1,11 +1,9 @@
 """Configuration is read at call time and stands in a section of its own."""
 
 import math
-from pathlib import Path
 
 import pytest
-from astropy.config import ConfigItem, generate_config, set_temp_config
-from astropy.config.configuration import get_config_filename
+from astropy.config import ConfigItem, generate_config, get_config
 
 import astroquery_mmoda
 from astroquery_mmoda import MmodaClass, ParameterError, conf
@@ -66,11 +64,9 @@ def test_looks_need_a_pace():
 @pytest.mark.parametrize(
     "line", ["timeout = soon", "timeout = nan", "max_nesting = 1e3", "insecure_http = perhaps", "journal_size = -3"]
 )
-def test_a_configuration_file_with_odd_values(tmp_path, line):
-    name = line.partition(" ")[0]
-    with set_temp_config(tmp_path):
-        path = Path(get_config_filename("astroquery_mmoda", rootname=getattr(Conf, name).rootname))
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(f"{line}\n")
-        with pytest.raises(ParameterError, match=f"conf.{name}"):
-            getattr(conf, name)
+def test_a_configuration_file_with_odd_values(line, monkeypatch):
+    name, _, text = line.partition(" = ")
+    # as text, like all that was read from the file
+    monkeypatch.setitem(get_config("astroquery_mmoda", rootname=getattr(Conf, name).rootname), name, text)
+    with pytest.raises(ParameterError, match=f"conf.{name}"):
+        getattr(conf, name)
