@@ -136,6 +136,26 @@ class Conf(ConfigNamespace):
         "Longest header of a text table: names, types and units of its columns, and remarks (characters).",
     )
 
+    def reset(self, attr: str | None = None) -> None:
+        """
+        Bring a default back, whatever stands there now.
+
+        Parameters
+        ----------
+        attr : str, optional
+            Name of an item; all of them by default.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import conf
+        >>> conf.reset("job_timeout")
+        """
+        item = vars(type(self)).get(attr or "")
+        if isinstance(item, ConfigItem):
+            item.set(item.defaultvalue)  # astropy would read it before
+        else:
+            super().reset(attr)
+
     def seconds(self, name: str) -> float:
         """
         Tell one of the times, checked.
