@@ -178,6 +178,7 @@ def test_prompt(monkeypatch, service):
 
 @pytest.mark.parametrize("keep", ["home", "environment", "keyring", "nowhere", 5])
 def test_keeping(service, monkeypatch, ring, keep):
+    monkeypatch.setenv("ODA_TOKEN", "")  # so that it is put back
     client = MmodaClass(server=service.url)
     client.login(Token(MARKED))
     monkeypatch.setattr("os.replace", lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt))
