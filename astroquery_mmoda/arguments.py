@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, cast
 
 from .auth import Token
-from .errors import AuthenticationError, ParameterError
+from .errors import ParameterError, bare
 
 __all__ = ["Asked", "like_a_query", "like_a_submission", "masked_token"]
 
@@ -156,7 +156,7 @@ def _dressed(method: _Method, names: list[str], parameters: str) -> _Method:
     return cast(_Method, dressed)
 
 
-def _mask_tokens(arguments: dict[str, Any]) -> AuthenticationError | None:
+def _mask_tokens(arguments: dict[str, Any]) -> BaseException | None:
     """
     Turn the text of a token into a `Token`, in place and before anything else, or tell what is wrong with it.
 
@@ -173,14 +173,14 @@ def _mask_tokens(arguments: dict[str, Any]) -> AuthenticationError | None:
     return problem
 
 
-def masked_token(token: str | Token | None) -> tuple[Token | None, AuthenticationError | None]:
-    """A token that shows itself nowhere, or what is wrong with the text, without a traceback that would show it."""
+def masked_token(token: str | Token | None) -> tuple[Token | None, BaseException | None]:
+    """A token that shows itself nowhere, or what to raise, without a traceback that would show the text."""
     if token is None or isinstance(token, Token):
         return token, None
     try:
         return Token(token), None
-    except AuthenticationError as error:
-        return None, error.with_traceback(None)
+    except BaseException as error:  # Ctrl-C among them
+        return None, bare(error)
 
 
 def _without(text: str, names: tuple[str, ...]) -> str:

@@ -12,9 +12,30 @@ from .errors import ParameterError
 __all__ = ["Conf", "conf"]
 
 
-def _item(default: Any, description: str) -> ConfigItem:
+class _Item(ConfigItem):
+    """An item that is checked when it is read, since it may come from a file, and astropy takes any number."""
+
+    least = 0.0
+
+    def __call__(self) -> Any:
+        try:
+            value = super().__call__()
+        except TypeError as error:
+            raise ParameterError(f"astroquery_mmoda.conf.{self.name}, from the configuration file: {error}") from None
+        is_number = isinstance(self.defaultvalue, (int, float)) and not isinstance(self.defaultvalue, bool)
+        if is_number and not (value is not None and value >= self.least):
+            raise ParameterError(
+                f"astroquery_mmoda.conf.{self.name} = {value} must be a number, {self.least:g} or more, such as "
+                f"{self.defaultvalue:g}, the default."
+            )
+        return value
+
+
+def _item(default: Any, description: str, *, least: float = 0.0) -> ConfigItem:
     # without `module=` astropy would call the section after this file instead of the package
-    return ConfigItem(default, description, module="astroquery_mmoda")
+    item = _Item(default, description, module="astroquery_mmoda")
+    item.least = least
+    return item
 
 
 class Conf(ConfigNamespace):
@@ -60,6 +81,7 @@ class Conf(ConfigNamespace):
     many_polls_per_second = _item(
         5.0,
         "Most looks per second at running analyses by one call of query_many, all its analyses together.",
+        least=0.001,
     )
     discover_token = _item(
         True,
@@ -114,6 +136,26 @@ class Conf(ConfigNamespace):
         "Longest header of a text table: names, types and units of its columns, and remarks (characters).",
     )
 
+    def reset(self, attr: str | None = None) -> None:
+        """
+        Bring a default back, whatever stands there now.
+
+        Parameters
+        ----------
+        attr : str, optional
+            Name of an item; all of them by default.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import conf
+        >>> conf.reset("job_timeout")
+        """
+        item = vars(type(self)).get(attr or "")
+        if isinstance(item, ConfigItem):
+            item.set(item.defaultvalue)  # astropy would read it before
+        else:
+            super().reset(attr)
+
     def seconds(self, name: str) -> float:
         """
         Tell one of the times, checked.
@@ -139,10 +181,7 @@ class Conf(ConfigNamespace):
         >>> conf.seconds("retry_time")
         60.0
         """
-        value = float(getattr(self, name))
-        if not value >= 0:
-            raise ParameterError(f"astroquery_mmoda.conf.{name} = {value} must be a number of seconds, zero or more.")
-        return value
+        return float(getattr(self, name))
 
 
 conf = Conf()

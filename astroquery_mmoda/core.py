@@ -23,7 +23,7 @@ from .auth import Token
 from .catalog_request import add_sources, to_catalog_text
 from .config import conf
 from .dispatcher import Dispatcher
-from .errors import MmodaError, ParameterError, ServiceError
+from .errors import MmodaError, ParameterError, ServiceError, without_frames
 from .job import Job, deadline_of, in_time, longest_wait, submit
 from .jobs import get_job, list_jobs
 from .names import find_position, place_key
@@ -34,7 +34,7 @@ from .products import Products
 from .products.forms import in_form, kind_of_analysis
 from .session import Connection, MmodaSession
 from .snippets import read_api_code
-from .text import printable
+from .text import printable, without_token
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -388,6 +388,7 @@ class MmodaClass(MmodaSession):
 
     # ---- bringing what you have
 
+    @without_frames
     def from_api_code(self, text: str) -> dict[str, Any]:
         """
         Read the Python snippet that the web page or an e-mail of the service gives, or a cell of a notebook.
@@ -470,6 +471,7 @@ class MmodaClass(MmodaSession):
 
     # ---- jobs of earlier
 
+    @without_frames
     def get_job(self, job_id_or_link: str, *, session_id: str | None = None) -> Job:
         """
         Take up a job again, of this process, another, or the web page.
@@ -511,6 +513,7 @@ class MmodaClass(MmodaSession):
         >>> len(Mmoda.get_job(job.job_id).result())
         2
         """
+        job_id_or_link = without_token(job_id_or_link) if isinstance(job_id_or_link, str) else job_id_or_link
         return get_job(self, job_id_or_link, session_id)
 
     def list_jobs(self) -> Table:
@@ -968,6 +971,7 @@ class MmodaClass(MmodaSession):
         """
         super().clear_cache()
         self._metadata.clear()
+        self._restricted.clear()
         self._positions.clear()
         journal.forget_places(self.URL)
 
@@ -1007,15 +1011,11 @@ class MmodaClass(MmodaSession):
         >>> Mmoda.login(example_token)  # the text that the web page gives you
         True
         """
-        try:
-            # by astroquery's way, which keeps its cache off meanwhile
-            return bool(QueryWithLogin.login(self, token, store_token=store_token, reenter_token=reenter_token))
-        except MmodaError as error:
-            problem = error
-        finally:
-            token = None
-        # without the frames below, since their local variables would show the token in a traceback
-        raise problem.with_traceback(None)
+        token, problem = masked_token(token)
+        if problem is not None:
+            raise problem
+        # by astroquery's way, which keeps its cache off meanwhile
+        return bool(QueryWithLogin.login(self, token, store_token=store_token, reenter_token=reenter_token))
 
 
 def _meant(instrument: str, names: list[str], error: ParameterError) -> str:

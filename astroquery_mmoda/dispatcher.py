@@ -20,13 +20,22 @@ import urllib3
 from astroquery import log
 from requests.auth import AuthBase
 
-from .auth import TokenAuth
+from .auth import Token, TokenAuth, token_of
 from .config import conf
 from .decoding import parse_body
-from .errors import AuthenticationError, DecodingError, JobTimeout, MmodaError, ParameterError, ServiceError
+from .errors import (
+    AuthenticationError,
+    DecodingError,
+    JobTimeout,
+    MmodaError,
+    ParameterError,
+    ServiceError,
+    bare,
+    without_frames,
+)
 from .replies import error_from_body, failure, without_tokens
-from .text import is_id, printable
-from .transport import Bounds, TooLarge, pieces_of
+from .text import is_id, printable, without_token
+from .transport import Bounds, ProxyRefused, TooLarge, pieces_of
 from .wire import Upload
 
 __all__ = ["Answer", "Dispatcher", "Interrupted", "NoAuth", "Patience", "Stream", "asked_pause", "wait_for_next_try"]
@@ -34,6 +43,10 @@ __all__ = ["Answer", "Dispatcher", "Interrupted", "NoAuth", "Patience", "Stream"
 _PASSING = frozenset({429, 502, 503, 504})
 _LONGEST_PAUSE = 60.0  # that a server may ask for, s
 _LONGEST_OWN_PAUSE = 15.0
+_THROUGH_PROXY = (
+    "The token was not sent: it would go through a proxy over plain http, where it can be read. Use the https address "
+    "of the service, or put its host into the environment variable NO_PROXY."
+)
 _LARGEST_ERROR = 20_000_000  # body of an answer that is not a good one, bytes
 
 
@@ -86,12 +99,23 @@ class Answer:
         """With its JSON read, once, freed of tokens: first of ours, which a traceback would show otherwise."""
         if self.content is not None or self.problem:
             return self
-        body = auth.masked(self.body) if isinstance(auth, TokenAuth) else self.body
-        try:
-            return replace(self, body=body, content=without_tokens(parse_body(body, what=what)))
-        except DecodingError as error:
-            problem = str(error)
-        return replace(self, body=body, problem=problem)
+        masked = replace(self, body=auth.masked(self.body)) if isinstance(auth, TokenAuth) else self
+        content, problem = _content(masked.body, what)
+        return replace(masked, content=content, problem=problem)
+
+    @property
+    def masked_text(self) -> str:
+        """`str`: the beginning of its body, without tokens."""
+        return without_token(self.body[:2000].decode("utf-8", "replace"))
+
+
+@without_frames
+def _content(body: bytes, what: str) -> tuple[Any, str]:
+    """JSON of a body without tokens, and what is wrong with it; before, others than ours may stand in it."""
+    try:
+        return without_tokens(parse_body(body, what=what)), ""
+    except DecodingError as error:
+        return None, str(error)
 
 
 class Interrupted(ServiceError):
@@ -238,18 +262,18 @@ class Dispatcher:
         if answer.status in (400, 403):
             # whatever its words are: there was nothing but the token in the request
             raise AuthenticationError(str(self._refused(answer, "the check of the token")))
-        self._token_text(answer, "the check of the token")
+        self._new_token(answer, "the check of the token")
 
-    def refreshed_token(self) -> str:
+    def refreshed_token(self) -> Token:
         """A token with a longer life."""
         answer = self._exchange("GET", "refresh_token", {"query_status": "new"}, auth=self.auth)
-        return self._token_text(answer, "a new token")
+        return self._new_token(answer, "a new token")
 
-    def token_with_options(self, options: Mapping[str, str]) -> str:
+    def token_with_options(self, options: Mapping[str, str]) -> Token:
         """A token with other e-mail options."""
         form = {"query_status": "new", **options}
         answer = self._exchange("POST", "update_token_email_options", form=form, auth=self.auth)
-        return self._token_text(answer, "a new token")
+        return self._new_token(answer, "a new token")
 
     # ---- routes of the archive of published products; none of them is given the token
 
@@ -308,22 +332,21 @@ class Dispatcher:
         query = {"instrument": instrument}
         if instrument not in self.restricted:
             answer = self._exchange("GET", route, query, what=what)
-            if answer.status not in (401, 403) or not isinstance(self.auth, TokenAuth):
+            if answer.status != 403 or not isinstance(self.auth, TokenAuth):
                 return self._judged(answer, what)
-        found = self._judged(self._exchange("GET", route, query, what=what, auth=self.auth), what)
-        self.restricted.add(instrument)
-        return found
+            self.restricted.add(instrument)
+        return self._judged(self._exchange("GET", route, query, what=what, auth=self.auth), what)
 
     # ---- from an answer to its meaning
 
-    def _token_text(self, answer: Answer, what: str) -> str:
-        """The bare text of a token, the one kind of answer that is no JSON."""
+    def _new_token(self, answer: Answer, what: str) -> Token:
+        """The token that an answer is, the one kind of answer that is no JSON."""
         if answer.status != 200:
             raise self._refused(answer, what)
-        text = answer.body.decode("ascii", "replace").strip()
-        if text.count(".") != 2 or not text.startswith("eyJ"):
-            raise ServiceError(f"{self.url} did not send {what}, but: {printable(text, limit=100)}")
-        return text
+        token = token_of(answer.body)
+        if token is None:
+            raise ServiceError(f"{self.url} did not send {what}, but: {printable(answer.masked_text, limit=100)}")
+        return token
 
     def _refused(self, answer: Answer, what: str) -> MmodaError:
         """The error that an answer with an HTTP error status is."""
@@ -350,7 +373,7 @@ class Dispatcher:
         raise _refusal(answer.content, answer.status)
 
     def _not_json(self, answer: Answer, what: str) -> MmodaError:
-        words = printable(answer.body[:2000].decode("utf-8", "replace"), limit=300)
+        words = printable(answer.masked_text, limit=300)
         if answer.status in (401, 403) and "<html" not in words.lower():
             return error_from_body({"error_message": words}, status=403)
         if answer.status == 400:
@@ -467,19 +490,15 @@ def _sent(
         with response:
             return _read(response, bounds), "", False
     except MmodaError as error:
-        raised = _bare(error)
+        raised = bare(error)
+    except ProxyRefused:
+        raised = AuthenticationError(_THROUGH_PROXY)
     except Exception as error:
         passing, fault = _describe(error, bounds)
         return None, fault, passing
     except BaseException as error:
-        raised = _bare(error)
+        raised = bare(error)
     raise raised
-
-
-def _bare(error: BaseException) -> BaseException:
-    """Without its history."""
-    error.__context__ = error.__cause__ = None
-    return error.with_traceback(None)
 
 
 def _body(form: Mapping[str, str] | None) -> dict[str, Any]:
@@ -518,9 +537,9 @@ def _read(response: requests.Response, bounds: Bounds) -> Answer:
     return Answer(
         status=response.status_code,
         body=b"".join(chunks),
-        content_type=headers.get("Content-Type", ""),
-        location=headers.get("Location", ""),
-        retry_after=headers.get("Retry-After", ""),
+        content_type=without_token(headers.get("Content-Type", "")),
+        location=without_token(headers.get("Location", "")),
+        retry_after=without_token(headers.get("Retry-After", "")),
     )
 
 
@@ -550,6 +569,8 @@ def _describe(error: Exception, bounds: Bounds) -> tuple[bool, str]:
         what, limit = ("headers are", "what is read of them") if str(error) == "headers" else ("reply is", "")
         limit = limit or f"{bounds.size} bytes (astroquery_mmoda.conf.max_reply_size)"
         return False, f"the {what} larger than {limit}; not all of it was read"
+    if refused := re.search(r"Tunnel connection failed: (\d{3})", _all_words(error)):
+        return int(refused[1]) in _PASSING, f"the proxy refused to connect (HTTP status {refused[1]})"
     if isinstance(error, requests.exceptions.SSLError):
         return _describe_tls(_all_words(error))
     if isinstance(error, _NO_ADDRESS):

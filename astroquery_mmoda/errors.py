@@ -20,9 +20,11 @@ is no error.
 from __future__ import annotations
 
 import builtins
+import functools
 import sys
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from astroquery import exceptions as astroquery_exceptions
 
@@ -192,6 +194,31 @@ class DecodingError(MmodaError):
     ...     print(error)
     the reply to an analysis: ...
     """
+
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def bare(error: BaseException) -> BaseException:
+    """Error without its history: frames whose variables a traceback may show, and what it was made of."""
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
+
+
+def without_frames(function: _Function) -> _Function:
+    """Let errors, and Ctrl-C too, leave a function that handles secrets without its frames and its arguments."""
+
+    @functools.wraps(function)
+    def closed(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except BaseException as error:
+            problem = bare(error)
+        finally:
+            arguments, options = (), {}
+        raise problem
+
+    return cast(_Function, closed)
 
 
 def warn(message: str, category: type[Warning]) -> None:

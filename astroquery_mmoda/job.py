@@ -24,7 +24,7 @@ from astroquery.exceptions import InputWarning
 from . import journal
 from .config import Conf, conf
 from .dispatcher import Patience
-from .errors import JobTimeout, MmodaError, ParameterError, ServiceError, warn
+from .errors import JobTimeout, MmodaError, ParameterError, ServiceError, warn, without_frames
 from .markup import facts_html, facts_text, meter
 from .payload import STATE_FIELDS, summary_of
 from .products import Products
@@ -152,6 +152,7 @@ class Job:
         }
 
     @classmethod
+    @without_frames
     def from_dict(cls, record: Mapping[str, Any], *, client: MmodaSession | None = None) -> Job:
         """
         Make a job of what `to_dict` wrote.

@@ -145,22 +145,21 @@ def without_tokens(reply: Any) -> Any:
     """
     Copy a reply without the tokens that the service sends back.
 
-    They stand in ``analysis_parameters``, ``api_code``, ``echo`` and in every report. Lists of products are handed
-    over as they are: their large texts hold no parameters.
+    They stand in ``analysis_parameters``, ``api_code``, ``echo``, in every report, and in whatever a workflow made.
     """
     if isinstance(reply, dict):
-        return {
-            key: value if _is_product(str(key)) else without_tokens(value)
-            for key, value in reply.items()
-            if key != "token"
-        }
+        return {_masked(key): without_tokens(value) for key, value in reply.items() if key != "token"}
     if isinstance(reply, list):
-        return [without_tokens(value) for value in reply]
-    return without_token(reply) if isinstance(reply, str) else reply
+        # rows of numbers need no look at each
+        return reply if _NUMBERS.issuperset(map(type, reply)) else [without_tokens(value) for value in reply]
+    return _masked(reply)
 
 
-def _is_product(key: str) -> bool:
-    return key == "catalog" or "_product" in key and key.endswith(("_list", "_product"))
+_NUMBERS = frozenset({int, float, bool, type(None)})
+
+
+def _masked(value: Any) -> Any:
+    return without_token(value) if isinstance(value, str) else value
 
 
 def error_from_body(body: Mapping[str, Any], *, status: int | None = None) -> MmodaError:

@@ -22,7 +22,7 @@ from .auth import HOW_TO_GET_ONE, Found, Token, TokenAuth, discover, forget_in_k
 from .auth.token import EMAIL_OPTIONS
 from .config import Conf, conf
 from .dispatcher import Dispatcher, NoAuth, Patience
-from .errors import AuthenticationError, ParameterError, warn
+from .errors import AuthenticationError, ParameterError, warn, without_frames
 from .parameters import InstrumentSchema
 from .text import printable
 from .transport import BoundedSession, is_loopback, origin_of
@@ -89,7 +89,7 @@ class MmodaSession(QueryWithLogin):
             raise AuthenticationError(f"The token {found.token.lifetime}. {HOW_TO_GET_ONE}")
         if store_token:
             self._bearing(found.token, found.server).check_token()
-            store(found, "keyring", self.URL)
+            store(found, "keyring", found.server)
         self._held, self._logged_in, self._anonymous = found, True, False
         return True
 
@@ -98,7 +98,7 @@ class MmodaSession(QueryWithLogin):
         if token is not None:
             return Found(_as_token(token), "argument", self.URL)
         found = None if reenter_token else discover(self.URL).found
-        return replace(found or Found(Token(from_prompt(self.URL)), "prompt"), server=self.URL)
+        return replace(found or Found(from_prompt(self.URL), "prompt"), server=self.URL)
 
     def logout(self, *, delete_stored: bool = False) -> None:
         """
@@ -114,13 +114,14 @@ class MmodaSession(QueryWithLogin):
         >>> from astroquery_mmoda import Mmoda
         >>> Mmoda.logout()
         """
+        servers = {self.URL, *([self._held.server] if self._held else [])}
         self._held, self._logged_in, self._anonymous = None, False, True
         self._authenticated = False
         self._session.headers.pop("Authorization", None)
         self._metadata.clear()
         self._restricted.clear()
-        if delete_stored:
-            forget_in_keyring(self.URL)
+        for server in servers if delete_stored else ():
+            forget_in_keyring(server)
 
     def authenticated(self) -> bool:
         """
@@ -204,7 +205,7 @@ class MmodaSession(QueryWithLogin):
         7.0 d
         """
         held = self._require()
-        token = Token(self._bearing(held.token, held.server).refreshed_token())
+        token = self._bearing(held.token, held.server).refreshed_token()
         return self._replace(held, token, places=store_token, force=force)
 
     def set_email_notifications(
@@ -264,7 +265,7 @@ class MmodaSession(QueryWithLogin):
         if not options:
             raise ParameterError(f"Choose something: True or False for all mail, or {', '.join(chosen)}.")
         held = self._require()
-        token = Token(self._bearing(held.token, held.server).token_with_options(options))
+        token = self._bearing(held.token, held.server).token_with_options(options)
         return self._replace(held, token, places=store_token)
 
     def _require(self) -> Found:
@@ -280,7 +281,7 @@ class MmodaSession(QueryWithLogin):
             _refuse_worse(held.token, token)
         new = replace(held, token=token)
         if places:
-            store(new, "same" if isinstance(places, bool) else places, self.URL)
+            store(new, "same" if isinstance(places, bool) else places, held.server)
         self._held = new
         log.info("The new token %s.", token.lifetime)
         return self.session_info()
@@ -436,6 +437,7 @@ def _may_discover(server: str) -> bool:
     return is_loopback(server) or origin_of(server) == origin_of(str(Conf.server.defaultvalue))
 
 
+@without_frames
 def _as_token(token: str | Token) -> Token:
     return token if isinstance(token, Token) else Token(token)
 

@@ -28,10 +28,21 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.utils import resolve_proxies, select_proxy
 
 from .config import conf
 
-__all__ = ["Bounds", "BoundedSession", "Origin", "TooLarge", "answer_within", "is_loopback", "origin_of", "pieces_of"]
+__all__ = [
+    "BoundedSession",
+    "Bounds",
+    "Origin",
+    "ProxyRefused",
+    "TooLarge",
+    "answer_within",
+    "is_loopback",
+    "origin_of",
+    "pieces_of",
+]
 
 _CONNECT_TIMEOUT = 30.0
 _LONGEST_WAIT = 1e6  # that the system's functions take, s
@@ -43,11 +54,13 @@ Origin = tuple[str, str, int | None]
 
 
 def origin_of(url: str) -> Origin | None:
-    """Scheme, host and port of an address; None if it is not a valid one."""
+    """Scheme, host and port of an address, as it will be asked; None if it is not a valid one."""
+    prepared = requests.PreparedRequest()
     try:
-        parts = urlsplit(url)
+        prepared.prepare_url(url, None)  # names in other alphabets, and signs that libraries read differently
+        parts = urlsplit(prepared.url or "")
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
+    except (ValueError, requests.RequestException):
         return None
     return (parts.scheme, parts.hostname.lower(), port) if parts.hostname else None
 
@@ -268,6 +281,10 @@ class _BoundedAdapter(HTTPAdapter):
             _BOUNDS.reset(mark)
 
 
+class ProxyRefused(Exception):
+    """A request that may not go through a proxy would have to."""
+
+
 class BoundedSession(requests.Session):
     """
     A session that follows no redirects, keeps no cookies, and asks this machine without a proxy.
@@ -288,6 +305,14 @@ class BoundedSession(requests.Session):
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
         """Nowhere: the library would read the whole body of a redirect, whether it is to be followed or not."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """As ever, but never through a proxy that could read what no proxy may (``request.without_proxy``)."""
+        # the last word on proxies, whether of the environment or of the session
+        options.setdefault("proxies", resolve_proxies(request, dict(self.proxies), self.trust_env))
+        if getattr(request, "without_proxy", False) and select_proxy(str(request.url), options["proxies"]):
+            raise ProxyRefused
+        return super().send(request, **options)
 
     def merge_environment_settings(self, url: Any, *args: Any, **options: Any) -> Any:
         """As ever, but without a proxy for this machine."""

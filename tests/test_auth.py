@@ -258,9 +258,10 @@ def test_somebody_is_there(monkeypatch):
         def isatty(self):
             return True
 
+    typed = mint(name="typed")
     monkeypatch.setattr(sys, "stdin", Terminal())
-    monkeypatch.setattr("getpass.getpass", lambda prompt: "typed" if "mmoda.example" in prompt else "")
-    assert from_prompt(SERVER) == "typed"
+    monkeypatch.setattr("getpass.getpass", lambda prompt: typed if "mmoda.example" in prompt else "")
+    assert from_prompt(SERVER).secret == typed
 
     def leave(prompt):
         raise EOFError

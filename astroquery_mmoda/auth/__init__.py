@@ -2,7 +2,7 @@
 """Tokens: reading them, finding and keeping them, putting them on the wire. The only room that knows secrets."""
 
 from .places import Found, discover, forget_in_keyring, from_keyring, from_prompt, store
-from .token import HOW_TO_GET_ONE, Handed, Token
+from .token import HOW_TO_GET_ONE, Handed, Token, token_of
 from .wire import TokenAuth
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "from_keyring",
     "from_prompt",
     "store",
+    "token_of",
 ]

@@ -16,8 +16,9 @@ import keyring
 from astroquery import log
 from astroquery.exceptions import AuthenticationWarning
 
-from ..errors import AuthenticationError, warn
+from ..errors import AuthenticationError, warn, without_frames
 from ..files import opened_plain, remove_leftovers, whole_file
+from ..text import printable
 from .token import HOW_TO_GET_ONE, Token
 
 __all__ = ["Discovery", "Found", "discover", "forget_in_keyring", "from_keyring", "from_prompt", "store"]
@@ -55,6 +56,7 @@ class Discovery:
 # ---- looking
 
 
+@without_frames
 def discover(server: str | None = None) -> Discovery:
     """
     Look for a token: in the environment, in files, and, if a server is named, in the keyring.
@@ -90,7 +92,7 @@ def _texts(server: str | None) -> Iterator[tuple[str, str]]:
     if _ENVIRONMENT in os.environ:
         yield os.environ[_ENVIRONMENT], "environment"
     for path in dict.fromkeys((_file("cwd"), _file("home"))):
-        text = _read_file(path)
+        text = None if path is None else _read_file(path)
         if text is not None:
             yield text, str(path)
     if server is not None:
@@ -99,18 +101,22 @@ def _texts(server: str | None) -> Iterator[tuple[str, str]]:
             yield text, "keyring"
 
 
-def _file(place: str) -> Path:
-    return (Path.cwd() if place == "cwd" else Path.home()) / _FILE
+def _file(place: str) -> Path | None:
+    """Where a token may be; None if the working directory was removed, or nobody knows the home."""
+    try:
+        return (Path.cwd() if place == "cwd" else Path.home()) / _FILE
+    except (OSError, RuntimeError):
+        return None
 
 
 def _read_file(path: Path) -> str | None:
     try:
         with opened_plain(path, limit=_LARGEST_FILE, links=True) as file:
             status, data = os.fstat(file.fileno()), file.read(_LARGEST_FILE)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:
-        log.warning("The token file %s can't be read: %s", path, error.strerror)
+    except (OSError, ValueError) as error:
+        log.warning("The token file %s can't be read: %s", path, getattr(error, "strerror", None) or error)
         return None
     _warn_of_exposure(path, status)
     return data.decode("utf-8", "replace")
@@ -143,7 +149,7 @@ def _keyring_service(server: str) -> str:
 def _with_keyring(action: Callable[[], str | None], what: str) -> str | None:
     """Do something with the keyring; whatever its backend does wrong becomes one warning."""
     try:
-        return action()
+        return without_frames(action)()
     except Exception as error:  # noqa: BLE001 - backends raise errors of many libraries
         name = type(error).__name__
     # outside of the except block: a backend's error may quote what it was to keep
@@ -204,7 +210,8 @@ def forget_in_keyring(server: str) -> None:
 # ---- the person
 
 
-def from_prompt(server: str) -> str:
+@without_frames
+def from_prompt(server: str) -> Token:
     """
     Ask for a token, where someone can answer.
 
@@ -216,7 +223,7 @@ def from_prompt(server: str) -> str:
     if not _someone_is_there():
         raise AuthenticationError(f"No usable token was found, and nobody can be asked for one here. {HOW_TO_GET_ONE}")
     try:
-        return getpass.getpass(f"MMODA token for {urlsplit(server).hostname or server} (not shown): ")
+        return Token(getpass.getpass(f"MMODA token for {urlsplit(server).hostname or server} (not shown): "))
     except (EOFError, OSError):
         raise AuthenticationError(f"No token was given. {HOW_TO_GET_ONE}") from None
 
@@ -235,6 +242,7 @@ def _someone_is_there() -> bool:
 # ---- keeping
 
 
+@without_frames
 def store(found: Found, places: str | tuple[str, ...], server: str) -> None:
     """
     Put a token where it shall be found again.
@@ -253,8 +261,10 @@ def store(found: Found, places: str | tuple[str, ...], server: str) -> None:
     AuthenticationError
         There is no such place, or a file could not be written; then the old one is untouched.
     """
-    for place in (places,) if isinstance(places, str) else tuple(places):
+    for place in places if isinstance(places, (tuple, list)) else (places,):
         name = found.place if place == "same" else place
+        if not isinstance(name, str):
+            raise _no_place(place)
         if name in ("argument", "prompt"):
             log.info("The new token is kept in memory only, like the one it replaces.")
         elif name == "keyring":
@@ -263,16 +273,23 @@ def store(found: Found, places: str | tuple[str, ...], server: str) -> None:
             os.environ[_ENVIRONMENT] = found.token.secret
             log.info("The token is in %s of this process now.", _ENVIRONMENT)
         elif name in ("cwd", "home") or Path(name).name == _FILE:
-            _write_file(_file(name) if name in ("cwd", "home") else Path(name), found.token)
+            path = _file(name) if name in ("cwd", "home") else Path(name)
+            if path is None:
+                raise AuthenticationError(f"store_token={place!r}: there is no such directory any more.")
+            _write_file(path, found.token)
         else:
-            raise AuthenticationError(
-                f"store_token={place!r}: a token can be kept in 'keyring', 'environment', 'cwd' or 'home'."
-            )
+            raise _no_place(place)
+
+
+def _no_place(place: object) -> AuthenticationError:
+    return AuthenticationError(
+        f"store_token={printable(place)!r}: a token can be kept in 'keyring', 'environment', 'cwd' or 'home'."
+    )
 
 
 def _write_file(path: Path, token: Token) -> None:
     """Replace a token file as a whole: owner-only from the first byte, flushed, then renamed over the old one."""
-    if path.is_symlink():
+    if os.path.islink(path):
         raise AuthenticationError(f"{path} is a link; the token was not written through it. Remove the link first.")
     # a copy of a token under another name
     remove_leftovers(path.parent, age=_LEFTOVER_AGE)

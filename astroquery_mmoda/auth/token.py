@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,14 +12,16 @@ from typing import Any, NoReturn
 from astropy import units as u
 from astropy.time import Time
 
-from ..errors import AuthenticationError
+from ..errors import AuthenticationError, without_frames
 
-__all__ = ["EMAIL_OPTIONS", "HOW_TO_GET_ONE", "Handed", "Token"]
+__all__ = ["EMAIL_OPTIONS", "HOW_TO_GET_ONE", "Handed", "Token", "token_of"]
 
 HOW_TO_GET_ONE = (
     "Get a token from the web page of the service (it lives 24 hours) and give it as Mmoda.login(token), in the "
     "environment variable ODA_TOKEN, or in the file ./.oda-token or ~/.oda-token."
 )
+# other characters are not told by the library that reads it
+_FORM = re.compile(r"[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]*")
 #: our names of the service's e-mail options -> the claims of a token
 EMAIL_OPTIONS = {
     "submitted": "mssub",
@@ -62,21 +65,16 @@ class Token:
     secret: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        text = self.secret.strip() if isinstance(self.secret, str) else ""
-        object.__setattr__(self, "secret", text)
+        object.__setattr__(self, "secret", self.secret.strip() if isinstance(self.secret, str) else "")
         _ = self.claims, self.expires  # what can't be read should not travel
 
     @cached_property
     def claims(self) -> dict[str, Any]:
         """`dict`: all that the token says, by the service's names."""
-        import jwt  # not at the top: it takes longer to import than the rest of this package
-
-        try:
-            return dict(jwt.decode(self.secret, options={"verify_signature": False, "verify_exp": False}))
-        except (jwt.InvalidTokenError, ValueError, TypeError):
-            pass
-        # outside of the except block, since the library's error may quote the text
-        _refuse(self.secret)
+        claims = _claims(self)
+        if claims is None:
+            _refuse(self)
+        return claims
 
     @property
     def user(self) -> str:
@@ -92,6 +90,8 @@ class Token:
     def roles(self) -> list[str]:
         """`list` of `str`: what the service lets its owner do."""
         roles = self.claims.get("roles") or []
+        if not isinstance(roles, (str, list)):
+            return []
         names = roles.split(",") if isinstance(roles, str) else [str(role) for role in roles]
         return [name.strip() for name in names if name.strip()]
 
@@ -111,7 +111,7 @@ class Token:
         if seconds is None:
             return None
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < 1e11:
-            _refuse(self.secret)
+            _refuse(self)
         return float(seconds)
 
     @property
@@ -182,11 +182,35 @@ class Handed:
 
     secret: str = field(repr=False)
 
+    @without_frames
     def token(self) -> Token:
         """The token itself, on arrival."""
         return Token(self.secret)
 
 
-def _refuse(text: str) -> NoReturn:
-    what = "This text is no token (three parts with points between them)" if text else "There is no token"
+@without_frames
+def token_of(body: bytes) -> Token | None:
+    """Token that a body is, or None if it is something else."""
+    try:
+        return Token(body.decode("ascii"))
+    except (AuthenticationError, UnicodeDecodeError):
+        return None
+
+
+@without_frames
+def _claims(token: Token) -> dict[str, Any] | None:
+    """What a token says, or None if it is not one; neither the library's errors nor its frames are kept."""
+    import jwt  # not at the top: it takes longer to import than the rest of this package
+
+    if not _FORM.fullmatch(token.secret):
+        return None
+    try:
+        return dict(jwt.decode(token.secret, options={"verify_signature": False, "verify_exp": False}))
+    except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError):
+        return None
+
+
+def _refuse(token: Token) -> NoReturn:
+    given = bool(token.secret)
+    what = "This text is no token (three parts with points between them)" if given else "There is no token"
     raise AuthenticationError(f"{what}. {HOW_TO_GET_ONE}")

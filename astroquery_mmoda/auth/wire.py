@@ -9,10 +9,10 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from requests import PreparedRequest
 from requests.auth import AuthBase
-from requests.utils import get_environ_proxies, select_proxy
 
 from ..config import conf
-from ..errors import AuthenticationError
+from ..errors import AuthenticationError, without_frames
+from ..text import without_token
 from ..transport import is_loopback, origin_of
 from .token import HOW_TO_GET_ONE, Token
 
@@ -34,17 +34,25 @@ class TokenAuth(AuthBase):
         The secret.
     server : str
         The one address whose origin may receive it.
+
+    Raises
+    ------
+    AuthenticationError
+        It would go in clear to another machine.
     """
 
     def __init__(self, token: Token, server: str) -> None:
         self._token = token
         self._origin = origin_of(server)
+        # before anything is asked for its sake
+        _check_way(server)
         _mask_logs()
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Add the token to a request, if it goes to the right place over a safe way."""
         url = request.url or ""
         self._check(url)
+        request.without_proxy = self._origin[0] != "https"  # type: ignore[attr-defined, index] # see BoundedSession
         if request.method == "POST":
             _into_form(request, self._token.secret)
         else:
@@ -56,17 +64,27 @@ class TokenAuth(AuthBase):
     def _check(self, url: str) -> None:
         if self._origin is None or origin_of(url) != self._origin:
             raise AuthenticationError("The token was not sent: the request goes to another server.")
-        if self._origin[0] != "https" and not is_loopback(url):
-            _check_plain_http(url)
+        _check_way(url)
         if self._token.expired:
             raise AuthenticationError(f"The token {self._token.lifetime}. {HOW_TO_GET_ONE}")
 
+    @without_frames
     def masked(self, body: bytes) -> bytes:
         """Body of a reply without the token, which the service likes to send back."""
         return body.replace(self._token.secret.encode(), b"<token>")
 
     def __repr__(self) -> str:
         return "<TokenAuth>"
+
+
+def _check_way(url: str) -> None:
+    """Refuse to send a token in clear to another machine."""
+    origin = origin_of(url)
+    if origin is not None and origin[0] != "https" and not is_loopback(url) and not conf.insecure_http:
+        raise AuthenticationError(
+            "The token was not sent: over plain http others can read it. Use the https address of the service, or, "
+            "if you know the network, set astroquery_mmoda.conf.insecure_http = True. Mmoda.logout() asks anonymously."
+        )
 
 
 def _into_form(request: PreparedRequest, secret: str) -> None:
@@ -85,20 +103,6 @@ def _into_form(request: PreparedRequest, secret: str) -> None:
     request.headers["Content-Type"] = "application/x-www-form-urlencoded"
 
 
-def _check_plain_http(url: str) -> None:
-    """Refuse a way on which others can read the token."""
-    if not conf.insecure_http:
-        raise AuthenticationError(
-            "The token was not sent: over plain http others can read it. Use the https address of the service, or, "
-            "if you know the network, set astroquery_mmoda.conf.insecure_http = True."
-        )
-    if select_proxy(url, get_environ_proxies(url)):
-        raise AuthenticationError(
-            "The token was not sent: it would go through a proxy over plain http, where it can be read. Use the https "
-            f"address of the service, or put {urlsplit(url).hostname} into the environment variable NO_PROXY."
-        )
-
-
 class _TokenMask(logging.Filter):
     """Takes tokens out of the addresses that the HTTP library logs."""
 
@@ -107,6 +111,7 @@ class _TokenMask(logging.Filter):
         if isinstance(record.args, tuple):
             record.args = tuple(_masked(value) for value in record.args)
         record.msg = _masked(record.msg)
+        record.exc_info = None  # of headers that can't be read, which quote them
         return True
 
 
@@ -114,7 +119,8 @@ def _masked(value: object) -> object:
     if isinstance(value, (int, float)) or value is None:
         return value
     text = str(value)
-    return _IN_QUERY.sub(r"\1<token>", text) if "token=" in text else value
+    masked = without_token(_IN_QUERY.sub(r"\1<token>", text))
+    return value if masked == text else masked
 
 
 _MASK = _TokenMask()

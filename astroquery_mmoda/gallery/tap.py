@@ -22,7 +22,7 @@ from pyvo.io import vosi  # noqa: TID251
 
 from ..dispatcher import Answer, Dispatcher
 from ..errors import DecodingError, MmodaError, ServiceError
-from ..text import printable
+from ..text import printable, without_token
 
 __all__ = ["Found", "Sheet", "run", "sheets"]
 
@@ -92,13 +92,17 @@ def sheets(dispatcher: Dispatcher) -> list[Sheet]:
 
 
 def _sheet(schema: str, table: Any) -> Sheet:
-    name = str(table.name or "")
+    name = _plain(table.name)
     full = f"{schema}.{name}" if schema and "." not in name else name
     columns = [
-        (str(column.name), str(column.description or ""), str(column.unit or ""), _type(column))
+        (_plain(column.name), _plain(column.description), _plain(column.unit), _type(column))
         for column in table.columns
     ]
     return Sheet(full, _text(table.description), columns)
+
+
+def _plain(word: Any) -> str:
+    return without_token(str(word or ""))
 
 
 def _text(description: Any) -> str:

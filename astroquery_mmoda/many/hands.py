@@ -82,7 +82,7 @@ class Hands:
         self._most = most
         self._threads = 0
         self._tasks: SimpleQueue[tuple[int, Callable[[], object]] | None] = SimpleQueue()
-        self.done: SimpleQueue[tuple[int, Exception | None, float]] = SimpleQueue()
+        self.done: SimpleQueue[tuple[int, BaseException | None, float]] = SimpleQueue()
         self.busy = 0
 
     @property
@@ -101,11 +101,13 @@ class Hands:
     def wait(self, patience: float) -> tuple[int, Exception | None, float] | None:
         """What is done: number, error and when it was over; None if nothing is for so long."""
         try:
-            done = self.done.get(timeout=max(patience, 0.0))
+            index, error, when = self.done.get(timeout=max(patience, 0.0))
         except Empty:
             return None
         self.busy -= 1
-        return done
+        if error is not None and not isinstance(error, Exception):
+            raise error
+        return index, error, when
 
     def rest(self) -> None:
         """End the threads, as soon as each is done with what it does."""
@@ -116,10 +118,10 @@ class Hands:
 
 def _work(tasks: SimpleQueue, done: SimpleQueue) -> None:
     while (task := tasks.get()) is not None:
-        error = None
+        error: BaseException | None = None
         try:
             task[1]()
-        except Exception as caught:
+        except BaseException as caught:  # else whoever waits for it would do so for ever
             error = caught
         done.put((task[0], error, time.monotonic()))
         task = error = None  # an idle thread keeps nothing alive

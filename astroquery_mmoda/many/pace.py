@@ -23,7 +23,7 @@ __all__ = ["PacedConnection", "between_looks"]
 
 def between_looks() -> float:
     """Shortest time between two looks, of all analyses together, in s."""
-    return 1.0 / max(float(conf.many_polls_per_second), 1e-6)
+    return 1.0 / float(conf.many_polls_per_second)
 
 
 class Pace:

@@ -82,6 +82,8 @@ class ManyQueries:
         if isinstance(max_active, bool) or not isinstance(max_active, (int, np.integer)) or max_active < 1:
             raise ParameterError(f"max_active={printable(max_active)} must be a whole number above zero.")
         self._client = client
+        # a token that was given now is for the server of now
+        self._server = client.URL
         self._kind = kind
         self._max_active = int(max_active)
         self._executor = executor
@@ -209,7 +211,7 @@ class ManyQueries:
 
     def _begin(self) -> tuple[Here | Workers, Questions]:
         """Look who asks and by what way, at the last moment."""
-        plain = self._client._connect(self._token)
+        plain = self._client._connect(self._token, self._server)
         plain.warn_of_short_life()
         connection = PacedConnection.of(plain)
         engine: Here | Workers = Here(connection, self._max_active)

@@ -136,10 +136,12 @@ def clean(hdu: Any) -> None:
     """Mask tokens in the texts of an HDU and drop cards without a value, which some tools refuse, before writing."""
     drop_missing(hdu.header, words=False)
     for index, card in enumerate(hdu.header.cards):
-        if isinstance(card.value, str) and "eyJ" in card.value:
+        if isinstance(card.value, str) and without_token(card.value) != card.value:
             hdu.header[index] = without_token(card.value)
     for column in hdu.columns if isinstance(hdu, fits.BinTableHDU) else ():
-        if column.format.endswith("A") and any("eyJ" in str(text) for text in hdu.data[column.name].flat):
+        if column.format.endswith("A") and any(
+            without_token(str(text)) != str(text) for text in hdu.data[column.name].flat
+        ):
             # not in the data that others may look at
             hdu.data = complete_copy(hdu).data
             hdu.data[column.name] = [without_token(str(text)) for text in hdu.data[column.name]]

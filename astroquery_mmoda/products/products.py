@@ -79,8 +79,11 @@ class Product:
 
         It is decoded when it is looked at first, and kept; a `DecodingError` tells what can't be read.
         """
+        from .masking import mask_tokens
+
         with self._allowance.attempt():
-            return self._entry.read(self._entry.raw, describe(self._entry), self._allowance)
+            data = self._entry.read(self._entry.raw, describe(self._entry), self._allowance)
+            return mask_tokens(data, self._allowance)
 
     @property
     def title(self) -> str:
