@@ -11,7 +11,7 @@ import jwt
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import Column, MaskedColumn, Table
 
 from astroquery_mmoda import DecodingError, Products
 from astroquery_mmoda.allowance import Allowance
@@ -382,3 +382,18 @@ def test_characters_one_by_one(kind):
     assert cells[0, 0].dtype == data.dtype
     assert cells[0, 0].tolist() == (encoded if kind == "S" else list("\xe9 <token> \xff"))
     assert cells[0, 1] == ["a", {"b": "<token>"}]
+
+
+@pytest.mark.parametrize("kind", [Column, MaskedColumn])
+@pytest.mark.parametrize("words", [["a", "b"], ["a", OLD]], ids=["plain", "token"])
+def test_what_else_a_column_has_stays(kind, words):
+    values = np.array(words)
+    values.flags.writeable = False
+    options = {"mask": [False, True]} if kind is MaskedColumn else {}
+    given = kind(values, name="x", unit="m", description="words", meta={"k": 1}, copy=False, **options)
+    column = mask_tokens(Table([given], copy=False), Allowance(1000))["x"]
+    assert (column.unit, column.description, column.meta) == ("m", "words", {"k": 1})
+    assert column[0] == "a"
+    assert OLD not in np.ma.getdata(column.data)
+    if kind is MaskedColumn:
+        assert column.mask.tolist() == [False, True]
