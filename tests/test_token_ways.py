@@ -204,7 +204,11 @@ def test_restricted_instruments_are_asked_openly_once(restricted):
 # ---- proxies
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.8.9.1", "[::1]", "LocalHost"])
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "127.8.9.1", "[::1]", "LocalHost", "127.1", "0x7f000001", "2130706433", "0177.0.0.1", "0",
+     "0.0.0.0", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0::1]"],
+)  # fmt: skip
 @pytest.mark.parametrize("name", PROXIES)
 def test_this_machine_is_asked_without_a_proxy(monkeypatch, service, name, host):
     with ScriptedServer(lambda request: Reply("", 502)) as proxy:
@@ -214,8 +218,18 @@ def test_this_machine_is_asked_without_a_proxy(monkeypatch, service, name, host)
         try:
             client.refresh_token(store_token=False)
         except ServiceError:
-            assert host in ("[::1]", "127.8.9.1")  # noqa: PT017 - where nobody listens
+            # where nobody listens, and what tests may not ask
+            assert ":" in host or host in ("127.8.9.1", "0", "0.0.0.0")  # noqa: PT017, S104
         assert proxy.requests == []
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["128.1", "2130706432.example", "0x7e.1", "localhost.example", "127.0.0.1.example", "[::ffff:10.0.0.1]", "[::2]"],
+)
+def test_other_machines_are_no_loopback(host):
+    with pytest.raises(AuthenticationError, match="plain http"):
+        MmodaClass(server=f"http://{host}:8123").login(TOKEN, store_token=True)
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
