@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from astroquery.exceptions import AuthenticationWarning
 
-from astroquery_mmoda import AuthenticationError, Job, MmodaClass, MmodaError, ServiceError, conf
+from astroquery_mmoda import AuthenticationError, Job, MmodaClass, MmodaError, ParameterError, ServiceError, conf
 from tests.raw_server import RawServer
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 from tests.test_http_limits import certified  # noqa: F401 - a fixture
@@ -140,7 +140,7 @@ def test_the_job_of_another_server(service):
         assert not any(shows(vars(request)) for request in service.requests[before:])
 
 
-@pytest.mark.parametrize("spelling", ["http://LOCALHOST:{}", "http://localhost:{}/", "http://user:word@localhost:{}"])
+@pytest.mark.parametrize("spelling", ["http://LOCALHOST:{}", "http://localhost:{}/", "http://localhost:{}//"])
 def test_the_same_server_spelled_otherwise(spelling):
     with ScriptedServer(answer) as server:
         port = urlsplit(server.url).port
@@ -149,6 +149,30 @@ def test_the_same_server_spelled_otherwise(spelling):
         client.URL = spelling.format(port)
         client.refresh_token(store_token=False)
         assert shows(server.requests[-1].line)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://user:word@mmoda.example/api", "http://user@127.0.0.1:9", "http://:word@localhost:9/", "https://a:word@b@c.example",
+     "https://www.astro.unige.ch\\@mmoda.example", "https://www.astro.unige.ch:word@mmoda.example"],
+)  # fmt: skip
+def test_addresses_with_a_password_are_refused(address):
+    """They would be shown in messages, records and snippets, and nothing of them is sent."""
+    client = MmodaClass(server=address)
+    record = {
+        "server": address,
+        "instrument": "toy",
+        "product": "toy",
+        "parameters": {},
+        "session_id": "A",
+        "job_id": "B",
+    }
+    for call in (client.list_instruments, lambda: client.login(TOKEN), lambda: Job.from_dict(record).refresh()):
+        with pytest.raises(ParameterError) as caught:
+            call()
+        assert "word@" not in str(caught.value)
+    with conf.set_temp("server", address), pytest.raises(ParameterError, match="user name or a password"):
+        MmodaClass().list_instruments()
 
 
 # ---- addresses of requests
