@@ -47,10 +47,12 @@ def service():
 
 
 @pytest.fixture(autouse=True)
-def no_proxies(monkeypatch):
+def no_proxies(monkeypatch, tmp_path):
     for name in (*PROXIES, "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("astroquery_mmoda.dispatcher._pause", lambda attempt, answer: 0.01)
+    # other tests have jobs of the same id at other servers
+    monkeypatch.setattr("astroquery_mmoda.journal.get_config_dir", lambda: str(tmp_path))
     with conf.set_temp("retry_time", 0):
         yield
 
