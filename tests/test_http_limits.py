@@ -62,7 +62,10 @@ def chunked(data):
 
 def framed(status=b"200 OK", encoding=b"", length=b"Transfer-Encoding: chunked\r\n"):
     encoded = b"Content-Encoding: " + encoding + b"\r\n" if encoding else b""
-    return b"HTTP/1.1 " + status + b"\r\nContent-Type: application/json\r\n" + encoded + length + b"\r\n"
+    # without it the library takes no answer for a redirect
+    location = b"Location: http://127.0.0.1:9/elsewhere\r\n" if status.startswith(b"3") else b""
+    head = b"HTTP/1.1 " + status + b"\r\nContent-Type: application/json\r\n"
+    return head + location + encoded + length + b"\r\n"
 
 
 INTERIM = {
