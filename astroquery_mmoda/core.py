@@ -969,11 +969,14 @@ class MmodaClass(MmodaSession):
         >>> from astroquery_mmoda import Mmoda
         >>> Mmoda.clear_cache()
         """
-        super().clear_cache()
         self._metadata.clear()
         self._restricted.clear()
         self._positions.clear()
         journal.forget_places(self.URL)
+        try:
+            super().clear_cache()
+        except (OSError, RuntimeError) as error:  # this package puts nothing into it
+            log.warning("The cache of astroquery can't be looked at (%s).", printable(error, limit=200))
 
     # ---- who asks
 

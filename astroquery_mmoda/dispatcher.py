@@ -647,9 +647,9 @@ def _cut(answer: Answer) -> str:
 def _pause(attempt: int, answer: Answer | Interrupted | None) -> float:
     """Seconds before the next try: what the server asks for, or growing with some chance in it."""
     asked = asked_pause(answer.retry_after) if answer is not None else None
-    if asked is not None:
+    if asked:  # to be asked again at once is no reason to do that again and again
         return asked
-    return min(0.3 * 2**attempt, _LONGEST_OWN_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret hangs on it
+    return min(0.3 * 2 ** min(attempt, 10), _LONGEST_OWN_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret hangs on it
 
 
 def asked_pause(text: str) -> float | None:

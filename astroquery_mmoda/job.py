@@ -24,7 +24,17 @@ from astroquery.exceptions import InputWarning
 from . import journal
 from .config import Conf, conf
 from .dispatcher import Patience
-from .errors import JobTimeout, MmodaError, ParameterError, ServiceError, warn, without_frames
+from .errors import (
+    AuthenticationError,
+    JobFailed,
+    JobLost,
+    JobTimeout,
+    MmodaError,
+    ParameterError,
+    ServiceError,
+    warn,
+    without_frames,
+)
 from .markup import facts_html, facts_text, meter
 from .payload import STATE_FIELDS, summary_of
 from .products import Products
@@ -33,7 +43,7 @@ from .replies import GOING, STATUSES, check_reply, failure, has_reason, reports,
 from .rules import misunderstood, needed_roles
 from .session import Connection, MmodaSession
 from .snippets import code_for
-from .text import printable
+from .text import printable, shorten
 from .wire import Upload, is_address
 
 __all__ = [
@@ -49,6 +59,7 @@ __all__ = [
 _FIRST_PAUSE = 0.1
 _SESSION_ALPHABET = string.ascii_uppercase + string.digits
 _RECORD_VERSION = 1
+_LONGEST_REASON = 1500  # characters, before the way on
 
 
 @dataclass(eq=False, repr=False)
@@ -579,11 +590,18 @@ class Job:
             self._hear(reply, patience)
         except MmodaError as error:
             error.job = self if self.job_id else None
+            self._advise(error)
             raise
         finally:
             if self.job_id and self.status != before:
                 # what is over is not waited for: asking the same again fetches it
                 journal.keep(self.to_dict(), firmly=not self._over)
+
+    def _advise(self, error: MmodaError) -> None:
+        """Have an error in the way to a job tell which job it is, and how to go on."""
+        of_the_job = isinstance(error, (JobFailed, JobLost)) or self._way_on in str(error)
+        if self.job_id and isinstance(error, (ServiceError, AuthenticationError)) and not of_the_job:
+            error.args = (f"{shorten(str(error), _LONGEST_REASON)} {self._way_on}",)
 
     def _hear(self, reply: Mapping[str, Any], patience: Patience) -> None:
         """Take in a reply, whatever was asked."""
@@ -684,7 +702,7 @@ def longest_wait(timeout: float | u.Quantity | None) -> float:
     if timeout is None:
         return conf.seconds("job_timeout")
     try:
-        if isinstance(timeout, (bool, np.bool_)) or np.iscomplexobj(timeout):
+        if isinstance(timeout, (bool, np.bool_)) or np.iscomplexobj(timeout) or np.ma.is_masked(timeout):
             raise TypeError("not a real number")
         seconds = float(u.Quantity(timeout, u.s).value)
     except (TypeError, ValueError, OverflowError, u.UnitsError) as error:

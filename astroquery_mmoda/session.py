@@ -73,7 +73,7 @@ class MmodaSession(QueryWithLogin):
         >>> MmodaClass(server="https://mmoda.example.org/dispatch-data/").URL
         'https://mmoda.example.org/dispatch-data'
         """
-        return str(self._server or conf.server).rstrip("/")
+        return _address(self._server or conf.server)
 
     @URL.setter
     def URL(self, server: str | None) -> None:  # noqa: N802
@@ -374,7 +374,7 @@ class Connection:
     until: float = math.inf
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "server", (self.server or self.client.URL).rstrip("/"))
+        object.__setattr__(self, "server", _address(self.server or self.client.URL))
 
     def dispatcher(self, patience: Patience | None = None) -> Dispatcher:
         """The service's routes, with today's token of that user."""
@@ -430,6 +430,17 @@ class Connection:
     def __reduce__(self) -> tuple[Any, ...]:
         # a token goes to no other process by itself; there the client finds one of its own
         return Connection, (self.client, self.server, self.email, self.anonymous)
+
+
+def _address(server: object) -> str:
+    """Base address of a service; one with a password in it would be shown in messages, records and snippets."""
+    address = str(server).rstrip("/")
+    if "@" in address.partition("//")[2].partition("/")[0]:
+        raise ParameterError(
+            "The address of the service has a user name or a password in it (before @), which this package does not "
+            "send. Write it without them: astroquery_mmoda.conf.server, or Mmoda(server=...)."
+        )
+    return address
 
 
 def _may_discover(server: str) -> bool:

@@ -70,9 +70,20 @@ def is_loopback(url: str) -> bool:
     origin = origin_of(url)
     if origin is None:
         return False
+    address = _numeric(origin[1])
+    if address is None:
+        return origin[1] in ("localhost", "localhost.")
+    return address.is_loopback or address.is_unspecified  # connecting to no address in particular leads here
+
+
+def _numeric(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Address that a host is in numbers, in any of the ways that the system reads; None for a name."""
     with suppress(ValueError):
-        return ipaddress.ip_address(origin[1]).is_loopback
-    return origin[1] in ("localhost", "localhost.")
+        address = ipaddress.ip_address(host.replace("%25", "%"))
+        return getattr(address, "ipv4_mapped", None) or address
+    with suppress(OSError):  # such as 127.1 and 0x7f000001
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    return None
 
 
 class TooLarge(Exception):
@@ -124,6 +135,7 @@ class Bounds:
 
 
 _BOUNDS: ContextVar[Bounds] = ContextVar("bounds of the request that is under way")
+_KNOWN_NAMES: set[str] = set()  # of machines that were found
 
 
 class _Watched(io.RawIOBase):
@@ -198,8 +210,15 @@ def _looked_up(name: str, port: int, bounds: Bounds) -> list[str]:
         )
     except UnicodeError:  # a part of the name is too long, or empty
         raise urllib3.exceptions.LocationParseError(name) from None
-    # the last of four is the network interface of an address that is valid on one only
-    return [f"{to[0]}%{to[3]}" if to[3:] and to[3] else str(to[0]) for *_, to in entries]
+    except socket.gaierror:
+        if name not in _KNOWN_NAMES:
+            raise
+    else:
+        _KNOWN_NAMES.add(name)
+        # the last of four is the network interface of an address that is valid on one only
+        return [f"{to[0]}%{to[3]}" if to[3:] and to[3] else str(to[0]) for *_, to in entries]
+    # it was there before, so the network is away, such as that of an institute behind a VPN
+    raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
 
 # it is put in front of the class of whatever connection the library would make
@@ -212,13 +231,14 @@ class _Bounded(_Connection):
     response_class = _BoundedResponse
 
     _dns_host: str
+    _bounds: Bounds
 
     def _new_conn(self) -> socket.socket:
         """Connect, to one after the other of the addresses that a name may have, before the deadline."""
-        bounds = _BOUNDS.get()
-        if hasattr(self, "_socks_options"):  # the proxy looks the name up
+        bounds = self._bounds = _BOUNDS.get()
+        if hasattr(self, "_socks_options"):  # the proxy looks the name up, and has a timeout for each byte it sends
             self.timeout = min(_CONNECT_TIMEOUT, bounds.patience())
-            return self._ready(super()._new_conn())
+            return self._ready(answer_within(bounds.patience(), super()._new_conn))
         name = self._dns_host
         addresses = _looked_up(name, self.port, bounds)
         try:
@@ -238,9 +258,21 @@ class _Bounded(_Connection):
         sock.settimeout(_BOUNDS.get().patience())
         return sock
 
+    def _connect_tls_proxy(self, *args: Any) -> Any:
+        """Connect to an encrypted proxy; TLS within its TLS is written in Python, and has a timeout for each record."""
+        sock = super()._connect_tls_proxy(*args)
+        receive = sock.recv
+
+        def recv(*args: Any) -> bytes:
+            sock.settimeout(self._bounds.patience())
+            return cast("bytes", receive(*args))
+
+        sock.recv = recv
+        return sock
+
     def send(self, data: Any) -> None:
         """Send in pieces, each of which may take its time."""
-        bounds = _BOUNDS.get()
+        bounds = self._bounds = _BOUNDS.get()
         pieces = (data[begin : begin + _RECORD] for begin in range(0, len(data), _RECORD))
         for piece in pieces if isinstance(data, bytes) else (data,):
             if self.sock is not None:

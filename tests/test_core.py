@@ -527,3 +527,16 @@ def test_a_server_of_another_kind():
             MmodaClass(server=server.url).list_instruments()
         with pytest.raises(errors.ServiceError, match="Welcome"):
             MmodaClass(server=server.url).query_image("isgri", "1 2")
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "link to nothing/below"])
+def test_a_cache_that_can_not_be_looked_at(tmp_path, caplog, place):
+    """It is not this package's own, which puts nothing into it."""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link to nothing").symlink_to(tmp_path / "file" / "nothing")
+    client = MmodaClass(server="http://127.0.0.1:9")
+    client.cache_location = tmp_path / place
+    client._positions["http://127.0.0.1:9", "Crab"] = "known"
+    client.clear_cache()
+    assert client._positions == {}
+    assert "can't be looked at" in caplog.text

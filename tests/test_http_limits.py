@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from astroquery_mmoda import transport
 from tests.raw_server import Client, RawServer, dripped, forever, silence
 from tests.tokens import mint
 
@@ -61,7 +62,10 @@ def chunked(data):
 
 def framed(status=b"200 OK", encoding=b"", length=b"Transfer-Encoding: chunked\r\n"):
     encoded = b"Content-Encoding: " + encoding + b"\r\n" if encoding else b""
-    return b"HTTP/1.1 " + status + b"\r\nContent-Type: application/json\r\n" + encoded + length + b"\r\n"
+    # without it the library takes no answer for a redirect
+    location = b"Location: http://127.0.0.1:9/elsewhere\r\n" if status.startswith(b"3") else b""
+    head = b"HTTP/1.1 " + status + b"\r\nContent-Type: application/json\r\n"
+    return head + location + encoded + length + b"\r\n"
 
 
 INTERIM = {
@@ -341,6 +345,59 @@ def test_a_proxy_on_the_way(script):
         outcome = process.call("https://mmoda.example", "M.list_instruments()", **LIMITS)
     check(outcome)
     assert proxy.requests[0].startswith(b"CONNECT mmoda.example:443 ")
+
+
+class EncryptedProxy(RawServer):
+    """Connects a client to its script, all within TLS."""
+
+    def _talk(self, connection):
+        self._read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        for piece in self.script():
+            connection.sendall(piece)
+            self.sent += len(piece)
+
+
+RECORD = b"\x16\x03\x03\x00\x04\x00\x00\x00\x00"  # of a handshake: a request to begin, which may be passed over
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        endless(RECORD),
+        drip(endless(RECORD)),
+        drip(b"\x16\x03\x03\x40\x00" + bytes(20_000)),
+        silence,
+        endless(b"\xff" * 99),
+    ],
+    ids=["records", "dripped records", "a dripped record", "silent", "noise"],
+)
+def test_handshakes_behind_an_encrypted_proxy(certified, script):
+    with EncryptedProxy(script, context=certified[0]) as proxy:
+        with Client(https_proxy=proxy.url, REQUESTS_CA_BUNDLE=certified[1], SSL_CERT_FILE=certified[1]) as process:
+            outcome = process.call("https://mmoda.example", "M.list_instruments()", **LIMITS)
+    print(outcome)
+    check(outcome)
+    assert proxy.requests[0].startswith(b"CONNECT mmoda.example:443 ")
+    assert re.search("no complete reply within 1 s|no encrypted connection", outcome.text)
+
+
+def test_a_slow_way_through_a_socks_proxy():
+    """PySocks has a timeout for each byte that comes; what stands for it here takes its time."""
+
+    class Slow:
+        def _new_conn(self):
+            time.sleep(3)
+
+    connection = type("Connection", (transport._Bounded, Slow), {"_socks_options": {}})()
+    mark = transport._BOUNDS.set(transport.Bounds(time.monotonic() + 0.3, 1000))
+    begin = time.monotonic()
+    try:
+        with pytest.raises(TimeoutError):
+            connection._new_conn()
+    finally:
+        transport._BOUNDS.reset(mark)
+    assert time.monotonic() - begin < 2
 
 
 # ---- time without a byte

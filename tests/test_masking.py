@@ -68,6 +68,8 @@ FORMS = {
     "long signature": jwt.encode({"sub": "me", "roles": "r" * 90}, "k" * 64, algorithm="HS512"),
     "other head": jwt.encode({"sub": "me"}, "k" * 32, headers={"kid": "7", "typ": "at+jwt"}),
     "spaces in the head": headed('{ "alg": "HS256" }'),
+    "a head that is filled up": headed('{"alg": "RS256"}').replace(".", "=.", 1),
+    "parts that are filled up": headed('{"alg":  "RS256"}').replace(".", "==."),
     "pretty head": headed('{\n  "alg": "HS256"\n}'),
 }
 

@@ -17,7 +17,16 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from astroquery_mmoda import JobTimeout, MmodaClass, MmodaError, ParameterError, ServiceError, conf
+from astroquery_mmoda import (
+    JobTimeout,
+    MmodaClass,
+    MmodaError,
+    ParameterError,
+    ServiceError,
+    conf,
+    dispatcher,
+    transport,
+)
 from astroquery_mmoda.dispatcher import asked_pause
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 from tests.test_job import DONE
@@ -158,7 +167,24 @@ def test_no_end_of_time():
 
 @pytest.mark.parametrize(
     "value",
-    [math.nan, -1, -math.inf, True, np.True_, "soon", "3 m", 3 * u.m, [1, 2], math.nan * u.s, 1j, 10**400, {}],
+    [
+        math.nan,
+        -1,
+        -math.inf,
+        True,
+        np.True_,
+        "soon",
+        "3 m",
+        3 * u.m,
+        [1, 2],
+        math.nan * u.s,
+        1j,
+        10**400,
+        {},
+        np.ma.masked,
+        np.ma.array(5, mask=True),
+        np.ma.array([5], mask=[True])[0],
+    ],
     ids=repr,
 )
 def test_what_is_not_a_time(value):
@@ -255,6 +281,65 @@ def test_many_sit_it_out_as_well():
         assert len(dict(MmodaClass(server=service.url).query_many("product", [ASK_MANY]))[0]) == 1
 
 
+WRONG = {
+    "another place": Reply("", 302, {"Location": "https://login.example/wifi?id=1"}),
+    "not found": Reply("<html>", 404),
+    "a page": Reply("<html>Please log in</html>", 200),
+    "an error": Reply("<html>", 500),
+    "another job": Reply(analysis_reply("progress", job_id="fedcba9876543210")),
+    "an odd state": Reply(analysis_reply("resting")),
+    "refused": Reply("<p>no</p>", 403),
+    "a long reason": Reply({"error": "SomeError()", "error_message": "x " * 4000}, 500),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
+def test_what_is_wrong_on_the_way_to_a_job(kind, many):
+    """Whatever it is: the message names the job and the line that continues."""
+    spoilt = lambda route, number: WRONG[kind] if route == "run_analysis" and number > 1 else None  # noqa: E731
+    with Service(spoilt) as service:
+        client = MmodaClass(server=service.url)
+        if many:
+            error = dict(client.query_many("product", [ASK_MANY]))[0]
+        else:
+            with pytest.raises(MmodaError) as caught:
+                client.query_product(**ASK)
+            error = caught.value
+        assert isinstance(error, MmodaError)
+        assert str(error).count("Mmoda.get_job('0123456789abcdef').result() continues") == 1
+        assert len(str(error)) < 2000
+        assert error.job.job_id == "0123456789abcdef"
+        service.before = lambda route, number: None
+        assert len(client.get_job("0123456789abcdef").result(progress=False)) == 1
+
+
+def test_a_name_that_is_unknown_for_a_while(monkeypatch):
+    """Such as that of an institute's own machine while the VPN is down; a name that never was found is an error."""
+    ask, down = socket.getaddrinfo, threading.Event()
+
+    def look_up(name, port, *args, **options):
+        if name == "never.example" or down.is_set():
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return ask("127.0.0.1" if name == "mmoda.example" else name, port, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(transport, "_KNOWN_NAMES", set())
+    with Service(states=["submitted", "done"]) as service:
+        address = service.url.replace("127.0.0.1", "mmoda.example")
+        client = MmodaClass(server=address)
+        job = client.submit_product(**ASK_MANY)
+        client._session.close()
+        down.set()
+        timer = threading.Timer(1.0, down.clear)
+        timer.start()
+        with timed(least=0.8, most=8):
+            assert len(job.result(progress=False)) == 1
+        timer.join()
+        with timed(most=1), pytest.raises(ServiceError, match="no machine of this name"):
+            MmodaClass(server="http://never.example").list_instruments()
+
+
 @pytest.mark.parametrize("reply", [Reply("", 502), Reply(b"", fault="reset"), Reply("")], ids=["502", "reset", "empty"])
 def test_an_outage_that_does_not_end(reply):
     """The message names the job, what is safe, and the line that continues; and that line does."""
@@ -315,6 +400,20 @@ def test_pauses_until_a_date():
     assert 3 < asked_pause(formatdate(time.time() + 5)) <= 5
     assert asked_pause(formatdate(time.time() + 1e6, usegmt=True)) == 60
     assert asked_pause(formatdate(0, usegmt=True)) == 0
+
+
+@pytest.mark.parametrize("asked", ["0", "000", formatdate(0, usegmt=True)], ids=["0", "000", "1970"])
+@pytest.mark.parametrize("status", [429, 502, 503])
+def test_to_be_asked_at_once_is_not_done_without_end(status, asked):
+    with Service(lambda *_: Reply("", status, {"Retry-After": asked})) as service, conf.set_temp("retry_time", 2.0):
+        with pytest.raises(ServiceError, match="retry_time"):
+            MmodaClass(server=service.url).list_instruments()
+    assert 3 <= len(service.times) < 12
+
+
+@pytest.mark.parametrize("attempt", [1, 3, 1024, 5000, 10**6])
+def test_pauses_of_long_outages(attempt):
+    assert 0 < dispatcher._pause(attempt, None) <= 15
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])

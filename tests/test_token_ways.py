@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from astroquery.exceptions import AuthenticationWarning
 
-from astroquery_mmoda import AuthenticationError, Job, MmodaClass, MmodaError, ServiceError, conf
+from astroquery_mmoda import AuthenticationError, Job, MmodaClass, MmodaError, ParameterError, ServiceError, conf
 from tests.raw_server import RawServer
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 from tests.test_http_limits import certified  # noqa: F401 - a fixture
@@ -47,10 +47,12 @@ def service():
 
 
 @pytest.fixture(autouse=True)
-def no_proxies(monkeypatch):
+def no_proxies(monkeypatch, tmp_path):
     for name in (*PROXIES, "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("astroquery_mmoda.dispatcher._pause", lambda attempt, answer: 0.01)
+    # other tests have jobs of the same id at other servers
+    monkeypatch.setattr("astroquery_mmoda.journal.get_config_dir", lambda: str(tmp_path))
     with conf.set_temp("retry_time", 0):
         yield
 
@@ -140,7 +142,7 @@ def test_the_job_of_another_server(service):
         assert not any(shows(vars(request)) for request in service.requests[before:])
 
 
-@pytest.mark.parametrize("spelling", ["http://LOCALHOST:{}", "http://localhost:{}/", "http://user:word@localhost:{}"])
+@pytest.mark.parametrize("spelling", ["http://LOCALHOST:{}", "http://localhost:{}/", "http://localhost:{}//"])
 def test_the_same_server_spelled_otherwise(spelling):
     with ScriptedServer(answer) as server:
         port = urlsplit(server.url).port
@@ -149,6 +151,30 @@ def test_the_same_server_spelled_otherwise(spelling):
         client.URL = spelling.format(port)
         client.refresh_token(store_token=False)
         assert shows(server.requests[-1].line)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://user:word@mmoda.example/api", "http://user@127.0.0.1:9", "http://:word@localhost:9/", "https://a:word@b@c.example",
+     "https://www.astro.unige.ch\\@mmoda.example", "https://www.astro.unige.ch:word@mmoda.example"],
+)  # fmt: skip
+def test_addresses_with_a_password_are_refused(address):
+    """They would be shown in messages, records and snippets, and nothing of them is sent."""
+    client = MmodaClass(server=address)
+    record = {
+        "server": address,
+        "instrument": "toy",
+        "product": "toy",
+        "parameters": {},
+        "session_id": "A",
+        "job_id": "B",
+    }
+    for call in (client.list_instruments, lambda: client.login(TOKEN), lambda: Job.from_dict(record).refresh()):
+        with pytest.raises(ParameterError) as caught:
+            call()
+        assert "word@" not in str(caught.value)
+    with conf.set_temp("server", address), pytest.raises(ParameterError, match="user name or a password"):
+        MmodaClass().list_instruments()
 
 
 # ---- addresses of requests
@@ -204,7 +230,11 @@ def test_restricted_instruments_are_asked_openly_once(restricted):
 # ---- proxies
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.8.9.1", "[::1]", "LocalHost"])
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "127.8.9.1", "[::1]", "LocalHost", "127.1", "0x7f000001", "2130706433", "0177.0.0.1", "0",
+     "0.0.0.0", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0::1]"],
+)  # fmt: skip
 @pytest.mark.parametrize("name", PROXIES)
 def test_this_machine_is_asked_without_a_proxy(monkeypatch, service, name, host):
     with ScriptedServer(lambda request: Reply("", 502)) as proxy:
@@ -214,8 +244,18 @@ def test_this_machine_is_asked_without_a_proxy(monkeypatch, service, name, host)
         try:
             client.refresh_token(store_token=False)
         except ServiceError:
-            assert host in ("[::1]", "127.8.9.1")  # noqa: PT017 - where nobody listens
+            # where nobody listens, and what tests may not ask
+            assert ":" in host or host in ("127.8.9.1", "0", "0.0.0.0")  # noqa: PT017, S104
         assert proxy.requests == []
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["128.1", "2130706432.example", "0x7e.1", "localhost.example", "127.0.0.1.example", "[::ffff:10.0.0.1]", "[::2]"],
+)
+def test_other_machines_are_no_loopback(host):
+    with pytest.raises(AuthenticationError, match="plain http"):
+        MmodaClass(server=f"http://{host}:8123").login(TOKEN, store_token=True)
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
