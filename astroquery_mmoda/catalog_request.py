@@ -31,7 +31,7 @@ from .catalog import (
 )
 from .errors import DecodingError, ParameterError, warn
 from .instruments import CATALOG_VALUES, CodedMask, coded_mask
-from .text import printable, transliterated
+from .text import Pasted, printable, transliterated
 from .values import as_quantity, convert, parse_position, sky_position
 
 __all__ = ["add_sources", "to_catalog_text", "to_service"]
@@ -86,7 +86,7 @@ def _given(catalog: Any) -> tuple[Table, dict[str, Any]]:
         text = str(catalog)
         if not text.strip():
             raise ParameterError("catalog= is an empty text. Leave it out to let the service choose.")
-        catalog = _from_json(text, "catalog=") if text.lstrip().startswith("{") else _from_file(Path(catalog))
+        catalog = _from_json(text, "catalog=") if text.lstrip().startswith("{") else _from_file(catalog)
     if isinstance(catalog, Mapping):
         return _of_form(catalog)
     if isinstance(catalog, (list, tuple)) and not catalog:
@@ -127,7 +127,13 @@ def _from_json(text: str, what: str) -> Mapping[str, Any]:
     return form
 
 
-def _from_file(path: Path) -> Table | fits.HDUList | Mapping[str, Any]:
+def _from_file(given: str | Path) -> Table | fits.HDUList | Mapping[str, Any]:
+    path = Path(given)
+    if isinstance(given, Pasted):
+        raise ParameterError(
+            f"catalog={printable(given, limit=100)!r} came from a snippet, a link or a record, which never name files "
+            "to be read. If you want this file, give it yourself: catalog=Path(...)."
+        )
     try:
         path = path.expanduser()
         there = path.is_file()

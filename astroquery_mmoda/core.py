@@ -21,8 +21,8 @@ from .arguments import Asked, like_a_query, like_a_submission, masked_token
 from .auth import Token
 from .catalog_request import add_sources, to_catalog_text
 from .dispatcher import Dispatcher
-from .errors import JobTimeout, MmodaError, ParameterError
-from .job import Job, longest_wait, submit, until_prepared
+from .errors import MmodaError, ParameterError
+from .job import Job, in_time, longest_wait, submit, until_prepared
 from .jobs import get_job, list_jobs
 from .names import find_position, place_key
 from .parameters import InstrumentSchema, folded, nearest, read_metadata
@@ -343,12 +343,10 @@ class MmodaClass(MmodaSession):
         asked = Asked.of_query(arguments)
         limit = longest_wait(asked.timeout)
         connection = self._connect(asked.token)
-        try:
+        with in_time(limit):
             payload = self._payload(
                 connection.within(until_prepared(limit, begin)), kind, instrument, coordinates, asked
             )
-        except JobTimeout as error:
-            raise JobTimeout(f"{error} Nothing was submitted; timeout= (now {limit:g} s) waits longer.") from None
         if asked.get_query_payload:
             return payload
         job = submit(connection, payload, limit=limit, begin=begin)
@@ -476,25 +474,32 @@ class MmodaClass(MmodaSession):
         """
         Take up a job again, of this process, another, or the web page.
 
+        A job of the journal of this machine is made without asking the service, also one of another server. Of any
+        other the service is asked for the parameters: by the link of the job, or with a token in the records of your
+        jobs. They are sent again, and only if that is the same job it is given.
+
         Parameters
         ----------
         job_id_or_link : str
             Id of a job (its first characters are enough for one in the journal), or the link in an e-mail of the
-            service; a token in the link is not used.
+            service; neither the server nor a token in the link is used.
         session_id : str, optional
             Session of a job that the journal does not know, such as one that was started on the web page.
 
         Returns
         -------
         Job
-            Nothing is asked about its state yet; ``result()`` waits for it.
+            ``result()`` waits for it. No text in its ``parameters`` is taken for the path of a file to be uploaded.
 
         Raises
         ------
         JobLost
-            Neither the journal nor the service knows it.
+            The journal does not have it, and the service does not know it or can't be asked without a token or a
+            ``session_id``; the message tells which.
+        ServiceError
+            The service can't be asked, or tells parameters that make another job.
         ParameterError
-            This is no job id.
+            This is not a valid job id, or the journal has several jobs that it may mean.
         AuthenticationError
             It belongs to somebody else.
 
@@ -515,9 +520,11 @@ class MmodaClass(MmodaSession):
         Returns
         -------
         Table
-            ``job_id``, ``session_id``, ``instrument``, ``product``, ``status`` (last heard), ``submitted`` (ISO 8601,
-            UTC), ``journal`` (whether this machine remembers it); newest first. The service is asked only where a
-            token is there.
+            ``job_id``, ``session_id``, ``instrument``, ``product``, ``source``, ``energy_range``, ``time_range`` (UTC,
+            or the number of science windows), ``status`` (last heard), ``submitted`` (ISO 8601, UTC), ``server``,
+            ``journal`` (whether this machine remembers it); newest first. Jobs of all servers are in the journal. The
+            service of this client is asked only where there is a token for it; if it or the journal can't be read,
+            a warning in the log says so.
 
         Examples
         --------
@@ -792,7 +799,8 @@ class MmodaClass(MmodaSession):
            spi_acs                                          spi_acs_lc
         """
         connection = self._connect()
-        rows = [(name, self._products_text(name, connection)) for name in connection.dispatcher().instruments()]
+        names = connection.dispatcher().instruments()
+        rows = [(printable(name), self._products_text(name, connection)) for name in names]
         return Table(rows=rows or None, names=("instrument", "products"), dtype=("U", "U"))
 
     def _products_text(self, instrument: str, connection: Connection) -> str:

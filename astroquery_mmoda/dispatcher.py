@@ -25,7 +25,7 @@ from .config import conf
 from .decoding import parse_body
 from .errors import AuthenticationError, DecodingError, JobTimeout, MmodaError, ParameterError, ServiceError
 from .replies import error_from_body, failure, without_tokens
-from .text import printable
+from .text import is_id, printable
 from .transport import Bounds, TooLarge, pieces_of
 from .wire import Upload
 
@@ -209,6 +209,10 @@ class Dispatcher:
         if not 300 <= answer.status < 400:
             self._judged(answer, "the parameters of the job")
             raise ServiceError("The service did not tell the parameters of the job.")
+        try:
+            urlsplit(answer.location)
+        except ValueError:
+            raise ServiceError("The service sent no valid address with the parameters of the job.") from None
         return answer.location
 
     def job_records(self, job_id: str | None = None, *, days: float = 30.0) -> list[dict[str, Any]]:
@@ -221,7 +225,12 @@ class Dispatcher:
         found = records.get("records") if isinstance(records, dict) else None
         if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
             raise ServiceError(f"{self.url} sent no list of your jobs.")
-        return [record for record in found if isinstance(record.get("job_id"), str)]
+        known = [record for record in found if is_id(record.get("job_id")) and is_id(record.get("session_id"))]
+        if len(known) < len(found):
+            log.warning(
+                "%d records of jobs without a valid job_id and session_id are left out.", len(found) - len(known)
+            )
+        return known
 
     def check_token(self) -> None:
         """Ask whether the service accepts the token; `AuthenticationError` if not, `ServiceError` if it can't tell."""
@@ -395,10 +404,11 @@ class Dispatcher:
             )
         # the last try is made when the time is over
         pause = min(_pause(attempt, answer), outage - failing)
-        if now + pause >= self.patience.until:
-            raise self._out_of_time(f" The last fault was: {fault}.")
+        left = self.patience.until - now
         log.debug("%s; trying again in %.1f s", fault, pause)
-        time.sleep(pause)
+        time.sleep(max(0.0, min(pause, left)))
+        if pause >= left:
+            raise self._out_of_time(f" The last fault was: {fault}.")
 
     def _out_of_time(self, more: str = "") -> JobTimeout:
         return JobTimeout(f"{self.url} did not answer within the time that was given (timeout=).{more}")
@@ -485,15 +495,25 @@ def _body(form: Mapping[str, str] | None) -> dict[str, Any]:
 
 
 def _read(response: requests.Response, bounds: Bounds) -> Answer:
-    """The whole body, as long as it is not too large; a redirect has nothing to say by its own."""
+    """
+    The whole body, as long as it is not too large; a redirect has nothing to say by its own.
+
+    The status of an answer that is not a good one counts even if its body has no end.
+    """
     chunks: list[bytes] = []
     size = 0
-    limit = bounds.size if response.status_code == 200 else min(bounds.size, _LARGEST_ERROR)
-    for chunk in () if 300 <= response.status_code < 400 else pieces_of(response):
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge("body")
-        chunks.append(chunk)
+    good = response.status_code == 200
+    limit = bounds.size if good else min(bounds.size, _LARGEST_ERROR)
+    try:
+        for chunk in () if 300 <= response.status_code < 400 else pieces_of(response):
+            size += len(chunk)
+            if size > limit:
+                raise TooLarge("body")
+            chunks.append(chunk)
+    except Exception as error:
+        spoilt = bounds.over or isinstance(error, (TooLarge, urllib3.exceptions.DecodeError))
+        if good or not spoilt:
+            raise
     headers = response.headers
     return Answer(
         status=response.status_code,
@@ -531,8 +551,8 @@ def _describe(error: Exception, bounds: Bounds) -> tuple[bool, str]:
         limit = limit or f"{bounds.size} bytes (astroquery_mmoda.conf.max_reply_size)"
         return False, f"the {what} larger than {limit}; not all of it was read"
     if isinstance(error, requests.exceptions.SSLError):
-        return False, "its certificate could not be verified"
-    if isinstance(error, (requests.exceptions.MissingSchema, requests.exceptions.InvalidURL)):
+        return _describe_tls(_all_words(error))
+    if isinstance(error, _NO_ADDRESS):
         return False, "this is not a valid address, or that of the proxy is not"
     if isinstance(error, requests.exceptions.InvalidSchema):
         return False, "only http and https addresses work (and SOCKS proxies where PySocks is installed)"
@@ -552,6 +572,15 @@ def _describe(error: Exception, bounds: Bounds) -> tuple[bool, str]:
     return False, f"the HTTP library can't make the request, or read the answer ({type(error).__name__})"
 
 
+def _describe_tls(words: str) -> tuple[bool, str]:
+    """The same of a fault in an encrypted connection."""
+    if "EOF" in words:
+        return True, "the encrypted connection was closed"
+    if "certificate" in words.lower():
+        return False, "its certificate could not be verified"
+    return False, "no encrypted connection can be made; it may be an http address, or an old server"
+
+
 def _all_words(error: BaseException) -> str:
     """What an error says, and those that it was made of."""
     words: list[str] = []
@@ -562,6 +591,11 @@ def _all_words(error: BaseException) -> str:
     return " ".join(words)
 
 
+_NO_ADDRESS = (
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidURL,
+    urllib3.exceptions.LocationParseError,
+)
 _BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError, TimeoutError)
 _NO_SUCH_HOST = ("Name or service not known", "nodename nor servname", "No address associated with hostname")
 _FAULTS = (

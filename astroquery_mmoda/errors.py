@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING
 
 from astroquery import exceptions as astroquery_exceptions
 
+from .text import printable
+
 if TYPE_CHECKING:
     from astropy.table import Table
 
@@ -42,6 +44,9 @@ __all__ = [
     "ParameterError",
     "ServiceError",
 ]
+
+
+_LONGEST = 1900  # characters of a message
 
 
 class MmodaError(Exception):
@@ -77,7 +82,8 @@ class MmodaError(Exception):
         products: Products | None = None,
         manifest: Table | None = None,
     ) -> None:
-        super().__init__(message)
+        # parts of it may come from elsewhere
+        super().__init__(printable(message, limit=_LONGEST, newlines=True))
         self.job = job
         self.products = products
         self.manifest = manifest
@@ -193,4 +199,4 @@ def warn(message: str, category: type[Warning]) -> None:
     package, level, frame = __name__.partition(".")[0], 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(printable(message, limit=_LONGEST, newlines=True), category, stacklevel=level)

@@ -9,22 +9,24 @@ import secrets
 import string
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 from astropy import units as u
 from astropy.table import Table
 from astroquery import log
 from astroquery.exceptions import InputWarning
 
 from . import journal
-from .config import conf
+from .config import Conf, conf
 from .dispatcher import Patience
 from .errors import JobTimeout, MmodaError, ParameterError, ServiceError, warn
 from .markup import facts_html, facts_text, meter
-from .payload import STATE_FIELDS
+from .payload import STATE_FIELDS, summary_of
 from .products import Products
 from .progress import Display, fraction, last_message, reports_table
 from .replies import GOING, STATUSES, check_reply, failure, has_reason, reports, section
@@ -32,10 +34,11 @@ from .rules import misunderstood, needed_roles
 from .session import Connection, MmodaSession
 from .snippets import code_for
 from .text import printable
-from .wire import Upload
+from .wire import Upload, is_address
 
 __all__ = [
     "Job",
+    "in_time",
     "longest_wait",
     "outage_while_waiting",
     "pause_after",
@@ -49,7 +52,6 @@ _SESSION_ALPHABET = string.ascii_uppercase + string.digits
 _RECORD_VERSION = 1
 _DOES_NOT_WAIT = 1.0  # s
 _LAST_CHANCE = 2.0  # s
-_RECORD_TEXTS = ("server", "instrument", "product", "session_id", "job_id", "status")
 
 
 @dataclass(eq=False, repr=False)
@@ -144,6 +146,7 @@ class Job:
             "instrument": self.instrument,
             "product": self.product,
             "parameters": {name: value for name, value in self.parameters.items() if not isinstance(value, Upload)},
+            "files": [name for name, value in self.parameters.items() if isinstance(value, Upload)],
             "session_id": self.session_id,
             "job_id": self.job_id,
             "status": self.status,
@@ -171,7 +174,12 @@ class Job:
         Raises
         ------
         ParameterError
-            This is no record of a job.
+            This is not a valid record of a job.
+
+        Warns
+        -----
+        InputWarning
+            The job had files which the service did not give addresses for; they are not in the record.
 
         Examples
         --------
@@ -182,35 +190,20 @@ class Job:
         >>> len(again.result())
         2
         """
-        try:
-            fields = {name: _text(record[name]) for name in _RECORD_TEXTS}
-            parameters = {_text(name): _text(value) for name, value in record["parameters"].items()}
-            if not fields["job_id"] or "token" in parameters:
-                raise ValueError("job_id")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ParameterError(
-                f"This is no record of a job, as Job.to_dict writes it: {printable(error)}."
-            ) from error
-        client = client or MmodaSession(fields["server"])
-        connection = Connection(
-            client,
-            fields["server"],
-            str(record.get("email") or ""),
-            anonymous=bool(record.get("anonymous", True)),
-        )
+        known = journal.checked(record)
+        server = known["server"]
+        if known["files"]:
+            warn(
+                f"The record of job {known['job_id']} has no files, which it was submitted with: "
+                f"{', '.join(map(printable, known['files']))}. If its products are not those of the question, submit "
+                "the query itself again.",
+                InputWarning,
+            )
+        connection = Connection(client or MmodaSession(server), server, known["email"], anonymous=known["anonymous"])
         # what was heard last may be long ago; done has to be heard again, for the products
-        status = "submitted" if fields["status"] not in GOING else fields["status"]
-        return cls(
-            connection,
-            fields["instrument"],
-            fields["product"],
-            parameters,
-            fields["session_id"],
-            job_id=fields["job_id"],
-            status="done" if fields["status"] == "done" else status,
-            submitted=str(record.get("submitted") or ""),
-            expires=expires if isinstance(expires := record.get("expires"), (int, float)) else None,
-        )
+        status = known["status"] if known["status"] in GOING or known["status"] == "done" else "submitted"
+        own = {name: known[name] for name in ("instrument", "product", "parameters", "session_id", "job_id")}
+        return cls(connection, **own, status=status, submitted=known["submitted"], expires=known["expires"])
 
     def to_code(self) -> str:
         """
@@ -219,7 +212,9 @@ class Job:
         Returns
         -------
         str
-            Python code for this package, without a token.
+            Python code for this package, without a token. It names the server unless that is the service's usual
+            address, since it may run where ``conf.server`` is another. Files are not in it: where one belongs, it has
+            ``Ellipsis``, which is refused until you put a path there.
 
         Examples
         --------
@@ -227,10 +222,11 @@ class Job:
         >>> job = Mmoda.submit_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
         ...                            time_range=(58193.455, 58246.892), max_pointings=10)
         >>> print(job.to_code().splitlines()[-2])
-        job = Mmoda.submit_product('isgri', product='isgri_image', parameters=parameters)
+        job = Mmoda...submit_product('isgri', product='isgri_image', parameters=parameters)
         """
-        url = self.connection.server
-        return code_for(None if url == conf.server.rstrip("/") else url, self.parameters)
+        server = self.connection.server
+        fields = {"instrument": self.instrument, "product_type": self.product, **self.parameters}
+        return code_for(None if server == str(Conf.server.defaultvalue).rstrip("/") else server, fields)
 
     # ---- at a glance
 
@@ -253,7 +249,7 @@ class Job:
         told = [
             ("id", self.job_id),
             ("product", f"{self.product} of {self.instrument}"),
-            ("source", self.parameters.get("src_name", "")),
+            ("source", summary_of(self.parameters)["source"]),
             ("status", self.status),
             ("progress", "" if self._over or self.progress is None else f"{self.progress:.0%}"),
             ("last report", "" if self._over else last_message(self.reports)),
@@ -265,12 +261,10 @@ class Job:
 
     def _details(self) -> list[tuple[str, str]]:
         """What was asked for, and what can be done now."""
-        asked = [str(self.parameters.get(name) or "") for name in ("scw_list", "T1", "T2", "E1_keV", "E2_keV")]
-        windows, start, stop, low, high = asked
+        summary = summary_of(self.parameters)
         told = [
-            ("time (UTC)", f"{start[:19]} to {stop[:19]}" if start and stop and not windows else ""),
-            ("science windows", str(len(windows.split(","))) if windows else ""),
-            ("band", f"{low}-{high} keV" if low and high else ""),
+            ("time (UTC)", summary["time_range"]),
+            ("band", summary["energy_range"]),
             ("service", self.connection.server),
             ("next", self._next()),
         ]
@@ -445,24 +439,22 @@ class Job:
     def _wait(self, limit: float, begin: float, progress: bool | Callable[[Job], Any] | None) -> Job:  # noqa: FBT001
         """Wait for so many seconds since a moment on the monotonic clock."""
         display = Display(progress)
+        fault = ""
         try:
-            while not self._over:
-                elapsed = time.monotonic() - begin
-                if elapsed >= limit:
-                    raise self._timed_out(limit)
+            while not self._over and (elapsed := time.monotonic() - begin) < limit:
                 display(self)
                 time.sleep(min(pause_after(elapsed, self._shortest_pause), limit - elapsed))
                 self._look(begin + limit, outage_while_waiting())
-        except JobTimeout:
-            pass
+        except JobTimeout as error:
+            fault = str(error)
         except KeyboardInterrupt:
             log.warning("%s", self._way_on)
             raise
-        else:
-            return self
         finally:
             display.close()
-        raise self._timed_out(limit)
+        if self._over:
+            return self
+        raise self._timed_out(limit, fault)
 
     def result(
         self, timeout: float | u.Quantity | None = None, *, progress: bool | Callable[[Job], Any] | None = None
@@ -558,19 +550,20 @@ class Job:
         if self._failure is not None:
             raise self._failure
 
-    def _timed_out(self, limit: float) -> JobTimeout:
-        """Error of a wait of so many seconds that came to nothing."""
+    def _timed_out(self, limit: float, fault: str = "") -> JobTimeout:
+        """Error of a wait of so many seconds that came to nothing, with what the last request said of it."""
+        fault = f" {fault}" if fault else ""
         if not self.job_id:
             return JobTimeout(
-                f"The service did not take {self.product} of {self.instrument} within {limit:g} s. {self._way_on} "
-                "error.job.result() does the same, and timeout= waits longer.",
+                f"The service did not take {self.product} of {self.instrument} within {limit:g} s.{fault} "
+                f"{self._way_on} error.job.result() does the same, and timeout= waits longer.",
                 job=self,
             )
+        heard = f"{self.status}{', ' + last_message(self.reports) if self.reports else ''}"
         return JobTimeout(
             f"Job {self.job_id} ({self.product} of {self.instrument}) is not over after {limit:g} s; last heard: "
-            f"{self.status}{', ' + last_message(self.reports) if self.reports else ''}. It goes on at the service: "
-            f"error.job.result() waits again, Mmoda.get_job({self.job_id!r}).result() does in another process, and "
-            "timeout= waits longer.",
+            f"{heard}.{fault} It goes on at the service: error.job.result() waits again, "
+            f"Mmoda.get_job({self.job_id!r}).result() does in another process, and timeout= waits longer.",
             job=self,
         )
 
@@ -632,7 +625,7 @@ class Job:
         addresses = {name: understood.get(name) for name, value in self.parameters.items() if isinstance(value, Upload)}
         self.parameters = {
             **self.parameters,
-            **{name: address for name, address in addresses.items() if isinstance(address, str) and address},
+            **{name: address for name, address in addresses.items() if is_address(address)},
         }
 
     def _fail(self, reply: Mapping[str, Any], patience: Patience) -> None:
@@ -660,15 +653,15 @@ def submit(connection: Connection, payload: Mapping[str, str], *, limit: float =
     job = Job._prepare(connection, payload)
     try:
         job._look(until_submitted(limit, begin))
-    except JobTimeout:
-        pass
+    except JobTimeout as error:
+        fault = str(error)
     except KeyboardInterrupt:
         log.warning("%s", job._way_on)
         raise
     else:
         log.info("%s of %s: job %s %s", job.product, job.instrument, job.job_id, job.status)
         return job
-    raise job._timed_out(limit)
+    raise job._timed_out(limit, fault)
 
 
 def until_prepared(limit: float, begin: float) -> float:
@@ -687,7 +680,7 @@ def until_submitted(limit: float, begin: float) -> float:
 
 def pause_after(elapsed: float, shortest: float) -> float:
     """Seconds until the next look at a job that was submitted that many seconds ago."""
-    pause = min(max(_FIRST_PAUSE, elapsed / 10), float(conf.poll_interval_max))
+    pause = min(max(_FIRST_PAUSE, elapsed / 10), conf.seconds("poll_interval_max"))
     # some chance in it, so that many who wait do not come all at once
     return max(shortest, pause * random.uniform(0.85, 1.0))  # noqa: S311 - no secret hangs on it
 
@@ -697,10 +690,10 @@ def longest_wait(timeout: float | u.Quantity | None) -> float:
     if timeout is None:
         return conf.seconds("job_timeout")
     try:
-        if isinstance(timeout, bool):
-            raise TypeError("bool")
+        if isinstance(timeout, (bool, np.bool_)) or np.iscomplexobj(timeout):
+            raise TypeError("not a real number")
         seconds = float(u.Quantity(timeout, u.s).value)
-    except (TypeError, ValueError, u.UnitsError) as error:
+    except (TypeError, ValueError, OverflowError, u.UnitsError) as error:
         raise ParameterError(
             f"timeout={printable(timeout, limit=60)!r} is not a valid time span; give seconds or a Quantity."
         ) from error
@@ -709,6 +702,18 @@ def longest_wait(timeout: float | u.Quantity | None) -> float:
             f"timeout={seconds:g} must be zero or more seconds; less than one submits, and does not wait."
         )
     return seconds
+
+
+@contextmanager
+def in_time(limit: float) -> Iterator[None]:
+    """Tell what to do if so many seconds were over before anything was submitted."""
+    try:
+        yield
+    except JobTimeout as error:
+        words = str(error)
+    else:
+        return
+    raise JobTimeout(f"{words} Nothing was submitted; timeout= (now {limit:g} s) waits longer.")
 
 
 def outage_while_waiting() -> float:
@@ -724,9 +729,3 @@ def _kinds(products: Products) -> str:
     """How many of which kind."""
     counts = Counter(product.kind for product in products)
     return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value

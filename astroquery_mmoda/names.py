@@ -14,7 +14,7 @@ from .errors import JobTimeout, MmodaError, ParameterError
 from .positions import plain_dashes
 from .text import printable
 
-__all__ = ["find_position", "place_key"]
+__all__ = ["find_position", "place_key", "position_of"]
 
 
 def place_key(server: str, name: str) -> tuple[str, str]:
@@ -31,7 +31,7 @@ def from_service(name: str, dispatcher: Dispatcher) -> SkyCoord | None:
     """What the service's resolver says, or None."""
     try:
         found = dispatcher.resolve_name(name)
-        return _position(found["RA"], found["DEC"]) if "RA" in found else None
+        return position_of(found["RA"], found["DEC"]) if "RA" in found else None
     except JobTimeout:
         raise
     except (MmodaError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -39,7 +39,7 @@ def from_service(name: str, dispatcher: Dispatcher) -> SkyCoord | None:
         return None
 
 
-def _position(ra: Any, dec: Any) -> SkyCoord:
+def position_of(ra: Any, dec: Any) -> SkyCoord:
     """Position of two numbers in degrees; `ValueError` or `TypeError` where they are none."""
     if isinstance(ra, bool) or isinstance(dec, bool):
         raise TypeError("a truth value")

@@ -309,7 +309,7 @@ def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
     """
     try:
         return _read_metadata(reply, instrument)
-    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, LookupError, AttributeError, RecursionError) as error:
         raise ServiceError(
             f"The description of instrument {instrument!r} that the service sent can't be read "
             f"({type(error).__name__}: {printable(error, limit=200)})."

@@ -19,7 +19,7 @@ from astroquery.exceptions import InputWarning
 from .errors import ParameterError, warn
 from .instruments import IJD_ORIGIN, INTEGRAL, LAUNCH
 from .parameters import InstrumentSchema, Parameter, nearest
-from .text import printable
+from .text import Pasted, printable
 from .values import (
     as_quantity,
     designation,
@@ -33,7 +33,15 @@ from .values import (
 )
 from .wire import NUL, to_wire
 
-__all__ = ["PROTOCOL_VERSION", "STATE_FIELDS", "Question", "fields_of_link", "fields_of_record", "to_payload"]
+__all__ = [
+    "PROTOCOL_VERSION",
+    "STATE_FIELDS",
+    "Question",
+    "fields_of_link",
+    "fields_of_record",
+    "summary_of",
+    "to_payload",
+]
 
 #: fields that are about a request, not about the analysis
 STATE_FIELDS = ("query_status", "job_id", "session_id")
@@ -398,12 +406,16 @@ def fields_of_link(link: str) -> dict[str, str]:
     Returns
     -------
     dict of str
-        Without the token, should there be one in it.
+        Without the token, should there be one in it; empty if it is not a valid address. No value is a path of a file
+        to be uploaded.
     """
-    pairs = parse_qsl(urlsplit(link).query, keep_blank_values=True)
+    try:
+        pairs = parse_qsl(urlsplit(link).query, keep_blank_values=True)
+    except ValueError:
+        return {}
     fields: dict[str, str] = {}
     for name, value in pairs:
-        fields.setdefault(name, value)  # the service takes the first of several too
+        fields.setdefault(name, Pasted(value))  # the service takes the first of several too
     fields.pop("token", None)
     return fields
 
@@ -420,10 +432,10 @@ def fields_of_record(parameters: Mapping[str, Any]) -> dict[str, str]:
     Returns
     -------
     dict of str
-        Without token and state.
+        Without token and state. No value is a path of a file to be uploaded.
     """
-    kept = {name: value for name, value in parameters.items() if name not in ("token", *STATE_FIELDS)}
-    return {str(name): _form_text(name, value) for name, value in kept.items()}
+    kept = {str(name): value for name, value in parameters.items() if name not in ("token", *STATE_FIELDS)}
+    return {name: Pasted(_form_text(name, value)) for name, value in kept.items()}
 
 
 def _form_text(name: str, value: Any) -> str:
@@ -432,3 +444,33 @@ def _form_text(name: str, value: Any) -> str:
     if isinstance(value, list) and (name.endswith("_list") or not value):
         return ",".join(str(item) for item in value)
     return json.dumps(value) if isinstance(value, (dict, list)) else str(value)
+
+
+# ---- requests at a glance
+
+
+def summary_of(fields: Mapping[str, str]) -> dict[str, str]:
+    """
+    Tell what a request is about in a few words.
+
+    Parameters
+    ----------
+    fields : dict of str
+        Fields of the request.
+
+    Returns
+    -------
+    dict of str
+        ``source`` (name), ``energy_range`` (keV) and ``time_range``: UTC, in the format of ``T_format`` unless that is
+        isot, or the number of science windows. Empty where the request does not tell.
+    """
+    told = {name: "" if value == NUL else str(value).strip() for name, value in fields.items()}
+    low, high, start, stop = (told.get(name, "") for name in ("E1_keV", "E2_keV", "T1", "T2"))
+    windows = len([window for window in told.get("scw_list", "").split(",") if window.strip()])
+    form = told.get("T_format", "")
+    times = f"{start[:19]} to {stop[:19]}{f' ({form})' if form not in ('', 'isot') else ''}" if start and stop else ""
+    return {
+        "source": told.get("src_name", ""),
+        "energy_range": f"{low}-{high} keV" if low and high else "",
+        "time_range": f"{windows} science window{'s' * (windows != 1)}" if windows else times,
+    }

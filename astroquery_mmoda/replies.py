@@ -9,7 +9,7 @@ from typing import Any
 
 from .auth import HOW_TO_GET_ONE
 from .errors import AuthenticationError, DecodingError, JobFailed, JobLost, MmodaError, ParameterError, ServiceError
-from .text import printable, without_token
+from .text import ID_FORM, is_id, printable, without_token
 
 __all__ = [
     "FINAL",
@@ -81,12 +81,13 @@ _FIELDS: Mapping[tuple[str, ...], tuple[type, ...]] = {
     ("products", "input_prod_list"): (list, str, type(None)),
     **{("products", "analysis_parameters", key): _TEXT for key in ("instrument", "product_type", "src_name")},
 }
+_JOB_IDS = (("job_monitor", "job_id"), ("products", "job_id"))
 _JSON_WORDS = {dict: "an object", list: "a list", str: "text", int: "a number", type(None): "null"}
 
 
 def check_reply(body: Mapping[str, Any]) -> None:
     """
-    See that what is read of a reply is of the types that the protocol has.
+    See that what is read of a reply is of the types that the protocol has, and that names of jobs are such.
 
     Parameters
     ----------
@@ -107,6 +108,13 @@ def check_reply(body: Mapping[str, Any]) -> None:
             f"The reply to an analysis is malformed: {'.'.join(path)} must be {allowed}, not "
             f"{printable(value, limit=60)!r}."
         )
+    for path in _JOB_IDS:
+        value = _at(body, path)
+        if value and not is_id(value):
+            raise DecodingError(
+                f"The reply to an analysis is malformed: {'.'.join(path)} must be {ID_FORM}, not "
+                f"{printable(value, limit=80)!r}."
+            )
     for number, report in enumerate(_at(body, ("job_monitor", "full_report_dict_list")) or ()):
         if not isinstance(report, dict):
             raise DecodingError(

@@ -103,7 +103,7 @@ def _same(sent: str, understood: Any) -> bool:
     if isinstance(understood, bool):
         return (sent.lower() in ("true", "yes", "1")) is understood
     if isinstance(understood, (int, float)):
-        return _same_number(sent, float(understood))
+        return _same_number(sent, understood)
     if isinstance(understood, list):
         return [item for item in sent.split(",") if item] == [str(item) for item in understood] or _plain(
             sent
@@ -115,8 +115,8 @@ def _same(sent: str, understood: Any) -> bool:
 
 def _same_number(sent: str, understood: float) -> bool:
     try:
-        asked = float(sent)
-    except ValueError:
+        asked, understood = float(sent), float(understood)
+    except (ValueError, OverflowError):
         return False
     if math.isclose(asked, understood, rel_tol=1e-6, abs_tol=1e-12):
         return True

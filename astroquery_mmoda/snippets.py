@@ -16,7 +16,7 @@ from .errors import ParameterError, warn
 from .pasted import readings
 from .scripts import Analysis, analyses
 from .text import Pasted, printable, without_token
-from .wire import NUL
+from .wire import NUL, Upload, is_address
 
 __all__ = ["code_for", "read_api_code"]
 
@@ -66,7 +66,7 @@ _TEXTS = frozenset(
     {"instrument", "product", "product_type", "query_type", "src_name", "T1", "T2", "T_format", "RA", "DEC"}
 )
 _FILES = frozenset({"user_catalog_file", "user_scw_list_file"})
-_PATH = re.compile(r"~|/|\.{1,2}[/\\]|[A-Za-z]:[\\/]|\\\\|file:", re.IGNORECASE)
+_PATH = re.compile(r"~|/|\.{1,2}[/\\]|\.[A-Za-z_]|[A-Za-z]:[\\/]|\\\\|file:", re.IGNORECASE)
 _QUERY_TYPES = ("Real", "Dummy")
 
 
@@ -116,7 +116,9 @@ def read_api_code(text: str) -> dict[str, Any]:
             left_out.append(f"{name} (it divides long lists of science windows into several jobs)")
             continue
         try:
-            arguments[str(name)] = _kept(str(name), value)
+            kept = _kept(str(name), value)
+            ours = analysis.ours and name == "parameters"
+            arguments[str(name)] = _kept_parameters(kept, left_out) if ours else kept
         except NotConstant as error:
             left_out.append(f"{printable(name, limit=60)} ({error})")
     _warn(left_out, [*remarks, *(f"the effect of {doubt} is not known" for doubt in parameters.doubts)])
@@ -163,9 +165,27 @@ def _kept(name: str, value: Any) -> Any:
         raise NotConstant("it has a token in it")
     if name in _TEXTS:
         return value
-    if _names_a_file(value) or (name in _FILES and not value.startswith(("http://", "https://"))):
+    if _is_file(name, value):
         raise NotConstant("a file, which a snippet never sends; give it yourself")
     return Pasted(value)
+
+
+def _kept_parameters(parameters: Any, left_out: list[str]) -> Any:
+    """Likewise what is in the argument ``parameters`` of our methods, each by itself."""
+    if not isinstance(parameters, dict):
+        return parameters
+    kept = {}
+    for name, value in parameters.items():
+        try:
+            if name not in _DROPPED:
+                kept[name] = _kept(str(name), value)
+        except NotConstant as error:
+            left_out.append(f"{printable(name, limit=60)} ({error})")
+    return kept
+
+
+def _is_file(name: str, text: str) -> bool:
+    return _names_a_file(text) or (name in _FILES and not is_address(text))
 
 
 def _names_a_file(text: str) -> bool:
@@ -207,6 +227,10 @@ def _warn(left_out: list[str], remarks: list[str]) -> None:
         warn(f"Reading the snippet without running it, {'; '.join(sentences)}.", InputWarning)
 
 
+def _may_be_file(name: str, text: str) -> bool:
+    return name not in _TEXTS and text not in ("", NUL) and _is_file(name, text)
+
+
 def code_for(server: str | None, fields: Mapping[str, str]) -> str:
     """
     Write a snippet that asks the same again.
@@ -221,18 +245,25 @@ def code_for(server: str | None, fields: Mapping[str, str]) -> str:
     Returns
     -------
     str
-        Python code, without a token.
+        Python code, without a token. ``Ellipsis`` stands for files that were uploaded, and for whatever came from a
+        snippet, a link or a record and could be a path: it is refused until somebody replaces it.
     """
     own = ("instrument", "product_type", "query_type", *_DROPPED)
+    sent = {name: value for name, value in fields.items() if name not in own}
+    files = [name for name, value in sent.items() if isinstance(value, Upload)]
+    files += [name for name, value in sent.items() if isinstance(value, Pasted) and _may_be_file(name, value)]
     parameters = {
-        name: None if value == NUL else without_token(value) for name, value in fields.items() if name not in own
+        name: Ellipsis if name in files else None if value == NUL else without_token(str(value))
+        for name, value in sent.items()
     }
+    remark = f"# to be given anew, since a snippet never sends files: {', '.join(map(printable, files))}\n"
     query_type = fields.get("query_type", "Real")
     arguments = [repr(fields["instrument"]), f"product={fields['product_type']!r}"]
     arguments += [f"query_type={query_type!r}"] if query_type != "Real" else []
     client = "Mmoda" if server is None else f"Mmoda(server={server!r})"
     return (
         "from astroquery_mmoda import Mmoda\n\n"
+        f"{remark if files else ''}"
         f"parameters = {pprint.pformat(parameters, sort_dicts=False, width=100)}\n"
         f"job = {client}.submit_product({', '.join(arguments)}, parameters=parameters)\n"
         "products = job.result()\n"

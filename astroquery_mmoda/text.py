@@ -7,20 +7,39 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["Pasted", "in_hex", "listed", "original", "printable", "shorten", "transliterated", "without_token"]
+__all__ = [
+    "ID_FORM",
+    "Pasted",
+    "in_hex",
+    "is_id",
+    "listed",
+    "original",
+    "printable",
+    "shorten",
+    "transliterated",
+    "without_token",
+]
 
 # a JSON web token begins with the base64 of '{"', whatever is in it: runs of these letters with points between them
 _BEGIN = "eyJ"
 _RUN = re.compile(r"[A-Za-z0-9_-]*")
 _REST = re.compile(r"\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)?")
 _SHORTEST_HEAD = 8
+_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+#: what `is_id` takes, in words
+ID_FORM = "1 to 64 letters, digits, _ or -"
 
 # Cc control, Cf format (bidi overrides, zero width), Cs surrogates, Co private, Cn unassigned, Zl/Zp line separators
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 class Pasted(str):
-    """Text that came from a snippet: a value like any other, but never the path of a file to be read or uploaded."""
+    """Text that came from a snippet, a link or a record: a value, but never the path of a file to be read or sent."""
+
+
+def is_id(value: object) -> bool:
+    """Whether a value can name a job or a session; such names go into messages that users copy, files and requests."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def printable(text: object, *, limit: int = 500, newlines: bool = False) -> str:

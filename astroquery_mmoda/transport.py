@@ -13,7 +13,9 @@ from __future__ import annotations
 import http.client
 import io
 import ipaddress
+import queue
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -32,8 +34,10 @@ from .config import conf
 __all__ = ["Bounds", "BoundedSession", "Origin", "TooLarge", "is_loopback", "origin_of", "pieces_of"]
 
 _CONNECT_TIMEOUT = 30.0
+_LONGEST_WAIT = 1e6  # that the system's functions take, s
 _LARGEST_HEAD = 1 << 18  # interim answers and headers, bytes
 _CHUNK = 1 << 18
+_RECORD = 1 << 14  # what TLS sends in one go, and would wait for one by one
 
 Origin = tuple[str, str, int | None]
 
@@ -94,9 +98,9 @@ class Bounds:
     def patience(self) -> float:
         """Seconds that the next wait may take; `TimeoutError` if there are none."""
         left = self.deadline - time.monotonic()
-        if left <= 0:
+        if left <= 0 or self.idle <= 0:
             raise TimeoutError("timed out")
-        return min(left, self.idle)
+        return min(left, self.idle, _LONGEST_WAIT)
 
     def count(self, number: int) -> None:
         """Count bytes that came."""
@@ -146,6 +150,35 @@ class _BoundedResponse(http.client.HTTPResponse):
         self._bounds.in_head = False
 
 
+def _looked_up(name: str, port: int, bounds: Bounds) -> list[str]:
+    """
+    Addresses of a machine, in numbers.
+
+    The system's own function takes no timeout, and lets Ctrl-C wait until it returns; hence the thread.
+    """
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            entries: Any = socket.getaddrinfo(name.strip("[]"), port, type=socket.SOCK_STREAM)
+            # the last of four is the network interface of an address that is valid on one only
+            answers.put([f"{to[0]}%{to[3]}" if to[3:] and to[3] else str(to[0]) for *_, to in entries])
+        except Exception as error:  # raised again where it is waited for
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        found = answers.get(timeout=bounds.patience())
+    except queue.Empty:
+        raise TimeoutError("timed out") from None
+    if isinstance(found, UnicodeError):  # a part of the name is too long, or empty
+        raise urllib3.exceptions.LocationParseError(name) from None
+    if isinstance(found, Exception):
+        raise found
+    addresses: list[str] = found
+    return addresses
+
+
 # it is put in front of the class of whatever connection the library would make
 _Connection: Any = urllib3.connection.HTTPConnection if TYPE_CHECKING else object
 
@@ -155,21 +188,37 @@ class _Bounded(_Connection):
 
     response_class = _BoundedResponse
 
+    _dns_host: str
+
     def _new_conn(self) -> socket.socket:
         """Connect, to one after the other of the addresses that a name may have, before the deadline."""
         bounds = _BOUNDS.get()
-        addresses: list[Any] = []
-        with suppress(OSError, UnicodeError):
-            addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
-        self.timeout = min(_CONNECT_TIMEOUT, bounds.patience()) / max(1, len(addresses))
-        sock: socket.socket = super()._new_conn()
-        sock.settimeout(bounds.patience())  # for the handshake
+        if hasattr(self, "_socks_options"):  # the proxy looks the name up
+            self.timeout = min(_CONNECT_TIMEOUT, bounds.patience())
+            return self._ready(super()._new_conn())
+        name = self._dns_host
+        addresses = _looked_up(name, self.port, bounds)
+        try:
+            while True:
+                self._dns_host = addresses.pop(0)
+                self.timeout = min(_CONNECT_TIMEOUT, bounds.patience()) / (1 + len(addresses))
+                try:
+                    return self._ready(super()._new_conn())
+                except urllib3.exceptions.HTTPError:
+                    if not addresses:
+                        raise
+        finally:
+            self._dns_host = name
+
+    def _ready(self, sock: socket.socket) -> socket.socket:
+        """With the time that a handshake may take."""
+        sock.settimeout(_BOUNDS.get().patience())
         return sock
 
     def send(self, data: Any) -> None:
         """Send in pieces, each of which may take its time."""
         bounds = _BOUNDS.get()
-        pieces = (data[begin : begin + _CHUNK] for begin in range(0, len(data), _CHUNK))
+        pieces = (data[begin : begin + _RECORD] for begin in range(0, len(data), _RECORD))
         for piece in pieces if isinstance(data, bytes) else (data,):
             if self.sock is not None:
                 self.sock.settimeout(bounds.patience())

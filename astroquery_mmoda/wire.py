@@ -8,7 +8,7 @@ import math
 import os
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from astropy import units as u
@@ -20,7 +20,7 @@ from .parameters import Parameter, nearest
 from .text import Pasted, printable
 from .values import as_quantity, convert, is_number, list_items, plain_float, science_windows, service_unit, to_time
 
-__all__ = ["NUL", "Upload", "to_wire"]
+__all__ = ["NUL", "Upload", "is_address", "to_wire"]
 
 #: None on the wire; an empty string or the word would mean something else (protocol: "None: the single character NUL")
 NUL = "\x00"
@@ -198,17 +198,22 @@ class Upload(str):
         return Upload, (self.filename, self.content)
 
 
+def is_address(value: object) -> TypeGuard[str]:
+    """Whether a value of a file parameter is an address, which the service fetches itself, and not a file here."""
+    return isinstance(value, str) and value.startswith(("http://", "https://"))
+
+
 def _write_file(parameter: Parameter, value: Any) -> str:
     if isinstance(value, (bytes, bytearray)):
         return Upload(f"{parameter.name}.dat", bytes(value))
-    if isinstance(value, str) and value.startswith(("http://", "https://")):
-        return value  # the service fetches it itself
+    if is_address(value):
+        return str(value)  # the service fetches it itself
     if isinstance(value, str) and value == parameter.default and not os.path.exists(value):
         return value  # a file of the service's own
     if isinstance(value, Pasted):
         raise ParameterError(
-            f"{parameter.name}={printable(value)!r} came from a snippet, which never names files to be uploaded. If "
-            f"you want this file to be sent, give it yourself: {parameter.name}=Path(...)."
+            f"{parameter.name}={printable(value)!r} came from a snippet, a link or a record, which never name files to "
+            f"be uploaded. If you want this file to be sent, give it yourself: {parameter.name}=Path(...)."
         )
     if not isinstance(value, (str, Path)):
         raise ParameterError(

@@ -514,6 +514,13 @@ def test_a_server_that_is_not_there():
         MmodaClass(server="http://127.0.0.1:9").list_instruments()
 
 
+def test_names_in_tables_are_escaped():
+    names = ["isgri", "odd\x1b[2J\u202e", "a\nb"]
+    with ScriptedServer(lambda request: Reply(names if "instr-list" in request.path else "no", 200)) as server:
+        table = MmodaClass(server=server.url).list_instruments()
+    assert table["instrument"].tolist() == ["isgri", "odd\\x1b[2J\\u202e", "a b"]
+
+
 def test_a_server_of_another_kind():
     with ScriptedServer(lambda request: Reply("<html><title>Welcome</title></html>")) as server:
         with pytest.raises(errors.ServiceError, match="Welcome"):

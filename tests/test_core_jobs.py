@@ -117,7 +117,7 @@ def test_jobs_are_listed(client):
     first, second = (client.submit_product(**question()) for _ in range(2))
     second.result()
     table = client.list_jobs()
-    assert table.colnames == ["job_id", "session_id", "instrument", "product", "status", "submitted", "journal"]
+    assert {"source", "energy_range", "time_range", "server", "journal"} < set(table.colnames)
     assert list(table["job_id"][:2]) == [second.job_id, first.job_id]
     row = table[0]
     assert (row["session_id"], row["instrument"], row["product"]) == (second.session_id, "isgri", "isgri_lc")
@@ -132,6 +132,7 @@ def test_jobs_are_listed_with_records_of_the_supplement(client, token):
     forgotten.result()
     next(journal._directory().glob(f"{forgotten.job_id}-*")).unlink()
     table = client.list_jobs()
+    table = table[table["server"] == client.URL]
     rows = {row["job_id"]: row for row in table}
     assert len(rows) == len(table)
     assert (rows[known.job_id]["journal"], rows[forgotten.job_id]["journal"]) == (True, False)
@@ -200,7 +201,7 @@ def test_an_unknown_job(client, token, session_id, logged_in):
         client.login(token())
     with pytest.raises(JobLost, match="fedcba9876543210"):
         client.get_job("fedcba9876543210", session_id=session_id)
-    with pytest.raises(ParameterError, match="is no job"):
+    with pytest.raises(ParameterError, match="is not a valid job"):
         client.get_job("../../etc/passwd")
 
 

@@ -11,7 +11,15 @@ import pytest
 from astropy.io import fits
 
 from astroquery_mmoda.products import files
-from astroquery_mmoda.products.files import OutputDirectory, OutputFile, safe_name, write_files, write_whole
+from astroquery_mmoda.products.files import (
+    Failure,
+    OutputDirectory,
+    OutputFile,
+    Report,
+    safe_name,
+    write_files,
+    write_whole,
+)
 
 
 @pytest.fixture
@@ -27,6 +35,16 @@ def write(output, content):
         output,
         [OutputFile(path, "", "text", lambda file, data=data: file.write(data)) for path, data in content.items()],
     ).finish()
+
+
+@pytest.mark.parametrize("source", ["odd\x1b[2J", "\u202eodd", "two\nlines"])
+def test_words_of_the_service_in_a_manifest_are_escaped(folder, source):
+    files = [
+        OutputFile(folder / "a", source, "text", lambda file: file.write(b"x")),
+        Failure(source, "x", ValueError()),
+    ]
+    report = Report(folder, [(files[0], 1), (files[1], ValueError("no"))])
+    assert not {"\x1b", "\u202e", "\n"} & set("".join(report.manifest()["source"]))
 
 
 @pytest.mark.parametrize(

@@ -422,7 +422,7 @@ def test_a_file_that_appears_later_is_not_uploaded_either(client):
     found = read_api_code("par = {'instrument': 'empty', 'product': 'file_dummy', 'dummy_file': 'later'}")
     windows = read_api_code("par = {'instrument': 'isgri', 'product': 'isgri_image', 'scw_list': 'later'}")
     Path("later").write_text("secret", encoding="utf-8")
-    with pytest.raises(ParameterError, match=r"never names files to be uploaded.*dummy_file=Path"):
+    with pytest.raises(ParameterError, match=r"never name files to be uploaded.*dummy_file=Path"):
         client.query_product(**found, get_query_payload=True)
     own = {**found, "dummy_file": Path("later")}
     assert (
@@ -431,6 +431,33 @@ def test_a_file_that_appears_later_is_not_uploaded_either(client):
     )
     with pytest.raises(ParameterError, match="'later' is not a valid science window"):
         client.query_image(**windows, get_query_payload=True)
+
+
+@pytest.mark.parametrize("path", ["~/.oda-token", ".oda-token", ".ssh/id_rsa", "~root/x", "/x", "file:x", "here.txt"])
+def test_no_path_comes_out_of_a_call_of_ours(path):
+    Path("here.txt").write_text("secret", encoding="utf-8")
+    calls = (
+        f"Mmoda.submit_product('empty', product='file_dummy', parameters={{'dummy_file': {path!r}, 'p': 5}})",
+        f"more = dict(p=5)\nmore['dummy_file'] = {path!r}\nMmoda.query_product('empty', product='file_dummy', parameters=more)",
+    )
+    for code in calls:
+        with pytest.warns(InputWarning, match="left out: dummy_file .a file"):
+            found = read_api_code(code)
+        assert found == {"instrument": "empty", "product": "file_dummy", "parameters": {"p": 5}}
+
+
+def test_nested_names_stay_texts(client):
+    code = "Mmoda.query_product('empty', product='file_dummy', parameters={'dummy_file': 'later', 'token': 'x'})"
+    found = read_api_code(code)
+    catalog = read_api_code("Mmoda.query_image('isgri', catalog='later')")
+    for name in ("later", "later.fits"):
+        Path(name).write_text("secret", encoding="utf-8")
+    with pytest.raises(ParameterError, match=r"never name files to be uploaded.*dummy_file=Path"):
+        client.query_product(**found, get_query_payload=True)
+    with pytest.raises(ParameterError, match=r"never name files to be read.*catalog=Path"):
+        client.query_image(**catalog, get_query_payload=True)
+    structure = {"a": ["/not/a/path", {"b": "~"}]}
+    assert read_api_code(f"par = {{'instrument': 'empty', 'struct': {structure!r}}}")["struct"] == structure
 
 
 # ---- hostile texts

@@ -256,7 +256,6 @@ def hostile():
         entry["name"] = name
         entry["meta_data"] = json.dumps({"src_name": source, HOSTILE[0]: 1})
         entry["data_unit_list"][1]["units_dict"] = {"RATE": HOSTILE[0]}
-    body["job_monitor"]["job_id"] = HOSTILE[1]
     body["exit_status"]["comment"] = "\n".join(HOSTILE)
     body["products"]["analysis_parameters"] |= {"instrument": HOSTILE[0], "product_type": HOSTILE[1]}
     body["products"]["text_product_list"] = [{"name": "text", "value": HOSTILE[0]}]

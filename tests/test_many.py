@@ -29,6 +29,7 @@ from astropy.time import Time
 from astroquery_mmoda import JobTimeout, MmodaClass, ParameterError, conf, journal
 from astroquery_mmoda.errors import AuthenticationError, JobFailed
 from astroquery_mmoda.many.errands import Errand, run_errand
+from astroquery_mmoda.many.hands import Ended
 from astroquery_mmoda.many.rows import Rows
 from conftest import require
 from tests.scripted_server import Reply, Request, ScriptedServer, analysis_reply
@@ -245,7 +246,7 @@ def test_each_outcome_belongs_to_its_question(client, service, looks):
     assert summary["job_id"].tolist() == [outcomes[row].job_id for row in range(30)]
     assert all(summary["size"] > 300)
     assert all(summary["seconds"] > 0)
-    assert len(journal.records(service.url)) == 30
+    assert sum(record["server"] == service.url for record in journal.records()) == 30
     assert list(many) == []
 
 
@@ -493,6 +494,19 @@ def test_what_is_sent_has_no_token(client, service):
         list(many)
     assert all(part in sent[-1] for part in parts)
     assert token not in repr(pickle.loads(sent[-1])) + repr(many) + repr(vars(many))
+
+
+@pytest.mark.parametrize("back", [None, "text", Ended(0, job_id="../x"), Ended(0, job_id="a\x1b"), Ended(7)], ids=str)
+def test_what_an_executor_may_not_give_back(client, back):
+    class Liar(ThreadPoolExecutor):
+        def submit(self, function, *arguments):
+            return super().submit(lambda: back)
+
+    with Liar(1) as executor:
+        many = client.query_many("product", questions(1), executor=executor, progress=False)
+        list(many)
+    assert many.summary["job_id"].tolist() == [""]
+    assert "something else" in many.summary["error"][0]
 
 
 def test_a_token_that_is_none_does_not_show(client):

@@ -19,6 +19,7 @@ from astroquery.exceptions import MaxResultsWarning, NoResultsWarning
 
 from ..dispatcher import Dispatcher
 from ..errors import MmodaError, ParameterError, warn
+from ..names import position_of
 from ..parameters import nearest
 from ..session import Connection
 from ..text import printable
@@ -158,8 +159,8 @@ def _position(client: MmodaClass, name: str, page: Mapping[str, Any]) -> SkyCoor
     except ParameterError:
         pass
     try:
-        return SkyCoord(float(page["source_ra"]), float(page["source_dec"]), unit="deg")
-    except (KeyError, TypeError, ValueError):
+        return position_of(page["source_ra"], page["source_dec"])
+    except (KeyError, TypeError, ValueError, OverflowError):
         log.warning("no position is known for %s, so only products that bear its name are found", printable(name))
         return None
 

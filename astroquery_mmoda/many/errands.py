@@ -19,10 +19,11 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..auth import Handed
-from ..errors import AuthenticationError, JobTimeout, MmodaError
+from ..errors import AuthenticationError, JobTimeout, MmodaError, ServiceError
 from ..job import Job, until_submitted
 from ..products.forms import in_form
 from ..session import MmodaSession
+from ..text import is_id
 from .hands import Ended, Question, ended
 from .pace import PacedConnection, between_looks
 
@@ -114,7 +115,7 @@ def run_errand(errand: Errand) -> Ended:
         late = isinstance(error, JobTimeout) and job is not None and not job.job_id
         return Ended(
             errand.index,
-            error=job._timed_out(errand.limit) if late and job else error,
+            error=job._timed_out(errand.limit, str(error)) if late and job else error,
             job_id=job.job_id if job else "",
             seconds=time.monotonic() - begin,
             size=job._size if job else 0,
@@ -240,6 +241,8 @@ class Workers:
             return Ended(index, error=error)
         except (Exception, CancelledError) as error:  # of the executor: what happens to a query is within what returns
             return Ended(index, error=error)
+        if not isinstance(end, Ended) or end.index != index or (end.job_id and not is_id(end.job_id)):
+            return Ended(index, error=ServiceError("The executor gave back something else than the end of this query."))
         if isinstance(end.error, MmodaError) and end.error.job is not None:
             end.error.job.connection = self.connection
         return end

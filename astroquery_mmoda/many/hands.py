@@ -33,11 +33,15 @@ _MOST_THREADS = 16
 
 @dataclass(frozen=True)
 class Question:
-    """One query that is ready to go: the fields of its form, the source to keep, and the longest wait in s."""
+    """
+    One query that is ready to go: the fields of its form, the source to keep, and the longest wait in s, which began at
+    a moment on the monotonic clock.
+    """
 
     payload: Mapping[str, str]
     source: str | None
     limit: float
+    begin: float
 
 
 @dataclass(frozen=True)
@@ -159,9 +163,8 @@ class Here:
     def take(self, index: int, question: Question) -> None:
         """Submit a question."""
         job = Job._prepare(self._connection, question.payload)
-        begin = time.monotonic()
-        self._running[index] = _Running(job, question.source, question.limit, begin)
-        self.hands.do(index, lambda: job._look(until_submitted(question.limit, begin)))
+        self._running[index] = _Running(job, question.source, question.limit, question.begin)
+        self.hands.do(index, lambda: job._look(until_submitted(question.limit, question.begin)))
 
     def wait(self, patience: float) -> Ended | None:
         """Look where it is time to, and wait for what comes of anything; None if no query ended by that."""
@@ -202,7 +205,7 @@ class Here:
                 heapq.heappush(self._due, (job.status != "ready", when, index))
                 return None
         if isinstance(error, JobTimeout) or (error is None and not job._over):
-            error = job._timed_out(running.limit)
+            error = job._timed_out(running.limit, str(error or ""))
         del self._running[index]
         return ended(index, job, elapsed, source=running.source, error=error)
 

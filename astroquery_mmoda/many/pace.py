@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..config import conf
 from ..dispatcher import Dispatcher, Patience, asked_pause
 from ..session import Connection, MmodaSession
+from ..transport import Bounds
 
 if TYPE_CHECKING:
     import requests
@@ -34,16 +35,16 @@ class Pace:
     def around(self, request: Callable[..., requests.Response]) -> Callable[..., requests.Response]:
         """The same way to send a request, at this pace."""
 
-        def paced(*arguments: Any, **options: Any) -> requests.Response:
-            self._wait()
-            response = request(*arguments, **options)
+        def paced(*arguments: Any, timeout: Bounds, **options: Any) -> requests.Response:
+            self._wait(timeout.deadline)
+            response = request(*arguments, timeout=timeout, **options)
             self._mind(response)
             return response
 
         return paced
 
-    def _wait(self) -> None:
-        while (left := self._free - time.monotonic()) > 0:
+    def _wait(self, until: float) -> None:
+        while (left := min(self._free, until) - time.monotonic()) > 0:
             time.sleep(left)
 
     def _mind(self, response: requests.Response) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from astropy.coordinates import SkyCoord
 from .. import journal
 from ..arguments import Asked
 from ..errors import ParameterError
-from ..job import longest_wait
+from ..job import in_time, longest_wait, until_prepared
 from ..names import place_key
 from ..positions import parse_position
 from ..rules import needed_roles
@@ -60,30 +61,33 @@ class Questions:
         """
         arguments = dict(arguments)
         instrument, coordinates = arguments.pop("instrument"), arguments.pop("coordinates", None)
-        asked = Asked.of_query(arguments)
-        for name in _names(coordinates, asked.catalog):
-            self._find(name)
-        payload = self._client._payload(self._connection, self._kind, instrument, coordinates, asked)
+        begin, asked = time.monotonic(), Asked.of_query(arguments)
+        limit = longest_wait(asked.timeout)
+        connection = self._connection.within(until_prepared(limit, begin))
+        with in_time(limit):
+            for name in _names(coordinates, asked.catalog):
+                self._find(name, connection)
+            payload = self._client._payload(connection, self._kind, instrument, coordinates, asked)
         if needed := needed_roles(payload):
             self._connection.warn_of_missing_roles(needed)
-        return Question(payload, asked.source, longest_wait(asked.timeout))
+        return Question(payload, asked.source, limit, begin)
 
-    def _find(self, name: str) -> None:
+    def _find(self, name: str, connection: Connection) -> None:
         """Have the client know the place of an object: that of an earlier run, or what the resolvers say."""
         if name in self._unknown:
             raise ParameterError(self._unknown[name])
         if name in self._found:
             return
-        url = self._connection.server
+        url = connection.server
         if (known := journal.place(url, name)) is not None:
             self._client._positions[place_key(url, name)] = SkyCoord(*known, unit="deg")
         else:
-            journal.keep_place(url, name, *in_degrees(self._resolve(name)))
+            journal.keep_place(url, name, *in_degrees(self._resolve(name, connection)))
         self._found.add(name)
 
-    def _resolve(self, name: str) -> SkyCoord:
+    def _resolve(self, name: str, connection: Connection) -> SkyCoord:
         try:
-            return self._client._resolve(name, self._connection)
+            return self._client._resolve(name, connection)
         except ParameterError as error:
             self._unknown[name] = str(error)  # resolvers take long to know nothing
             raise

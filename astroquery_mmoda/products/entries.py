@@ -21,7 +21,16 @@ from ..errors import DecodingError
 from ..parameters import kind_from_name
 from ..text import printable
 
-__all__ = ["LONGEST_NAME", "Entry", "check_meta", "check_name", "describe", "entries_of", "names_in_headers"]
+__all__ = [
+    "LONGEST_NAME",
+    "Entry",
+    "check_meta",
+    "check_name",
+    "describe",
+    "entries_of",
+    "free_name",
+    "names_in_headers",
+]
 
 #: characters of names of products and sources, which stand in each row of a form
 LONGEST_NAME = 1000
@@ -191,6 +200,19 @@ def check_name(name: Any, what: str) -> str:
     if name and len(name) > LONGEST_NAME:
         raise DecodingError(f"The {what} has {len(name)} characters, where {LONGEST_NAME} are the most.")
     return name or ""
+
+
+def free_name(stem: str, taken: dict[str, int]) -> str:
+    """Name that no other product has; ``taken`` remembers names, and how often each was wanted."""
+    number = taken.get(stem, 0) + 1
+    name = stem if number == 1 else f"{stem}_{number}"
+    while name in taken:
+        number += 1
+        name = f"{stem}_{number}"
+    # all of them are free from the next number on, so that not each one is tried again
+    taken[stem] = number
+    taken.setdefault(name, 1)
+    return name
 
 
 def _element(raw: Any, what: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -178,9 +178,9 @@ class Report:
             has an empty path, the size 0, and the reason as error, which is empty otherwise.
         """
         rows = [
-            ("", file.source, file.kind, 0, _reason(outcome))
+            ("", printable(file.source), file.kind, 0, _reason(outcome))
             if isinstance(file, Failure) or isinstance(outcome, Exception)
-            else (str(file.path), file.source, file.kind, outcome, "")
+            else (str(file.path), printable(file.source), file.kind, outcome, "")
             for file, outcome in self.outcomes
         ]
         names = ("path", "source", "kind", "size", "error")

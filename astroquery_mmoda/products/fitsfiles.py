@@ -28,6 +28,7 @@ _BLOCK, _CARD = 2880, 80
 _MOST_CARDS = 20_000
 _MOST_COLUMNS = 999
 _MOST_AXES = 32
+_LARGE_HDU = 40_000
 _BITPIX = frozenset({8, 16, 32, 64, -32, -64})
 _STRUCTURAL = re.compile(rb"(BITPIX|NAXIS[0-9]*|PCOUNT|GCOUNT|TFIELDS|GROUPS) *= *(.*?) *(?:/.*)?")
 _END = re.compile(rb"END {77}")
@@ -57,9 +58,11 @@ def opened(data: bytes, allowance: Allowance) -> list[Any]:
     # a small file of a large one would be unpacked
     if not data.startswith(b"SIMPLE  ="):
         raise DecodingError("this is not a FITS file")
+    # light curves have two for each source; genuine ones of large files are large
+    most = max(2 * int(conf.max_form_parts) + 2, len(data) // _LARGE_HDU)
     for number, layout in enumerate(_layouts(data)):
-        if number >= _PARTS * conf.max_form_parts:
-            raise DecodingError(f"more than {_PARTS * conf.max_form_parts} HDUs; conf.max_form_parts can be raised")
+        if number >= most:
+            raise DecodingError(f"more than {most} HDUs; conf.max_form_parts can be raised")
         allowance.spend(HDU_MEMORY + CARD_MEMORY * layout["cards"], "headers")
     with fits.open(io.BytesIO(data), memmap=False, lazy_load_hdus=False, disable_image_compression=True) as hdulist:
         for hdu in hdulist:
@@ -72,9 +75,6 @@ def opened(data: bytes, allowance: Allowance) -> list[Any]:
             for key in ("CHECKSUM", "DATASUM"):
                 hdu.header.remove(key, ignore_missing=True, remove_all=True)
         return list(hdulist)
-
-
-_PARTS = 4
 
 
 # ---- before astropy reads anything

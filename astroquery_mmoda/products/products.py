@@ -18,7 +18,7 @@ from ..errors import DecodingError, ParameterError, ServiceError
 from ..parameters import nearest
 from ..replies import check_reply, error_from_body, failure, section, without_tokens
 from ..text import listed, printable
-from .entries import LONGEST_NAME, Entry, check_name, describe, entries_of, names_in_headers
+from .entries import LONGEST_NAME, Entry, check_name, describe, entries_of, free_name, names_in_headers
 from .headers import is_missing
 from .provenance import SERVICE_VERSION
 from .sources import Spellings, match_source, same_source
@@ -524,6 +524,10 @@ class Products(Sequence[Product]):
         if not len(lists):
             return empty_catalog()
         table = lists[0].data
+        if not isinstance(table, Table):
+            raise DecodingError(
+                f"The catalogue {printable(lists[0].name)!r} is not a table, but {type(table).__name__}."
+            )
         Budget.of(self).spend(sum(column.nbytes for column in table.itercols()), "the catalogue")
         return table.copy()
 
@@ -705,8 +709,7 @@ def _named(entries: Sequence[Entry], parameters: Mapping[str, Any], allowance: A
     requested = check_name(parameters.get("src_name"), "src_name of analysis_parameters")
     spelled = Spellings(_catalogued_names(parameters.get("selected_catalog")) or names_in_headers(entries))
     product_type = check_name(parameters.get("product_type"), "product_type of analysis_parameters")
-    taken: set[str] = set()
-    counts: dict[str, int] = {}
+    taken: dict[str, int] = {}
     named = []
     for entry in entries:
         source = str(entry.meta.get("src_name") or "").strip()
@@ -714,13 +717,7 @@ def _named(entries: Sequence[Entry], parameters: Mapping[str, Any], allowance: A
         stem = entry.name.strip() or " ".join(
             word for word in (entry.meta.get("product") or product_type or entry.kind, source) if word
         )
-        name, count = stem, counts.get(stem, 1)
-        while name in taken:
-            count += 1
-            name = f"{stem}_{count}"
-        counts[stem] = count
-        taken.add(name)
-        named.append(Product(entry, name, source, allowance))
+        named.append(Product(entry, free_name(stem, taken), source, allowance))
     return named
 
 

@@ -21,7 +21,7 @@ from ..errors import DecodingError, ParameterError
 from ..text import printable, transliterated
 from .budget import size_when_read
 from .channels import limits_of, renumbered
-from .entries import Entry
+from .entries import Entry, free_name
 from .fitsfiles import opened
 from .index import Index, Record, StoredFile, contents, find_index
 
@@ -54,10 +54,12 @@ def read_products(cls: type[Products], directory: str | os.PathLike[str], *, job
         Entry(each.service_name, each.kind, Stored(place, each), _read_stored, each.meta) for each in index.records
     ]
     sizes = {file.name: file.size for record in index.records for file in record.files}
-    allowance, taken = Allowance(sum(sizes.values())), set[str]()
-    products = []
-    for entry, each in zip(entries, index.records, strict=True):
-        products.append(Product(entry, _free_name(each.name, taken), each.source, allowance))
+    allowance, taken = Allowance(sum(sizes.values())), dict[str, int]()
+    # files of one product may have been written twice under different names
+    products = [
+        Product(entry, free_name(each.name, taken), each.source, allowance)
+        for entry, each in zip(entries, index.records, strict=True)
+    ]
     found = cls(
         products,
         parameters=index.parameters,
@@ -77,16 +79,6 @@ def _directory(told: str | os.PathLike[str]) -> Path:
     except (TypeError, ValueError, RuntimeError) as error:  # not a path, NUL in it, or the home of nobody
         raise ParameterError(f"Not a directory: {printable(told, limit=200)!r} ({error}).") from error
     return place
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    """Name that no other product has; files of one product may have been written twice under different names."""
-    free, number = name, 1
-    while free in taken:
-        number += 1
-        free = f"{name}_{number}"
-    taken.add(free)
-    return free
 
 
 def _check_presence(directory: Path, file: StoredFile) -> None:
@@ -130,10 +122,16 @@ def _fits(files: Sequence[bytes], record: Record, allowance: Allowance) -> fits.
         primary.header.remove(key, ignore_missing=True, remove_all=True)
     for key, value, comment in _few(options["replaced"]):
         primary.header[key] = (value, comment)
-    lines = [index for index, card in enumerate(primary.header.cards) if card.keyword == "HISTORY"]
-    for index in reversed(lines[len(lines) - options["lines"] :]):
-        del primary.header[index]
+    _drop_history(primary, options["lines"])
     return fits.HDUList([primary, *rest])
+
+
+def _drop_history(hdu: Any, count: int) -> None:
+    """Leave out the last lines of HISTORY, all at once: one by one would take seconds for a long header."""
+    places = [index for index, card in enumerate(hdu.header.cards) if card.keyword == "HISTORY"]
+    gone = set(places[max(len(places) - count, 0) :])
+    if gone:
+        hdu.header = fits.Header([card for index, card in enumerate(hdu.header.cards) if index not in gone])
 
 
 def _image(files: Sequence[bytes], record: Record, allowance: Allowance) -> fits.HDUList:

@@ -528,63 +528,65 @@ def read_lightcurve(path: str | os.PathLike[str]) -> Table:
     with reading(f"{place} is not a file of write_lightcurve"):
         allowance = Allowance(len(data))
         hdus = opened(bytes(unzipped(data, allowance)), allowance)
-        parts = [_read_part(hdu, allowance) for hdu in hdus if hdu.name == "RATE" and isinstance(hdu, fits.BinTableHDU)]
+        curves = [hdu for hdu in hdus if hdu.name == "RATE" and isinstance(hdu, fits.BinTableHDU)]
+        _check_count(curves)
+        parts = [_read_part(hdu, allowance) for hdu in curves]
         if not parts:
             raise DecodingError("it has no extension RATE")
         filled = [part for part in parts if len(part)]
         return _joined(filled, allowance) if filled else empty_lightcurve()
 
 
+def _check_count(curves: list[fits.BinTableHDU]) -> None:
+    """Refuse what would take minutes to read."""
+    columns = len({name for hdu in curves for name in hdu.columns.names})
+    if len(curves) > conf.max_form_parts or columns * len(curves) > _MOST_JOINED:
+        raise DecodingError(
+            f"{columns} columns of {len(curves)} light curves are too many for one table; conf.max_form_parts = "
+            f"{conf.max_form_parts} can be raised"
+        )
+
+
 def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
     header, count = hdu.header, len(hdu.data)
-    # the table is copied on its way; and times and names
+    # the columns are copied on their way; and times and names
     allowance.spend(size_when_read(hdu) + 3 * hdu.data.nbytes, "a light curve")
     allowance.left += min(count, allowance.body // 8) * _ROW
     allowance.spend((_ROW + 4 * len(str(header["OBJECT"]))) * count, "times and names")
-    stored = _plain_table(hdu)
+    stored = {column.name: column for column in hdu.columns}
     day, fraction = time_reference(header)
     reference = Time(day, fraction, format="mjd", scale=str(header.get("TIMESYS", "TT")).lower())
     name = original(str(header["OBJECT"]), header.get("SRCNAME8", ""))
     table = Table()
     table["src_name"] = np.array([name] * count, dtype=str)
-    table["time"] = Time(reference + np.asarray(stored["TIME"]) * u.s, format="mjd")
+    table["time"] = Time(reference + np.asarray(hdu.data["TIME"]) * u.s, format="mjd")
     for column, keyword, unit in (("time_bin", "TIMEDEL", u.s), ("e_min", "E_MIN", u.keV), ("e_max", "E_MAX", u.keV)):
         told = (
-            np.asarray(stored[keyword], dtype=float)
-            if keyword in stored.colnames
-            else np.full(count, header.get(keyword, np.nan))
+            np.asarray(hdu.data[keyword], dtype=float)
+            if keyword in stored
+            else np.full(count, number(header, keyword, math.nan))
         )
         unknown = np.isnan(told)
         table[column] = MaskedColumn(told, mask=unknown, unit=unit) if unknown.any() else Column(told, unit=unit)
     masked = str(header.get("MASKCOLS") or "").split(",")
     renamed = json.loads(header.get("RENAMED") or "{}")
-    for column in (each for each in stored.colnames if each not in ("TIME", "TIMEDEL", "E_MIN", "E_MAX")):
+    for column in (each for each in stored if each not in ("TIME", "TIMEDEL", "E_MIN", "E_MAX")):
         name = renamed.get(column, column)
-        table[name] = _restored(stored[column], masked=name in masked)
+        table[name] = _restored(hdu, stored[column], masked=name in masked)
     for key in filter(None, str(header.get("METAKEYS") or "").split(",")):
         table.meta[key] = day + fraction if key == "MJDREF" else header[key]
     return table
 
 
-def _plain_table(hdu: fits.BinTableHDU) -> Table:
-    """Read a table with units as texts: astropy would try to understand each of them, whatever it costs."""
-    units = {column.name: column.unit for column in hdu.columns}
-    bare = hdu.copy()
-    for column in bare.columns:
-        column.unit = None
-    table = Table.read(bare, mask_invalid=False)
-    for name in table.colnames:
-        table[name].unit = read_unit(units.get(name)) if units.get(name) else None
-    return table
-
-
-def _restored(column: Column, *, masked: bool) -> Column:
-    data = np.array(np.ma.getdata(column))
-    data = data.astype(data.dtype.newbyteorder("="))
+def _restored(hdu: fits.BinTableHDU, column: fits.Column, *, masked: bool) -> Column:
+    """Read a column by itself: astropy's reader would try to understand its unit, whatever it costs."""
+    data = np.array(hdu.data[column.name])
+    data = data.astype(data.dtype.newbyteorder("="), copy=False)
+    unit = read_unit(column.unit) if column.unit else None
     if not masked:
-        return Column(data, unit=column.unit)
-    gone = np.isnan(data) if data.dtype.kind == "f" else np.ma.getmaskarray(column)
-    return MaskedColumn(data, mask=gone, unit=column.unit)
+        return Column(data, unit=unit)
+    gone = np.isnan(data) if data.dtype.kind == "f" else column.null is not None and data == column.null
+    return MaskedColumn(data, mask=gone, unit=unit)
 
 
 def _joined(parts: list[Table], allowance: Allowance) -> Table:
@@ -595,7 +597,5 @@ def _joined(parts: list[Table], allowance: Allowance) -> Table:
         for name in part.colnames:
             width = part[name].dtype.itemsize * math.prod(part[name].shape[1:]) if name != "time" else 16
             widths[name] = max(widths.get(name, 0), width + 1)
-    if len(widths) * len(parts) > _MOST_JOINED:
-        raise DecodingError(f"{len(widths)} columns of {len(parts)} light curves are too many for one table")
     allowance.spend(sum(widths.values()) * sum(map(len, parts)), "all light curves")
     return parts[0] if len(parts) == 1 else vstack(parts, metadata_conflicts="silent")
