@@ -18,7 +18,16 @@ from ..errors import DecodingError
 from ..text import printable
 from .literals import read_json_text
 
-__all__ = ["UNDEFINED", "ascii_text", "card", "column_cards", "header_block", "other_cards", "read_header"]
+__all__ = [
+    "UNDEFINED",
+    "ascii_text",
+    "card",
+    "column_cards",
+    "count_cards",
+    "header_block",
+    "other_cards",
+    "read_header",
+]
 
 UNDEFINED = object()
 
@@ -88,6 +97,11 @@ def column_cards(header: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             by_number.setdefault(match[2], {})[match[1]] = value
     named = [(cards.get("TTYPE"), cards) for cards in by_number.values()]
     return {name.strip(): cards for name, cards in reversed(named) if isinstance(name, str)}
+
+
+def count_cards(header: Mapping[str, Any]) -> int:
+    """About how many cards there will be: a long text takes many."""
+    return sum(1 + (len(value) // 60 if type(value) is str else 0) for value in header.values())
 
 
 def other_cards(header: Mapping[str, Any], *, table: bool) -> Iterator[str]:

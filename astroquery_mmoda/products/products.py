@@ -26,6 +26,8 @@ from .sources import Spellings, match_source, same_source
 __all__ = ["Product", "Products"]
 
 # what replies have in the place of a source's name
+# what one of them takes, without its content
+_PRODUCT = 2000
 _META = (
     "input_prod_list",
     "instrument_parameters",
@@ -214,7 +216,7 @@ class Products(Sequence[Product]):
         parameters = {**(requested or {}), **section(products, "analysis_parameters")}
         allowance = Allowance.of(body)
         found = cls(
-            _named(list(entries_of(products)), parameters, allowance),
+            _named(_counted(entries_of(products), allowance), parameters, allowance),
             parameters=parameters,
             job_id=str(section(body, "job_monitor").get("job_id") or products.get("job_id") or ""),
             comment=_remarks(body),
@@ -702,6 +704,15 @@ def _refuse_unfinished(body: Mapping[str, Any]) -> None:
         raise ServiceError(
             "This reply tells that the analysis is done, but not what it found; ask again with query_status=new."
         )
+
+
+def _counted(entries: Iterable[Entry], allowance: Allowance) -> list[Entry]:
+    """All of them; each takes memory, however short it is in the reply."""
+    found = []
+    for entry in entries:
+        allowance.spend(_PRODUCT, "so many products")
+        found.append(entry)
+    return found
 
 
 def _named(entries: Sequence[Entry], parameters: Mapping[str, Any], allowance: Allowance) -> list[Product]:
