@@ -55,9 +55,7 @@ def check_units(texts: Iterable[Any]) -> None:
     """Refuse a table with more different units than there are: each that astropy doesn't know takes milliseconds."""
     different = {text for text in texts if isinstance(text, str)}
     if len(different) > _MOST or sum(min(len(text), _MAX_TEXT) for text in different) > _MOST_CHARACTERS:
-        raise DecodingError(
-            f"{len(different)} different units, {_MOST} (of {_MOST_CHARACTERS} characters) are the most"
-        )
+        raise DecodingError(f"{len(different)} units, {_MOST} (of {_MOST_CHARACTERS} characters) are the most")
 
 
 def known_unit(text: Any) -> u.UnitBase | None:

@@ -93,7 +93,7 @@ def _from_fields(names: Any, fields: Any, itemsize: Any, depth: int, made: dict[
     if titled or len(fields) != len(names):
         raise DecodingError("dtype with titles or missing fields")
     names = [_ascii(name) for name in names]
-    parts = [fields.get(name, fields.get(name.encode("latin-1", "replace"))) for name in names]
+    parts: list[Any] = [fields.get(name, fields.get(name.encode("latin-1", "replace"))) for name in names]
     if not all(type(part) is tuple for part in parts):
         raise DecodingError("dtype with titles or missing fields")
     formats = [from_record(part[0], depth + 1, made) for part in parts]
