@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..allowance import Allowance
 from ..config import conf
 from ..errors import DecodingError
 from ..text import printable
@@ -26,6 +27,9 @@ _MAX_LITERAL = 100_000
 _PIECE = 4096
 _MANY_PIECES = 16 * _PIECE
 _CONTAINERS = frozenset({dict, list})
+# a value with its place in a list, or an empty list
+_VALUE = 64
+_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 # a whole string, or one of the characters that each announce a value
 _VALUES = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{,:]', re.DOTALL)
@@ -61,7 +65,7 @@ def parse_body(body: str | bytes | bytearray | memoryview, *, what: str = "reply
         return _read_with_runs(body) if len(body) > _MANY_PIECES else read_json(str(body, "utf-8"))
 
 
-def read_json_text(value: Any, *, what: str = "meta_data") -> Any:
+def read_json_text(value: Any, *, what: str = "meta_data", allowance: Allowance | None = None) -> Any:
     """
     Read a value that may have been turned into text once or twice: by JSON or, on old servers, by Python.
 
@@ -71,6 +75,8 @@ def read_json_text(value: Any, *, what: str = "meta_data") -> Any:
         Mostly a text; anything else is returned as it is.
     what : str
         Short name of it for error messages.
+    allowance : Allowance, optional
+        Of the reply, if what is read here is kept.
 
     Returns
     -------
@@ -81,6 +87,8 @@ def read_json_text(value: Any, *, what: str = "meta_data") -> Any:
         for _ in range(3):
             if not isinstance(value, str):
                 break
+            if allowance is not None:
+                allowance.spend(_VALUE * _most_values(value), "values written as text")
             value = _read_text(value)
         if isinstance(value, str):
             raise DecodingError("text inside text inside text")
@@ -112,12 +120,34 @@ def _read_with_runs(body: bytes | bytearray) -> Any:
     word unfound, and then all is parsed the plain way.
     """
     short, runs = _without_runs(body)
+    _check_width(short, len(body) + conf.max_extra_memory)
     if not runs:
         return read_json(str(body, "utf-8"))
     value = [read_json(str(short, "utf-8"))]
     if _put_back(value, runs) != len(runs):
+        _check_width(body, len(body) + conf.max_extra_memory)
         return read_json(str(body, "utf-8"))
     return value[0]
+
+
+def _check_width(body: bytes | bytearray, most: int) -> None:
+    """Refuse what one wide character would make too large: Python gives all characters of a text the same width."""
+    if 4 * len(body) <= most:
+        return
+    width = 1 if body.isascii() else 4 if re.search(rb"[\xf0-\xff]", body) else 2
+    size = width * len(body) if width > 1 else sum(_width(text[0]) * len(text[0]) for text in _TEXT.finditer(body))
+    if size > most:
+        raise DecodingError(
+            f"texts with wide characters in {len(body)} bytes would take {size} bytes of memory, {most} are allowed; a "
+            "larger conf.max_extra_memory allows more"
+        )
+
+
+def _width(text: bytes) -> int:
+    """How many times a text becomes longer in memory by the characters that are escaped in it, if it is a long one."""
+    if len(text) < _MANY_PIECES or b"\\u" not in text:
+        return 0
+    return 4 if re.search(rb"\\u[dD][89abAB]", text) else 2
 
 
 def _without_runs(body: bytes | bytearray) -> tuple[bytes, dict[str, str]]:

@@ -28,6 +28,7 @@ __all__ = ["Product", "Products"]
 # what replies have in the place of a source's name
 # what one of them takes, without its content
 _PRODUCT = 2000
+_REMARK = 200
 _META = (
     "input_prod_list",
     "instrument_parameters",
@@ -216,7 +217,7 @@ class Products(Sequence[Product]):
         parameters = {**(requested or {}), **section(products, "analysis_parameters")}
         allowance = Allowance.of(body)
         found = cls(
-            _named(_counted(entries_of(products), allowance), parameters, allowance),
+            _named(_counted(entries_of(products, allowance), allowance), parameters, allowance),
             parameters=parameters,
             job_id=str(section(body, "job_monitor").get("job_id") or products.get("job_id") or ""),
             comment=_remarks(body),
@@ -710,7 +711,8 @@ def _counted(entries: Iterable[Entry], allowance: Allowance) -> list[Entry]:
     """All of them; each takes memory, however short it is in the reply."""
     found = []
     for entry in entries:
-        allowance.spend(_PRODUCT, "so many products")
+        # what is said about an output by its name is copied for each product of this name
+        allowance.spend(_PRODUCT + _REMARK * len(entry.meta), "so many products")
         found.append(entry)
     return found
 
