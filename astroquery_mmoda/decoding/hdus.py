@@ -138,7 +138,7 @@ def _read_unit(unit: Any, allowance: Allowance, *, first: bool) -> list[Any]:
         given_up = 0 if memory is not None else min(before - allowance.left, len(str(unit.get("binarys") or "")))
         if kind not in _TYPES:
             raise DecodingError(f"hdu_type {printable(kind, limit=60)!r}; primary, image, table and bintable are known")
-        header = headers.read_header(unit.get("header"))
+        header = headers.read_header(unit.get("header"), allowance)
         name = name if isinstance(name, str) and name else header.get("EXTNAME")
         is_table = isinstance(data, FitsTable) or (data is not None and data.dtype.names is not None)
         if data is None and kind in ("table", "bintable") and not first:

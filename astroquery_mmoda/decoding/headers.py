@@ -14,6 +14,7 @@ from typing import Any
 
 from astropy.io import fits
 
+from ..allowance import Allowance
 from ..errors import DecodingError
 from ..text import printable
 from .literals import read_json_text
@@ -49,7 +50,7 @@ _COMMENTARY = frozenset({"COMMENT", "HISTORY"})
 _WHOLE_NUMBERS = frozenset({"EXTVER", "EXTLEVEL"})
 
 
-def read_header(value: Any) -> dict[str, Any]:
+def read_header(value: Any, allowance: Allowance | None = None) -> dict[str, Any]:
     """
     Read the ``header`` of a unit.
 
@@ -57,13 +58,15 @@ def read_header(value: Any) -> dict[str, Any]:
     ----------
     value : dict, str or None
         Keywords and values, possibly as JSON text.
+    allowance : Allowance, optional
+        Of the reply.
 
     Returns
     -------
     dict
         Upper-case keywords (the first of those that become equal), values of type bool, int, float, str or `UNDEFINED`.
     """
-    value = read_json_text(value, what="header")
+    value = read_json_text(value, what="header", allowance=allowance)
     if not isinstance(value, dict) or len(value) > _MAX_CARDS:
         raise DecodingError("header that is no dictionary, or too long")
     header: dict[str, Any] = {}

@@ -29,6 +29,7 @@ _MANY_PIECES = 16 * _PIECE
 _CONTAINERS = frozenset({dict, list})
 # a value with its place in a list, or an empty list
 _VALUE = 64
+_LITERAL = 60
 _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 # a whole string, or one of the characters that each announce a value
@@ -89,13 +90,13 @@ def read_json_text(value: Any, *, what: str = "meta_data", allowance: Allowance 
                 break
             if allowance is not None:
                 allowance.spend(_VALUE * _most_values(value), "values written as text")
-            value = _read_text(value)
+            value = _read_text(value, allowance)
         if isinstance(value, str):
             raise DecodingError("text inside text inside text")
         return {} if value is None else value
 
 
-def _read_text(text: str) -> Any:
+def _read_text(text: str, allowance: Allowance | None) -> Any:
     text = text.strip()
     if not text:
         return None
@@ -104,6 +105,9 @@ def _read_text(text: str) -> Any:
     except DecodingError:
         if not text.startswith(("{", "[", "(", "'")) and text not in ("None", "True", "False"):
             raise
+        if allowance is not None:
+            # most of it is time, word by word
+            allowance.spend(_LITERAL * len(text), "values written in Python")
         return read_literal(text)
 
 
@@ -291,6 +295,7 @@ _TOKEN = re.compile(
 )
 _JSON_WORDS = {"True": "true", "False": "false", "None": "null", "nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _JSON_WORDS |= {"true": "true", "false": "false", "null": "null", "NaN": "NaN", "Infinity": "Infinity"}
+_JSON_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _JSON_MARKS = {"(": "[", ")": "]"}
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", '"': '"'}
@@ -323,15 +328,17 @@ def read_literal(text: str) -> Any:
 
 
 def _json_piece(match: re.Match[str]) -> str:
-    if match["string"]:
-        return json.dumps(_unescaped(match["string"].lstrip("uUbB")[1:-1]))
-    if match["number"]:
-        return json.dumps(_number(match["number"]))
-    if match["word"]:
-        if match["word"] not in _JSON_WORDS:
-            raise DecodingError(f"expected plain data, got the name {printable(match['word'], limit=60)!r}")
-        return _JSON_WORDS[match["word"]]
-    return _JSON_MARKS.get(match["mark"], match["mark"])
+    kind = match.lastgroup
+    text = match[kind or 0]
+    if kind == "mark":
+        return _JSON_MARKS.get(text, text)
+    if kind == "number":
+        return text if _JSON_NUMBER.fullmatch(text) else json.dumps(_number(text))
+    if kind == "string":
+        return json.dumps(_unescaped(text.lstrip("uUbB")[1:-1]))
+    if text not in _JSON_WORDS:
+        raise DecodingError(f"expected plain data, got the name {printable(text, limit=60)!r}")
+    return _JSON_WORDS[text]
 
 
 def _number(text: str) -> int | float:
