@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -146,16 +147,19 @@ def without_tokens(reply: Any) -> Any:
     Copy a reply without the tokens that the service sends back.
 
     They stand in ``analysis_parameters``, ``api_code``, ``echo`` and in every report. Lists of products are handed
-    over as they are: their large texts hold no parameters.
+    over as they are: their large texts hold no parameters. Parts without a token are not copied either.
     """
     if isinstance(reply, dict):
-        return {
+        cleaned = {
             key: value if _is_product(str(key)) else without_tokens(value)
             for key, value in reply.items()
             if key != "token"
         }
+        same = len(cleaned) == len(reply) and all(cleaned[key] is value for key, value in reply.items())
+        return reply if same else cleaned
     if isinstance(reply, list):
-        return [without_tokens(value) for value in reply]
+        items = [without_tokens(value) for value in reply]
+        return reply if all(map(operator.is_, items, reply)) else items
     return without_token(reply) if isinstance(reply, str) else reply
 
 

@@ -70,18 +70,15 @@ def without_token(text: str) -> str:
     if _BEGIN not in text:
         return text
     pieces = []
-    end = 0
+    end = kept = 0
     # each run of letters is looked at once, so that a text of nothing but beginnings takes no longer than others
     while (start := text.find(_BEGIN, end)) >= 0:
-        after = _RUN.match(text, start).end()  # type: ignore[union-attr]
-        rest = _REST.match(text, after)
-        if rest and after - start >= _SHORTEST_HEAD:
-            pieces += [text[end:start], "<token>"]
-            end = rest.end()
-        else:
-            pieces.append(text[end:after])
-            end = after
-    return "".join([*pieces, text[end:]])
+        end = _RUN.match(text, start).end()  # type: ignore[union-attr]
+        rest = _REST.match(text, end) if end - start >= _SHORTEST_HEAD else None
+        if rest:
+            pieces += [text[kept:start], "<token>"]
+            end = kept = rest.end()
+    return "".join([*pieces, text[kept:]]) if pieces else text
 
 
 _DASHES = {"\N{MINUS SIGN}": "-", "\N{HYPHEN BULLET}": "-"}
