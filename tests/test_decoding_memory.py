@@ -508,10 +508,10 @@ CASES = {
     ),
     "keys in lists of dictionaries": lambda: reply(echo=[{f"{i:x}": 0} for i in range(600_000)]),
     "dictionaries": lambda: reply(echo=[{"a": {}}] * 380_000),
-    "beginnings of tokens": lambda: reply(echo="eyJ " * 10_000_000),
-    "heads of tokens": lambda: reply(echo="eyJabcde " * 4_000_000),
+    "beginnings of tokens": lambda: reply(echo="eyJ " * 3_000_000),
+    "heads of tokens": lambda: reply(echo="eyJabcde " * 1_000_000),
     "joined beginnings of tokens": lambda: reply(echo="eyJ" * 12_000_000),
-    "short tokens": lambda: reply(echo="eyJabcde. " * 3_500_000),
+    "short tokens": lambda: reply(echo="eyJabcde. " * 1_000_000),
     "a state that is a list": lambda: json.dumps(
         {**DONE, "query_status": ["\U000e0001" * 9_000_000], "products": {}}, ensure_ascii=False
     ).encode(),
