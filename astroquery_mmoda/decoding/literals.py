@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,6 @@ _CONTAINERS = frozenset({dict, list})
 # a value with its place in a list, or an empty list
 _VALUE = 64
 _LITERAL = 60
-_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 # a whole string, or one of the characters that each announce a value
 _VALUES = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{,:]', re.DOTALL)
@@ -139,7 +138,7 @@ def _check_width(body: bytes | bytearray, most: int) -> None:
     if 4 * len(body) <= most:
         return
     width = 1 if body.isascii() else 4 if re.search(rb"[\xf0-\xff]", body) else 2
-    size = width * len(body) if width > 1 else sum(_width(text[0]) * len(text[0]) for text in _TEXT.finditer(body))
+    size = width * len(body) if width > 1 else sum(map(_size, _texts(body)))
     if size > most:
         raise DecodingError(
             f"texts with wide characters in {len(body)} bytes would take {size} bytes of memory, {most} are allowed; a "
@@ -147,11 +146,24 @@ def _check_width(body: bytes | bytearray, most: int) -> None:
         )
 
 
-def _width(text: bytes) -> int:
-    """How many times a text becomes longer in memory by the characters that are escaped in it, if it is a long one."""
-    if len(text) < _MANY_PIECES or b"\\u" not in text:
-        return 0
-    return 4 if re.search(rb"\\u[dD][89abAB]", text) else 2
+def _texts(body: bytes | bytearray) -> Iterator[bytes | bytearray]:
+    """Long parts between quotes that are not escaped; a regular expression would remember each escaped character."""
+    start = 0
+    while start < len(body):
+        end = body.find(b'"', start)
+        while end > 0 and body[end - 1] == ord("\\"):
+            end = body.find(b'"', end + 1)
+        end = end if end >= 0 else len(body)
+        if end - start > _MANY_PIECES:
+            yield body[start:end]
+        start = end + 1
+
+
+def _size(text: bytes | bytearray) -> int:
+    """Memory of a text with escaped wide characters."""
+    escaped = text.count(b"\\u")
+    width = 4 if escaped and re.search(rb"\\u[dD][89abAB]", text) else 2
+    return width * (len(text) - 5 * escaped) if escaped else 0
 
 
 def _without_runs(body: bytes | bytearray) -> tuple[bytes, dict[str, str]]:
