@@ -52,30 +52,56 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Function that lets our own new files take so many bytes in all from now on, as on a disk that gets full."""
+    """
+    Function that lets our own new files take so many bytes in all from now on, as on a disk that gets full.
 
-    def fill(room: int, number: int = errno.ENOSPC) -> None:
+    The error has the number given; without one it is that of numpy, which has none.
+    """
+
+    def fill(room: int, number: int | None = errno.ENOSPC) -> None:
         from astroquery_mmoda import files
 
         left = [room]
 
-        class Full(io.FileIO):
+        # not a FileIO, of which numpy would take the descriptor and write past it
+        class Full(io.RawIOBase):
+            taken = 0
+            is_full = False
+            mode = "wb"
+
+            def __init__(self, path: Any, opener: Any) -> None:
+                self.file = io.FileIO(path, "wb", opener=opener)
+                self.name = self.file.name
+                self.fileno, self.seek, self.tell = self.file.fileno, self.file.seek, self.file.tell  # type: ignore[method-assign]
+
+            def writable(self) -> bool:
+                return True
+
+            seekable = writable
+
+            def close(self) -> None:
+                super().close()
+                self.file.close()
+
             def write(self, data: Any) -> int:
                 size = memoryview(data).nbytes
-                if size > left[0]:
-                    # a part of it fits, as on a real one
-                    super().write(memoryview(data).cast("B")[: left[0]])
-                    left[0] = 0
-                    raise OSError(number, os.strerror(number))
-                left[0] -= size
-                return super().write(data)
+                if not self.is_full and size <= left[0]:
+                    left[0] -= size
+                    self.taken += size
+                    return self.file.write(data)
+                if not self.is_full:
+                    # a part of it fits, as on a real one, until the file is removed
+                    self.file.write(memoryview(data).cast("B")[: left[0]])
+                    left[0] += self.taken
+                    self.is_full = True
+                raise OSError(f"{size} requested and 0 written") if number is None else OSError(number, "full")
 
         def opened(path: Any, mode: str, opener: Any) -> Any:
-            return (
-                io.BufferedWriter(Full(path, mode, opener=opener)) if "w" in mode else open(path, mode, opener=opener)
-            )
+            return io.BufferedWriter(Full(path, opener)) if "w" in mode else open(path, mode, opener=opener)
 
         monkeypatch.setattr(files, "open", opened, raising=False)
+        if number is None:
+            monkeypatch.setattr("shutil.disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, left[0]))
 
     return fill
 
@@ -199,6 +225,17 @@ def genuine() -> Path:
     if not folder.is_dir():
         pytest.skip("no genuine files: MMODA_GENUINE_DATA names no folder, and ../shared/data/genuine is none either")
     return folder
+
+
+@pytest.fixture(scope="session")
+def measured(recorded, tmp_path_factory):
+    """Function that tells memory and time that a file with a reply takes, in a process that has seen one already."""
+    from tests.measuring import warm_process
+
+    small = tmp_path_factory.mktemp("small") / "body"
+    small.write_text(json.dumps(recorded("isgri_image_dummy")))
+    with warm_process(small) as ask:
+        yield ask
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,10 @@ from . import journal
 from .arguments import Asked, like_a_query, like_a_submission, masked_token
 from .auth import Token
 from .catalog_request import add_sources, to_catalog_text
+from .config import conf
 from .dispatcher import Dispatcher
-from .errors import MmodaError, ParameterError
-from .job import Job, in_time, longest_wait, submit, until_prepared
+from .errors import MmodaError, ParameterError, ServiceError
+from .job import Job, deadline_of, in_time, longest_wait, submit
 from .jobs import get_job, list_jobs
 from .names import find_position, place_key
 from .parameters import InstrumentSchema, folded, nearest, read_metadata
@@ -344,9 +346,7 @@ class MmodaClass(MmodaSession):
         limit = longest_wait(asked.timeout)
         connection = self._connect(asked.token)
         with in_time(limit):
-            payload = self._payload(
-                connection.within(until_prepared(limit, begin)), kind, instrument, coordinates, asked
-            )
+            payload = self._payload(connection.within(deadline_of(limit, begin)), kind, instrument, coordinates, asked)
         if asked.get_query_payload:
             return payload
         job = submit(connection, payload, limit=limit, begin=begin)
@@ -800,16 +800,20 @@ class MmodaClass(MmodaSession):
         """
         connection = self._connect()
         names = connection.dispatcher().instruments()
-        rows = [(printable(name), self._products_text(name, connection)) for name in names]
+        rows = list(zip(map(printable, names), self._products_texts(names, connection), strict=True))
         return Table(rows=rows or None, names=("instrument", "products"), dtype=("U", "U"))
 
-    def _products_text(self, instrument: str, connection: Connection) -> str:
-        """Products of one instrument; one that does not answer does not spoil the list."""
-        try:
-            return ", ".join(printable(name) for name in self._schema(instrument, connection).products)
-        except MmodaError as error:
-            log.warning("%s: its products are left out (%s)", printable(instrument), error)
-            return ""
+    def _products_texts(self, names: list[str], connection: Connection) -> Iterator[str]:
+        """Products of each instrument; one that does not answer does not spoil the list."""
+        for name in names:
+            try:
+                yield ", ".join(printable(product) for product in self._schema(name, connection).products)
+            except MmodaError as error:
+                log.warning("%s: its products are left out (%s)", printable(name), error)
+                yield ""
+                if isinstance(error, ServiceError) and math.isinf(connection.until):
+                    # an outage is sat out once, not for each instrument
+                    connection = connection.within(time.monotonic() + conf.seconds("retry_time"))
 
     def list_products(self, instrument: str) -> Table:
         """

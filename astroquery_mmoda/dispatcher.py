@@ -411,7 +411,7 @@ class Dispatcher:
             raise self._out_of_time(f" The last fault was: {fault}.")
 
     def _out_of_time(self, more: str = "") -> JobTimeout:
-        return JobTimeout(f"{self.url} did not answer within the time that was given (timeout=).{more}")
+        return JobTimeout(f"{self.url} did not answer within the time that was given.{more}")
 
     def _attempt(
         self,

@@ -98,8 +98,9 @@ def whole_file(
         number = _errno(error, outer)
         if shortage := _shortage(number, path.parent, needed):
             raise DiskFull(number or errno.ENOSPC, shortage, str(path)) from error
-        if error.errno is None and number is not None:
-            raise OSError(number, os.strerror(number), str(path)) from error
+        if number is not None and (error.errno is None or error.filename == str(temporary)):
+            # the name that the user knows
+            raise OSError(number, error.strerror or os.strerror(number), str(path)) from error
         raise
 
 

@@ -38,20 +38,17 @@ from .wire import Upload, is_address
 
 __all__ = [
     "Job",
+    "deadline_of",
     "in_time",
     "longest_wait",
     "outage_while_waiting",
     "pause_after",
     "submit",
-    "until_prepared",
-    "until_submitted",
 ]
 
 _FIRST_PAUSE = 0.1
 _SESSION_ALPHABET = string.ascii_uppercase + string.digits
 _RECORD_VERSION = 1
-_DOES_NOT_WAIT = 1.0  # s
-_LAST_CHANCE = 2.0  # s
 
 
 @dataclass(eq=False, repr=False)
@@ -559,9 +556,10 @@ class Job:
                 f"{self._way_on} error.job.result() does the same, and timeout= waits longer.",
                 job=self,
             )
+        waited = f" after {limit:g} s" if limit else ""
         heard = f"{self.status}{', ' + last_message(self.reports) if self.reports else ''}"
         return JobTimeout(
-            f"Job {self.job_id} ({self.product} of {self.instrument}) is not over after {limit:g} s; last heard: "
+            f"Job {self.job_id} ({self.product} of {self.instrument}) is not over{waited}; last heard: "
             f"{heard}.{fault} It goes on at the service: error.job.result() waits again, "
             f"Mmoda.get_job({self.job_id!r}).result() does in another process, and timeout= waits longer.",
             job=self,
@@ -643,7 +641,7 @@ def submit(connection: Connection, payload: Mapping[str, str], *, limit: float =
     """
     Hand a question to the service; it may come back answered at once.
 
-    The answer has to be there so many seconds after a moment on the monotonic clock, or soon after this call.
+    The answer has to be there so many seconds after a moment on the monotonic clock.
     """
     connection.warn_of_short_life()
     connection.warn_of_missing_roles(needed_roles(payload))
@@ -652,7 +650,7 @@ def submit(connection: Connection, payload: Mapping[str, str], *, limit: float =
             log.info("Uploading %s for %s.", value, name)
     job = Job._prepare(connection, payload)
     try:
-        job._look(until_submitted(limit, begin))
+        job._look(deadline_of(limit, begin))
     except JobTimeout as error:
         fault = str(error)
     except KeyboardInterrupt:
@@ -664,18 +662,13 @@ def submit(connection: Connection, payload: Mapping[str, str], *, limit: float =
     raise job._timed_out(limit, fault)
 
 
-def until_prepared(limit: float, begin: float) -> float:
+def deadline_of(limit: float, begin: float) -> float:
     """
-    Moment until which what precedes an analysis has to be done, for a query of so many seconds since ``begin``.
+    Moment until which a query of so many seconds since ``begin`` may ask the service anything.
 
-    Who gives less than a second wants an analysis that is not waited for, not none at all.
+    Who gives no time at all wants an analysis that is not waited for, and gets it submitted.
     """
-    return math.inf if limit < _DOES_NOT_WAIT else begin + limit
-
-
-def until_submitted(limit: float, begin: float) -> float:
-    """Moment until which an analysis has to be submitted: its id is worth a little more time."""
-    return max(until_prepared(limit, begin), time.monotonic() + _LAST_CHANCE)
+    return begin + limit if limit else math.inf
 
 
 def pause_after(elapsed: float, shortest: float) -> float:
@@ -698,9 +691,7 @@ def longest_wait(timeout: float | u.Quantity | None) -> float:
             f"timeout={printable(timeout, limit=60)!r} is not a valid time span; give seconds or a Quantity."
         ) from error
     if not seconds >= 0:
-        raise ParameterError(
-            f"timeout={seconds:g} must be zero or more seconds; less than one submits, and does not wait."
-        )
+        raise ParameterError(f"timeout={seconds:g} must be zero or more seconds; zero submits, and does not wait.")
     return seconds
 
 

@@ -79,8 +79,8 @@ def _noted(client: MmodaSession, job_id: str) -> tuple[dict[str, Any] | None, st
     if len(found) > 1:
         listed = ", ".join(f"{record['job_id']} ({printable(record['server'], limit=100)})" for record in found[:5])
         raise ParameterError(
-            f"The journal of this machine has several jobs that {job_id!r} may mean: {listed}. Give the whole id; "
-            "Mmoda(server=...).get_job() takes that of one server."
+            f"The journal of this machine has several jobs that {job_id!r} may mean: {listed}. Give the whole id; if "
+            "they are of several servers, Mmoda(server=...).get_job() takes that of one."
         )
     return (found[0] if found else None), f"The journal of this machine does not have job {job_id}."
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 from astropy.coordinates import SkyCoord
@@ -13,6 +14,7 @@ from .dispatcher import Dispatcher
 from .errors import JobTimeout, MmodaError, ParameterError
 from .positions import plain_dashes
 from .text import printable
+from .transport import answer_within
 
 __all__ = ["find_position", "place_key", "position_of"]
 
@@ -24,7 +26,7 @@ def place_key(server: str, name: str) -> tuple[str, str]:
 
 def find_position(name: str, dispatcher: Dispatcher) -> SkyCoord:
     """Find the position of an object (ICRS); `ParameterError` if nobody knows it."""
-    return from_service(name, dispatcher) or from_sesame(name)
+    return from_service(name, dispatcher) or from_sesame(name, dispatcher.patience.until)
 
 
 def from_service(name: str, dispatcher: Dispatcher) -> SkyCoord | None:
@@ -49,13 +51,16 @@ def position_of(ra: Any, dec: Any) -> SkyCoord:
     return SkyCoord(longitude, latitude, unit="deg")
 
 
-def from_sesame(name: str) -> SkyCoord:
-    """What the resolver of CDS says."""
+def from_sesame(name: str, until: float = math.inf) -> SkyCoord:
+    """What the resolver of CDS says before a moment on the monotonic clock (s)."""
     from astropy.coordinates.name_resolve import NameResolveError
 
     try:
-        return SkyCoord.from_name(name)
+        # it takes no timeout
+        return answer_within(until - time.monotonic(), lambda: SkyCoord.from_name(name))
     except (NameResolveError, OSError) as error:
+        if time.monotonic() >= until:
+            raise JobTimeout(f"Sesame was asked for {printable(name)!r}, and did not answer in time.") from None
         unreachable = isinstance(error, OSError) or "queries failed" in str(error)
         sesame = "Sesame can't be reached" if unreachable else "neither does Sesame"
         raise ParameterError(

@@ -17,12 +17,12 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -31,7 +31,7 @@ from requests.adapters import HTTPAdapter
 
 from .config import conf
 
-__all__ = ["Bounds", "BoundedSession", "Origin", "TooLarge", "is_loopback", "origin_of", "pieces_of"]
+__all__ = ["Bounds", "BoundedSession", "Origin", "TooLarge", "answer_within", "is_loopback", "origin_of", "pieces_of"]
 
 _CONNECT_TIMEOUT = 30.0
 _LONGEST_WAIT = 1e6  # that the system's functions take, s
@@ -150,33 +150,43 @@ class _BoundedResponse(http.client.HTTPResponse):
         self._bounds.in_head = False
 
 
-def _looked_up(name: str, port: int, bounds: Bounds) -> list[str]:
-    """
-    Addresses of a machine, in numbers.
+_Answer = TypeVar("_Answer")
 
-    The system's own function takes no timeout, and lets Ctrl-C wait until it returns; hence the thread.
+
+def answer_within(seconds: float, ask: Callable[[], _Answer]) -> _Answer:
+    """
+    What a function gives that takes no timeout, or `TimeoutError` so many seconds later.
+
+    It runs in a thread, so that Ctrl-C need not wait for it either.
     """
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    def ask() -> None:
+    def run() -> None:
         try:
-            entries: Any = socket.getaddrinfo(name.strip("[]"), port, type=socket.SOCK_STREAM)
-            # the last of four is the network interface of an address that is valid on one only
-            answers.put([f"{to[0]}%{to[3]}" if to[3:] and to[3] else str(to[0]) for *_, to in entries])
+            answers.put((ask(), None))
         except Exception as error:  # raised again where it is waited for
-            answers.put(error)
+            answers.put((None, error))
 
-    threading.Thread(target=ask, daemon=True).start()
+    threading.Thread(target=run, daemon=True).start()
     try:
-        found = answers.get(timeout=bounds.patience())
+        answer, error = answers.get(timeout=max(0.0, min(seconds, _LONGEST_WAIT)))
     except queue.Empty:
         raise TimeoutError("timed out") from None
-    if isinstance(found, UnicodeError):  # a part of the name is too long, or empty
+    if error is not None:
+        raise error
+    return cast("_Answer", answer)
+
+
+def _looked_up(name: str, port: int, bounds: Bounds) -> list[str]:
+    """Addresses of a machine, in numbers."""
+    try:
+        entries: Any = answer_within(
+            bounds.patience(), lambda: socket.getaddrinfo(name.strip("[]"), port, type=socket.SOCK_STREAM)
+        )
+    except UnicodeError:  # a part of the name is too long, or empty
         raise urllib3.exceptions.LocationParseError(name) from None
-    if isinstance(found, Exception):
-        raise found
-    addresses: list[str] = found
-    return addresses
+    # the last of four is the network interface of an address that is valid on one only
+    return [f"{to[0]}%{to[3]}" if to[3:] and to[3] else str(to[0]) for *_, to in entries]
 
 
 # it is put in front of the class of whatever connection the library would make

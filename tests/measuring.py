@@ -56,6 +56,8 @@ def look_at(path):
     else:
         body = path.read_bytes()
         products = tried("reply", lambda: Products.from_response(body))
+        for product in (products or ())[:1]:
+            tried("data", lambda: product.data)
     if products is not None:
         forms_of(products)
     return told

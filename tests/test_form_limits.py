@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from tests.measuring import check, warm_process
+from tests.measuring import check
 
 DONE = {"query_status": "done", "exit_status": {}, "job_monitor": {}}
 
@@ -171,14 +171,6 @@ HOSTILE = {
 
 #: rows of genuine size, which may take more besides (security.md, F5)
 ROWS = {"texts that become wider": 2_000_000}
-
-
-@pytest.fixture(scope="module")
-def measured(recorded, tmp_path_factory):
-    small = tmp_path_factory.mktemp("small") / "body"
-    small.write_text(json.dumps(recorded("isgri_image_dummy")))
-    with warm_process(small) as ask:
-        yield ask
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from astropy.table import Table
 
-from astroquery_mmoda import MmodaClass, MmodaError, ParameterError, ServiceError, conf
+from astroquery_mmoda import MmodaClass, MmodaError, ParameterError, ServiceError, conf, journal
 from astroquery_mmoda.parameters import read_metadata
 from astroquery_mmoda.rules import misunderstood
 from tests.raw_server import RawServer
@@ -249,6 +249,11 @@ def no_such_object(name):
     from astropy.coordinates.name_resolve import NameResolveError
 
     raise NameResolveError(f"Unable to find coordinates for name {name!r}")
+
+
+@pytest.fixture(autouse=True)
+def _own_journal(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "get_config_dir", lambda: str(tmp_path / "config"))
 
 
 @pytest.mark.parametrize("name", CALLS)

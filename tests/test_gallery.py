@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -53,7 +54,7 @@ def _hurry(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _no_sesame(monkeypatch):
-    def nobody(name):
+    def nobody(name, until):
         raise errors.ParameterError(f"{name} is unknown")
 
     monkeypatch.setattr("astroquery_mmoda.names.from_sesame", nobody)
@@ -962,6 +963,11 @@ def test_a_file_that_stays_cut_leaves_nothing(serve, tmp_path):
         ("-1", "not a number of bytes"),
         ("1,1", ""),
         ("0x10", "not a number of bytes"),
+        ("+7", "not a number of bytes"),
+        ("1_0", "not a number of bytes"),
+        ("\xbc", "not a number of bytes"),
+        ("4.0", "not a number of bytes"),
+        ("", "not a number of bytes"),
         ("ten", "not a number of bytes"),
         ("1" * 30, ""),
         (str(10**17), "larger than"),
@@ -1258,6 +1264,54 @@ def test_what_is_in_the_place_of_a_file(serve, place, tmp_path, what):
     assert victim.read_text() == "old"
     assert not (tmp_path / "nothing").exists()
     assert files_in(place) == [path.name]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such things on Windows")
+@pytest.mark.parametrize("what", ["link", "link to nothing", "pipe", "file"])
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_what_is_in_the_place_of_the_directory(serve, place, tmp_path, what, below):
+    server, client = serve(content(b"new"))
+    victim = tmp_path / "victim"
+    victim.write_text("old")
+    odd = place / "odd"
+    if what == "file":
+        odd.write_text("old")
+    else:
+        in_the_way(odd, what, victim)
+    if what == "link to nothing" and below:
+        pytest.skip("made, as mkdir -p does")
+    with pytest.raises(OSError, match="odd") as caught:
+        client.download_products(rows(f"{server.url}/x.fits"), directory=odd / below)
+    assert isinstance(caught.value, NotADirectoryError)
+    assert not server.requests
+    assert files_in(place) == ["odd"]
+    assert victim.read_text() == "old"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_a_link_to_a_directory_is_the_choice_of_the_user(serve, place, tmp_path):
+    server, client = serve(content(b"new"))
+    link = tmp_path / "link"
+    link.symlink_to(place)
+    (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=link)
+    assert row["status"] == "COMPLETE"
+    assert files_in(place) == [Path(row["path"]).name]
+
+
+def test_a_directory_that_vanishes(serve, place):
+    """What is left can't be fetched, and its rows say so; nothing appears elsewhere."""
+
+    def answer(request):
+        if request.path.endswith("b.fits"):
+            shutil.rmtree(place)
+        return content(b"new")
+
+    server, client = serve(answer)
+    manifest = client.download_products(rows(*(f"{server.url}/{name}.fits" for name in "abc")), directory=place)
+    assert manifest["status"].tolist() == ["COMPLETE", "ERROR", "ERROR"]
+    assert "No such file" in manifest["message"][1]
+    assert ".part" not in "".join(manifest["message"])
+    assert not place.exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such things on Windows")

@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -642,7 +643,11 @@ def several(**kinds):
     ("kinds", "options", "match"),
     [
         (["rates"], {"group": 20}, r"rates: it is in count rates; give .* group=20\.0"),
-        (["rates", "points"], {"group": 20}, "rates, points"),
+        (
+            ["rates", "points"],
+            {"group": 20},
+            r"any spectrum here\. rates: it is in count rates; .*; points: .* as it came",
+        ),
         (["points"], {"systematic": 0.1}, "not a spectrum of channels"),
         (["no errors"], {"group": 3.0}, "no errors"),
     ],
@@ -678,12 +683,75 @@ def test_options_without_any_spectrum(tmp_path):
     assert len(products.select(kind="image").write(tmp_path / "none", group=3.0)) == 0
 
 
+def test_systematic_errors_that_some_can_take(tmp_path):
+    with pytest.warns(
+        InputWarning, match="systematic=0.03 is left out of the spectrum of points: it is not a spectrum"
+    ):
+        several(kinds=["points", "rates", "no errors"]).write(tmp_path / "out", systematic=0.03)
+    for name in ("rates", "no_errors"):
+        assert np.allclose(fits.getdata(tmp_path / "out" / f"{name}_pha.fits", "SPECTRUM")["SYS_ERR"], 0.03)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "group", "reasons"),
+    [
+        (["rates"], 7, ["rates: it is in count rates; .*group=7.0"]),
+        (["no errors"], 4.5, ["no errors: its rates have no errors"]),
+        (["no errors", "rates"], 3, ["no errors, rates: it is in count rates"]),
+    ],
+)
+def test_options_that_write_spectra_refuses(tmp_path, kinds, group, reasons):
+    spectra = several(kinds=kinds).spectrum()
+    with pytest.raises(ParameterError, match="any spectrum here. " + "; ".join(reasons)):
+        write_spectra(spectra, tmp_path / "out", group=group)
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_that_cannot_be_decoded_is_none_that_takes_an_option(tmp_path):
+    """Nor does it stop those that can."""
+    for kinds, group in ((["rates", "counts"], 40), (["counts", "rates"], 40)):
+        chosen = several(kinds=kinds)
+        broken = next(each for each in chosen if each.kind == "spectrum" and each.source == "rates")
+        broken._entry.raw["data_unit_list"][-1]["binarys"] = "AAAA"
+        with pytest.raises(DecodingError) as caught:
+            chosen.write(tmp_path / kinds[0], group=group)
+        assert "rates" in set(caught.value.manifest[caught.value.manifest["error"] != ""]["source"])
+        assert -1 in fits.getdata(tmp_path / kinds[0] / "counts_pha.fits", 1)["GROUPING"]
+
+
 def test_options_of_write_spectra(tmp_path):
     spectra = several(kinds=["rates", "counts"]).spectrum()
     with pytest.warns(InputWarning, match="group=50 is left out of the spectrum of rates"):
         write_spectra(spectra, tmp_path / "out", group=50)
     assert fits.getdata(tmp_path / "out" / "counts_pha.fits", 1)["GROUPING"].tolist() == [1, -1] * 3
     assert set(fits.getdata(tmp_path / "out" / "rates_pha.fits", 1)["GROUPING"]) == {1}
+
+
+def test_each_spectrum_is_named_with_its_own_reason(tmp_path):
+    chosen = several(kinds=["rates", "counts", "points", "no errors"])
+    with pytest.warns(InputWarning) as told:
+        chosen.write(tmp_path / "out", group=5)
+    text = r"group=5 .* spectrum of rates, no errors: it is in count rates.*group=5\.0; points: it is not a spectrum"
+    assert [bool(re.search(text, str(each.message))) for each in told] == [True]
+
+
+@pytest.mark.parametrize("options", [{"group": 9.0}, {"systematic": 0.02}])
+def test_a_spectrum_that_cannot_be_written_stops_no_other(tmp_path, options):
+    spectra = several(kinds=["rates", "counts"]).spectrum()
+    spectra["SPECTRUM", 1].columns["RATE"].unit = "keV"
+    with pytest.raises(DecodingError, match="1 of 2 files .* rates: .*keV") as caught:
+        write_spectra(spectra, tmp_path / "out", **options)
+    assert [bool(row["error"]) for row in caught.value.manifest] == [True, False]
+    data = fits.getdata(tmp_path / "out" / "counts_pha.fits", 1)
+    assert -1 in data["GROUPING"] if "group" in options else np.allclose(data["SYS_ERR"], 0.02)
+
+
+def test_one_that_cannot_be_written_is_none_that_takes_an_option(tmp_path):
+    spectra = several(kinds=["rates", "no errors"]).spectrum()
+    spectra["SPECTRUM", 1].columns["RATE"].unit = "keV"
+    with pytest.raises(ParameterError, match="any spectrum here. no errors: its rates have no errors"):
+        write_spectra(spectra, tmp_path / "out", group=3.0)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_group_that_is_never_reached_is_told(tmp_path):

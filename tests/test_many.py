@@ -444,7 +444,7 @@ def test_names_are_looked_up_once_for_all_runs(client, service):
 
 
 def test_names_that_nobody_knows_are_looked_up_once(client, service, monkeypatch):
-    def from_sesame(name):
+    def from_sesame(name, until):
         raise ParameterError(f"nobody knows {name}")
 
     monkeypatch.setattr("astroquery_mmoda.names.from_sesame", from_sesame)

@@ -15,6 +15,7 @@ from email.utils import formatdate
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.coordinates import SkyCoord
 
 from astroquery_mmoda import JobTimeout, MmodaClass, MmodaError, ParameterError, ServiceError, conf
 from astroquery_mmoda.dispatcher import asked_pause
@@ -127,6 +128,17 @@ def test_the_time_of_many_queries(stage):
         outcomes = dict(MmodaClass(server=service.url).query_many("product", [{**ASK_MANY, "timeout": 0.5}]))
     assert isinstance(outcomes[0], JobTimeout)
     assert "0.5 s" in str(outcomes[0])
+
+
+def test_the_time_of_a_query_is_that_of_sesame_too(monkeypatch):
+    monkeypatch.setattr(SkyCoord, "from_name", lambda *_, **__: time.sleep(3))
+    unknown = Service(lambda route, number: Reply({"name": "x"}) if route == "resolve_name" else None)
+    with (
+        unknown as service,
+        timed(least=0.45, most=2.0),
+        pytest.raises(JobTimeout, match=r"Sesame.*Nothing was submitted"),
+    ):
+        MmodaClass(server=service.url).query_product(**ASK | {"coordinates": "Nova 1"}, timeout=0.5)
 
 
 ASK_MANY = {name: value for name, value in ASK.items() if name != "progress"}
@@ -410,3 +422,26 @@ def test_a_name_of_several_machines(monkeypatch, others):
 def test_names_that_are_not_valid(host):
     with timed(most=2), pytest.raises(ServiceError, match="not a valid address"):
         MmodaClass(server=f"http://{host}").list_instruments()
+
+
+def test_an_outage_is_sat_out_once_for_a_list_of_instruments():
+    names = [f"instrument_{number}" for number in range(20)]
+    with (
+        Service(lambda route, number: Reply(names) if route == "instr-list" else Reply("", 503)) as service,
+        conf.set_temp("retry_time", 0.5),
+        timed(least=0.5, most=5.0),
+    ):
+        table = MmodaClass(server=service.url).list_instruments()
+    assert list(table["instrument"]) == names
+    assert set(table["products"]) == {""}
+
+
+def test_one_instrument_that_fails_spoils_no_list():
+    def answer(route, number):
+        if route == "instr-list":
+            return Reply(["broken", "isgri", "jemx"])
+        return Reply("<html>oops</html>", 500) if number == 1 else None
+
+    with Service(answer) as service, timed(most=2.0):
+        table = MmodaClass(server=service.url).list_instruments()
+    assert list(table["products"]) == ["", "isgri_image", "isgri_image"]

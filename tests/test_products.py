@@ -198,7 +198,8 @@ def test_text_of_the_server_is_escaped_where_it_is_shown():
 def test_writing_all_kinds(tmp_path):
     directory = tmp_path / "out"
     manifest = Products.from_response(RECORDS["isgri_image_6_done"]["json"]).write(directory)
-    assert manifest.colnames == ["path", "source", "kind", "size"]
+    assert manifest.colnames == ["path", "source", "kind", "size", "error"]
+    assert not any(manifest["error"])
     assert [Path(path).name for path in manifest["path"]] == ["mosaic_image.fits", "catalog.ecsv"]
     with fits.open(directory / "mosaic_image.fits") as mosaic:
         mosaic.verify("exception")

@@ -31,8 +31,8 @@ from astroquery import log
 from ..config import conf
 from ..dispatcher import Dispatcher, Interrupted, Stream, wait_for_next_try
 from ..errors import ParameterError, ServiceError
-from ..files import remove_leftovers, whole_file
-from ..products.files import safe_name
+from ..files import whole_file
+from ..products.files import make_directory, safe_name
 from ..session import Connection
 from ..text import printable
 
@@ -72,8 +72,7 @@ def download_products(
     """Fetch the files behind rows of the archive; see `MmodaClass.download_products`."""
     place = Path(directory).expanduser()
     files = _files(rows, place, client.URL)
-    place.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(place)
+    make_directory(place)
     dispatcher = Connection(client).dispatcher()
     bar = _Bar(len(files))
     outcomes = []

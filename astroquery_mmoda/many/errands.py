@@ -20,7 +20,7 @@ from typing import Any
 
 from ..auth import Handed
 from ..errors import AuthenticationError, JobTimeout, MmodaError, ServiceError
-from ..job import Job, until_submitted
+from ..job import Job, deadline_of
 from ..products.forms import in_form
 from ..session import MmodaSession
 from ..text import is_id
@@ -104,7 +104,7 @@ def run_errand(errand: Errand) -> Ended:
     try:
         job = Job._prepare(_connection(errand), errand.payload)
         job._shortest_pause = errand.shortest_pause
-        job._look(until_submitted(errand.limit, begin))._wait(errand.limit, begin, progress=False)
+        job._look(deadline_of(errand.limit, begin))._wait(errand.limit, begin, progress=False)
         end = ended(errand.index, job, time.monotonic() - begin, source=errand.source)
         if errand.reduce is None or end.products is None:
             return end

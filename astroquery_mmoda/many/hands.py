@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..errors import JobTimeout, MmodaError
-from ..job import Job, outage_while_waiting, pause_after, until_submitted
+from ..job import Job, deadline_of, outage_while_waiting, pause_after
 from ..products import Products
 from .pace import PacedConnection, between_looks
 
@@ -164,7 +164,7 @@ class Here:
         """Submit a question."""
         job = Job._prepare(self._connection, question.payload)
         self._running[index] = _Running(job, question.source, question.limit, question.begin)
-        self.hands.do(index, lambda: job._look(until_submitted(question.limit, question.begin)))
+        self.hands.do(index, lambda: job._look(deadline_of(question.limit, question.begin)))
 
     def wait(self, patience: float) -> Ended | None:
         """Look where it is time to, and wait for what comes of anything; None if no query ended by that."""

@@ -12,7 +12,7 @@ from astropy.coordinates import SkyCoord
 from .. import journal
 from ..arguments import Asked
 from ..errors import ParameterError
-from ..job import in_time, longest_wait, until_prepared
+from ..job import deadline_of, in_time, longest_wait
 from ..names import place_key
 from ..positions import parse_position
 from ..rules import needed_roles
@@ -63,7 +63,7 @@ class Questions:
         instrument, coordinates = arguments.pop("instrument"), arguments.pop("coordinates", None)
         begin, asked = time.monotonic(), Asked.of_query(arguments)
         limit = longest_wait(asked.timeout)
-        connection = self._connection.within(until_prepared(limit, begin))
+        connection = self._connection.within(deadline_of(limit, begin))
         with in_time(limit):
             for name in _names(coordinates, asked.catalog):
                 self._find(name, connection)

@@ -13,6 +13,7 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from ..catalog import table_of
+from ..decoding.boundary import reading
 from ..errors import ParameterError
 from ..text import printable
 from .drawing import band_text, literal, new_figure, note, pyplot, unit_text
@@ -65,6 +66,8 @@ def plot_image(
     ------
     ParameterError
         If there is no such image, or ``ax`` has not its sky coordinates.
+    DecodingError
+        If its sky coordinates can't be read.
     ImportError
         If matplotlib is missing.
 
@@ -79,14 +82,12 @@ def plot_image(
     """
     plt = pyplot()
     hdu = _image(hdulist, extension)
-    wcs = WCS(hdu.header).celestial
-    if not wcs.has_celestial:
-        raise ParameterError(f"extension {extension!r} has no sky coordinates")
+    wcs, frame = _coordinates(hdu, f"the sky coordinates of extension {extension!r}")
     axes = _sky_axes(wcs, ax)
     pixels = np.ma.masked_invalid(np.asarray(hdu.data, dtype=float))
     colours = plt.get_cmap("viridis").with_extremes(bad="0.7")
     drawn = axes.imshow(pixels, origin="lower", cmap=colours, norm=_scale(pixels, hdu), interpolation="nearest")
-    _label_sky(axes, wcs)
+    _label_sky(axes, wcs, frame.name)
     _colour_bar(axes, drawn, hdu)
     sources = _catalogue(hdulist) if catalog is None else catalog
     if sources is not None and len(sources):
@@ -109,6 +110,16 @@ def _image(hdulist: fits.HDUList, extension: str | int | tuple[str, int]) -> Any
         present = ", ".join(f"({image.name!r}, {image.ver})" for image in images) or "none"
         raise ParameterError(f"there is no image {extension!r}; images present: {printable(present)}")
     return hdu
+
+
+def _coordinates(hdu: Any, what: str) -> tuple[WCS, Any]:
+    """Coordinates of an image and their frame; wcslib has many kinds of errors for headers that make no sense."""
+    with reading(what):
+        wcs = WCS(hdu.header).celestial
+        if not wcs.has_celestial:
+            raise ParameterError(f"{what} are missing")
+        wcs.pixel_to_world_values(0, 0)
+        return wcs, wcs_to_celestial_frame(wcs)
 
 
 def _catalogue(hdulist: fits.HDUList) -> Table | None:
@@ -186,13 +197,12 @@ def _steps(norm: Any) -> list[float]:
 # ---- labels ----
 
 
-def _label_sky(axes: Any, wcs: WCS) -> None:
-    frame = wcs_to_celestial_frame(wcs)
+def _label_sky(axes: Any, wcs: WCS, frame: str) -> None:
     longitude, latitude = axes.coords[wcs.wcs.lng], axes.coords[wcs.wcs.lat]
-    if frame.name == "galactic":
+    if frame == "galactic":
         names = ("Galactic longitude", "Galactic latitude")
     else:
-        names = (f"Right ascension ({frame.name.upper()})", f"Declination ({frame.name.upper()})")
+        names = (f"Right ascension ({frame.upper()})", f"Declination ({frame.upper()})")
     for coordinate, name in zip((longitude, latitude), names, strict=True):
         # in degrees, as in the source list and in the arguments of a query
         coordinate.set_format_unit(u.deg, decimal=True, show_decimal_unit=True)

@@ -291,6 +291,8 @@ def _contours(raw: Any, what: str, allowance: Allowance) -> Any:
 
 def _as_promised(entry: Entry, *, prod_uris: Mapping[str, Any], extra_metadata: Mapping[str, Any]) -> Entry:
     """Add label, description and group; and the kind, where nothing but the layout of an array told it."""
+    if entry.name not in prod_uris and entry.name not in extra_metadata:
+        return entry
     kind, meta = entry.kind, {**_dictionary(extra_metadata.get(entry.name)), **entry.meta}
     if entry.read is _hdulist and kind in _TOLD_BY_LAYOUT:
         uri = prod_uris.get(entry.name)

@@ -19,7 +19,16 @@ from ..errors import MmodaError
 from ..files import DiskFull, remove_leftovers, whole_file
 from ..text import printable, shorten, transliterated
 
-__all__ = ["Failure", "OutputDirectory", "OutputFile", "Report", "safe_name", "write_files", "write_whole"]
+__all__ = [
+    "Failure",
+    "OutputDirectory",
+    "OutputFile",
+    "Report",
+    "make_directory",
+    "safe_name",
+    "write_files",
+    "write_whole",
+]
 
 Writer = Callable[[BinaryIO], Any]
 
@@ -128,7 +137,9 @@ class OutputDirectory:
         existing = [path.name for path in self._paths if os.path.lexists(path)]
         if existing and not self.overwrite:
             raise FileExistsError(errno.EEXIST, _refusal(existing), str(self.directory))
-        _make(self.directory)
+        make_directory(self.directory)
+        if not os.access(self.directory, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "no file can be made in this directory", str(self.directory))
 
 
 @dataclass(frozen=True)
@@ -281,14 +292,19 @@ def _outcome(file: OutputFile | Failure, missing: set[Path], *, full: bool) -> i
         return error
 
 
-def _make(directory: Path) -> None:
-    """Make a directory, or check one that is there: nothing is begun where nothing can be written."""
+def make_directory(directory: Path) -> None:
+    """
+    Make a directory for files, or clear one that is there of what killed writers left.
+
+    Raises
+    ------
+    OSError
+        If there is something else of its name, or it can't be made.
+    """
     if os.path.lexists(directory) and not directory.is_dir():
         what = "a link to nothing, or to a file" if directory.is_symlink() else "not a directory"
         raise NotADirectoryError(errno.ENOTDIR, f"it is {what}; choose another directory", str(directory))
     directory.mkdir(parents=True, exist_ok=True)
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, "no file can be made in this directory", str(directory))
     remove_leftovers(directory)
 
 

@@ -373,28 +373,31 @@ def check_options(spectra: Sequence[tuple[str, Any]], *, group: float | None, sy
     _check_group(group)
     _check_systematic(systematic)
     for option, value in {"group": group, "systematic": systematic}.items():
-        found = (
-            {} if value is None else {index: _obstacle(hdu, option, value) for index, (_, hdu) in enumerate(spectra)}
-        )
-        refusing = {index: reason for index, reason in found.items() if reason}
-        if not refusing:
+        if value is None:
             continue
-        names = ", ".join(printable(spectra[index][0], limit=60) for index in list(refusing)[:10])
-        names += f" and {len(refusing) - 10} more" if len(refusing) > 10 else ""
-        reason = next(iter(refusing.values()))
-        if len(refusing) == len(spectra):
-            raise ParameterError(f"{option}={value!r} can't be applied to the spectrum of {names}: {reason}")
-        warn(f"{option}={value!r} is left out of the spectrum of {names}: {reason}", InputWarning)
+        found = [(name, reason) for name, hdu in spectra if (reason := _obstacle(hdu, option, value)) is not None]
+        refusing: dict[str, list[str]] = {}
+        for name, reason in found:
+            if reason:
+                refusing.setdefault(reason, []).append(name)
+        text = "; ".join(f"{listed(names, most=10)}: {reason}" for reason, names in refusing.items())
+        if found and all(reason for _, reason in found):
+            raise ParameterError(f"{option}={value!r} can't be applied to any spectrum here. {text}")
+        if refusing:
+            warn(f"{option}={value!r} is left out of the spectrum of {text}", InputWarning)
 
 
-def _obstacle(hdu: Any, option: str, value: float) -> str:
-    """Why an option can't be applied to a spectrum; empty if it can."""
+def _obstacle(hdu: Any, option: str, value: float) -> str | None:
+    """Why an option can't be applied to a spectrum; empty if it can, None if it can't be written at all."""
     if hdu is None:
-        return "it is not a spectrum of channels with RATE or COUNTS, and is written as it came"
+        return "it is not a spectrum of channels in counts or count rates, and is written as it came"
+    try:
+        with reading("spectrum"):
+            values = _Values.of(hdu)
+    except DecodingError:
+        return None
     if option != "group":
         return ""
-    with reading("spectrum"):
-        values = _Values.of(hdu)
     if isinstance(value, Integral) and not values.in_counts:
         return f"it is in count rates; give the least signal to noise as a float, such as group={float(value)}"
     if not isinstance(value, Integral) and not values.has_errors:

@@ -583,7 +583,8 @@ class Products(Sequence[Product]):
         rest is written as it came: FITS, ECSV, text, JSON or bytes. Every header tells where the data are from; an
         index, ``mmoda-<job id>.json``, tells it for all files and lets `read` find them. It is not in the manifest.
 
-        Several analyses may be written into one directory, and parts of one after the other.
+        Several analyses may be written into one directory, and parts of one after the other. Each file is written whole
+        or not at all. What can't be written does not stop the rest, unless the disk is full.
 
         Parameters
         ----------
@@ -599,17 +600,21 @@ class Products(Sequence[Product]):
         Returns
         -------
         Table
-            Manifest: ``path``, ``source``, ``kind``, ``size`` (bytes).
+            Manifest: ``path``, ``source``, ``kind``, ``size`` (bytes), ``error`` (empty).
 
         Raises
         ------
         FileExistsError
-            A file is there already; nothing was written.
-        DecodingError
-            A product can't be decoded; nothing was written.
+            A file is there already, or the index of another analysis; nothing was written.
         ParameterError
             ``group`` or ``systematic`` has no meaning, or no spectrum here can take it; nothing was written. Where only
             some can't, an ``InputWarning`` names them.
+        MmodaError
+            Some products could not be written; a `DecodingError` if they can't be decoded. Its ``manifest`` lists what
+            was written, and these with an empty ``path``, the size 0 and the reason in ``error``.
+        OSError
+            The directory can't be made or written to, and nothing was written; or the disk is full, and nothing more
+            was tried. The latter has a ``manifest``, too.
 
         Examples
         --------
@@ -632,7 +637,8 @@ class Products(Sequence[Product]):
         Open what `write` wrote.
 
         Files are read when their products are looked at, and not needed after that. Spectra and images have the
-        headers of the files, which were mended for other tools; spectra are grouped if they were written so.
+        headers of the files, which were mended for other tools; spectra are grouped if they were written so, and images
+        are NaN where nothing was exposed.
 
         Parameters
         ----------
