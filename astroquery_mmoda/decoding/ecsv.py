@@ -40,11 +40,12 @@ _JSON_AT_ONCE = 3_000_000
 _LONG_LINE = 2_000_000
 # an array of texts has the width of the longest; where that is wasteful, they are kept as single objects
 _SPARE = 50_000_000
+# what is put between texts that are kept together
 _MARK = "\n"
-# a text, or an array in a cell, as an object of its own
+# memory of a text, or of an array in a cell, that is an object of its own
 _TEXT = 70
 _OBJECT = 220
-# how many values one cell with a value of its own counts for, which is about time
+# as many values as conf.max_json_values counts for a cell of JSON, or of any length; reading it takes as long
 _OBJECTS_COUNT = 6
 _BOOLEANS = {"True": True, "False": False, "true": True, "false": False, "1": True, "0": False, "": False}
 

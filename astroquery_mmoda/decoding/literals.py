@@ -27,9 +27,9 @@ _MAX_LITERAL = 100_000
 _PIECE = 4096
 _MANY_PIECES = 16 * _PIECE
 _CONTAINERS = frozenset({dict, list})
-# a value with its place in a list, or an empty list
+# memory of a value with its place in a list, or of an empty list; what is written in Python takes long as well
 _VALUE = 64
-_LITERAL = 60
+_LITERAL = 120
 
 # a whole string, or one of the characters that each announce a value
 _VALUES = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{,:]', re.DOTALL)
@@ -105,8 +105,7 @@ def _read_text(text: str, allowance: Allowance | None) -> Any:
         if not text.startswith(("{", "[", "(", "'")) and text not in ("None", "True", "False"):
             raise
         if allowance is not None:
-            # most of it is time, word by word
-            allowance.spend(_LITERAL * len(text), "values written in Python")
+            allowance.spend(_LITERAL * (_most_values(text) + text.count("(")), "values written in Python")
         return read_literal(text)
 
 

@@ -20,7 +20,7 @@ from ..allowance import COLUMN_MEMORY, Allowance
 from ..config import conf
 from ..errors import DecodingError
 from ..text import printable
-from ..units import read_unit
+from ..units import check_units, read_unit
 from .arrays import _class_of
 from .arrays import _Reader as ArrayReader
 from .boundary import reading
@@ -69,8 +69,10 @@ _NAMES = _DICTIONARIES | frozenset(
 
 _MJD = 2400000.5
 _MAX_BASES = 30
+# most remarks, and factors of units, in a table
 _MAX_VALUES = 50_000
-_MAX_UNITS = 200
+_MAX_FACTORS = 10_000
+# memory of an array, of a remark, and of a number of an array that becomes a list
 _ARRAY = 150
 _REMARK = 70
 _LISTED = 40
@@ -127,6 +129,8 @@ class _Columns:
         self.arrays = ArrayReader(allowance)
         self.unfolded = _Unfolded(self.arrays)
         self.units: dict[int, Any] = {}
+        self.factors = 0
+        self.names: set[str | None] = set()
 
     def column(self, name: str, record: Any) -> Any:
         with reading(f"column {printable(name, limit=60)!r}"):
@@ -178,10 +182,14 @@ class _Columns:
         return _made(name, days, u.day, info.get("description"), meta)
 
     def _unit(self, record: Any) -> Any:
-        """Columns refer to one record of a unit; making a unit takes long."""
+        """Columns may refer to one record of a unit; making a unit takes long."""
         if id(record) not in self.units:
-            if len(self.units) >= _MAX_UNITS:
-                raise DecodingError(f"more than {_MAX_UNITS} units in one table")
+            factors = _factors(record)
+            self.factors += len(factors)
+            if self.factors > _MAX_FACTORS:
+                raise DecodingError(f"units of more than {_MAX_FACTORS} factors in one table")
+            self.names.update(factor if isinstance(factor, str) else _unit_name(factor) for factor in factors)
+            check_units(self.names)
             self.units[id(record)] = _unit(record)
         return self.units[id(record)]
 
@@ -293,20 +301,29 @@ def _simple_unit(record: Any) -> Any:
     return u.CompositeUnit(_number(scale), [], []) * product
 
 
+def _factors(record: Any) -> list[Any]:
+    """Records of the units that a unit is made of; what can't be read is told later."""
+    if isinstance(record, Instance) and record.maker in _FUNCTION_UNITS:
+        record = _state(record).get("_physical_unit")
+    bases = _state(record).get("_bases") if isinstance(record, Instance) and record.maker == _COMPOSITE else None
+    return bases if type(bases) is list else [record]
+
+
 def _named_unit(record: Any) -> Any:
-    for name in _unit_names(record):
-        return read_unit(name)
-    raise DecodingError("column with an unreadable unit")
+    name = _unit_name(record)
+    if name is None:
+        raise DecodingError("column with an unreadable unit")
+    return read_unit(name)
 
 
-def _unit_names(record: Any) -> Iterator[str]:
+def _unit_name(record: Any) -> str | None:
     if isinstance(record, Instance) and record.maker in _NAMED_UNITS:
         names = _state(record).get("_names")
     elif isinstance(record, Instance) and record.maker == _IRREDUCIBLE and len(record.args) > 1:
         names = record.args[1]
     else:
-        return
-    yield from (name for name in (names if isinstance(names, list) else ()) if isinstance(name, str))
+        return None
+    return next((name for name in (names if isinstance(names, list) else ()) if isinstance(name, str)), None)
 
 
 def _number(value: Any) -> float:

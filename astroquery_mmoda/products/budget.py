@@ -26,7 +26,6 @@ __all__ = ["CARD_MEMORY", "HDU_MEMORY", "VARIABLE", "WIDTHS", "Budget", "column_
 _PER_HDU = 3000
 _PER_CARD = 40
 _PER_PART = 3500
-#: what astropy keeps for each card and HDU
 # Python's array object for each row of variable length
 _ROW_MEMORY = 150
 #: bytes of the elements of rows of variable length, by the letter of their format

@@ -25,8 +25,7 @@ from .sources import Spellings, match_source, same_source
 
 __all__ = ["Product", "Products"]
 
-# what replies have in the place of a source's name
-# what one of them takes, without its content
+# memory of a product without its content, and of a remark about it
 _PRODUCT = 2000
 _REMARK = 200
 _META = (
@@ -37,6 +36,7 @@ _META = (
     "prod_process_message",
     SERVICE_VERSION,
 )
+# what replies have in the place of a source's name
 _PLACEHOLDERS = frozenset({"", "query", "lc", "string", "none"})
 
 
@@ -718,7 +718,7 @@ def _counted(entries: Iterable[Entry], allowance: Allowance) -> list[Entry]:
     found = []
     for entry in entries:
         # what is said about an output by its name is copied for each product of this name
-        allowance.spend(_PRODUCT + _REMARK * len(entry.meta), "so many products")
+        allowance.spend(_PRODUCT + _REMARK * len(entry.meta), "the list of products")
         found.append(entry)
     return found
 
