@@ -3,11 +3,9 @@
 import base64
 import gzip
 import json
-import os
 import pickle
 import struct
-import subprocess
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,90 +13,9 @@ from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
 
+from tests.measuring import check
+
 DONE = {"query_status": "done", "exit_status": {}, "job_monitor": {}}
-
-# A process that has imported everything, and for each body that is named to it makes another one, which lists the
-# products, decodes them and tells what that took.
-DRIVER = """
-import gc, json, os, resource, sys, time
-from pathlib import Path
-from astroquery_mmoda.errors import MmodaError
-from astroquery_mmoda.products import Products
-
-def size(key):
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith(key))
-
-def tried(ask, said, seconds):
-    start = time.process_time()
-    try:
-        return ask()
-    except MmodaError as error:
-        said.append(str(error))
-    finally:
-        seconds.append(time.process_time() - start)
-
-def all_of(body):
-    said, seconds = [], []
-    products = tried(lambda: Products.from_response(body), said, seconds) or []
-    for product in products:
-        tried(lambda: product.data, said, seconds)
-        if len(said) > 3 or sum(seconds) > 10:
-            break
-    return said, max(seconds), len(products)
-
-def measured(path):
-    body = Path(path).read_bytes()
-    for kind, most in ((resource.RLIMIT_CPU, 20), (resource.RLIMIT_AS, 3_000_000_000 + 2 * len(body))):
-        resource.setrlimit(kind, (most, most))
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
-    before = size("VmRSS")
-    said, seconds, count = all_of(body)
-    print(json.dumps({"peak": size("VmHWM") - before, "seconds": seconds, "said": said, "products": count}), flush=True)
-
-all_of(Path(sys.argv[1]).read_bytes())
-gc.freeze()
-for path in sys.stdin:
-    child = os.fork()
-    if not child:
-        try:
-            measured(path.strip())
-            os._exit(0)
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    if status:
-        print(json.dumps({"died": status}), flush=True)
-"""
-
-
-@pytest.fixture(scope="module")
-def decoder(tmp_path_factory):
-    """Measure what decoding a body takes."""
-    directory = tmp_path_factory.mktemp("bodies")
-    body, small = directory / "body", directory / "small"
-    small.write_bytes(WARM)
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", DRIVER, str(small)],
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
-
-        def measured(content):
-            body.write_bytes(content)
-            process.stdin.write(f"{body}\n")
-            process.stdin.flush()
-            return json.loads(process.stdout.readline())
-
-        yield measured
-        process.stdin.close()
 
 
 def reply(**products):
@@ -178,17 +95,6 @@ def converted_columns(number, rows):
     return pickle.dumps(data, 4)
 
 
-def warm():
-    """One of each kind, so that imports do not count."""
-    units = [unit(binarys=in_base64(pickle.dumps(np.ones(2, [("a", "u2"), ("b", "U2")]), 4))), unit(hdu_type="image")]
-    told = json.loads(product(*units))
-    table = Table({"a": MaskedColumn([1.0, 2.0], mask=[0, 1], unit="foo")})
-    told["products"] |= json.loads(pickled_table(pickle.dumps(table, 4)))["products"]
-    text = ecsv([("a", "datatype: string, subtype: json"), ("b", "datatype: int8, unit: km")], ["[1] 2"])
-    told["products"] |= json.loads(text)["products"] | {"catalog": catalogue(["ra", "dec"], [[1.0], [2.0]])}
-    return json.dumps(told).encode()
-
-
 def catalogue(names, columns):
     return {"cat_column_names": names, "cat_column_list": columns, "cat_column_descr": [], "cat_frame": "fk5"}
 
@@ -264,7 +170,6 @@ def doubled_order():
     return b"\x80\x02" + record + b"2\x86" * 200 + b"tR."
 
 
-WARM = warm()
 CASES = {
     # empty cells, and cells of a declared shape
     "empty cells of a shape": lambda: ecsv([("a", "datatype: string, subtype: 'float64[1000000]'")], ['""'] * 400),
@@ -273,59 +178,41 @@ CASES = {
     ),
     "empty cells of texts": lambda: ecsv([("a", "datatype: string, subtype: 'string[300000]'")], ['""'] * 300),
     "empty cells of complex": lambda: ecsv([("a", "datatype: string, subtype: 'complex128[70000]'")], ['""'] * 2000),
-    "cells of zeros": lambda: ecsv(
-        [("a", "datatype: string, subtype: 'float64[1000]'")], [f"{[0] * 1000}".replace(" ", "")] * 9_000
-    ),
-    "cells of nulls": lambda: ecsv(
-        [("a", "datatype: string, subtype: 'float64[1000]'")], [json.dumps([None] * 1000).replace(" ", "")] * 4_000
-    ),
-    "cells of null rows": lambda: ecsv([("a", "datatype: string, subtype: 'float64[null]'")], ["[0,0,0]"] * 200_000),
-    "cells without length": lambda: ecsv([("a", "datatype: string, subtype: 'float64[null]'")], ['""'] * 500_000),
+    "cells without length": lambda: ecsv([("a", "datatype: string, subtype: 'float64[null]'")], ['""'] * 340_000),
     "cells of texts": lambda: ecsv(
         [("a", "datatype: string, subtype: 'string[100]'")],
         [json.dumps(["a" * 500] + [""] * 99).replace(" ", "").replace('"', '""').join('""')] * 3000,
     ),
-    "json cells": lambda: ecsv([("a", "datatype: string, subtype: json")], ["[1.5,1.5,1.5,1.5]"] * 150_000),
-    "json cells nested": lambda: ecsv([("a", "datatype: string, subtype: json")], ["[[],[],[],[],[],[],[]]"] * 200_000),
+    "json cells nested": lambda: ecsv([("a", "datatype: string, subtype: json")], ["[[],[],[],[],[],[],[]]"] * 150_000),
     "json cells of dictionaries": lambda: ecsv(
         [("a", "datatype: string, subtype: json")], ['"{""a"":{},""b"":{},""c"":{}}"'] * 50_000
     ),
     # many rows, narrow
-    "short numbers": lambda: ecsv([("a", "datatype: int64")], ["1"] * 3_000_000),
-    "short long doubles": lambda: ecsv([("a", "datatype: float128")], ["1"] * 3_000_000),
-    "short complex": lambda: ecsv([("a", "datatype: complex128")], ["1"] * 2_000_000),
-    "missing complex": lambda: ecsv([("a", "datatype: complex128")], ['""'] * 2_000_000),
-    "uneven texts": lambda: ecsv([("a", "datatype: string")], (["abcdefghijklmnop"] + ['""'] * 3) * 600_000),
     "uneven texts in columns": lambda: ecsv(
-        [(f"a{i}", "datatype: string") for i in range(20)], [" ".join(["x" * 24] + ["y"] * 19)] * 100_000
+        [(f"a{i}", "datatype: string") for i in range(20)],
+        [" ".join(["x" * 300] * 20)] + [" ".join(["y"] * 20)] * 40_000,
     ),
     "one wide text in each column": lambda: ecsv(
-        [(f"a{i}", "datatype: string") for i in range(100)],
-        [" ".join(["z" * 900] * 100)] + [" ".join(["y"] * 100)] * 20_000,
+        [(f"a{i}", "datatype: string") for i in range(20)],
+        [" ".join(["z" * 900] * 20)] + [" ".join(["y"] * 20)] * 50_000,
     ),
-    "astral texts": lambda: ecsv([("a", "datatype: string")], ["\N{FIRE}abc"] * 2_000_000),
     # many columns
-    "columns of ECSV": lambda: ecsv([(f"a{i}", "datatype: int8") for i in range(5_000)], [" ".join(["1"] * 5000)] * 2),
     "masked columns of ECSV": lambda: ecsv(
-        [(f"a{i}", "datatype: int8") for i in range(5_000)], [" ".join(['""'] * 5000)] * 2
+        [(f"a{i}", "datatype: int8") for i in range(3_000)], [" ".join(['""'] * 3000)] * 2
     ),
     "units of ECSV": lambda: ecsv(
-        [(f"a{i}", f"datatype: int8, unit: foo{i}") for i in range(4_000)], [" ".join(["1"] * 4000)]
+        [(f"a{i}", f"datatype: int8, unit: foo{i}") for i in range(2_000)], [" ".join(["1"] * 2000)]
     ),
     "long units of ECSV": lambda: ecsv(
         [(f"a{i}", f"datatype: int8, unit: {'(' * 60}q{i}{')' * 60}") for i in range(1_000)], [" ".join(["1"] * 1000)]
     ),
     "columns of a list": lambda: reply(catalog=catalogue([f"c{i}" for i in range(200_000)], [[]] * 200_000)),
-    "columns of a list with rows": lambda: reply(
-        catalog=catalogue([f"c{i}" for i in range(90_000)], [[1, 2]] * 90_000)
-    ),
     "long names of a list": lambda: reply(
         catalog=catalogue(["n" * 1_000_000 + str(i) for i in range(20)], [[1.0] * 50_000] * 20)
     ),
     "wide texts of a list": lambda: reply(catalog=catalogue(["src_names"], [["\N{FIRE}" * 1000] + ["a"] * 5000])),
-    "columns of one table": lambda: pickled_table(table_of_one_column(200_000, Column(np.zeros(3)))),
     "columns of one masked table": lambda: pickled_table(
-        table_of_one_column(200_000, MaskedColumn(np.zeros(3), mask=[1, 0, 1]))
+        table_of_one_column(50_000, MaskedColumn(np.zeros(3), mask=[1, 0, 1]))
     ),
     "columns with a unit": lambda: pickled_table(table_of_one_column(20_000, Column(np.zeros(3), unit="km / s"))),
     "columns with remarks": lambda: pickled_table(
@@ -347,29 +234,18 @@ CASES = {
         table_of_one_column(1, Column(np.zeros(1)), remarks(np.zeros(5_000_000, "u1").tobytes(), 20_000))
     ),
     "rows of one array": lambda: pickled(one_row(30_000, 200_000)),
-    "rows of one short array": lambda: pickled(one_row(200_000, 1)),
     "rows of one empty array": lambda: pickled(one_row(200_000, 0)),
-    "converted columns of one array": lambda: pickled(converted_columns(500, 60_000)),
     # bytes that become more
     "unsigned image": lambda: pickled(pickle.dumps(np.ones((5000, 5000), "u2"), 4), "image"),
     "image of signed bytes": lambda: pickled(pickle.dumps(np.ones((8000, 5000), "i1"), 4), "image"),
-    "image of half floats": lambda: pickled(pickle.dumps(np.ones((5000, 4000), "f2"), 4), "image"),
     "masked image": lambda: pickled(pickle.dumps(np.ma.masked_equal(np.ones((3000, 2000)), 0), 4), "image"),
-    "table of signed bytes": lambda: pickled(pickle.dumps(np.ones(30_000_000, [("a", "i1")]), 4)),
     "table of wide letters": lambda: pickled(pickle.dumps(np.full(2_000_000, "\N{FIRE}").astype([("N", "U2")]), 4)),
-    "columns of wide letters": lambda: pickled(
-        pickle.dumps(np.full(60_000, "\N{FIRE}" * 5).astype([("N", "U5")]).repeat(5), 4)
-    ),
     "array as text of protocol 0": lambda: pickled(pickle.dumps(np.full(2_000_000, np.nan), 0), "image"),
-    "array as text of protocol 2": lambda: pickled(pickle.dumps(np.full(5_000_000, 1e300), 2), "image"),
     "escapes of Python 2": lambda: pickled(b"S'" + b"\\x01" * 7_000_000 + b"'\n."),
     # compression
     "gzip in base64 of numbers": lambda: pickled(gzip.compress(pickle.dumps(np.zeros(9_000_000), 4), 1), "image"),
     "gzip of unsigned numbers": lambda: pickled(gzip.compress(pickle.dumps(np.zeros(35_000_000, "u2"), 4), 1), "image"),
     "gzip of gzip": lambda: pickled(gzip.compress(gzip.compress(bytes(1_000_000_000), 1), 1), "image"),
-    "gzip of letters": lambda: pickled(
-        gzip.compress(pickle.dumps(np.full(3_000_000, "я").astype([("N", "U1")]), 4), 1)
-    ),
     "gzip of many parts": lambda: pickled(gzip.compress(b"") * 1_000_000, "image"),
     "gzip of nothing": lambda: pickled(gzip.compress(b"")[:10] + b"\0\0\0\xff\xff" * 5_000_000, "image"),
     "gzip with a long name": lambda: pickled(b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * 30_000_000, "image"),
@@ -524,12 +400,8 @@ CASES = {
 }
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes of this kind")
 @pytest.mark.parametrize("name", CASES)
-def test_memory_and_time(name, decoder):
+def test_memory_and_time(name, measured, tmp_path):
     body = CASES[name]()
-    told = decoder(body)
-    assert "died" not in told, told
-    assert told["peak"] < 2 * len(body) / 1e6 + 200, told
-    assert told["seconds"] < 5, told
-    assert all(0 < len(message) < 2000 for message in told["said"])
+    Path(tmp_path, "body").write_bytes(body)
+    check(measured(tmp_path / "body", forms=False), 2 * len(body) + 200e6)

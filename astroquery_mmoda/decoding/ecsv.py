@@ -35,6 +35,7 @@ __all__ = ["read_ecsv"]
 Array = np.ndarray[Any, Any]
 
 _CELLS_AT_ONCE = 50_000
+_ROWS_AT_ONCE = 5_000
 _CHARACTERS_AT_ONCE = 200_000
 _JSON_AT_ONCE = 3_000_000
 _LONG_LINE = 2_000_000
@@ -132,7 +133,7 @@ def _listed(names: list[str]) -> str:
 def _cells(rows: Iterable[list[str]], width: int) -> Iterator[list[tuple[str, ...]]]:
     """The cells of some rows at a time, column by column."""
     rows = iter(rows)
-    while some := list(islice(rows, max(_CELLS_AT_ONCE // max(width, 1), 1))):
+    while some := list(islice(rows, min(max(_CELLS_AT_ONCE // max(width, 1), 1), _ROWS_AT_ONCE))):
         some = [row for row in some if row] if [] in some else some
         lengths = set(map(len, some)) - {width}
         if lengths:

@@ -9,7 +9,6 @@ units from their names. No class of astropy is looked up by what a reply names.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
