@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 import re
-from itertools import accumulate
+from collections.abc import Iterator
+from itertools import accumulate, chain, islice
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ _WORDS |= {f"{sign}int{8 * size}": f"{sign or 'i'}{size}" for sign in ("", "u") 
 _ORDERS = {"<": "<", ">": ">", "|": "|", "=": "<"}
 
 _MAX_ITEMSIZE = 2**31 - 1
+_MAX_FIELDS = 100_000
 _MAX_DIMENSIONS = 32
 _MAX_DEPTH = 8
 
@@ -106,6 +108,8 @@ def _structured(names: list[str], formats: list[np.dtype[Any]], offsets: list[An
         raise DecodingError("dtype with an impossible record")
     if not all(type(offset) is int for offset in offsets):
         raise DecodingError("dtype with an impossible offset")
+    if any(islice(chain.from_iterable(map(_parts, formats)), _MAX_FIELDS, None)):
+        raise DecodingError(f"dtype of more than {_MAX_FIELDS} fields")
     end = 0
     for offset, part in sorted(zip(offsets, formats, strict=True), key=lambda pair: pair[0]):
         if offset < end:
@@ -114,6 +118,13 @@ def _structured(names: list[str], formats: list[np.dtype[Any]], offsets: list[An
     if end > itemsize:
         raise DecodingError("dtype with a field outside of its record")
     return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": itemsize})
+
+
+def _parts(dtype: np.dtype[Any]) -> Iterator[int]:
+    """1 for a dtype and for each one inside it, one by one: fields of fields multiply."""
+    yield 1
+    for name in dtype.base.names or ():
+        yield from _parts(dtype.base[name])
 
 
 def _from_subarray(subarray: Any, itemsize: Any, depth: int, made: dict[int, np.dtype[Any]]) -> np.dtype[Any]:

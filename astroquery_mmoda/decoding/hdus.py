@@ -31,6 +31,8 @@ _BLOCK = 2880
 _CARD = 80
 # mosaics have some hundred; each one takes a third of a millisecond, even if it is empty
 _MAX_UNITS = 5000
+# likewise, of all tables of a product
+_MAX_COLUMNS = 8000
 # base64 of this length is worth a larger effort; room for a header, rather long ones included
 _LARGE = 1_000_000
 _ROOM = 40 * _BLOCK
@@ -85,10 +87,14 @@ def read_hdulist(entry: Any, *, what: str = "product", allowance: Allowance | No
         if len(units) > _MAX_UNITS:
             raise DecodingError(f"{len(units)} units, {_MAX_UNITS} are the most")
         hdus: list[Any] = []
+        columns = 0
         allowance = allowance or Allowance.of(entry)
         for number, unit in enumerate(units):
             with reading(f"unit {number}"):
                 hdus += _read_unit(unit, allowance, first=number == 0)
+                columns += len(hdus[-1].columns) if isinstance(hdus[-1], fits.BinTableHDU) else 0
+                if columns > _MAX_COLUMNS:
+                    raise DecodingError(f"tables of more than {_MAX_COLUMNS} columns in all")
         return fits.HDUList(hdus or [fits.PrimaryHDU()])
 
 
