@@ -255,7 +255,7 @@ CASES = {
         ]
         * 40
     ),
-    "gzip of fields": lambda: product(*[unit(binarys=in_base64(gzip.compress(fields(900), 1)))] * 1000),
+    "gzip of fields": lambda: product(*[unit(binarys=in_base64(gzip.compress(fields(900), 1)))] * 10),
     # sizes without bytes
     "text of no width": lambda: product(unit(data=json.dumps(["a" * 1_000_000] + [""] * 200_000), dt="S0")),
     "letters of no width": lambda: product(unit(data=json.dumps(["a" * 1_000_000] + [""] * 200_000), dt="U0")),
@@ -271,7 +271,7 @@ CASES = {
     "no rows of a large record": lambda: product(*[unit(data="[]", dt="[('a', 'f8', (33554431,))]")] * 500),
     "zero by huge": lambda: pickled(replaced(np.zeros((0, 5)), b"K\x05", b"\x8a\x06" + (2**40).to_bytes(6, "little"))),
     "fields of a text": lambda: product(
-        *[unit(data="[]", dt=str([(f"{i:x}", "u1") for i in range(900)]).replace(" ", ""))] * 1500
+        *[unit(data="[]", dt=str([(f"{i:x}", "u1") for i in range(900)]).replace(" ", ""))] * 10
     ),
     "fields of a pickle": lambda: pickled(fields(60_000)),
     "fields of fields": lambda: pickled(fields_of_fields(30, 7)),
