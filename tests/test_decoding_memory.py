@@ -241,7 +241,7 @@ CASES = {
     "masked image": lambda: pickled(pickle.dumps(np.ma.masked_equal(np.ones((3000, 2000)), 0), 4), "image"),
     "table of wide letters": lambda: pickled(pickle.dumps(np.full(2_000_000, "\N{FIRE}").astype([("N", "U2")]), 4)),
     "array as text of protocol 0": lambda: pickled(pickle.dumps(np.full(2_000_000, np.nan), 0), "image"),
-    "escapes of Python 2": lambda: pickled(b"S'" + b"\\x01" * 7_000_000 + b"'\n."),
+    "escapes of Python 2": lambda: pickled(b"S'" + b"\\x01" * 3_000_000 + b"'\n."),
     # compression
     "gzip in base64 of numbers": lambda: pickled(gzip.compress(pickle.dumps(np.zeros(9_000_000), 4), 1), "image"),
     "gzip of unsigned numbers": lambda: pickled(gzip.compress(pickle.dumps(np.zeros(35_000_000, "u2"), 4), 1), "image"),
@@ -295,13 +295,13 @@ CASES = {
     ),
     "lines": lambda: pickled(b"(" + b"V\\U0001f525aaaaaaaaaaaaaaaaaaaaa\n" * 600_000 + b"t."),
     # headers
-    "cards of many units": lambda: product(*[unit(header={f"K{i}": i for i in range(9_000)}, hdu_type="image")] * 90),
+    "cards of many units": lambda: product(*[unit(header={f"K{i}": i for i in range(9_000)}, hdu_type="image")] * 11),
     "cards as text": lambda: product(
-        *[unit(header=json.dumps({f"K{i:x}": i for i in range(15_000)}), hdu_type="image")] * 60
+        *[unit(header=json.dumps({f"K{i:x}": i for i in range(15_000)}), hdu_type="image")] * 11
     ),
-    "cards of blanks": lambda: product(*[unit(header={f"K{i}": "" for i in range(9_000)})] * 90),
-    "long comments": lambda: product(*[unit(header={"COMMENT": "c" * 100_000}, hdu_type="image")] * 400),
-    "long values": lambda: product(*[unit(header={f"K{i}": "v" * 90_000 for i in range(40)}, hdu_type="image")] * 10),
+    "cards of blanks": lambda: product(*[unit(header={f"K{i}": "" for i in range(9_000)})] * 11),
+    "long comments": lambda: product(*[unit(header={"COMMENT": "c" * 100_000}, hdu_type="image")] * 150),
+    "long values": lambda: product(*[unit(header={f"K{i}": "v" * 90_000 for i in range(40)}, hdu_type="image")] * 6),
     "values with quotes": lambda: product(unit(header={f"K{i}": "'" * 90_000 for i in range(300)}, hdu_type="image")),
     "lists as values": lambda: product(unit(header={"K": [["\U000e0001" * 9_000_000]]}, hdu_type="image")),
     "long keyword": lambda: product(unit(header={"\u0390" * 5_000_000: 1}, hdu_type="image")),
@@ -324,8 +324,8 @@ CASES = {
             },
         )
     ),
-    "units": lambda: product(*[unit()] * 4900),
-    "images": lambda: product(*[unit(hdu_type="image")] * 4900),
+    "units": lambda: product(*[unit()] * 2000),
+    "images": lambda: product(*[unit(hdu_type="image")] * 2000),
     "long name of a product": lambda: reply(
         numpy_data_product_list=[{"name": "p" * 1_000_000, "data_unit_list": []}] * 35
     ),
