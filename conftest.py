@@ -232,9 +232,11 @@ def measured(recorded, tmp_path_factory):
     """Function that tells memory and time that a file with a reply takes, in a process that has seen one already."""
     from tests.measuring import warm_process
 
-    small = tmp_path_factory.mktemp("small") / "body"
-    small.write_text(json.dumps(recorded("isgri_image_dummy")))
-    with warm_process(small) as ask:
+    small = []
+    for name in ("isgri_image_dummy", "nb_everything_4_done"):
+        small.append(tmp_path_factory.mktemp("small") / "body")
+        small[-1].write_text(json.dumps(recorded(name)))
+    with warm_process(*small) as ask:
         yield ask
 
 

@@ -11,7 +11,12 @@ from typing import Any
 from .config import conf
 from .errors import DecodingError
 
-__all__ = ["Allowance"]
+__all__ = ["CARD_MEMORY", "COLUMN_MEMORY", "HDU_MEMORY", "Allowance"]
+
+#: what astropy's objects take: a card of a header, an HDU, a column of a table
+CARD_MEMORY = 500
+HDU_MEMORY = 10_000
+COLUMN_MEMORY = 5_000
 
 # a number in a list of them
 _VALUE = 32

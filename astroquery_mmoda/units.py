@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
 from astropy import units as u
 
-__all__ = ["known_unit", "read_unit", "standard_spelling"]
+from .errors import DecodingError
+
+__all__ = ["check_units", "known_unit", "read_unit", "standard_spelling"]
 
 _MAX_TEXT = 200
+_MOST = 200
+_MOST_CHARACTERS = 5000
 # astropy works out 10**9999999 digit by digit before it finds that this is no unit
 _LARGE_NUMBER = re.compile(r"[0-9]{5,}")
 # words that the service writes and no standard knows
@@ -44,6 +49,13 @@ def read_unit(text: Any) -> u.UnitBase | None:
         Such as ``erg / (s cm2)`` or the service's ``(counts/sec)**2``; ``no units`` is dimensionless.
     """
     return _read(text) if isinstance(text, str) else None
+
+
+def check_units(texts: Iterable[Any]) -> None:
+    """Refuse a table with more different units than there are: each that astropy doesn't know takes milliseconds."""
+    different = {text for text in texts if isinstance(text, str)}
+    if len(different) > _MOST or sum(min(len(text), _MAX_TEXT) for text in different) > _MOST_CHARACTERS:
+        raise DecodingError(f"{len(different)} units, {_MOST} (of {_MOST_CHARACTERS} characters) are the most")
 
 
 def known_unit(text: Any) -> u.UnitBase | None:

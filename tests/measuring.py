@@ -20,12 +20,16 @@ def size(key):
         return 0
     return next(int(line.split()[1]) / 1000 for line in lines if line.startswith(key))
 
-def tried(name, ask):
+def stands():
     try:
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     except OSError:
         pass
-    before, start, said = size("VmRSS"), time.process_time(), ""
+    return size("VmRSS")
+
+def tried(name, ask, before=None):
+    before = stands() if before is None else before
+    start, said = time.process_time(), ""
     try:
         return ask()
     except MmodaError as error:
@@ -46,6 +50,15 @@ def forms_of(products):
     for name in ("__repr__", "_repr_html_", "cite"):
         tried(name, getattr(products, name))
 
+def decoded(path):
+    body = path.read_bytes()
+    before = stands()
+    for product in tried("reply", lambda: Products.from_response(body), before) or ():
+        tried("data", lambda: product.data, before)
+        if sum(bool(said) for *_, said in told) > 3:
+            break
+    return told
+
 def look_at(path):
     if path.is_dir():
         products = tried("read", lambda: Products.read(path))
@@ -62,7 +75,7 @@ def look_at(path):
         forms_of(products)
     return told
 
-def answered(path):
+def answered(path, look):
     child = os.fork() if hasattr(os, "fork") else 0
     if child:
         status = os.waitpid(child, 0)[1]
@@ -71,7 +84,7 @@ def answered(path):
         if hasattr(signal, "alarm"):
             signal.alarm(120)
         told.clear()
-        print(json.dumps(look_at(path)), flush=True)
+        print(json.dumps(look(path)), flush=True)
     except BaseException:
         print(json.dumps(traceback.format_exc()), flush=True)
     if hasattr(os, "fork"):
@@ -79,8 +92,8 @@ def answered(path):
 
 told = []
 for line in sys.stdin:
-    path = Path(json.loads(line)[1])
-    look_at(path) if json.loads(line)[0] else answered(path)
+    how, path = json.loads(line)
+    look_at(Path(path)) if how == "small" else answered(Path(path), decoded if how == "decode" else look_at)
 """
 
 
@@ -90,18 +103,19 @@ def warm_process(*small):
     command = [sys.executable, "-W", "ignore", "-c", _DRIVER]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
 
-        def sent(path, *, is_small=False):
-            process.stdin.write(json.dumps([is_small, str(path)]) + "\n")
+        def sent(path, how):
+            process.stdin.write(json.dumps([how, str(path)]) + "\n")
             process.stdin.flush()
 
-        def measured(path):
-            sent(path)
+        def measured(path, *, forms=True):
+            """What each call took, one after the other; without forms the data of all products, and memory in all."""
+            sent(path, "all" if forms else "decode")
             answer = json.loads(process.stdout.readline())
             assert isinstance(answer, list), answer
             return answer
 
         for path in small:
-            sent(path, is_small=True)
+            sent(path, "small")
         yield measured
         process.stdin.close()
 

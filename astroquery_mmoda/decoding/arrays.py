@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from ..allowance import Allowance
 from ..errors import DecodingError
 from . import dtypes
 from .plainpickle import Global, Instance, interpret
@@ -52,6 +53,8 @@ _MASKED_ARRAYS = frozenset({("numpy.ma.core", "MaskedArray"), ("numpy.ma", "Mask
 _RECONSTRUCTORS = frozenset({("copyreg", "_reconstructor"), ("copy_reg", "_reconstructor")})
 _BASES = frozenset((module, name) for module in ("builtins", "__builtin__") for name in ("object", "str", "unicode"))
 
+# an array that looks at the bytes of others
+_ARRAY = 150
 _NAMES = (
     _RECONSTRUCT
     | _SCALAR
@@ -90,7 +93,7 @@ class FitsTable:
     rows: dict[str, list[np.ndarray[Any, Any]]]
 
 
-def read_pickle(payload: bytes | bytearray) -> np.ndarray[Any, Any] | FitsTable:
+def read_pickle(payload: bytes | bytearray, allowance: Allowance | None = None) -> np.ndarray[Any, Any] | FitsTable:
     """
     Read a pickled array or FITS table.
 
@@ -98,19 +101,23 @@ def read_pickle(payload: bytes | bytearray) -> np.ndarray[Any, Any] | FitsTable:
     ----------
     payload : bytes or bytearray
         The pickle. A `bytearray` is handed over: its memory becomes that of the array, which can be written to.
+    allowance : Allowance, optional
+        Of the reply; without it one for this alone.
 
     Returns
     -------
     numpy.ndarray or FitsTable
     """
-    return _Reader().anything(interpret(payload, _NAMES))
+    return _Reader(allowance or Allowance(len(payload))).anything(interpret(payload, _NAMES))
 
 
 class _Reader:
-    """The arrays of one payload; equal dtypes are the same record in it and are made once."""
+    """The arrays of one payload; what is the same record in it is made once."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowance: Allowance) -> None:
+        self.allowance = allowance
         self._dtypes: dict[int, np.dtype[Any]] = {}
+        self._made: dict[int, np.dtype[Any]] = {}
 
     def anything(self, record: Any) -> np.ndarray[Any, Any] | FitsTable:
         if _made_of(record, _FITS_REC):
@@ -145,6 +152,7 @@ class _Reader:
         data = self._checked(shape, dtype, fortran, raw)
         if data.dtype.names is not None or not _is_bytes(mask) or len(mask) != data.size:
             raise DecodingError("masked array with an unreadable mask")
+        self.allowance.spend(data.size, "a masked array")
         flags = _from_bytes(data.shape, np.dtype("u1"), mask, fortran=bool(fortran)) != 0
         return np.ma.MaskedArray(data, mask=flags)
 
@@ -161,7 +169,7 @@ class _Reader:
 
     def dtype(self, record: Any) -> np.dtype[Any]:
         if id(record) not in self._dtypes:
-            dtype = dtypes.from_record(record)
+            dtype = dtypes.from_record(record, made=self._made)
             if dtype.subdtype is not None:
                 raise DecodingError("array of subarrays")
             self._dtypes[id(record)] = dtype
@@ -191,8 +199,11 @@ class _Reader:
             raise DecodingError("variable-length column with an unreadable state")
         if dtypes.checked_shape(state[1]) != (len(state[4]),):
             raise DecodingError(f"variable-length column of {_shape_text(state[1])} rows has {len(state[4])}")
-        rows = [self.array(row) for row in state[4]]
-        if any(row.ndim != 1 or row.dtype.names is not None for row in rows):
+        arrays = {id(row): row for row in state[4]}
+        self.allowance.spend(_ARRAY * len(arrays), "rows of a variable-length column")
+        made = {key: self.array(row) for key, row in arrays.items()}
+        rows = [made[id(row)] for row in state[4]]
+        if any(row.ndim != 1 or row.dtype.names is not None for row in made.values()):
             raise DecodingError("variable-length column with a row that is no list of numbers")
         return rows
 
@@ -234,8 +245,12 @@ def _from_bytes(shape: tuple[int, ...], dtype: np.dtype[Any], raw: Any, *, fortr
 
 
 def _class_of(record: Instance) -> Any:
-    """The class named in ``numpy.core.multiarray._reconstruct(class, shape, code)``."""
-    return record.args[0] if record.args else None
+    """
+    The class named in ``numpy.core.multiarray._reconstruct(class, shape, code)``.
+
+    Anything else is not looked at: to hash or compare a tuple that is deep, or doubled often, overflows or has no end.
+    """
+    return record.args[0] if record.args and type(record.args[0]) is Global else None
 
 
 def _made_of(record: Any, name: tuple[str, str]) -> bool:

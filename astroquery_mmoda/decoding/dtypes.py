@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
+from itertools import accumulate, chain, islice
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ _WORDS |= {f"{sign}int{8 * size}": f"{sign or 'i'}{size}" for sign in ("", "u") 
 _ORDERS = {"<": "<", ">": ">", "|": "|", "=": "<"}
 
 _MAX_ITEMSIZE = 2**31 - 1
+_MAX_FIELDS = 100_000
 _MAX_DIMENSIONS = 32
 _MAX_DEPTH = 8
 
@@ -44,7 +47,7 @@ def is_object(record: Any) -> bool:
     return _is_dtype(record) and record.args[:1] in (("O8",), ("O4",), ("O",), (b"O8",), (b"O4",), (b"O",))
 
 
-def from_record(record: Any, depth: int = 0) -> np.dtype[Any]:
+def from_record(record: Any, depth: int = 0, made: dict[int, np.dtype[Any]] | None = None) -> np.dtype[Any]:
     """
     Make a dtype from what a pickle says about it.
 
@@ -55,16 +58,26 @@ def from_record(record: Any, depth: int = 0) -> np.dtype[Any]:
         names, fields, item size, alignment, flags[, metadata])``.
     depth : int
         How many dtypes this one is inside of.
+    made : dict, optional
+        Those of the same pickle that were made already, by the identity of their record: fields may refer to one
+        record again and again, at each depth.
     """
-    if not _is_dtype(record) or type(record.state) is not tuple or not 8 <= len(record.state) <= 9:
-        raise DecodingError("array without a readable dtype")
+    made = {} if made is None else made
     if depth > _MAX_DEPTH:
         raise DecodingError("dtype nested too deeply")
+    if id(record) not in made:
+        made[id(record)] = _from_record(record, depth, made)
+    return made[id(record)]
+
+
+def _from_record(record: Any, depth: int, made: dict[int, np.dtype[Any]]) -> np.dtype[Any]:
+    if not _is_dtype(record) or type(record.state) is not tuple or not 8 <= len(record.state) <= 9:
+        raise DecodingError("array without a readable dtype")
     _, order, subarray, names, fields, itemsize = record.state[:6]
     if names is not None:
-        return _from_fields(names, fields, itemsize, depth)
+        return _from_fields(names, fields, itemsize, depth, made)
     if subarray is not None:
-        return _from_subarray(subarray, itemsize, depth)
+        return _from_subarray(subarray, itemsize, depth, made)
     dtype = _simple(_ascii(record.args[0]), _ascii(order))
     if type(itemsize) is not int or itemsize not in (-1, dtype.itemsize):
         raise DecodingError(f"dtype {dtype.str} with a wrong item size")
@@ -75,15 +88,18 @@ def _is_dtype(record: Any) -> bool:
     return isinstance(record, Instance) and record.maker == ("numpy", "dtype") and len(record.args) >= 1
 
 
-def _from_fields(names: Any, fields: Any, itemsize: Any, depth: int) -> np.dtype[Any]:
+def _from_fields(names: Any, fields: Any, itemsize: Any, depth: int, made: dict[int, np.dtype[Any]]) -> np.dtype[Any]:
     if type(names) is not tuple or type(fields) is not dict:
         raise DecodingError("dtype with unreadable fields")
     titled = [value for value in fields.values() if type(value) is not tuple or len(value) != 2]
     if titled or len(fields) != len(names):
         raise DecodingError("dtype with titles or missing fields")
-    parts = [fields[name] for name in names]
-    formats = [from_record(part[0], depth + 1) for part in parts]
-    return _structured([_ascii(name) for name in names], formats, [part[1] for part in parts], itemsize)
+    names = [_ascii(name) for name in names]
+    parts: list[Any] = [fields.get(name, fields.get(name.encode("latin-1", "replace"))) for name in names]
+    if not all(type(part) is tuple for part in parts):
+        raise DecodingError("dtype with titles or missing fields")
+    formats = [from_record(part[0], depth + 1, made) for part in parts]
+    return _structured(names, formats, [part[1] for part in parts], itemsize)
 
 
 def _structured(names: list[str], formats: list[np.dtype[Any]], offsets: list[Any], itemsize: Any) -> np.dtype[Any]:
@@ -92,6 +108,8 @@ def _structured(names: list[str], formats: list[np.dtype[Any]], offsets: list[An
         raise DecodingError("dtype with an impossible record")
     if not all(type(offset) is int for offset in offsets):
         raise DecodingError("dtype with an impossible offset")
+    if any(islice(chain.from_iterable(map(_parts, formats)), _MAX_FIELDS, None)):
+        raise DecodingError(f"dtype of more than {_MAX_FIELDS} fields")
     end = 0
     for offset, part in sorted(zip(offsets, formats, strict=True), key=lambda pair: pair[0]):
         if offset < end:
@@ -102,10 +120,17 @@ def _structured(names: list[str], formats: list[np.dtype[Any]], offsets: list[An
     return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": itemsize})
 
 
-def _from_subarray(subarray: Any, itemsize: Any, depth: int) -> np.dtype[Any]:
+def _parts(dtype: np.dtype[Any]) -> Iterator[int]:
+    """1 for a dtype and for each one inside it, one by one: fields of fields multiply."""
+    yield 1
+    for name in dtype.base.names or ():
+        yield from _parts(dtype.base[name])
+
+
+def _from_subarray(subarray: Any, itemsize: Any, depth: int, made: dict[int, np.dtype[Any]]) -> np.dtype[Any]:
     if type(subarray) is not tuple or len(subarray) != 2:
         raise DecodingError("dtype with an unreadable subarray")
-    dtype = _repeated(from_record(subarray[0], depth + 1), subarray[1])
+    dtype = _repeated(from_record(subarray[0], depth + 1, made), subarray[1])
     if itemsize != dtype.itemsize:
         raise DecodingError("dtype with a wrong item size")
     return dtype
@@ -173,7 +198,7 @@ def _from_list(fields: list[Any], depth: int) -> np.dtype[Any]:
         names.append(_ascii(field[0]))
         formats.append(_repeated(part, field[2]) if len(field) == 3 else part)
     sizes = [part.itemsize for part in formats]
-    return _structured(names, formats, [sum(sizes[:i]) for i in range(len(sizes))], sum(sizes))
+    return _structured(names, formats, [0, *accumulate(sizes)][:-1], sum(sizes))
 
 
 def _from_dict(fields: dict[Any, Any], depth: int) -> np.dtype[Any]:

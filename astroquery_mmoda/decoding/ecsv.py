@@ -12,6 +12,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Protocol
@@ -19,11 +21,11 @@ from typing import Any, Protocol
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
-from ..allowance import Allowance
+from ..allowance import COLUMN_MEMORY, Allowance
 from ..config import conf
 from ..errors import DecodingError
 from ..text import printable
-from ..units import read_unit
+from ..units import check_units, read_unit
 from .boundary import reading
 from .ecsvheaders import ColumnHeader, Header, read_header
 from .literals import read_json
@@ -33,11 +35,19 @@ __all__ = ["read_ecsv"]
 Array = np.ndarray[Any, Any]
 
 _CELLS_AT_ONCE = 50_000
+_ROWS_AT_ONCE = 5_000
 _CHARACTERS_AT_ONCE = 200_000
 _JSON_AT_ONCE = 3_000_000
 _LONG_LINE = 2_000_000
 # an array of texts has the width of the longest; where that is wasteful, they are kept as single objects
 _SPARE = 50_000_000
+# what is put between texts that are kept together
+_MARK = "\n"
+# memory of a text, or of an array in a cell, that is an object of its own
+_TEXT = 70
+_OBJECT = 220
+# as many values as conf.max_json_values counts for a cell of JSON, or of any length; reading it takes as long
+_OBJECTS_COUNT = 6
 _BOOLEANS = {"True": True, "False": False, "true": True, "false": False, "1": True, "0": False, "": False}
 
 
@@ -73,10 +83,13 @@ def read_ecsv(text: Any, *, what: str = "table", allowance: Allowance | None = N
         if len(text) > conf.max_product_size:
             raise DecodingError(f"{len(text)} characters are more than conf.max_product_size = {conf.max_product_size}")
         header, start = read_header(text)
-        return _assembled(header, _read_rows(text, start, header))
+        allowance = allowance or Allowance(len(text))
+        allowance.spend(COLUMN_MEMORY * len(header.columns), "columns")
+        check_units(column.unit for column in header.columns)
+        return _assembled(header, _read_rows(text, start, header, allowance), allowance)
 
 
-def _read_rows(text: str, start: int, header: Header) -> list[Array]:
+def _read_rows(text: str, start: int, header: Header, allowance: Allowance) -> list[Array]:
     names = [column.name for column in header.columns]
     lines = _lines(text, start, max(len(names), 1))
     rows = csv.reader(lines, delimiter=header.delimiter, skipinitialspace=True, strict=True)
@@ -86,7 +99,7 @@ def _read_rows(text: str, start: int, header: Header) -> list[Array]:
             raise DecodingError(f"ECSV header tells of columns {_listed(names)}, its rows of {_listed(found)}")
         # a row has at least one character for each of its cells
         most = min(text.count("\n", start) + 1, len(text) // max(len(names), 1) + 1)
-        columns = [_collector(column, most, masked=column.name in header.masks) for column in header.columns]
+        columns = [_collector(column, most, allowance, masked=column.name in header.masks) for column in header.columns]
         for cells in _cells(rows, len(names)):
             for column, values in zip(columns, cells, strict=True):
                 with reading(f"column {printable(column.name, limit=60)!r}"):
@@ -120,7 +133,7 @@ def _listed(names: list[str]) -> str:
 def _cells(rows: Iterable[list[str]], width: int) -> Iterator[list[tuple[str, ...]]]:
     """The cells of some rows at a time, column by column."""
     rows = iter(rows)
-    while some := list(islice(rows, max(_CELLS_AT_ONCE // max(width, 1), 1))):
+    while some := list(islice(rows, min(max(_CELLS_AT_ONCE // max(width, 1), 1), _ROWS_AT_ONCE))):
         some = [row for row in some if row] if [] in some else some
         lengths = set(map(len, some)) - {width}
         if lengths:
@@ -139,21 +152,22 @@ class _Collector(Protocol):
     def result(self) -> Array: ...
 
 
-def _collector(header: ColumnHeader, most: int, *, masked: bool) -> _Collector:
+def _collector(header: ColumnHeader, most: int, allowance: Allowance, *, masked: bool) -> _Collector:
     if header.is_json or header.shape[-1:] == (None,):
-        return _Objects(header)
+        return _Objects(header, allowance)
     if header.shape:
-        return _Arrays(header)
+        return _Arrays(header, most, allowance)
     if header.dtype is None:
-        return _Texts(header, masked=masked)
-    return _Numbers(header.name, header.dtype, most)
+        return _Texts(header, allowance, masked=masked)
+    return _Numbers(header.name, header.dtype, most, allowance)
 
 
 class _Numbers:
     """Numbers or bools, into an array that has room for all of them (memory is taken only as it is filled)."""
 
-    def __init__(self, name: str, dtype: np.dtype[Any], most: int) -> None:
+    def __init__(self, name: str, dtype: np.dtype[Any], most: int, allowance: Allowance) -> None:
         self.name = name
+        self.allowance = allowance
         self.values = np.empty(most, dtype)
         self.missing: Array | None = None
         self.size = 0
@@ -161,8 +175,10 @@ class _Numbers:
     def add(self, cells: Sequence[str]) -> None:
         new = slice(self.size, self.size + len(cells))
         self.size = new.stop
+        self.allowance.spend(self.values.itemsize * len(cells), "numbers")
         if "" in cells:
             if self.missing is None:
+                self.allowance.spend(len(self.values), "missing numbers")
                 self.missing = np.zeros(len(self.values), bool)
             self.missing[new] = [not cell for cell in cells]
             cells = [cell or "0" for cell in cells]
@@ -199,109 +215,136 @@ def _in_range(values: Array, dtype: np.dtype[Any]) -> Array:
 class _Texts:
     """Texts; an empty one is a missing one, unless the table has a mask of its own for them."""
 
-    def __init__(self, header: ColumnHeader, *, masked: bool) -> None:
+    def __init__(self, header: ColumnHeader, allowance: Allowance, *, masked: bool) -> None:
         self.name = header.name
         self.masked = masked
-        self.pieces: list[Array] = []
-        self.has_missing = False
-        self.characters = 0
+        self.allowance = allowance
+        self.texts = _Collected(allowance)
 
     def add(self, cells: Sequence[str]) -> None:
-        self.has_missing |= "" in cells
-        self.characters += sum(map(len, cells))
-        self.pieces.append(_texts(cells))
+        self.texts.add(cells)
 
     def result(self) -> Array:
-        values = _joined_texts(self.pieces, self.characters)
-        return np.ma.MaskedArray(values, values == "") if self.has_missing and not self.masked else values
+        values = self.texts.joined()
+        if not self.texts.has_empty or self.masked:
+            return values
+        self.allowance.spend(len(values), "missing texts")
+        return np.ma.MaskedArray(values, values == "")
 
 
-def _texts(cells: Sequence[str]) -> Array:
-    width = max(map(len, cells), default=0)
-    wasteful = 4 * width * len(cells) > _SPARE + 16 * sum(map(len, cells))
-    return np.array(cells, dtype=object if wasteful else str)
+class _Collected:
+    """Texts, put together to long ones in the meantime: as arrays they take four times as much memory or more."""
 
+    def __init__(self, allowance: Allowance) -> None:
+        self.allowance = allowance
+        self.pieces: list[str | Sequence[str]] = []
+        self.size = self.width = self.characters = self.spent = 0
+        self.has_empty = False
 
-def _joined_texts(pieces: list[Array], characters: int) -> Array:
-    """All texts in one array; the pieces are given up one by one."""
-    size, width = sum(map(len, pieces)), max((piece.dtype.itemsize // 4 for piece in pieces), default=1)
-    wasteful = 4 * width * size > _SPARE + 16 * characters or any(piece.dtype == object for piece in pieces)
-    joined = np.empty(size, dtype=object if wasteful else f"U{max(width, 1)}")
-    position = 0
-    for piece in _given_up(pieces):
-        joined[position : position + len(piece)] = piece
-        position += len(piece)
-    return joined
+    def add(self, cells: Sequence[str]) -> None:
+        piece: str | Sequence[str] = _MARK.join(cells)
+        size = sys.getsizeof(piece)
+        if piece.count(_MARK) != len(cells) - 1:
+            piece = cells
+            size += _TEXT * len(cells)
+        self.allowance.spend(size, "texts")
+        self.spent += size
+        self.pieces.append(piece)
+        self.size += len(cells)
+        self.width = max(self.width, *map(len, cells))
+        self.characters += sum(map(len, cells))
+        self.has_empty |= "" in cells
 
-
-def _given_up(pieces: list[Array]) -> Iterator[Array]:
-    pieces.reverse()
-    while pieces:
-        yield pieces.pop()
+    def joined(self) -> Array:
+        """All of them in one array; the pieces are given up one by one."""
+        wasteful = 4 * self.width * self.size > _SPARE + 16 * self.characters
+        size = 4 * self.characters + _TEXT * self.size if wasteful else 4 * self.width * self.size
+        self.allowance.spend(size, "texts")
+        joined = np.empty(self.size, dtype=object if wasteful else f"U{max(self.width, 1)}")
+        position = 0
+        self.pieces.reverse()
+        while self.pieces:
+            piece = self.pieces.pop()
+            cells = piece.split(_MARK) if isinstance(piece, str) else piece
+            joined[position : position + len(cells)] = cells
+            position += len(cells)
+        self.allowance.refund(self.spent)
+        return joined
 
 
 class _Arrays:
     """Arrays of one shape, each written as JSON."""
 
-    def __init__(self, header: ColumnHeader) -> None:
+    def __init__(self, header: ColumnHeader, most: int, allowance: Allowance) -> None:
         self.name = header.name
         self.dtype = header.dtype
         self.shape = tuple(length or 0 for length in header.shape)
-        self.pieces: list[Array] = []
-        self.missing: list[Array] = []
-        self.characters = 0
+        self.length = math.prod(self.shape)
+        self.allowance = allowance
+        self.texts = _Collected(allowance)
+        # more rows than are allowed will not come; memory is taken only as it is filled
+        self.most = min(most, allowance.left // max(self.length, 1) + 1)
+        self.values = np.empty((0 if self.dtype is None else self.most, *self.shape), self.dtype)
+        self.missing: Array | None = None
+        self.size = 0
 
     def add(self, cells: Sequence[str]) -> None:
+        # the value, of texts a reference, and whether it is missing
+        width = 1 + (8 if self.dtype is None else self.dtype.itemsize)
+        self.allowance.spend(width * self.length * len(cells), f"cells of shape {self.shape}")
+        new = slice(self.size, self.size + len(cells))
         characters = sum(map(len, cells))
-        self.characters += characters
         if self.dtype is not None and characters < _JSON_AT_ONCE and all(cells) and "null" not in "".join(cells):
             with np.errstate(all="ignore"):
                 values = np.array([_json(cell) for cell in cells], self.dtype)
             self._check(values.shape[1:])
-            missing = np.zeros(values.shape, bool)
+            self.values[new] = values
         else:
-            values, missing = self._one_by_one(cells)
-        self.pieces.append(values)
-        self.missing.append(missing)
+            for number, cell in enumerate(cells, self.size):
+                self._add_one(number, cell)
+        self.size = new.stop
 
-    def _one_by_one(self, cells: Sequence[str]) -> tuple[Array, Array]:
-        arrays = [_array(cell, self.dtype) if cell else _nothing(self.shape, self.dtype) for cell in cells]
-        for values, _ in arrays:
-            self._check(values.shape)
-        values, missing = (np.stack(parts) for parts in zip(*arrays, strict=True))
-        # texts are kept flat, so that they can be joined like those of any column
-        return (values if self.dtype is not None else _texts(values.ravel().tolist())), missing
+    def _add_one(self, number: int, cell: str) -> None:
+        values, missing = _array(cell, self.dtype) if cell else _nothing(self.shape, self.dtype)
+        self._check(values.shape)
+        if missing.any():
+            if self.missing is None:
+                self.missing = np.zeros((self.most, *self.shape), bool)
+            self.missing[number] = missing
+        if self.dtype is None:
+            self.texts.add(values.ravel().tolist())
+        else:
+            self.values[number] = values
 
     def _check(self, shape: tuple[int, ...]) -> None:
         if shape != self.shape:
             raise DecodingError(f"expected cells of shape {self.shape}, got one of {shape}")
 
     def result(self) -> Array:
-        if not self.pieces:
-            return np.empty((0, *self.shape), self.dtype or "U1")
+        values = self.values[: self.size]
         if self.dtype is None:
-            values = _joined_texts(self.pieces, self.characters).reshape(-1, *self.shape)
-        else:
-            values = np.concatenate(self.pieces)
-        missing = np.concatenate(self.missing)
-        return np.ma.MaskedArray(values, missing) if missing.any() else values
+            values = self.texts.joined().reshape(self.size, *self.shape)
+        return values if self.missing is None else np.ma.MaskedArray(values, self.missing[: self.size])
 
 
 class _Objects:
     """JSON values of any kind, or arrays of different lengths."""
 
-    def __init__(self, header: ColumnHeader) -> None:
+    def __init__(self, header: ColumnHeader, allowance: Allowance) -> None:
         self.name = header.name
         self.dtype = header.dtype
+        self.allowance = allowance
         self.is_json = header.is_json
         self.values: list[Any] = []
         self.room = conf.max_json_values
 
     def add(self, cells: Sequence[str]) -> None:
         # single objects take much more memory than their text
-        self.room -= 4 * len(cells) + (sum(cell.count(",") for cell in cells) if self.is_json else 0)
+        inner = sum(cell.count(mark) for cell in cells for mark in ",[{") if self.is_json else 0
+        self.room -= _OBJECTS_COUNT * len(cells) + inner
         if self.room < 0:
             raise DecodingError(f"more values than conf.max_json_values = {conf.max_json_values} allows")
+        self.allowance.spend(_OBJECT * len(cells) + _TEXT * inner, "values of JSON")
         self.values += [self._value(cell) for cell in cells]
 
     def _value(self, cell: str) -> Any:
@@ -310,8 +353,15 @@ class _Objects:
         array, missing = _array(cell or "[]", self.dtype)
         if array.ndim < 1:
             raise DecodingError("expected a list in each row")
-        values = array if self.dtype is not None else _texts(array.ravel().tolist()).reshape(array.shape)
+        values = array if self.dtype is not None else self._texts(array)
         return np.ma.MaskedArray(values, missing) if missing.any() else values
+
+    def _texts(self, array: Array) -> Array:
+        if not array.size:
+            return np.empty(array.shape, str)
+        texts = _Collected(self.allowance)
+        texts.add(array.ravel().tolist())
+        return texts.joined().reshape(array.shape)
 
     def result(self) -> Array:
         values = np.empty(len(self.values), dtype=object)
@@ -352,11 +402,12 @@ def _nothing(shape: tuple[int, ...], dtype: np.dtype[Any] | None) -> tuple[Array
 # ---- all of them
 
 
-def _assembled(header: Header, arrays: list[Array]) -> Table:
+def _assembled(header: Header, arrays: list[Array], allowance: Allowance) -> Table:
     by_name = {column.name: array for column, array in zip(header.columns, arrays, strict=True)}
     for name, mask in header.masks.items():
         if by_name[mask].dtype.kind != "b":
             raise DecodingError(f"column {printable(mask, limit=60)!r} is no mask")
+        allowance.spend(by_name[mask].size, "a mask")
         by_name[name] = np.ma.MaskedArray(by_name[name], by_name[mask])
     hidden = set(header.masks.values())
     columns = [_column(column, by_name[column.name]) for column in header.columns if column.name not in hidden]

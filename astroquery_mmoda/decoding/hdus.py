@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from ..allowance import Allowance
+from ..allowance import CARD_MEMORY, HDU_MEMORY, Allowance
 from ..errors import DecodingError
 from ..text import printable
 from . import headers, tables
@@ -28,8 +28,11 @@ from .nested import read_nested
 __all__ = ["read_array", "read_hdulist"]
 
 _BLOCK = 2880
+_CARD = 80
 # mosaics have some hundred; each one takes a third of a millisecond, even if it is empty
 _MAX_UNITS = 5000
+# likewise, of all tables of a product
+_MAX_COLUMNS = 8000
 # base64 of this length is worth a larger effort; room for a header, rather long ones included
 _LARGE = 1_000_000
 _ROOM = 40 * _BLOCK
@@ -84,10 +87,14 @@ def read_hdulist(entry: Any, *, what: str = "product", allowance: Allowance | No
         if len(units) > _MAX_UNITS:
             raise DecodingError(f"{len(units)} units, {_MAX_UNITS} are the most")
         hdus: list[Any] = []
+        columns = 0
         allowance = allowance or Allowance.of(entry)
         for number, unit in enumerate(units):
             with reading(f"unit {number}"):
                 hdus += _read_unit(unit, allowance, first=number == 0)
+                columns += len(hdus[-1].columns) if isinstance(hdus[-1], fits.BinTableHDU) else 0
+                if columns > _MAX_COLUMNS:
+                    raise DecodingError(f"tables of more than {_MAX_COLUMNS} columns in all")
         return fits.HDUList(hdus or [fits.PrimaryHDU()])
 
 
@@ -131,10 +138,13 @@ def _read_unit(unit: Any, allowance: Allowance, *, first: bool) -> list[Any]:
     if name is not None and not isinstance(name, str):
         raise DecodingError(f"expected text as name of a unit, got {printable(name, limit=60)!r}")
     with reading(f"{printable(name, limit=80)!r}"):
+        before = allowance.left
         kind, (data, memory) = unit.get("hdu_type"), _data_in_memory(unit, allowance)
+        # what was unpacked is given up for an HDU in memory of its own
+        given_up = 0 if memory is not None else min(before - allowance.left, len(str(unit.get("binarys") or "")))
         if kind not in _TYPES:
             raise DecodingError(f"hdu_type {printable(kind, limit=60)!r}; primary, image, table and bintable are known")
-        header = headers.read_header(unit.get("header"))
+        header = headers.read_header(unit.get("header"), allowance)
         name = name if isinstance(name, str) and name else header.get("EXTNAME")
         is_table = isinstance(data, FitsTable) or (data is not None and data.dtype.names is not None)
         if data is None and kind in ("table", "bintable") and not first:
@@ -143,21 +153,24 @@ def _read_unit(unit: Any, allowance: Allowance, *, first: bool) -> list[Any]:
             units = unit.get("units_dict")
             if units is not None and not isinstance(units, dict):
                 raise DecodingError(f"expected a dictionary as units_dict, got {type(units).__name__}")
-            hdu = _table(data, name, header, units or {}, memory)
-            return [fits.PrimaryHDU(), hdu] if first else [hdu]
-        return [_image(data, name, header, memory, first=first)]
+            hdus = [fits.PrimaryHDU()] if first else []
+            hdus.append(_table(data, name, header, units or {}, memory, allowance))
+        else:
+            hdus = [_image(data, name, header, memory, allowance, first=first)]
+        allowance.refund(given_up)
+        return hdus
 
 
 def _data(unit: Mapping[str, Any], allowance: Allowance) -> Any:
     """The array or FITS table of a unit; None if it has none."""
     pickled, nested = unit.get("binarys"), unit.get("data")
     if pickled is not None:
-        data: Any = read_pickle(opened_base64(pickled, allowance))
+        data: Any = read_pickle(opened_base64(pickled, allowance), allowance)
     elif nested is not None:
         data = read_nested(nested, unit.get("dt"), allowance)
     else:
         return None
-    return _filled(data) if isinstance(data, np.ma.MaskedArray) else data
+    return _filled(data, allowance) if isinstance(data, np.ma.MaskedArray) else data
 
 
 def _data_in_memory(unit: Mapping[str, Any], allowance: Allowance) -> tuple[Any, bytearray | None]:
@@ -170,17 +183,17 @@ def _data_in_memory(unit: Mapping[str, Any], allowance: Allowance) -> tuple[Any,
     if not isinstance(pickled, str) or len(pickled) < _LARGE:
         return _data(unit, allowance), None
     payload = opened_base64(pickled, allowance)
-    data: Any = read_pickle(payload)
+    data: Any = read_pickle(payload, allowance)
     place = _place(data, payload)
     if place is None or isinstance(payload, bytes):
-        return (_filled(data) if isinstance(data, np.ma.MaskedArray) else data), None
+        return (_filled(data, allowance) if isinstance(data, np.ma.MaskedArray) else data), None
     start, shape, dtype = place
     columns = data.columns if isinstance(data, FitsTable) else None
     data = None  # memory that an array looks at can't be moved
     try:
         payload[:start] = bytes(_ROOM)
     except BufferError:  # something refers to itself in this pickle, and lives on
-        return read_pickle(payload), None
+        return read_pickle(payload, allowance), None
     del payload[_ROOM + math.prod(shape) * dtype.itemsize :]
     payload += bytes(_BLOCK)
     array = np.ndarray(shape, dtype, payload, _ROOM)
@@ -198,8 +211,9 @@ def _place(data: Any, payload: bytes | bytearray) -> tuple[int, tuple[int, ...],
     return array.ctypes.data - beginning, array.shape, array.dtype
 
 
-def _filled(data: np.ma.MaskedArray[Any, Any]) -> np.ndarray[Any, Any]:
+def _filled(data: np.ma.MaskedArray[Any, Any], allowance: Allowance) -> np.ndarray[Any, Any]:
     """FITS has no mask: NaN for numbers that can be it, numpy's usual replacement for others."""
+    allowance.spend(data.nbytes, "a masked array")
     return data.filled(np.nan) if data.dtype.kind in "fc" else data.filled()
 
 
@@ -207,13 +221,20 @@ def _filled(data: np.ma.MaskedArray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _image(
-    data: np.ndarray[Any, Any] | None, name: Any, header: dict[str, Any], memory: bytearray | None, *, first: bool
+    data: np.ndarray[Any, Any] | None,
+    name: Any,
+    header: dict[str, Any],
+    memory: bytearray | None,
+    allowance: Allowance,
+    *,
+    first: bool,
 ) -> Any:
     cls = fits.PrimaryHDU if first else fits.ImageHDU
+    allowance.spend(HDU_MEMORY + CARD_MEMORY * headers.count_cards(header), "headers")
     described = [*_name_card(name), *headers.other_cards(header, table=False)]
     # workflows send an empty array where they mean no data
     if data is None or not data.size:
-        return _hdu(cls, [*_image_cards(8, (), 0, first=first), *described])
+        return _hdu(cls, [*_image_cards(8, (), 0, first=first), *described], allowance)
     data = data.reshape(data.shape or (1,))
     if data.dtype.str[1:] not in _IMAGES:
         raise DecodingError(f"image of type {data.dtype.str}, which FITS doesn't have")
@@ -223,13 +244,16 @@ def _image(
     if memory is not None and data.dtype.str[1:] == code:
         if data.dtype.str[0] == "<":
             data.byteswap(inplace=True)
-        return _hdu_in(memory, cls, cards)
+        return _hdu_in(memory, cls, cards, allowance)
 
     def fill(target: memoryview) -> None:
-        values = data.view("u1") != 0 if data.dtype.kind == "b" else tables.stored(data)
-        np.ndarray(data.shape, f">{code}", buffer=target)[...] = values
+        tables.put(np.ndarray(data.shape, f">{code}", buffer=target), data, _stored)
 
-    return _hdu(cls, cards, data.size * np.dtype(code).itemsize, fill)
+    return _hdu(cls, cards, allowance, data.size * np.dtype(code).itemsize, fill)
+
+
+def _stored(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return values.view("u1") != 0 if values.dtype.kind == "b" else tables.stored(values)
 
 
 def _image_cards(bitpix: int, shape: tuple[int, ...], zero: int, *, first: bool) -> Iterator[str]:
@@ -257,14 +281,22 @@ def _name_card(name: Any) -> Iterator[str]:
 # tables
 
 
-def _table(data: Any, name: Any, header: dict[str, Any], units: Mapping[str, Any], memory: bytearray | None) -> Any:
-    layout = tables.layout(data, headers.column_cards(header), units)
+def _table(
+    data: Any,
+    name: Any,
+    header: dict[str, Any],
+    units: Mapping[str, Any],
+    memory: bytearray | None,
+    allowance: Allowance,
+) -> Any:
+    allowance.spend(HDU_MEMORY + CARD_MEMORY * headers.count_cards(header), "headers")
+    layout = tables.layout(data, headers.column_cards(header), units, allowance)
     cards = [*_table_cards(layout), *_name_card(name), *headers.other_cards(header, table=True)]
     if memory is not None and layout.stands_in_records():
-        return _hdu_in(memory, fits.BinTableHDU, cards)
-    hdu = _hdu(fits.BinTableHDU, cards, layout.size, layout.fill)
+        return _hdu_in(memory, fits.BinTableHDU, cards, allowance)
+    hdu = _hdu(fits.BinTableHDU, cards, allowance, layout.size, layout.fill)
     if isinstance(data, FitsTable):
-        _apply(hdu, data)
+        _apply(hdu, data, allowance)
     return hdu
 
 
@@ -280,9 +312,11 @@ def _table_cards(layout: tables.RecordLayout) -> Iterator[str]:
     yield from layout.cards()
 
 
-def _apply(hdu: Any, table: FitsTable) -> None:
+def _apply(hdu: Any, table: FitsTable, allowance: Allowance) -> None:
     """Columns that the server has converted, and perhaps changed, go before the raw bytes."""
     for name in set(table.converted).intersection(hdu.columns.names):
+        # astropy keeps what it has converted
+        allowance.spend(8 * table.converted[name].size, "a converted column")
         values, column = table.converted[name], hdu.data[name]
         if values.shape == column.shape and np.can_cast(values.dtype, column.dtype, "same_kind"):
             column[...] = values
@@ -312,9 +346,10 @@ class _View(np.ndarray):
         return bool(self.size)  # what astropy asks is whether there is any
 
 
-def _hdu(cls: Any, cards: list[str], size: int = 0, fill: Any = None) -> Any:
+def _hdu(cls: Any, cards: list[str], allowance: Allowance, size: int = 0, fill: Any = None) -> Any:
     """Lay out an HDU in new memory."""
-    header = headers.header_block(cards)
+    header = _header_block(cards, allowance)
+    allowance.spend(size, "an HDU")
     block = _Block(len(header) + -(-size // _BLOCK) * _BLOCK)
     block[: len(header)] = header
     if fill is not None and size:
@@ -322,11 +357,18 @@ def _hdu(cls: Any, cards: list[str], size: int = 0, fill: Any = None) -> Any:
     return _read_hdu(cls, block)
 
 
-def _hdu_in(memory: bytearray, cls: Any, cards: list[str]) -> Any:
+def _header_block(cards: list[str], allowance: Allowance) -> bytes:
+    """The header; astropy keeps a text of it, and a long text may have become many cards."""
+    allowance.spend(2 * _CARD * len(cards), "headers")
+    return headers.header_block(cards)
+
+
+def _hdu_in(memory: bytearray, cls: Any, cards: list[str], allowance: Allowance) -> Any:
     """Lay out an HDU around the data that are in place already."""
-    header = headers.header_block(cards)
+    header = _header_block(cards, allowance)
     start = _ROOM - len(header)
     if start < 0:
+        allowance.spend(len(memory), "an HDU with a long header")
         return _read_hdu(cls, _Block(header + memory[_ROOM:]))
     memory[start:_ROOM] = header
     return _read_hdu(cls, np.frombuffer(memory, "u1", offset=start).view(_View))

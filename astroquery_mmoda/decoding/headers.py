@@ -14,11 +14,21 @@ from typing import Any
 
 from astropy.io import fits
 
+from ..allowance import Allowance
 from ..errors import DecodingError
 from ..text import printable
 from .literals import read_json_text
 
-__all__ = ["UNDEFINED", "ascii_text", "card", "column_cards", "header_block", "other_cards", "read_header"]
+__all__ = [
+    "UNDEFINED",
+    "ascii_text",
+    "card",
+    "column_cards",
+    "count_cards",
+    "header_block",
+    "other_cards",
+    "read_header",
+]
 
 UNDEFINED = object()
 
@@ -40,7 +50,7 @@ _COMMENTARY = frozenset({"COMMENT", "HISTORY"})
 _WHOLE_NUMBERS = frozenset({"EXTVER", "EXTLEVEL"})
 
 
-def read_header(value: Any) -> dict[str, Any]:
+def read_header(value: Any, allowance: Allowance | None = None) -> dict[str, Any]:
     """
     Read the ``header`` of a unit.
 
@@ -48,13 +58,15 @@ def read_header(value: Any) -> dict[str, Any]:
     ----------
     value : dict, str or None
         Keywords and values, possibly as JSON text.
+    allowance : Allowance, optional
+        Of the reply.
 
     Returns
     -------
     dict
         Upper-case keywords (the first of those that become equal), values of type bool, int, float, str or `UNDEFINED`.
     """
-    value = read_json_text(value, what="header")
+    value = read_json_text(value, what="header", allowance=allowance)
     if not isinstance(value, dict) or len(value) > _MAX_CARDS:
         raise DecodingError("header that is no dictionary, or too long")
     header: dict[str, Any] = {}
@@ -88,6 +100,11 @@ def column_cards(header: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             by_number.setdefault(match[2], {})[match[1]] = value
     named = [(cards.get("TTYPE"), cards) for cards in by_number.values()]
     return {name.strip(): cards for name, cards in reversed(named) if isinstance(name, str)}
+
+
+def count_cards(header: Mapping[str, Any]) -> int:
+    """About how many cards there will be: a long text takes many."""
+    return sum(1 + (len(value) // 60 if type(value) is str else 0) for value in header.values())
 
 
 def other_cards(header: Mapping[str, Any], *, table: bool) -> Iterator[str]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from ..allowance import Allowance
 from ..config import conf
 from ..errors import DecodingError
 from ..text import printable
@@ -26,6 +27,9 @@ _MAX_LITERAL = 100_000
 _PIECE = 4096
 _MANY_PIECES = 16 * _PIECE
 _CONTAINERS = frozenset({dict, list})
+# memory of a value with its place in a list, or of an empty list; what is written in Python takes long as well
+_VALUE = 64
+_LITERAL = 120
 
 # a whole string, or one of the characters that each announce a value
 _VALUES = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{,:]', re.DOTALL)
@@ -61,7 +65,7 @@ def parse_body(body: str | bytes | bytearray | memoryview, *, what: str = "reply
         return _read_with_runs(body) if len(body) > _MANY_PIECES else read_json(str(body, "utf-8"))
 
 
-def read_json_text(value: Any, *, what: str = "meta_data") -> Any:
+def read_json_text(value: Any, *, what: str = "meta_data", allowance: Allowance | None = None) -> Any:
     """
     Read a value that may have been turned into text once or twice: by JSON or, on old servers, by Python.
 
@@ -71,6 +75,8 @@ def read_json_text(value: Any, *, what: str = "meta_data") -> Any:
         Mostly a text; anything else is returned as it is.
     what : str
         Short name of it for error messages.
+    allowance : Allowance, optional
+        Of the reply, if what is read here is kept.
 
     Returns
     -------
@@ -81,13 +87,15 @@ def read_json_text(value: Any, *, what: str = "meta_data") -> Any:
         for _ in range(3):
             if not isinstance(value, str):
                 break
-            value = _read_text(value)
+            if allowance is not None:
+                allowance.spend(_VALUE * _most_values(value), "values written as text")
+            value = _read_text(value, allowance)
         if isinstance(value, str):
             raise DecodingError("text inside text inside text")
         return {} if value is None else value
 
 
-def _read_text(text: str) -> Any:
+def _read_text(text: str, allowance: Allowance | None) -> Any:
     text = text.strip()
     if not text:
         return None
@@ -96,6 +104,8 @@ def _read_text(text: str) -> Any:
     except DecodingError:
         if not text.startswith(("{", "[", "(", "'")) and text not in ("None", "True", "False"):
             raise
+        if allowance is not None:
+            allowance.spend(_LITERAL * (_most_values(text) + text.count("(")), "values written in Python")
         return read_literal(text)
 
 
@@ -112,12 +122,47 @@ def _read_with_runs(body: bytes | bytearray) -> Any:
     word unfound, and then all is parsed the plain way.
     """
     short, runs = _without_runs(body)
+    _check_width(short, len(body) + conf.max_extra_memory)
     if not runs:
         return read_json(str(body, "utf-8"))
     value = [read_json(str(short, "utf-8"))]
     if _put_back(value, runs) != len(runs):
+        _check_width(body, len(body) + conf.max_extra_memory)
         return read_json(str(body, "utf-8"))
     return value[0]
+
+
+def _check_width(body: bytes | bytearray, most: int) -> None:
+    """Refuse what one wide character would make too large: Python gives all characters of a text the same width."""
+    if 4 * len(body) <= most:
+        return
+    width = 1 if body.isascii() else 4 if re.search(rb"[\xf0-\xff]", body) else 2
+    size = width * len(body) if width > 1 else sum(map(_size, _texts(body)))
+    if size > most:
+        raise DecodingError(
+            f"texts with wide characters in {len(body)} bytes would take {size} bytes of memory, {most} are allowed; a "
+            "larger conf.max_extra_memory allows more"
+        )
+
+
+def _texts(body: bytes | bytearray) -> Iterator[bytes | bytearray]:
+    """Long parts between quotes that are not escaped; a regular expression would remember each escaped character."""
+    start = 0
+    while start < len(body):
+        end = body.find(b'"', start)
+        while end > 0 and body[end - 1] == ord("\\"):
+            end = body.find(b'"', end + 1)
+        end = end if end >= 0 else len(body)
+        if end - start > _MANY_PIECES:
+            yield body[start:end]
+        start = end + 1
+
+
+def _size(text: bytes | bytearray) -> int:
+    """Memory of a text with escaped wide characters."""
+    escaped = text.count(b"\\u")
+    width = 4 if escaped and re.search(rb"\\u[dD][89abAB]", text) else 2
+    return width * (len(text) - 5 * escaped) if escaped else 0
 
 
 def _without_runs(body: bytes | bytearray) -> tuple[bytes, dict[str, str]]:
@@ -261,6 +306,7 @@ _TOKEN = re.compile(
 )
 _JSON_WORDS = {"True": "true", "False": "false", "None": "null", "nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _JSON_WORDS |= {"true": "true", "false": "false", "null": "null", "NaN": "NaN", "Infinity": "Infinity"}
+_JSON_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _JSON_MARKS = {"(": "[", ")": "]"}
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", '"': '"'}
@@ -293,15 +339,17 @@ def read_literal(text: str) -> Any:
 
 
 def _json_piece(match: re.Match[str]) -> str:
-    if match["string"]:
-        return json.dumps(_unescaped(match["string"].lstrip("uUbB")[1:-1]))
-    if match["number"]:
-        return json.dumps(_number(match["number"]))
-    if match["word"]:
-        if match["word"] not in _JSON_WORDS:
-            raise DecodingError(f"expected plain data, got the name {printable(match['word'], limit=60)!r}")
-        return _JSON_WORDS[match["word"]]
-    return _JSON_MARKS.get(match["mark"], match["mark"])
+    kind = match.lastgroup
+    text = match[kind or 0]
+    if kind == "mark":
+        return _JSON_MARKS.get(text, text)
+    if kind == "number":
+        return text if _JSON_NUMBER.fullmatch(text) else json.dumps(_number(text))
+    if kind == "string":
+        return json.dumps(_unescaped(text.lstrip("uUbB")[1:-1]))
+    if text not in _JSON_WORDS:
+        raise DecodingError(f"expected plain data, got the name {printable(text, limit=60)!r}")
+    return _JSON_WORDS[text]
 
 
 def _number(text: str) -> int | float:

@@ -9,18 +9,18 @@ units from their names. No class of astropy is looked up by what a reply names.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
 
-from ..allowance import Allowance
+from ..allowance import COLUMN_MEMORY, Allowance
 from ..config import conf
 from ..errors import DecodingError
 from ..text import printable
-from ..units import read_unit
+from ..units import check_units, read_unit
+from .arrays import _class_of
 from .arrays import _Reader as ArrayReader
 from .boundary import reading
 from .envelope import opened_base64
@@ -68,7 +68,15 @@ _NAMES = _DICTIONARIES | frozenset(
 
 _MJD = 2400000.5
 _MAX_BASES = 30
+# most remarks, and factors of units, in a table
 _MAX_VALUES = 50_000
+_MAX_FACTORS = 10_000
+# memory of an array, of a remark, and of a number of an array that becomes a list
+_ARRAY = 150
+_REMARK = 70
+_LISTED = 40
+# columns of a table have an object each for its description, and a masked one more of them
+_COLUMN = 2 * COLUMN_MEMORY
 
 
 def read_pickled_table(text: Any, *, what: str = "table", allowance: Allowance | None = None) -> Table:
@@ -105,26 +113,32 @@ def read_pickled_table(text: Any, *, what: str = "table", allowance: Allowance |
         state = record.state
         if type(state) is not tuple or len(state) < 2 or type(state[0]) is not dict or type(state[1]) is not dict:
             raise DecodingError("pickled table with an unreadable state")
-        reader = _Columns()
+        reader = _Columns(allowance)
         columns = [reader.column(str(name), column) for name, column in state[0].items()]
         if len({len(column) for column in columns}) > 1:
             raise DecodingError("pickled table with columns of different lengths")
-        return Table(columns, meta=reader.plain(state[1]))
+        return Table(columns, meta=reader.plain(state[1]), copy=False)
 
 
 class _Columns:
     """The columns of one table."""
 
-    def __init__(self) -> None:
-        self.arrays = ArrayReader()
+    def __init__(self, allowance: Allowance) -> None:
+        self.allowance = allowance
+        self.arrays = ArrayReader(allowance)
+        self.unfolded = _Unfolded(self.arrays)
+        self.units: dict[int, Any] = {}
+        self.factors = 0
+        self.names: set[str | None] = set()
 
     def column(self, name: str, record: Any) -> Any:
         with reading(f"column {printable(name, limit=60)!r}"):
             if not isinstance(record, Instance):
                 raise DecodingError(f"expected a column, got {type(record).__name__}")
+            self.allowance.spend(_COLUMN, "columns")
             if record.maker in _TIMES:
                 return self._time(name, record)
-            cls = record.args[0] if record.args else None
+            cls = _class_of(record)
             if record.maker in _RECONSTRUCT and cls == _QUANTITY:
                 return self._quantity(name, record.state)
             if record.maker in _RECONSTRUCT and cls in _COLUMNS:
@@ -141,14 +155,16 @@ class _Columns:
         _, unit, form, description, meta = state[-1][:5]
         del form  # a display format may ask for anything
         array = self._array(state[:-1], masked=count == 7)
-        return _made(name, array, _unit(unit), description, self.plain(meta))
+        return _made(name, array, self._unit(unit), description, self.plain(meta))
 
     def _quantity(self, name: str, state: Any) -> Any:
         if type(state) is not tuple or len(state) != 2 or type(state[1]) is not dict:
             raise DecodingError("quantity with an unreadable state")
         info = _state(state[1].get("info"))
         array = self._array(state[0], masked=False)
-        return _made(name, array, _unit(state[1].get("_unit")), info.get("description"), self.plain(info.get("meta")))
+        return _made(
+            name, array, self._unit(state[1].get("_unit")), info.get("description"), self.plain(info.get("meta"))
+        )
 
     def _time(self, name: str, record: Instance) -> Any:
         state = _state(record)
@@ -159,25 +175,40 @@ class _Columns:
         is_delta = _TIMES[record.maker] == "TimeDelta"
         info = _state(state.get("info"))
         kind = "jd" if is_delta else "mjd"
-        meta = {"format": kind, "scale": str(clock.get("_scale"))} | self.plain(info.get("meta"))
+        meta = {"format": kind, "scale": _text(clock.get("_scale"))} | self.plain(info.get("meta"))
+        self.allowance.spend(3 * jd1.nbytes, "a column of times")
         days = (jd1 - (0 if is_delta else _MJD)) + jd2
         return _made(name, days, u.day, info.get("description"), meta)
+
+    def _unit(self, record: Any) -> Any:
+        """Columns may refer to one record of a unit; making a unit takes long."""
+        if id(record) not in self.units:
+            factors = _factors(record)
+            self.factors += len(factors)
+            if self.factors > _MAX_FACTORS:
+                raise DecodingError(f"units of more than {_MAX_FACTORS} factors in one table")
+            self.names.update(factor if isinstance(factor, str) else _unit_name(factor) for factor in factors)
+            check_units(self.names)
+            self.units[id(record)] = _unit(record)
+        return self.units[id(record)]
 
     def _array(self, state: Any, *, masked: bool) -> np.ndarray[Any, Any]:
         """An array that may be changed, from a state that is handed on as if no class of astropy had been there."""
         maker = Global(*_MASKED) if masked else Global(_MULTIARRAY[0], "_reconstruct")
-        return self.arrays.array(Instance(maker, (Global("numpy", "ndarray"),), state)).copy()
+        array = self.arrays.array(Instance(maker, (Global("numpy", "ndarray"),), state))
+        self.allowance.spend(2 * array.size + array.nbytes if masked else array.nbytes, "a column")
+        return array.copy()
 
     def plain(self, meta: Any) -> dict[Any, Any]:
         """Remarks as plain values."""
-        values = _Unfolded(self.arrays).value(meta) if meta is not None else {}
+        values = self.unfolded.value(meta) if meta is not None else {}
         if not isinstance(values, dict):
             raise DecodingError("table with unreadable remarks")
         return values
 
 
 class _Unfolded:
-    """Copies without anything shared, hence limited in number."""
+    """Copies without anything shared, hence limited in number, for all columns together."""
 
     def __init__(self, arrays: ArrayReader) -> None:
         self.arrays = arrays
@@ -188,28 +219,34 @@ class _Unfolded:
         if self.room < 0 or depth > conf.max_nesting:
             raise DecodingError(f"remarks of more than {_MAX_VALUES} values, or nested deeper than conf.max_nesting")
         if isinstance(value, dict):
+            self.arrays.allowance.spend(_REMARK * (2 + len(value)), "remarks")
             return {key: self.value(item, depth + 1) for key, item in value.items()}
         if isinstance(value, (list, tuple)) and not isinstance(value, Global):
+            self.arrays.allowance.spend(_REMARK * (2 + len(value)), "remarks")
             return [self.value(item, depth + 1) for item in value]
-        return self._instance(value) if isinstance(value, (Instance, Global)) else _bytes(value)
+        if isinstance(value, memoryview):
+            self.arrays.allowance.spend(len(value), "remarks")
+            return bytes(value)
+        return self._instance(value) if isinstance(value, (Instance, Global)) else value
 
     def _instance(self, record: Instance | Global) -> Any:
         """A number or an array; a quantity is told by its value and unit."""
         if isinstance(record, Instance) and record.maker in _SCALAR:
-            return self.arrays.array(record).item()
-        if isinstance(record, Instance) and record.args[:1] == (_QUANTITY,) and type(record.state) is tuple:
+            return self._spent(self.arrays.array(record), 1).item()
+        if isinstance(record, Instance) and _class_of(record) == _QUANTITY and type(record.state) is tuple:
             array = self.arrays.array(Instance(record.maker, (Global("numpy", "ndarray"),), record.state[0]))
-            return {"value": array.tolist(), "unit": str(_unit(record.state[-1].get("_unit")))}
+            return {"value": self._spent(array, _LISTED).tolist(), "unit": str(_unit(record.state[-1].get("_unit")))}
         is_array = isinstance(record, Instance) and (
-            record.maker in _FROM_BUFFER or record.args[:1] == (("numpy", "ndarray"),)
+            record.maker in _FROM_BUFFER or _class_of(record) == ("numpy", "ndarray")
         )
         if is_array:
-            return self.arrays.array(record).copy()
+            return self._spent(self.arrays.array(record), 1).copy()
         raise DecodingError(f"table with {_described(record)} among its remarks")
 
-
-def _bytes(value: Any) -> Any:
-    return bytes(value) if isinstance(value, memoryview) else value
+    def _spent(self, array: np.ndarray[Any, Any], times: int) -> np.ndarray[Any, Any]:
+        """An array that is about to be copied; a list takes up to five times as much."""
+        self.arrays.allowance.spend(times * array.nbytes + _ARRAY, "remarks")
+        return array
 
 
 def _made(name: str, array: Any, unit: Any, description: Any, meta: dict[Any, Any]) -> Any:
@@ -223,6 +260,13 @@ def _made(name: str, array: Any, unit: Any, description: Any, meta: dict[Any, An
 def _state(record: Any) -> dict[str, Any]:
     state = record.state if isinstance(record, Instance) else None
     return state if isinstance(state, dict) else {}
+
+
+def _text(value: Any) -> str:
+    """A text; of anything else, such as a tuple doubled over and over, there may be no end."""
+    if not isinstance(value, str):
+        raise DecodingError(f"expected a text, got {type(value).__name__}")
+    return value
 
 
 def _described(record: Any) -> str:
@@ -256,20 +300,29 @@ def _simple_unit(record: Any) -> Any:
     return u.CompositeUnit(_number(scale), [], []) * product
 
 
+def _factors(record: Any) -> list[Any]:
+    """Records of the units that a unit is made of; what can't be read is told later."""
+    if isinstance(record, Instance) and record.maker in _FUNCTION_UNITS:
+        record = _state(record).get("_physical_unit")
+    bases = _state(record).get("_bases") if isinstance(record, Instance) and record.maker == _COMPOSITE else None
+    return bases if type(bases) is list else [record]
+
+
 def _named_unit(record: Any) -> Any:
-    for name in _unit_names(record):
-        return read_unit(name)
-    raise DecodingError("column with an unreadable unit")
+    name = _unit_name(record)
+    if name is None:
+        raise DecodingError("column with an unreadable unit")
+    return read_unit(name)
 
 
-def _unit_names(record: Any) -> Iterator[str]:
+def _unit_name(record: Any) -> str | None:
     if isinstance(record, Instance) and record.maker in _NAMED_UNITS:
         names = _state(record).get("_names")
     elif isinstance(record, Instance) and record.maker == _IRREDUCIBLE and len(record.args) > 1:
         names = record.args[1]
     else:
-        return
-    yield from (name for name in (names if isinstance(names, list) else ()) if isinstance(name, str))
+        return None
+    return next((name for name in (names if isinstance(names, list) else ()) if isinstance(name, str)), None)
 
 
 def _number(value: Any) -> float:
@@ -281,7 +334,7 @@ def _number(value: Any) -> float:
 def _power(value: Any) -> Any:
     """A power of a unit: whole, broken, or a fraction that was written as text or as two numbers."""
     if isinstance(value, Instance) and value.maker == ("fractions", "Fraction"):
-        parts = str(value.args[0]).split("/") if len(value.args) == 1 else value.args
+        parts = _text(value.args[0]).split("/") if len(value.args) == 1 else value.args
         numerator, denominator = (int(part) for part in (*parts, 1)[:2])
         value = numerator / denominator
     if abs(_number(value)) > 100:

@@ -9,8 +9,10 @@ contain functions that evaluate text or open files.
 
 from __future__ import annotations
 
+import codecs
 import re
 import struct
+import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -337,24 +339,17 @@ def _decoded_line(line: bytes) -> str:
     return str(line, "raw-unicode-escape")
 
 
-_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"\\": b"\\", b"'": b"'", b'"': b'"'}
-
-
-def _unescaped(match: re.Match[bytes]) -> bytes:
-    code = match[1]
-    if code[:1] == b"x" and len(code) == 3:
-        return bytes([int(code[1:], 16)])
-    if code not in _ESCAPES:
-        raise DecodingError("pickle with an unreadable byte string")
-    return _ESCAPES[code]
-
-
 def _push_string_line(m: _Machine) -> None:
     """The `repr` of a byte string, as Python 2 wrote it."""
     line = m.line().strip()
     if len(line) < 2 or line[:1] not in (b"'", b'"') or line[-1:] != line[:1]:
         raise DecodingError("pickle with an unreadable byte string")
-    m.push(re.sub(rb"(?s)\\(x[0-9a-fA-F]{2}|.?)", _unescaped, line[1:-1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of an unknown escape
+        try:
+            m.push(codecs.escape_decode(line[1:-1])[0])
+        except (ValueError, DeprecationWarning, SyntaxWarning) as error:
+            raise DecodingError("pickle with an unreadable byte string") from error
 
 
 # containers

@@ -16,17 +16,22 @@ from typing import Any
 
 import numpy as np
 
+from ..allowance import COLUMN_MEMORY, Allowance
 from ..errors import DecodingError
 from .arrays import Column, FitsTable
 from .headers import UNDEFINED, ascii_text, card
 
-__all__ = ["RecordLayout", "layout", "stored"]
+__all__ = ["RecordLayout", "layout", "put", "stored"]
 
 Array = np.ndarray[Any, Any]
 
 _MAX_COLUMNS = 999
+_MAX_UNIT = 500
 _MAX_P_HEAP = 2**31 - 1
 _AT_ONCE = 10_000
+_VALUES_AT_ONCE = 1_000_000
+_ESCAPES = {4: "x", 6: "u", 10: "U"}
+_HEX = np.frombuffer(b"0123456789abcdef", "u1")
 
 _RAW = dict(L="i1", X="u1", B="u1", I="i2", J="i4", K="i8", E="f4", D="f8", C="c8", M="c16")
 # numpy type: letter, stored type, TZERO; astropy would read signed bytes (TZERO -128) as floating point numbers
@@ -65,7 +70,8 @@ class _StoredColumn:
 
     cards: dict[str, Any]
     dtype: np.dtype[Any]
-    values: Callable[[], Array]
+    values: Array
+    raw: bool = True
 
 
 @dataclass(slots=True)
@@ -112,13 +118,18 @@ class RecordLayout:
                 out.view("u1")[...] = np.ascontiguousarray(self.records).view("u1")
             else:
                 for name, column in zip(dtype.names or (), self.columns, strict=True):
-                    out[name] = column.values()
+                    put(out[name], column.values, _as_it_is if column.raw else stored)
         for part in self.heap:
             target[size : size + len(part)] = part
             size += len(part)
 
 
-def layout(table: Array | FitsTable, cards: Mapping[str, Mapping[str, Any]], units: Mapping[str, Any]) -> RecordLayout:
+def layout(
+    table: Array | FitsTable,
+    cards: Mapping[str, Mapping[str, Any]],
+    units: Mapping[str, Any],
+    allowance: Allowance,
+) -> RecordLayout:
     """
     Work out how a table stands in a FITS file.
 
@@ -130,11 +141,14 @@ def layout(table: Array | FitsTable, cards: Mapping[str, Mapping[str, Any]], uni
         What the header says about its columns, see `headers.column_cards`.
     units : dict
         Units of columns, which go before those of the header.
+    allowance : Allowance
+        Of the reply.
     """
     records = table.records if isinstance(table, FitsTable) else table
     names = records.dtype.names or ()
     if records.ndim != 1 or len(names) > _MAX_COLUMNS:
         raise DecodingError(f"expected a table of at most {_MAX_COLUMNS} columns")
+    allowance.spend(COLUMN_MEMORY * len(names), "columns")
     known = {column.name: column for column in table.columns} if isinstance(table, FitsTable) else {}
     result = RecordLayout(records)
     for name in names:
@@ -142,7 +156,9 @@ def layout(table: Array | FitsTable, cards: Mapping[str, Mapping[str, Any]], uni
         column = known.get(name) or _from_header(name, header, records.dtype[name])
         rows = table.rows.get(name) if isinstance(table, FitsTable) else None
         variable = _letter(column)[0] in ("P", "Q")
-        stored_column = _rows(name, column, rows, result) if variable else _plain(name, column, records[name])
+        stored_column = (
+            _rows(name, column, rows, result, allowance) if variable else _plain(name, column, records[name], allowance)
+        )
         unit = units.get(name) or header.get("TUNIT") or column.unit
         stored_column.cards.update(_description(column, unit, header))
         result.columns.append(stored_column)
@@ -171,11 +187,11 @@ def _letter(column: Column) -> tuple[str, int]:
     return (match[2], int(match[1] or 1)) if match else ("", 0)
 
 
-def _plain(name: str, column: Column, values: Array) -> _StoredColumn:
+def _plain(name: str, column: Column, values: Array, allowance: Allowance) -> _StoredColumn:
     if values.dtype.names is not None:
         raise DecodingError("table with a column that is a table")
     if values.dtype.kind == "U":
-        values = stored(values)
+        values = _ascii(values, allowance)
     letter, repeat = _letter(column)
     if values.dtype.kind == "S" or _RAW.get(letter) == values.dtype.str[1:]:
         letter = "A" if values.dtype.kind == "S" else letter
@@ -189,7 +205,7 @@ def _plain(name: str, column: Column, values: Array) -> _StoredColumn:
     dim = _dimensions(letter, base.itemsize, shape, column.dim, number)
     if dim:
         cards["TDIM"] = dim
-    return _StoredColumn(cards, np.dtype((base, shape)), lambda: values if raw else stored(values))
+    return _StoredColumn(cards, np.dtype((base, shape)), values, raw)
 
 
 def _stored_type(dtype: np.dtype[Any]) -> tuple[str, np.dtype[Any], dict[str, Any]]:
@@ -213,8 +229,6 @@ def stored(values: Array) -> Array:
     dtype = values.dtype
     if dtype.kind == "b":
         return np.where(values.view("u1") != 0, np.int8(ord("T")), np.int8(ord("F")))
-    if dtype.kind == "U":
-        return _ascii(values)
     zero = _PHYSICAL[dtype.str[1:]][2] if dtype.str[1:] in _PHYSICAL else 0
     if not zero:
         return values
@@ -224,28 +238,61 @@ def stored(values: Array) -> Array:
     return (native ^ unsigned.type(2 ** (8 * dtype.itemsize - 1))).view(_PHYSICAL[dtype.str[1:]][1])
 
 
-def _ascii(values: Array) -> Array:
+def put(target: Array, values: Array, convert: Callable[[Array], Array]) -> None:
+    """Convert values some at a time, so that all of them never stand there more than twice."""
+    rows = max(_VALUES_AT_ONCE * len(values) // max(values.size, 1), 1)
+    for start in range(0, len(values), rows):
+        target[start : start + rows] = convert(values[start : start + rows])
+
+
+def _as_it_is(values: Array) -> Array:
+    return values
+
+
+def _ascii(values: Array, allowance: Allowance) -> Array:
+    allowance.spend(2 * values.nbytes, "texts in ASCII")
     width = values.dtype.itemsize // 4
     order = values.dtype.str[0]
     if not width or not values.size or np.ascontiguousarray(values).view(f"{order}u4").max() < 128:
         return values.astype(f"S{max(width, 1)}")
     flat = np.ascontiguousarray(values).reshape(-1)
     codes = flat.view(f"{order}u4").reshape(len(flat), width)
-    found = np.empty(values.shape, f"S{_escaped_width(codes)}")
-    # numpy would make a Python object of each
+    longest = _escaped_width(codes)
+    allowance.spend(longest * values.size, "texts in ASCII")
+    found = np.empty(values.shape, f"S{longest}")
     for start in range(0, len(flat), _AT_ONCE):
-        some = np.char.encode(flat[start : start + _AT_ONCE], "ascii", "backslashreplace")
-        found.reshape(-1)[start : start + _AT_ONCE] = some
+        found.reshape(-1)[start : start + _AT_ONCE] = _escaped(codes[start : start + _AT_ONCE], longest)
     return found
+
+
+def _escaped(codes: Array, longest: int) -> Array:
+    r"""Texts in ASCII, other characters as ``\xe9``, ``\u03b1``, ...; numpy would make a Python object of each."""
+    lengths = _lengths(codes)
+    places = np.cumsum(lengths, axis=1) - lengths
+    found = np.zeros((len(codes), longest), "u1")
+    rows, columns = np.nonzero(lengths)
+    codes, lengths, places = (part[rows, columns] for part in (codes, lengths, places))
+    found[rows, places] = np.where(lengths == 1, codes, ord("\\"))
+    for length, letter in _ESCAPES.items():
+        some = lengths == length
+        row, place, code = rows[some], places[some], codes[some]
+        found[row, place + 1] = ord(letter)
+        for digit in range(length - 2):
+            found[row, place + 2 + digit] = _HEX[(code >> (4 * (length - 3 - digit))) & 15]
+    return found.view(f"S{longest}").reshape(-1)
+
+
+def _lengths(codes: Array) -> Array:
+    """How long each character becomes; none for the padding behind the last one."""
+    is_text = np.maximum.accumulate(codes[:, ::-1] != 0, axis=1)[:, ::-1]
+    return np.where(codes < 128, 1, np.where(codes < 2**8, 4, np.where(codes < 2**16, 6, 10))) * is_text
 
 
 def _escaped_width(codes: Array) -> int:
     r"""How long the longest text becomes when characters outside of ASCII are written as ``\xe9``, ``\u03b1``, ..."""
     widest = 1
     for start in range(0, len(codes), _AT_ONCE):
-        some = codes[start : start + _AT_ONCE]
-        used = np.where(some < 128, 1, np.where(some < 2**8, 4, np.where(some < 2**16, 6, 10))) * (some != 0)
-        widest = max(widest, int(used.sum(axis=1).max()))
+        widest = max(widest, int(_lengths(codes[start : start + _AT_ONCE]).sum(axis=1).max()))
     return widest
 
 
@@ -272,11 +319,15 @@ def _dimensions(letter: str, size: int, shape: tuple[int, ...], declared: str | 
     return None
 
 
-def _rows(name: str, column: Column, rows: list[Array] | None, result: RecordLayout) -> _StoredColumn:
+def _rows(
+    name: str, column: Column, rows: list[Array] | None, result: RecordLayout, allowance: Allowance
+) -> _StoredColumn:
     """A variable-length column: its rows go to the heap, (length, offset) to the table."""
     if rows is None or len(rows) != len(result.records):
         raise DecodingError(f"variable-length column {name!r} came without its rows")
     lengths = np.fromiter((len(row) for row in rows), dtype="i8", count=len(rows))
+    # joined, converted, as bytes of the heap; the pairs and what they are made of
+    allowance.spend(3 * int(_widths(rows) @ lengths) + 60 * len(rows), "rows of a variable-length column")
     letter, joined = _joined([row for row in rows if len(row)], column)
     start = result.heap_size
     wide = start + joined.nbytes > _MAX_P_HEAP
@@ -284,7 +335,12 @@ def _rows(name: str, column: Column, rows: list[Array] | None, result: RecordLay
     offsets = start + (np.cumsum(lengths) - lengths) * joined.itemsize
     pairs = np.stack([lengths, offsets], axis=-1)
     cards = {"TTYPE": ascii_text(name)[:68], "TFORM": f"1{'Q' if wide else 'P'}{letter}({lengths.max(initial=0)})"}
-    return _StoredColumn(cards, np.dtype((">i8" if wide else ">i4", (2,))), lambda: pairs)
+    return _StoredColumn(cards, np.dtype((">i8" if wide else ">i4", (2,))), pairs)
+
+
+def _widths(rows: list[Array]) -> Array:
+    """Bytes that each value of a row may come to take."""
+    return np.fromiter((max(row.itemsize, 8) for row in rows), dtype="i8", count=len(rows))
 
 
 def _joined(rows: list[Array], column: Column) -> tuple[str, Array]:
@@ -301,7 +357,7 @@ def _joined(rows: list[Array], column: Column) -> tuple[str, Array]:
     letter = "L" if kind == "b1" else _ROW_LETTERS[_ROW_TYPES[kind]]
     joined = np.concatenate(rows)
     if kind in ("b1", "U1"):
-        joined = stored(joined)
+        joined = joined.astype("S1") if kind == "U1" else stored(joined)
     return letter, joined.astype(np.dtype(_ROW_TYPES[kind]).newbyteorder(">"), copy=False)
 
 
@@ -309,6 +365,8 @@ def _description(column: Column, unit: Any, header: Mapping[str, Any]) -> dict[s
     """Unit, display format and whatever else the header has to say about a column (TLMIN, TCOMM, ...)."""
     cards: dict[str, Any] = {}
     if isinstance(unit, str) and unit.strip():
+        if len(unit) > _MAX_UNIT:
+            raise DecodingError(f"a unit of {len(unit)} characters, {_MAX_UNIT} are the most")
         cards["TUNIT"] = ascii_text(unit)
     display = header.get("TDISP", column.disp)
     if isinstance(display, str) and _DISPLAY.fullmatch(display.strip()):

@@ -17,6 +17,9 @@ from .literals import read_json_text
 
 __all__ = ["read_contours", "read_spectrogram", "read_strain"]
 
+# a number with the time, or the level and contour, that goes with it; a contour of any length
+_NUMBER = 24
+_CONTOUR = 250
 _TIME = "GPS time: seconds since 1980-01-06 00:00:00 UTC, without leap seconds"
 
 
@@ -39,8 +42,9 @@ def read_strain(entry: Any, *, what: str = "strain", allowance: Allowance | None
         With columns ``time`` (GPS seconds) and ``strain``.
     """
     with reading(what):
-        values = _numbers(_dictionary(entry).get("value"), 1)
-        return Table([_times(entry, "t0", "dt", len(values)), Column(values, name="strain")])
+        allowance = allowance or Allowance.of(_dictionary(entry))
+        values = _numbers(_dictionary(entry).get("value"), 1, allowance)
+        return Table([_times(entry, "t0", "dt", len(values)), Column(values, name="strain")], copy=False)
 
 
 def read_spectrogram(entry: Any, *, what: str = "spectrogram", allowance: Allowance | None = None) -> Table:
@@ -63,12 +67,13 @@ def read_spectrogram(entry: Any, *, what: str = "spectrogram", allowance: Allowa
         are in ``meta["frequency"]``, a list (Hz).
     """
     with reading(what):
-        values = _numbers(_dictionary(entry).get("value"), 2)
-        frequencies = _numbers(entry.get("yindex"), 1)
+        allowance = allowance or Allowance.of(_dictionary(entry))
+        values = _numbers(_dictionary(entry).get("value"), 2, allowance)
+        frequencies = _numbers(entry.get("yindex"), 1, allowance)
         if values.shape[1] != len(frequencies):
             raise DecodingError(f"{values.shape[1]} values per time for {len(frequencies)} frequencies")
         meta = {"frequency": frequencies.tolist(), "frequency_unit": "Hz"}
-        return Table([_times(entry, "x0", "dx", len(values)), Column(values, name="value")], meta=meta)
+        return Table([_times(entry, "x0", "dx", len(values)), Column(values, name="value")], meta=meta, copy=False)
 
 
 def read_contours(entry: Any, *, what: str = "contours", allowance: Allowance | None = None) -> Table:
@@ -91,12 +96,14 @@ def read_contours(entry: Any, *, what: str = "contours", allowance: Allowance | 
         ``ra`` and ``dec`` (ICRS).
     """
     with reading(what):
-        levels = _numbers(_dictionary(entry).get("levels"), 1)
+        allowance = allowance or Allowance.of(_dictionary(entry))
+        levels = _numbers(_dictionary(entry).get("levels"), 1, allowance)
         contours = _list(read_json_text(entry.get("contours"), what="contours"))
         if len(levels) != len(contours):
             raise DecodingError(f"{len(levels)} levels, but contours of {len(contours)}")
+        allowance.spend(_CONTOUR * sum(len(of_level) for of_level in map(_list, contours)), "contours")
         by_level = zip(levels, contours, strict=True)
-        lines = [(level, _positions(line)) for level, of_level in by_level for line in _list(of_level)]
+        lines = [(level, _positions(line, allowance)) for level, of_level in by_level for line in of_level]
         lengths = [len(line) for _, line in lines]
         points = np.concatenate([np.empty((0, 2)), *(line for _, line in lines)])
         table = Table({"level": np.repeat([level for level, _ in lines] or np.empty(0), lengths)})
@@ -118,9 +125,12 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
-def _numbers(value: Any, dimensions: int) -> np.ndarray[Any, Any]:
+def _numbers(value: Any, dimensions: int, allowance: Allowance) -> np.ndarray[Any, Any]:
     """Numbers in nested lists; null, which stands for NaN, becomes that again."""
-    values = np.array(_list(read_json_text(value, what="numbers") if isinstance(value, str) else value), dtype=float)
+    plain = _list(read_json_text(value, what="numbers") if isinstance(value, str) else value)
+    count = len(plain) if dimensions == 1 else sum(len(_list(row)) for row in plain)
+    allowance.spend(_NUMBER * count, "numbers")
+    values = np.array(plain, dtype=float)
     if not values.size and dimensions == 1:
         return values
     if values.ndim != dimensions:
@@ -128,8 +138,8 @@ def _numbers(value: Any, dimensions: int) -> np.ndarray[Any, Any]:
     return values
 
 
-def _positions(line: Any) -> np.ndarray[Any, Any]:
-    points = _numbers(line, 2) if line else np.empty((0, 2))
+def _positions(line: Any, allowance: Allowance) -> np.ndarray[Any, Any]:
+    points = _numbers(line, 2, allowance) if line else np.empty((0, 2))
     if points.shape[1] != 2:
         raise DecodingError(f"expected pairs of coordinates, got {points.shape[1]} numbers")
     return points

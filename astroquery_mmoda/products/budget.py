@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.io import fits
 
-from ..allowance import Allowance
+from ..allowance import CARD_MEMORY, HDU_MEMORY, Allowance
 from ..config import conf
 from ..errors import DecodingError
 from ..text import printable
@@ -26,9 +26,6 @@ __all__ = ["CARD_MEMORY", "HDU_MEMORY", "VARIABLE", "WIDTHS", "Budget", "column_
 _PER_HDU = 3000
 _PER_CARD = 40
 _PER_PART = 3500
-#: what astropy keeps for each card and HDU
-CARD_MEMORY = 500
-HDU_MEMORY = 10_000
 # Python's array object for each row of variable length
 _ROW_MEMORY = 150
 #: bytes of the elements of rows of variable length, by the letter of their format

@@ -80,7 +80,7 @@ class Entry:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
-def entries_of(products: Mapping[str, Any]) -> Iterator[Entry]:
+def entries_of(products: Mapping[str, Any], allowance: Allowance) -> Iterator[Entry]:
     """All products of a reply, in its order; what nobody knows is kept as it came, and one line of the log says so."""
     promises = {key: _dictionary(products.get(key)) for key in ("prod_uris", "extra_metadata")}
     unknown = []
@@ -89,7 +89,7 @@ def entries_of(products: Mapping[str, Any]) -> Iterator[Entry]:
             continue
         if key not in _READERS and key not in _KNOWN_RAW:
             unknown.append(printable(key, limit=60))
-        for entry in _READERS.get(key, _read_raw)(key, value):
+        for entry in _READERS.get(key, _read_raw)(key, value, allowance):
             yield _as_promised(entry, **promises)
     if unknown:
         log.warning("Kept as it came, since nothing is known about it: %s", ", ".join(unknown[:10]))
@@ -98,26 +98,26 @@ def entries_of(products: Mapping[str, Any]) -> Iterator[Entry]:
 # ---- readers: key and value of a reply -> entries
 
 
-def _read_numpy(key: str, value: Any) -> Iterator[Entry]:
+def _read_numpy(key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     """Arrays and tables: each is a FITS file in the service's own clothes."""
     for index, raw in enumerate(_as_list(value)):
         what = f"product {index + 1} of {key}"
-        entry, meta = _element(raw, what)
+        entry, meta = _element(raw, what, allowance)
         yield Entry(_name(entry), _numpy_kind(entry, meta), entry, _hdulist, meta)
 
 
-def _read_catalog_entry(key: str, value: Any) -> Iterator[Entry]:
+def _read_catalog_entry(key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     yield Entry("catalog", "catalog", value, _catalog)
 
 
-def _read_tables(key: str, value: Any) -> Iterator[Entry]:
+def _read_tables(key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     """Tables of astropy, as text or pickled."""
     for index, raw in enumerate(_as_list(value)):
-        entry, meta = _element(raw, f"product {index + 1} of {key}")
+        entry, meta = _element(raw, f"product {index + 1} of {key}", allowance)
         yield Entry(_name(entry), "lightcurve" if _tells_lightcurve(meta) else "table", entry, _table, meta)
 
 
-def _read_pictures(key: str, value: Any) -> Iterator[Entry]:
+def _read_pictures(key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     for raw in _as_list(value):
         entry = _dictionary(raw)
         told = {name: entry[name] for name in ("img_type", "filename") if entry.get(name)}
@@ -125,47 +125,47 @@ def _read_pictures(key: str, value: Any) -> Iterator[Entry]:
         yield Entry(_name(entry), "picture", raw, _picture, meta)
 
 
-def _read_binaries(key: str, value: Any) -> Iterator[Entry]:
+def _read_binaries(key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     for raw in _as_list(value):
         yield Entry(_name(raw), "binary", raw, _binary)
 
 
-def _read_texts(key: str, value: Any) -> Iterator[Entry]:
+def _read_texts(key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     """Texts, and the numbers and lists that a workflow gives as outputs."""
     for index, raw in enumerate(_as_list(value)):
         is_named = isinstance(raw, dict) and "value" in raw
-        meta = _meta(raw.get("meta_data"), f"product {index + 1} of {key}") if is_named else {}
+        meta = _meta(raw.get("meta_data"), f"product {index + 1} of {key}", allowance) if is_named else {}
         yield Entry(_name(raw), "text", raw["value"] if is_named else raw, _as_it_is, meta)
 
 
-def _read_strains(key: str, value: Any) -> Iterator[Entry]:
+def _read_strains(key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     for raw in _as_list(value):
         yield Entry(_name(raw), "strain", raw, _strain)
 
 
-def _read_spectrograms(key: str, value: Any) -> Iterator[Entry]:
+def _read_spectrograms(key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     for raw in _as_list(value):
         yield Entry(_name(raw), "spectrogram", raw, _spectrogram)
 
 
-def _read_skymaps(key: str, value: Any) -> Iterator[Entry]:
+def _read_skymaps(key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     """A map of the sky for each event, and its contours; the event is the source."""
     if not isinstance(value, dict):
         raise DecodingError(f"{key} must be a JSON object, not a {type(value).__name__}.")
     for event in (*_dictionary(value.get("skymaps")), *_dictionary(value.get("contours"))):
         check_name(event, f"event in {key}")
     for event, raw in _dictionary(value.get("skymaps")).items():
-        entry, meta = _element(raw, f"the map of {printable(event, limit=60)!r} in {key}")
+        entry, meta = _element(raw, f"the map of {printable(event, limit=60)!r} in {key}", allowance)
         yield Entry(_name(entry) or f"skymap_{event}", "skymap", entry, _hdulist, meta | {"src_name": event})
     for event, raw in _dictionary(value.get("contours")).items():
         yield Entry(f"contours_{event}", "contours", raw, _contours, {"src_name": event})
 
 
-def _read_raw(key: str, value: Any) -> Iterator[Entry]:
+def _read_raw(key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     yield Entry(key, "other", value, _as_it_is)
 
 
-_READERS: dict[str, Callable[[str, Any], Iterator[Entry]]] = {
+_READERS: dict[str, Callable[[str, Any, Allowance], Iterator[Entry]]] = {
     "numpy_data_product_list": _read_numpy,
     "numpy_data_product": _read_numpy,
     "catalog": _read_catalog_entry,
@@ -215,16 +215,20 @@ def free_name(stem: str, taken: dict[str, int]) -> str:
     return name
 
 
-def _element(raw: Any, what: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _element(raw: Any, what: str, allowance: Allowance) -> tuple[dict[str, Any], dict[str, Any]]:
     """An element of a list, which may be JSON text, and its meta data."""
-    entry = decoding.read_json_text(raw, what=what) if isinstance(raw, str) else raw
+    entry = decoding.read_json_text(raw, what=what, allowance=allowance) if isinstance(raw, str) else raw
     if not isinstance(entry, dict):
         raise DecodingError(f"{what} must be a JSON object, not a {type(entry).__name__}.")
-    return entry, _meta(entry.get("meta_data"), what)
+    return entry, _meta(entry.get("meta_data"), what, allowance)
 
 
-def _meta(value: Any, what: str) -> dict[str, Any]:
-    meta = decoding.read_json_text(value, what=f"meta_data of {what}") if isinstance(value, str) else value
+def _meta(value: Any, what: str, allowance: Allowance) -> dict[str, Any]:
+    meta = (
+        decoding.read_json_text(value, what=f"meta_data of {what}", allowance=allowance)
+        if isinstance(value, str)
+        else value
+    )
     if meta is not None and not isinstance(meta, dict):
         raise DecodingError(f"The meta_data of {what} must be a JSON object, not a {type(meta).__name__}.")
     return check_meta(meta or {}, what)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ __all__ = ["mask_tokens"]
 
 _PIECE = 250_000  # of a column that is looked at in one go, bytes
 _COPIES = 16  # that looking takes
-_CARD = 80  # longer are those that go on in others, bytes
+_CONTINUED = re.compile(r"&' *CONTINUE  '")  # within a long value, which goes over several cards
 _SHORTEST = 10  # that is a token, characters
 
 
@@ -107,9 +108,7 @@ def _mask_header(header: fits.Header) -> None:
 def _header_may_hold_token(header: fits.Header) -> bool:
     """Whether a closer look is needed, for which astropy would interpret each card."""
     images = [getattr(card, "_image", None) or "" for card in header.cards]  # as it was read, if it was
-    if not all(0 < len(image) <= _CARD for image in images):
-        return True
-    return may_hold_token("\n".join(images))
+    return not all(images) or may_hold_token("\n".join(_CONTINUED.sub("", image) for image in images))
 
 
 def _mask_remarks(header: fits.Header, keyword: str) -> None:

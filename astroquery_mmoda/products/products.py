@@ -25,7 +25,9 @@ from .sources import Spellings, match_source, same_source
 
 __all__ = ["Product", "Products"]
 
-# what replies have in the place of a source's name
+# memory of a product without its content, and of a remark about it
+_PRODUCT = 2000
+_REMARK = 200
 _META = (
     "input_prod_list",
     "instrument_parameters",
@@ -34,6 +36,7 @@ _META = (
     "prod_process_message",
     SERVICE_VERSION,
 )
+# what replies have in the place of a source's name
 _PLACEHOLDERS = frozenset({"", "query", "lc", "string", "none"})
 
 
@@ -217,7 +220,7 @@ class Products(Sequence[Product]):
         parameters = {**(requested or {}), **section(products, "analysis_parameters")}
         allowance = Allowance.of(body)
         found = cls(
-            _named(list(entries_of(products)), parameters, allowance),
+            _named(_counted(entries_of(products, allowance), allowance), parameters, allowance),
             parameters=parameters,
             job_id=str(section(body, "job_monitor").get("job_id") or products.get("job_id") or ""),
             comment=_remarks(body),
@@ -711,6 +714,16 @@ def _refuse_unfinished(body: Mapping[str, Any]) -> None:
         raise ServiceError(
             "This reply tells that the analysis is done, but not what it found; ask again with query_status=new."
         )
+
+
+def _counted(entries: Iterable[Entry], allowance: Allowance) -> list[Entry]:
+    """All of them; each takes memory, however short it is in the reply."""
+    found = []
+    for entry in entries:
+        # what is said about an output by its name is copied for each product of this name
+        allowance.spend(_PRODUCT + _REMARK * len(entry.meta), "the list of products")
+        found.append(entry)
+    return found
 
 
 def _named(entries: Sequence[Entry], parameters: Mapping[str, Any], allowance: Allowance) -> list[Product]:

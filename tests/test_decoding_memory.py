@@ -1,0 +1,406 @@
+"""What decoding takes, however often a reply refers to the same bytes and whatever it announces: memory and time."""
+
+import base64
+import gzip
+import json
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Column, MaskedColumn, Table
+from astropy.time import Time
+
+from tests.measuring import check
+
+DONE = {"query_status": "done", "exit_status": {}, "job_monitor": {}}
+
+
+def reply(**products):
+    return json.dumps({**DONE, "products": products}).encode()
+
+
+def product(*units, name="isgri_lc"):
+    return reply(numpy_data_product_list=[{"name": name, "meta_data": "{}", "data_unit_list": list(units)}])
+
+
+def unit(**values):
+    return {"name": "T", "hdu_type": "bintable", "header": {}, "data": None, "dt": None, "binarys": None, **values}
+
+
+def in_base64(payload):
+    return base64.b64encode(payload).decode()
+
+
+def pickled(payload, hdu_type="bintable", **more):
+    """A reply whose only product is this pickle."""
+    return product(unit(binarys=in_base64(payload), hdu_type=hdu_type, **more))
+
+
+def pickled_table(payload):
+    return reply(astropy_table_product_binary_list=[{"name": "t", "binary": in_base64(payload)}])
+
+
+def ecsv(columns, rows, meta=""):
+    """A reply with an ECSV table; ``columns`` are pairs of a name and the rest of its description."""
+    lines = ["# %ECSV 1.0", "# ---", "# datatype:"]
+    lines += [f"# - {{name: {name}, {rest}}}" for name, rest in columns] + ([f"# meta: {meta}"] if meta else [])
+    text = "\n".join([*lines, "# schema: astropy-2.0", " ".join(name for name, _ in columns), *rows, ""])
+    return reply(astropy_table_product_ascii_list=[{"name": "t", "ascii": text}])
+
+
+# ---- pickles that say the same thing often
+
+
+def put(number):
+    return b"r" + struct.pack("<I", number)
+
+
+def get(number):
+    return b"j" + struct.pack("<I", number)
+
+
+def spoiled_memo(value, number):
+    """Instructions for a value under a number of the memo that its own instructions do not use."""
+    return pickle.dumps(value, 2)[2:-1] + put(number)
+
+
+def table_of_one_column(columns, column, meta=b"}"):
+    """A pickled table whose columns are one and the same record."""
+    record = spoiled_memo(column, 900_000)
+    begin = b"\x80\x02castropy.table.table\nTable\n)\x81"
+    items = b"".join(b"X" + struct.pack("<I", len(f"c{i}")) + f"c{i}".encode() + get(900_000) for i in range(columns))
+    return begin + record + b"0" + b"}(" + items + b"u" + meta + b"\x86b."
+
+
+def fits_rec(*columns):
+    return fits.BinTableHDU.from_columns(list(columns)).data
+
+
+def replaced(value, old, new, protocol=2):
+    payload = pickle.dumps(value, protocol)
+    assert old in payload, old
+    return payload.replace(old, new)
+
+
+def converted_columns(number, rows):
+    """A FITS table whose columns scale their bytes, all converted to one array."""
+    columns = [fits.Column(f"c{i}", "B", bscale=0.5, bzero=1, array=np.ones(rows)) for i in range(number)]
+    data = fits_rec(*columns)
+    values = data.field(0)
+    for i in range(number):
+        data._converted[f"c{i}"] = values
+    return pickle.dumps(data, 4)
+
+
+def catalogue(names, columns):
+    return {"cat_column_names": names, "cat_column_list": columns, "cat_column_descr": [], "cat_frame": "fk5"}
+
+
+def remarks(value, count):
+    """A dictionary with a list of the same thing."""
+    return b"}X\x01\0\0\0a" + spoiled_memo(value, 900_001) + b"0](" + get(900_001) * count + b"es"
+
+
+def table_of_one_time(columns, rows):
+    return table_of_one_column(columns, Time(np.full(rows, 5e4), format="mjd"))
+
+
+def one_row(count, length):
+    """A variable-length column of ``count`` rows that are one array."""
+    rows = np.empty(count, dtype=object)
+    rows[:] = [np.ones(1, "f4")] * count
+    data = fits_rec(fits.Column("M", "PE()", array=rows))
+    column = data.field("M")
+    row = np.arange(length, dtype="f4")
+    for i in range(count):
+        np.ndarray.__setitem__(column, i, row)  # astropy would copy it
+    return pickle.dumps(data, 4)
+
+
+def fields_record(names, part, width, number):
+    """Instructions for a structured dtype whose fields all have the dtype under a number of the memo."""
+    keys = [b"X" + struct.pack("<I", len(name)) + name for name in names]
+    fields = b"".join(key + get(part) + b"J" + struct.pack("<i", i * width) + b"\x86" for i, key in enumerate(keys))
+    size = b"J" + struct.pack("<i", len(names) * width)
+    state = b"(K\x03X\x01\0\0\0|N(" + b"".join(keys) + b"t}(" + fields + b"u" + size + b"K\x01K\x10tb"
+    return b"cnumpy\ndtype\nX\x02\0\0\0V8K\0K\x01\x87R" + state + put(number)
+
+
+def array_record(dtype, shape=b"K\0\x85", raw=b"U\0"):
+    begin = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\x01b\x87R"
+    return begin + b"(K\x01" + shape + get(dtype) + b"\x89" + raw + b"tb"
+
+
+def simple_record(code, number):
+    size = len(code)
+    return (
+        b"cnumpy\ndtype\nU"
+        + bytes([size])
+        + code
+        + b"K\0K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
+        + put(number)
+    )
+
+
+def fields(count):
+    names = [f"f{i}".encode() for i in range(count)]
+    return b"\x80\x02" + simple_record(b"u1", 1) + b"0" + fields_record(names, 1, 1, 2) + b"0" + array_record(2) + b"."
+
+
+def fields_of_fields(width, depth):
+    """A dtype of fields that have one dtype of fields, and so on: ``width**depth`` in all, all of no width."""
+    parts = [b"\x80\x02" + simple_record(b"S0", 1).replace(b"J\xff\xff\xff\xffJ", b"K\0J", 1) + b"0"]
+    names = [f"f{i}".encode() for i in range(width)]
+    for level in range(depth):
+        parts.append(fields_record(names, level + 1, 0, level + 2) + b"0")
+    return b"".join([*parts, array_record(depth + 1), b"."])
+
+
+def deep_name(depth):
+    name = b"N" + b"\x85" * depth
+    state = b"(K\x03U\x01|N" + name + b"\x85}U\x01aNsK\x08K\x01K\x10tb"
+    return b"\x80\x02" + b"cnumpy\ndtype\nU\x02V8K\0K\x01\x87R" + state + put(2) + b"0" + array_record(2) + b"."
+
+
+def doubled_order():
+    record = b"cnumpy._core.numeric\n_frombuffer\n(U\x08aaaaaaaa" + simple_record(b"f8", 1) + b"K\x01\x85N"
+    return b"\x80\x02" + record + b"2\x86" * 200 + b"tR."
+
+
+CASES = {
+    # empty cells, and cells of a declared shape
+    "empty cells of a shape": lambda: ecsv([("a", "datatype: string, subtype: 'float64[1000000]'")], ['""'] * 400),
+    "empty cells in columns": lambda: ecsv(
+        [(f"a{i}", "datatype: string, subtype: 'int64[500,500]'") for i in range(9)], [" ".join(['""'] * 9)] * 80
+    ),
+    "empty cells of texts": lambda: ecsv([("a", "datatype: string, subtype: 'string[300000]'")], ['""'] * 300),
+    "empty cells of complex": lambda: ecsv([("a", "datatype: string, subtype: 'complex128[70000]'")], ['""'] * 2000),
+    "cells without length": lambda: ecsv([("a", "datatype: string, subtype: 'float64[null]'")], ['""'] * 340_000),
+    "cells of texts": lambda: ecsv(
+        [("a", "datatype: string, subtype: 'string[100]'")],
+        [json.dumps(["a" * 500] + [""] * 99).replace(" ", "").replace('"', '""').join('""')] * 3000,
+    ),
+    "json cells nested": lambda: ecsv([("a", "datatype: string, subtype: json")], ["[[],[],[],[],[],[],[]]"] * 150_000),
+    "json cells of dictionaries": lambda: ecsv(
+        [("a", "datatype: string, subtype: json")], ['"{""a"":{},""b"":{},""c"":{}}"'] * 50_000
+    ),
+    # many rows, narrow
+    "uneven texts in columns": lambda: ecsv(
+        [(f"a{i}", "datatype: string") for i in range(20)],
+        [" ".join(["x" * 300] * 20)] + [" ".join(["y"] * 20)] * 40_000,
+    ),
+    "one wide text in each column": lambda: ecsv(
+        [(f"a{i}", "datatype: string") for i in range(20)],
+        [" ".join(["z" * 900] * 20)] + [" ".join(["y"] * 20)] * 50_000,
+    ),
+    # many columns
+    "masked columns of ECSV": lambda: ecsv(
+        [(f"a{i}", "datatype: int8") for i in range(3_000)], [" ".join(['""'] * 3000)] * 2
+    ),
+    "units of ECSV": lambda: ecsv(
+        [(f"a{i}", f"datatype: int8, unit: foo{i}") for i in range(2_000)], [" ".join(["1"] * 2000)]
+    ),
+    "long units of ECSV": lambda: ecsv(
+        [(f"a{i}", f"datatype: int8, unit: {'(' * 60}q{i}{')' * 60}") for i in range(1_000)], [" ".join(["1"] * 1000)]
+    ),
+    "columns of a list": lambda: reply(catalog=catalogue([f"c{i}" for i in range(200_000)], [[]] * 200_000)),
+    "long names of a list": lambda: reply(
+        catalog=catalogue(["n" * 1_000_000 + str(i) for i in range(20)], [[1.0] * 50_000] * 20)
+    ),
+    "wide texts of a list": lambda: reply(catalog=catalogue(["src_names"], [["\N{FIRE}" * 1000] + ["a"] * 5000])),
+    "columns of one masked table": lambda: pickled_table(
+        table_of_one_column(50_000, MaskedColumn(np.zeros(3), mask=[1, 0, 1]))
+    ),
+    "columns with a unit": lambda: pickled_table(table_of_one_column(20_000, Column(np.zeros(3), unit="km / s"))),
+    "columns with remarks": lambda: pickled_table(
+        table_of_one_column(2_000, Column(np.zeros(1), meta={"a": list(range(40_000))}))
+    ),
+    # the same array again and again
+    "columns of one array": lambda: pickled_table(table_of_one_column(500, Column(np.zeros(500_000)))),
+    "columns of one masked array": lambda: pickled_table(
+        table_of_one_column(300, MaskedColumn(np.zeros(400_000), mask=np.ones(400_000, bool)))
+    ),
+    "columns of one time": lambda: pickled_table(table_of_one_time(300, 300_000)),
+    "remarks of one array": lambda: pickled_table(
+        table_of_one_column(1, Column(np.zeros(1)), remarks(np.zeros(500_000), 20_000))
+    ),
+    "remarks of one scalar": lambda: pickled_table(
+        table_of_one_column(1, Column(np.zeros(1)), remarks(np.str_("a" * 1_000_000), 20_000))
+    ),
+    "remarks of one byte string": lambda: pickled_table(
+        table_of_one_column(1, Column(np.zeros(1)), remarks(np.zeros(5_000_000, "u1").tobytes(), 20_000))
+    ),
+    "rows of one array": lambda: pickled(one_row(30_000, 200_000)),
+    "rows of one empty array": lambda: pickled(one_row(200_000, 0)),
+    # bytes that become more
+    "unsigned image": lambda: pickled(pickle.dumps(np.ones((5000, 5000), "u2"), 4), "image"),
+    "image of signed bytes": lambda: pickled(pickle.dumps(np.ones((8000, 5000), "i1"), 4), "image"),
+    "masked image": lambda: pickled(pickle.dumps(np.ma.masked_equal(np.ones((3000, 2000)), 0), 4), "image"),
+    "table of wide letters": lambda: pickled(pickle.dumps(np.full(2_000_000, "\N{FIRE}").astype([("N", "U2")]), 4)),
+    "array as text of protocol 0": lambda: pickled(pickle.dumps(np.full(2_000_000, np.nan), 0), "image"),
+    "escapes of Python 2": lambda: pickled(b"S'" + b"\\x01" * 3_000_000 + b"'\n."),
+    # compression
+    "gzip in base64 of numbers": lambda: pickled(gzip.compress(pickle.dumps(np.zeros(9_000_000), 4), 1), "image"),
+    "gzip of unsigned numbers": lambda: pickled(gzip.compress(pickle.dumps(np.zeros(35_000_000, "u2"), 4), 1), "image"),
+    "gzip of gzip": lambda: pickled(gzip.compress(gzip.compress(bytes(1_000_000_000), 1), 1), "image"),
+    "gzip of many parts": lambda: pickled(gzip.compress(b"") * 1_000_000, "image"),
+    "gzip of nothing": lambda: pickled(gzip.compress(b"")[:10] + b"\0\0\0\xff\xff" * 5_000_000, "image"),
+    "gzip with a long name": lambda: pickled(b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * 30_000_000, "image"),
+    "gzip of a table in many": lambda: reply(
+        astropy_table_product_binary_list=[
+            {"name": "t", "binary": in_base64(gzip.compress(pickle.dumps(Table([np.zeros(5_000_000)]), 4), 1))}
+        ]
+        * 40
+    ),
+    # sizes without bytes
+    "text of no width": lambda: product(unit(data=json.dumps(["a" * 1_000_000] + [""] * 200_000), dt="S0")),
+    "letters of no width": lambda: product(unit(data=json.dumps(["a" * 1_000_000] + [""] * 200_000), dt="U0")),
+    "field of no width": lambda: product(
+        unit(data=json.dumps([["a" * 1_000_000]] + [[""]] * 200_000), dt="[('a', 'S0')]")
+    ),
+    "width of 2**30": lambda: product(unit(data='["a"]', dt="S536870911")),
+    "letters of 2**28": lambda: product(unit(data='["a"]', dt="U134217727", hdu_type="image")),
+    "field of 2**28": lambda: product(unit(data="[[1]]", dt="[('a', 'f8', (33554431,))]")),
+    "item of a large record": lambda: product(
+        unit(data="[[1]]", dt="{'names': ['a'], 'formats': ['f8'], 'offsets': [0], 'itemsize': 2147483647}")
+    ),
+    "no rows of a large record": lambda: product(*[unit(data="[]", dt="[('a', 'f8', (33554431,))]")] * 500),
+    "zero by huge": lambda: pickled(replaced(np.zeros((0, 5)), b"K\x05", b"\x8a\x06" + (2**40).to_bytes(6, "little"))),
+    "fields of a text": lambda: product(
+        *[unit(data="[]", dt=str([(f"{i:x}", "u1") for i in range(900)]).replace(" ", ""))] * 10
+    ),
+    "fields of a pickle": lambda: pickled(fields(60_000)),
+    "fields of fields": lambda: pickled(fields_of_fields(30, 7)),
+    "fields of fields of one name": lambda: pickled(fields_of_fields(1, 7)),
+    # deep and wide things of a pickle
+    "deep tuple as class": lambda: pickled(
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n" + b"N" + b"\x85" * 900_000 + b"\x85R."
+    ),
+    "deep tuple as name of a field": lambda: pickled(deep_name(700_000)),
+    "doubling as class": lambda: pickled(
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n" + b"N" + b"2\x86" * 200 + b"\x85R."
+    ),
+    "doubling as order": lambda: pickled(doubled_order()),
+    "deep in a table": lambda: pickled_table(
+        b"\x80\x02castropy.table.table\nTable\n)\x81}" + b"N" + b"\x85" * 900_000 + b"\x86b."
+    ),
+    "byte strings": lambda: pickled(b"(" + b"C\xff".join([b""] + [b"x" * 255] * 150_000) + b"t."),
+    "texts of one letter each": lambda: pickled(b"(" + b"X\x04\0\0\0\xf0\x9f\x94\xa5" * 600_000 + b"t."),
+    "long texts of wide letters": lambda: pickled(
+        b"(" + (b"X" + struct.pack("<I", 900_004) + b"a" * 900_000 + b"\xf0\x9f\x94\xa5") * 40 + b"t."
+    ),
+    "lines": lambda: pickled(b"(" + b"V\\U0001f525aaaaaaaaaaaaaaaaaaaaa\n" * 600_000 + b"t."),
+    # headers
+    "cards of many units": lambda: product(*[unit(header={f"K{i}": i for i in range(9_000)}, hdu_type="image")] * 20),
+    "cards as text": lambda: product(
+        *[unit(header=json.dumps({f"K{i:x}": i for i in range(15_000)}), hdu_type="image")] * 20
+    ),
+    "cards of blanks": lambda: product(*[unit(header={f"K{i}": "" for i in range(9_000)})] * 20),
+    "long comments": lambda: product(*[unit(header={"COMMENT": "c" * 100_000}, hdu_type="image")] * 150),
+    "long values": lambda: product(*[unit(header={f"K{i}": "v" * 90_000 for i in range(40)}, hdu_type="image")] * 6),
+    "values with quotes": lambda: product(unit(header={f"K{i}": "'" * 90_000 for i in range(300)}, hdu_type="image")),
+    "lists as values": lambda: product(unit(header={"K": [["\U000e0001" * 9_000_000]]}, hdu_type="image")),
+    "long keyword": lambda: product(unit(header={"\u0390" * 5_000_000: 1}, hdu_type="image")),
+    "long name of a unit": lambda: product(*[unit(name="n" * 1_000_000, hdu_type="image")] * 40),
+    "units of columns": lambda: product(
+        unit(
+            data="[]",
+            dt=str([(f"c{i}", "u1") for i in range(999)]),
+            units_dict={f"c{i}": "m" * 40_000 for i in range(999)},
+        )
+    ),
+    "remarks of columns": lambda: product(
+        unit(
+            data="[]",
+            dt=str([(f"c{i}", "u1") for i in range(999)]),
+            header={
+                f"{key}{i}": "r" * 60 if key != "TTYPE" else f"c{i - 1}"
+                for i in range(1, 1000)
+                for key in ("TTYPE", *(f"T{a}{b}{c}" for a in "ABC" for b in "MNO" for c in "XY"))
+            },
+        )
+    ),
+    "units": lambda: product(*[unit()] * 2000),
+    "images": lambda: product(*[unit(hdu_type="image")] * 2000),
+    "long name of a product": lambda: reply(
+        numpy_data_product_list=[{"name": "p" * 1_000_000, "data_unit_list": []}] * 35
+    ),
+    # products
+    "texts as products": lambda: reply(text_product_list=[1] * 1_900_000),
+    "nothing as products": lambda: reply(numpy_data_product_list=[{}] * 100_000),
+    "pictures": lambda: reply(binary_image_product_list=[{"b64data": "AAAA", "metadata": {}}] * 100_000),
+    "products of one name": lambda: reply(text_product_list=[{"name": "a", "value": 1}] * 100_000),
+    "products of one long name": lambda: reply(
+        analysis_parameters={"product_type": "t" * 5_000_000}, text_product_list=[1] * 20_000
+    ),
+    "products of one source": lambda: reply(
+        analysis_parameters={"src_name": "s" * 3_000_000}, text_product_list=[1] * 20_000
+    ),
+    "products with the same remarks": lambda: reply(
+        extra_metadata={"a": {f"k{i}": i for i in range(100_000)}},
+        text_product_list=[{"name": "a", "value": 1}] * 20_000,
+    ),
+    "products as text": lambda: reply(
+        numpy_data_product_list=[json.dumps({"name": "a", "data_unit_list": [1.5] * 900_000})] * 8
+    ),
+    "remarks as text": lambda: reply(
+        numpy_data_product_list=[{"name": "a", "data_unit_list": [], "meta_data": '{"a":[' + "[]," * 600_000 + "1]}"}]
+        * 18
+    ),
+    "units as text": lambda: product(*[json.dumps(unit(x=[1.5] * 800_000))] * 8),
+    "nested as text": lambda: product(unit(data=json.dumps([1.5] * 1_900_000), dt="f8", hdu_type="image")),
+    "nested as text in many": lambda: product(*[unit(data=json.dumps([1] * 1_500_000), dt="f8", hdu_type="image")] * 9),
+    "literals": lambda: product(*[unit(header="{'a': [" + "1," * 49_000 + "1]}", hdu_type="image")] * 60),
+    "sky maps": lambda: reply(gw_skymap_product={"contours": {f"e{i}": {} for i in range(400_000)}}),
+    "empty contours": lambda: reply(
+        gw_skymap_product={"contours": {"e": {"levels": [50], "contours": [[[]] * 900_000]}}}
+    ),
+    "levels": lambda: reply(
+        gw_skymap_product={"contours": {"e": {"levels": [50] * 400_000, "contours": [[]] * 400_000}}}
+    ),
+    "strain": lambda: reply(gw_strain_product_list=[{"value": json.dumps([1] * 1_900_000), "t0": 0, "dt": 1}] * 8),
+    # JSON itself
+    "large integer": lambda: b'{"query_status": "done", "a": ' + b"9" * 10_000_000 + b"}",
+    "large integers": lambda: b'{"query_status": "done", "a": [' + b",".join([b"9" * 4200] * 9_000) + b"]}",
+    "long fractions": lambda: b'{"query_status": "done", "a": [' + b",".join([b"0." + b"7" * 100_000] * 300) + b"]}",
+    "large exponents": lambda: b'{"query_status": "done", "a": [' + b",".join([b"1e" + b"9" * 30_000] * 1000) + b"]}",
+    "fraction of megabytes": lambda: b'{"query_status": "done", "a": 1.' + b"3" * 20_000_000 + b"}",
+    "wide letters in one text": lambda: json.dumps(
+        {**DONE, "products": {"text_product_list": ["\N{FIRE}" + "x" * 100_000_000]}}, ensure_ascii=False
+    ).encode(),
+    "escaped wide letter in one text": lambda: json.dumps(
+        {**DONE, "products": {"text_product_list": ["\N{FIRE}" + "x y" * 40_000_000]}}
+    ).encode(),
+    "wide letters in many texts": lambda: json.dumps(
+        {**DONE, "products": {"text_product_list": ["\N{FIRE}" + "x y" * 300] * 100_000}}, ensure_ascii=False
+    ).encode(),
+    "runs as keys": lambda: reply(**{"A" * 30_000_000 + str(i): 1 for i in range(3)}),
+    "runs under one key": lambda: (
+        b'{"query_status": "done", "products": {' + b",".join([b'"a": "' + b"B" * 40_000_000 + b'"'] * 3) + b"}}"
+    ),
+    "keys in lists of dictionaries": lambda: reply(echo=[{f"{i:x}": 0} for i in range(400_000)]),
+    "dictionaries": lambda: reply(echo=[{"a": {}}] * 380_000),
+    "beginnings of tokens": lambda: reply(echo="eyJ " * 3_000_000),
+    "heads of tokens": lambda: reply(echo="eyJabcde " * 1_000_000),
+    "joined beginnings of tokens": lambda: reply(echo="eyJ" * 12_000_000),
+    "short tokens": lambda: reply(echo="eyJabcde. " * 1_000_000),
+    "a state that is a list": lambda: json.dumps(
+        {**DONE, "query_status": ["\U000e0001" * 9_000_000], "products": {}}, ensure_ascii=False
+    ).encode(),
+    "many reports": lambda: json.dumps(
+        {**DONE, "query_status": "failed", "job_monitor": {"full_report_dict_list": [{"message": "m"}] * 450_000}}
+    ).encode(),
+    "null characters": lambda: reply(
+        catalog=catalogue(["src_names"], [["\0" * 900, *(["a"] * 30_000)]]), echo="\0" * 5_000_000
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_memory_and_time(name, measured, tmp_path):
+    body = CASES[name]()
+    Path(tmp_path, "body").write_bytes(body)
+    check(measured(tmp_path / "body", forms=False), 2 * len(body) + 200e6)
