@@ -30,7 +30,17 @@ from ..text import listed, original, printable, transliterated
 from ..units import known_unit
 from .channels import CHANNELS_IN, Numbering, energy_rows, limits_of, renumbered
 from .files import Failure, OutputDirectory, OutputFile, write_files
-from .headers import add_date, card_value, complete_copy, drop_missing, is_missing, number, time_reference, time_scale
+from .headers import (
+    add_date,
+    card_value,
+    complete_copy,
+    drop_missing,
+    is_missing,
+    mend_rows,
+    number,
+    time_reference,
+    time_scale,
+)
 from .provenance import creator
 from .sources import match_source
 from .spectrum import missing_columns
@@ -496,6 +506,7 @@ def _file(provenance: fits.Header, hdus: Sequence[Any]) -> fits.HDUList:
     add_date(primary.header)
     for hdu in hdus:
         drop_missing(hdu.header, words=False)  # such as TUNIT of a column that lost its unit
+        mend_rows(hdu)
     return fits.HDUList([primary, *hdus])
 
 

@@ -33,7 +33,7 @@ from ..text import in_hex, listed, original, printable, transliterated
 from ..units import known_unit, read_unit, standard_spelling
 from .budget import size_when_read
 from .curves import FURTHER_TIMES
-from .files import write_whole
+from .files import chosen_path, write_whole
 from .fitsfiles import opened
 from .headers import add_provenance, flat_text, number, time_reference
 from .lightcurve import POSITIONS, empty_lightcurve
@@ -236,7 +236,7 @@ def write_lightcurve(
         raise ParameterError(
             f"FITS can't hold this light curve ({printable(error, limit=300)}); remove the column, or write ECSV."
         ) from error
-    path = Path(path).expanduser()
+    path = chosen_path(path)
     if os.path.lexists(path) and not overwrite:
         raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
     write_whole(path, lambda file: hdulist.writeto(file, checksum=True))
@@ -520,11 +520,8 @@ def read_lightcurve(path: str | os.PathLike[str]) -> Table:
     >>> len(same) == len(curve), same["time"].scale
     (True, 'tt')
     """
-    try:
-        place = Path(path).expanduser()
-        data = read_plain(place, limit=int(conf.max_product_size), links=True)
-    except (TypeError, ValueError, RuntimeError) as error:  # not a path, NUL in it, or the home of nobody
-        raise ParameterError(f"Not the name of a file: {printable(path, limit=200)!r} ({error}).") from error
+    place = chosen_path(path)
+    data = read_plain(place, limit=int(conf.max_product_size), links=True)
     with reading(f"{place} is not a file of write_lightcurve"):
         allowance = Allowance(len(data))
         hdus = opened(bytes(unzipped(data, allowance)), allowance)
