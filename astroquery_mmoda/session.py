@@ -43,6 +43,8 @@ class MmodaSession(QueryWithLogin):
 
     def __init__(self, server: str | None = None) -> None:
         super().__init__()
+        if server is not None and not isinstance(server, str):
+            raise ParameterError(f"server= must be an address, not a {type(server).__name__}.")
         self._session: requests.Session = BoundedSession(like=self._session)
         self._server = server
         self._held: Found | None = None

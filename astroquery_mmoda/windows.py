@@ -171,7 +171,8 @@ def list_items(value: Any, *, of_number: Callable[[Any], str] = str) -> list[str
     if isinstance(value, (Column, np.ndarray)) and not isinstance(value, Quantity):
         value = value.tolist()
     # a set has no order, and another order is another analysis
-    is_scalar = not isinstance(value, Iterable) or getattr(value, "isscalar", False)
+    # scalars of astropy look like collections
+    is_scalar = not isinstance(value, Iterable) or getattr(value, "shape", None) == ()
     if is_scalar or isinstance(value, (bytes, dict, set, frozenset)):
         raise ParameterError(f"A list is needed, not a {type(value).__name__}.")
     return [_item(item, of_number) for item in value]

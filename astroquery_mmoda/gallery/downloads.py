@@ -134,7 +134,7 @@ def _rows(rows: Any) -> Iterator[Mapping[str, Any]]:
 def _references(row: Mapping[str, Any]) -> list[str]:
     """Addresses in a row: none, one, or several with commas or blanks between them."""
     value = row["access_url"] if "access_url" in row else row["file_uri"]
-    if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value):
+    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim):
         parts = [_text(item) for item in value]
     else:
         text = _text(value)
