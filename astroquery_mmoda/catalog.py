@@ -17,6 +17,7 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.utils.masked import Masked
 
 from .allowance import Allowance
+from .decoding.boundary import reading
 from .errors import DecodingError, ParameterError
 from .text import in_hex, original, printable, transliterated
 from .units import known_unit
@@ -304,13 +305,15 @@ def table_of(catalog: Table | fits.HDUList) -> Table:
     if isinstance(catalog, fits.HDUList):
         if "CATALOG" not in catalog:
             raise ParameterError("catalog= is an HDUList without a CATALOG; query_image gives one that has it.")
-        catalog = Table.read(catalog["CATALOG"])
+        with reading("the CATALOG of an HDUList"):
+            catalog = Table.read(catalog["CATALOG"])
     if not {"src_names", "SRCNAME8"} <= set(catalog.colnames):
         return catalog
     table = catalog.copy()
-    names, kept = (cells(table[name]) for name in ("src_names", "SRCNAME8"))
-    table["src_names"] = [original(_text(name), _text(digits)) for name, digits in zip(names, kept, strict=True)]
-    table.remove_column("SRCNAME8")
+    with reading("names in a catalogue"):
+        names, kept = (cells(table[name]) for name in ("src_names", "SRCNAME8"))
+        table["src_names"] = [original(_text(name), _text(digits)) for name, digits in zip(names, kept, strict=True)]
+        table.remove_column("SRCNAME8")
     return table
 
 
@@ -332,7 +335,8 @@ class Places:
 
     def as_sky_coord(self) -> SkyCoord:
         """Make positions of them."""
-        return SkyCoord(self.lon * u.deg, self.lat * u.deg, frame=self.frame)
+        with reading("positions in a catalogue"):
+            return SkyCoord(self.lon * u.deg, self.lat * u.deg, frame=self.frame)
 
     @property
     def names(self) -> tuple[str, str]:
@@ -484,7 +488,7 @@ def angles(column: Any, default: u.UnitBase = u.deg, *, hours: bool = False) -> 
             values = [_text_angle(_text(cell), unit, default, hours) for cell in cells(column)]
             return u.Quantity(np.round(values, 9), u.deg)
         return _in_degrees(column, unit or default)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:  # such as that of a mixin
         raise ParameterError(
             f"The catalogue's column {printable(column.info.name)!r} holds no angles: {printable(error)}. Give "
             "numbers with the unit of an angle (deg if there is none), or sexagesimal texts."

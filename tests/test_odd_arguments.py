@@ -27,9 +27,10 @@ from astroquery_mmoda import (
     write_regions,
     write_spectra,
 )
+from astroquery_mmoda.catalog_request import to_catalog_text
 from astroquery_mmoda.parameters import read_metadata
 from astroquery_mmoda.payload import Question, to_payload
-from astroquery_mmoda.plotting import plot_image
+from astroquery_mmoda.plotting import plot_image, plot_lightcurve
 from tests.scripted_server import Reply, ScriptedServer
 from tests.test_fuzz_routes import is_fit
 from tests.tokens import mint
@@ -171,3 +172,69 @@ def test_replies_nested_without_end():
 def test_times_that_are_no_pair(wrong):
     with pytest.raises(ParameterError, match="time_range="):
         to_payload(read_metadata(ISGRI, "isgri"), "isgri_lc", Question(**QUESTION | {"time_range": wrong}))
+
+
+def in_each_row(table, value):
+    column = np.empty(len(table), dtype=object)
+    column[:] = [value] * len(table)
+    return column
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("value", [None, [], [1, "x"], {"a": 1}, object(), 10**400, b"\xff"], ids=range(7))
+@pytest.mark.parametrize("name", ["note", "RATE", "time_bin", "src_name"])
+def test_columns_of_objects(name, value, tmp_path):
+    table = products("isgri_lc_real").lightcurve()[:3]
+    table[name] = in_each_row(table, value)
+    for call in (
+        lambda: write_lightcurve(table, tmp_path / "a.fits"),
+        lambda: to_timeseries(table),
+        lambda: plot_lightcurve(table),
+    ):
+        try:
+            call()
+        except MmodaError as error:
+            assert is_fit(str(error))  # noqa: PT017 - one of two outcomes
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("wrong", [b"\xff", 1j, 2**63 - 1, "x"], ids=range(4))
+@pytest.mark.parametrize("column", ["EXTVER", "SRC_NAME", ""])
+def test_lists_of_sources_of_other_columns(column, wrong, tmp_path):
+    spectra = products("isgri_spectrum_dummy").spectrum()
+    sources = Table(spectra["SOURCES"].data)
+    if column:
+        sources[column] = [wrong] * len(sources)
+    else:
+        sources.remove_column("EXTVER" if isinstance(wrong, bytes) else "SRC_NAME")
+    spectra["SOURCES"] = fits.BinTableHDU(sources, name="SOURCES")
+    for call in (lambda: write_spectra(spectra, tmp_path / "a"), lambda: spectrum_table(spectra, "Crab")):
+        try:
+            call()
+        except MmodaError as error:
+            assert is_fit(str(error))  # noqa: PT017 - one of two outcomes
+
+
+CATALOGUES = {
+    "latitude": {"src_names": ["a", "b"], "ra": [1.0, 2.0], "dec": [1e20, 91.0]},
+    "positions for angles": {"src_names": ["a"], "ra": SkyCoord([1], [2], unit="deg"), "dec": [3.0]},
+    "times for angles": {"src_names": ["a"], "ra": Time([58000], format="mjd"), "dec": [3.0]},
+    "complex": {"src_names": ["a"], "ra": [1j], "dec": [3.0]},
+    "digits": {"src_names": ["a"], "SRCNAME8": [[1, 2]], "ra": [1.0], "dec": [3.0]},
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", CATALOGUES)
+def test_catalogues_without_positions(kind, tmp_path):
+    table = Table(CATALOGUES[kind])
+    calls = (
+        lambda: write_regions(table, tmp_path / "a.reg"),
+        lambda: to_catalog_text(table, "isgri"),
+        lambda: plot_image(products("isgri_image_dummy").image(), catalog=table),
+    )
+    for call in calls:
+        try:
+            call()
+        except MmodaError as error:
+            assert is_fit(str(error))  # noqa: PT017 - one of two outcomes

@@ -93,7 +93,8 @@ def pick_sources(spectra: fits.HDUList, source: str | None = None) -> list[tuple
     """
     if not isinstance(spectra, fits.HDUList):
         raise ParameterError(f"spectra are an HDUList as query_spectrum returns it, not {type(spectra).__name__}")
-    numbered = _sources(spectra)
+    with reading("the list of sources"):
+        numbered = _sources(spectra)
     if source is None:
         return numbered
     name = match_source([name for _, name in numbered], source)
