@@ -19,7 +19,7 @@ from astropy.utils.masked import Masked
 from .allowance import Allowance
 from .decoding.boundary import reading
 from .errors import DecodingError, ParameterError
-from .text import in_hex, original, printable, transliterated
+from .text import in_hex, original, printable, transliterated, visible
 from .units import known_unit
 
 __all__ = [
@@ -185,14 +185,14 @@ def _array(values: Sequence[Any], dtype: str | None) -> np.ndarray:
         array = np.array(_without_none(values, math.nan if numbers else "")) if values else np.zeros(0)
         if array.ndim != 1 or array.dtype.kind not in "biufU":
             raise TypeError("values of several kinds")
-        return array
+        return np.array(visible(array.tolist())) if array.dtype.kind == "U" else array
     native = np.dtype(dtype).newbyteorder("=")
     if native.kind in "SU":  # byte strings are text in the values; the width is the values', never cut
         texts = _without_none(values, "")
         kinds = set(map(type, texts))
         if not kinds <= {str, int, float, bool}:
             raise TypeError("values of several kinds")
-        return np.array(texts if kinds <= {str} else [str(text) for text in texts], dtype=str)
+        return np.array(visible(texts if kinds <= {str} else map(str, texts)), dtype=str)
     if native.kind == "f":
         return np.array(_without_none(values, math.nan), dtype=native)
     if float in set(map(type, values)) and any(isinstance(value, float) and not value.is_integer() for value in values):
