@@ -185,14 +185,14 @@ def _array(values: Sequence[Any], dtype: str | None) -> np.ndarray:
         array = np.array(_without_none(values, math.nan if numbers else "")) if values else np.zeros(0)
         if array.ndim != 1 or array.dtype.kind not in "biufU":
             raise TypeError("values of several kinds")
-        return np.array(visible(array.tolist())) if array.dtype.kind == "U" else array
+        return np.array(visible(map(str, array)), dtype=str) if array.dtype.kind == "U" else array
     native = np.dtype(dtype).newbyteorder("=")
     if native.kind in "SU":  # byte strings are text in the values; the width is the values', never cut
         texts = _without_none(values, "")
         kinds = set(map(type, texts))
         if not kinds <= {str, int, float, bool}:
             raise TypeError("values of several kinds")
-        return np.array(visible(texts if kinds <= {str} else map(str, texts)), dtype=str)
+        return np.array(visible(map(str, texts)), dtype=str)
     if native.kind == "f":
         return np.array(_without_none(values, math.nan), dtype=native)
     if float in set(map(type, values)) and any(isinstance(value, float) and not value.is_integer() for value in values):
