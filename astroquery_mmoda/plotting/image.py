@@ -82,7 +82,8 @@ def plot_image(
     """
     plt = pyplot()
     if not isinstance(hdulist, fits.HDUList):
-        raise ParameterError(f"An HDUList, as query_image returns it, is needed, not a {type(hdulist).__name__}.")
+        kind = type(hdulist).__name__
+        raise ParameterError(f"An HDUList, as query_image returns it, is needed, not a {kind}; images present: none.")
     if catalog is not None and not isinstance(catalog, Table):
         raise ParameterError(f"catalog= must be a Table of sources, not a {type(catalog).__name__}.")
     hdu = _image(hdulist, extension)
