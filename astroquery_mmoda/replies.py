@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -146,12 +147,17 @@ def without_tokens(reply: Any) -> Any:
     Copy a reply without the tokens that the service sends back.
 
     They stand in ``analysis_parameters``, ``api_code``, ``echo``, in every report, and in whatever a workflow made.
+    Parts without one are not copied.
     """
     if isinstance(reply, dict):
-        return {_masked(key): without_tokens(value) for key, value in reply.items() if key != "token"}
+        cleaned = {_masked(key): without_tokens(value) for key, value in reply.items() if key != "token"}
+        same = len(cleaned) == len(reply) and all(cleaned.get(key) is value for key, value in reply.items())
+        return reply if same else cleaned
     if isinstance(reply, list):
-        # rows of numbers need no look at each
-        return reply if _NUMBERS.issuperset(map(type, reply)) else [without_tokens(value) for value in reply]
+        if _NUMBERS.issuperset(map(type, reply)):  # rows of them need no look at each
+            return reply
+        items = [without_tokens(value) for value in reply]
+        return reply if all(map(operator.is_, items, reply)) else items
     return _masked(reply)
 
 

@@ -144,15 +144,16 @@ def _beginnings_in(text: str) -> list[re.Pattern[str]]:
 
 
 def _masked(text: str, beginning: re.Pattern[str]) -> str:
-    pieces = []
-    end = 0
+    pieces: list[str] = []
+    end = kept = 0
     # what was looked at is not looked at again, so that a text of nothing but beginnings takes no longer than others
     while found := beginning.search(text, end):
-        head = _part(text, found.start(), across=True)
-        point = _point_after(text, head) if head - found.start() <= _LONGEST_HEAD else None
-        pieces += [text[end : head if point is None else found.start()], "" if point is None else "<token>"]
-        end = head if point is None else _end_of_token(text, point)
-    return "".join([*pieces, text[end:]]) if pieces else text
+        end = _part(text, found.start(), across=True)
+        point = _point_after(text, end) if end - found.start() <= _LONGEST_HEAD else None
+        if point is not None:
+            pieces += [text[kept : found.start()], "<token>"]
+            end = kept = _end_of_token(text, point)
+    return "".join([*pieces, text[kept:]]) if pieces else text
 
 
 def _end_of_token(text: str, begin: int) -> int:

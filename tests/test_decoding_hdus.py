@@ -519,8 +519,16 @@ def test_cut_and_flipped_fits_tables():
 # large arrays, which stay where base64 has put them
 
 
-@pytest.mark.parametrize("code", "b1 i1 u1 <i2 >i2 <u4 >u4 <i8 <f2 <f4 >f4 <f8 >f8".split())
-@pytest.mark.parametrize("header", [{}, {f"KEY{i}": "x" * 60 for i in range(1500)}], ids=["", "long header"])
+_LONG_HEADER = {f"KEY{i}": "x" * 60 for i in range(1500)}
+
+
+@pytest.mark.parametrize(
+    ("code", "header"),
+    [
+        *((code, {}) for code in "b1 i1 u1 <i2 >i2 <u4 >u4 <i8 <f2 <f4 >f4 <f8 >f8".split()),
+        *(pytest.param(code, _LONG_HEADER, id=f"{code}-long header") for code in ("b1", "<i2", ">f4")),
+    ],
+)
 def test_large_images(monkeypatch, code, header):
     monkeypatch.setattr(hdus, "_LARGE", 100)
     values = np.arange(600).reshape(20, 30).astype(code)

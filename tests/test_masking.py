@@ -415,3 +415,18 @@ def test_names_of_columns_of_a_file_stay_different():
     assert [table.data[name][0] for name in table.columns.names] == [68, 67, 66, 5]
     assert not shows(table.columns.names)
     assert not shows(repr(table.header))
+
+
+@pytest.mark.parametrize("kind", [Column, MaskedColumn])
+@pytest.mark.parametrize("words", [["a", "b"], ["a", OLD]], ids=["plain", "token"])
+def test_what_else_a_column_has_stays(kind, words):
+    values = np.array(words)
+    values.flags.writeable = False
+    options = {"mask": [False, True]} if kind is MaskedColumn else {}
+    given = kind(values, name="x", unit="m", description="words", meta={"k": 1}, copy=False, **options)
+    column = mask_tokens(Table([given], copy=False), Allowance(1000))["x"]
+    assert (column.unit, column.description, column.meta) == ("m", "words", {"k": 1})
+    assert column[0] == "a"
+    assert OLD not in np.ma.getdata(column.data)
+    if kind is MaskedColumn:
+        assert column.mask.tolist() == [False, True]

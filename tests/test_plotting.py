@@ -300,7 +300,7 @@ def test_missing_images(extension):
 
 
 def test_image_without_a_sky():
-    with pytest.raises(ParameterError, match="no sky"):
+    with pytest.raises(ParameterError, match="sky coordinates of extension 'SIGNIFICANCE' are missing"):
         plot_image(fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.ones((3, 3)), name="SIGNIFICANCE")]))
 
 

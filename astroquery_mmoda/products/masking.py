@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import Column, Table
 
 from ..allowance import Allowance
 from ..replies import without_tokens
@@ -137,8 +137,9 @@ def _mask_table(table: Table, allowance: Allowance) -> None:
         column = table[name]
         values = getattr(column, "data", None)
         if isinstance(values, np.ndarray):
-            masked_values = _masked_array(np.ma.getdata(values), allowance)
-            if masked_values is not np.ma.getdata(values):
+            values = np.ma.getdata(values)
+            masked_values = _masked_array(values, allowance)
+            if masked_values is not values:
                 table.replace_column(name, _like(column, masked_values))
                 column = table[name]
         if isinstance(column.info.description, str):
@@ -155,7 +156,7 @@ def _like(column: Any, values: np.ndarray[Any, Any]) -> Any:
     """A column with other values."""
     if isinstance(column, np.ma.MaskedArray):
         values = np.ma.MaskedArray(values, mask=column.mask, fill_value=column.fill_value)
-    return column.copy(data=values, copy_data=False)
+    return column.copy(data=values, copy_data=False) if isinstance(column, Column) else type(column)(values)
 
 
 def _masked_array(values: np.ndarray[Any, Any], allowance: Allowance) -> np.ndarray[Any, Any]:
@@ -231,14 +232,11 @@ def _masked(value: Any, allowance: Allowance) -> Any:
     if isinstance(value, str):
         return without_token(value)
     if isinstance(value, np.ndarray):
-        is_one_text = value.ndim == 1 and value.dtype.str[1:] in (
-            "S1",
-            "U1",
-        )  # as astropy reads rows of variable length
+        # as astropy reads rows of variable length
+        is_one_text = value.ndim == 1 and value.dtype.str[1:] in ("S1", "U1")
         return _masked_characters(value, allowance) if is_one_text else _masked_array(value, allowance)
     if isinstance(value, (dict, list)):
-        masked_value = without_tokens(value)
-        return value if masked_value == value else masked_value
+        return without_tokens(value)
     return value
 
 
