@@ -108,7 +108,7 @@ class Asked:
     def _sorted(cls, arguments: Mapping[str, Any], names: list[str]) -> Asked:
         own = {name: value for name, value in arguments.items() if name in names}
         more = {name: value for name, value in arguments.items() if name not in names}
-        given = own.get("parameters") or {}
+        given = {} if own.get("parameters") is None else own["parameters"]
         if not isinstance(given, Mapping):
             raise ParameterError(f"parameters= must be a dict, not a {type(given).__name__}.")
         doubles = sorted(set(given) & set(more))

@@ -17,8 +17,9 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.utils.masked import Masked
 
 from .allowance import Allowance
+from .decoding.boundary import reading
 from .errors import DecodingError, ParameterError
-from .text import in_hex, original, printable, transliterated
+from .text import in_hex, original, printable, transliterated, visible
 from .units import known_unit
 
 __all__ = [
@@ -184,14 +185,14 @@ def _array(values: Sequence[Any], dtype: str | None) -> np.ndarray:
         array = np.array(_without_none(values, math.nan if numbers else "")) if values else np.zeros(0)
         if array.ndim != 1 or array.dtype.kind not in "biufU":
             raise TypeError("values of several kinds")
-        return array
+        return np.array(visible(map(str, array)), dtype=str) if array.dtype.kind == "U" else array
     native = np.dtype(dtype).newbyteorder("=")
     if native.kind in "SU":  # byte strings are text in the values; the width is the values', never cut
         texts = _without_none(values, "")
         kinds = set(map(type, texts))
         if not kinds <= {str, int, float, bool}:
             raise TypeError("values of several kinds")
-        return np.array(texts if kinds <= {str} else [str(text) for text in texts], dtype=str)
+        return np.array(visible(map(str, texts)), dtype=str)
     if native.kind == "f":
         return np.array(_without_none(values, math.nan), dtype=native)
     if float in set(map(type, values)) and any(isinstance(value, float) and not value.is_integer() for value in values):
@@ -304,13 +305,15 @@ def table_of(catalog: Table | fits.HDUList) -> Table:
     if isinstance(catalog, fits.HDUList):
         if "CATALOG" not in catalog:
             raise ParameterError("catalog= is an HDUList without a CATALOG; query_image gives one that has it.")
-        catalog = Table.read(catalog["CATALOG"])
+        with reading("the CATALOG of an HDUList"):
+            catalog = Table.read(catalog["CATALOG"])
     if not {"src_names", "SRCNAME8"} <= set(catalog.colnames):
         return catalog
     table = catalog.copy()
-    names, kept = (cells(table[name]) for name in ("src_names", "SRCNAME8"))
-    table["src_names"] = [original(_text(name), _text(digits)) for name, digits in zip(names, kept, strict=True)]
-    table.remove_column("SRCNAME8")
+    with reading("names in a catalogue"):
+        names, kept = (cells(table[name]) for name in ("src_names", "SRCNAME8"))
+        table["src_names"] = [original(_text(name), _text(digits)) for name, digits in zip(names, kept, strict=True)]
+        table.remove_column("SRCNAME8")
     return table
 
 
@@ -332,7 +335,8 @@ class Places:
 
     def as_sky_coord(self) -> SkyCoord:
         """Make positions of them."""
-        return SkyCoord(self.lon * u.deg, self.lat * u.deg, frame=self.frame)
+        with reading("positions in a catalogue"):
+            return SkyCoord(self.lon * u.deg, self.lat * u.deg, frame=self.frame)
 
     @property
     def names(self) -> tuple[str, str]:
@@ -484,7 +488,7 @@ def angles(column: Any, default: u.UnitBase = u.deg, *, hours: bool = False) -> 
             values = [_text_angle(_text(cell), unit, default, hours) for cell in cells(column)]
             return u.Quantity(np.round(values, 9), u.deg)
         return _in_degrees(column, unit or default)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:  # such as that of a mixin
         raise ParameterError(
             f"The catalogue's column {printable(column.info.name)!r} holds no angles: {printable(error)}. Give "
             "numbers with the unit of an angle (deg if there is none), or sexagesimal texts."

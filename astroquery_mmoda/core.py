@@ -914,6 +914,8 @@ class MmodaClass(MmodaSession):
         <SkyCoord (ICRS): (ra, dec) in deg
             (279.9896, 5.0358)>
         """
+        if not isinstance(name, str):
+            raise ParameterError(f"name must be text, not a {type(name).__name__}.")
         return self._resolve(name, self._connect())
 
     def _resolve(self, name: str, connection: Connection) -> SkyCoord:

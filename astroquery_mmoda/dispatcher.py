@@ -507,6 +507,12 @@ def _body(form: Mapping[str, str] | None) -> dict[str, Any]:
         return {}
     files = {name: (value.filename, value.content) for name, value in form.items() if isinstance(value, Upload)}
     fields = {name: value for name, value in form.items() if name not in files}
+    for name, value in fields.items():
+        try:
+            f"{name}{value}".encode()
+        except UnicodeEncodeError as error:
+            problem = f"{printable(name, limit=60)}={printable(value, limit=100)!r} has halves of characters in it"
+            raise ParameterError(f"{problem}, which can't be sent.") from error
     if files:
         return {"data": fields, "files": files}
     # written here, since the library looks at each field several times

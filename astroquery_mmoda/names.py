@@ -58,10 +58,12 @@ def from_sesame(name: str, until: float = math.inf) -> SkyCoord:
     try:
         # it takes no timeout
         return answer_within(until - time.monotonic(), lambda: SkyCoord.from_name(name))
-    except (NameResolveError, OSError) as error:
+    except MmodaError:
+        raise
+    except Exception as error:  # of the resolver, the libraries below it, and a name that can't be sent
         if time.monotonic() >= until:
             raise JobTimeout(f"Sesame was asked for {printable(name)!r}, and did not answer in time.") from None
-        unreachable = isinstance(error, OSError) or "queries failed" in str(error)
+        unreachable = not isinstance(error, (NameResolveError, ValueError)) or "queries failed" in str(error)
         sesame = "Sesame can't be reached" if unreachable else "neither does Sesame"
         raise ParameterError(
             f"The service does not know an object {printable(name)!r}, and {sesame}. Give its position as a SkyCoord, "

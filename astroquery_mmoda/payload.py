@@ -24,6 +24,7 @@ from .values import (
     as_quantity,
     designation,
     energy_pair,
+    first_items,
     in_degrees,
     is_number,
     service_unit,
@@ -204,8 +205,7 @@ def _is_bare(value: Any) -> bool:
 
 def _refuse_times_before_launch(question: Question, raw: Mapping[str, Any]) -> None:
     """Numbers that would be days before there was an INTEGRAL are INTEGRAL's own days."""
-    given = question.time_range
-    times = list(given) if isinstance(given, Iterable) and not isinstance(given, (str, Mapping)) else []
+    times = first_items(question.time_range, 3)
     if _format(raw.get("T_format")) in (None, "mjd", "isot"):
         times += [raw[name] for name in ("T1", "T2") if name in raw]
     numbers = [float(time) for time in times if _is_plain_number(time)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import requests
 from astropy import units as u
 from astropy.coordinates import SkyCoord
@@ -42,6 +43,8 @@ class MmodaSession(QueryWithLogin):
 
     def __init__(self, server: str | None = None) -> None:
         super().__init__()
+        if server is not None and not isinstance(server, str):
+            raise ParameterError(f"server= must be an address, not a {type(server).__name__}.")
         self._session: requests.Session = BoundedSession(like=self._session)
         self._server = server
         self._held: Found | None = None
@@ -260,6 +263,9 @@ class MmodaSession(QueryWithLogin):
         """
         given = {"submitted": submitted, "done": done, "failed": failed, "timed_out": timed_out}
         chosen: dict[str, Any] = {name: enabled if value is None else value for name, value in given.items()}
+        for name, value in chosen.items():
+            if value is not None and not isinstance(value, (bool, np.bool_)):
+                raise ParameterError(f"{name}={printable(value, limit=60)!r} must be True, False or None.")
         chosen |= {"min_duration": _seconds(min_duration), "submit_interval": _seconds(submit_interval)}
         options = {EMAIL_OPTIONS[name]: str(value) for name, value in chosen.items() if value is not None}
         if not options:
@@ -455,9 +461,13 @@ def _as_token(token: str | Token) -> Token:
 
 def _seconds(value: float | u.Quantity | None) -> float | None:
     try:
-        return None if value is None else float(u.Quantity(value, u.s).value)
-    except (TypeError, ValueError, u.UnitsError) as error:
-        raise ParameterError(f"{value!r} is not a valid time span; give seconds or a Quantity.") from error
+        seconds = None if value is None else float(u.Quantity(value, u.s).value)
+    except (TypeError, ValueError, OverflowError, u.UnitsError) as error:
+        problem = f"{printable(value, limit=60)!r} is not a valid time span; give seconds or a Quantity."
+        raise ParameterError(problem) from error
+    if seconds is not None and not 0 <= seconds < math.inf:
+        raise ParameterError(f"{seconds:g} s is not a valid time span; it must be zero or more, and finite.")
+    return seconds
 
 
 def _refuse_worse(old: Token, new: Token) -> None:

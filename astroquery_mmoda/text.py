@@ -18,6 +18,7 @@ __all__ = [
     "printable",
     "shorten",
     "transliterated",
+    "visible",
     "without_token",
 ]
 
@@ -266,6 +267,12 @@ def listed(names: Iterable[str], *, most: int = 15) -> str:
     known = list(names)
     more = f" and {len(known) - most} more" if len(known) > most else ""
     return (", ".join(printable(name, limit=60) for name in known[:most]) or "none") + more
+
+
+def visible(texts: Iterable[str]) -> list[str]:
+    """Texts for a column of a table that is shown: like `printable`, but uncut, and blanks at the ends stay."""
+    known = list(texts)
+    return known if all(map(str.isprintable, known)) else [_escape(text) for text in known]
 
 
 def shorten(text: str, limit: int) -> str:

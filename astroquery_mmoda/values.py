@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -347,14 +348,19 @@ def energy_pair(energy_range: Any, unit: u.UnitBase, what: str = "energy_range")
 
 
 def _pair(value: Any, what: str, shape: str) -> tuple[Any, Any]:
-    try:
-        # a text has characters, not bounds, and a set has no order
-        items = [] if isinstance(value, (str, bytes, dict, set, frozenset)) else list(value)
-    except TypeError:
-        items = []
+    items = first_items(value, 3)
     if len(items) != 2:
         raise ParameterError(f"{what}={printable(value, limit=100)!r} must be a pair {shape}.")
     return items[0], items[1]
+
+
+def first_items(value: Any, most: int) -> list[Any]:
+    """Items of an ordered collection, of more than so many the first; none of anything else."""
+    try:
+        # a text has characters, not bounds, and a set has no order
+        return [] if isinstance(value, (str, bytes, Mapping, Set)) else list(islice(value, most))
+    except TypeError:  # also of a scalar Time, Quantity or array, which look like collections
+        return []
 
 
 # ---- numbers with units
@@ -373,7 +379,7 @@ def as_quantity(value: Any, unit: u.UnitBase, what: str) -> u.Quantity:
         if isinstance(value, str) and is_number(value.strip()):
             value = float(value)
         quantity = u.Quantity(value) if isinstance(value, (str, u.Quantity)) else u.Quantity(value, unit)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ParameterError(
             f"{what}={printable(value, limit=100)!r} is not a number with a unit ({printable(error, limit=200)}). "
             f"The service's unit is {unit}."

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Column, Table
+from astropy.units import Quantity
 from astroquery.exceptions import InputWarning
 
 from .errors import ParameterError, warn
@@ -140,8 +141,8 @@ def _text_of_file(value: str | Path) -> str:
     """Content of a file, if the value is the path of one."""
     if isinstance(value, Pasted) or len(str(value)) > _LONGEST_PATH or "\n" in str(value):
         return _without_comments(str(value))
-    path = Path(value).expanduser()
     try:
+        path = Path(value).expanduser()
         if not path.is_file():
             return _without_comments(str(value))
         text = path.read_text(encoding="utf-8")
@@ -167,10 +168,12 @@ def list_items(value: Any, *, of_number: Callable[[Any], str] = str) -> list[str
         if text[:1] + text[-1:] in ("[]", "()"):
             return [item.strip("'\" ") for item in text[1:-1].replace(",", " ").split()]
         return text.replace(",", " ").split()
-    if isinstance(value, (Column, np.ndarray)):
+    if isinstance(value, (Column, np.ndarray)) and not isinstance(value, Quantity):
         value = value.tolist()
     # a set has no order, and another order is another analysis
-    if not isinstance(value, Iterable) or isinstance(value, (bytes, dict, set, frozenset)):
+    # scalars of astropy look like collections
+    is_scalar = not isinstance(value, Iterable) or getattr(value, "shape", None) == ()
+    if is_scalar or isinstance(value, (bytes, dict, set, frozenset)):
         raise ParameterError(f"A list is needed, not a {type(value).__name__}.")
     return [_item(item, of_number) for item in value]
 

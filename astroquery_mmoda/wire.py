@@ -14,8 +14,10 @@ import numpy as np
 from astropy import units as u
 from astropy.time import TimeDelta
 
+from .config import conf
 from .constants import literal
 from .errors import ParameterError
+from .files import read_plain
 from .parameters import Parameter, nearest
 from .text import Pasted, printable
 from .values import as_quantity, convert, is_number, list_items, plain_float, science_windows, service_unit, to_time
@@ -113,7 +115,7 @@ def _number(parameter: Parameter, value: Any) -> float:
             ) from error
     try:
         return float(value)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ParameterError(f"{parameter.name}={printable(value)!r} is not a number{_hint(parameter)}.") from error
 
 
@@ -222,7 +224,7 @@ def _write_file(parameter: Parameter, value: Any) -> str:
     path = Path(value)
     try:
         path = path.expanduser()
-        return Upload(path.name, path.read_bytes())
+        return Upload(path.name, read_plain(path, limit=int(conf.max_product_size), links=True))
     except OSError as error:
         raise ParameterError(f"{parameter.name}={printable(path)!r} can't be read: {error.strerror}.") from error
     except (ValueError, RuntimeError) as error:  # a NUL in it, or the home of nobody

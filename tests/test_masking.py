@@ -386,6 +386,39 @@ def test_characters_one_by_one(kind):
     assert cells[0, 1] == ["a", {"b": "<token>"}]
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_column_that_cant_be_written_to_keeps_what_it_says(masked):
+    values = np.array([f"by {OLD}", "nobody"])
+    values.flags.writeable = False
+    told = {"unit": "keV", "format": "%s", "description": "whose", "meta": {"a": 1}}
+    more = {"mask": [False, True], "fill_value": "?"} if masked else {}
+    column = (MaskedColumn if masked else Column)(values, name="who", copy=False, **told, **more)
+    table = mask_tokens(Table([column], copy=False), Allowance(10**6))
+    found = table["who"]
+    assert {name: getattr(found, name) for name in told} == told
+    assert found.tolist() == ["by <token>", None if masked else "nobody"]
+    assert not masked or found.fill_value == "?"
+
+
+@pytest.mark.parametrize(
+    "names", [(OLD, mint(sub="b")), (OLD, "<token>"), ("<token>", "x", f"{OLD}"), (OLD, "<token>_2", mint(sub="c"))]
+)
+def test_names_of_columns_stay_different(names):
+    table = mask_tokens(Table({name: [number] for number, name in enumerate(names)}), Allowance(10**6))
+    assert [table[name][0] for name in table.colnames] == list(range(len(names)))
+    assert not shows(table.colnames)
+
+
+def test_names_of_columns_of_a_file_stay_different():
+    names = [*(OLD[:length] for length in (68, 67, 66)), "token"]
+    columns = [fits.Column(name, "J", array=[len(name)]) for name in names]
+    hdulist = mask_tokens(fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)]), Allowance(10**6))
+    table = hdulist[1]
+    assert [table.data[name][0] for name in table.columns.names] == [68, 67, 66, 5]
+    assert not shows(table.columns.names)
+    assert not shows(repr(table.header))
+
+
 @pytest.mark.parametrize("kind", [Column, MaskedColumn])
 @pytest.mark.parametrize("words", [["a", "b"], ["a", OLD]], ids=["plain", "token"])
 def test_what_else_a_column_has_stays(kind, words):

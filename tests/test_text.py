@@ -2,7 +2,8 @@
 
 import pytest
 
-from astroquery_mmoda.text import printable, transliterated, without_token
+from astroquery_mmoda.catalog import read_catalog
+from astroquery_mmoda.text import printable, transliterated, visible, without_token
 
 
 def test_plain_text_stays():
@@ -62,3 +63,22 @@ def test_other_things_become_text():
 )
 def test_ascii_for_headers_and_files(text, plain):
     assert transliterated(text) == plain
+
+
+@pytest.mark.parametrize("name", ["Cyg\x1b[2JX-1", "a\u202eb", "one\ntwo", "nul\0", "\x85"])
+def test_names_in_tables_are_escaped(name):
+    (shown,) = visible([name])
+    assert shown.isprintable()
+    entry = {
+        "cat_frame": "fk5",
+        "cat_coord_units": "deg",
+        "cat_column_names": ["meta_ID", "src_names", "ra", "dec"],
+        "cat_column_list": [[0, 1], ["Crab ", name], [83.6, 1.0], [22.0, 2.0]],
+        "cat_column_descr": [["meta_ID", "<i8"], ["src_names", "<U20"], ["ra", "<f8"], ["dec", "<f8"]],
+    }
+    assert read_catalog(entry)["src_names"].tolist() == ["Crab ", shown]
+
+
+def test_plain_names_in_tables_stay():
+    names = [" Cyg X-1 ", "é µ", "", "x" * 2000]
+    assert visible(names) == names

@@ -9,6 +9,7 @@ and blanks beside some punctuation are lost even inside quotes. What is written 
 from __future__ import annotations
 
 import math
+import operator
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -149,7 +150,7 @@ def _as_angle(radius: Any) -> float:
     """Sexagesimal text, such as ``0d6m0s``."""
     try:
         return float(Angle(radius).deg)
-    except (TypeError, ValueError, u.UnitsError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError, u.UnitsError) as error:
         raise ParameterError(
             f"radius={printable(radius, limit=100)!r} is no angle; write 10*u.arcmin, or '10 arcmin'."
         ) from error
@@ -159,9 +160,13 @@ def as_maxrec(maxrec: Any) -> int | None:
     """Most rows to return."""
     if maxrec is None:
         return None
-    if isinstance(maxrec, bool) or not hasattr(maxrec, "__index__") or int(maxrec) < 1:
+    try:
+        number = 0 if isinstance(maxrec, bool) else operator.index(maxrec)
+    except TypeError:
+        number = 0
+    if number < 1:
         raise ParameterError(f"maxrec={printable(maxrec, limit=100)!r} must be a whole number, at least 1, or None.")
-    return int(maxrec)
+    return number
 
 
 def is_plain(name: str) -> bool:

@@ -32,7 +32,7 @@ from ..config import conf
 from ..dispatcher import Dispatcher, Interrupted, Stream, wait_for_next_try
 from ..errors import ParameterError, ServiceError
 from ..files import whole_file
-from ..products.files import make_directory, safe_name
+from ..products.files import chosen_path, make_directory, safe_name
 from ..session import Connection
 from ..text import printable
 
@@ -70,7 +70,7 @@ def download_products(
     client: MmodaClass, rows: Any, *, directory: str | os.PathLike[str] = ".", overwrite: bool = False
 ) -> Table:
     """Fetch the files behind rows of the archive; see `MmodaClass.download_products`."""
-    place = Path(directory).expanduser()
+    place = chosen_path(directory)
     files = _files(rows, place, client.URL)
     make_directory(place)
     dispatcher = Connection(client).dispatcher()
@@ -134,7 +134,7 @@ def _rows(rows: Any) -> Iterator[Mapping[str, Any]]:
 def _references(row: Mapping[str, Any]) -> list[str]:
     """Addresses in a row: none, one, or several with commas or blanks between them."""
     value = row["access_url"] if "access_url" in row else row["file_uri"]
-    if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value):
+    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim):
         parts = [_text(item) for item in value]
     else:
         text = _text(value)

@@ -75,9 +75,9 @@ class ManyQueries:
         token: Token | None = None,
         progress: bool | Callable[[ManyQueries], Any] | None = None,
     ) -> None:
-        if kind not in FORMS:
+        if not isinstance(kind, str) or kind not in FORMS:
             raise ParameterError(f"kind={printable(kind)!r} is not one of: {', '.join(FORMS)}.")
-        if on_error not in ("keep", "raise"):
+        if not isinstance(on_error, str) or on_error not in ("keep", "raise"):
             raise ParameterError(f"on_error={printable(on_error)!r} must be 'keep' or 'raise'.")
         if isinstance(max_active, bool) or not isinstance(max_active, (int, np.integer)) or max_active < 1:
             raise ParameterError(f"max_active={printable(max_active)} must be a whole number above zero.")

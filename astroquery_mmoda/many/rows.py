@@ -65,7 +65,9 @@ class Rows:
         if isinstance(queries, Table):
             cells = _cells(queries)
             return cls(len(queries), lambda row: _checked(_given(cells, row)))
-        if isinstance(queries, (str, bytes, Mapping)) or not isinstance(queries, Iterable):
+        # scalars of numpy and astropy look like collections
+        is_scalar = not isinstance(queries, Iterable) or getattr(queries, "shape", None) == ()
+        if is_scalar or isinstance(queries, (str, bytes, Mapping)):
             raise ParameterError(
                 f"queries must be a Table or a list of dicts with one query in each, not a {type(queries).__name__}."
             )

@@ -11,6 +11,7 @@ from weakref import WeakSet
 import numpy as np
 from astropy import units as u
 
+from ..errors import ParameterError
 from ..text import printable
 from ..units import known_unit
 
@@ -224,4 +225,8 @@ def unit_text(unit: Any) -> str:
 def plain_numbers(column: Any) -> np.ndarray:
     """Plain numbers; a masked one becomes NaN, which is not drawn."""
     values = getattr(column, "value", column)
-    return np.ma.filled(np.ma.asarray(values).astype(float), np.nan)
+    try:
+        return np.ma.filled(np.ma.asarray(values).astype(float), np.nan)
+    except (TypeError, ValueError, OverflowError) as error:
+        name = printable(getattr(column, "name", None) or "a column", limit=60)
+        raise ParameterError(f"{name} has something else than numbers, which can't be drawn.") from error

@@ -81,6 +81,11 @@ def plot_image(
     >>> title = ax.set_title("Field of MAXI J1820+070")
     """
     plt = pyplot()
+    if not isinstance(hdulist, fits.HDUList):
+        kind = type(hdulist).__name__
+        raise ParameterError(f"An HDUList, as query_image returns it, is needed, not a {kind}; images present: none.")
+    if catalog is not None and not isinstance(catalog, Table):
+        raise ParameterError(f"catalog= must be a Table of sources, not a {type(catalog).__name__}.")
     hdu = _image(hdulist, extension)
     wcs, frame = _coordinates(hdu, f"the sky coordinates of extension {extension!r}")
     axes = _sky_axes(wcs, ax)
@@ -104,11 +109,12 @@ def _image(hdulist: fits.HDUList, extension: str | int | tuple[str, int]) -> Any
     images = [hdu for hdu in hdulist if getattr(hdu, "is_image", False) and hdu.data is not None and hdu.data.ndim == 2]
     try:
         hdu = hdulist[extension]
-    except (KeyError, IndexError):
+    except (KeyError, IndexError, TypeError, ValueError):
         hdu = None
     if not any(hdu is image for image in images):
         present = ", ".join(f"({image.name!r}, {image.ver})" for image in images) or "none"
-        raise ParameterError(f"there is no image {extension!r}; images present: {printable(present)}")
+        wanted = printable(repr(extension), limit=80)
+        raise ParameterError(f"there is no image {wanted}; images present: {printable(present)}")
     return hdu
 
 

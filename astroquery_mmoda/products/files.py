@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from astropy.table import Table
 
 from ..decoding.boundary import reading
-from ..errors import MmodaError
+from ..errors import MmodaError, ParameterError
 from ..files import DiskFull, remove_leftovers, whole_file
 from ..text import printable, shorten, transliterated
 
@@ -24,6 +24,7 @@ __all__ = [
     "OutputDirectory",
     "OutputFile",
     "Report",
+    "chosen_path",
     "make_directory",
     "safe_name",
     "write_files",
@@ -69,6 +70,24 @@ def safe_name(text: str, *, default: str = "product") -> str:
     return name or default
 
 
+def chosen_path(path: str | os.PathLike[str]) -> Path:
+    """
+    Path that a user gave, with ``~`` spelled out.
+
+    Raises
+    ------
+    ParameterError
+        It can't be one.
+    """
+    try:
+        chosen = Path(path).expanduser()
+        if b"\0" in os.fsencode(chosen):
+            raise ValueError("it has a NUL character")
+    except (TypeError, ValueError, RuntimeError) as error:  # the last one about the home of nobody
+        raise ParameterError(f"{printable(path, limit=200)!r} is not a valid path ({printable(error)}).") from error
+    return chosen
+
+
 class OutputDirectory:
     """
     Names for new files inside one directory.
@@ -84,7 +103,7 @@ class OutputDirectory:
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        self.directory = Path(directory).expanduser()
+        self.directory = chosen_path(directory)
         self.overwrite = overwrite
         self._paths: list[Path] = []
         self._taken: set[str] = set()

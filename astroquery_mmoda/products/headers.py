@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 from astropy.io import fits
 from astropy.time import Time
 
@@ -31,6 +32,7 @@ __all__ = [
     "flat_text",
     "has_time_reference",
     "is_missing",
+    "mend_rows",
     "name_source",
     "number",
     "primary_hdu",
@@ -145,16 +147,32 @@ def clean(hdu: Any) -> None:
             # not in the data that others may look at
             hdu.data = complete_copy(hdu).data
             hdu.data[column.name] = [without_token(str(text)) for text in hdu.data[column.name]]
+    mend_rows(hdu)
+
+
+def mend_rows(hdu: Any) -> None:
+    """See that texts of variable length can be written: not in the data that others may look at."""
+    if isinstance(hdu, fits.BinTableHDU) and any(map(_has_text_rows, hdu.columns)):
+        hdu.data = complete_copy(hdu).data
 
 
 def complete_copy(hdu: _HDU) -> _HDU:
     """Copy of an HDU; rows of variable length are read before, since astropy does not find them in a copy."""
-    if isinstance(hdu, fits.BinTableHDU):
-        for column in hdu.columns:
-            if "P" in column.format or "Q" in column.format:
-                _ = hdu.data[column.name]
+    columns = hdu.columns if isinstance(hdu, fits.BinTableHDU) else ()
+    for column in columns:
+        if "P" in column.format or "Q" in column.format:
+            _ = hdu.data[column.name]  # type: ignore[attr-defined]
     copied: _HDU = hdu.copy()  # type: ignore[attr-defined]
+    for column in filter(_has_text_rows, columns):
+        rows = copied.data[column.name]  # type: ignore[attr-defined]
+        for number, row in enumerate(rows):
+            # astropy reads characters of four bytes, writes all of them and counts one for each
+            rows[number] = np.asarray(row).astype("S1")
     return copied
+
+
+def _has_text_rows(column: fits.Column) -> bool:
+    return "PA" in column.format or "QA" in column.format
 
 
 def _ascii(text: str) -> str:

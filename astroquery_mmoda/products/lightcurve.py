@@ -17,7 +17,7 @@ from astroquery.exceptions import CorruptDataWarning, InputWarning
 
 from ..decoding.boundary import reading
 from ..errors import ServiceError, warn
-from ..text import printable
+from ..text import printable, visible
 from .budget import Budget
 from .curves import FURTHER_TIMES, Curve, Moments, Values, read_curves
 from .headers import flat_provenance, flat_text, number
@@ -75,7 +75,7 @@ def _table(curves: list[Curve], whole: Products, budget: Budget) -> Table:
     starts = np.cumsum([0, *lengths])
     _spend_on_names(curves, budget)
     table = Table()
-    table["src_name"] = np.repeat([curve.source for curve in curves], lengths)
+    table["src_name"] = np.repeat(visible(curve.source for curve in curves), lengths)
     table["time"] = _joined_times([curve.time for curve in curves])
     table["time_bin"] = _maybe_masked(np.concatenate([curve.width for curve in curves]), u.s)
     for index, name in enumerate(("e_min", "e_max")):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..allowance import Allowance
 from ..replies import without_tokens
 from ..text import may_hold_token, without_token
 from .budget import column_size
+from .entries import free_name
 
 __all__ = ["mask_tokens"]
 
@@ -60,6 +62,13 @@ def mask_tokens(data: Any, allowance: Allowance) -> Any:
     return data
 
 
+def _new_names(names: Sequence[str], *, mark: str = "<token>") -> list[tuple[str, str]]:
+    """Names of columns with tokens in them, and others in their place that no column has."""
+    taken = dict.fromkeys(names, 1)
+    masked = [(name, without_token(name)) for name in names]
+    return [(name, free_name(new.replace("<token>", mark), taken)) for name, new in masked if new != name]
+
+
 # ---- FITS
 
 
@@ -67,9 +76,8 @@ def _mask_columns(hdu: Any, allowance: Allowance) -> None:
     texts = [number for number, column in enumerate(hdu.columns) if "A" in column.format]
     if texts and hdu.data is not None:
         _mask_texts(hdu, texts, allowance)
-    for name in hdu.columns.names:
-        if (masked := without_token(name)) != name:
-            hdu.columns.change_name(name, masked)
+    for name, masked in _new_names(hdu.columns.names, mark="token"):  # FITS advises against < and >
+        hdu.columns.change_name(name, masked)
 
 
 def _mask_texts(hdu: Any, texts: list[int], allowance: Allowance) -> None:
@@ -137,8 +145,8 @@ def _mask_table(table: Table, allowance: Allowance) -> None:
             column.info.description = without_token(column.info.description)
         if column.info.meta:
             column.info.meta = without_tokens(column.info.meta)
-        if (masked := without_token(name)) != name:
-            table.rename_column(name, masked)
+    for name, masked in _new_names(table.colnames):
+        table.rename_column(name, masked)
     if table.meta:
         table.meta = without_tokens(table.meta)
 
@@ -146,7 +154,7 @@ def _mask_table(table: Table, allowance: Allowance) -> None:
 def _like(column: Any, values: np.ndarray[Any, Any]) -> Any:
     """A column with other values."""
     if isinstance(column, np.ma.MaskedArray):
-        values = np.ma.MaskedArray(values, mask=column.mask)
+        values = np.ma.MaskedArray(values, mask=column.mask, fill_value=column.fill_value)
     return column.copy(data=values, copy_data=False) if isinstance(column, Column) else type(column)(values)
 
 

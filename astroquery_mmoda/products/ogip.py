@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -30,7 +31,17 @@ from ..text import listed, original, printable, transliterated
 from ..units import known_unit
 from .channels import CHANNELS_IN, Numbering, energy_rows, limits_of, renumbered
 from .files import Failure, OutputDirectory, OutputFile, write_files
-from .headers import add_date, card_value, complete_copy, drop_missing, is_missing, number, time_reference, time_scale
+from .headers import (
+    add_date,
+    card_value,
+    complete_copy,
+    drop_missing,
+    is_missing,
+    mend_rows,
+    number,
+    time_reference,
+    time_scale,
+)
 from .provenance import creator
 from .sources import match_source
 from .spectrum import missing_columns
@@ -80,9 +91,10 @@ def pick_sources(spectra: fits.HDUList, source: str | None = None) -> list[tuple
     ParameterError
         If there is no such source.
     """
-    if not isinstance(spectra, list):  # as an HDUList is one
+    if not isinstance(spectra, fits.HDUList):
         raise ParameterError(f"spectra are an HDUList as query_spectrum returns it, not {type(spectra).__name__}")
-    numbered = _sources(spectra)
+    with reading("the list of sources"):
+        numbered = _sources(spectra)
     if source is None:
         return numbered
     name = match_source([name for _, name in numbered], source)
@@ -496,6 +508,7 @@ def _file(provenance: fits.Header, hdus: Sequence[Any]) -> fits.HDUList:
     add_date(primary.header)
     for hdu in hdus:
         drop_missing(hdu.header, words=False)  # such as TUNIT of a column that lost its unit
+        mend_rows(hdu)
     return fits.HDUList([primary, *hdus])
 
 
@@ -666,10 +679,10 @@ def _check_group(group: float | None) -> None:
     if group is None:
         return
     number = isinstance(group, Real) and not isinstance(group, bool | np.bool_)
-    if not number or not math.isfinite(group) or group <= 0:
+    if not number or not 0 < group <= sys.float_info.max:
         raise ParameterError(
-            f"group={group!r} has no meaning; allowed: an int above 0 (least counts per group) "
-            "or a float above 0 (least signal to noise ratio)"
+            f"group={printable(repr(group), limit=80)} has no meaning; "
+            "allowed: an int above 0 (least counts per group) or a float above 0 (least signal to noise ratio)"
         )
 
 
@@ -678,7 +691,10 @@ def _check_systematic(systematic: float | None) -> None:
         return
     number = isinstance(systematic, Real) and not isinstance(systematic, bool | np.bool_)
     if not number or not 0 <= systematic <= 1:
-        raise ParameterError(f"systematic={systematic!r} has no meaning; allowed: a fraction from 0 to 1 (0.01 is 1 %)")
+        raise ParameterError(
+            f"systematic={printable(repr(systematic), limit=80)} has no meaning; "
+            "allowed: a fraction from 0 to 1 (0.01 is 1 %)"
+        )
 
 
 def _grouping(value: np.ndarray, error: np.ndarray, quality: np.ndarray, group: float) -> tuple[np.ndarray, np.ndarray]:

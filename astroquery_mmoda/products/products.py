@@ -202,8 +202,14 @@ class Products(Sequence[Product]):
         >>> Products.from_response(reply)["remark"].data
         'fine'
         """
+        if requested is not None and not isinstance(requested, Mapping):
+            raise ParameterError(f"requested must be a dict of the request's fields, not a {type(requested).__name__}.")
         body = parse_body(reply, what="the reply to an analysis") if isinstance(reply, (bytes, str)) else reply
-        return cls._from_clean(without_tokens(body), requested=requested, service=service)
+        try:
+            body = without_tokens(body)
+        except RecursionError:
+            raise DecodingError("This reply is nested too deeply to be one of an analysis.") from None
+        return cls._from_clean(body, requested=requested, service=service)
 
     @classmethod
     def _from_clean(cls, body: Any, *, requested: Mapping[str, Any] | None = None, service: str = "") -> Products:

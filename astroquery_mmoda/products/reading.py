@@ -17,11 +17,12 @@ from astropy.table import Column, MaskedColumn, Table
 from .. import decoding
 from ..allowance import Allowance
 from ..decoding.boundary import reading
-from ..errors import DecodingError, ParameterError
-from ..text import printable, transliterated
+from ..errors import DecodingError
+from ..text import transliterated
 from .budget import size_when_read
 from .channels import limits_of, renumbered
 from .entries import Entry, free_name
+from .files import chosen_path
 from .fitsfiles import opened
 from .index import Index, Record, StoredFile, contents, find_index
 
@@ -73,11 +74,8 @@ def read_products(cls: type[Products], directory: str | os.PathLike[str], *, job
 
 
 def _directory(told: str | os.PathLike[str]) -> Path:
-    try:
-        place = Path(told).expanduser().absolute()
-        os.lstat(place)
-    except (TypeError, ValueError, RuntimeError) as error:  # not a path, NUL in it, or the home of nobody
-        raise ParameterError(f"Not a directory: {printable(told, limit=200)!r} ({error}).") from error
+    place = chosen_path(told).absolute()
+    os.lstat(place)
     return place
 
 

@@ -18,7 +18,7 @@ from astropy.table import Table
 from ..catalog import angles, positions, source_names, table_of
 from ..errors import ParameterError
 from ..text import transliterated
-from .files import write_whole
+from .files import chosen_path, write_whole
 
 __all__ = ["write_regions"]
 
@@ -78,7 +78,7 @@ def write_regions(catalog: Table | fits.HDUList, path: str | os.PathLike[str], *
         raise ParameterError(f"catalog must be a Table of sources or an image, not a {type(catalog).__name__}.")
     table = table_of(catalog)
     text = _text(regions, _shapes(regions, table) if len(table) else [])
-    path = Path(path).expanduser()
+    path = chosen_path(path)
     if os.path.lexists(path) and not overwrite:
         raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
     write_whole(path, lambda file: file.write(text.encode("ascii")))

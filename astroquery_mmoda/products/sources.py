@@ -48,6 +48,9 @@ def match_source(names: Iterable[str], source: str) -> str:
         If there is none, or more than one and none literally.
     """
     known = list(dict.fromkeys(names))
+    if not isinstance(source, str):
+        kind = type(source).__name__
+        raise ParameterError(f"source= must be the name of a source, not a {kind}; sources present: {listed(known)}")
     if source in known:
         return source
     found = [name for name in known if same_source(name, source)]

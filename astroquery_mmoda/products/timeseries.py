@@ -26,14 +26,14 @@ from ..allowance import Allowance
 from ..config import conf
 from ..decoding.boundary import reading
 from ..decoding.envelope import unzipped
-from ..errors import DecodingError, ParameterError, warn
+from ..errors import DecodingError, MmodaError, ParameterError, warn
 from ..files import read_plain
 from ..instruments import IJD_ORIGIN, background_of_rates
 from ..text import in_hex, listed, original, printable, transliterated
 from ..units import known_unit, read_unit, standard_spelling
 from .budget import size_when_read
 from .curves import FURTHER_TIMES
-from .files import write_whole
+from .files import chosen_path, write_whole
 from .fitsfiles import opened
 from .headers import add_provenance, flat_text, number, time_reference
 from .lightcurve import POSITIONS, empty_lightcurve
@@ -98,8 +98,9 @@ def to_timeseries(table: Table, source: str | None = None) -> BinnedTimeSeries |
     from astropy.timeseries import BinnedTimeSeries, TimeSeries  # slow to import, and needed here only
 
     rows = _with_times(_rows(_checked(table), source))
-    columns = {name: _blanked(rows[name]) for name in rows.colnames if name not in _FIXED}
-    width = _widths(rows)
+    with reading("the light curve"):
+        columns = {name: _blanked(rows[name]) for name in rows.colnames if name not in _FIXED}
+        width = _widths(rows)
     if not len(rows) or np.isnan(width).any():
         partly = {} if np.isnan(width).all() else {"time_bin": MaskedColumn(width, mask=np.isnan(width), unit=u.s)}
         series = TimeSeries(time=rows["time"], data=partly | columns)
@@ -230,16 +231,20 @@ def write_lightcurve(
     'ser_x1.fits'
     """
     rows = _rows(_checked(table), source) if source is not None else _checked(table)
+    path = chosen_path(path)
+    if os.path.lexists(path) and not overwrite:
+        raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
     try:
         hdulist = lightcurve_hdus(rows)
-    except (ValueError, TypeError, KeyError, ArithmeticError, fits.VerifyError) as error:
+        write_whole(path, lambda file: hdulist.writeto(file, checksum=True))
+    except MmodaError:
+        raise
+    except Exception as error:  # some columns fail only when they are written
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise ParameterError(
             f"FITS can't hold this light curve ({printable(error, limit=300)}); remove the column, or write ECSV."
         ) from error
-    path = Path(path).expanduser()
-    if os.path.lexists(path) and not overwrite:
-        raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
-    write_whole(path, lambda file: hdulist.writeto(file, checksum=True))
     return path
 
 
@@ -520,11 +525,8 @@ def read_lightcurve(path: str | os.PathLike[str]) -> Table:
     >>> len(same) == len(curve), same["time"].scale
     (True, 'tt')
     """
-    try:
-        place = Path(path).expanduser()
-        data = read_plain(place, limit=int(conf.max_product_size), links=True)
-    except (TypeError, ValueError, RuntimeError) as error:  # not a path, NUL in it, or the home of nobody
-        raise ParameterError(f"Not the name of a file: {printable(path, limit=200)!r} ({error}).") from error
+    place = chosen_path(path)
+    data = read_plain(place, limit=int(conf.max_product_size), links=True)
     with reading(f"{place} is not a file of write_lightcurve"):
         allowance = Allowance(len(data))
         hdus = opened(bytes(unzipped(data, allowance)), allowance)
