@@ -229,7 +229,7 @@ def all_of(body):
             yield error
 
 
-@settings(max_examples=400, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(mutations())
 @pytest.mark.filterwarnings("ignore")
 def test_mutated_replies(mutation):

@@ -402,8 +402,8 @@ def test_pauses_until_a_date():
     assert asked_pause(formatdate(0, usegmt=True)) == 0
 
 
-@pytest.mark.parametrize("asked", ["0", "000", formatdate(0, usegmt=True)], ids=["0", "000", "1970"])
-@pytest.mark.parametrize("status", [429, 502, 503])
+@pytest.mark.parametrize("asked", ["0", formatdate(0, usegmt=True)], ids=["0", "1970"])
+@pytest.mark.parametrize("status", [429, 503])
 def test_to_be_asked_at_once_is_not_done_without_end(status, asked):
     with Service(lambda *_: Reply("", status, {"Retry-After": asked})) as service, conf.set_temp("retry_time", 2.0):
         with pytest.raises(ServiceError, match="retry_time"):
