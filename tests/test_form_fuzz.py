@@ -103,7 +103,7 @@ def look_at(products, output, plotting, chance):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(2))
 @pytest.mark.parametrize("reply", REPLIES)
 def test_cards_of_any_value(recorded, tmp_path, reply, part):
     plt = pytest.importorskip("matplotlib.pyplot")

@@ -202,9 +202,6 @@ HOSTILE = {
     ),
     "dimensions": fits_case(lambda: table({"A": "8B"}, 8, 1, bytes(8), TDIM1="(99999,99999,99999)")),
     "one file for all": lambda d: in_directory(d, {"a.fits": image(bytes(30_000_000), NAXIS1=30_000_000)}, copies=50),
-    "curves with columns of their own": fits_case(
-        lambda: curves([{"TIME": "D", f"C{i}": "D"} for i in range(900)]), **LIGHTCURVE
-    ),
     "as many curves as are read": fits_case(lambda: curves([{"TIME": "D", "RATE": "E"}] * 500), **LIGHTCURVE),
     "wide cell among curves": fits_case(
         lambda: curves([{"TIME": "D", "W": "100000D"}, *[{"TIME": "D", "X": "D"}] * 300]), **LIGHTCURVE

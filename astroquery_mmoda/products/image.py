@@ -62,8 +62,9 @@ def image_form(products: Products) -> fits.HDUList:
     images = [product for product in products if product.kind in ("image", "array")]
     budget, hdulist = Budget.of(products), fits.HDUList([primary_hdu(products)])
     for product in images:
+        data = budget.data_of(product)
         with reading(f"image {printable(product.name, limit=100)!r}"):
-            extensions = list(_extensions(product, budget, name_products=len(images) > 1))
+            extensions = list(_extensions(product, data, budget, name_products=len(images) > 1))
             _blank_unexposed([hdu for hdu in extensions if hdu.is_image], budget)
         hdulist.extend(extensions)
     _number_bands(hdulist)
@@ -74,9 +75,10 @@ def image_form(products: Products) -> fits.HDUList:
     return hdulist
 
 
-def _extensions(product: Product, budget: Budget, *, name_products: bool) -> Iterator[fits.hdu.base.ExtensionHDU]:
+def _extensions(
+    product: Product, data: Any, budget: Budget, *, name_products: bool
+) -> Iterator[fits.hdu.base.ExtensionHDU]:
     """Copies of a product's HDUs, images among them renamed and mended."""
-    data = budget.data_of(product)
     if not isinstance(data, fits.HDUList):
         raise DecodingError("this is not FITS data")
     for hdu in data:
