@@ -57,12 +57,8 @@ def variable_length(rows):
 MANY = 5_000_000
 SMALL_VALUES = {
     "lists": b"]",
-    "sets": b"\x8f",
-    "dictionaries": b"}",
-    "tuples": b")\x85",
     "numbers": b"J\xff\xff\xff\x7f",
     "texts": b"\x8c\x02ab",
-    "byte strings": b"C\x02ab",
     "names": b"cnumpy\ndtype\n",
     "copies": b"N2",
 }
