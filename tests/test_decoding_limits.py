@@ -17,23 +17,11 @@ from hypothesis import strategies as st
 
 from astroquery_mmoda.errors import MmodaError
 from astroquery_mmoda.products import Products
+from tests.hostile import DONE, product, reply, unit
 from tests.measuring import check
 
 RESPONSES = Path(__file__).parent / "data" / "responses"
-DONE = {"query_status": "done", "exit_status": {}, "job_monitor": {}}
 FORMS = ("image", "spectrum", "lightcurve", "catalog")
-
-
-def reply(**products):
-    return json.dumps({**DONE, "products": products}).encode()
-
-
-def product(*units, name="isgri_lc"):
-    return reply(numpy_data_product_list=[{"name": name, "meta_data": "{}", "data_unit_list": list(units)}])
-
-
-def unit(**values):
-    return {"name": "T", "hdu_type": "bintable", "header": {}, "data": None, "dt": None, "binarys": None, **values}
 
 
 def pickled(payload):

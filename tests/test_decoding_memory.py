@@ -13,21 +13,8 @@ from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
 
+from tests.hostile import DONE, product, reply, unit
 from tests.measuring import check
-
-DONE = {"query_status": "done", "exit_status": {}, "job_monitor": {}}
-
-
-def reply(**products):
-    return json.dumps({**DONE, "products": products}).encode()
-
-
-def product(*units, name="isgri_lc"):
-    return reply(numpy_data_product_list=[{"name": name, "meta_data": "{}", "data_unit_list": list(units)}])
-
-
-def unit(**values):
-    return {"name": "T", "hdu_type": "bintable", "header": {}, "data": None, "dt": None, "binarys": None, **values}
 
 
 def in_base64(payload):
