@@ -74,7 +74,7 @@ CALLS = {
     "get_job": (lambda m: str(m.get_job(JOB, session_id=SESSION)), ["resolve-job-url"]),
     "get_job of a record": (lambda m: (m.login(mint()), str(m.get_job(JOB)))[1], ["inspect-user-state"]),
     "list_jobs": (lambda m: (m.login(mint()), m.list_jobs())[1], ["inspect-user-state"]),
-    "refresh_token": (lambda m: (m.login(mint()), m.refresh_token(store_token=False))[1], ["refresh_token"]),
+    "refresh_token": (lambda m: (m.login(mint()), m.refresh_token(store_token=False, force=True))[1], ["refresh_token"]),
     "mail": (lambda m: (m.login(mint()), m.set_email_notifications(store_token=False, done=True))[1], ["update_token_email_options"]),
     "login": (lambda m: m.login(mint(), store_token=True), ["update_token_email_options"]),
     "query_region": (lambda m: m.query_region("83.6 22", 1), ["sync"]),
