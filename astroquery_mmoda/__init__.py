@@ -25,14 +25,14 @@ from .errors import (
     ParameterError,
     ServiceError,
 )
-from .job import Job
+from .jobs.job import Job
 from .products import Product, Products
 
 if _TYPE_CHECKING:
     from .many import ManyQueries
-    from .products.ogip import spectrum_table, write_spectra
-    from .products.regions import write_regions
-    from .products.timeseries import read_lightcurve, to_timeseries, write_lightcurve
+    from .products.storage.ogip import spectrum_table, write_spectra
+    from .products.storage.regions import write_regions
+    from .products.storage.timeseries import read_lightcurve, to_timeseries, write_lightcurve
 
 __version__ = _version("astroquery_mmoda")
 

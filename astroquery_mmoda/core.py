@@ -17,23 +17,23 @@ from astropy.table import Table
 from astroquery import log
 from astroquery.query import QueryWithLogin
 
-from . import journal
-from .arguments import Asked, like_a_query, like_a_submission, masked_token
 from .auth import Token
-from .catalog_request import add_sources, to_catalog_text
 from .config import conf
-from .dispatcher import Dispatcher
 from .errors import MmodaError, ParameterError, ServiceError, without_frames
-from .job import Job, deadline_of, in_time, longest_wait, submit
-from .jobs import get_job, list_jobs
-from .names import find_position, place_key
-from .parameters import InstrumentSchema, folded, nearest, read_metadata
-from .payload import Question, to_payload
-from .positions import parse_position, plain_dashes
+from .jobs import journal
+from .jobs.history import get_job, list_jobs
+from .jobs.job import Job, deadline_of, in_time, longest_wait, submit
 from .products import Products
 from .products.forms import in_form, kind_of_analysis
-from .session import Connection, MmodaSession
-from .snippets import read_api_code
+from .request.form import Question, to_payload
+from .request.metadata import InstrumentSchema, folded, nearest, read_metadata
+from .request.positions import parse_position, plain_dashes
+from .request.resolver import find_position, place_key
+from .request.signature import Asked, like_a_query, like_a_submission, masked_token
+from .request.snippets import read_api_code
+from .request.source_list import add_sources, to_catalog_text
+from .service.account import Connection, MmodaSession
+from .service.routes import Dispatcher
 from .text import printable, without_token
 
 if TYPE_CHECKING:
@@ -1041,7 +1041,7 @@ def _meant(instrument: str, names: list[str], error: ParameterError) -> str:
 
 def _gallery() -> ModuleType:
     """The room of the archive, opened when it is entered: it takes long to import, and few sessions need it."""
-    from . import gallery
+    from . import archive as gallery
 
     return gallery
 

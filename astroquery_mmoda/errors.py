@@ -33,7 +33,7 @@ from .text import printable
 if TYPE_CHECKING:
     from astropy.table import Table
 
-    from .job import Job
+    from .jobs.job import Job
     from .products import Products
 
 __all__ = [

@@ -18,7 +18,7 @@ from astroquery import log
 from .text import printable, shorten
 
 if TYPE_CHECKING:
-    from .job import Job
+    from .jobs.job import Job
 
 __all__ = ["Display", "fraction", "last_message", "reports_table"]
 

@@ -12,7 +12,7 @@ import statistics
 from unittest import mock
 
 from astroquery_mmoda import MmodaClass, conf
-from astroquery_mmoda.job import Job
+from astroquery_mmoda.jobs.job import Job
 
 LENGTHS = (0.5, 2, 10, 60, 600, 3600, 86400)
 RUNS = 200
@@ -34,8 +34,8 @@ def play(length: float) -> tuple[float, int]:
 
     job = Job(MmodaClass()._connect(), "isgri", "isgri_lc", {}, "S", job_id="0123", status="submitted")
     with (
-        mock.patch("astroquery_mmoda.job.time.monotonic", lambda: clock[0]),
-        mock.patch("astroquery_mmoda.job.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds)),
+        mock.patch("astroquery_mmoda.jobs.job.time.monotonic", lambda: clock[0]),
+        mock.patch("astroquery_mmoda.jobs.job.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds)),
         mock.patch.object(Job, "refresh", refresh),
     ):
         job.wait(10 * length + 100, progress=False)

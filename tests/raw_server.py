@@ -155,7 +155,7 @@ _CLIENT = """
 import contextlib, json, sys, tempfile, time, warnings
 warnings.simplefilter("ignore")
 from astroquery_mmoda import MmodaClass, conf, MmodaError
-import pyvo, astropy.table, astroquery_mmoda.gallery
+import pyvo, astropy.table, astroquery_mmoda.archive
 
 def downloaded(client, name):
     with tempfile.TemporaryDirectory() as place:

@@ -16,11 +16,11 @@ from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda import MmodaClass, ParameterError
 from astroquery_mmoda.many.rows import Rows
-from astroquery_mmoda.parameters import InstrumentSchema, Parameter, folded, read_metadata
-from astroquery_mmoda.payload import Question, to_payload
-from astroquery_mmoda.positions import parse_position, plain_dashes
-from astroquery_mmoda.values import convert, energy_pair, science_windows, sky_position, time_pair
-from astroquery_mmoda.wire import to_wire
+from astroquery_mmoda.request.encode import to_wire
+from astroquery_mmoda.request.form import Question, to_payload
+from astroquery_mmoda.request.metadata import InstrumentSchema, Parameter, folded, read_metadata
+from astroquery_mmoda.request.positions import parse_position, plain_dashes
+from astroquery_mmoda.request.values import convert, energy_pair, science_windows, sky_position, time_pair
 from tests.scripted_server import Reply, ScriptedServer
 
 RESPONSES = Path(__file__).parent / "data" / "responses"

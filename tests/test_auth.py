@@ -20,17 +20,9 @@ from astropy.time import Time
 from astroquery.exceptions import AuthenticationWarning
 
 from astroquery_mmoda import AuthenticationError, Token, conf
-from astroquery_mmoda.auth import (
-    Found,
-    TokenAuth,
-    discover,
-    forget_in_keyring,
-    from_keyring,
-    from_prompt,
-    store,
-)
+from astroquery_mmoda.auth import Found, TokenAuth, discover, forget_in_keyring, from_keyring, from_prompt, store
 from astroquery_mmoda.auth.places import _write_file
-from astroquery_mmoda.transport import is_loopback
+from astroquery_mmoda.service.transport import is_loopback
 from tests.keyrings import MemoryKeyring
 from tests.tokens import mint
 

@@ -23,7 +23,8 @@ from pathlib import Path
 
 import pytest
 
-from astroquery_mmoda import Job, JobLost, MmodaClass, ParameterError, journal
+from astroquery_mmoda import Job, JobLost, MmodaClass, ParameterError
+from astroquery_mmoda.jobs import journal
 from tests.local_mmoda.client_process import act, digest
 from tests.local_mmoda.server import LocalMmoda
 from tests.tokens import mint

@@ -18,7 +18,8 @@ from astropy import units as u
 from astropy.time import Time
 from astroquery.exceptions import AuthenticationWarning
 
-from astroquery_mmoda import AuthenticationError, JobFailed, MmodaClass, Token, journal
+from astroquery_mmoda import AuthenticationError, JobFailed, MmodaClass, Token
+from astroquery_mmoda.jobs import journal
 from tests.local_mmoda.server import LocalMmoda
 from tests.tokens import KEY, mint
 

@@ -15,9 +15,9 @@ from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda import Products, spectrum_table, write_spectra
 from astroquery_mmoda.catalog import table_of
-from astroquery_mmoda.catalog_request import to_catalog_text, to_service
 from astroquery_mmoda.errors import ParameterError
 from astroquery_mmoda.products.sources import Spellings, match_source, same_source
+from astroquery_mmoda.request.source_list import to_catalog_text, to_service
 
 NAMES = ["Crab", "3C 111", "IGR J05270+2119"]
 

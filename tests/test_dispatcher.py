@@ -15,7 +15,7 @@ from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch):
     """Pauses between tries are real in the code and short here."""
-    monkeypatch.setattr("astroquery_mmoda.dispatcher._pause", lambda attempt, answer: 0.01)
+    monkeypatch.setattr("astroquery_mmoda.service.routes._pause", lambda attempt, answer: 0.01)
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_debug_log_tells_neither_body_nor_query(serve, caplog):
 def test_retry_after_in_both_forms():
     from email.utils import formatdate
 
-    from astroquery_mmoda.dispatcher import asked_pause
+    from astroquery_mmoda.service.routes import asked_pause
 
     assert asked_pause("7") == 7
     assert 8 < asked_pause(formatdate(time.time() + 10, usegmt=True)) <= 10

@@ -8,10 +8,10 @@ from astropy import units as u
 from astropy.time import Time
 
 from astroquery_mmoda.errors import ParameterError
-from astroquery_mmoda.parameters import read_metadata
-from astroquery_mmoda.payload import Question, to_payload
-from astroquery_mmoda.values import service_unit
-from astroquery_mmoda.wire import to_wire
+from astroquery_mmoda.request.encode import to_wire
+from astroquery_mmoda.request.form import Question, to_payload
+from astroquery_mmoda.request.metadata import read_metadata
+from astroquery_mmoda.request.values import service_unit
 from tests.test_products import RECORDS
 
 INSTRUMENTS = ["isgri", "jemx", "spi_acs", "example", "empty", "empty_async"]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from astroquery_mmoda.products import files
-from astroquery_mmoda.products.files import (
+from astroquery_mmoda.products.storage import filenames as files
+from astroquery_mmoda.products.storage.filenames import (
     Failure,
     OutputDirectory,
     OutputFile,

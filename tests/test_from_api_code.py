@@ -13,9 +13,9 @@ import pytest
 from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda import Mmoda, MmodaClass, ParameterError
-from astroquery_mmoda.constants import literal
-from astroquery_mmoda.rules import misunderstood
-from astroquery_mmoda.snippets import read_api_code
+from astroquery_mmoda.request.constants import literal
+from astroquery_mmoda.request.preflight import misunderstood
+from astroquery_mmoda.request.snippets import read_api_code
 from tests.scripted_server import Reply, ScriptedServer
 from tests.tokens import mint
 
@@ -153,7 +153,7 @@ def test_each_method_takes_it(client, name):
 def test_our_own_snippet_comes_back(client):
     arguments = Mmoda.from_api_code(PAGE)
     payload = client.query_lightcurve(**arguments, get_query_payload=True)
-    from astroquery_mmoda.snippets import code_for
+    from astroquery_mmoda.request.snippets import code_for
 
     again = Mmoda.from_api_code(code_for(None, payload))
     assert client.query_lightcurve(**again, get_query_payload=True) == payload

@@ -31,7 +31,8 @@ from astropy.time import Time, TimeDelta
 from astroquery.exceptions import MaxResultsWarning, NoResultsWarning
 
 from astroquery_mmoda import MmodaClass, conf, errors
-from astroquery_mmoda.gallery import adql, downloads, obscore, queries, tap
+from astroquery_mmoda.archive import adql, downloads, obscore, tap
+from astroquery_mmoda.archive import search as queries
 from conftest import RESPONSES, require
 from tests import tokens
 from tests.local_tap import rows as made
@@ -47,7 +48,7 @@ NOWHERE = MmodaClass(server="http://127.0.0.1:9")
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch):
-    monkeypatch.setattr("astroquery_mmoda.dispatcher._pause", lambda attempt, answer: 0.01)
+    monkeypatch.setattr("astroquery_mmoda.service.routes._pause", lambda attempt, answer: 0.01)
     with conf.set_temp("retry_time", 0.3):
         yield
 
@@ -57,7 +58,7 @@ def _no_sesame(monkeypatch):
     def nobody(name, until):
         raise errors.ParameterError(f"{name} is unknown")
 
-    monkeypatch.setattr("astroquery_mmoda.names.from_sesame", nobody)
+    monkeypatch.setattr("astroquery_mmoda.request.resolver.from_sesame", nobody)
 
 
 @pytest.fixture
@@ -1080,7 +1081,7 @@ def test_a_busy_server_is_asked_again_when_it_says(serve, tmp_path, monkeypatch)
         paused.append((attempt, fault.retry_after))
         return 0.01
 
-    monkeypatch.setattr("astroquery_mmoda.dispatcher._pause", pause)
+    monkeypatch.setattr("astroquery_mmoda.service.routes._pause", pause)
     busy = Reply("", 503, {"Retry-After": "7"})
     server, client = serve(lambda request: content(b"good") if len(server.requests) > 2 else busy)
     manifest = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path)

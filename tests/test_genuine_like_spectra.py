@@ -13,7 +13,7 @@ from astropy.io import fits
 from astroquery.exceptions import CorruptDataWarning, InputWarning
 
 from astroquery_mmoda import DecodingError, ParameterError, Products, spectrum_table, write_spectra
-from astroquery_mmoda.products import headers
+from astroquery_mmoda.products import cards as headers
 from tests.genuine_like import spectra as like
 from tests.genuine_like.encode import product, reply
 

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from astroquery_mmoda import transport
+from astroquery_mmoda.service import transport
 from tests.raw_server import Client, RawServer, dripped, forever, silence
 from tests.tokens import mint
 

@@ -9,8 +9,8 @@ from astropy import units as u
 from astropy.table import Table
 
 from astroquery_mmoda import MmodaClass, Products, conf, errors
-from astroquery_mmoda.job import Job
-from astroquery_mmoda.job import submit as hand_over
+from astroquery_mmoda.jobs.job import Job
+from astroquery_mmoda.jobs.job import submit as hand_over
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 
 PAYLOAD = {
@@ -224,7 +224,7 @@ def test_an_interrupt_leaves_the_job_as_it_was(play, monkeypatch):
     def interrupt(seconds):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("astroquery_mmoda.job.time", clock_of(sleep=interrupt))
+    monkeypatch.setattr("astroquery_mmoda.jobs.job.time", clock_of(sleep=interrupt))
     with pytest.raises(KeyboardInterrupt):
         job.result()
     assert job.status == "submitted"
@@ -240,7 +240,7 @@ def test_pauses_grow_with_the_elapsed_time(play, monkeypatch):
 
     server, submit = play(analysis_reply("submitted"))
     job = submit()
-    monkeypatch.setattr("astroquery_mmoda.job.time", clock_of(sleep=sleep, monotonic=lambda: clock["now"]))
+    monkeypatch.setattr("astroquery_mmoda.jobs.job.time", clock_of(sleep=sleep, monotonic=lambda: clock["now"]))
     monkeypatch.setattr(Job, "refresh", lambda self: self)
     with pytest.raises(errors.JobTimeout):
         job.wait(3600)

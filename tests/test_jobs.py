@@ -23,12 +23,12 @@ from astroquery_mmoda import (
     Products,
     ServiceError,
     conf,
-    journal,
 )
 from astroquery_mmoda.config import Conf
-from astroquery_mmoda.job import submit
-from astroquery_mmoda.parameters import Parameter
-from astroquery_mmoda.wire import Upload, to_wire
+from astroquery_mmoda.jobs import journal
+from astroquery_mmoda.jobs.job import submit
+from astroquery_mmoda.request.encode import Upload, to_wire
+from astroquery_mmoda.request.metadata import Parameter
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 from tests.test_job import DONE, PAYLOAD
 from tests.tokens import mint

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from astroquery_mmoda import Job, MmodaClass, MmodaError, ParameterError, conf, journal
+from astroquery_mmoda import Job, MmodaClass, MmodaError, ParameterError, conf
+from astroquery_mmoda.jobs import journal
 
 SERVER = "https://mmoda.example"
 

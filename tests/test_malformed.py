@@ -9,9 +9,9 @@ import warnings
 import pytest
 
 from astroquery_mmoda import DecodingError, MmodaClass, MmodaError, Products, ServiceError
-from astroquery_mmoda.names import from_service
-from astroquery_mmoda.parameters import read_metadata
-from astroquery_mmoda.replies import failure
+from astroquery_mmoda.request.metadata import read_metadata
+from astroquery_mmoda.request.resolver import from_service
+from astroquery_mmoda.service.replies import failure
 from tests.scripted_server import Reply, ScriptedServer
 
 WRONG = [None, True, 0, -1.5, float("nan"), 10**400, "", "x", "[1]", "{}", [], [1], [[]], ["x", None], {}, {"a": 1}]

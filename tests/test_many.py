@@ -26,8 +26,9 @@ from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
 
-from astroquery_mmoda import JobTimeout, MmodaClass, ParameterError, conf, journal
+from astroquery_mmoda import JobTimeout, MmodaClass, ParameterError, conf
 from astroquery_mmoda.errors import AuthenticationError, JobFailed
+from astroquery_mmoda.jobs import journal
 from astroquery_mmoda.many.errands import Errand, run_errand
 from astroquery_mmoda.many.hands import Ended
 from astroquery_mmoda.many.rows import Rows
@@ -393,7 +394,7 @@ def test_a_callable_is_told(client, service):
 
 def test_one_bar(client, service, monkeypatch, capsys):
     monkeypatch.setattr("astroquery_mmoda.progress.isatty", lambda stream: True)
-    monkeypatch.setattr("astroquery_mmoda.many.display._SECONDS_PER_TURN", 0.0)
+    monkeypatch.setattr("astroquery_mmoda.many.bar._SECONDS_PER_TURN", 0.0)
     list(client.query_many("product", questions(4)))
     assert "[====================] 4 of 4 done, 0 running" in capsys.readouterr().out
     list(client.query_many("product", questions(4), progress=False))
@@ -447,7 +448,7 @@ def test_names_that_nobody_knows_are_looked_up_once(client, service, monkeypatch
     def from_sesame(name, until):
         raise ParameterError(f"nobody knows {name}")
 
-    monkeypatch.setattr("astroquery_mmoda.names.from_sesame", from_sesame)
+    monkeypatch.setattr("astroquery_mmoda.request.resolver.from_sesame", from_sesame)
     rows = [{**FAST, "coordinates": name, "max_pointings": n} for n in (1, 2) for name in ("Crab", "Planet X")]
     outcomes = dict(client.query_many("product", rows, progress=False))
     assert [name_of(outcomes[row]) for row in (0, 2)] == ["Crab", "Crab"]

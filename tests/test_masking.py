@@ -15,10 +15,10 @@ from astropy.table import Column, MaskedColumn, Table
 
 from astroquery_mmoda import DecodingError, Products
 from astroquery_mmoda.allowance import Allowance
-from astroquery_mmoda.parameters import read_metadata
-from astroquery_mmoda.products.fitsfiles import opened
 from astroquery_mmoda.products.masking import mask_tokens
-from astroquery_mmoda.replies import without_tokens
+from astroquery_mmoda.products.storage.fitsfiles import opened
+from astroquery_mmoda.request.metadata import read_metadata
+from astroquery_mmoda.service.replies import without_tokens
 from astroquery_mmoda.text import without_token
 from tests.scripted_server import analysis_reply
 from tests.tokens import mint

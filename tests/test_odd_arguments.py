@@ -27,10 +27,10 @@ from astroquery_mmoda import (
     write_regions,
     write_spectra,
 )
-from astroquery_mmoda.catalog_request import to_catalog_text
-from astroquery_mmoda.parameters import read_metadata
-from astroquery_mmoda.payload import Question, to_payload
 from astroquery_mmoda.plotting import plot_image, plot_lightcurve
+from astroquery_mmoda.request.form import Question, to_payload
+from astroquery_mmoda.request.metadata import read_metadata
+from astroquery_mmoda.request.source_list import to_catalog_text
 from tests.scripted_server import Reply, ScriptedServer
 from tests.test_fuzz_routes import is_fit
 from tests.tokens import mint
@@ -67,7 +67,7 @@ def try_all(call):
 
 @pytest.fixture(autouse=True)
 def _no_sesame(monkeypatch):
-    monkeypatch.setattr("astroquery_mmoda.names.answer_within", lambda seconds, ask: "\ud800".encode())
+    monkeypatch.setattr("astroquery_mmoda.request.resolver.answer_within", lambda seconds, ask: "\ud800".encode())
 
 
 def products(name):

@@ -15,7 +15,7 @@ import pytest
 
 from astroquery_mmoda import MmodaError, Products, write_lightcurve, write_regions, write_spectra
 from astroquery_mmoda.files import DiskFull
-from astroquery_mmoda.products import files as product_files
+from astroquery_mmoda.products.storage import filenames as product_files
 from tests.genuine_like.everything import everything
 from tests.whole_files import FULL_DISKS, check_read, contents, same_second
 

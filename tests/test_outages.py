@@ -17,17 +17,10 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from astroquery_mmoda import (
-    JobTimeout,
-    MmodaClass,
-    MmodaError,
-    ParameterError,
-    ServiceError,
-    conf,
-    dispatcher,
-    transport,
-)
-from astroquery_mmoda.dispatcher import asked_pause
+from astroquery_mmoda import JobTimeout, MmodaClass, MmodaError, ParameterError, ServiceError, conf
+from astroquery_mmoda.service import routes as dispatcher
+from astroquery_mmoda.service import transport
+from astroquery_mmoda.service.routes import asked_pause
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 from tests.test_job import DONE
 

@@ -9,8 +9,8 @@ from astropy.time import Time
 from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda.errors import ParameterError
-from astroquery_mmoda.parameters import InstrumentSchema, Parameter, read_metadata
-from astroquery_mmoda.payload import Question, to_payload
+from astroquery_mmoda.request.form import Question, to_payload
+from astroquery_mmoda.request.metadata import InstrumentSchema, Parameter, read_metadata
 
 CRAB = SkyCoord(83.6331, 22.0145, unit="deg")
 SINCE, UNTIL = "2017-03-06T13:26:48.000", "2017-03-06T15:32:27.000"

@@ -9,7 +9,7 @@ from astroquery import log
 
 from astroquery_mmoda import progress
 from astroquery_mmoda.progress import Display, fraction, last_message, reports_table
-from astroquery_mmoda.replies import reports
+from astroquery_mmoda.service.replies import reports
 
 
 class Terminal(io.StringIO):

@@ -15,8 +15,8 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
 from astroquery_mmoda import DecodingError, MmodaError, ParameterError, Products
-from astroquery_mmoda.products.entries import Entry
-from astroquery_mmoda.products.headers import is_missing
+from astroquery_mmoda.products.cards import is_missing
+from astroquery_mmoda.products.kinds import Entry
 from astroquery_mmoda.products.products import Product
 
 RESPONSES = Path(__file__).parent / "data" / "responses"
@@ -174,7 +174,7 @@ def test_nothing_is_opened_before_it_is_looked_at(written, monkeypatch):
 def test_the_overview_is_there_before_a_file_is_opened(written, monkeypatch):
     directory, curves = written
     again = Products.read(directory)
-    monkeypatch.setattr("astroquery_mmoda.products.reading._bytes", lambda *_: pytest.fail("a file was opened"))
+    monkeypatch.setattr("astroquery_mmoda.products.storage.read._bytes", lambda *_: pytest.fail("a file was opened"))
     assert again.table["content"][0] == curves.table["content"][0] != ""
     assert again.table["size"][0] > 0
     assert again.table["band", "time", "unit"][0].as_void() == curves.table["band", "time", "unit"][0].as_void()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from astroquery_mmoda import errors
-from astroquery_mmoda.replies import error_from_body, failure, reports, without_tokens
+from astroquery_mmoda.service.replies import error_from_body, failure, reports, without_tokens
 
 RESPONSES = Path(__file__).parent / "data" / "responses"
 ERROR_BODIES = [

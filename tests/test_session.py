@@ -5,15 +5,7 @@ from astropy import units as u
 from astroquery.exceptions import AuthenticationWarning
 from astroquery.query import QueryWithLogin
 
-from astroquery_mmoda import (
-    AuthenticationError,
-    JobFailed,
-    MmodaClass,
-    ParameterError,
-    ServiceError,
-    Token,
-    conf,
-)
+from astroquery_mmoda import AuthenticationError, JobFailed, MmodaClass, ParameterError, ServiceError, Token, conf
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 from tests.test_auth import put
 from tests.tokens import mint

@@ -6,7 +6,7 @@ import pytest
 from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda import Mmoda, ParameterError
-from astroquery_mmoda.snippets import code_for, read_api_code
+from astroquery_mmoda.request.snippets import code_for, read_api_code
 from tests.tokens import mint
 
 SNIPPET = """

@@ -50,9 +50,9 @@ def service():
 def no_proxies(monkeypatch, tmp_path):
     for name in (*PROXIES, "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("astroquery_mmoda.dispatcher._pause", lambda attempt, answer: 0.01)
+    monkeypatch.setattr("astroquery_mmoda.service.routes._pause", lambda attempt, answer: 0.01)
     # other tests have jobs of the same id at other servers
-    monkeypatch.setattr("astroquery_mmoda.journal.get_config_dir", lambda: str(tmp_path))
+    monkeypatch.setattr("astroquery_mmoda.jobs.journal.get_config_dir", lambda: str(tmp_path))
     with conf.set_temp("retry_time", 0):
         yield
 
@@ -319,7 +319,7 @@ def test_https_goes_through_a_proxy_unread(monkeypatch, certified, service):  # 
     port = urlsplit(service.url).port
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certified[1])
     # the certificate is for an address of this machine, which would not be asked through a proxy
-    monkeypatch.setattr("astroquery_mmoda.transport.is_loopback", lambda url: False)
+    monkeypatch.setattr("astroquery_mmoda.service.transport.is_loopback", lambda url: False)
     with Tunnel(port) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         client = MmodaClass(server=f"https://127.0.0.1:{port}")

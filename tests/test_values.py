@@ -9,7 +9,14 @@ from astropy.time import Time, TimeDelta
 from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda.errors import ParameterError
-from astroquery_mmoda.values import designation, energy_pair, parse_position, science_windows, sky_position, time_pair
+from astroquery_mmoda.request.values import (
+    designation,
+    energy_pair,
+    parse_position,
+    science_windows,
+    sky_position,
+    time_pair,
+)
 
 CRAB = SkyCoord(83.6331, 22.0145, unit="deg")
 

@@ -12,7 +12,7 @@ from astropy.io import fits
 
 from astroquery_mmoda import Products
 from astroquery_mmoda.files import DiskFull
-from astroquery_mmoda.parameters import KINDS
+from astroquery_mmoda.request.metadata import KINDS
 from tests.genuine_like.everything import everything
 from tests.whole_files import (
     FULL_DISKS,

@@ -8,8 +8,8 @@ from astropy import units as u
 from astropy.time import Time, TimeDelta
 
 from astroquery_mmoda.errors import ParameterError
-from astroquery_mmoda.parameters import Parameter
-from astroquery_mmoda.wire import to_wire
+from astroquery_mmoda.request.encode import to_wire
+from astroquery_mmoda.request.metadata import Parameter
 
 ANGLE = Parameter("radius", "deg", 15.0, uris=("http://odahub.io/ontology#Angle",))
 ARCSEC = Parameter("ang", "arcsec", 1.0, uris=("http://odahub.io/ontology#Angle",))

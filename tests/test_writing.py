@@ -11,10 +11,10 @@ from astropy.io import fits
 from astropy.table import Table
 
 from astroquery_mmoda import DecodingError, Products, read_lightcurve, write_lightcurve, write_spectra
-from astroquery_mmoda.products import writing
-from astroquery_mmoda.products.entries import Entry
-from astroquery_mmoda.products.headers import primary_hdu
+from astroquery_mmoda.products.cards import primary_hdu
+from astroquery_mmoda.products.kinds import Entry
 from astroquery_mmoda.products.products import Product
+from astroquery_mmoda.products.storage import write as writing
 from tests.tokens import mint
 
 SERVICE = "https://someone:secret@mmoda.example:8443/mmoda/dispatch-data?token=abc#top"

@@ -2,8 +2,8 @@
 """Tokens: reading them, finding and keeping them, putting them on the wire. The only room that knows secrets."""
 
 from .places import Found, discover, forget_in_keyring, from_keyring, from_prompt, store
+from .request_auth import TokenAuth
 from .token import HOW_TO_GET_ONE, Handed, Token, token_of
-from .wire import TokenAuth
 
 __all__ = [
     "HOW_TO_GET_ONE",

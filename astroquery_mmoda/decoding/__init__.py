@@ -15,10 +15,10 @@ from .literals import parse_body, read_json_text
 if TYPE_CHECKING:
     from .ecsv import read_ecsv
     from .envelope import decode_base64
-    from .files import read_binary, read_picture
     from .hdus import read_array, read_hdulist
     from .peek import peek_shape
     from .pickledtables import read_pickled_table
+    from .simple import read_binary, read_picture
     from .waves import read_contours, read_spectrogram, read_strain
 
 __all__ = [

@@ -18,7 +18,8 @@ from astropy.io import fits
 from ..allowance import CARD_MEMORY, HDU_MEMORY, Allowance
 from ..errors import DecodingError
 from ..text import printable
-from . import headers, tables
+from . import headercards as headers
+from . import tabledata as tables
 from .arrays import FitsTable, read_pickle
 from .boundary import reading
 from .envelope import opened_base64

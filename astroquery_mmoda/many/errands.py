@@ -20,9 +20,9 @@ from typing import Any
 
 from ..auth import Handed
 from ..errors import AuthenticationError, JobTimeout, MmodaError, ServiceError
-from ..job import Job, deadline_of
+from ..jobs.job import Job, deadline_of
 from ..products.forms import in_form
-from ..session import MmodaSession
+from ..service.account import MmodaSession
 from ..text import is_id
 from .hands import Ended, Question, ended
 from .pace import PacedConnection, between_looks

@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..errors import JobTimeout, MmodaError
-from ..job import Job, deadline_of, outage_while_waiting, pause_after
+from ..jobs.job import Job, deadline_of, outage_while_waiting, pause_after
 from ..products import Products
 from .pace import PacedConnection, between_looks
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..config import conf
-from ..dispatcher import Dispatcher, Patience, asked_pause
-from ..session import Connection, MmodaSession
-from ..transport import Bounds
+from ..service.account import Connection, MmodaSession
+from ..service.routes import Dispatcher, Patience, asked_pause
+from ..service.transport import Bounds
 
 if TYPE_CHECKING:
     import requests

@@ -21,7 +21,7 @@ from ..markup import facts_html, meter
 from ..products import Products
 from ..products.forms import FORMS, in_form
 from ..text import printable
-from .display import Bar
+from .bar import Bar
 from .errands import Errand, Workers
 from .hands import Ended, Here
 from .ledger import Ledger

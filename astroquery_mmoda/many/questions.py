@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from astropy.coordinates import SkyCoord
 
-from .. import journal
-from ..arguments import Asked
 from ..errors import ParameterError
-from ..job import deadline_of, in_time, longest_wait
-from ..names import place_key
-from ..positions import parse_position
-from ..rules import needed_roles
-from ..session import Connection
-from ..values import in_degrees
+from ..jobs import journal
+from ..jobs.job import deadline_of, in_time, longest_wait
+from ..request.positions import parse_position
+from ..request.preflight import needed_roles
+from ..request.resolver import place_key
+from ..request.signature import Asked
+from ..request.values import in_degrees
+from ..service.account import Connection
 from .hands import Question
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ..allowance import CARD_MEMORY, HDU_MEMORY, Allowance
 from ..config import conf
 from ..errors import DecodingError
 from ..text import printable
-from .glance import look
+from .display.summary import look
 
 if TYPE_CHECKING:
     from .products import Product, Products

@@ -17,7 +17,7 @@ from astroquery.exceptions import CorruptDataWarning
 
 from ..errors import warn
 from ..text import printable
-from .headers import number
+from .cards import number
 
 __all__ = [
     "CHANNELS_IN",

@@ -20,7 +20,7 @@ from ..text import printable
 from ..units import known_unit, read_unit
 from . import spiacs
 from .budget import Budget, size_when_read
-from .headers import TimeSystem, card_value, has_time_reference, number, split_number, time_reference, time_system
+from .cards import TimeSystem, card_value, has_time_reference, number, split_number, time_reference, time_system
 
 if TYPE_CHECKING:
     from .products import Product

@@ -22,7 +22,7 @@ from ..errors import DecodingError
 from ..text import printable, transliterated
 from ..units import known_unit, standard_spelling
 from .budget import Budget, size_when_read
-from .headers import card_value, is_missing, number, primary_hdu, time_reference, time_scale, with_origin
+from .cards import card_value, is_missing, number, primary_hdu, time_reference, time_scale, with_origin
 
 if TYPE_CHECKING:
     from .products import Product, Products

@@ -19,8 +19,8 @@ from ..decoding.boundary import reading
 from ..errors import ServiceError, warn
 from ..text import printable, visible
 from .budget import Budget
+from .cards import flat_provenance, flat_text, number
 from .curves import FURTHER_TIMES, Curve, Moments, Values, read_curves
-from .headers import flat_provenance, flat_text, number
 
 if TYPE_CHECKING:
     from .products import Products

@@ -12,10 +12,10 @@ from astropy.io import fits
 from astropy.table import Column, Table
 
 from ..allowance import Allowance
-from ..replies import without_tokens
+from ..service.replies import without_tokens
 from ..text import may_hold_token, without_token
 from .budget import column_size
-from .entries import free_name
+from .kinds import free_name
 
 __all__ = ["mask_tokens"]
 

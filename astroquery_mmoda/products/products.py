@@ -15,13 +15,13 @@ from ..allowance import Allowance
 from ..catalog import empty_catalog
 from ..decoding import parse_body
 from ..errors import DecodingError, ParameterError, ServiceError
-from ..parameters import nearest
-from ..replies import check_reply, error_from_body, failure, section, without_tokens
+from ..request.metadata import nearest
+from ..service.replies import check_reply, error_from_body, failure, section, without_tokens
 from ..text import listed, printable
-from .entries import LONGEST_NAME, Entry, check_name, describe, entries_of, free_name, names_in_headers
-from .headers import is_missing
-from .provenance import SERVICE_VERSION
+from .cards import is_missing
+from .kinds import LONGEST_NAME, Entry, check_name, describe, entries_of, free_name, names_in_headers
 from .sources import Spellings, match_source, same_source
+from .storage.provenance import SERVICE_VERSION
 
 __all__ = ["Product", "Products"]
 
@@ -100,17 +100,19 @@ class Product:
         return state
 
     def __repr__(self) -> str:
-        from .display import product_line  # like all rooms of displays and files entered when needed: imports take long
+        from .display.overview import (
+            product_line,
+        )  # like all rooms of displays and files entered when needed: imports take long
 
         return product_line(self)
 
     def __str__(self) -> str:
-        from .display import product_text
+        from .display.overview import product_text
 
         return product_text(self)
 
     def _repr_html_(self) -> str:
-        from .display import product_html
+        from .display.overview import product_html
 
         return product_html(self)
 
@@ -278,12 +280,12 @@ class Products(Sequence[Product]):
         return some
 
     def __repr__(self) -> str:
-        from .display import products_text
+        from .display.overview import products_text
 
         return products_text(self)
 
     def _repr_html_(self) -> str:
-        from .display import products_html
+        from .display.overview import products_html
 
         return products_html(self)
 
@@ -327,7 +329,7 @@ class Products(Sequence[Product]):
              catalog catalog
         mosaic_image   image 20-40 keV
         """
-        from .display import overview
+        from .display.overview import overview
 
         return overview(self)
 
@@ -636,7 +638,7 @@ class Products(Sequence[Product]):
              maxi/catalog.ecsv catalog
         maxi/mosaic_image.fits   image
         """
-        from .writing import write_products
+        from .storage.write import write_products
 
         return write_products(self, directory, overwrite=overwrite, group=group, systematic=systematic)
 
@@ -677,7 +679,7 @@ class Products(Sequence[Product]):
         >>> [product.name for product in Products.read("maxi")]
         ['catalog', 'mosaic_image']
         """
-        from .reading import read_products
+        from .storage.read import read_products
 
         return read_products(cls, directory, job_id=job_id)
 
@@ -703,7 +705,7 @@ class Products(Sequence[Product]):
           author = {Neronov, A. and Savchenko, V. and Tramacere, A. and Meharga, M. and Ferrigno, C. and Paltani, S.},
         ...
         """
-        from .citing import bibtex
+        from .storage.citation import bibtex
 
         return bibtex(self)
 

@@ -13,7 +13,7 @@ from ..decoding.boundary import reading
 from ..errors import DecodingError, warn
 from ..text import in_hex, printable, transliterated
 from .budget import Budget, size_when_read
-from .headers import name_source, primary_hdu, with_origin
+from .cards import name_source, primary_hdu, with_origin
 from .sources import same_source
 
 if TYPE_CHECKING:

@@ -1,0 +1,211 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""
+A question about the archive, written in ADQL.
+
+The service's translator knows less than the language: numbers have no exponent, there is no LOWER, text is plain ASCII,
+and blanks beside some punctuation are lost even inside quotes. What is written here gets through it unharmed.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from astropy import units as u
+from astropy.coordinates import Angle, SkyCoord
+from astropy.time import Time
+
+from ..errors import ParameterError
+from ..request.metadata import nearest
+from ..request.values import as_quantity, convert
+from ..text import printable
+
+__all__ = ["OBSCORE", "Search", "as_maxrec", "as_radius", "is_plain", "number"]
+
+OBSCORE = "ivoa.obscore"
+
+# patterns (in lower case) that the archive's names of product types fit to, which are those of ObsCore or our own
+_TYPES = {
+    "image": ("%image%",),
+    "spectrum": ("%spectrum%", "%spectra%"),
+    "lightcurve": ("%time%series%", "%light%curve%", "lc", r"%\_lc"),
+    "catalog": ("%catalog%", "measurements"),
+    "skymap": ("%sky%map%", "cube"),
+    "spectrogram": ("%spectrogram%",),
+}
+_OTHER_TYPES = ("arf", "rmf", "table", "picture", "text", "binary", "contours", "strain", "array", "other")
+_STANDARD_TYPES = ("cube", "sed", "timeseries", "visibility", "event", "measurements")
+_MOST_NAMES = 25
+_LONGEST_NAME = 300
+# the translator rewrites these although they stand between quotes
+_LOST_BLANKS = re.compile(r"_ | \. | , |\( | \)")
+_NOT_PLAIN = re.compile(r"[^ -~]")
+
+
+@dataclass(frozen=True)
+class Search:
+    """
+    What to look for; conditions that are None are none.
+
+    Parameters
+    ----------
+    position : SkyCoord, optional
+        Centre of the region, ICRS.
+    radius : float
+        Radius of the region (deg).
+    names : tuple of str
+        Names of an object; a product that bears one of them need not lie in the region.
+    instrument : str, optional
+        Name of the instrument, in any case.
+    kind : str, optional
+        Kind of product in our words or in those of the archive.
+    times : pair of Time, optional
+        Products whose time range overlaps with this one.
+    energies : pair of float, optional
+        Products whose energy band overlaps with this one (keV).
+    maxrec : int, optional
+        Most rows.
+    """
+
+    position: SkyCoord | None = None
+    radius: float = 0.0
+    names: tuple[str, ...] = ()
+    instrument: str | None = None
+    kind: str | None = None
+    times: tuple[Time, Time] | None = None
+    energies: tuple[float, float] | None = None
+    maxrec: int | None = None
+
+    def adql(self) -> str:
+        """The question as one line of ADQL."""
+        top = [] if self.maxrec is None else [f"TOP {self.maxrec}"]
+        conditions = [
+            _any_of([*self._region(), *self._named()]),
+            _any_of([] if self.instrument is None else [_like("instrument_name", _pattern(_name(self.instrument)))]),
+            _any_of([] if self.kind is None else [_like("dataproduct_type", text) for text in _types(self.kind)]),
+            *self._time_range(),
+            *self._energy_range(),
+        ]
+        where = " AND ".join(condition for condition in conditions if condition)
+        # an order of its own makes TOP mean something
+        parts = ["SELECT", *top, "*", "FROM", OBSCORE, *(["WHERE", where] if where else []), "ORDER BY t_min"]
+        return " ".join(parts)
+
+    def _region(self) -> list[str]:
+        if self.position is None or self.radius >= 180:
+            return []
+        ra, dec, radius, inside = self.position.ra.deg, self.position.dec.deg, self.radius, 1
+        if radius > 90:  # the database's circles end there; what lies outside of the opposite one is the same
+            ra, dec, radius, inside = (ra + 180) % 360, -dec, 180 - radius, 0
+        circle = f"CIRCLE('ICRS', {number(ra)}, {number(dec)}, {number(radius)})"
+        return [f"{inside} = CONTAINS(POINT('ICRS', s_ra, s_dec), {circle})"]
+
+    def _named(self) -> list[str]:
+        """A product may be of several targets, with commas between them."""
+        patterns = [_pattern(_name(name)) for name in self.names[:_MOST_NAMES]]
+        forms = [(name, f"{name},%", f"%, {name}", f"%, {name},%") for name in patterns]
+        return [_like("target_name", form) for four in forms for form in four]
+
+    def _time_range(self) -> list[str]:
+        if self.times is None:
+            return []
+        begin, end = (number(time.utc.mjd) for time in self.times)
+        return [f"t_max >= {begin}", f"t_min <= {end}"]
+
+    def _energy_range(self) -> list[str]:
+        """The standard has wavelengths, so the lower energy is the upper bound."""
+        if self.energies is None:
+            return []
+        low, high = self.energies
+        shortest = (high * u.keV).to_value(u.m, equivalencies=u.spectral())
+        conditions = [f"em_max >= {number(shortest)}"]
+        if low > 0:
+            conditions.append(f"em_min <= {number((low * u.keV).to_value(u.m, equivalencies=u.spectral()))}")
+        return conditions
+
+
+def number(value: float) -> str:
+    """A number with all its digits and without an exponent."""
+    if not math.isfinite(value):
+        raise ParameterError(f"{value} can't be asked for: a finite number is needed.")
+    return format(Decimal(repr(float(value))), "f")
+
+
+def as_radius(radius: Any) -> float:
+    """Radius of a region in degrees; a bare number is in degrees as well."""
+    try:
+        degrees = convert(as_quantity(radius, u.deg, "radius"), u.deg, "radius")
+    except ParameterError:
+        degrees = _as_angle(radius)
+    if not 0 < degrees <= 180:
+        raise ParameterError(f"radius={printable(radius, limit=100)} must be larger than 0 and at most 180 deg.")
+    return degrees
+
+
+def _as_angle(radius: Any) -> float:
+    """Sexagesimal text, such as ``0d6m0s``."""
+    try:
+        return float(Angle(radius).deg)
+    except (TypeError, ValueError, OverflowError, RecursionError, u.UnitsError) as error:
+        raise ParameterError(
+            f"radius={printable(radius, limit=100)!r} is no angle; write 10*u.arcmin, or '10 arcmin'."
+        ) from error
+
+
+def as_maxrec(maxrec: Any) -> int | None:
+    """Most rows to return."""
+    if maxrec is None:
+        return None
+    try:
+        number = 0 if isinstance(maxrec, bool) else operator.index(maxrec)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise ParameterError(f"maxrec={printable(maxrec, limit=100)!r} must be a whole number, at least 1, or None.")
+    return number
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name reaches the database as it is; otherwise something similar is looked for."""
+    return not (_LOST_BLANKS.search(name) or _NOT_PLAIN.search(name))
+
+
+def _name(text: Any) -> str:
+    name = " ".join(text.split()) if isinstance(text, str) else ""
+    if not name or len(name) > _LONGEST_NAME:
+        raise ParameterError(f"{printable(text, limit=100)!r} is no name.")
+    return name
+
+
+def _types(kind: str) -> tuple[str, ...]:
+    """Patterns for a kind of product."""
+    known = (*_TYPES, *_OTHER_TYPES, *_STANDARD_TYPES)
+    word = _name(kind).lower()
+    if word in _TYPES:
+        return _TYPES[word]
+    if word in known or "_" in word:  # isgri_lc is a product's name
+        return (_pattern(word),)
+    raise ParameterError(
+        f"Unknown kind {printable(kind)!r}{nearest(word, list(known))}. Known are: {', '.join(known)}."
+    )
+
+
+def _pattern(text: str) -> str:
+    """A text as a pattern that fits to itself, and to little else where the translator would harm it."""
+    escaped = re.sub(r"([\\%_])", r"\\\1", _NOT_PLAIN.sub("\0", _LOST_BLANKS.sub("\0", text)))
+    return escaped.replace("\0", "%")
+
+
+def _like(column: str, pattern: str) -> str:
+    """Condition that holds in any case of letters."""
+    quoted = pattern.replace("'", "''")
+    return f"{column} ILIKE '{quoted}'"
+
+
+def _any_of(conditions: list[str]) -> str:
+    joined = " OR ".join(conditions)
+    return f"({joined})" if len(conditions) > 1 else joined

@@ -1,0 +1,224 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Questions to the archive of published products, in the words of astroquery."""
+
+from __future__ import annotations
+
+import html
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from astroquery import log
+from astroquery.exceptions import MaxResultsWarning, NoResultsWarning
+
+from ..errors import MmodaError, ParameterError, warn
+from ..request.metadata import nearest
+from ..request.resolver import position_of
+from ..request.values import energy_pair, sky_position, time_pair
+from ..service.account import Connection
+from ..service.routes import Dispatcher
+from ..text import printable
+from . import tap
+from .adql import OBSCORE, Search, as_maxrec, as_radius, is_plain
+from .obscore import PUBLISHED, empty_table, standard, tidy
+
+if TYPE_CHECKING:
+    from ..core import MmodaClass
+
+__all__ = ["list_columns", "list_tables", "query_object", "query_region", "query_tap", "search"]
+
+_TABLE_NAME = re.compile(r"\w+(\.\w+){0,2}", re.ASCII)
+_SELECT = re.compile(
+    r"\s*select\s+(?:(?:distinct|all)\s+)?(?:top\s+\d+\s+)?(?P<columns>[\w\s.,*]+?)\s+from\s+(?P<table>[\w.]+)", re.I
+)
+
+
+def query_tap(client: MmodaClass, adql: str, *, maxrec: int | None = None) -> Table:
+    """Rows that an ADQL query finds; see `MmodaClass.query_tap`."""
+    if not isinstance(adql, str) or not adql.strip():
+        raise ParameterError(f"adql must be a query as text, not {printable(adql, limit=100)!r}.")
+    maxrec = as_maxrec(maxrec)
+    return _ask(client, adql, maxrec, _columns_of(adql))
+
+
+def search(
+    radius: Any, *, instrument: str | None, kind: str | None, time_range: Any, energy_range: Any, maxrec: int | None
+) -> Search:
+    """What to look for, wherever it is; see `MmodaClass.query_region`."""
+    return Search(
+        radius=as_radius(radius),
+        instrument=instrument,
+        kind=kind,
+        times=None if time_range is None else time_pair(time_range),
+        energies=None if energy_range is None else energy_pair(energy_range, u.keV),
+        maxrec=as_maxrec(maxrec),
+    )
+
+
+def query_region(
+    client: MmodaClass, coordinates: Any, search: Search, *, get_query_payload: bool = False
+) -> Table | str:
+    """Published products in a region of the sky; see `MmodaClass.query_region`."""
+    position, _ = client._locate(coordinates, Connection(client))
+    complete = replace(search, position=sky_position(position))
+    return complete.adql() if get_query_payload else _find(client, complete)
+
+
+def query_object(client: MmodaClass, name: str, search: Search, *, get_query_payload: bool = False) -> Table | str:
+    """Published products around an object, or named after it; see `MmodaClass.query_object`."""
+    if not isinstance(name, str) or not name.strip():
+        raise ParameterError(f"name={printable(name, limit=100)!r} is no name; query_region takes positions.")
+    page = _page(Connection(client).dispatcher(), name)
+    complete = replace(search, position=_position(client, name, page), names=_names(name, page))
+    return complete.adql() if get_query_payload else _find(client, complete)
+
+
+def list_tables(client: MmodaClass) -> Table:
+    """Tables that `query_tap` can ask; see `MmodaClass.list_tables`."""
+    sheets = tap.sheets(Connection(client).dispatcher())
+    rows = [(printable(sheet.name), sheet.description) for sheet in sheets]
+    return Table(rows=rows or None, names=("name", "description"), dtype=("U", "U"))
+
+
+def list_columns(client: MmodaClass, table: str) -> Table:
+    """Columns of a table of the archive; see `MmodaClass.list_columns`."""
+    sheet = _sheet(client, table)
+    rows = sheet.columns or _columns_of_a_row(client, sheet.name)
+    completed = [_completed(*(printable(part) for part in row)) for row in rows]
+    return Table(rows=completed or None, names=("name", "description", "unit", "type"), dtype=("U", "U", "U", "U"))
+
+
+# ---- asking
+
+
+def _find(client: MmodaClass, search: Search) -> Table:
+    table = _ask(client, search.adql(), search.maxrec, PUBLISHED, limited=True)
+    return table if all(is_plain(name) for name in search.names) else _without_similar(table, search)
+
+
+def _ask(
+    client: MmodaClass, adql: str, maxrec: int | None, columns: tuple[str, ...], *, limited: bool = False
+) -> Table:
+    """Rows of a query; ``limited`` tells that it has a TOP for ``maxrec``, so nobody knows whether there are more."""
+    begin = time.monotonic()
+    found = tap.run(Connection(client).dispatcher(), adql, maxrec)
+    table = empty_table(columns) if found.table is None else tidy(found.table)
+    log.info("archive: %d row%s in %.1f s", len(table), "s" * (len(table) != 1), time.monotonic() - begin)
+    if not len(table):
+        warn("MMODA: the archive has nothing of this kind.", NoResultsWarning)
+    if maxrec is not None and (len(table) > maxrec or (limited and len(table) == maxrec)):
+        words = f"only the first {maxrec} rows are returned (maxrec); there may be more"
+        warn(f"MMODA: {words}.", MaxResultsWarning)
+        table = table[:maxrec]
+    elif found.overflow:
+        words = f"the service returned only the first {len(table)} rows; there are more"
+        warn(f"MMODA: {words}.", MaxResultsWarning)
+    table.meta["adql"] = adql
+    return table
+
+
+def _columns_of(adql: str) -> tuple[str, ...]:
+    """Columns that the rows of a query would have, where that is easily told."""
+    select = _SELECT.match(adql)
+    if select is None:
+        return ()
+    everything = PUBLISHED if select["table"].lower() in (OBSCORE, "obscore") else ()
+    items = [item.split() for item in select["columns"].split(",")]
+    names = [everything if item[-1] == "*" else (item[-1].rpartition(".")[2],) for item in items if item]
+    return tuple(dict.fromkeys(name for several in names for name in several))
+
+
+# ---- objects
+
+
+def _page(dispatcher: Dispatcher, name: str) -> Mapping[str, Any]:
+    """What the gallery knows of an object; a gallery that does not answer does not spoil the query."""
+    try:
+        return dispatcher.gallery_page(name)
+    except MmodaError as error:
+        log.debug("the gallery's page of an object: %s", error)
+        return {}
+
+
+def _names(name: str, page: Mapping[str, Any]) -> tuple[str, ...]:
+    """The name that was given, and others of the same object."""
+    others = [str(page.get("title") or ""), *str(page.get("alternative_names_long_strin") or "").split("|")]
+    tidied = [" ".join(html.unescape(text).split()) for text in (name, *others)]
+    return tuple({text.casefold(): text for text in reversed(tidied) if text}.values())[::-1]
+
+
+def _position(client: MmodaClass, name: str, page: Mapping[str, Any]) -> SkyCoord | None:
+    try:
+        return client._resolve(name, Connection(client))
+    except ParameterError:
+        pass
+    try:
+        return position_of(page["source_ra"], page["source_dec"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        log.warning("no position is known for %s, so only products that bear its name are found", printable(name))
+        return None
+
+
+def _without_similar(table: Table, search: Search) -> Table:
+    """Without products of other names, which the service could not tell apart from the wanted ones."""
+    wanted = {" ".join(name.split()).casefold() for name in search.names}
+    texts = np.ma.filled(table["target_name"], "") if "target_name" in table.colnames else [""] * len(table)
+    named = [bool(wanted & _targets(str(text))) for text in texts]
+    inside = np.zeros(len(table), dtype=bool)
+    if search.position is not None and "position" in table.colnames and len(table):
+        # not known: not inside
+        inside = table["position"].separation(search.position).deg <= search.radius
+    return table[np.array(named, dtype=bool) | inside]
+
+
+def _targets(text: str) -> set[str]:
+    """The names in a text, and the text as a whole, since a name may have commas as well."""
+    return {" ".join(part.split()).casefold() for part in (text, *text.split(","))}
+
+
+# ---- tables
+
+
+def _sheet(client: MmodaClass, table: str) -> tap.Sheet:
+    """A table by its name, with or without its schema."""
+    if not isinstance(table, str) or not _TABLE_NAME.fullmatch(table.strip()):
+        raise ParameterError(f"{printable(table, limit=100)!r} is no name of a table, such as {OBSCORE!r}.")
+    sheets = tap.sheets(Connection(client).dispatcher())
+    wanted = table.strip().lower()
+    for sheet in sheets:
+        if wanted in (sheet.name.lower(), sheet.name.lower().rpartition(".")[2]):
+            return sheet
+    names = [printable(sheet.name) for sheet in sheets]
+    raise ParameterError(f"Unknown table {printable(table)!r}{nearest(table, names)}. There are: {', '.join(names)}.")
+
+
+def _columns_of_a_row(client: MmodaClass, table: str) -> list[tuple[str, str, str, str]]:
+    """Columns of a table of which the service tells none: those of its first row."""
+    if not _TABLE_NAME.fullmatch(table):
+        return []
+    found = tap.run(Connection(client).dispatcher(), " ".join(("SELECT TOP 1 * FROM", table)), 1).table
+    if found is None:
+        known = PUBLISHED if table.lower() == OBSCORE else ()
+        return [(name, "", "", "") for name in known]
+    row = tidy(found)
+    return [(name, "", "", _type(row[name])) for name in found.colnames]
+
+
+def _type(column: Any) -> str:
+    """Type of the values as the service has them."""
+    kinds = {"f": "double", "i": "int", "u": "int", "b": "boolean"}
+    # times are numbers there
+    return kinds.get(column.dtype.kind, "char") if hasattr(column, "dtype") else "double"
+
+
+def _completed(name: str, description: str, unit: str, kind: str) -> tuple[str, str, str, str]:
+    """What the standard says where the service says nothing."""
+    types = {"f8": "double", "i8": "int", "U": "char"}
+    its_type, its_unit, its_description = standard(name)
+    return name, description or its_description, unit or its_unit, kind or types.get(its_type, "")

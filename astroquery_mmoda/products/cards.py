@@ -1,0 +1,300 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Header cards that the forms of products share."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from astropy.io import fits
+from astropy.time import Time
+
+from ..instruments import IJD_ORIGIN
+from ..text import in_hex, printable, transliterated, without_token
+from .storage.provenance import Provenance, creator, now
+
+if TYPE_CHECKING:
+    from .products import Products
+
+__all__ = [
+    "TimeSystem",
+    "add_date",
+    "add_provenance",
+    "card_value",
+    "clean",
+    "complete_copy",
+    "drop_missing",
+    "flat_provenance",
+    "flat_text",
+    "has_time_reference",
+    "is_missing",
+    "mend_rows",
+    "name_source",
+    "number",
+    "primary_hdu",
+    "provenance_cards",
+    "split_number",
+    "time_reference",
+    "time_scale",
+    "time_system",
+    "with_origin",
+]
+
+_HDU = TypeVar("_HDU")
+_SCALES = frozenset(Time.SCALES) - {"local"}
+# names of FITS for scales that astropy calls otherwise
+_ALIASES = {"tdt": "tt", "et": "tt", "iat": "tai", "gmt": "utc"}
+# TAI - GPS (s)
+_GPS = 19.0
+# attribute of the provenance, and the comment of its card
+_TOLD = {
+    "SERVICE": ("service", "address of the service"),
+    "SERVVERS": ("service_version", "version of the service"),
+    "INSTRUM": ("instrument", "instrument, as MMODA names it"),
+    "PRODUCT": ("product", "product, as MMODA names it"),
+    "OBJECT": ("source", "object of the request"),
+    "JOB_ID": ("job_id", "analysis on the MMODA service"),
+}
+# what templates have in the place of a value
+_NO_VALUE = frozenset(
+    {"", "STRING", "INTEGER", "REAL", "BOOLEAN", "LOGICAL", "UTC_FORMAT", "OBT_FORMAT", "UNKNOWN", "UNDEFINED"}
+)
+#: beginning of the lines of HISTORY that tell the parameters
+PARAMETER = "MMODA parameter "
+
+
+def primary_hdu(products: Products) -> fits.PrimaryHDU:
+    """Primary HDU without data that tells where the rest comes from."""
+    hdu = fits.PrimaryHDU()
+    hdu.header.extend(provenance_cards(products), bottom=True)
+    return hdu
+
+
+def provenance_cards(products: Products) -> list[fits.Card]:
+    """Cards of a primary header: keywords, and HISTORY for the parameters, whose names are too long for them."""
+    known = Provenance.of(products)
+    cards = [fits.Card("ORIGIN", "MMODA", "Multi-Messenger Online Data Analysis")]
+    for keyword, (name, comment) in _TOLD.items():
+        value = _ascii(getattr(known, name))
+        if value:
+            cards.append(fits.Card(keyword, value, comment if len(value) < 40 else ""))
+    cards.append(fits.Card("CREATOR", creator(), "program that made this"))
+    return cards + _history(known.parameters)
+
+
+def add_date(header: fits.Header) -> None:
+    """Date of the file, which a list of HDUs in memory does not have."""
+    header["DATE"] = (now(), "of this file (UTC)")
+
+
+def flat_provenance(products: Products) -> dict[str, str]:
+    """
+    The same for the ``meta`` of a light curve, which FITS headers and ECSV can keep.
+
+    The object of the request is left out: each row tells its source.
+    """
+    known = Provenance.of(products)
+    told = {keyword: _ascii(getattr(known, name)) for keyword, (name, _) in _TOLD.items() if keyword != "OBJECT"}
+    # one text, as parameters have small letters and long names
+    parameters = flat_text(known.parameters) if known.parameters else ""
+    told = {"ORIGIN": "MMODA", **told, "CREATOR": creator(), "PARAMS": parameters}
+    return {key: value for key, value in told.items() if value}
+
+
+def flat_text(value: Mapping[str, Any]) -> str:
+    """JSON of a dictionary for one card or cell; quotes and ampersands would disturb FITS."""
+    return json.dumps(value).replace("'", "\\u0027").replace("&", "\\u0026")
+
+
+def add_provenance(header: fits.Header, meta: Mapping[str, Any]) -> None:
+    """Add to a primary header what `flat_provenance` put into the ``meta`` of a table."""
+    for keyword, comment in {"ORIGIN": "", **{key: comment for key, (_, comment) in _TOLD.items()}}.items():
+        if isinstance(meta.get(keyword), str) and keyword != "OBJECT":
+            header[keyword] = (_ascii(meta[keyword]), comment if len(meta[keyword]) < 40 else "")
+    header["CREATOR"] = (creator(), "program that made this")
+    add_date(header)
+    header.extend(_history(_parameters(meta.get("PARAMS"))), bottom=True)
+
+
+def _parameters(text: Any) -> dict[str, str]:
+    """Parameters in the ``meta`` of a table, if the user left them as they were."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError):
+        return {}
+    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _history(parameters: Mapping[str, str]) -> list[fits.Card]:
+    lines = [_ascii(f"{PARAMETER}{name} = {value}") for name, value in parameters.items()]
+    return [fits.Card("HISTORY", line[at : at + 72]) for line in lines for at in range(0, len(line), 72)]
+
+
+def clean(hdu: Any) -> None:
+    """Mask tokens in the texts of an HDU and drop cards without a value, which some tools refuse, before writing."""
+    drop_missing(hdu.header, words=False)
+    for index, card in enumerate(hdu.header.cards):
+        if isinstance(card.value, str) and without_token(card.value) != card.value:
+            hdu.header[index] = without_token(card.value)
+    for column in hdu.columns if isinstance(hdu, fits.BinTableHDU) else ():
+        if column.format.endswith("A") and any(
+            without_token(str(text)) != str(text) for text in hdu.data[column.name].flat
+        ):
+            # not in the data that others may look at
+            hdu.data = complete_copy(hdu).data
+            hdu.data[column.name] = [without_token(str(text)) for text in hdu.data[column.name]]
+    mend_rows(hdu)
+
+
+def mend_rows(hdu: Any) -> None:
+    """See that texts of variable length can be written: not in the data that others may look at."""
+    if isinstance(hdu, fits.BinTableHDU) and any(map(_has_text_rows, hdu.columns)):
+        hdu.data = complete_copy(hdu).data
+
+
+def complete_copy(hdu: _HDU) -> _HDU:
+    """Copy of an HDU; rows of variable length are read before, since astropy does not find them in a copy."""
+    columns = hdu.columns if isinstance(hdu, fits.BinTableHDU) else ()
+    for column in columns:
+        if "P" in column.format or "Q" in column.format:
+            _ = hdu.data[column.name]  # type: ignore[attr-defined]
+    copied: _HDU = hdu.copy()  # type: ignore[attr-defined]
+    for column in filter(_has_text_rows, columns):
+        rows = copied.data[column.name]  # type: ignore[attr-defined]
+        for number, row in enumerate(rows):
+            # astropy reads characters of four bytes, writes all of them and counts one for each
+            rows[number] = np.asarray(row).astype("S1")
+    return copied
+
+
+def _has_text_rows(column: fits.Column) -> bool:
+    return "PA" in column.format or "QA" in column.format
+
+
+def _ascii(text: str) -> str:
+    # nearly all texts are plain, and spelling them takes time
+    return text if text.isascii() and text.isprintable() else transliterated(text)
+
+
+def name_source(header: fits.Header, source: str) -> None:
+    """Note the name of a source, which FITS can have in ASCII only; what it was then stays beside it."""
+    header["SRC_NAME"] = (transliterated(source, limit=60), "name of the source")
+    if in_hex(source):
+        header["SRCNAME8"] = in_hex(source)
+
+
+def with_origin(hdu: _HDU, original: str) -> _HDU:
+    """Note the service's own name of an HDU that bears another one now."""
+    hdu.header["ORIGNAME"] = (transliterated(original, limit=60), "name given by the service")  # type: ignore[attr-defined]
+    return hdu
+
+
+# ---- what cards say: `header` is a FITS header, or what the service sends in its place
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a card has no value: none was written, or the word of a template that nobody filled in."""
+    if value is None or isinstance(value, fits.card.Undefined):
+        return True
+    # "None" is Python's word for it, NONE and none are those of FITS files for "no such file"
+    return isinstance(value, str) and (value.strip().upper() in _NO_VALUE or value.strip() == "None")
+
+
+def card_value(header: Mapping[str, Any], keyword: str) -> Any:
+    """Value of a card, or None where it is missing."""
+    value = header.get(keyword)
+    return None if is_missing(value) else value
+
+
+def drop_missing(header: fits.Header, *, words: bool = True) -> None:
+    """Remove cards without a value; ``words``: also empty texts and the words of templates."""
+    for index in range(len(header.cards) - 1, -1, -1):
+        card = header.cards[index]
+        missing = is_missing(card.value) if words else isinstance(card.value, fits.card.Undefined)
+        if missing and card.keyword not in ("", "COMMENT", "HISTORY"):
+            del header[index]
+
+
+def number(header: Mapping[str, Any], keyword: str, default: float) -> float:
+    """A finite number, or ``default``."""
+    try:
+        value = float(header.get(keyword, default))
+    except (TypeError, ValueError, OverflowError):  # "Real" and the like, from templates that nobody filled in
+        return default
+    return value if math.isfinite(value) else default
+
+
+def has_time_reference(header: Mapping[str, Any]) -> bool:
+    """Whether a header says from when TIME counts."""
+    return any(math.isfinite(number(header, key, math.nan)) for key in ("MJDREFI", "MJDREF", "JDREFI", "JDREF"))
+
+
+def time_reference(header: Mapping[str, Any]) -> tuple[float, float]:
+    """MJDREF (or JDREF) as whole days and fraction; 0 where TIME is MJD itself."""
+    for keyword, origin in (("MJDREF", 0.0), ("JDREF", 2400000.5)):
+        whole, fraction = split_number(header, keyword)
+        if not math.isnan(whole):
+            days = whole + fraction - origin
+            # where the origin has no fraction, none is lost
+            return (whole - origin, fraction) if not origin else (math.floor(days), days - math.floor(days))
+    return 0.0, 0.0
+
+
+def split_number(header: Mapping[str, Any], keyword: str) -> tuple[float, float]:
+    """
+    Give a number that stands in one card, or in two as whole and fraction (``MJDREFI``, ``MJDREFF``), as two.
+
+    The two cards are the more exact, hence come first; without any of them it is NaN (OGIP/93-003, section 3.2).
+    """
+    stem = keyword[:7]
+    whole, fraction = number(header, f"{stem}I", math.nan), number(header, f"{stem}F", math.nan)
+    if math.isfinite(whole) or math.isfinite(fraction):
+        return (whole if math.isfinite(whole) else 0.0), (fraction if math.isfinite(fraction) else 0.0)
+    value = number(header, keyword, math.nan)
+    return (math.nan, 0.0) if math.isnan(value) else (float(math.floor(value)), value - math.floor(value))
+
+
+@dataclass(frozen=True)
+class TimeSystem:
+    """
+    Time scale of a header, as astropy names it.
+
+    ``offset`` (s) is added to its times where the scale only differs by a constant from one of astropy's. ``assumed``
+    says what was not told and had to be taken for granted; ``is_odd`` that it is so against what the header says.
+    """
+
+    scale: str
+    offset: float = 0.0
+    assumed: str = ""
+    is_odd: bool = False
+
+
+def time_system(header: Mapping[str, Any]) -> TimeSystem:
+    """
+    Read TIMESYS with the names of FITS 4.0, section 9.2.1, of which GPS, ET, TDT, IAT and GMT are not astropy's.
+
+    Without it, it is TT for INTEGRAL's MJDREF, else UTC, the default of the standard and of astropy. UT1 (of which the
+    table of differences would have to be fetched) is taken as UTC, which is within a second.
+    """
+    told = str(card_value(header, "TIMESYS") or "").strip()
+    # a realization may follow, as in TT(TAI)
+    name = told.partition("(")[0].strip().lower()
+    name = _ALIASES.get(name, name)
+    if name == "gps":
+        return TimeSystem("tai", _GPS, "TIMESYS GPS: converted as TAI - 19 s", is_odd=True)
+    if name == "ut1":
+        return TimeSystem("utc", 0.0, "TIMESYS UT1: taken as UTC", is_odd=True)
+    if name in _SCALES:
+        return TimeSystem(name)
+    scale = "tt" if sum(time_reference(header)) == IJD_ORIGIN else "utc"
+    what = f"TIMESYS {printable(told, limit=20)} unknown" if told else "no TIMESYS"
+    return TimeSystem(scale, 0.0, f"{what}: {scale.upper()} assumed", is_odd=bool(told))
+
+
+def time_scale(header: Mapping[str, Any]) -> str:
+    """Time scale of `time_system` alone, for what is told to the minute."""
+    return time_system(header).scale

@@ -1,0 +1,136 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Source lists as region files for DS9, by the regions package."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import Table
+
+from ...catalog import angles, positions, source_names, table_of
+from ...errors import ParameterError
+from ...text import transliterated
+from .filenames import chosen_path, write_whole
+
+__all__ = ["write_regions"]
+
+_FRAMES = ("icrs", "fk5", "fk4", "galactic")
+_HEADER = "# Region file format: DS9\n"
+# DS9 keeps 79 characters of a label
+_LONGEST = 60
+# braces are the quotes around a label, and semicolons stand between regions
+_IN_LABELS = str.maketrans("{};", "(),")
+
+
+def write_regions(catalog: Table | fits.HDUList, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """
+    Write sources as a DS9 region file, each labelled with its name.
+
+    A source with an error radius (column ``ERR_RAD``) becomes a circle of it, one without a point. Sources without a
+    position are left out. Names are spelled in ASCII and cut to 60 characters, ``{``, ``}`` and ``;`` in them replaced.
+
+    Parameters
+    ----------
+    catalog : Table or HDUList
+        As returned by ``query_catalog``, or an image of ``query_image`` with its ``CATALOG``; any other table with
+        coordinates works as well.
+    path : str or path-like
+        Name of the file.
+    overwrite : bool
+        Whether a file that is there is replaced.
+
+    Returns
+    -------
+    Path
+        The file. Its coordinates are in the frame of the catalogue (FK5, which DS9 also calls J2000, for INTEGRAL).
+
+    Raises
+    ------
+    ParameterError
+        There are no coordinates in it.
+    FileExistsError
+        The file is there already.
+    ImportError
+        The regions package is missing.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import Mmoda, write_regions
+    >>> sources = Mmoda.query_catalog("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58246.892),
+    ...                               max_pointings=10)
+    >>> path = write_regions(sources[:2], "sources.reg")
+    >>> print(path.read_text())
+    # Region file format: DS9 astropy/regions
+    j2000
+    circle(275.0911...,7.1852...,0.0003...) # text={MAXI J1820+070}
+    circle(279.9893...,5.0364...,0.0016...) # text={Ser X-1}
+    """
+    regions = _regions()
+    if not isinstance(catalog, (Table, fits.HDUList)):
+        raise ParameterError(f"catalog must be a Table of sources or an image, not a {type(catalog).__name__}.")
+    table = table_of(catalog)
+    text = _text(regions, _shapes(regions, table) if len(table) else [])
+    path = chosen_path(path)
+    if os.path.lexists(path) and not overwrite:
+        raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
+    write_whole(path, lambda file: file.write(text.encode("ascii")))
+    return path
+
+
+def _regions() -> ModuleType:
+    try:
+        import regions
+    except ImportError as error:
+        raise ImportError(
+            'Region files need the regions package; install it by: pip install "astroquery_mmoda[regions]"'
+        ) from error
+    return regions
+
+
+def _text(regions: ModuleType, shapes: list[Any]) -> str:
+    if not shapes:
+        return _HEADER
+    # what all have in common goes into a line of its own, where DS9 looks for no labels: so one more has another
+    other = regions.PointSkyRegion(shapes[0].center, meta={"text": "-"}, visual={"marker": "+"})
+    lines: list[str] = regions.Regions([*shapes, other]).serialize(format="ds9", precision=10).splitlines()
+    return "\n".join(lines[:-1]) + "\n"
+
+
+def _shapes(regions: ModuleType, table: Table) -> list[Any]:
+    places, names = _in_a_frame_of_ds9(positions(table)), source_names(table) or [""] * len(table)
+    radii = _error_radii(table)
+    known = np.isfinite(places.spherical.lon.deg) & np.isfinite(places.spherical.lat.deg)
+    return [_shape(regions, places[row], radii[row], names[row]) for row in np.flatnonzero(known)]
+
+
+def _in_a_frame_of_ds9(places: SkyCoord) -> SkyCoord:
+    """Frames of another equinox have no name there."""
+    frame = places.frame
+    return places if frame.name in _FRAMES and frame.is_equivalent_frame(type(frame)()) else places.icrs
+
+
+def _shape(regions: ModuleType, place: SkyCoord, radius: float, name: str) -> Any:
+    meta = {"text": _label(name)} if _label(name) else {}
+    if radius > 0:
+        return regions.CircleSkyRegion(place, radius * u.deg, meta=meta)
+    return regions.PointSkyRegion(place, meta=meta, visual={"marker": "x"})
+
+
+def _label(name: str) -> str:
+    return transliterated(" ".join(name.split())).translate(_IN_LABELS)[:_LONGEST]
+
+
+def _error_radii(table: Table) -> np.ndarray[Any, Any]:
+    """Degrees; 0 where there is none."""
+    name = next((name for name in table.colnames if name.upper() == "ERR_RAD"), None)
+    if name is None:
+        return np.zeros(len(table))
+    return np.nan_to_num(angles(table[name]).to_value(u.deg), posinf=0.0)

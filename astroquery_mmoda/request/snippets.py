@@ -1,0 +1,270 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Python snippets: those that the service gives, read and never run; and those that this package gives."""
+
+from __future__ import annotations
+
+import pprint
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from astroquery.exceptions import InputWarning
+
+from ..errors import ParameterError, warn
+from ..text import Pasted, printable, without_token
+from .constants import NotConstant, TooMuch, Unknown, parse, plain
+from .encode import NUL, Upload, is_address
+from .pasted import readings
+from .scripts import Analysis, analyses
+
+__all__ = ["code_for", "read_api_code"]
+
+_LARGEST_SNIPPET = 20_000_000
+_MOST_LINES = 50_000
+_MOST_NAMED = 20
+# what a call of oda_api has and a query of ours does not need
+_DROPPED = frozenset({"token", "api", "oda_api_version", "off_line", "verbose", "session_id", "job_id", "query_status"})
+_DROPPED_FROM_CALLS = frozenset({"dry_run", "silent", "wait", "return_progress"})
+_LONG_LISTS = "s_max"  # of oda_integral_wrapper: windows in each of several jobs
+# arguments of the query methods that a workflow may have a parameter of the same name as
+_OURS = frozenset(
+    {
+        "catalog",
+        "coordinates",
+        "energy_range",
+        "get_query_payload",
+        "on_error",
+        "parameters",
+        "progress",
+        "query_type",
+        "source",
+        "time_range",
+        "timeout",
+        "windows_per_job",
+    }
+)
+# of a call of ours, what is about waiting, and not about the analysis
+_ABOUT_WAITING = frozenset({"timeout", "progress", "get_query_payload"})
+# None says that there is nothing to say
+_NONE_IS_NOTHING = frozenset(
+    {
+        "product",
+        "product_type",
+        "radius",
+        "scw_list",
+        "selected_catalog",
+        "src_name",
+        "T_format",
+        "time_bin",
+        "time_bin_format",
+        "user_catalog_file",
+    }
+)
+# these are never files
+_TEXTS = frozenset(
+    {"instrument", "product", "product_type", "query_type", "src_name", "T1", "T2", "T_format", "RA", "DEC"}
+)
+_FILES = frozenset({"user_catalog_file", "user_scw_list_file"})
+_PATH = re.compile(r"~|/|\.{1,2}[/\\]|\.[A-Za-z_]|[A-Za-z]:[\\/]|\\\\|file:", re.IGNORECASE)
+_QUERY_TYPES = ("Real", "Dummy")
+
+
+def read_api_code(text: str) -> dict[str, Any]:
+    """
+    Read the snippet for oda_api that the service's web page or e-mail gives, or a cell of a notebook.
+
+    Parameters
+    ----------
+    text : str
+        Python code with a dictionary of parameters in it, or a call of ``get_product`` with them. It is parsed, never
+        run.
+
+    Returns
+    -------
+    dict
+        Keyword arguments for ``submit_product`` and every ``query_...``; without the token, should there be one in it.
+
+    Raises
+    ------
+    ParameterError
+        The text has no parameters of an analysis in it.
+    """
+    if not isinstance(text, str):
+        raise ParameterError(f"A snippet is a text, not a {type(text).__name__}.")
+    if len(text) > _LARGEST_SNIPPET:
+        raise ParameterError(f"A snippet of {len(text)} characters is too long to be read.")
+    if text.count("\n") > _MOST_LINES:
+        raise ParameterError(f"A snippet of more than {_MOST_LINES} lines is too long to be read.")
+    analysis, remarks = _last_analysis(text)
+    parameters = analysis.parameters
+    if isinstance(parameters["instrument"], Unknown):
+        raise ParameterError(
+            "The instrument in this text is only known when the code runs: "
+            f"{parameters['instrument'].source}. Write its name there."
+        )
+    arguments: dict[str, Any] = {}
+    left_out = []
+    for name, value in parameters.items():
+        if name in _DROPPED or (name in _DROPPED_FROM_CALLS and not analysis.ours):
+            continue
+        if analysis.ours and name in _ABOUT_WAITING:
+            continue
+        if value is None and name in _NONE_IS_NOTHING:
+            continue
+        if name == _LONG_LISTS and not analysis.ours:
+            left_out.append(f"{name} (it divides long lists of science windows into several jobs)")
+            continue
+        try:
+            kept = _kept(str(name), value)
+            ours = analysis.ours and name == "parameters"
+            arguments[str(name)] = _kept_parameters(kept, left_out) if ours else kept
+        except NotConstant as error:
+            left_out.append(f"{printable(name, limit=60)} ({error})")
+    _warn(left_out, [*remarks, *(f"the effect of {doubt} is not known" for doubt in parameters.doubts)])
+    return arguments if analysis.ours else _in_our_words(arguments)
+
+
+def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
+    """The last thing that a text asks of the service, and what was seen besides."""
+    problem: Exception | None = None
+    for version, left_out in readings(text):
+        try:
+            everything, unread = analyses(parse(version))
+            found = [each for each in everything if "instrument" in each.parameters]
+        except TooMuch:
+            raise ParameterError("This text is too intricate to be a snippet of the service.") from None
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            problem = problem or error
+            continue
+        if found:
+            remarks = [f"this line is not Python: {line}" for line in left_out[:_MOST_NAMED]]
+            remarks += [f"the parameters of {call} are not known" for call in dict.fromkeys(unread)]
+            different = [each for each in found[:-1] if dict(each.parameters) != dict(found[-1].parameters)]
+            if different:
+                remarks.append(f"the text has {len(different) + 1} different analyses, of which the last is read")
+            return found[-1], remarks
+    why = f" It is not Python ({printable(problem, limit=150)})." if problem else ""
+    raise ParameterError(
+        "This is not a snippet of the service: it has no dictionary with an 'instrument' and parameters in it. Copy "
+        f"all of the Python code that the page or the e-mail shows.{why}"
+    )
+
+
+def _kept(name: str, value: Any) -> Any:
+    """A value as an argument; `NotConstant` tells why it has to be left out."""
+    if isinstance(value, Unknown):
+        raise NotConstant(value.source)
+    try:
+        value = plain(value)
+    except NotConstant:
+        raise NotConstant("part of it is only known when the code runs") from None
+    if not isinstance(value, str):
+        return value
+    if without_token(value) != value:
+        raise NotConstant("it has a token in it")
+    if name in _TEXTS:
+        return value
+    if _is_file(name, value):
+        raise NotConstant("a file, which a snippet never sends; give it yourself")
+    return Pasted(value)
+
+
+def _kept_parameters(parameters: Any, left_out: list[str]) -> Any:
+    """Likewise what is in the argument ``parameters`` of our methods, each by itself."""
+    if not isinstance(parameters, dict):
+        return parameters
+    kept = {}
+    for name, value in parameters.items():
+        try:
+            if name not in _DROPPED:
+                kept[name] = _kept(str(name), value)
+        except NotConstant as error:
+            left_out.append(f"{printable(name, limit=60)} ({error})")
+    return kept
+
+
+def _is_file(name: str, text: str) -> bool:
+    return _names_a_file(text) or (name in _FILES and not is_address(text))
+
+
+def _names_a_file(text: str) -> bool:
+    """Whether a text would be taken for a path of this machine."""
+    if len(text) > 1000 or "\n" in text or re.search(r"\d{12}\.\d{3}", text):
+        return False
+    if _PATH.match(text.strip()):
+        return True
+    try:
+        return bool(text) and Path(text).expanduser().is_file()
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
+def _in_our_words(arguments: dict[str, Any]) -> dict[str, Any]:
+    """With the words of oda_api, or of the service's own records, turned into those of the query methods."""
+    renamed = {name: value for name, value in arguments.items() if name not in _OURS}
+    hidden = {name: value for name, value in arguments.items() if name in _OURS and name != "query_type"}
+    if "query_type" in arguments:
+        renamed["query_type"] = arguments["query_type"]
+    kind = renamed.pop("product_type", None)
+    if kind in _QUERY_TYPES:  # what oda_api calls the product's type is Real or Dummy
+        renamed["query_type"] = kind
+    elif kind is not None:
+        renamed.setdefault("product", kind)  # the service calls the product so
+    return {**renamed, "parameters": hidden} if hidden else renamed
+
+
+def _warn(left_out: list[str], remarks: list[str]) -> None:
+    sentences = []
+    if left_out:
+        more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
+        sentences.append(
+            f"left out: {', '.join(left_out[:_MOST_NAMED])}{more}. The service would use its defaults for them; give "
+            "their values yourself"
+        )
+    sentences += remarks[:_MOST_NAMED]
+    if sentences:
+        warn(f"Reading the snippet without running it, {'; '.join(sentences)}.", InputWarning)
+
+
+def _may_be_file(name: str, text: str) -> bool:
+    return name not in _TEXTS and text not in ("", NUL) and _is_file(name, text)
+
+
+def code_for(server: str | None, fields: Mapping[str, str]) -> str:
+    """
+    Write a snippet that asks the same again.
+
+    Parameters
+    ----------
+    server : str or None
+        Address, where it is not the usual one.
+    fields : dict of str
+        Fields of the request.
+
+    Returns
+    -------
+    str
+        Python code, without a token. ``Ellipsis`` stands for files that were uploaded, and for whatever came from a
+        snippet, a link or a record and could be a path: it is refused until somebody replaces it.
+    """
+    own = ("instrument", "product_type", "query_type", *_DROPPED)
+    sent = {name: value for name, value in fields.items() if name not in own}
+    files = [name for name, value in sent.items() if isinstance(value, Upload)]
+    files += [name for name, value in sent.items() if isinstance(value, Pasted) and _may_be_file(name, value)]
+    parameters = {
+        name: Ellipsis if name in files else None if value == NUL else without_token(str(value))
+        for name, value in sent.items()
+    }
+    remark = f"# to be given anew, since a snippet never sends files: {', '.join(map(printable, files))}\n"
+    query_type = fields.get("query_type", "Real")
+    arguments = [repr(fields["instrument"]), f"product={fields['product_type']!r}"]
+    arguments += [f"query_type={query_type!r}"] if query_type != "Real" else []
+    client = "Mmoda" if server is None else f"Mmoda(server={server!r})"
+    return (
+        "from astroquery_mmoda import Mmoda\n\n"
+        f"{remark if files else ''}"
+        f"parameters = {pprint.pformat(parameters, sort_dicts=False, width=100)}\n"
+        f"job = {client}.submit_product({', '.join(arguments)}, parameters=parameters)\n"
+        "products = job.result()\n"
+    )

@@ -1,0 +1,283 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""What a reply of ``run_analysis`` says: its state, its reports, the reason of a failure; freed of tokens."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..auth import HOW_TO_GET_ONE
+from ..errors import AuthenticationError, DecodingError, JobFailed, JobLost, MmodaError, ParameterError, ServiceError
+from ..text import ID_FORM, is_id, printable, without_token
+
+__all__ = [
+    "FINAL",
+    "GOING",
+    "STATUSES",
+    "check_reply",
+    "error_from_body",
+    "failure",
+    "has_reason",
+    "reports",
+    "section",
+    "without_tokens",
+]
+
+#: states after which nothing more happens
+FINAL = frozenset({"done", "failed"})
+#: states of an analysis that goes on, with those that stand for "the service can't tell just now"
+GOING = frozenset({"submitted", "progress", "ready", "post-processing", "unaccessible", "unknown"})
+STATUSES = FINAL | GOING
+
+_ROLES_TEXT = re.compile(r"roles?\b|privil|priviledge|sufficient", re.IGNORECASE)
+_TOKEN_TEXTS = re.compile(
+    r"token provided is (expired|not valid)|token must be provided|not enough segments|invalid token"
+    r"|signature (has expired|verification failed)|invalid (header|payload|crypto) (string|padding)",
+    re.IGNORECASE,
+)
+_LOST_TEXT = "unable to find any record for"
+_BY_CLASS: dict[str, type[MmodaError]] = {
+    "RequestNotUnderstood": ParameterError,
+    "MissingRequestParameter": ParameterError,
+    "InstrumentNotRecognized": ParameterError,
+    "NoInstrumentSpecified": ParameterError,
+    "BadRequest": ParameterError,
+    "InvalidJobIDProvided": JobLost,
+    "RequestNotAuthorized": AuthenticationError,
+}
+_CLASS = re.compile(r"\s*(\w+)\s*\(")
+_NOISE = re.compile(r"^\s*\[ InstrumentQueryBackEnd : [^\]]*\] constructor failed:\s*")
+_SUPPORT_TEXT = "support team has been notified"
+_NO_POINTINGS = "NoValidScW"
+_ABOUT_NO_POINTINGS = (
+    "NoValidScW means that no INTEGRAL pointings match the position, radius, times and data rights asked for. "
+    "Try a larger radius= or time_range=; see the pointings that there are in the INTEGRAL archive (HEASARC's table "
+    "intscw); data of the last year are mostly private, and need integral_data_rights='all-private' and a token with "
+    "that right."
+)
+# all that the service says of a failure that was reported before
+_EMPTY_REASONS = frozenset({"", "failed: submitted job"})
+
+
+_TEXT: tuple[type, ...] = (str, type(None))
+_OBJECT: tuple[type, ...] = (dict, type(None))
+_LIST: tuple[type, ...] = (list, type(None))
+# what is read of a reply, and of which JSON types it is; a field that is missing is no fault
+_FIELDS: Mapping[tuple[str, ...], tuple[type, ...]] = {
+    ("query_status",): (str,),
+    ("exit_status",): (dict,),
+    ("job_monitor",): (dict,),
+    ("products",): _OBJECT,
+    ("session_id",): _TEXT,
+    ("job_status",): _TEXT,
+    ("status_code",): (int, type(None)),
+    **{("exit_status", key): _TEXT for key in ("message", "error_message", "debug_message", "comment", "warning")},
+    **{("job_monitor", key): _TEXT for key in ("job_id", "session_id", "status")},
+    ("job_monitor", "full_report_dict"): _OBJECT,
+    ("job_monitor", "full_report_dict_list"): _LIST,
+    **{("products", key): _TEXT for key in ("job_id", "session_id", "api_code")},
+    ("products", "analysis_parameters"): _OBJECT,
+    ("products", "input_prod_list"): (list, str, type(None)),
+    **{("products", "analysis_parameters", key): _TEXT for key in ("instrument", "product_type", "src_name")},
+}
+_JOB_IDS = (("job_monitor", "job_id"), ("products", "job_id"))
+_JSON_WORDS = {dict: "an object", list: "a list", str: "text", int: "a number", type(None): "null"}
+
+
+def check_reply(body: Mapping[str, Any]) -> None:
+    """
+    See that what is read of a reply is of the types that the protocol has, and that names of jobs are such.
+
+    Parameters
+    ----------
+    body : dict
+        Reply of ``run_analysis`` with a ``query_status``.
+
+    Raises
+    ------
+    DecodingError
+        A field is of another type; it is named.
+    """
+    for path, types in _FIELDS.items():
+        value = _at(body, path)
+        if value is _MISSING or (isinstance(value, types) and not isinstance(value, bool)):
+            continue
+        allowed = " or ".join(_JSON_WORDS[each] for each in types)
+        raise DecodingError(
+            f"The reply to an analysis is malformed: {'.'.join(path)} must be {allowed}, not "
+            f"{printable(value, limit=60)!r}."
+        )
+    for path in _JOB_IDS:
+        value = _at(body, path)
+        if value and not is_id(value):
+            raise DecodingError(
+                f"The reply to an analysis is malformed: {'.'.join(path)} must be {ID_FORM}, not "
+                f"{printable(value, limit=80)!r}."
+            )
+    for number, report in enumerate(_at(body, ("job_monitor", "full_report_dict_list")) or ()):
+        if not isinstance(report, dict):
+            raise DecodingError(
+                f"The reply to an analysis is malformed: report {number} must be an object, not "
+                f"{printable(report, limit=60)!r}."
+            )
+
+
+_MISSING: Any = ()  # JSON has no tuples
+
+
+def _at(body: Any, path: tuple[str, ...]) -> Any:
+    """A field in its depth, or `_MISSING`."""
+    for key in path:
+        if not isinstance(body, Mapping) or key not in body:
+            return _MISSING
+        body = body[key]
+    return body
+
+
+def section(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A part of a reply that is a JSON object, or an empty one in the place of anything else."""
+    part = body.get(key)
+    return part if isinstance(part, Mapping) else {}
+
+
+def without_tokens(reply: Any) -> Any:
+    """
+    Copy a reply without the tokens that the service sends back.
+
+    They stand in ``analysis_parameters``, ``api_code``, ``echo``, in every report, and in whatever a workflow made.
+    Parts without one are not copied.
+    """
+    if isinstance(reply, dict):
+        cleaned = {_masked(key): without_tokens(value) for key, value in reply.items() if key != "token"}
+        same = len(cleaned) == len(reply) and all(cleaned.get(key) is value for key, value in reply.items())
+        return reply if same else cleaned
+    if isinstance(reply, list):
+        if _NUMBERS.issuperset(map(type, reply)):  # rows of them need no look at each
+            return reply
+        items = [without_tokens(value) for value in reply]
+        return reply if all(map(operator.is_, items, reply)) else items
+    return _masked(reply)
+
+
+_NUMBERS = frozenset({int, float, bool, type(None)})
+
+
+def _masked(value: Any) -> Any:
+    return without_token(value) if isinstance(value, str) else value
+
+
+def error_from_body(body: Mapping[str, Any], *, status: int | None = None) -> MmodaError:
+    """
+    Tell what an error body means: texts about tokens first, then the class name in ``error``, then the HTTP status.
+
+    Parameters
+    ----------
+    body : dict
+        With ``error_message``, ``error``, ``debug_message``; without ``query_status``.
+    status : int, optional
+        HTTP status, where known.
+
+    Returns
+    -------
+    MmodaError
+        To be raised; its message is the service's own reason, since the rest of the body is server configuration.
+    """
+    text = _NOISE.sub("", str(body.get("error_message") or body.get("message") or body.get("error") or ""))
+    reason = printable(text, limit=1000) or "it gave no reason"
+    debug = printable(body.get("debug_message") or "", limit=300)
+    if debug and debug not in reason:
+        reason += f" ({debug})"
+    if _TOKEN_TEXTS.search(text):
+        return AuthenticationError(f"The service refused the token: {reason.rstrip('.')}. {HOW_TO_GET_ONE}")
+    found = _CLASS.match(str(body.get("error") or ""))
+    kind = _BY_CLASS.get(found[1] if found else "", _by_status(status))
+    if _LOST_TEXT in text:
+        kind = JobLost
+    if kind is JobLost:
+        return JobLost(f"The service has no record of this job: {reason}. Submit it again to start anew.")
+    if kind is AuthenticationError:
+        return _refusal(reason)
+    if kind is ParameterError:
+        return ParameterError(f"The service did not accept the request: {reason}")
+    return ServiceError(f"The service failed: {reason}")
+
+
+def _by_status(status: int | None) -> type[MmodaError]:
+    return {400: ParameterError, 401: AuthenticationError, 403: AuthenticationError}.get(status or 0, ServiceError)
+
+
+def failure(reply: Mapping[str, Any], *, status: int | None = None) -> MmodaError:
+    """
+    Tell why an analysis failed or was refused.
+
+    The reason is in the exit status, or, for a back end that gave up, only in the last of its reports.
+
+    Parameters
+    ----------
+    reply : dict
+        With ``query_status`` ``failed``.
+    status : int, optional
+        HTTP status, where known; else the ``status_code`` of the body counts.
+
+    Returns
+    -------
+    MmodaError
+        `JobFailed`, or `AuthenticationError` for a refusal.
+    """
+    exit_status = section(reply, "exit_status")
+    message, debug, more = (
+        printable(exit_status.get(key) or "", limit=1000, newlines=True)
+        for key in ("message", "debug_message", "error_message")
+    )
+    if _SUPPORT_TEXT in more:  # a form letter, the same for every failure
+        more = ""
+    parts = [part for part in (message, debug, more) if part]
+    # "Backend failed. RuntimeError: x" and "x" say the same
+    parts = [part for index, part in enumerate(parts) if not any(part in other for other in parts[:index])]
+    monitor = section(reply, "job_monitor")
+    job_id = printable(monitor.get("job_id") or "", limit=40)
+    if (status or reply.get("status_code")) == 403:
+        return _refusal(" - ".join(parts) or "it gave no reason")
+    if set(parts) <= _EMPTY_REASONS:
+        parts += [f"last report: {text}" for text in _last_words(reply) if text]
+    reason = " - ".join(parts) or "the service gave no reason; submitting it again may tell one"
+    if _NO_POINTINGS in reason:
+        end = "" if reason.endswith((".", "!")) else "."
+        reason += f"{end} {_ABOUT_NO_POINTINGS}"
+    return JobFailed(f"The analysis failed (job {job_id or 'without id'}): {reason}")
+
+
+def _refusal(reason: str) -> AuthenticationError:
+    """What to do about a refusal depends on what it is about."""
+    advice = "Log in as the user who asked for it (Mmoda.login)."
+    if _ROLES_TEXT.search(reason):
+        advice = f"It needs a token with these rights; the service's team grants them. {HOW_TO_GET_ONE}"
+    end = "" if reason.endswith((".", "!")) else "."
+    gap = "\n" if "\n" in reason else " "
+    return AuthenticationError(f"The service refused the request: {reason}{end}{gap}{advice}")
+
+
+def has_reason(reply: Mapping[str, Any]) -> bool:
+    """Whether a failed reply tells why, be it only in the reports of the back end."""
+    exit_status = section(reply, "exit_status")
+    words = {str(exit_status.get(key) or "").strip() for key in ("message", "debug_message")}
+    return not words <= _EMPTY_REASONS or any(_last_words(reply))
+
+
+def reports(reply: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Reports of the back end in a reply, oldest first; some servers keep only the last one."""
+    monitor = section(reply, "job_monitor")
+    listed = monitor.get("full_report_dict_list")
+    listed = listed if isinstance(listed, list) else []
+    last = monitor.get("full_report_dict")
+    found = [report for report in listed if isinstance(report, dict)]
+    return found or ([last] if isinstance(last, dict) else [])
+
+
+def _last_words(reply: Mapping[str, Any]) -> list[str]:
+    """The failed report's own words, or the last report's."""
+    found = reports(reply)
+    chosen = [report for report in found if report.get("action") == "failed"][-1:] or found[-1:]
+    return [printable(report.get("message") or report.get("action") or "", limit=500) for report in chosen]
