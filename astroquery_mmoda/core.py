@@ -32,8 +32,10 @@ from .request.resolver import find_position, place_key
 from .request.signature import Asked, like_a_query, like_a_submission, masked_token
 from .request.snippets import read_api_code
 from .request.source_list import add_sources, to_catalog_text
-from .service.account import Connection, MmodaSession
-from .service.routes import Dispatcher
+from .service.account import Account, base_address, email_options
+from .service.connection import Connection
+from .service.http import Http
+from .service.routes import Routes
 from .text import printable, without_token
 
 if TYPE_CHECKING:
@@ -46,7 +48,16 @@ __all__ = ["Mmoda", "MmodaClass"]
 _METADATA_LIFE = 3600.0  # seconds; instruments change rarely, and clear_cache() is there
 
 
-class MmodaClass(MmodaSession):
+class _LoginOfAstroquery(QueryWithLogin):
+    """Astroquery wraps ``_login`` into a ``login`` that returns nothing, in the class that defines ``_login`` only."""
+
+    _account: Account
+
+    def _login(self, server: str, token: str | Token | None, **options: bool) -> bool:
+        return self._account.login(server, token, **options)
+
+
+class MmodaClass(_LoginOfAstroquery):
     """
     Client of MMODA, the Multi-Messenger Online Data Analysis service of the University of Geneva.
 
@@ -64,6 +75,40 @@ class MmodaClass(MmodaSession):
     >>> mosaic["SIGNIFICANCE"].header["E_MIN"]
     30.0
     """
+
+    def __init__(self, server: str | None = None) -> None:
+        super().__init__()
+        if server is not None and not isinstance(server, str):
+            raise ParameterError(f"server= must be an address, not a {type(server).__name__}.")
+        self._server = server
+        self._account = Account(Http(self._session))
+        self._metadata: dict[tuple[str, str, str], tuple[float, InstrumentSchema]] = {}
+        self._positions: dict[tuple[str, str], SkyCoord] = {}
+
+    # sessions, tokens and what was learned stay in their process
+    def __getstate__(self) -> dict[str, Any]:
+        return {"server": self._server, "cache_location": self._cache_location}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        type(self).__init__(self, state["server"])
+        self._cache_location = state["cache_location"]
+
+    @property
+    def URL(self) -> str:  # noqa: N802 - astroquery's name for it
+        """
+        `str`: base address of the service; ``conf.server``, unless this client was given or is set another one.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import MmodaClass
+        >>> MmodaClass(server="https://mmoda.example.org/dispatch-data/").URL
+        'https://mmoda.example.org/dispatch-data'
+        """
+        return base_address(self._server or conf.server)
+
+    @URL.setter
+    def URL(self, server: str | None) -> None:  # noqa: N802
+        self._server = server
 
     # ---- images, spectra, light curves
 
@@ -344,7 +389,7 @@ class MmodaClass(MmodaSession):
         begin = time.monotonic()
         asked = Asked.of_query(arguments)
         limit = longest_wait(asked.timeout)
-        connection = self._connect(asked.token)
+        connection = self._account.connect(self.URL, asked.token)
         with in_time(limit):
             payload = self._payload(connection.within(deadline_of(limit, begin)), kind, instrument, coordinates, asked)
         if asked.get_query_payload:
@@ -359,7 +404,7 @@ class MmodaClass(MmodaSession):
 
     def _submit(self, kind: str, instrument: str, coordinates: Any, arguments: Mapping[str, Any]) -> Any:
         asked = Asked.of_submission(arguments)
-        connection = self._connect(asked.token)
+        connection = self._account.connect(self.URL, asked.token)
         payload = self._payload(connection, kind, instrument, coordinates, asked)
         return payload if asked.get_query_payload else submit(connection, payload)
 
@@ -383,7 +428,7 @@ class MmodaClass(MmodaSession):
             others={name: value for name, value in asked.others.items() if name not in _CATALOG_NAMES},
         )
         return to_payload(
-            schema, product, question, also_known=lambda: connection.dispatcher().parameter_names(schema.instrument)
+            schema, product, question, also_known=lambda: connection.routes().parameter_names(schema.instrument)
         )
 
     # ---- bringing what you have
@@ -465,7 +510,7 @@ class MmodaClass(MmodaSession):
         if isinstance(sources, str):
             sources = [sources]
         if isinstance(sources, (list, tuple)):
-            connection = self._connect()
+            connection = self._account.connect(self.URL)
             sources = {str(name): self._resolve(str(name), connection) for name in sources}
         return add_sources(catalog, sources, flag=flag, radius=radius)
 
@@ -801,8 +846,8 @@ class MmodaClass(MmodaSession):
               jemx    jemx_image, jemx_lc, jemx_spectrum, spectral_fit
            spi_acs                                          spi_acs_lc
         """
-        connection = self._connect()
-        names = connection.dispatcher().instruments()
+        connection = self._account.connect(self.URL)
+        names = connection.routes().instruments()
         rows = list(zip(map(printable, names), self._products_texts(names, connection), strict=True))
         return Table(rows=rows or None, names=("instrument", "products"), dtype=("U", "U"))
 
@@ -848,7 +893,7 @@ class MmodaClass(MmodaSession):
         isgri_spectrum   spectrum
           spectral_fit      other
         """
-        schema = self._schema(instrument, self._connect())
+        schema = self._schema(instrument, self._account.connect(self.URL))
         rows = [(printable(product), schema.kind(product)) for product in schema.products]
         return Table(rows=rows or None, names=("product", "kind"), dtype=("U", "U"))
 
@@ -884,7 +929,7 @@ class MmodaClass(MmodaSession):
           E2_keV    40.0  keV
         time_bin  1000.0  sec
         """
-        schema = self._schema(instrument, self._connect())
+        schema = self._schema(instrument, self._account.connect(self.URL))
         chosen = list(schema.products) if product is None else [schema.choose("product", product)]
         return schema.table(chosen)
 
@@ -916,13 +961,13 @@ class MmodaClass(MmodaSession):
         """
         if not isinstance(name, str):
             raise ParameterError(f"name must be text, not a {type(name).__name__}.")
-        return self._resolve(name, self._connect())
+        return self._resolve(name, self._account.connect(self.URL))
 
     def _resolve(self, name: str, connection: Connection) -> SkyCoord:
         key = place_key(connection.server, name)
         if key not in self._positions:
             # a number is never the name of an object
-            position = parse_position(name) or find_position(plain_dashes(name), connection.dispatcher())
+            position = parse_position(name) or find_position(plain_dashes(name), connection.routes())
             self._positions[key] = position
         return self._positions[key]
 
@@ -951,16 +996,16 @@ class MmodaClass(MmodaSession):
         key = (connection.server, connection.email, instrument)
         known = self._metadata.get(key)
         if known is None or time.monotonic() - known[0] > _METADATA_LIFE:
-            known = time.monotonic(), self._fetch_schema(instrument, connection.dispatcher())
+            known = time.monotonic(), self._fetch_schema(instrument, connection.routes())
             self._metadata[key] = known
         return known[1]
 
-    def _fetch_schema(self, instrument: str, dispatcher: Dispatcher) -> InstrumentSchema:
+    def _fetch_schema(self, instrument: str, routes: Routes) -> InstrumentSchema:
         try:
-            return read_metadata(dispatcher.metadata(instrument), instrument)
+            return read_metadata(routes.metadata(instrument), instrument)
         except ParameterError as error:
-            found = _meant(instrument, dispatcher.instruments(openly=True), error)
-        return read_metadata(dispatcher.metadata(found), found)
+            found = _meant(instrument, routes.instruments(openly=True), error)
+        return read_metadata(routes.metadata(found), found)
 
     def clear_cache(self) -> None:
         """
@@ -972,7 +1017,6 @@ class MmodaClass(MmodaSession):
         >>> Mmoda.clear_cache()
         """
         self._metadata.clear()
-        self._restricted.clear()
         self._positions.clear()
         journal.forget_places(self.URL)
         try:
@@ -1020,7 +1064,152 @@ class MmodaClass(MmodaSession):
         if problem is not None:
             raise problem
         # by astroquery's way, which keeps its cache off meanwhile
-        return bool(QueryWithLogin.login(self, token, store_token=store_token, reenter_token=reenter_token))
+        return bool(
+            QueryWithLogin.login(self, self.URL, token, store_token=store_token, reenter_token=reenter_token)
+        )
+
+    def logout(self, *, delete_stored: bool = False) -> None:
+        """
+        Forget the token; queries are anonymous until the next login.
+
+        Parameters
+        ----------
+        delete_stored : bool
+            Whether to remove what ``login(store_token=True)`` put into the keyring as well. Files stay.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.logout()
+        """
+        self._authenticated = False
+        self._account.logout(self.URL, delete_stored=delete_stored)
+
+    def authenticated(self) -> bool:
+        """
+        Tell whether a token is held that has not expired. Looks nowhere itself.
+
+        Returns
+        -------
+        bool
+            False for one that has expired, or where there is none.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.authenticated()
+        False
+        """
+        return self._account.authenticated
+
+    def session_info(self) -> dict[str, Any]:
+        """
+        Tell what the token says that is held, never the token itself.
+
+        Returns
+        -------
+        dict
+            ``user``, ``email``, ``roles`` (list), ``expires`` (`~astropy.time.Time` or None), ``email_options`` (dict,
+            named as in `set_email_notifications`), ``location`` (``argument``, ``environment``, a path, ``keyring``
+            or ``prompt``). None or empty if no token is held.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.session_info()["roles"]
+        []
+        """
+        return self._account.info()
+
+    def refresh_token(self, *, store_token: bool | str | tuple[str, ...] = True, force: bool = False) -> dict[str, Any]:
+        """
+        Let the service make the token live longer; this needs the role ``refresh-tokens``.
+
+        Parameters
+        ----------
+        store_token : bool, str or tuple of str
+            True: where the old one was found (one given by hand stays in memory). Or a place, or several:
+            ``"keyring"``, ``"environment"`` (of this process), ``"cwd"``, ``"home"``. False: in memory only.
+        force : bool
+            Whether to take a token with a shorter life or fewer roles.
+
+        Returns
+        -------
+        dict
+            As `session_info`.
+
+        Raises
+        ------
+        AuthenticationError
+            No token, no right to refresh it, or the new one is worth less than the old one, which stays.
+        ServiceError
+            The service can't be asked.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> logged_in = Mmoda.login(example_token)  # the text that the web page gives you
+        >>> before = Mmoda.session_info()["expires"]
+        >>> print((Mmoda.refresh_token(store_token=False)["expires"] - before).to("day"))
+        7.0 d
+        """
+        return self._account.refresh(self.URL, store_token=store_token, force=force)
+
+    def set_email_notifications(
+        self,
+        enabled: bool | None = None,  # noqa: FBT001 - positional in the contract
+        *,
+        submitted: bool | None = None,
+        done: bool | None = None,
+        failed: bool | None = None,
+        timed_out: bool | None = None,
+        min_duration: float | u.Quantity | None = None,
+        submit_interval: float | u.Quantity | None = None,
+        store_token: bool | str | tuple[str, ...] = True,
+    ) -> dict[str, Any]:
+        """
+        Choose when the service sends you mail; the choice is part of the token.
+
+        Parameters
+        ----------
+        enabled : bool, optional
+            All four kinds of mail on or off.
+        submitted, done, failed, timed_out : bool, optional
+            One kind of mail.
+        min_duration : float or Quantity, optional
+            Mail on the end only of analyses that took longer, in s.
+        submit_interval : float or Quantity, optional
+            Least time between two mails on submissions, in s.
+        store_token : bool, str or tuple of str
+            Where the new token is kept, as in `refresh_token`.
+
+        Returns
+        -------
+        dict
+            As `session_info`.
+
+        Raises
+        ------
+        ParameterError
+            Nothing was chosen, or the service does not take it.
+        AuthenticationError
+            No token, or the service refuses it.
+        ServiceError
+            The service can't be asked.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> logged_in = Mmoda.login(example_token)  # the text that the web page gives you
+        >>> info = Mmoda.set_email_notifications(done=True, min_duration=600, store_token=False)
+        >>> info["email_options"]["done"], info["email_options"]["min_duration"]
+        (True, 600.0)
+        """
+        mails = {"submitted": submitted, "done": done, "failed": failed, "timed_out": timed_out}
+        spans = {"min_duration": min_duration, "submit_interval": submit_interval}
+        return self._account.set_email_options(
+            self.URL, email_options(enabled, mails, spans), store_token=store_token
+        )
 
 
 def _meant(instrument: str, names: list[str], error: ParameterError) -> str:

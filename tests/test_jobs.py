@@ -27,7 +27,8 @@ from astroquery_mmoda import (
 from astroquery_mmoda.config import Conf
 from astroquery_mmoda.jobs import journal
 from astroquery_mmoda.jobs.job import submit
-from astroquery_mmoda.request.encode import Upload, to_wire
+from astroquery_mmoda.protocol import Upload
+from astroquery_mmoda.request.encode import to_wire
 from astroquery_mmoda.request.metadata import Parameter
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 from tests.test_job import DONE, PAYLOAD

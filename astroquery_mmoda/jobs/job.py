@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 from astropy import units as u
 from astropy.table import Table
 from astroquery import log
@@ -36,14 +35,17 @@ from ..errors import (
 from ..markup import facts_html, facts_text, meter
 from ..products import Products
 from ..progress import Display, fraction, last_message, reports_table
-from ..request.encode import Upload, is_address
-from ..request.form import STATE_FIELDS, summary_of
+from ..protocol import STATE_FIELDS, Upload
+from ..request.encode import is_address
+from ..request.form import summary_of
 from ..request.preflight import misunderstood, needed_roles
 from ..request.snippets import code_for
-from ..service.account import Connection, MmodaSession
+from ..service.account import Account
+from ..service.connection import Connection
+from ..service.http import Patience
 from ..service.replies import GOING, STATUSES, check_reply, failure, has_reason, reports, section
-from ..service.routes import Patience
 from ..text import printable, shorten
+from ..units import seconds_of
 from . import journal
 
 __all__ = [
@@ -698,20 +700,8 @@ def pause_after(elapsed: float, shortest: float) -> float:
 
 
 def longest_wait(timeout: float | u.Quantity | None) -> float:
-    """Seconds that a wait may take; `ParameterError` if it is not a time."""
-    if timeout is None:
-        return conf.seconds("job_timeout")
-    try:
-        if isinstance(timeout, (bool, np.bool_)) or np.iscomplexobj(timeout) or np.ma.is_masked(timeout):
-            raise TypeError("not a real number")
-        seconds = float(u.Quantity(timeout, u.s).value)
-    except (TypeError, ValueError, OverflowError, u.UnitsError) as error:
-        raise ParameterError(
-            f"timeout={printable(timeout, limit=60)!r} is not a valid time span; give seconds or a Quantity."
-        ) from error
-    if not seconds >= 0:
-        raise ParameterError(f"timeout={seconds:g} must be zero or more seconds; zero submits, and does not wait.")
-    return seconds
+    """Seconds that a wait may take; zero submits, and does not wait."""
+    return conf.seconds("job_timeout") if timeout is None else seconds_of(timeout, "timeout")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, warn
 from ..instruments import IJD_ORIGIN, INTEGRAL, LAUNCH
+from ..protocol import PROTOCOL_VERSION, STATE_FIELDS
 from ..text import Pasted, printable
 from .encode import NUL, to_wire
 from .metadata import InstrumentSchema, Parameter, nearest
@@ -35,19 +36,12 @@ from .values import (
 )
 
 __all__ = [
-    "PROTOCOL_VERSION",
-    "STATE_FIELDS",
     "Question",
     "fields_of_link",
     "fields_of_record",
     "summary_of",
     "to_payload",
 ]
-
-#: fields that are about a request, not about the analysis
-STATE_FIELDS = ("query_status", "job_id", "session_id")
-#: version of the service's own client whose requests ours are like
-PROTOCOL_VERSION = "1.3.5"
 
 _QUERY_TYPES = ("Real", "Dummy")
 # words of calls written for oda_api that say nothing about the analysis

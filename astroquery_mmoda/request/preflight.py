@@ -8,8 +8,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..protocol import Upload
 from ..text import printable
-from .encode import NUL, Upload
+from .encode import NUL
 
 __all__ = ["misunderstood", "needed_roles"]
 
