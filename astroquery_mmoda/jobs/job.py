@@ -49,10 +49,13 @@ from . import journal
 __all__ = [
     "Job",
     "deadline_of",
+    "follow",
     "in_time",
     "longest_wait",
     "outage_while_waiting",
     "pause_after",
+    "prepare",
+    "reply_size",
     "submit",
 ]
 
@@ -110,7 +113,6 @@ class Job:
     submitted: str = ""
     reports: list[dict[str, Any]] = field(default_factory=list)
     expires: float | None = None
-    _shortest_pause: float = field(default=0.0, init=False)  # s between two looks, where that of all jobs is too short
     _size: int = field(default=0, init=False)  # of the last reply in bytes
     _products: Products | None = field(default=None, init=False)
     _failure: MmodaError | None = field(default=None, init=False)
@@ -445,14 +447,20 @@ class Job:
         """
         return self._wait(longest_wait(timeout), time.monotonic(), progress)
 
-    def _wait(self, limit: float, begin: float, progress: bool | Callable[[Job], Any] | None) -> Job:  # noqa: FBT001
+    def _wait(
+        self,
+        limit: float,
+        begin: float,
+        progress: bool | Callable[[Job], Any] | None,  # noqa: FBT001
+        sleep: Callable[[float], Any] = time.sleep,
+    ) -> Job:
         """Wait for so many seconds since a moment on the monotonic clock."""
-        display = Display(progress)
+        display = Display(progress, _progress_line)
         fault = ""
         try:
             while not self._over and (elapsed := time.monotonic() - begin) < limit:
                 display(self)
-                time.sleep(min(pause_after(elapsed, self._shortest_pause), limit - elapsed))
+                sleep(min(pause_after(elapsed), limit - elapsed))
                 self._look(begin + limit, outage_while_waiting())
         except JobTimeout as error:
             fault = str(error)
@@ -690,11 +698,34 @@ def deadline_of(limit: float, begin: float) -> float:
     return begin + limit if limit else math.inf
 
 
-def pause_after(elapsed: float, shortest: float) -> float:
+def prepare(connection: Connection, payload: Mapping[str, str]) -> Job:
+    """Make a job that is not submitted yet."""
+    return Job._prepare(connection, payload)
+
+
+def follow(job: Job, *, limit: float, begin: float, sleep: Callable[[float], Any]) -> None:
+    """Submit a job quietly and wait for it, so many seconds since a moment on the monotonic clock."""
+    try:
+        job._look(deadline_of(limit, begin))._wait(limit, begin, progress=False, sleep=sleep)
+    except JobTimeout as error:
+        if error.job is job:
+            raise
+        fault = str(error)
+    else:
+        return
+    raise job._timed_out(limit, fault)
+
+
+def reply_size(job: Job) -> int:
+    """Size of the last reply about a job in bytes."""
+    return job._size
+
+
+def pause_after(elapsed: float) -> float:
     """Seconds until the next look at a job that was submitted that many seconds ago."""
     pause = min(max(_FIRST_PAUSE, elapsed / 10), conf.seconds("poll_interval_max"))
     # some chance in it, so that many who wait do not come all at once
-    return max(shortest, pause * random.uniform(0.85, 1.0))  # noqa: S311 - no secret hangs on it
+    return pause * random.uniform(0.85, 1.0)  # noqa: S311 - no secret hangs on it
 
 
 def longest_wait(timeout: float | u.Quantity | None) -> float:
@@ -729,6 +760,11 @@ def in_time(limit: float) -> Iterator[None]:
 def outage_while_waiting() -> float:
     """How long an outage is sat out while an analysis is waited for, in s: it goes on all the same."""
     return 5 * conf.seconds("retry_time")
+
+
+def _progress_line(job: Job) -> tuple[float | None, str]:
+    message = last_message(job.reports)
+    return job.progress, f"{job.product} {job.job_id}: {job.status}{', ' + message if message else ''}"
 
 
 def _printable(told: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
