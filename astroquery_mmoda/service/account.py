@@ -54,9 +54,11 @@ class Account:
         server = base_address(server)
         own = None if token is None else _as_token(token)
         bearer = own or self.token(server)
-        return Connection(
-            server, self.http, self, bearer.email if bearer else "", anonymous=bearer is None, token=own
-        )
+        return Connection(server, self.http, self, bearer.email if bearer else "", anonymous=bearer is None, token=own)
+
+    def connect_openly(self, server: str) -> Connection:
+        """A connection without a token."""
+        return Connection(base_address(server), self.http, self)
 
     # ---- which token
 
@@ -115,7 +117,7 @@ class Account:
         self._held, self._logged_in, self.anonymous = found, True, False
         return True
 
-    def logout(self, server: str, *, delete_stored: bool = False) -> None:
+    def logout(self, server: str = "", *, delete_stored: bool = False) -> None:
         """Forget the token; see ``Mmoda.logout``."""
         servers = {server, *([self._held.server] if self._held else [])}
         self._held, self._logged_in, self.anonymous = None, False, True
@@ -137,14 +139,14 @@ class Account:
     ) -> dict[str, Any]:
         """Let the service make the token live longer; see ``Mmoda.refresh_token``."""
         held = self._require(server)
-        return self._replace(held, self._routes(held).refreshed_token(), store_token, force=force)
+        return self._replace(held, self._routes(held).refreshed_token(), places=store_token, force=force)
 
     def set_email_options(
         self, server: str, options: Mapping[str, str], *, store_token: bool | str | tuple[str, ...] = True
     ) -> dict[str, Any]:
         """Change e-mail options, by the names of the claims; see ``Mmoda.set_email_notifications``."""
         held = self._require(server)
-        return self._replace(held, self._routes(held).token_with_options(options), store_token)
+        return self._replace(held, self._routes(held).token_with_options(options), places=store_token)
 
     def _require(self, server: str) -> Found:
         """The token that is held or can be found, or an error."""
@@ -156,7 +158,7 @@ class Account:
         return Routes(found.server, self.http, TokenAuth(found.token, found.server))
 
     def _replace(
-        self, held: Found, token: Token, places: bool | str | tuple[str, ...], *, force: bool = False
+        self, held: Found, token: Token, *, places: bool | str | tuple[str, ...], force: bool = False
     ) -> dict[str, Any]:
         if not force:
             _refuse_worse(held.token, token)

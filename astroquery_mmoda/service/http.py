@@ -222,7 +222,7 @@ class Http:
     def __init__(self, session: requests.Session | None = None, throttle: Throttle | None = None) -> None:
         if session is None:
             session = requests.Session()
-            session.headers["User-Agent"] = f"astroquery/{astroquery.__version__} {session.headers['User-Agent']}"
+            session.headers["User-Agent"] = f"astroquery/{astroquery.__version__} {requests.utils.default_user_agent()}"
         self.session, self.throttle = session, throttle
         self._process, self._adapter = 0, BoundedAdapter()
         self._found: set[Any] = set()  # origins that have answered
@@ -327,9 +327,8 @@ class Http:
         **options: Any,
     ) -> requests.Response:
         """An answer of which the headers are read."""
-        request = requests.Request(method, url, auth=auth, **options)
-        request.headers = self.session.headers | (headers or {})
-        prepared = request.prepare()
+        together: Any = {**self.session.headers, **(headers or {})}
+        request = requests.Request(method, url, headers=together, auth=auth, **options).prepare()
         settings: Any = self.session.merge_environment_settings(url, {}, True, None, None)
         if is_loopback(url):
             settings["proxies"] = {}
@@ -342,7 +341,7 @@ class Http:
             self._process, self._adapter = os.getpid(), BoundedAdapter(pool_maxsize=_CONNECTIONS)
         if self.throttle:
             self.throttle.wait(bounds.deadline)
-        response: requests.Response = self._adapter.send(prepared, timeout=bounds, **settings)
+        response: requests.Response = self._adapter.send(request, timeout=bounds, **settings)
         self._found.add(origin_of(url))
         if self.throttle:
             self.throttle.hear(response.status_code, asked_pause(response.headers.get("Retry-After", "")))
@@ -442,7 +441,8 @@ _BROKEN = (
 
 def _fault(error: Exception, bounds: Bounds, *, known: bool) -> Fault:
     """What was wrong, in words without an address or a form, and whether it may pass by itself."""
-    words, made_of = "", error
+    words = ""
+    made_of: BaseException | None = error
     while made_of is not None and len(words) < 10_000:
         words += f"{type(made_of).__name__} {made_of} "
         made_of = made_of.__cause__ or made_of.__context__

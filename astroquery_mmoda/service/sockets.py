@@ -193,11 +193,11 @@ class BoundedAdapter(HTTPAdapter):
             _bound(manager)
         return manager
 
-    def send(self, request: Any, *args: Any, timeout: Any = None, **options: Any) -> Any:
+    def send(self, request: Any, *, timeout: Any, **options: Any) -> Any:  # type: ignore[override]
         """Send a request, and read the headers of its answer."""
         mark = _BOUNDS.set(timeout)
         try:
             wait = timeout.left()
-            return super().send(request, *args, timeout=(min(wait, _CONNECT_TIMEOUT), wait), **options)
+            return super().send(request, timeout=(min(wait, _CONNECT_TIMEOUT), wait), **options)
         finally:
             _BOUNDS.reset(mark)
