@@ -97,7 +97,8 @@ def list_columns(connection: Connection, table: str) -> Table:
     """Columns of a table of the archive; see `MmodaClass.list_columns`."""
     found = _archive_table(connection, table)
     rows = [
-        _completed(*(printable(part) for part in row)) for row in found.columns or _columns_of_a_row(connection, found.name)
+        _completed(*(printable(part) for part in row))
+        for row in found.columns or _columns_of_a_row(connection, found.name)
     ]
     return Table(rows=rows or None, names=("name", "description", "unit", "type"), dtype=("U", "U", "U", "U"))
 
@@ -150,9 +151,7 @@ def _names(name: str, page: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple({text.casefold(): text for text in reversed(tidied) if text}.values())[::-1]
 
 
-def _position(
-    connection: Connection, builder: RequestBuilder, name: str, page: Mapping[str, Any]
-) -> SkyCoord | None:
+def _position(connection: Connection, builder: RequestBuilder, name: str, page: Mapping[str, Any]) -> SkyCoord | None:
     try:
         return builder.resolve(name, connection)
     except ParameterError:
@@ -207,7 +206,10 @@ def _columns_of_a_row(connection: Connection, table: str) -> list[tuple[str, str
     row = tidy(found)
     kinds = {"f": "double", "i": "int", "u": "int", "b": "boolean"}
     # times are numbers there
-    types = {name: kinds.get(row[name].dtype.kind, "char") if hasattr(row[name], "dtype") else "double" for name in found.colnames}
+    types = {
+        name: kinds.get(row[name].dtype.kind, "char") if hasattr(row[name], "dtype") else "double"
+        for name in found.colnames
+    }
     return [(name, "", "", kind) for name, kind in types.items()]
 
 

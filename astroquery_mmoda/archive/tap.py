@@ -78,7 +78,12 @@ def describe_tables(routes: Routes) -> list[ArchiveTable]:
 def _described(schema: str, table: Any) -> ArchiveTable:
     name, description = _text(table.name), _text(table.description)
     columns = [
-        (_text(column.name), _text(column.description), _text(column.unit), _text(getattr(column.datatype, "content", "")))
+        (
+            _text(column.name),
+            _text(column.description),
+            _text(column.unit),
+            _text(getattr(column.datatype, "content", "")),
+        )
         for column in table.columns
     ]
     return ArchiveTable(

@@ -704,10 +704,14 @@ def prepare(connection: Connection, payload: Mapping[str, str]) -> Job:
     return Job._prepare(connection, payload)
 
 
-def follow(job: Job, *, limit: float, begin: float, sleep: Callable[[float], Any]) -> None:
+def follow(
+    job: Job, *, limit: float, begin: float, shortest_pause: float = 0.0, sleep: Callable[[float], Any] = time.sleep
+) -> None:
     """Submit a job quietly and wait for it, so many seconds since a moment on the monotonic clock."""
     try:
-        job._look(deadline_of(limit, begin))._wait(limit, begin, progress=False, sleep=sleep)
+        job._look(deadline_of(limit, begin))._wait(
+            limit, begin, progress=False, sleep=lambda seconds: sleep(max(seconds, shortest_pause))
+        )
     except JobTimeout as error:
         if error.job is job:
             raise

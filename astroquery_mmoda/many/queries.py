@@ -23,14 +23,14 @@ from ..products import Products
 from ..products.forms import FORMS, in_form
 from ..progress import Display
 from ..request.builder import RequestBuilder
-from ..request.records import summary_of
 from ..request.preflight import needed_roles
 from ..request.query import Query
+from ..request.records import summary_of
 from ..service.account import Account
 from ..text import is_id, printable, shorten
 from .names import ResolvedNames
-from .states import Records
 from .rows import Rows
+from .states import Records
 from .work import DaemonThreads, Result, Run, WorkItem, run_item
 
 __all__ = ["ManyQueries"]
@@ -260,11 +260,7 @@ class ManyQueries:
         except (Exception, CancelledError) as error:  # of the executor; one of the query is within its result
             self._broken |= isinstance(error, BrokenExecutor)
             return Result(item.index, error=error)
-        if (
-            not isinstance(result, Result)
-            or result.index != item.index
-            or (result.job_id and not is_id(result.job_id))
-        ):
+        if not isinstance(result, Result) or result.index != item.index or (result.job_id and not is_id(result.job_id)):
             error = ServiceError("The executor gave back something else than the end of this query.")
             return Result(item.index, error=error)
         if isinstance(result.error, MmodaError) and result.error.job is not None:

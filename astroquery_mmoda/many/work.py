@@ -190,8 +190,7 @@ def run_item(item: WorkItem) -> Result:
         if run and run.is_of_this_process:
             run.follow(item, job, begin)
         else:
-            least = item.share * shortest_pause()
-            follow(job, limit=item.limit, begin=begin, sleep=lambda seconds: time.sleep(max(seconds, least)))
+            follow(job, limit=item.limit, begin=begin, shortest_pause=item.share * shortest_pause())
         products = job.result()
         if item.reduce is not None:
             form = in_form(item.kind, products, item.source, where=f"query {item.index}: ")

@@ -130,7 +130,9 @@ def _value_columns(table: Table) -> tuple[str, str | None]:
     known = {
         name.upper(): name
         for name in table.colnames
-        if name not in _FIXED and getattr(table[name], "dtype", np.dtype(object)).kind in "fiu" and table[name].ndim == 1
+        if name not in _FIXED
+        and getattr(table[name], "dtype", np.dtype(object)).kind in "fiu"
+        and table[name].ndim == 1
     }
     # what the service told, then what is usual
     told = [str(table.meta.get(key, "")).upper() for key in ("VALUECOL", "ERRORCOL")]
