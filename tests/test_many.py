@@ -16,6 +16,7 @@ import threading
 import time
 import tracemalloc
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +32,8 @@ from astroquery_mmoda import JobTimeout, MmodaClass, ParameterError, conf
 from astroquery_mmoda.errors import AuthenticationError, JobFailed
 from astroquery_mmoda.jobs import journal
 from astroquery_mmoda.many.rows import Rows
-from astroquery_mmoda.many.work import Result, WorkItem, run_item
+from astroquery_mmoda.many.work import WorkItem, run_item
+from astroquery_mmoda.service.account import Account
 from conftest import require
 from tests.scripted_server import Reply, Request, ScriptedServer, analysis_reply
 from tests.tokens import mint
@@ -535,19 +537,6 @@ def test_what_is_sent_has_no_token(client, service):
     assert token not in repr(pickle.loads(sent[-1])) + repr(many) + repr(vars(many))
 
 
-@pytest.mark.parametrize("back", [None, "text", Result(0, job_id="../x"), Result(0, job_id="a\x1b"), Result(7)], ids=str)
-def test_what_an_executor_may_not_give_back(client, back):
-    class Liar(ThreadPoolExecutor):
-        def submit(self, function, *arguments):
-            return super().submit(lambda: back)
-
-    with Liar(1) as executor:
-        many = client.query_many("product", questions(1), executor=executor, progress=False)
-        list(many)
-    assert many.summary["job_id"].tolist() == [""]
-    assert "something else" in many.summary["error"][0]
-
-
 def test_a_token_that_is_none_does_not_show(client):
     with pytest.raises(AuthenticationError) as caught:
         client.query_many("product", [], token="marked-nonsense")
@@ -560,9 +549,11 @@ def test_a_token_that_is_none_does_not_show(client):
     assert not any("marked-nonsense" in frame for frame in frames)
 
 
-def test_a_worker_asks_in_nobody_elses_name(service, monkeypatch):
+def test_a_worker_asks_in_nobody_elses_name(service, client, monkeypatch):
+    payload = client.query_product(**questions(1)[0], get_query_payload=True)
     monkeypatch.setenv("ODA_TOKEN", mint(sub="other@example.com"))
-    result = run_item(WorkItem(service.url, "another process", "product", email="somebody@example.com"))
+    there = replace(Account().connect(service.url), email="somebody@example.com")
+    result = run_item(WorkItem("another process", pickle.loads(pickle.dumps(there)), "product", payload=payload))
     assert isinstance(result.error, AuthenticationError)
     assert "somebody@example.com" in str(result.error)
     assert service.submitted == []
@@ -571,9 +562,10 @@ def test_a_worker_asks_in_nobody_elses_name(service, monkeypatch):
 def test_a_worker_finds_its_own_token(service, client, monkeypatch):
     payload = client.query_product(**questions(1)[0], get_query_payload=True)
     monkeypatch.setenv("ODA_TOKEN", mint())
-    assert name_of(run_item(WorkItem(service.url, "another process", "product", payload=payload)).products) == "source 0"
+    there = pickle.loads(pickle.dumps(Account().connect(service.url)))
+    assert name_of(run_item(WorkItem("another process", there, "product", payload=payload)).products) == "source 0"
     assert service.tokens == {os.environ["ODA_TOKEN"]}
-    run_item(WorkItem(service.url, "a third one", "product", payload=payload, anonymous=True))
+    run_item(WorkItem("a third one", replace(there, email="", anonymous=True), "product", payload=payload))
     assert service.tokens == {os.environ["ODA_TOKEN"], None}
 
 
