@@ -22,7 +22,8 @@ from pyvo.dal.tap import TAPResults  # noqa: TID251
 from pyvo.io import vosi  # noqa: TID251
 
 from ..errors import DecodingError, MmodaError, ServiceError
-from ..service.routes import Answer, Routes
+from ..service.http import Answer
+from ..service.routes import Routes
 from ..text import printable
 
 __all__ = ["ArchiveTable", "describe_tables", "run_adql"]

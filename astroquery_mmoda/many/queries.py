@@ -17,7 +17,7 @@ from astroquery import log
 
 from ..auth import Handed, Token
 from ..errors import MmodaError, ParameterError
-from ..jobs.job import deadline_of, in_time, longest_wait
+from ..jobs.waiting import deadline_of, in_time, longest_wait
 from ..markup import facts_html, meter
 from ..products import Products
 from ..products.forms import FORMS, in_form

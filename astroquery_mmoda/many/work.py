@@ -21,7 +21,9 @@ from typing import Any
 from ..auth import Handed
 from ..config import conf
 from ..errors import MmodaError
-from ..jobs.job import Job, follow, prepare, reply_size
+from ..jobs.job import Job
+from ..jobs.run import prepare
+from ..jobs.waiting import follow, submit_within
 from ..products import Products
 from ..products.forms import in_form
 from ..service.connection import Connection
@@ -92,7 +94,8 @@ class Run:
         self.jobs[item.index] = job
         try:
             with self._connections:
-                follow(job, limit=item.limit, begin=begin, sleep=self._sleep)
+                submit_within(job, item.limit, begin)
+                follow(job, item.limit, begin, progress=False, sleep=self._sleep)
         finally:
             del self.jobs[item.index]
 
@@ -182,7 +185,8 @@ def run_item(item: WorkItem) -> Result:
         if run and run.is_of_this_process:
             run.follow(item, job, begin)
         else:
-            follow(job, limit=item.limit, begin=begin, shortest_pause=item.share * shortest_pause())
+            submit_within(job, item.limit, begin)
+            follow(job, item.limit, begin, progress=False, shortest_pause=item.share * shortest_pause())
         products = job.result()
         if item.reduce is not None:
             form = in_form(item.kind, products, item.source, where=f"query {item.index}: ")
@@ -190,7 +194,7 @@ def run_item(item: WorkItem) -> Result:
     except Exception as caught:
         products, error = None, caught
     seconds = time.monotonic() - begin
-    job_id, size = (job.job_id, reply_size(job)) if job else ("", 0)
+    job_id, size = (job.job_id, job.size) if job else ("", 0)
     return Result(item.index, products, reduced, error, job_id, seconds, size)
 
 
