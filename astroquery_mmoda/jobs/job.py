@@ -14,7 +14,7 @@ from astropy.table import Table
 from astroquery import log
 from astroquery.exceptions import InputWarning
 
-from ..config import Conf
+from ..config import DEFAULT_SERVER
 from ..errors import AuthenticationError, JobFailed, JobLost, MmodaError, ServiceError, warn, without_frames
 from ..markup import facts_html, facts_text, meter
 from ..products import Products
@@ -195,7 +195,7 @@ class Job:
         """
         server = self.connection.server
         fields = {"instrument": self.instrument, "product_type": self.product, **self.parameters}
-        return code_for(None if server == str(Conf.server.defaultvalue).rstrip("/") else server, fields)
+        return code_for(None if server == DEFAULT_SERVER else server, fields)
 
     # ---- for reading
 

@@ -29,7 +29,7 @@ _FIRST_PAUSE = 0.1
 
 def longest_wait(timeout: float | u.Quantity | None) -> float:
     """Seconds that a query may take; zero submits, and does not wait."""
-    return conf.seconds("job_timeout") if timeout is None else seconds_of(timeout, "timeout")
+    return conf.job_timeout if timeout is None else seconds_of(timeout, "timeout")
 
 
 def deadline_of(limit: float, begin: float) -> float:
@@ -83,7 +83,7 @@ def follow(
         while not job.over and (elapsed := time.monotonic() - begin) < limit:
             display(job)
             (sleep or time.sleep)(min(max(shortest_pause, _pause_after(elapsed)), limit - elapsed))
-            job.refresh(Patience(begin + limit, 5 * conf.seconds("retry_time"), how_to_continue(job)))
+            job.refresh(Patience(begin + limit, 5 * conf.retry_time, how_to_continue(job)))
     except JobTimeout as error:
         fault = str(error)
     except KeyboardInterrupt:
@@ -97,7 +97,7 @@ def follow(
 
 def _pause_after(elapsed: float) -> float:
     """Seconds until the next poll of a job that was submitted that many seconds ago."""
-    pause = min(max(_FIRST_PAUSE, elapsed / 10), conf.seconds("poll_interval_max"))
+    pause = min(max(_FIRST_PAUSE, elapsed / 10), conf.poll_interval_max)
     # some chance in it, so that many who wait do not come all at once
     return pause * random.uniform(0.85, 1.0)  # noqa: S311 - no secret hangs on it
 

@@ -15,7 +15,7 @@ from astroquery.exceptions import AuthenticationWarning
 
 from ..auth import HOW_TO_GET_ONE, Found, Token, TokenAuth, discover, forget_in_keyring, from_prompt, store
 from ..auth.token import EMAIL_OPTIONS
-from ..config import Conf, conf
+from ..config import DEFAULT_SERVER, conf
 from ..errors import AuthenticationError, ParameterError, warn, without_frames
 from ..origin import is_loopback, origin_of
 from ..text import printable
@@ -202,7 +202,7 @@ def base_address(server: object) -> str:
 
 def _may_discover(server: str) -> bool:
     """A token that was not given knowingly is sent to the default server or to this machine only."""
-    return is_loopback(server) or origin_of(server) == origin_of(str(Conf.server.defaultvalue))
+    return is_loopback(server) or origin_of(server) == origin_of(DEFAULT_SERVER)
 
 
 @without_frames

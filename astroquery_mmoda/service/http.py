@@ -140,7 +140,7 @@ def retrying(ask: Callable[[], _Result], patience: Patience, server: str) -> _Re
                     f"{server} can't be asked: {fault}. Check astroquery_mmoda.conf.server and the network."
                 )
             since = min(since, now)
-            outage = conf.seconds("retry_time") if patience.outage is None else patience.outage
+            outage = conf.retry_time if patience.outage is None else patience.outage
             if now - since >= outage:
                 tries = "1 time" if attempt == 1 else f"{attempt} times"
                 raise ServiceError(

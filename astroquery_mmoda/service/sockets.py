@@ -55,13 +55,13 @@ class Bounds:
 
     deadline: float
     size: int
-    idle: float = field(default_factory=lambda: conf.seconds("idle_timeout"))
+    idle: float = field(default_factory=lambda: conf.idle_timeout)
     came: int = 0
 
     @classmethod
     def of_request(cls, until: float) -> Bounds:
         """Those of the configuration, but no later than a moment on the monotonic clock."""
-        return cls(min(time.monotonic() + conf.seconds("timeout"), until), int(conf.max_reply_size))
+        return cls(min(time.monotonic() + conf.timeout, until), int(conf.max_reply_size))
 
     @property
     def over(self) -> bool:
