@@ -171,9 +171,9 @@ def _checked(connection: Connection, job_id: str, session_id: str, told: Mapping
         job.raise_if_error()
     if job.job_id != job_id:
         raise ServiceError(
-            f"The parameters that {connection.server} has for job {job_id} make another job, {job.job_id or 'of no id'}: "
-            "it does not keep quantities and files as they were given. Submit the query itself again, or continue where "
-            "it was submitted."
+            f"The parameters that {connection.server} has for job {job_id} make another job, "
+            f"{job.job_id or 'without an id'}: it does not keep quantities and files as they were given. Submit the "
+            "query itself again, or continue where it was submitted."
         )
     reported = [report.get("time_original_request") for report in job.reports]
     job.submitted = submitted or next(filter(None, map(_isot, reported)), "")
