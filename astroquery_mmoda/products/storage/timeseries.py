@@ -24,7 +24,7 @@ from astroquery.exceptions import CorruptDataWarning
 
 from ...allowance import Allowance
 from ...config import conf
-from ...decoding.envelope import unzipped
+from ...decoding import unzipped
 from ...errors import DecodingError, MmodaError, ParameterError, reading, warn
 from ...files import read_plain
 from ...instruments import IJD_ORIGIN, background_of_rates
