@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pybase64
@@ -94,6 +94,8 @@ class _Reader:
             return self._from_state(*record.state[-4:])
         if maker in names.FROM_BUFFER:
             raw, dtype, shape, order = record.args
+            if order not in ("C", "F"):
+                raise DecodingError("array of unknown order")
             return self._from_state(shape, dtype, order == "F", raw)
         if maker in names.SCALAR:
             dtype, raw = record.args
@@ -169,7 +171,7 @@ class _Reader:
         for key in ("null", "bscale", "bzero"):
             if type(found[key]) not in (int, float) or not math.isfinite(found[key]):
                 found[key] = None
-        return Column(**cast(dict[str, Any], found))
+        return Column(**found)
 
     def _plain(self, value: Any) -> Any:
         """A text or a number from the record of a column's format or of a numpy scalar."""
@@ -199,7 +201,7 @@ def _made_of(record: Any, name: tuple[str, str]) -> bool:
 def _attributes_of(record: Any, name: tuple[str, str]) -> dict[str, Any]:
     if not _made_of(record, name) or type(record.state) is not dict:
         raise DecodingError(f"FITS table without a readable {name[1]}")
-    return cast(dict[str, Any], record.state)
+    return record.state
 
 
 def _described(record: Any) -> str:

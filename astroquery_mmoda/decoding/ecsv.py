@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -161,11 +162,11 @@ class _Values:
 
     def arrays(self, cells: Sequence[str]) -> Array:
         """Arrays of one shape, each written as JSON."""
-        shape, dtype = self.header.shape, self.header.dtype
+        shape, dtype = tuple(length or 0 for length in self.header.shape), self.header.dtype
         width = 1 + (8 if dtype is None else dtype.itemsize)
-        length = int(np.prod(shape, dtype="i8"))
+        length = math.prod(shape)
         self.allowance.spend(width * length * len(cells), f"cells of shape {shape}")
-        values: Array = np.zeros((len(cells), *shape), object if dtype is None else dtype)  # type: ignore[arg-type]
+        values: Array = np.zeros((len(cells), *shape), object if dtype is None else dtype)
         missing = np.ones(values.shape, bool)
         values[...] = "" if dtype is None else 0
         for number, cell in enumerate(cells):

@@ -86,8 +86,9 @@ def read_header(text: str) -> tuple[Header, int]:
     names = {column.name for column in columns}
     if len(names) != len(columns):
         raise DecodingError("ECSV table with two columns of one name")
-    masks = [tuple(_dictionary(part.get(key)).get("name") for key in ("data", "mask")) for part in _inner(mixins)]
-    return Header(columns, meta, delimiter, {data: mask for data, mask in masks if {data, mask} <= names}), start
+    parts = [[_dictionary(part.get(key)).get("name") for key in ("data", "mask")] for part in _inner(mixins)]
+    masks = {str(data): str(mask) for data, mask in parts if {data, mask} <= names}
+    return Header(columns, meta, delimiter, masks), start
 
 
 def _header_lines(text: str) -> tuple[list[str], int]:
@@ -139,9 +140,9 @@ def _column(entry: dict[Any, Any], mixins: dict[str, _MixinMeta]) -> ColumnHeade
     name = entry.get("name")
     if not isinstance(name, str):
         raise DecodingError("ECSV table with a column without name")
-    dtype, shape, is_json = _type(entry.get("datatype")), (), False
-    if dtype is None and entry.get("subtype") is not None:
-        dtype, shape, is_json = _subtype(entry["subtype"])
+    dtype = _type(entry.get("datatype"))
+    is_nested = dtype is None and entry.get("subtype") is not None
+    dtype, shape, is_json = _subtype(entry["subtype"]) if is_nested else (dtype, (), False)
     unit, description, form = (_text(entry.get(key)) for key in ("unit", "description", "format"))
     described, meta = mixins.get(name, (None, {}))
     return ColumnHeader(

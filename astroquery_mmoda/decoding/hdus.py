@@ -19,7 +19,7 @@ from ..errors import DecodingError, reading
 from ..text import printable
 from . import headercards
 from .arrays import Array, FitsTable, read_pickle
-from .encoded import decode_base64, unzipped
+from .encoded import decode_base64, decode_between, unzipped
 from .jsontext import read_json
 from .tabledata import TableLayout, lay_out
 
@@ -29,7 +29,6 @@ _BLOCK = 2880
 # base64 of this length is decoded between room for a header, rather long ones included, and padding
 _LARGE = 1_000_000
 _ROOM = 40 * _BLOCK
-_PIECE = 1 << 16
 _TYPES = frozenset({"primary", "image", "table", "bintable", None})
 # types of images that FITS doesn't have, and those that hold the same
 _IMAGE_TYPES = {"b1": "u1", "i1": "i2", "f2": "f4"}
@@ -127,7 +126,7 @@ def _read_data(unit: Mapping[str, Any], allowance: Allowance) -> tuple[Any, byte
     memory: bytearray | None = None
     payload: bytes | memoryview
     if isinstance(pickled, str) and len(pickled) >= _LARGE:
-        memory = _decoded_with_room(pickled, allowance)
+        memory = decode_between(pickled, allowance, _ROOM, _BLOCK)
         payload = memoryview(memory)[_ROOM : len(memory) - _BLOCK]
     else:
         payload = decode_base64(pickled, allowance)
@@ -147,18 +146,6 @@ def _read_data(unit: Mapping[str, Any], allowance: Allowance) -> tuple[Any, byte
     everything[end : end + _BLOCK] = bytes(_BLOCK)
     moved: Array = np.ndarray(array.shape, array.dtype, memory, _ROOM)
     return (FitsTable(moved, data.columns, {}, {}) if isinstance(data, FitsTable) else moved), memory
-
-
-def _decoded_with_room(text: str, allowance: Allowance) -> bytearray:
-    """What base64 decodes to, after `_ROOM` and before a block, in pieces: there is no time when it stands twice."""
-    if "=" in text[:-2]:
-        raise DecodingError("expected base64 (padding in the middle)")
-    memory = bytearray(_ROOM + 3 * len(text) // 4 - text[-2:].count("=") + _BLOCK)
-    for start in range(0, len(text), 4 * _PIECE):
-        piece = decode_base64(text[start : start + 4 * _PIECE], allowance)
-        begin = _ROOM + 3 * start // 4
-        memory[begin : begin + len(piece)] = piece
-    return memory
 
 
 def _image(data: Array | None, cards: list[str], allowance: Allowance, *, first: bool) -> Any:

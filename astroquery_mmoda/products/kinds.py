@@ -260,8 +260,8 @@ def _catalog(raw: Any, what: str, allowance: Allowance) -> Any:
 
 
 def _table(raw: Any, what: str, allowance: Allowance) -> Any:
-    if raw.get("ascii") is not None:
-        return decoding.read_ecsv(raw["ascii"], what=what, allowance=allowance)
+    if raw.get("binary") is None:
+        return decoding.read_ecsv(raw.get("ascii"), what=what, allowance=allowance)
     raise DecodingError(f"{what}: a pickled table of astropy, which is not read: the service sends tables as text.")
 
 
