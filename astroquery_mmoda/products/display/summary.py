@@ -23,7 +23,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.time import Time
 
-from ...decoding import peek_shape
+from ...decoding import pickled_shape
 from ...text import printable
 from ...units import known_unit
 from ..cards import number, time_reference, time_system
@@ -120,7 +120,7 @@ def _of_reply(unit: Mapping[str, Any]) -> _Unit:
     is_table = unit.get("hdu_type") in ("table", "bintable")
     shape: tuple[int, ...] = ()
     if unit.get("binarys") is not None:
-        shape = peek_shape(unit["binarys"]) or _header_shape(header, is_table=is_table)
+        shape = pickled_shape(unit["binarys"]) or _header_shape(header, is_table=is_table)
     elif isinstance(unit.get("data"), list):
         shape = _nested_shape(unit["data"], is_table=is_table)
     return _Unit(str(unit.get("name") or "").upper(), header, is_table, shape, _mapping(unit.get("units_dict")))
