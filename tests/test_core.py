@@ -536,7 +536,7 @@ def test_a_cache_that_can_not_be_looked_at(tmp_path, caplog, place):
     (tmp_path / "link to nothing").symlink_to(tmp_path / "file" / "nothing")
     client = MmodaClass(server="http://127.0.0.1:9")
     client.cache_location = tmp_path / place
-    client._positions["http://127.0.0.1:9", "Crab"] = "known"
+    client._x
     client.clear_cache()
     assert client._positions == {}
     assert "can't be looked at" in caplog.text

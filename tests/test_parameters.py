@@ -128,7 +128,7 @@ def test_choosing_a_product(schema_of):
 
 
 def test_table_of_parameters(schema_of):
-    table = schema_of("isgri").table(["isgri_lc"])
+    table = schema_of("isgri").list_parameters("isgri_lc")
     assert table.colnames[:5] == ["product", "name", "default", "unit", "type"]
     assert not {"token", "user_catalog", "selected_catalog", "T_format", "time_bin_format"} & set(table["name"])
     row = table[list(table["name"]).index("time_bin")]
