@@ -134,7 +134,7 @@ def test_table_of_parameters(schema_of):
     row = table[list(table["name"]).index("time_bin")]
     assert (row["default"], row["unit"], row["type"]) == ("1000.0", "sec", "duration")
     assert table["min"].mask.all()
-    limits = schema_of("example").table(["lightcurve"])
+    limits = schema_of("example").list_parameters("lightcurve")
     row = limits[list(limits["name"]).index("nbins")]
     assert (row["min"], row["max"], row["optional"]) == (2, 1000, False)
 
