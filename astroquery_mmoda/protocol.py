@@ -1,7 +1,9 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Names of the service's protocol: fields of a request that are not parameters of the analysis."""
+"""The service's protocol: fields of a request that are not parameters of the analysis, and files as values."""
 
 from __future__ import annotations
+
+from typing import Any
 
 __all__ = [
     "CATALOG_FIELDS",
@@ -12,6 +14,7 @@ __all__ = [
     "REQUEST_FIELDS",
     "STATE_FIELDS",
     "SWITCHES",
+    "Upload",
 ]
 
 #: version of the service's own client whose requests ours are like
@@ -41,3 +44,28 @@ REQUEST_FIELDS = (
     "selected_catalog",
     *FORMAT_FIELDS,
 )
+
+
+class Upload(str):
+    """
+    A file on its way to the service; as text it is its name and size.
+
+    Attributes
+    ----------
+    filename : str
+        Name without directories.
+    content : bytes
+        What is in it.
+    """
+
+    filename: str
+    content: bytes
+
+    def __new__(cls, filename: str, content: bytes) -> Upload:
+        """Make the text; a `str` takes it when it is made."""
+        upload = super().__new__(cls, f"{filename} ({len(content)} bytes)")
+        upload.filename, upload.content = filename, content
+        return upload
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Upload, (self.filename, self.content)

@@ -15,7 +15,7 @@ from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch):
     """Pauses between tries are real in the code and short here."""
-    monkeypatch.setattr("astroquery_mmoda.service.routes._pause", lambda attempt, answer: 0.01)
+    monkeypatch.setattr("astroquery_mmoda.service.http._pause", lambda attempt, asked: 0.01)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def serve():
     def start(answer):
         server = ScriptedServer(answer if callable(answer) else lambda request: answer).__enter__()
         servers.append(server)
-        return server, MmodaClass(server=server.url)._connect().dispatcher()
+        return server, MmodaClass(server=server.url)._connect().routes()
 
     yield start
     for server in servers:
@@ -173,7 +173,7 @@ def test_nobody_listens():
         conf.set_temp("retry_time", 0.1),
         pytest.raises(errors.ServiceError, match=r"connection refused\); tried \d+ times") as caught,
     ):
-        MmodaClass(server="http://127.0.0.1:9")._connect().dispatcher().run_analysis({"a": "marked-secret"})
+        MmodaClass(server="http://127.0.0.1:9")._connect().routes().run_analysis({"a": "marked-secret"})
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
 
@@ -183,7 +183,7 @@ def test_nobody_listens():
 )
 def test_addresses_that_are_none(url, says):
     with pytest.raises(errors.ServiceError, match=says):
-        MmodaClass(server=url)._connect().dispatcher().instruments()
+        MmodaClass(server=url)._connect().routes().instruments()
 
 
 def test_a_reply_that_is_too_large(serve):
@@ -227,7 +227,7 @@ def test_debug_log_tells_neither_body_nor_query(serve, caplog):
 def test_retry_after_in_both_forms():
     from email.utils import formatdate
 
-    from astroquery_mmoda.service.routes import asked_pause
+    from astroquery_mmoda.service.http import asked_pause
 
     assert asked_pause("7") == 7
     assert 8 < asked_pause(formatdate(time.time() + 10, usegmt=True)) <= 10

@@ -10,7 +10,7 @@ from astropy.table import Table
 
 from astroquery_mmoda import MmodaClass, Products, conf, errors
 from astroquery_mmoda.jobs.job import Job
-from astroquery_mmoda.jobs.job import submit as hand_over
+from astroquery_mmoda.jobs.run import submit as hand_over
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 
 PAYLOAD = {
@@ -224,7 +224,7 @@ def test_an_interrupt_leaves_the_job_as_it_was(play, monkeypatch):
     def interrupt(seconds):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("astroquery_mmoda.jobs.job.time", clock_of(sleep=interrupt))
+    monkeypatch.setattr("astroquery_mmoda.jobs.waiting.time", clock_of(sleep=interrupt))
     with pytest.raises(KeyboardInterrupt):
         job.result()
     assert job.status == "submitted"
@@ -240,8 +240,8 @@ def test_pauses_grow_with_the_elapsed_time(play, monkeypatch):
 
     server, submit = play(analysis_reply("submitted"))
     job = submit()
-    monkeypatch.setattr("astroquery_mmoda.jobs.job.time", clock_of(sleep=sleep, monotonic=lambda: clock["now"]))
-    monkeypatch.setattr(Job, "refresh", lambda self: self)
+    monkeypatch.setattr("astroquery_mmoda.jobs.waiting.time", clock_of(sleep=sleep, monotonic=lambda: clock["now"]))
+    monkeypatch.setattr(Job, "refresh", lambda self, patience: self)
     with pytest.raises(errors.JobTimeout):
         job.wait(3600)
     assert 0.08 < pauses[0] <= 0.1

@@ -25,7 +25,7 @@ from .source_list import to_catalog_text
 from .values import sky_position
 
 if TYPE_CHECKING:
-    from ..service.account import Connection
+    from ..service.connection import Connection
 
 __all__ = ["RequestBuilder"]
 
@@ -84,7 +84,7 @@ class RequestBuilder:
             product,
             query,
             name=name,
-            also_known=lambda: connection.dispatcher().parameter_names(schema.instrument),
+            also_known=lambda: connection.routes().parameter_names(schema.instrument),
         )
 
     # ---- instruments
@@ -101,7 +101,7 @@ class RequestBuilder:
 
     def list_instruments(self, connection: Connection) -> Table:
         """Instruments that are open to the user, and their products."""
-        names = connection.dispatcher().instruments()
+        names = connection.routes().instruments()
         rows = list(zip(map(printable, names), self._product_lists(names, connection), strict=True))
         return Table(rows=rows or None, names=("instrument", "products"), dtype=("U", "U"))
 
@@ -125,7 +125,7 @@ class RequestBuilder:
         key = _position_key(name, connection.server)
         if key not in self._positions:
             # a number is never the name of an object
-            self._positions[key] = parse_position(name) or find_position(plain_dashes(name), connection.dispatcher())
+            self._positions[key] = parse_position(name) or find_position(plain_dashes(name), connection.routes())
         return self._positions[key]
 
     def resolve_all(self, names: str | Iterable[Any], connection: Connection) -> dict[str, SkyCoord]:
@@ -155,7 +155,7 @@ def _position_key(name: str, server: str) -> tuple[str, str]:
 
 
 def _fetch_schema(instrument: str, connection: Connection) -> InstrumentSchema:
-    routes = connection.dispatcher()
+    routes = connection.routes()
     try:
         return read_metadata(routes.metadata(instrument), instrument)
     except ParameterError as error:

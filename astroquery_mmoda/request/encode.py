@@ -17,13 +17,13 @@ from astropy.time import TimeDelta
 from ..config import conf
 from ..errors import ParameterError
 from ..files import read_plain
-from ..protocol import NUL
+from ..protocol import NUL, Upload
 from ..text import Pasted, printable
 from .constants import literal
 from .metadata import Parameter, nearest
 from .values import as_quantity, convert, is_number, list_items, plain_float, science_windows, service_unit, to_time
 
-__all__ = ["Upload", "is_address", "to_wire"]
+__all__ = ["is_address", "to_wire"]
 
 _BOOLEANS = {**dict.fromkeys(("true", "yes", "1"), "True"), **dict.fromkeys(("false", "no", "0"), "False")}
 
@@ -154,31 +154,6 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} can't be written as JSON")
-
-
-class Upload(str):
-    """
-    A file on its way to the service; as text it is its name and size.
-
-    Attributes
-    ----------
-    filename : str
-        Name without directories.
-    content : bytes
-        What is in it.
-    """
-
-    filename: str
-    content: bytes
-
-    def __new__(cls, filename: str, content: bytes) -> Upload:
-        """Make the text; a `str` takes it when it is made."""
-        upload = super().__new__(cls, f"{filename} ({len(content)} bytes)")
-        upload.filename, upload.content = filename, content
-        return upload
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Upload, (self.filename, self.content)
 
 
 def is_address(value: object) -> TypeGuard[str]:

@@ -8,9 +8,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..protocol import NUL, REQUEST_FIELDS
+from ..protocol import NUL, REQUEST_FIELDS, Upload
 from ..text import printable
-from .encode import Upload
 
 __all__ = ["misunderstood", "needed_roles"]
 
