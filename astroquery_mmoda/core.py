@@ -904,7 +904,6 @@ class MmodaClass(_LoginOfAstroquery):
         >>> Mmoda.clear_cache()
         """
         self._builder.clear()
-        self._restricted.clear()
         journal.forget_places(self.URL)
         try:
             super().clear_cache()
