@@ -100,7 +100,7 @@ def test_an_analysis_is_posted_as_a_form(serve):
         ),
         (Reply("<html>Maintenance</html>", 200, {"Content-Type": "text/html"}), errors.ServiceError, "Maintenance"),
         (Reply({"error_message": "no", "error": "RequestNotUnderstood():no"}), errors.ParameterError, "no"),
-        (Reply([1, 2]), errors.ServiceError, "no reply to it"),
+        (Reply([1, 2]), errors.ServiceError, "not a reply to it"),
         (Reply("<html>gone</html>", 404), errors.ServiceError, "Is it the address of a MMODA dispatcher"),
         (
             Reply("", 302, {"Location": "https://new.example/mmoda?token=secret"}),
@@ -136,7 +136,7 @@ def test_what_an_answer_means(serve, reply, kind, says):
 def test_faults_that_pass_are_tried_again(serve, first):
     replies = [first, first, Reply(analysis_reply("submitted"))]
     server, dispatcher = serve(lambda request: replies[min(len(server.requests), 3) - 1])
-    assert dispatcher.run_analysis({"a": "1"})["query_status"] == "submitted"
+    assert dispatcher.run_analysis({"a": "1"})[0]["query_status"] == "submitted"
     assert len(server.requests) == 3
     assert {str(request.form) for request in server.requests} == {"{'a': '1'}"}
 
@@ -276,7 +276,7 @@ def test_broken_compression_is_a_cut_reply(serve):
 def test_json_that_stops_between_brackets_is_cut_as_well(serve):
     replies = [Reply('{"query_status": "done", "products": {}'), Reply(analysis_reply("submitted"))]
     server, dispatcher = serve(lambda request: replies[min(len(server.requests), 2) - 1])
-    assert dispatcher.run_analysis({})["query_status"] == "submitted"
+    assert dispatcher.run_analysis({})[0]["query_status"] == "submitted"
 
 
 def test_eight_threads_do_not_mix_their_answers(serve):

@@ -160,7 +160,7 @@ def test_time_runs_out(play):
     job = submit()
     begin = time.monotonic()
     with pytest.raises(
-        errors.JobTimeout, match=r"0123456789abcdef .*not over after 0.3 s; last heard: submitted"
+        errors.JobTimeout, match=r"0123456789abcdef .*not over after 0.3 s; last status: submitted"
     ) as caught:
         job.result(300 * u.ms)
     assert 0.2 < time.monotonic() - begin < 15
@@ -240,7 +240,9 @@ def test_pauses_grow_with_the_elapsed_time(play, monkeypatch):
 
     server, submit = play(analysis_reply("submitted"))
     job = submit()
-    monkeypatch.setattr("astroquery_mmoda.jobs.waiting.time", clock_of(sleep=sleep, monotonic=lambda: clock["now"]))
+    for module in ("job", "waiting"):
+        fake = clock_of(sleep=sleep, monotonic=lambda: clock["now"])
+        monkeypatch.setattr(f"astroquery_mmoda.jobs.{module}.time", fake)
     monkeypatch.setattr(Job, "refresh", lambda self, patience: self)
     with pytest.raises(errors.JobTimeout):
         job.wait(3600)

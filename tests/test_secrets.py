@@ -134,7 +134,7 @@ def answer(request):
 
 
 # the recorded replies are answers to other questions
-@pytest.mark.filterwarnings("ignore:The service took a parameter otherwise")
+@pytest.mark.filterwarnings("ignore:The service changed a parameter")
 def test_the_token_is_where_it_belongs_and_nowhere_else(everything_logged, ring, tmp_path, capfd, monkeypatch):
     monkeypatch.setattr("astroquery_mmoda.service.http._pause", lambda attempt, asked: 0.01)
     walk = Walk()

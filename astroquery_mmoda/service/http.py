@@ -405,13 +405,15 @@ def _translated(action: Callable[[], _Result], bounds: Bounds, *, known: bool) -
 
 
 _ADDRESS = "this is not a valid address, or that of the proxy is not"
+_SCHEME = "only http and https addresses work (and SOCKS proxies where PySocks is installed)"
 _UNKNOWN_HOST = "unknown host"
 # words of the library -> whether the fault may pass, and what it is
 _FAULTS = (
+    ("URLSchemeUnknown", False, _SCHEME),
+    ("InvalidSchema", False, _SCHEME),
     ("InvalidURL", False, _ADDRESS),
     ("MissingSchema", False, _ADDRESS),
     ("LocationParseError", False, _ADDRESS),
-    ("InvalidSchema", False, "only http and https addresses work (and SOCKS proxies where PySocks is installed)"),
     ("connect timeout=", True, "no connection in time"),
     ("timed out", True, "nothing came for {idle:g} s (astroquery_mmoda.conf.idle_timeout)"),
     ("EOF occurred", True, "the encrypted connection was closed"),

@@ -121,7 +121,9 @@ class Routes:
             raise ServiceError(f"{self.url} did not send a list of your jobs.")
         known = [record for record in found if is_id(record.get("job_id")) and is_id(record.get("session_id"))]
         if len(known) < len(found):
-            log.warning("%d jobs without a valid job_id and session_id are left out.", len(found) - len(known))
+            log.warning(
+                "%d records of jobs without a valid job_id and session_id are left out.", len(found) - len(known)
+            )
         return known
 
     # ---- tokens
@@ -192,7 +194,7 @@ class Routes:
         """The token that an answer is, the one kind of answer that is not JSON."""
         token = token_of(answer.body) if answer.status == 200 else None
         if token is None:
-            raise error_of(answer, "a token", self.url)
+            raise error_of(answer, "a new token", self.url)
         return token
 
     def _ask(
