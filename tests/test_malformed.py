@@ -228,7 +228,7 @@ def test_lists_of_instruments(client, service, wrong):
 def test_lists_of_parameters(client, service, wrong):
     service.answers["api/par-names"] = wrong
     try:
-        with pytest.raises(ServiceError, match="list of the parameters|JSON"):
+        with pytest.raises(ServiceError, match="did not send the parameters|JSON"):
             client.query_image("isgri", **WHEN, strange=5, get_query_payload=True)
     finally:
         service.answers["api/par-names"] = []

@@ -128,8 +128,8 @@ def _is_not_given(known: Mapping[str, Parameter], name: str, value: Any) -> bool
     return nothing and name in known and known[name].default is None
 
 
-def _word(value: Any) -> Any:
-    return value.strip().lower() if isinstance(value, str) else value
+def _word(value: Any) -> str | None:
+    return None if value is None else str(value).strip().lower()
 
 
 # ---- names
@@ -231,7 +231,7 @@ def _refuse_times_before_launch(query: Query, raw: Mapping[str, Any], time_forma
 
 
 def _formats(
-    known: Mapping[str, Parameter], values: dict[str, Any], time_format: Any, bin_format: Any
+    known: Mapping[str, Parameter], values: dict[str, Any], time_format: str | None, bin_format: str | None
 ) -> dict[str, str]:
     """The formats in which times and widths of bins are sent, whatever those are in which they are given."""
     if time_format is not None and time_format not in Time.FORMATS:

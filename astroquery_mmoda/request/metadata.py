@@ -197,35 +197,21 @@ class InstrumentSchema:
     def list_parameters(self, product: str | None = None) -> Table:
         """Parameters of a product, or of all, without those that users have no need of."""
         rows = [
-            _table_row(name, parameter)
+            (printable(name), *_table_row(parameter))
             for name in (self.products if product is None else [self.choose("product", product)])
             for parameter in self.products[name].values()
             if not parameter.hidden
         ]
-        table = Table(rows=rows or None, names=list(_TABLE_COLUMNS), dtype=list(_TABLE_COLUMNS.values()))
+        names = ("product", "name", "default", "unit", "type", "min", "max", "choices", "optional", "description")
+        table = Table(rows=rows or None, names=names, dtype=("U", "U", "U", "U", "U", "f8", "f8", "U", "?", "U"))
         for column in ("min", "max"):
             table[column] = MaskedColumn(table[column], mask=np.isnan(table[column]))
         return table
 
 
-_TABLE_COLUMNS = {
-    "product": "U",
-    "name": "U",
-    "default": "U",
-    "unit": "U",
-    "type": "U",
-    "min": "f8",
-    "max": "f8",
-    "choices": "U",
-    "optional": "?",
-    "description": "U",
-}
-
-
-def _table_row(product: str, parameter: Parameter) -> tuple[Any, ...]:
+def _table_row(parameter: Parameter) -> tuple[Any, ...]:
     default = "" if parameter.default is None else parameter.default
     return (
-        printable(product),
         printable(parameter.name),
         printable(default if isinstance(default, str) else json.dumps(default)),
         "" if parameter.units in (None, "str") else printable(parameter.units),

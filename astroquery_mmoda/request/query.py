@@ -163,7 +163,7 @@ def _documentation(method: Callable[..., Any], without: tuple[str, ...]) -> str:
         of_query = re.sub(rf"^{name} :.*\n(?: .*\n)+", "", of_query, flags=re.MULTILINE)
     _, parameters, raises = re.split(r"\n\n(?=Parameters\n|Raises\n)", of_query)
     summary, returns, examples = re.split(r"\n\n(?=Returns\n|Examples\n)", inspect.cleandoc(method.__doc__ or ""))
-    return "\n\n".join((summary, parameters, returns, raises, examples, ""))
+    return "\n\n".join((summary, parameters, returns, raises, examples)) + "\n"
 
 
 def _mask_tokens(arguments: dict[str, Any]) -> None:
