@@ -30,25 +30,10 @@ _BOOLEANS = {**dict.fromkeys(("true", "yes", "1"), "True"), **dict.fromkeys(("fa
 
 def to_wire(parameter: Parameter, value: Any, *, time_format: str | None = None) -> str:
     """
-    Turn a value of a parameter into the text that goes over the wire.
+    Text that a value is sent as, checked against what the service says of its parameter.
 
-    Parameters
-    ----------
-    parameter : Parameter
-        What the service says of it: type, unit, limits, choices.
-    value : object
-        Number or text in the service's unit, Quantity, Time, list, dict, bool or None.
-    time_format : str, optional
-        Format of times given as text or number.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ParameterError
-        Wrong type, unit, range or choice; the message tells what is allowed.
+    Numbers and texts are in the service's unit, times in ``time_format``. `ParameterError` for a wrong type, unit,
+    range or choice; the message names what is allowed.
     """
     value = _plain(value)
     if value is None:

@@ -58,31 +58,11 @@ def form_fields(
     also_known: Callable[[], Iterable[str]] = tuple,
 ) -> dict[str, str]:
     """
-    Write a query as the fields of a form.
+    Fields of the form of a query, whose coordinates are a position and whose catalogue is a text.
 
-    Parameters
-    ----------
-    schema : InstrumentSchema
-        What the instrument offers.
-    product : str
-        One of its products.
-    query : Query
-        Its coordinates are no name of an object, and its catalogue is the text that the service takes.
-    name : str, optional
-        Name of the object at the coordinates.
-    also_known : callable
-        Gives further names that the service accepts, without saying more about them (``api/par-names``); called
-        only when a name is not in the schema.
-
-    Returns
-    -------
-    dict of str
-        Neither token nor session in it. Times are ISO 8601, UTC, to the millisecond.
-
-    Raises
-    ------
-    ParameterError
-        A name, unit, value or range is wrong.
+    ``name`` is that of the object at the position. ``also_known`` gives further names that the service accepts without
+    describing them (``api/par-names``); it is called only for a name that is not in the schema. Times are written in
+    ISO 8601, UTC, to the millisecond. `ParameterError` for a wrong name, unit, value or range.
     """
     known = schema.products[product]
     where = f"{product} of instrument {schema.instrument!r}"

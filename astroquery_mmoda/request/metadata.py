@@ -68,19 +68,7 @@ KINDS = (*_WORDS_BY_KIND, "array", "other")
 
 
 def kind_from_name(name: str | None) -> str:
-    """
-    Guess what kind of thing a product is from the words in its name.
-
-    Parameters
-    ----------
-    name : str or None
-        Such as ``isgri_lc``, ``LightCurve``, ``jemx_image``.
-
-    Returns
-    -------
-    str
-        One of the kinds; ``other`` where no word tells.
-    """
+    """Kind of a product, by the words in its name; ``other`` where no word tells."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name or "")
     words = re.findall("[a-z]+", spaced.lower())
     found = {*words, *(first + second for first, second in pairwise(words))}
@@ -143,23 +131,10 @@ class InstrumentSchema:
 
     def choose(self, kind: str, product: str | None) -> str:
         """
-        Find the product that a query for a kind of thing means.
+        The product that a query for a kind of thing means; ``product`` is any, and sources are found in images.
 
-        Parameters
-        ----------
-        kind : str
-            ``image``, ``catalog``, ``spectrum``, ``lightcurve``, or ``product`` for any.
-        product : str or None
-            An explicit choice, always accepted if the instrument has it.
-
-        Returns
-        -------
-        str
-
-        Raises
-        ------
-        ParameterError
-            No such product, none of that kind, or several.
+        An explicit choice is accepted if the instrument has it, whatever its kind. `ParameterError` if there is no such
+        product, none of that kind, or several.
         """
         if isinstance(product, str) and product in self.products:
             return product
@@ -242,23 +217,9 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
     """
-    Read the reply of ``api/meta-data``, in the form of today's servers or of older ones.
+    Read the reply of ``api/meta-data``; `ServiceError` if it is something else.
 
-    Parameters
-    ----------
-    reply : list
-        Parsed JSON: one list within a list; its later elements are lists, or JSON texts of lists (dispatcher 1.3.3).
-    instrument : str
-        Name of the instrument that was asked for.
-
-    Returns
-    -------
-    InstrumentSchema
-
-    Raises
-    ------
-    ServiceError
-        The reply is something else.
+    It is one list within a list, whose later elements are lists, or JSON texts of lists (dispatcher 1.3.3).
     """
     try:
         return _read_metadata(reply, instrument)
