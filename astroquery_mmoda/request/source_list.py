@@ -22,7 +22,7 @@ from ..catalog import (
     Places,
     angles,
     cells,
-    frame_told,
+    coordinate_columns,
     positions,
     read_catalog,
     read_places,
@@ -267,7 +267,7 @@ def _columns(table: Table, places: Places, names: Sequence[str]) -> dict[str, _A
     made |= {name: _flags(table[column], CATALOG_VALUES[name]) for name in _FLAGS if (column := given[name])}
     if given["ERR_RAD"]:
         made["ERR_RAD"] = _error_radii(table[given["ERR_RAD"]])
-    if frame_told(table) is None or "src_names" not in table.colnames:
+    if coordinate_columns(table) is None or "src_names" not in table.colnames:
         return made  # a table of other origin has many columns that mean nothing to the service
     used = {*made, *given.values()}
     others = {name: _plain(table[name]) for name in table.colnames if name not in used}
