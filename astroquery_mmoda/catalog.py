@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -152,11 +153,12 @@ def _array(values: Sequence[Any], dtype: str | None) -> np.ndarray:
     """Values of one type, by default their own; missing ones are NaN, 0 or empty."""
     kinds = set(map(type, values)) - {type(None)}
     native = None if dtype is None else np.dtype(dtype).newbyteorder("=")
-    kind = ("f" if kinds <= {int, float, bool} else "U") if native is None else native.kind
+    if not all(issubclass(kind, (str, Real, np.bool_)) for kind in kinds):
+        raise TypeError("values of several kinds")
+    texts = any(issubclass(kind, str) for kind in kinds)
+    kind = ("U" if texts else "f") if native is None else native.kind
     fill = {"f": math.nan, "S": "", "U": ""}.get(kind, 0)
     filled = [fill if value is None else value for value in values] if None in values else values
-    if not kinds <= {str, int, float, bool}:
-        raise TypeError("values of several kinds")
     if kind in "SU":  # byte strings are text in the values; the width is the values', never cut
         return np.array(visible(map(str, filled)), dtype=str)
     if kind in "iu" and any(isinstance(value, float) and not value.is_integer() for value in filled):
@@ -269,7 +271,10 @@ class Places:
 
 
 def positions(table: Table) -> SkyCoord:
-    """Positions of sources, as `read_places` finds them."""
+    """Positions of sources, in the frame of the table."""
+    column = next((column for column in table.columns.values() if isinstance(column, SkyCoord)), None)
+    if column is not None and coordinate_columns(table) is None:
+        return column
     return read_places(table).as_sky_coord()
 
 

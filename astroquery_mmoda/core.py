@@ -1,12 +1,10 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""The reception desk: what a user asks, in the words of astroquery, handed over to the rooms that do it."""
+"""`MmodaClass`: the public methods, in the words of astroquery."""
 
 from __future__ import annotations
 
-import math
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -18,22 +16,17 @@ from astroquery import log
 from astroquery.query import QueryWithLogin
 
 from .auth import Token
-from .config import conf
-from .errors import MmodaError, ParameterError, ServiceError, without_frames
+from .errors import without_frames
 from .jobs import journal
 from .jobs.history import get_job, list_jobs
-from .jobs.job import Job, deadline_of, in_time, longest_wait, submit
+from .jobs.job import Job
+from .jobs.run import run_query, submit_query
 from .products import Products
-from .products.forms import in_form, kind_of_analysis
-from .request.form import Question, to_payload
-from .request.metadata import InstrumentSchema, folded, nearest, read_metadata
-from .request.positions import parse_position, plain_dashes
-from .request.resolver import find_position, place_key
-from .request.signature import Asked, like_a_query, like_a_submission, masked_token
+from .request.builder import RequestBuilder
+from .request.query import Query, masked_token, query_method, submission_method
 from .request.snippets import read_api_code
-from .request.source_list import add_sources, to_catalog_text
-from .service.account import Connection, MmodaSession
-from .service.routes import Dispatcher
+from .request.source_list import add_sources
+from .service.account import MmodaSession
 from .text import printable, without_token
 
 if TYPE_CHECKING:
@@ -42,8 +35,6 @@ if TYPE_CHECKING:
     from .many import ManyQueries
 
 __all__ = ["Mmoda", "MmodaClass"]
-
-_METADATA_LIFE = 3600.0  # seconds; instruments change rarely, and clear_cache() is there
 
 
 class MmodaClass(MmodaSession):
@@ -65,10 +56,14 @@ class MmodaClass(MmodaSession):
     30.0
     """
 
+    def __init__(self, server: str | None = None) -> None:
+        super().__init__(server)
+        self._builder = RequestBuilder()
+
     # ---- images, spectra, light curves
 
-    @like_a_query
-    def query_image(self, instrument: str, coordinates: Any = None, **arguments: Any) -> fits.HDUList:
+    @query_method
+    def query_image(self, query: Query) -> fits.HDUList:
         """
         Compute a sky image.
 
@@ -88,10 +83,10 @@ class MmodaClass(MmodaSession):
         >>> mosaic["SIGNIFICANCE", 1].data.shape
         (370, 370)
         """
-        return self._query("image", instrument, coordinates, arguments)
+        return run_query("image", query, self._builder, self._connect(query.token))
 
-    @like_a_query
-    def query_catalog(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Table:
+    @query_method
+    def query_catalog(self, query: Query) -> Table:
         """
         Find the sources in a sky image; the same analysis as that of ``query_image``.
 
@@ -112,10 +107,10 @@ class MmodaClass(MmodaSession):
         MAXI J1820+070    311.2...
                Ser X-1     59.4...
         """
-        return self._query("catalog", instrument, coordinates, arguments)
+        return run_query("catalog", query, self._builder, self._connect(query.token))
 
-    @like_a_query
-    def query_spectrum(self, instrument: str, coordinates: Any = None, **arguments: Any) -> fits.HDUList:
+    @query_method
+    def query_spectrum(self, query: Query) -> fits.HDUList:
         """
         Compute spectra of the sources in a catalogue, with their responses.
 
@@ -133,10 +128,10 @@ class MmodaClass(MmodaSession):
         >>> [(hdu.name, hdu.ver) for hdu in spectra[1:6]]
         [('SPECTRUM', 1), ('SPECRESP', 1), ('EBOUNDS', 1), ('MATRIX', 1), ('SPECTRUM', 2)]
         """
-        return self._query("spectrum", instrument, coordinates, arguments)
+        return run_query("spectrum", query, self._builder, self._connect(query.token))
 
-    @like_a_query
-    def query_lightcurve(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Table:
+    @query_method
+    def query_lightcurve(self, query: Query) -> Table:
         """
         Compute light curves of the sources in a catalogue.
 
@@ -154,10 +149,10 @@ class MmodaClass(MmodaSession):
         >>> curve["time"].scale, str(curve["time_bin"].unit), str(curve["RATE"].unit)
         ('tt', 's', 'ct / s')
         """
-        return self._query("lightcurve", instrument, coordinates, arguments)
+        return run_query("lightcurve", query, self._builder, self._connect(query.token))
 
-    @like_a_query
-    def query_product(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Products:
+    @query_method
+    def query_product(self, query: Query) -> Products:
         """
         Compute any product of an instrument or workflow.
 
@@ -174,7 +169,7 @@ class MmodaClass(MmodaSession):
         >>> [(product.name, product.kind) for product in products]
         [('catalog', 'catalog'), ('mosaic_image', 'image')]
         """
-        return self._query("product", instrument, coordinates, arguments)
+        return run_query("product", query, self._builder, self._connect(query.token))
 
     def query_many(
         self,
@@ -260,8 +255,8 @@ class MmodaClass(MmodaSession):
             progress=progress,
         )
 
-    @like_a_submission
-    def submit_image(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
+    @submission_method
+    def submit_image(self, query: Query) -> Job | dict[str, str]:
         """
         Submit what ``query_image`` computes, without waiting for it.
 
@@ -278,10 +273,10 @@ class MmodaClass(MmodaSession):
         >>> job.result(progress=False).image()["EXPOSURE"].shape
         (370, 370)
         """
-        return self._submit("image", instrument, coordinates, arguments)
+        return submit_query("image", query, self._builder, self._connect(query.token))
 
-    @like_a_submission
-    def submit_spectrum(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
+    @submission_method
+    def submit_spectrum(self, query: Query) -> Job | dict[str, str]:
         """
         Submit what ``query_spectrum`` computes, without waiting for it.
 
@@ -298,10 +293,10 @@ class MmodaClass(MmodaSession):
         >>> job.result(progress=False).spectrum("Ser X-1")["SPECTRUM"].columns.names[:2]
         ['CHANNEL', 'RATE']
         """
-        return self._submit("spectrum", instrument, coordinates, arguments)
+        return submit_query("spectrum", query, self._builder, self._connect(query.token))
 
-    @like_a_submission
-    def submit_lightcurve(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
+    @submission_method
+    def submit_lightcurve(self, query: Query) -> Job | dict[str, str]:
         """
         Submit what ``query_lightcurve`` computes, without waiting for it.
 
@@ -318,10 +313,10 @@ class MmodaClass(MmodaSession):
         >>> str(job.result(progress=False).lightcurve()["time_bin"].unit)
         's'
         """
-        return self._submit("lightcurve", instrument, coordinates, arguments)
+        return submit_query("lightcurve", query, self._builder, self._connect(query.token))
 
-    @like_a_submission
-    def submit_product(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
+    @submission_method
+    def submit_product(self, query: Query) -> Job | dict[str, str]:
         """
         Submit what ``query_product`` computes, without waiting for it.
 
@@ -338,53 +333,7 @@ class MmodaClass(MmodaSession):
         >>> job.result(progress=False).sources
         ['MAXI J1820+070']
         """
-        return self._submit("product", instrument, coordinates, arguments)
-
-    def _query(self, kind: str, instrument: str, coordinates: Any, arguments: Mapping[str, Any]) -> Any:
-        begin = time.monotonic()
-        asked = Asked.of_query(arguments)
-        limit = longest_wait(asked.timeout)
-        connection = self._connect(asked.token)
-        with in_time(limit):
-            payload = self._payload(connection.within(deadline_of(limit, begin)), kind, instrument, coordinates, asked)
-        if asked.get_query_payload:
-            return payload
-        job = submit(connection, payload, limit=limit, begin=begin)
-        products = job._wait(limit, begin, asked.progress)._outcome()
-        seconds = time.monotonic() - begin
-        log.info("job %s: %d product%s in %.0f s", job.job_id, len(products), "s" * (len(products) != 1), seconds)
-        for line in products.comment.splitlines():
-            log.warning("remark of the service: %s", line)
-        return in_form(kind, products, asked.source)
-
-    def _submit(self, kind: str, instrument: str, coordinates: Any, arguments: Mapping[str, Any]) -> Any:
-        asked = Asked.of_submission(arguments)
-        connection = self._connect(asked.token)
-        payload = self._payload(connection, kind, instrument, coordinates, asked)
-        return payload if asked.get_query_payload else submit(connection, payload)
-
-    def _payload(
-        self, connection: Connection, kind: str, instrument: str, coordinates: Any, asked: Asked
-    ) -> dict[str, str]:
-        """The form fields of a question; asks the service for meta-data and names, but submits nothing."""
-        schema = self._schema(instrument, connection)
-        product = schema.choose(kind_of_analysis(kind), asked.product)
-        position, name = self._locate(coordinates, connection)
-        question = Question(
-            coordinates=position,
-            name=name,
-            radius=asked.radius,
-            time_range=asked.time_range,
-            energy_range=asked.energy_range,
-            time_bin=asked.time_bin,
-            scw_list=asked.scw_list,
-            catalog=self._catalog_text(_catalog(asked), connection, schema.instrument),
-            query_type=asked.query_type,
-            others={name: value for name, value in asked.others.items() if name not in _CATALOG_NAMES},
-        )
-        return to_payload(
-            schema, product, question, also_known=lambda: connection.dispatcher().parameter_names(schema.instrument)
-        )
+        return submit_query("product", query, self._builder, self._connect(query.token))
 
     # ---- bringing what you have
 
@@ -462,11 +411,8 @@ class MmodaClass(MmodaSession):
         >>> [str(name) for name in Mmoda.add_sources(sources, "V426 Oph")["src_names"][-2:]]
         ['NEW_2', 'V426 Oph']
         """
-        if isinstance(sources, str):
-            sources = [sources]
-        if isinstance(sources, (list, tuple)):
-            connection = self._connect()
-            sources = {str(name): self._resolve(str(name), connection) for name in sources}
+        if isinstance(sources, (str, list, tuple)):
+            sources = self._builder.resolve_all(sources, self._connect())
         return add_sources(catalog, sources, flag=flag, radius=radius)
 
     # ---- jobs of earlier
@@ -591,9 +537,9 @@ class MmodaClass(MmodaSession):
         >>> str(table["obs_title"][0]), table["t_min"].scale
         ('Crab image', 'utc')
         """
-        gallery, conditions = _gallery(), {"instrument": instrument, "kind": kind, "maxrec": maxrec}
-        search = gallery.search(radius, time_range=time_range, energy_range=energy_range, **conditions)
-        return gallery.query_region(self, coordinates, search, get_query_payload=get_query_payload)
+        archive, conditions = _archive(), {"instrument": instrument, "kind": kind, "maxrec": maxrec}
+        search = archive.search(radius, time_range=time_range, energy_range=energy_range, **conditions)
+        return archive.query_region(self, coordinates, search, get_query_payload=get_query_payload)
 
     def query_object(
         self,
@@ -644,9 +590,9 @@ class MmodaClass(MmodaSession):
         >>> [str(title) for title in table["obs_title"]]
         ['Crab old lc', 'Crab lc', 'Crab image']
         """
-        gallery, conditions = _gallery(), {"instrument": instrument, "kind": kind, "maxrec": maxrec}
-        search = gallery.search(radius, time_range=time_range, energy_range=energy_range, **conditions)
-        return gallery.query_object(self, name, search, get_query_payload=get_query_payload)
+        archive, conditions = _archive(), {"instrument": instrument, "kind": kind, "maxrec": maxrec}
+        search = archive.search(radius, time_range=time_range, energy_range=energy_range, **conditions)
+        return archive.query_object(self, name, search, get_query_payload=get_query_payload)
 
     def query_tap(self, adql: str, *, maxrec: int | None = None) -> Table:
         """
@@ -680,7 +626,7 @@ class MmodaClass(MmodaSession):
         Crab old lc 52000.0
          product 17 53008.5
         """
-        return _gallery().query_tap(self, adql, maxrec=maxrec)
+        return _archive().query_tap(self, adql, maxrec=maxrec)
 
     def list_tables(self) -> Table:
         """
@@ -702,7 +648,7 @@ class MmodaClass(MmodaSession):
         >>> "ivoa.obscore" in Mmoda.list_tables()["name"]
         True
         """
-        return _gallery().list_tables(self)
+        return _archive().list_tables(self)
 
     def list_columns(self, table: str) -> Table:
         """
@@ -734,7 +680,7 @@ class MmodaClass(MmodaSession):
         ------ ---- ------
         em_min    m double
         """
-        return _gallery().list_columns(self, table)
+        return _archive().list_columns(self, table)
 
     def download_products(
         self, rows: Any, *, directory: str | os.PathLike[str] = ".", overwrite: bool = False
@@ -773,7 +719,7 @@ class MmodaClass(MmodaSession):
         ------ ---------- --------
           Crab timeseries COMPLETE
         """
-        return _gallery().download_products(self, rows, directory=directory, overwrite=overwrite)
+        return _archive().download_products(self, rows, directory=directory, overwrite=overwrite)
 
     # ---- what there is
 
@@ -801,22 +747,7 @@ class MmodaClass(MmodaSession):
               jemx    jemx_image, jemx_lc, jemx_spectrum, spectral_fit
            spi_acs                                          spi_acs_lc
         """
-        connection = self._connect()
-        names = connection.dispatcher().instruments()
-        rows = list(zip(map(printable, names), self._products_texts(names, connection), strict=True))
-        return Table(rows=rows or None, names=("instrument", "products"), dtype=("U", "U"))
-
-    def _products_texts(self, names: list[str], connection: Connection) -> Iterator[str]:
-        """Products of each instrument; one that does not answer does not spoil the list."""
-        for name in names:
-            try:
-                yield ", ".join(printable(product) for product in self._schema(name, connection).products)
-            except MmodaError as error:
-                log.warning("%s: its products are left out (%s)", printable(name), error)
-                yield ""
-                if isinstance(error, ServiceError) and math.isinf(connection.until):
-                    # an outage is sat out once, not for each instrument
-                    connection = connection.within(time.monotonic() + conf.seconds("retry_time"))
+        return self._builder.list_instruments(self._connect())
 
     def list_products(self, instrument: str) -> Table:
         """
@@ -848,9 +779,7 @@ class MmodaClass(MmodaSession):
         isgri_spectrum   spectrum
           spectral_fit      other
         """
-        schema = self._schema(instrument, self._connect())
-        rows = [(printable(product), schema.kind(product)) for product in schema.products]
-        return Table(rows=rows or None, names=("product", "kind"), dtype=("U", "U"))
+        return self._builder.schema(instrument, self._connect()).list_products()
 
     def list_parameters(self, instrument: str, product: str | None = None) -> Table:
         """
@@ -884,9 +813,7 @@ class MmodaClass(MmodaSession):
           E2_keV    40.0  keV
         time_bin  1000.0  sec
         """
-        schema = self._schema(instrument, self._connect())
-        chosen = list(schema.products) if product is None else [schema.choose("product", product)]
-        return schema.table(chosen)
+        return self._builder.schema(instrument, self._connect()).list_parameters(product)
 
     def resolve_name(self, name: str) -> SkyCoord:
         """
@@ -914,53 +841,7 @@ class MmodaClass(MmodaSession):
         <SkyCoord (ICRS): (ra, dec) in deg
             (279.9896, 5.0358)>
         """
-        if not isinstance(name, str):
-            raise ParameterError(f"name must be text, not a {type(name).__name__}.")
-        return self._resolve(name, self._connect())
-
-    def _resolve(self, name: str, connection: Connection) -> SkyCoord:
-        key = place_key(connection.server, name)
-        if key not in self._positions:
-            # a number is never the name of an object
-            position = parse_position(name) or find_position(plain_dashes(name), connection.dispatcher())
-            self._positions[key] = position
-        return self._positions[key]
-
-    def _locate(self, coordinates: Any, connection: Connection) -> tuple[Any, str | None]:
-        """A position, and the name under which it was given."""
-        if not isinstance(coordinates, str):
-            return coordinates, None
-        if not coordinates.strip():
-            raise ParameterError("coordinates is an empty text; give a position or the name of an object.")
-        position = parse_position(coordinates)
-        if position is not None:
-            return position, None
-        return self._resolve(coordinates, connection), plain_dashes(coordinates).strip()
-
-    def _catalog_text(self, catalog: Any, connection: Connection, instrument: str) -> str | None:
-        if catalog is None:
-            return None
-        if isinstance(catalog, (list, tuple)) and catalog and all(isinstance(name, str) for name in catalog):
-            positions = [self._resolve(name, connection) for name in catalog]
-            catalog = Table({"src_names": list(catalog), "position": SkyCoord(positions)})
-        return to_catalog_text(catalog, instrument)
-
-    def _schema(self, instrument: str, connection: Connection) -> InstrumentSchema:
-        if not isinstance(instrument, str) or not instrument.strip():
-            raise ParameterError(f"instrument must be a name, as in list_instruments(); not {printable(instrument)!r}.")
-        key = (connection.server, connection.email, instrument)
-        known = self._metadata.get(key)
-        if known is None or time.monotonic() - known[0] > _METADATA_LIFE:
-            known = time.monotonic(), self._fetch_schema(instrument, connection.dispatcher())
-            self._metadata[key] = known
-        return known[1]
-
-    def _fetch_schema(self, instrument: str, dispatcher: Dispatcher) -> InstrumentSchema:
-        try:
-            return read_metadata(dispatcher.metadata(instrument), instrument)
-        except ParameterError as error:
-            found = _meant(instrument, dispatcher.instruments(openly=True), error)
-        return read_metadata(dispatcher.metadata(found), found)
+        return self._builder.resolve(name, self._connect())
 
     def clear_cache(self) -> None:
         """
@@ -971,9 +852,8 @@ class MmodaClass(MmodaSession):
         >>> from astroquery_mmoda import Mmoda
         >>> Mmoda.clear_cache()
         """
-        self._metadata.clear()
+        self._builder.clear()
         self._restricted.clear()
-        self._positions.clear()
         journal.forget_places(self.URL)
         try:
             super().clear_cache()
@@ -1023,45 +903,11 @@ class MmodaClass(MmodaSession):
         return bool(QueryWithLogin.login(self, token, store_token=store_token, reenter_token=reenter_token))
 
 
-def _meant(instrument: str, names: list[str], error: ParameterError) -> str:
-    """The instrument of the service whose name differs in case, blanks, ``-`` and ``_`` only."""
-    found = [name for name in names if folded(name) == folded(instrument) and name != instrument]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise ParameterError(
-            f"Several instruments could be meant by {printable(instrument)!r}: {', '.join(map(printable, found))}. "
-            "Give one of these names."
-        ) from error
-    raise ParameterError(
-        f"Unknown instrument {printable(instrument)!r}{nearest(instrument, names)}. The service has, for everybody: "
-        f"{', '.join(printable(name) for name in names)}. Mmoda.list_instruments() has those that are open to you."
-    ) from error
+def _archive() -> ModuleType:
+    """The package of the archive, which takes long to import, and few sessions need it."""
+    from . import archive
 
-
-def _gallery() -> ModuleType:
-    """The room of the archive, opened when it is entered: it takes long to import, and few sessions need it."""
-    from . import archive as gallery
-
-    return gallery
-
-
-# the service's own names of catalogues: as a file and as JSON
-_CATALOG_NAMES = ("user_catalog_file", "selected_catalog")
-
-
-def _catalog(asked: Asked) -> Any:
-    """The catalogue of a query, whichever way it is called."""
-    given = {"catalog=": asked.catalog} | {repr(name): asked.others.get(name) for name in _CATALOG_NAMES}
-    present = [name for name, value in given.items() if not (value is None or _is_empty_text(name, value))]
-    if len(present) > 1:
-        raise ParameterError(f"{present[0]} and {present[1]} say the same thing; give one of them.")
-    return given[present[0]] if present else None
-
-
-def _is_empty_text(name: str, value: Any) -> bool:
-    """Whether a pasted call says so that there is none."""
-    return name != "catalog=" and isinstance(value, str) and not value
+    return archive
 
 
 Mmoda = MmodaClass()

@@ -214,7 +214,7 @@ def test_restricted_instruments_are_asked_openly_once(restricted):
         client.login(TOKEN)
         for _ in range(3):
             for instrument in ("toy", "other"):
-                client._metadata.clear()  # as after the hour that descriptions are kept
+                client._builder.clear()  # as after the hour that descriptions are kept
                 client.list_products(instrument)
                 client.query_product(instrument, progress=False)
         described = [each for each in server.requests if each.path.startswith("/api/")]

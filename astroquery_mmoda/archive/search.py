@@ -20,7 +20,7 @@ from astroquery.exceptions import MaxResultsWarning, NoResultsWarning
 from ..errors import MmodaError, ParameterError, warn
 from ..request.metadata import nearest
 from ..request.resolver import position_of
-from ..request.values import energy_pair, sky_position, time_pair
+from ..request.values import energy_pair, time_pair
 from ..service.account import Connection
 from ..service.routes import Dispatcher
 from ..text import printable
@@ -65,8 +65,8 @@ def query_region(
     client: MmodaClass, coordinates: Any, search: Search, *, get_query_payload: bool = False
 ) -> Table | str:
     """Published products in a region of the sky; see `MmodaClass.query_region`."""
-    position, _ = client._locate(coordinates, Connection(client))
-    complete = replace(search, position=sky_position(position))
+    position, _ = client._builder.locate(coordinates, Connection(client))
+    complete = replace(search, position=position)
     return complete.adql() if get_query_payload else _find(client, complete)
 
 
@@ -155,7 +155,7 @@ def _names(name: str, page: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _position(client: MmodaClass, name: str, page: Mapping[str, Any]) -> SkyCoord | None:
     try:
-        return client._resolve(name, Connection(client))
+        return client._builder.resolve(name, Connection(client))
     except ParameterError:
         pass
     try:

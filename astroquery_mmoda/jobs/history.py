@@ -14,7 +14,8 @@ from astroquery import log
 from ..config import conf
 from ..decoding import read_json_text
 from ..errors import AuthenticationError, DecodingError, JobLost, MmodaError, ParameterError, ServiceError
-from ..request.form import PROTOCOL_VERSION, STATE_FIELDS, fields_of_link, fields_of_record, summary_of
+from ..protocol import PROTOCOL_VERSION, STATE_FIELDS
+from ..request.records import fields_of_link, fields_of_record, summary_of
 from ..service.account import Connection, MmodaSession
 from ..service.routes import Patience
 from ..text import is_id, printable

@@ -36,9 +36,10 @@ from ..errors import (
 from ..markup import facts_html, facts_text, meter
 from ..products import Products
 from ..progress import Display, fraction, last_message, reports_table
+from ..protocol import STATE_FIELDS
 from ..request.encode import Upload, is_address
-from ..request.form import STATE_FIELDS, summary_of
 from ..request.preflight import misunderstood, needed_roles
+from ..request.records import summary_of
 from ..request.snippets import code_for
 from ..service.account import Connection, MmodaSession
 from ..service.replies import GOING, STATUSES, check_reply, failure, has_reason, reports, section

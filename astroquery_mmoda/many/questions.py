@@ -14,8 +14,7 @@ from ..jobs import journal
 from ..jobs.job import deadline_of, in_time, longest_wait
 from ..request.positions import parse_position
 from ..request.preflight import needed_roles
-from ..request.resolver import place_key
-from ..request.signature import Asked
+from ..request.query import Query
 from ..request.values import in_degrees
 from ..service.account import Connection
 from .hands import Question
@@ -61,13 +60,13 @@ class Questions:
         """
         arguments = dict(arguments)
         instrument, coordinates = arguments.pop("instrument"), arguments.pop("coordinates", None)
-        begin, asked = time.monotonic(), Asked.of_query(arguments)
+        begin, asked = time.monotonic(), Query.of_arguments(instrument, coordinates, arguments)
         limit = longest_wait(asked.timeout)
         connection = self._connection.within(deadline_of(limit, begin))
         with in_time(limit):
             for name in _names(coordinates, asked.catalog):
                 self._find(name, connection)
-            payload = self._client._payload(connection, self._kind, instrument, coordinates, asked)
+            payload = self._client._builder.build(self._kind, asked, connection)
         if needed := needed_roles(payload):
             self._connection.warn_of_missing_roles(needed)
         return Question(payload, asked.source, limit, begin)
@@ -80,14 +79,14 @@ class Questions:
             return
         url = connection.server
         if (known := journal.place(url, name)) is not None:
-            self._client._positions[place_key(url, name)] = SkyCoord(*known, unit="deg")
+            self._client._builder.remember(name, SkyCoord(*known, unit="deg"), url)
         else:
             journal.keep_place(url, name, *in_degrees(self._resolve(name, connection)))
         self._found.add(name)
 
     def _resolve(self, name: str, connection: Connection) -> SkyCoord:
         try:
-            return self._client._resolve(name, connection)
+            return self._client._builder.resolve(name, connection)
         except ParameterError as error:
             self._unknown[name] = str(error)  # resolvers take long to know nothing
             raise

@@ -17,15 +17,14 @@ from astropy.time import TimeDelta
 from ..config import conf
 from ..errors import ParameterError
 from ..files import read_plain
+from ..protocol import NUL
 from ..text import Pasted, printable
 from .metadata import Parameter, nearest
 from .scripts import literal
 from .values import as_quantity, convert, is_number, list_items, plain_float, science_windows, service_unit, to_time
 
-__all__ = ["NUL", "Upload", "is_address", "to_wire"]
+__all__ = ["Upload", "is_address", "to_wire"]
 
-#: None on the wire; an empty string or the word would mean something else (protocol: "None: the single character NUL")
-NUL = "\x00"
 _TRUE = {"true", "yes", "1"}
 _FALSE = {"false", "no", "0"}
 

@@ -14,14 +14,8 @@ from ..errors import JobTimeout, MmodaError, ParameterError
 from ..service.routes import Dispatcher
 from ..service.transport import answer_within
 from ..text import printable
-from .positions import plain_dashes
 
-__all__ = ["find_position", "place_key", "position_of"]
-
-
-def place_key(server: str, name: str) -> tuple[str, str]:
-    """Under what the position of an object is remembered."""
-    return server, " ".join(plain_dashes(name).split()).casefold()
+__all__ = ["find_position", "position_of"]
 
 
 def find_position(name: str, dispatcher: Dispatcher) -> SkyCoord:

@@ -12,8 +12,9 @@ from typing import Any
 from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, warn
+from ..protocol import IGNORED_FIELDS, NUL, STATE_FIELDS
 from ..text import Pasted, printable, without_token
-from .encode import NUL, Upload, is_address
+from .encode import Upload, is_address
 from .pasted import readings
 from .scripts import Analysis, NotConstant, Record, TooMuch, Unknown, analyses, parse, plain
 
@@ -23,7 +24,7 @@ _LARGEST_SNIPPET = 20_000_000
 _MOST_LINES = 50_000
 _MOST_NAMED = 20
 # what a call of oda_api has and a query of ours does not need
-_DROPPED = frozenset("token api oda_api_version off_line verbose session_id job_id query_status".split())
+_DROPPED = frozenset({"token", *IGNORED_FIELDS, *STATE_FIELDS})
 _DROPPED_FROM_CALLS = frozenset("dry_run silent wait return_progress".split())
 _DROPPED_FROM_OURS = frozenset("timeout progress get_query_payload".split())
 _LONG_LISTS = "s_max"  # of oda_integral_wrapper: windows in each of several jobs
