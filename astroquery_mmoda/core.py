@@ -22,10 +22,10 @@ from .jobs.history import get_job, list_jobs
 from .jobs.job import Job
 from .jobs.run import run_query, submit_query
 from .products import Products
+from .request.added_sources import add_sources
 from .request.builder import RequestBuilder
 from .request.query import Query, masked_token, query_method, submission_method
 from .request.snippets import read_api_code
-from .request.source_list import add_sources
 from .service.account import MmodaSession
 from .text import printable, without_token
 

@@ -14,7 +14,8 @@ from astroquery.exceptions import InputWarning
 from astroquery_mmoda import Products
 from astroquery_mmoda.catalog import empty_catalog, read_catalog
 from astroquery_mmoda.errors import DecodingError, ParameterError
-from astroquery_mmoda.request.source_list import add_sources, to_catalog_text, to_service
+from astroquery_mmoda.request.added_sources import add_sources
+from astroquery_mmoda.request.source_list import to_catalog_text, to_service
 
 IMAGES = ["isgri_image_6_done", "isgri_image_selected_catalog", "jemx_image_dummy", "jemx_image_empty"]
 
