@@ -19,8 +19,8 @@ from ..errors import ParameterError
 from ..files import read_plain
 from ..protocol import NUL, Upload
 from ..text import Pasted, printable
-from .constants import literal
 from .metadata import Parameter, nearest
+from .scripts import literal
 from .values import as_quantity, convert, is_number, list_items, plain_float, science_windows, service_unit, to_time
 
 __all__ = ["is_address", "to_wire"]
