@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Tokens: reading them, finding and keeping them, putting them on the wire. The only room that knows secrets."""
+"""Tokens: reading them, finding and keeping them, and where they may be sent. No other package knows secrets."""
 
 from .places import Found, discover, forget_in_keyring, from_keyring, from_prompt, store
 from .request_auth import TokenAuth
