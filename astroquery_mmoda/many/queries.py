@@ -216,7 +216,7 @@ class ManyQueries:
             self._names.resolve(coordinates, query.catalog, connection)
             payload = self._builder.build(self._kind, query, connection)
         connection.warn_of_missing_roles(needed_roles(payload))
-        about = {name: shorten(value, 40) for name, value in summary_of(payload).items() if value}
+        about = {name: shorten(value, 42) for name, value in summary_of(payload).items() if value}
         self._records.update(index, instrument=payload["instrument"], **about)
         self._submissions += 1
         return WorkItem(
@@ -247,6 +247,7 @@ class ManyQueries:
             else:
                 self._end(result, item)
             del self._active[future]
+            run.jobs.pop(item.index, None)
         if self._broken and not self._active:
             log.warning("The executor has broken down: a worker died. The remaining queries go on in this process.")
             self._executor, self._broken = None, False

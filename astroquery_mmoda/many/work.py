@@ -92,12 +92,9 @@ class Run:
     def follow(self, item: WorkItem, job: Job, begin: float) -> None:
         """Submit a job and wait for it."""
         self.jobs[item.index] = job
-        try:
-            with self._connections:
-                submit_within(job, item.limit, begin)
-                follow(job, item.limit, begin, progress=False, sleep=self._sleep)
-        finally:
-            del self.jobs[item.index]
+        with self._connections:
+            submit_within(job, item.limit, begin)
+            follow(job, item.limit, begin, progress=False, sleep=self._sleep)
 
     def _sleep(self, seconds: float) -> None:
         """Sleep for so long at least, and until it is this query's turn to poll."""
