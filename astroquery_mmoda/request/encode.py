@@ -16,6 +16,7 @@ from astropy.time import TimeDelta
 
 from ..config import conf
 from ..errors import ParameterError
+from ..files import read_plain
 from ..protocol import NUL, Upload
 from ..text import Pasted, nearest, printable
 from .metadata import Parameter
