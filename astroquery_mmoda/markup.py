@@ -3,7 +3,7 @@
 Small tables in HTML, for notebooks; and names with their values, also as plain text.
 
 In HTML every text is escaped; there are no scripts, no addresses, and no colours, so that it looks right on any
-background. Notebooks are told to leave dollar signs alone, since what stands between two of them would be run as TeX.
+background. Notebooks are asked to leave dollar signs alone, since what stands between two of them would be run as TeX.
 """
 
 from __future__ import annotations
@@ -101,9 +101,9 @@ def facts_html(facts: Iterable[tuple[str, str]], *, title: str, remarks: Iterabl
 
 def facts_text(facts: Iterable[tuple[str, str]]) -> str:
     """Names and values, one pair in a line; those without a value are left out."""
-    told = [(f"{name}:", value) for name, value in facts if value]
-    width = max((len(name) for name, _ in told), default=0)
-    return "\n".join(f"{name:<{width}} {value}" for name, value in told)
+    shown = [(f"{name}:", value) for name, value in facts if value]
+    width = max((len(name) for name, _ in shown), default=0)
+    return "\n".join(f"{name:<{width}} {value}" for name, value in shown)
 
 
 def _framed(title: str, remarks: Iterable[str], content: str) -> str:

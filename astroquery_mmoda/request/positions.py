@@ -13,7 +13,7 @@ from ..text import printable, transliterated
 
 __all__ = ["POSITION_FORMS", "parse_position", "plain_dashes"]
 
-#: what an error tells to write instead
+#: for errors: what to write instead
 POSITION_FORMS = (
     "Write right ascension and declination in degrees ('83.63 22.01') or sexagesimal ('5h34m31.9s +22d00m52s', "
     "'05:34:31.9 +22:00:52', '05 34 31.9 +22 00 52'), or give a SkyCoord"
@@ -71,7 +71,7 @@ def parse_position(text: str) -> SkyCoord | None:
     Raises
     ------
     ParameterError
-        The text has the form of a position but is none, such as 75 minutes, or has nothing but numbers in it.
+        The text looks like a position but has an impossible value, such as 75 minutes, or has only numbers in it.
     """
     if len(text) > _LONGEST or not any(character.isdigit() for character in text):
         return None
@@ -130,7 +130,7 @@ def _halves(text: str) -> tuple[float, float] | None:
 
 
 def _degrees(angle: re.Match[str], parts: list[str], *, in_hours: bool) -> float:
-    """Angle in degrees; `ValueError` tells what is wrong with it."""
+    """Angle in degrees; `ValueError` says what is wrong with it."""
     unit, numbers = angle["unit"], [float(part) for part in parts]
     if any("." in part for part in parts[:-1]):
         raise ValueError("only the last number of a sexagesimal angle has decimals")

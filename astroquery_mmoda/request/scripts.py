@@ -490,7 +490,7 @@ class _Follower(ast.NodeVisitor):
             return self.records[-1]
         if function in ("copy", "deepcopy"):
             return copy.deepcopy(arguments[0])
-        if words and function != "json.dumps":  # whose options change the looks only
+        if words and function != "json.dumps":  # whose options change the layout only
             raise NotConstant
         return _FUNCTIONS[function](*self._known(arguments))
 

@@ -33,7 +33,7 @@ _OURS = frozenset(
     "catalog coordinates energy_range get_query_payload on_error parameters progress source time_range timeout "
     "windows_per_job".split()
 )
-# None says that there is nothing to say
+# None means: not given
 _NONE_IS_NOTHING = frozenset(
     "product product_type radius scw_list selected_catalog src_name T_format time_bin time_bin_format "
     "user_catalog_file".split()
@@ -134,7 +134,7 @@ def _kept(given: Mapping[Any, Any], left_out: list[str], remarks: list[str], *, 
 
 
 def _checked(name: str, value: Any) -> Any:
-    """A value as an argument; `NotConstant` tells why it has to be left out."""
+    """A value as an argument; `NotConstant` says why it has to be left out."""
     if isinstance(value, Unknown):
         raise NotConstant(str(value))
     value = plain(value)
