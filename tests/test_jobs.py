@@ -143,7 +143,10 @@ def test_offline(token, session):
     client = MmodaClass(server="http://127.0.0.1:9")
     if token:
         client.login(token)
-    with conf.set_temp("retry_time", 0), pytest.raises(ServiceError, match="can.t be asked|could not be asked") as caught:
+    with (
+        conf.set_temp("retry_time", 0),
+        pytest.raises(ServiceError, match="can.t be asked|could not be asked") as caught,
+    ):
         client.get_job(JOB, session_id=session)
     assert JOB in str(caught.value)
     if token or session:  # nobody said that there is no such job
