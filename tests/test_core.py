@@ -482,7 +482,7 @@ def test_mistakes_are_caught_before_anything_is_submitted(mmoda, monkeypatch, ca
 
         raise NameResolveError(name)
 
-    monkeypatch.setattr("astroquery_mmoda.core.submit", fail)
+    monkeypatch.setattr("astroquery_mmoda.jobs.run.submit", fail)
     monkeypatch.setattr(SkyCoord, "from_name", unknown)
     with pytest.raises(errors.ParameterError, match=says):
         call(mmoda)
@@ -536,7 +536,9 @@ def test_a_cache_that_can_not_be_looked_at(tmp_path, caplog, place):
     (tmp_path / "link to nothing").symlink_to(tmp_path / "file" / "nothing")
     client = MmodaClass(server="http://127.0.0.1:9")
     client.cache_location = tmp_path / place
-    client._positions["http://127.0.0.1:9", "Crab"] = "known"
+    client._builder.remember("Crab", CENTRE, client.URL)
+    assert client.resolve_name("Crab") is CENTRE
     client.clear_cache()
-    assert client._positions == {}
     assert "can't be looked at" in caplog.text
+    with conf.set_temp("retry_time", 0), pytest.raises(errors.ParameterError, match="does not know"):
+        client.resolve_name("Crab")

@@ -10,7 +10,6 @@ import pytest
 
 from astroquery_mmoda import DecodingError, MmodaClass, MmodaError, Products, ServiceError
 from astroquery_mmoda.request.metadata import read_metadata
-from astroquery_mmoda.request.resolver import from_service
 from astroquery_mmoda.service.replies import failure
 from tests.scripted_server import Reply, ScriptedServer
 
@@ -234,7 +233,7 @@ def test_every_field_of_the_metadata(recorded, instrument):
         for wrong in some(number):
             try:
                 schema = read_metadata(with_wrong(body, path, wrong), instrument)
-                schema.table(schema.products)
+                schema.list_parameters()
                 assert all(isinstance(name, str) for name in schema.products)
             except MmodaError as error:
                 if not is_short(error):
@@ -245,13 +244,12 @@ def test_every_field_of_the_metadata(recorded, instrument):
 
 @pytest.mark.parametrize("wrong", WRONG, ids=repr)
 @pytest.mark.parametrize("key", ["RA", "DEC"])
-def test_a_resolver_that_sends_no_position(key, wrong):
-    class Resolver:
-        def resolve_name(self, name):
-            return {"name": name, "RA": 83.6, "DEC": 22.0, key: wrong}
-
-    found = from_service("Crab", Resolver())
-    assert found is None or (wrong in (0, -1.5) and not isinstance(wrong, bool))
+def test_a_resolver_that_sends_no_position(client, service, monkeypatch, key, wrong):
+    monkeypatch.setattr("astroquery_mmoda.request.resolver.from_sesame", lambda name, until: "of Sesame")
+    service.answers["resolve_name"] = {"name": "Crab", "RA": 83.6, "DEC": 22.0, key: wrong}
+    client.clear_cache()
+    is_angle = wrong in (0, -1.5) and not isinstance(wrong, bool)
+    assert isinstance(client.resolve_name("Crab"), str) is not is_angle
 
 
 # ---- no pointings

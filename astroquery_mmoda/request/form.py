@@ -102,8 +102,8 @@ def form_fields(
     if schema.instrument in INTEGRAL:
         _refuse_times_before_launch(query, raw, time_format)
     values = _values_of_arguments(known, query, name) | raw
-    _check_ranges(known, raw, time_format)
     fields = _formats(known, values, time_format, bin_format)
+    _check_ranges(known, raw, time_format)
     for name, value in values.items():
         # a switch is True or False
         parameter = known.get(name) or Parameter(name, default=True if name in SWITCHES else None)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import email.utils
 import math
 import os
@@ -200,6 +201,14 @@ class Http:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Http, ()
+
+    def throttled(self, server: str) -> Http:
+        """The same for many requests to one server: with a throttle, and the environment is read once."""
+        session = copy.copy(self.session)
+        found: Any = session.merge_environment_settings(server, {}, None, None, None)
+        session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
+        session.trust_env = False
+        return Http(session, Throttle.of(server))
 
     def close(self) -> None:
         """Close all connections that are kept."""
