@@ -3,7 +3,7 @@
 
 from .places import Found, discover, forget_in_keyring, from_keyring, from_prompt, store
 from .request_auth import TokenAuth
-from .token import HOW_TO_GET_ONE, Handed, Token, token_of
+from .token import HOW_TO_GET_ONE, Handed, Token, as_token, token_of
 
 __all__ = [
     "HOW_TO_GET_ONE",
@@ -11,6 +11,7 @@ __all__ = [
     "Handed",
     "Token",
     "TokenAuth",
+    "as_token",
     "discover",
     "forget_in_keyring",
     "from_keyring",

@@ -14,7 +14,7 @@ from astropy.time import Time
 
 from ..errors import AuthenticationError, without_frames
 
-__all__ = ["EMAIL_OPTIONS", "HOW_TO_GET_ONE", "Handed", "Token", "token_of"]
+__all__ = ["EMAIL_OPTIONS", "HOW_TO_GET_ONE", "Handed", "Token", "as_token", "token_of"]
 
 HOW_TO_GET_ONE = (
     "Get a token from the web page of the service (it is valid for 24 hours) and give it as Mmoda.login(token), in the "
@@ -186,6 +186,12 @@ class Handed:
     def token(self) -> Token:
         """The token itself, on arrival."""
         return Token(self.secret)
+
+
+@without_frames
+def as_token(token: str | Token | None) -> Token | None:
+    """A token that does not show its text; `AuthenticationError` if this is not one."""
+    return token if token is None or isinstance(token, Token) else Token(token)
 
 
 @without_frames
