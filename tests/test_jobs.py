@@ -263,7 +263,7 @@ def test_parameters_that_are_not_taken_again(client, service):
     with pytest.raises(ServiceError, match=f"not accept the parameters that it has for job {JOB}.*RA is odd"):
         client.get_job(JOB, session_id=SESSION)
     service.replies["/resolve-job-url"] = Reply("", 302, {"Location": "http://x/?RA=5"})
-    with pytest.raises(ServiceError, match="does not tell what was asked"):
+    with pytest.raises(ServiceError, match="does not tell its parameters"):
         client.get_job(JOB, session_id=SESSION)
 
 

@@ -86,7 +86,7 @@ class Patience:
     until : float
         Moment on the monotonic clock (s) at which an answer is of no use any more.
     outage : float or None
-        How long passing faults are sat out, from the first one on, in s; ``conf.retry_time`` if None.
+        How long it goes on after faults that pass, from the first one on, in s; ``conf.retry_time`` if None.
     advice : str
         What is safe, and what to do next.
     """
@@ -331,7 +331,7 @@ def _body(form: Mapping[str, str]) -> dict[str, Any]:
     fields = {name: value for name, value in form.items() if name not in files}
     if files:
         return {"data": fields, "files": files}
-    # written here, since the library looks at each field several times
+    # written here, since the library goes through the fields several times
     return {"data": urlencode(fields), "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
 
 
