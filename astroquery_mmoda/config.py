@@ -62,7 +62,7 @@ class Conf(ConfigNamespace):
     idle_timeout: float = _item(60.0, "Longest time within a request without a byte sent or received (seconds).")
     retry_time: float = _item(
         60.0,
-        "How long an outage is sat out (connection refused or cut, no reply in time, HTTP 429, 502, 503, 504), from "
+        "How long an outage is waited out (connection refused or cut, no reply in time, HTTP 429, 502, 503, 504), from "
         "the first failure on; five times that while an analysis is being waited for (seconds).",
     )
     job_timeout: float = _item(

@@ -143,7 +143,10 @@ def test_offline(token, session):
     client = MmodaClass(server="http://127.0.0.1:9")
     if token:
         client.login(token)
-    with conf.set_temp("retry_time", 0), pytest.raises(ServiceError, match="can.t be asked|could not be asked") as caught:
+    with (
+        conf.set_temp("retry_time", 0),
+        pytest.raises(ServiceError, match="can.t be asked|could not be asked") as caught,
+    ):
         client.get_job(JOB, session_id=session)
     assert JOB in str(caught.value)
     if token or session:  # nobody said that there is no such job
@@ -260,7 +263,7 @@ def test_parameters_that_are_not_taken_again(client, service):
     with pytest.raises(ServiceError, match=f"not accept the parameters that it has for job {JOB}.*RA is odd"):
         client.get_job(JOB, session_id=SESSION)
     service.replies["/resolve-job-url"] = Reply("", 302, {"Location": "http://x/?RA=5"})
-    with pytest.raises(ServiceError, match="does not tell what was asked"):
+    with pytest.raises(ServiceError, match="does not tell its parameters"):
         client.get_job(JOB, session_id=SESSION)
 
 

@@ -52,10 +52,10 @@ def get_job(account: Account, server: str, job_id_or_link: str, session_id: str 
 def _wanted(job_id_or_link: object, session_id: str | None) -> tuple[str, str | None]:
     """Names of a job and of its session, as they were given or are in a link."""
     text = job_id_or_link.strip() if isinstance(job_id_or_link, str) else ""
-    told = fields_of_link(text) if "?" in text else {}
-    job_id = str(told.get("job_id", text)).strip()
+    given = fields_of_link(text) if "?" in text else {}
+    job_id = str(given.get("job_id", text)).strip()
     if session_id is None or (isinstance(session_id, str) and not session_id):
-        session_id = str(told.get("session_id", "")) or None
+        session_id = str(given.get("session_id", "")) or None
     if not is_id(job_id) or not (session_id is None or is_id(session_id)):
         raise ParameterError(
             f"{printable(job_id_or_link, limit=100)!r} is not a valid job. Give its id, such as 'bc0582f30061217d', or "
@@ -148,16 +148,16 @@ def _parameters(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return parameters if isinstance(parameters, Mapping) else {}
 
 
-def _checked(connection: Connection, job_id: str, session_id: str, told: Mapping[str, str], submitted: str) -> Job:
+def _checked(connection: Connection, job_id: str, session_id: str, known: Mapping[str, str], submitted: str) -> Job:
     """
     The job that has these parameters, once it is clear that it is this one.
 
     The service has them in units of its own, and addresses in the place of files: sent again, they may make another
     job. The id in its answer tells.
     """
-    fields = {name: value for name, value in told.items() if name not in STATE_FIELDS}
+    fields = {name: value for name, value in known.items() if name not in STATE_FIELDS}
     if not fields.get("instrument") or not fields.get("product_type"):
-        raise ServiceError(f"{connection.server} knows job {job_id}, but does not tell what was asked.")
+        raise ServiceError(f"{connection.server} knows job {job_id}, but does not tell its parameters.")
     # a job of the web page has no such field, and would come back as a page
     job = prepare(connection, {**fields, "api": "True", "oda_api_version": PROTOCOL_VERSION})
     job.session_id = session_id

@@ -82,7 +82,7 @@ def follow(
     """
     Wait until a job is over, at most so many seconds since a moment on the monotonic clock.
 
-    An outage is sat out five times as long as otherwise, since the analysis goes on all the same.
+    An outage may last five times as long as otherwise, since the analysis goes on all the same.
     """
     display = Display(progress, _progress_line)
     with _how_it_ends(job, limit), closing(display):

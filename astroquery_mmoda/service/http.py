@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import email.utils
 import math
 import os
@@ -85,7 +86,7 @@ class Patience:
     until : float
         Moment on the monotonic clock (s) at which an answer is of no use any more.
     outage : float or None
-        How long passing faults are sat out, from the first one on, in s; ``conf.retry_time`` if None.
+        How long it goes on after faults that pass, from the first one on, in s; ``conf.retry_time`` if None.
     advice : str
         What is safe, and what to do next.
     """
@@ -200,6 +201,14 @@ class Http:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Http, ()
+
+    def throttled(self, server: str) -> Http:
+        """The same for many requests to one server: with a throttle, and the environment is read once."""
+        session = copy.copy(self.session)
+        found: Any = session.merge_environment_settings(server, {}, None, None, None)
+        session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
+        session.trust_env = False
+        return Http(session, Throttle.of(server))
 
     def close(self) -> None:
         """Close all connections that are kept."""
@@ -322,7 +331,7 @@ def _body(form: Mapping[str, str]) -> dict[str, Any]:
     fields = {name: value for name, value in form.items() if name not in files}
     if files:
         return {"data": fields, "files": files}
-    # written here, since the library looks at each field several times
+    # written here, since the library goes through the fields several times
     return {"data": urlencode(fields), "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
 
 
