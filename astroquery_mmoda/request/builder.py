@@ -97,7 +97,7 @@ class RequestBuilder:
                 yield ""
                 if isinstance(error, ServiceError) and math.isinf(connection.until):
                     # an outage is waited out once, not for each instrument
-                    connection = connection.within(time.monotonic() + conf.seconds("retry_time"))
+                    connection = connection.within(time.monotonic() + conf.retry_time)
 
     # ---- positions
 
