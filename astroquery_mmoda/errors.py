@@ -1,20 +1,20 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """
-What can go wrong, as a tree.
+Errors of this package, as a tree.
 
 ::
 
     MmodaError
-    |-- ParameterError        the question is wrong         (astroquery: InvalidQueryError)
-    |-- AuthenticationError   who asks is wrong             (astroquery: LoginError)
+    |-- ParameterError        the query is wrong            (astroquery: InvalidQueryError)
+    |-- AuthenticationError   the token is wrong            (astroquery: LoginError)
     |-- ServiceError          the service is wrong          (astroquery: RemoteServiceError)
     |   |-- JobFailed           ... the analysis ended without a result
-    |   `-- JobLost             ... the service forgot the job
-    |-- JobTimeout            nobody is wrong, it takes long (astroquery's and the builtin TimeoutError)
+    |   `-- JobLost             ... the service has no record of the job
+    |-- JobTimeout            it takes longer than allowed   (astroquery's and the builtin TimeoutError)
     `-- DecodingError         the answer can't be read
 
 Messages go first and positionally, everything else by keyword, so that all of them survive pickling. `warn` is for what
-is no error.
+is not an error.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ import builtins
 import functools
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from astroquery import exceptions as astroquery_exceptions
 
-from .text import printable
+from .text import printable, shorten
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -199,6 +200,27 @@ class DecodingError(MmodaError):
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Name what is being read in whatever goes wrong, and turn errors of Python, numpy and astropy into ours."""
+    try:
+        yield
+    except DecodingError as error:
+        # the cause, if there is one, tells more; our own message is complete already
+        raise DecodingError(_about(what, str(error))) from error.__cause__
+    # not about data: an unknown source, units that can't be joined
+    except MmodaError:
+        raise
+    # hostile input reaches places nobody has thought of; the list of their exceptions has no end
+    except Exception as error:
+        raise DecodingError(_about(what, f"malformed data ({type(error).__name__}: {error})")) from error
+
+
+def _about(what: str, reason: str) -> str:
+    # two limits, so that a long name can't hide the reason
+    return f"{printable(what, limit=200)}: {shorten(printable(reason, limit=1200), 1200)}"
+
+
 def bare(error: BaseException) -> BaseException:
     """Error without its history: frames whose variables a traceback may show, and what it was made of."""
     error.__context__ = error.__cause__ = None
@@ -222,7 +244,7 @@ def without_frames(function: _Function) -> _Function:
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn about the line of the user, however many rooms of this package it went through."""
+    """Warn about the line of the user, however many functions of this package are between."""
     package, level, frame = __name__.partition(".")[0], 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         level, frame = level + 1, frame.f_back

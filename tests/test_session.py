@@ -74,7 +74,11 @@ def test_its_signature_is_that_of_the_token_family():
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("rubbish", "not a valid token"), (mint(hours=-3), r"expired .* \(3.\d h ago\).*Get a token"), ("", "No token was given")],
+    [
+        ("rubbish", "not a valid token"),
+        (mint(hours=-3), r"expired .* \(3.\d h ago\).*Get a token"),
+        ("", "No token was given"),
+    ],
     ids=["rubbish", "expired", "empty"],
 )
 def test_login_with_something_unusable(client, text, says):
@@ -266,7 +270,7 @@ def test_a_job_stays_with_its_user(client, service):
         job.refresh()
     assert caught.value.job is job
     anonymous = MmodaClass(server=service.url).submit_product("toy")
-    anonymous.connection.account.login(service.url, mint())
+    anonymous.connection.account.login(service.url, Token(mint()))
     anonymous.refresh()
     assert service.requests[-1].form.get("token") is None
 

@@ -15,9 +15,9 @@ from astroquery import log
 
 from ..config import conf
 from ..errors import MmodaError, ParameterError, ServiceError
-from ..text import printable
+from ..text import nearest, printable
 from .form import form_fields
-from .metadata import InstrumentSchema, folded, nearest, read_metadata
+from .metadata import InstrumentSchema, folded, read_metadata
 from .positions import parse_position, plain_dashes
 from .query import Query
 from .resolver import find_position
@@ -46,26 +46,9 @@ class RequestBuilder:
 
     def build(self, kind: str, query: Query, connection: Connection) -> dict[str, str]:
         """
-        Write a query as the fields of a form; the service is asked for metadata and names, nothing is submitted.
+        Fields of the form of a query, without token and session; `ParameterError` if something is wrong with it.
 
-        Parameters
-        ----------
-        kind : str
-            ``image``, ``catalog``, ``spectrum``, ``lightcurve`` or ``product``.
-        query : Query
-            The arguments.
-        connection : Connection
-            To the service.
-
-        Returns
-        -------
-        dict of str
-            Neither token nor session in it.
-
-        Raises
-        ------
-        ParameterError
-            A name, unit or value is wrong.
+        The service is asked for metadata and positions; nothing is submitted.
         """
         schema = self.schema(query.instrument, connection)
         product = schema.choose(kind, query.product)
@@ -114,7 +97,7 @@ class RequestBuilder:
                 yield ""
                 if isinstance(error, ServiceError) and math.isinf(connection.until):
                     # an outage is waited out once, not for each instrument
-                    connection = connection.within(time.monotonic() + conf.seconds("retry_time"))
+                    connection = connection.within(time.monotonic() + conf.retry_time)
 
     # ---- positions
 

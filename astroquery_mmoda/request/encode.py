@@ -18,9 +18,9 @@ from ..config import conf
 from ..errors import ParameterError
 from ..files import read_plain
 from ..protocol import NUL, Upload
-from ..text import Pasted, printable
-from .constants import literal
-from .metadata import Parameter, nearest
+from ..text import Pasted, nearest, printable
+from .metadata import Parameter
+from .scripts import literal
 from .values import as_quantity, convert, is_number, list_items, plain_float, science_windows, service_unit, to_time
 
 __all__ = ["is_address", "to_wire"]
@@ -30,27 +30,12 @@ _BOOLEANS = {**dict.fromkeys(("true", "yes", "1"), "True"), **dict.fromkeys(("fa
 
 def to_wire(parameter: Parameter, value: Any, *, time_format: str | None = None) -> str:
     """
-    Turn a value of a parameter into the text that goes over the wire.
+    Text that a value is sent as, checked against what the service says of its parameter.
 
-    Parameters
-    ----------
-    parameter : Parameter
-        What the service says of it: type, unit, limits, choices.
-    value : object
-        Number or text in the service's unit, Quantity, Time, list, dict, bool or None.
-    time_format : str, optional
-        Format of times given as text or number.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ParameterError
-        Wrong type, unit, range or choice; the message tells what is allowed.
+    Numbers and texts are in the service's unit, times in ``time_format``. `ParameterError` for a wrong type, unit,
+    range or choice; the message names what is allowed.
     """
-    value = _plain(value)
+    value = _python_value(value)
     if value is None:
         if parameter.optional:
             return NUL
@@ -63,7 +48,7 @@ def to_wire(parameter: Parameter, value: Any, *, time_format: str | None = None)
     return text
 
 
-def _plain(value: Any) -> Any:
+def _python_value(value: Any) -> Any:
     """Numpy scalars and zero-dimensional arrays as the Python values they stand for."""
     if isinstance(value, np.floating):
         return plain_float(value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import copy
 import email.utils
-import http.client
 import math
 import os
 import random
@@ -26,36 +25,26 @@ from requests.utils import select_proxy
 from ..auth import TokenAuth
 from ..config import conf
 from ..decoding import parse_body
-from ..errors import (
-    AuthenticationError,
-    DecodingError,
-    JobTimeout,
-    MmodaError,
-    ParameterError,
-    ServiceError,
-    bare,
-    without_frames,
-)
+from ..errors import AuthenticationError, DecodingError, JobTimeout, ServiceError, without_frames
 from ..origin import is_loopback, origin_of
 from ..protocol import Upload
-from ..text import printable, without_token
+from ..text import without_token
+from .faults import PASSING, Fault, translated
 from .replies import without_tokens
 from .sockets import BoundedAdapter, Bounds, TooLarge
 
 __all__ = ["Answer", "Fault", "Http", "Patience", "Stream", "Throttle", "asked_pause", "retrying"]
 
-_PASSING = frozenset({429, 502, 503, 504})
 _LONGEST_PAUSE = 60.0  # that a server may ask for, s
 _LONGEST_OWN_PAUSE = 15.0
 _LARGEST_ERROR = 20_000_000  # body of an answer that is not a good one, bytes
 _CHUNK = 1 << 18
 _CONNECTIONS = 16  # kept to one server
-_FORM = "application/x-www-form-urlencoded"
 
 _Result = TypeVar("_Result")
 
 
-# ---- answers, and faults in the place of one
+# ---- answers
 
 
 @dataclass(frozen=True)
@@ -84,25 +73,6 @@ class Stream:
     pieces: Iterator[bytes]
 
 
-class Fault(ServiceError):
-    """
-    There is no answer.
-
-    Parameters
-    ----------
-    message : str
-        What was wrong, without an address.
-    passing : bool
-        Whether it may pass by itself.
-    pause : float, optional
-        For how long the server wants to be left alone, in s.
-    """
-
-    def __init__(self, message: str = "", *, passing: bool = True, pause: float | None = None) -> None:
-        super().__init__(message)
-        self.passing, self.pause = passing, pause
-
-
 # ---- waiting
 
 
@@ -116,7 +86,7 @@ class Patience:
     until : float
         Moment on the monotonic clock (s) at which an answer is of no use any more.
     outage : float or None
-        How long passing faults are sat out, from the first one on, in s; ``conf.retry_time`` if None.
+        How long it goes on after faults that pass, from the first one on, in s; ``conf.retry_time`` if None.
     advice : str
         What is safe, and what to do next.
     """
@@ -143,7 +113,7 @@ def retrying(ask: Callable[[], _Result], patience: Patience, server: str) -> _Re
                     f"{server} can't be asked: {fault}. Check astroquery_mmoda.conf.server and the network."
                 )
             since = min(since, now)
-            outage = conf.seconds("retry_time") if patience.outage is None else patience.outage
+            outage = conf.retry_time if patience.outage is None else patience.outage
             if now - since >= outage:
                 tries = "1 time" if attempt == 1 else f"{attempt} times"
                 raise ServiceError(
@@ -197,9 +167,10 @@ class Throttle:
         while (left := min(self._free, until) - time.monotonic()) > 0:
             time.sleep(left)
 
-    def hear(self, status: int, pause: float | None) -> None:
-        """Take in what an answer asks for."""
-        if pause is not None and status in (429, 503):
+    def hear(self, response: requests.Response) -> None:
+        """Take in the pause that an answer asks for."""
+        pause = asked_pause(response.headers.get("Retry-After", ""))
+        if pause is not None and response.status_code in (429, 503):
             self._free = max(self._free, time.monotonic() + pause)
 
 
@@ -225,7 +196,7 @@ class Http:
             session = requests.Session()
             session.headers["User-Agent"] = f"astroquery/{astroquery.__version__} {requests.utils.default_user_agent()}"
         self.session, self.throttle = session, throttle
-        self._process, self._adapter = 0, BoundedAdapter()
+        self._process, self._adapter = os.getpid(), BoundedAdapter(pool_maxsize=_CONNECTIONS)
         self._found: set[Any] = set()  # origins that have answered
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -263,8 +234,8 @@ class Http:
         """
         bounds = Bounds.of_request(until)
         known = origin_of(url) in self._found
-        answer, pause = _translated(lambda: self._answered(method, url, bounds, auth, query, form), bounds, known=known)
-        if answer.status in _PASSING:
+        answer, pause = translated(lambda: self._answered(bounds, method, url, query, form, auth), bounds, known=known)
+        if answer.status in PASSING:
             raise Fault(f"HTTP status {answer.status}", pause=pause)
         if answer.status == 200 and not answer.body.strip():
             raise Fault("the reply was empty")
@@ -285,23 +256,15 @@ class Http:
         """
         bounds = Bounds.of_request(until)
         known = origin_of(url) in self._found
-        with _translated(lambda: self._sent("GET", url, bounds, headers=headers), bounds, known=known) as response:
-            if response.status_code in _PASSING:
+        with translated(lambda: self._sent(bounds, "GET", url, headers=headers), bounds, known=known) as response:
+            if response.status_code in PASSING:
                 pause = asked_pause(response.headers.get("Retry-After", ""))
                 raise Fault(f"HTTP status {response.status_code}", pause=pause)
             pieces = _pieces(response)
-            checked = iter(lambda: _translated(lambda: next(pieces, b""), bounds, known=known), b"")
+            checked = iter(lambda: translated(lambda: next(pieces, b""), bounds, known=known), b"")
             yield Stream(response.status_code, response.headers, checked)
 
-    def _answered(
-        self,
-        method: str,
-        url: str,
-        bounds: Bounds,
-        auth: TokenAuth | None,
-        query: Mapping[str, str] | None,
-        form: Mapping[str, str] | None,
-    ) -> tuple[Answer, float | None]:
+    def _answered(self, bounds: Bounds, *request: Any) -> tuple[Answer, float | None]:
         """
         An answer without its JSON, and the pause that it asks for; the body of a redirect is not read.
 
@@ -309,7 +272,7 @@ class Http:
         """
         chunks: list[bytes] = []
         size = 0
-        with self._sent(method, url, bounds, auth=auth, params=query, **_body(form)) as response:
+        with self._sent(bounds, *request) as response:
             status, headers = response.status_code, response.headers
             limit = bounds.size if status == 200 else min(bounds.size, _LARGEST_ERROR)
             try:
@@ -322,26 +285,30 @@ class Http:
                 spoilt = bounds.over or isinstance(error, (TooLarge, urllib3.exceptions.DecodeError))
                 if status == 200 or not spoilt:
                     raise
-        told = [without_token(headers.get(name, "")) for name in ("Content-Type", "Location")]
-        return Answer(status, b"".join(chunks), *told), asked_pause(headers.get("Retry-After", ""))
+        named = [without_token(headers.get(name, "")) for name in ("Content-Type", "Location")]
+        return Answer(status, b"".join(chunks), *named), asked_pause(headers.get("Retry-After", ""))
 
     def _sent(
         self,
+        bounds: Bounds,
         method: str,
         url: str,
-        bounds: Bounds,
-        *,
+        query: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
         auth: TokenAuth | None = None,
         headers: Mapping[str, str] | None = None,
-        **options: Any,
     ) -> requests.Response:
         """An answer of which the headers are read."""
-        together: Any = {**self.session.headers, **(headers or {})}
-        request = requests.Request(method, url, headers=together, auth=auth, **options).prepare()
+        fields = dict((query if form is None else form) or {})
+        if auth:
+            fields["token"] = auth.secret_for(url)
+        options: dict[str, Any] = {"params": fields} if form is None else _body(fields)
+        options["headers"] = {**self.session.headers, **options.get("headers", {}), **(headers or {})}
+        request = requests.Request(method, url, **options).prepare()
         settings: Any = self.session.merge_environment_settings(url, {}, True, None, None)
         if is_loopback(url):
             settings["proxies"] = {}
-        if auth and not url.startswith("https:") and select_proxy(url, settings["proxies"]):
+        if auth and not str(request.url).startswith("https:") and select_proxy(str(request.url), settings["proxies"]):
             raise AuthenticationError(
                 "The token was not sent: it would go through a proxy over plain http, where it can be read. Use the "
                 "https address of the service, or put its host into the environment variable NO_PROXY."
@@ -353,27 +320,19 @@ class Http:
         response: requests.Response = self._adapter.send(request, timeout=bounds, **settings)
         self._found.add(origin_of(url))
         if self.throttle:
-            self.throttle.hear(response.status_code, asked_pause(response.headers.get("Retry-After", "")))
+            self.throttle.hear(response)
         log.debug("%s %s: HTTP %d", method, urlsplit(url).path, response.status_code)
         return response
 
 
-def _body(form: Mapping[str, str] | None) -> dict[str, Any]:
+def _body(form: Mapping[str, str]) -> dict[str, Any]:
     """Fields of a form, and the files among them, which make it a multipart one."""
-    if form is None:
-        return {}
     files = {name: (value.filename, value.content) for name, value in form.items() if isinstance(value, Upload)}
     fields = {name: value for name, value in form.items() if name not in files}
-    for name, value in fields.items():
-        try:
-            f"{name}{value}".encode()
-        except UnicodeEncodeError as error:
-            problem = f"{printable(name, limit=60)}={printable(value, limit=100)!r} has halves of characters in it"
-            raise ParameterError(f"{problem}, which can't be sent.") from error
     if files:
         return {"data": fields, "files": files}
-    # written here, since the library looks at each field several times
-    return {"data": urlencode(fields), "headers": {"Content-Type": _FORM}}
+    # written here, since the library goes through the fields several times
+    return {"data": urlencode(fields), "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:
@@ -389,90 +348,3 @@ def _content(body: bytes) -> tuple[Any, str]:
         return without_tokens(parse_body(body, what="the reply")), ""
     except DecodingError as error:
         return None, str(error)
-
-
-# ---- faults
-
-
-def _translated(action: Callable[[], _Result], bounds: Bounds, *, known: bool) -> _Result:
-    """
-    What a function of the HTTP library gives.
-
-    Errors are raised anew, and nothing of the library's error is kept: it quotes addresses, and the frames in its
-    traceback hold forms with tokens, also where Ctrl-C came in the middle.
-    """
-    problem: BaseException
-    try:
-        return action()
-    except MmodaError as error:
-        problem = bare(error)
-    except Exception as error:
-        problem = _fault(error, bounds, known=known)
-    except BaseException as error:
-        problem = bare(error)
-    raise problem
-
-
-_ADDRESS = "this is not a valid address, or that of the proxy is not"
-_SCHEME = "only http and https addresses work (and SOCKS proxies where PySocks is installed)"
-_UNKNOWN_HOST = "unknown host"
-# words of the library -> whether the fault may pass, and what it is
-_FAULTS = (
-    ("URLSchemeUnknown", False, _SCHEME),
-    ("InvalidSchema", False, _SCHEME),
-    ("InvalidURL", False, _ADDRESS),
-    ("MissingSchema", False, _ADDRESS),
-    ("LocationParseError", False, _ADDRESS),
-    ("connect timeout=", True, "no connection in time"),
-    ("timed out", True, "nothing came for {idle:g} s (astroquery_mmoda.conf.idle_timeout)"),
-    ("EOF occurred", True, "the encrypted connection was closed"),
-    ("CERTIFICATE_VERIFY_FAILED", False, "its certificate could not be verified"),
-    ("CertificateError", False, "its certificate could not be verified"),
-    ("SSLError", False, "no encrypted connection can be made; it may be an http address, or an old server"),
-    ("Name or service not known", False, _UNKNOWN_HOST),
-    ("nodename nor servname", False, _UNKNOWN_HOST),
-    ("No address associated with hostname", False, _UNKNOWN_HOST),
-    ("Connection refused", True, "connection refused"),
-    ("Temporary failure in name resolution", True, "its name could not be looked up"),
-    ("reset by peer", True, "connection reset"),
-    ("Remote end closed", True, "the connection was closed without a reply"),
-    ("IncompleteRead", True, "the reply was cut"),
-    ("Response ended prematurely", True, "the reply was cut"),
-    ("failed to decode", True, "the reply can't be decompressed"),
-    ("Cannot connect to proxy", True, "the proxy does not answer"),
-)
-_BROKEN = (
-    requests.exceptions.RequestException,
-    urllib3.exceptions.HTTPError,
-    http.client.HTTPException,
-    ConnectionError,
-    TimeoutError,
-)
-
-
-def _fault(error: Exception, bounds: Bounds, *, known: bool) -> Fault:
-    """What was wrong, in words without an address or a form, and whether it may pass by itself."""
-    words = ""
-    made_of: BaseException | None = error
-    while made_of is not None and len(words) < 10_000:
-        words += f"{type(made_of).__name__} {made_of} "
-        made_of = made_of.__cause__ or made_of.__context__
-    if isinstance(error, TooLarge):
-        limit = f"{bounds.size} bytes (astroquery_mmoda.conf.max_reply_size)"
-        return Fault(f"the reply is larger than {limit}; not all of it was read", passing=False)
-    if refused := re.search(r"Tunnel connection failed: (\d{3})", words):
-        passing = int(refused[1]) in _PASSING
-        return Fault(f"the proxy refused to connect (HTTP status {refused[1]})", passing=passing)
-    if bounds.over:
-        return Fault(f"no complete reply within {conf.timeout:g} s (astroquery_mmoda.conf.timeout)")
-    for sign, passing, meaning in _FAULTS:
-        if sign in words:
-            # a host that was there before is away with the network, such as that of an institute behind a VPN
-            passing = passing or (known and meaning is _UNKNOWN_HOST)
-            return Fault(meaning.format(idle=bounds.idle), passing=passing)
-    if isinstance(error, _BROKEN):
-        return Fault("the connection failed")
-    if isinstance(error, OSError):  # such as a file of certificates that is not there
-        what = f"the connection can't be made ({type(error).__name__}); see REQUESTS_CA_BUNDLE, if it is set"
-        return Fault(what, passing=False)
-    return Fault(f"the HTTP library can't make the request, or read the answer ({type(error).__name__})", passing=False)
