@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from ..text import printable
-from .scripts import parse
+from .expressions import parse
 
 __all__ = ["readings"]
 

@@ -15,8 +15,10 @@ from ..errors import ParameterError, warn
 from ..protocol import IGNORED_FIELDS, NUL, STATE_FIELDS
 from ..text import Pasted, printable, without_token
 from .encode import Upload, is_address
+from .expressions import parse
 from .pasted import readings
-from .scripts import Analysis, NotConstant, TooMuch, Unknown, analyses, parse, plain
+from .scripts import Analysis, analyses
+from .unknowns import NotConstant, TooMuch, Unknown, known_value
 
 __all__ = ["code_for", "read_api_code"]
 
@@ -137,7 +139,7 @@ def _checked(name: str, value: Any) -> Any:
     """A value as an argument; `NotConstant` says why it has to be left out."""
     if isinstance(value, Unknown):
         raise NotConstant(str(value))
-    value = plain(value)
+    value = known_value(value)
     if not isinstance(value, str):
         return value
     if without_token(value) != value:
