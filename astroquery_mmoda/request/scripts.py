@@ -37,12 +37,7 @@ class Analysis:
 
 
 def analyses(tree: ast.Module) -> tuple[list[Analysis], list[str]]:
-    """
-    Find what is asked of the service, and calls of the service whose parameters are only known when the code runs.
-
-    Calls come in their order, those within functions first; if there are none with parameters, dictionaries that name
-    an instrument come instead.
-    """
+    """What is asked of the service, calls in functions first; and calls whose parameters are not known."""
     follower = _Statements()
     follower.visit(tree)
     at_top, follower.calls = follower.calls, []
@@ -212,24 +207,24 @@ class _Statements(Expressions):
             self._follow(body)
             # a name that is new would be missing otherwise, and the code fail
             for name, value in before.items():
-                self.names[name] = _common(self.names[name], value) if name in self.names else value
+                self.names[name] = _agreed(self.names[name], value) if name in self.names else value
 
     def _copy(self, names: dict[str, Any]) -> dict[str, Any]:
         self.work(sum(len(value) if isinstance(value, (list, dict)) else 1 for value in names.values()))
         return copy.deepcopy(names)
 
 
-def _common(one: Any, other: Any) -> Any:
+def _agreed(one: Any, other: Any) -> Any:
     """What two states agree about."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in (*one, *other):
-            if key not in one or key not in other or not _same(one[key], other[key]):
+            if key not in one or key not in other or not _equal(one[key], other[key]):
                 one[key] = Unknown(_CONDITION)
         return one
-    return one if _same(one, other) else Unknown(_CONDITION)
+    return one if _equal(one, other) else Unknown(_CONDITION)
 
 
-def _same(one: Any, other: Any) -> bool:
+def _equal(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
