@@ -232,7 +232,7 @@ class MmodaClass(_LoginOfAstroquery):
         progress: bool | Callable[[ManyQueries], Any] | None = None,
     ) -> ManyQueries:
         """
-        Make many queries of one kind, a few at a time, and hand over each outcome as soon as it is there.
+        Make many queries of one kind, a few at a time, and give each outcome as soon as it is there.
 
         Nothing is sent before the first outcome is asked for. Every analysis is in the journal. The same call again,
         after whatever interrupted it, continues: the service computes an equal question of one user once, so what is
@@ -258,7 +258,7 @@ class MmodaClass(_LoginOfAstroquery):
             goes on with the others.
         reduce : callable, optional
             Function of the form that ``query_<kind>`` returns; what it returns is the outcome. It is called where
-            the products were fetched, so that with an executor they need not travel.
+            the products were fetched, so that an executor need not send them back.
         token : str or Token, optional
             For these queries; with an executor it is sent to the workers. Without it, they find one of their own,
             which must be of the same user.
@@ -382,7 +382,7 @@ class MmodaClass(_LoginOfAstroquery):
         """
         return submit_query("product", query, self._builder, self._connect(query.token))
 
-    # ---- bringing what you have
+    # ---- snippets, source lists
 
     @without_frames
     def from_api_code(self, text: str) -> dict[str, Any]:
@@ -462,7 +462,7 @@ class MmodaClass(_LoginOfAstroquery):
             sources = self._builder.resolve_all(sources, self._connect())
         return add_sources(catalog, sources, flag=flag, radius=radius)
 
-    # ---- jobs of earlier
+    # ---- earlier jobs
 
     @without_frames
     def get_job(self, job_id_or_link: str, *, session_id: str | None = None) -> Job:
@@ -492,7 +492,7 @@ class MmodaClass(_LoginOfAstroquery):
             The journal does not have it, and the service does not know it or can't be asked without a token or a
             ``session_id``; the message tells which.
         ServiceError
-            The service can't be asked, or tells parameters that make another job.
+            The service can't be asked, or reports parameters that make another job.
         ParameterError
             This is not a valid job id, or the journal has several jobs that it may mean.
         AuthenticationError
@@ -770,7 +770,7 @@ class MmodaClass(_LoginOfAstroquery):
         """
         return _archive().download_products(self._openly(), rows, directory=directory, overwrite=overwrite)
 
-    # ---- what there is
+    # ---- instruments, objects
 
     def list_instruments(self) -> Table:
         """
@@ -906,9 +906,9 @@ class MmodaClass(_LoginOfAstroquery):
         try:
             super().clear_cache()
         except (OSError, RuntimeError) as error:  # this package puts nothing into it
-            log.warning("The cache of astroquery can't be looked at (%s).", printable(error, limit=200))
+            log.warning("The cache of astroquery can't be cleared (%s).", printable(error, limit=200))
 
-    # ---- who asks
+    # ---- login
 
     @without_frames
     def login(
@@ -968,7 +968,7 @@ class MmodaClass(_LoginOfAstroquery):
 
     def authenticated(self) -> bool:
         """
-        Tell whether a token is held that has not expired. Looks nowhere itself.
+        Tell whether a token is held that has not expired; none is searched for.
 
         Returns
         -------

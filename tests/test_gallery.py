@@ -303,7 +303,9 @@ def test_an_honest_service_is_believed():
     """A plain number -1 is one, and units of the service stay."""
     raw = Table({"n": MaskedColumn([-1, 2], mask=[False, True])})
     raw["s_ra"] = MaskedColumn([0.1, 0.2], unit="rad", description="theirs")
+    raw["s_dec"] = [10.0, 20.0]
     table = obscore.tidy(raw)
+    assert table["position"].ra.rad.tolist() == pytest.approx([0.1, 0.2])
     assert table["n"].tolist() == [-1, None]
     assert table["s_ra"].unit == u.rad
     assert table["s_ra"].description == "theirs"

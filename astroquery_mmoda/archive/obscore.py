@@ -220,13 +220,13 @@ def _floats(column: MaskedColumn) -> np.ndarray[Any, Any]:
 
 def _add_position(table: Table) -> None:
     """Impossible positions are known to occur."""
-    names = table.colnames
-    if "position" in names or not {"s_ra", "s_dec"} <= set(names):
+    if "position" in table.colnames or not {"s_ra", "s_dec"} <= set(table.colnames):
         return
-    if any(table[name].dtype.kind != "f" for name in ("s_ra", "s_dec")):
+    columns = [(table[name], table[name].unit or u.deg) for name in ("s_ra", "s_dec")]
+    if any(column.dtype.kind != "f" or not unit.is_equivalent(u.deg) for column, unit in columns):
         return
-    ra, dec = _floats(table["s_ra"]), _floats(table["s_dec"])
+    ra, dec = (_floats(column) * unit.to(u.deg) for column, unit in columns)
     wrong = ~(np.isfinite(ra) & (np.abs(dec) <= 90))
     position = SkyCoord(np.where(wrong, np.nan, ra), np.where(wrong, np.nan, dec), unit="deg", frame="icrs")
     position.info.description = "Centre (ICRS)"
-    table.add_column(position, name="position", index=max(names.index("s_ra"), names.index("s_dec")) + 1)
+    table.add_column(position, name="position", index=max(map(table.colnames.index, ("s_ra", "s_dec"))) + 1)

@@ -64,14 +64,10 @@ def positions(table: Table) -> SkyCoord:
 
 
 def read_positions(table: Table) -> Positions:
-    """
-    Read positions from the columns that ``meta`` names, a SkyCoord column, or columns of usual names.
-
-    Where no frame is named they are FK5, the frame of the service's own catalogues.
-    """
+    """Positions from the columns that ``meta`` names, a SkyCoord column, or columns of usual names (FK5)."""
     named, columns = _frame_named(table), coordinate_columns(table)
     if columns is not None:
-        return Positions(*_degrees(table, *columns), named or "fk5", columns)
+        return Positions(*_coordinates(table, *columns), named or "fk5", columns)
     for column in table.columns.values():
         if isinstance(column, SkyCoord) and column.ndim == 1:
             return _of_sky_coord(column)
@@ -81,13 +77,13 @@ def read_positions(table: Table) -> Positions:
             f"The catalogue's frame is 'galactic', but its coordinates are in the columns {printable(lon)!r} and "
             f"{printable(lat)!r}. Correct FRAME in its meta, or name its columns by LON_NAME and LAT_NAME."
         )
-    given = Positions(*_degrees(table, lon, lat), named if named and frame == "fk5" else frame)
+    given = Positions(*_coordinates(table, lon, lat), named if named and frame == "fk5" else frame)
     return given if given.frame in _EQUATORIAL else _of_sky_coord(given.as_sky_coord())
 
 
 def coordinate_columns(table: Table) -> tuple[str, str] | None:
     """Columns of longitude and latitude, if ``meta`` names the frame or the columns, and the table has them."""
-    meta = _upper(table.meta)
+    meta = _meta_in_capitals(table.meta)
     if not set(FRAME_KEYS) & set(meta):
         return None
     usual = ("l", "b") if str(meta.get("FRAME")).strip().lower() == "galactic" else ("ra", "dec")
@@ -95,13 +91,13 @@ def coordinate_columns(table: Table) -> tuple[str, str] | None:
     return (lon, lat) if {lon, lat} <= set(table.colnames) else None
 
 
-def _upper(meta: Mapping[str, Any]) -> dict[str, Any]:
+def _meta_in_capitals(meta: Mapping[str, Any]) -> dict[str, Any]:
     return {str(key).upper(): value for key, value in meta.items()}
 
 
 def _frame_named(table: Table) -> str | None:
     """Frame that ``meta`` names, as lists of the service or as FITS headers do."""
-    meta = _upper(table.meta)
+    meta = _meta_in_capitals(table.meta)
     named = next((meta[key] for key in ("FRAME", "RADESYS", "RADECSYS") if meta.get(key)), None)
     frame = str(named or "").strip().lower()
     if frame and frame not in FRAMES:
@@ -136,27 +132,22 @@ def _of_sky_coord(given: SkyCoord) -> Positions:
             f"The catalogue's positions are in the frame {printable(given.frame.name)!r}, which can't be changed into "
             f"ICRS: {printable(error, limit=200)}."
         ) from error
-    parts = [_parts(angle.to(u.deg)) for angle in (known_frame.spherical.lon, known_frame.spherical.lat)]
+    parts = [_values_and_mask(angle.to(u.deg)) for angle in (known_frame.spherical.lon, known_frame.spherical.lat)]
     # what is below a micro-arcsecond comes from turning frames and units round
     lon, lat = (np.round(np.where(masked, math.nan, values), 9) for values, masked in parts)
     return Positions(lon, lat, known_frame.frame.name)
 
 
-def _degrees(table: Table, lon: str, lat: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _coordinates(table: Table, lon: str, lat: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     try:
-        default = angle_unit(_upper(table.meta).get("COORD_UNIT")) or u.deg
+        default = angle_unit(_meta_in_capitals(table.meta).get("COORD_UNIT")) or u.deg
     except ValueError as error:
         raise ParameterError(f"COORD_UNIT of the catalogue: {error}.") from error
     return angles(table[lon], default, hours="ra" in lon.lower()).value, angles(table[lat], default).value
 
 
 def angles(column: Any, default: u.UnitBase = u.deg, *, hours: bool = False) -> u.Quantity:
-    """
-    Angles of a column in degrees, NaN where one is masked or empty.
-
-    Numbers without a unit are in ``default``; sexagesimal texts without one are degrees, or ``hours`` as is usual for
-    right ascensions.
-    """
+    """Angles of a column in degrees, NaN where one is masked or empty; numbers without a unit are in ``default``."""
     try:
         if column.ndim != 1:
             raise ValueError(f"it has {column.ndim} dimensions")
@@ -165,7 +156,7 @@ def angles(column: Any, default: u.UnitBase = u.deg, *, hours: bool = False) -> 
             sexagesimal = u.hourangle if hours else u.deg
             degrees = u.Quantity([_angle_of_text(cell, unit, default, sexagesimal) for cell in cells(column)], u.deg)
         else:
-            values, masked = _parts(column)
+            values, masked = _values_and_mask(column)
             degrees = u.Quantity(np.where(masked, math.nan, values.astype(float)), unit or default).to(u.deg)
             if (unit or default) == u.deg:
                 return degrees
@@ -178,12 +169,8 @@ def angles(column: Any, default: u.UnitBase = u.deg, *, hours: bool = False) -> 
 
 
 def angle_unit(given: Any) -> u.UnitBase | None:
-    """
-    Read the unit of angles; None if there is none, `ValueError` if it is that of something else.
-
-    Right ascensions in ``h`` are hour angles, not times; ``h:m:s`` and ``"d m s"`` of VizieR and SIMBAD, which mean
-    sexagesimal texts, are not units to astropy.
-    """
+    """Unit of angles; None if there is none, `ValueError` if it is that of something else."""
+    # right ascensions in h are hour angles, not times; h:m:s and "d m s" of VizieR and SIMBAD mean sexagesimal texts
     text = "" if given is None else str(given).strip("\"' ")
     if not text:
         return None
@@ -213,11 +200,11 @@ def source_names(table: Table) -> list[str] | None:
 
 def cells(column: Any) -> list[Any]:
     """Values of a column as Python has them; None for what is masked or not finite."""
-    values, masked = _parts(column)
-    return [_cell(value, gone) for value, gone in zip(values.tolist(), masked.tolist(), strict=True)]
+    values, masked = _values_and_mask(column)
+    return [_python_value(value, gone) for value, gone in zip(values.tolist(), masked.tolist(), strict=True)]
 
 
-def _parts(column: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _values_and_mask(column: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Values and mask of a column of any kind, without unit."""
     plain = getattr(column, "value", column)
     if isinstance(plain, Masked):
@@ -225,7 +212,7 @@ def _parts(column: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     return np.ma.getdata(plain), np.ma.getmaskarray(plain)
 
 
-def _cell(value: Any, gone: bool) -> Any:  # noqa: FBT001 - a pair from zip
+def _python_value(value: Any, gone: bool) -> Any:  # noqa: FBT001 - a pair from zip
     if gone or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -39,12 +39,7 @@ _LONGEST_NAME = 60  # of a FITS column, so that a number can still be added
 
 
 def read_catalog(entry: Any, *, what: str = "the catalogue") -> Table:
-    """
-    Turn the service's catalogue (``products.catalog`` of a reply) into a table.
-
-    Columns, names and types are the service's; coordinates and ``ERR_RAD`` get their units. ``meta`` keeps ``FRAME``,
-    ``LON_NAME`` and ``LAT_NAME``, as the service's own files do, if there are such columns.
-    """
+    """Turn the service's catalogue (``products.catalog`` of a reply) into a table with units and frame."""
     if not isinstance(entry, Mapping):
         raise DecodingError(f"{what} must be a JSON object, not a {type(entry).__name__}.")
     for key in ("cat_column_names", "cat_column_list"):
@@ -62,7 +57,9 @@ def read_catalog(entry: Any, *, what: str = "the catalogue") -> Table:
         raise DecodingError(f"The columns of {what} are not lists of one length.")
     _refuse_wide(columns, what)
     dtypes = _dtypes(entry.get("cat_column_descr"))
-    table = Table([_column(name, values, dtypes.get(name), what) for name, values in zip(names, columns, strict=True)])
+    table = Table(
+        [_read_column(name, values, dtypes.get(name), what) for name, values in zip(names, columns, strict=True)]
+    )
     lon, lat = str(entry.get("cat_lon_name") or "ra"), str(entry.get("cat_lat_name") or "dec")
     if {lon, lat} <= set(table.colnames):
         table.meta.update(FRAME=str(entry.get("cat_frame") or "fk5"), LON_NAME=lon, LAT_NAME=lat)
@@ -101,11 +98,11 @@ def _refuse_wide(columns: Sequence[Sequence[Any]], what: str) -> None:
         raise DecodingError(f"{what} has texts that are too long for a table of {len(columns[0])} sources.")
 
 
-def _column(name: str, values: Sequence[Any], dtype: str | None, what: str) -> Column:
+def _read_column(name: str, values: Sequence[Any], dtype: str | None, what: str) -> Column:
     # most columns have none missing, which `in` finds much faster than looking at each value
     missing = [value is None for value in values] if None in values else None
     try:
-        array = _array(values, dtype)
+        array = _typed_array(values, dtype)
     except (TypeError, ValueError, OverflowError) as error:
         raise DecodingError(
             f"Column {printable(name)!r} of {what} does not hold {printable(dtype)}: {printable(error, limit=200)}."
@@ -115,7 +112,7 @@ def _column(name: str, values: Sequence[Any], dtype: str | None, what: str) -> C
     return Column(array, name=name)
 
 
-def _array(values: Sequence[Any], dtype: str | None) -> np.ndarray:
+def _typed_array(values: Sequence[Any], dtype: str | None) -> np.ndarray:
     """Values of one type, by default their own; missing ones are NaN, 0 or empty."""
     kinds = set(map(type, values)) - {type(None)}
     native = None if dtype is None else np.dtype(dtype).newbyteorder("=")
@@ -149,12 +146,7 @@ def _coordinate_units(given: Any, what: str) -> list[u.UnitBase]:
 
 
 def to_hdu(table: Table, allowance: Allowance | None = None) -> fits.BinTableHDU:
-    """
-    Source list as a binary table named CATALOG.
-
-    Texts are written in ASCII, the only letters of FITS. If that changes names, the column ``SRCNAME8`` keeps them as
-    they were, as hexadecimal digits of their UTF-8.
-    """
+    """Source list as a binary table named CATALOG; ``SRCNAME8`` keeps names that are not ASCII, in hexadecimal."""
     allowance = allowance or Allowance(2**62)
     allowance.spend(_COPIES * sum(column.nbytes for column in table.itercols()), "the catalogue as a FITS table")
     new_names = dict(zip(table.colnames, _fits_names(table.colnames), strict=True))

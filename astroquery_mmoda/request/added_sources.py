@@ -25,7 +25,7 @@ def add_sources(catalog: Table, sources: Mapping[str, SkyCoord] | Table, *, flag
     """Add sources, or give their names to unnamed detections close by; see ``Mmoda.add_sources``."""
     if not isinstance(catalog, Table) or not {"meta_ID", "src_names"} <= set(catalog.colnames):
         raise ParameterError("add_sources needs a table as query_catalog returns it.")
-    wanted = _wanted(sources)
+    wanted = _positions_to_add(sources)
     # a bare number may be meant in arcmin
     degrees = convert(as_quantity(radius, u.dimensionless_unscaled, "radius"), u.deg, "radius")
     if not degrees >= 0:
@@ -50,7 +50,7 @@ def add_sources(catalog: Table, sources: Mapping[str, SkyCoord] | Table, *, flag
     return table
 
 
-def _wanted(sources: Any) -> dict[str, SkyCoord]:
+def _positions_to_add(sources: Any) -> dict[str, SkyCoord]:
     if isinstance(sources, Table):
         names, places = named_positions(table_of(sources))
         return dict(zip(names, places.as_sky_coord(), strict=True))
@@ -58,10 +58,10 @@ def _wanted(sources: Any) -> dict[str, SkyCoord]:
         raise ParameterError("sources must be names, a dict of names and positions, or a table.")
     if any(not str(name).strip() for name in sources):
         raise ParameterError("sources: one of the names is empty.")
-    return {str(name).strip(): _position(str(name), place) for name, place in sources.items()}
+    return {str(name).strip(): _position_of_source(str(name), place) for name, place in sources.items()}
 
 
-def _position(name: str, place: Any) -> SkyCoord:
+def _position_of_source(name: str, place: Any) -> SkyCoord:
     """Position of one source, as a SkyCoord, a text or a pair."""
     try:
         found = parse_position(place) if isinstance(place, str) else place

@@ -37,7 +37,7 @@ _TYPES_BY_URI = (
     ("float", {"Float", "DetectionThreshold"}),
     ("string", {"String", "LongString"}),
 )
-# servers up to 1.3.3 send no ontology addresses: there the unit tells, or the default
+# servers up to 1.3.3 send no ontology addresses: there the unit counts, or the default
 _TYPES_BY_UNIT = (
     ("time", {"isot", "iso", "mjd", "jd", "unix"}),
     ("duration", {"sec", "s", "min", "h", "d", "day"}),
@@ -157,7 +157,7 @@ class InstrumentSchema:
         methods = [f"query_{kind}" for kind in ("image", "spectrum", "lightcurve", "catalog") if kind in kinds]
         lacking = f"Instrument {self.instrument!r} has no {kind} product"
         if any(self.kind(name) == "other" and name != "spectral_fit" for name in self.products):
-            raise ParameterError(f"{lacking} that can be told by its name. {listed}; choose one with product=.")
+            raise ParameterError(f"{lacking} that is recognised by its name. {listed}; choose one with product=.")
         raise ParameterError(f"{lacking}. {listed}; use {' or '.join(methods) or 'query_product'}.")
 
     def _listing(self, names: Iterable[str]) -> str:

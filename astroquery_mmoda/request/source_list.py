@@ -39,19 +39,8 @@ _MOST_COMPARED = 1000
 
 
 def to_catalog_text(catalog: Any, instrument: str = "") -> str:
-    """
-    Turn what a user gives as ``catalog=`` into the service's JSON text.
-
-    Parameters
-    ----------
-    catalog : Table, HDUList, dict, str or Path
-        A table as `~astroquery_mmoda.catalog.read_catalog` gives it, or any table with names and coordinates; an image
-        with a ``CATALOG``; the service's form as dict or JSON text; the path of a file with that text, or of an ECSV
-        or FITS table.
-    instrument : str
-        The service's name of the instrument that it is for; see `to_service`.
-    """
-    table, others = _given(catalog)
+    """The service's JSON text of what a user gives as ``catalog=``, for an instrument by the service's name."""
+    table, others = _table_given(catalog)
     form = to_service(table, instrument)
     row = form["cat_column_names"].index("src_names")
     form["cat_column_list"][row] = _in_ascii(form["cat_column_list"][row])
@@ -64,7 +53,7 @@ def to_catalog_text(catalog: Any, instrument: str = "") -> str:
 # ---- what may be given
 
 
-def _given(catalog: Any) -> tuple[Table, dict[str, Any]]:
+def _table_given(catalog: Any) -> tuple[Table, dict[str, Any]]:
     """The table in whatever was given, and what the service's form has beside it."""
     if isinstance(catalog, (str, Path)):
         text = str(catalog).lstrip()
@@ -138,27 +127,14 @@ def _from_file(given: str | Path) -> Table | Mapping[str, Any]:
 
 
 def to_service(table: Table, instrument: str = "") -> dict[str, Any]:
-    """
-    Turn a table of sources into the service's dictionary.
-
-    Coordinates are sent in degrees, since the service reads them so whatever unit it is given, and nothing is null,
-    since its plugin for INTEGRAL fails at that. For ISGRI and JEM-X the columns ``NEW_SOURCE``, ``ISGRI_FLAG``,
-    ``FLAG`` and ``ERR_RAD`` are completed where they are missing, with the values that the service's own tools send:
-    without them, INTEGRAL's software would use no source of the list. For other instruments no column is added but
-    ``meta_ID`` and ``significance``, without which the service takes no list.
-
-    Parameters
-    ----------
-    table : Table
-        With a column of names, and positions as in `~astroquery_mmoda.catalog.read_positions`.
-    instrument : str
-        The service's name of the instrument.
-    """
+    """A table of sources as the service's dictionary: in degrees, whatever unit is named, and without nulls."""
+    # without these columns and values, which the service's own tools send, INTEGRAL's software uses no source, and its
+    # plugin fails at nulls
     if len(table) == 0:
         raise ParameterError("catalog= has no sources in it. Leave it out to let the service choose.")
     table = table_of(table)
     names, positions = named_positions(table)
-    columns = _columns(table, positions, names)
+    columns = _sent_columns(table, positions, names)
     if instrument in MOST_SOURCES:
         for name, value in CATALOG_VALUES.items():
             columns.setdefault(name, np.full(len(table), value))
@@ -192,19 +168,19 @@ def named_positions(table: Table) -> tuple[list[str], Positions]:
             )
         if not on_sky[row]:
             raise ParameterError(
-                f"catalog=: {_rows([row], names)} has no position on the sky, but ({lon:g}, {lat:g}) deg. Check the "
+                f"catalog=: {_rows_of([row], names)} has no position on the sky, but ({lon:g}, {lat:g}) deg. Check the "
                 "units of the coordinates (columns without unit are read in degrees), or leave it out."
             )
     return names, positions
 
 
-def _columns(table: Table, positions: Positions, names: Sequence[str]) -> dict[str, _Array]:
+def _sent_columns(table: Table, positions: Positions, names: Sequence[str]) -> dict[str, _Array]:
     """All that is sent, by the service's names; a list of the service keeps its columns and their order."""
     lon, lat = positions.names
     made = {
         "meta_ID": _identifiers(table),
         "src_names": np.array(names),
-        "significance": _significances(table),
+        "significance": _known_significances(table),
         lon: np.where(positions.lon < 0, positions.lon + 360, positions.lon),
         lat: positions.lat,
     }
@@ -214,10 +190,10 @@ def _columns(table: Table, positions: Positions, names: Sequence[str]) -> dict[s
         same = [each for each in table.colnames if each == name or (each.upper() == name and name != "FLAG")]
         if same:
             used.add(same[0])
-            made[name] = _error_radii(table[same[0]]) if name == "ERR_RAD" else _flags(table[same[0]], value)
+            made[name] = _radii_in_degrees(table[same[0]]) if name == "ERR_RAD" else _whole_flags(table[same[0]], value)
     if coordinate_columns(table) is None or "src_names" not in table.colnames:
         return made  # a table of other origin has many columns that mean nothing to the service
-    others = {name: _plain(table[name]) for name in table.colnames if name not in used}
+    others = {name: _further_column(table[name]) for name in table.colnames if name not in used}
     left_out = [name for name, column in others.items() if column is None]
     if left_out:
         warn(
@@ -239,7 +215,7 @@ def _identifiers(table: Table) -> _Array:
     return np.array([int(value) for value in given])
 
 
-def _significances(table: Table) -> _Array:
+def _known_significances(table: Table) -> _Array:
     name = next((name for name in table.colnames if name.lower() == "significance"), None)
     if name is None:
         return np.zeros(len(table))
@@ -249,7 +225,7 @@ def _significances(table: Table) -> _Array:
     return np.array([cell or 0 for cell in cells(column)], dtype=column.dtype)
 
 
-def _flags(column: Any, value: float) -> _Array:
+def _whole_flags(column: Any, value: float) -> _Array:
     given = cells(column) if column.ndim == 1 else ["?"]
     try:
         numbers = [int(value if flag in (None, "") else flag) for flag in given]
@@ -263,13 +239,13 @@ def _flags(column: Any, value: float) -> _Array:
     return np.array(numbers)
 
 
-def _error_radii(column: Any) -> _Array:
+def _radii_in_degrees(column: Any) -> _Array:
     """Degrees; those of a list of the service have no unit where it was lost."""
     degrees: _Array = angles(column).value
     return np.where(np.isfinite(degrees), degrees, CATALOG_VALUES["ERR_RAD"])
 
 
-def _plain(column: Any) -> _Array | None:
+def _further_column(column: Any) -> _Array | None:
     """Values of a further column; None if the service can't take them."""
     kind = getattr(getattr(column, "dtype", None), "kind", "")
     if getattr(column, "ndim", 0) != 1 or not kind or kind not in "biufUSO" or isinstance(column, SkyCoord):
@@ -289,7 +265,7 @@ def _warn_of_unused(columns: Mapping[str, _Array], names: Sequence[str], instrum
     if unused.size:
         warn(
             f"catalog=: INTEGRAL's software uses only sources with an ISGRI_FLAG of 1 or 2, and leaves out "
-            f"{_rows(unused, names)}. Set the flag to 2 to have them extracted.",
+            f"{_rows_of(unused, names)}. Set the flag to 2 to have them extracted.",
             InputWarning,
         )
     if len(names) > MOST_SOURCES[instrument]:
@@ -301,7 +277,7 @@ def _warn_of_unused(columns: Mapping[str, _Array], names: Sequence[str], instrum
     nameless = [row for row, name in enumerate(names) if " ".join(name.upper().split()) == _NOT_EXTRACTED_BY_JEMX]
     if nameless and instrument == "jemx":
         warn(
-            f"catalog=: JEM-X does not extract sources called 'NEW SOURCE': {_rows(nameless, names)}. Rename them.",
+            f"catalog=: JEM-X does not extract sources called 'NEW SOURCE': {_rows_of(nameless, names)}. Rename them.",
             InputWarning,
         )
 
@@ -312,7 +288,7 @@ def _warn_of_doubles(positions: Positions, names: Sequence[str]) -> None:
     doubles = [row for row, name in enumerate(names) if seen.setdefault(same_name(name), row) != row]
     if doubles:
         warn(
-            f"catalog=: names repeat earlier ones in {_rows(doubles, names)}. A source in two rows gets a "
+            f"catalog=: names repeat earlier ones in {_rows_of(doubles, names)}. A source in two rows gets a "
             "share of its counts in each: keep one row per source, and give each a name of its own.",
             InputWarning,
         )
@@ -322,7 +298,7 @@ def _warn_of_doubles(positions: Positions, names: Sequence[str]) -> None:
     pairs = np.argwhere(np.triu(sky[:, np.newaxis].separation(sky) < _SAME_PLACE, k=1))
     close = [pair for pair in pairs.tolist() if pair[1] not in doubles]
     if close:
-        shown = "; ".join(_rows(pair, names) for pair in close[:3]) + ("; ..." if len(close) > 3 else "")
+        shown = "; ".join(_rows_of(pair, names) for pair in close[:3]) + ("; ..." if len(close) > 3 else "")
         warn(
             f"catalog=: these are less than 30 arcsec apart, which a coded mask can't separate: {shown}. Keep one row "
             "per source.",
@@ -335,7 +311,7 @@ def same_name(name: str) -> str:
     return "".join(name.split()).casefold()
 
 
-def _rows(rows: Iterable[Any], names: Sequence[str]) -> str:
+def _rows_of(rows: Iterable[Any], names: Sequence[str]) -> str:
     numbers = list(rows)
     first = ", ".join(f"row {row} ({printable(names[row])!r})" for row in numbers[:5])
     return first + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
