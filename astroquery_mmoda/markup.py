@@ -3,7 +3,7 @@
 Small tables in HTML, for notebooks; and names with their values, also as plain text.
 
 In HTML every text is escaped; there are no scripts, no addresses, and no colours, so that it looks right on any
-background. Notebooks are told to leave dollar signs alone, since what stands between two of them would be run as TeX.
+background. Notebooks are asked to leave dollar signs alone, since what stands between two of them would be run as TeX.
 """
 
 from __future__ import annotations
@@ -44,55 +44,23 @@ def table_html(
     right: Collection[str] = (),
     more: str = "",
 ) -> str:
-    """
-    Make a table with a head.
-
-    Parameters
-    ----------
-    head : sequence of str
-        Names of the columns.
-    rows : iterable of sequences of str
-        The cells; without any, there is no head either.
-    title : str
-        What it is.
-    remarks : iterable of str
-        Lines beneath the title; empty ones are left out.
-    right : collection of str
-        Names of the columns of numbers.
-    more : str
-        A last line, about rows that are left out.
-
-    Returns
-    -------
-    str
-    """
+    """Make a table with a head; lines beneath the title, columns of numbers, and a last line about rows left out."""
     sides = ["right" if name in right else "left" for name in head]
     names = "".join(
-        f'<th style="{_HEAD.format(side)}">{_text(name)}</th>' for name, side in zip(head, sides, strict=True)
+        f'<th style="{_HEAD.format(side)}">{_escaped_text(name)}</th>' for name, side in zip(head, sides, strict=True)
     )
-    body = "".join(f"<tr>{_cells(row, sides)}</tr>" for row in rows)
+    body = "".join(f"<tr>{_row_cells(row, sides)}</tr>" for row in rows)
     if more:
-        body += f'<tr><td colspan="{len(head)}" style="{_CELL.format("left")};opacity:0.7">{_text(more)}</td></tr>'
+        body += (
+            f'<tr><td colspan="{len(head)}" style="{_CELL.format("left")};opacity:0.7">{_escaped_text(more)}</td></tr>'
+        )
     return _framed(title, remarks, f"<thead><tr>{names}</tr></thead><tbody>{body}</tbody>" if body else "")
 
 
 def facts_html(facts: Iterable[tuple[str, str]], *, title: str, remarks: Iterable[str] = ()) -> str:
-    """
-    Make a table of names and values, one pair in a row.
-
-    Parameters
-    ----------
-    facts : iterable of (str, str)
-        Those without a value are left out.
-    title, remarks
-        As in `table_html`.
-
-    Returns
-    -------
-    str
-    """
+    """Make a table of names and values, one pair in a row; those without a value are left out."""
     rows = (
-        f'<tr><th style="{_NAME}">{_text(name)}</th><td style="{_VALUE}">{_text(value)}</td></tr>'
+        f'<tr><th style="{_NAME}">{_escaped_text(name)}</th><td style="{_VALUE}">{_escaped_text(value)}</td></tr>'
         for name, value in facts
         if value
     )
@@ -101,22 +69,22 @@ def facts_html(facts: Iterable[tuple[str, str]], *, title: str, remarks: Iterabl
 
 def facts_text(facts: Iterable[tuple[str, str]]) -> str:
     """Names and values, one pair in a line; those without a value are left out."""
-    told = [(f"{name}:", value) for name, value in facts if value]
-    width = max((len(name) for name, _ in told), default=0)
-    return "\n".join(f"{name:<{width}} {value}" for name, value in told)
+    shown = [(f"{name}:", value) for name, value in facts if value]
+    width = max((len(name) for name, _ in shown), default=0)
+    return "\n".join(f"{name:<{width}} {value}" for name, value in shown)
 
 
 def _framed(title: str, remarks: Iterable[str], content: str) -> str:
     # no caption: that would be as narrow as its table, or run out of the page with it
-    lines = "".join(f'<div style="{_REMARK}">{_text(remark)}</div>' for remark in remarks if remark)
+    lines = "".join(f'<div style="{_REMARK}">{_escaped_text(remark)}</div>' for remark in remarks if remark)
     table = f'<div style="{_FRAME}"><table style="{_TABLE}">{content}</table></div>' if content else ""
-    return f'<div class="{_NO_TEX}" style="{_BLOCK}"><strong>{_text(title)}</strong>{lines}{table}</div>'
+    return f'<div class="{_NO_TEX}" style="{_BLOCK}"><strong>{_escaped_text(title)}</strong>{lines}{table}</div>'
 
 
-def _cells(row: Sequence[str], sides: Sequence[str]) -> str:
+def _row_cells(row: Sequence[str], sides: Sequence[str]) -> str:
     cells = zip(row, sides, strict=True)
-    return "".join(f'<td style="{_CELL.format(side)}">{_text(value)}</td>' for value, side in cells)
+    return "".join(f'<td style="{_CELL.format(side)}">{_escaped_text(value)}</td>' for value, side in cells)
 
 
-def _text(text: str) -> str:
+def _escaped_text(text: str) -> str:
     return text if isinstance(text, _Ready) else escape(text, quote=True).replace("\n", "<br>")

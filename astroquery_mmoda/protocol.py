@@ -7,8 +7,10 @@ from typing import Any
 
 __all__ = [
     "CATALOG_FIELDS",
+    "COORDINATE_COLUMNS",
     "FORMAT_FIELDS",
     "IGNORED_FIELDS",
+    "NAME_COLUMNS",
     "NUL",
     "OWN_FIELDS",
     "PROTOCOL_VERSION",
@@ -44,6 +46,19 @@ REQUEST_FIELDS = (
     "query_status",
     "selected_catalog",
     *FORMAT_FIELDS,
+)
+#: columns with names of sources, the first that is there
+NAME_COLUMNS = ("src_names", "src_name", "name", "main_id", "source_name", "source", "object", "id")
+#: of many archives, in small letters; those of equinox J2000 without a frame are taken as FK5
+COORDINATE_COLUMNS = (
+    ("ra", "dec", "fk5"),
+    ("raj2000", "dej2000", "fk5"),
+    ("ra_icrs", "de_icrs", "icrs"),
+    ("ra_obj", "dec_obj", "fk5"),
+    ("_raj2000", "_dej2000", "fk5"),
+    ("ra_d", "dec_d", "icrs"),
+    ("rab1950", "deb1950", "fk4"),
+    ("glon", "glat", "galactic"),
 )
 
 

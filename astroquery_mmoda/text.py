@@ -43,25 +43,10 @@ def is_id(value: object) -> bool:
 
 
 def printable(text: object, *, limit: int = 500, newlines: bool = False) -> str:
-    """
-    Escape what a terminal, a log file or a notebook would act on, mask tokens, and cut what is too long.
-
-    Parameters
-    ----------
-    text : object
-        Usually a `str` from the service; anything else is turned into one.
-    limit : int
-        Most characters to keep.
-    newlines : bool
-        Whether line ends stay (the service's lists of roles have some); otherwise they become blanks.
-
-    Returns
-    -------
-    str
-    """
+    """Escape what a terminal or notebook would act on, mask tokens, and cut to ``limit`` characters."""
     # what will be cut off anyway need not be looked at
     lines = without_token(str(text)[: 4 * limit + 5000])[: 4 * limit].strip().replace("\r\n", "\n").split("\n")
-    joined = ("\n" if newlines else " ").join(_escape(line.rstrip()) for line in lines)
+    joined = ("\n" if newlines else " ").join(_escape_line(line.rstrip()) for line in lines)
     return shorten(joined, limit)
 
 
@@ -81,11 +66,8 @@ def _one_of(letters: str, *, escaped: bool) -> str:
 
 
 def _beginning(quote: str, *, escaped: bool = False) -> str:
-    """
-    Pattern of how a JSON web token begins: base64 of a brace, a quote (or a blank or line end), and ASCII.
-
-    Each letter stands for six bits; looking at all of the first eight keeps words such as "keyJournal" out.
-    """
+    """Pattern of how a JSON web token begins: base64 of a brace, a quote (or a blank or line end), and ASCII."""
+    # each letter stands for six bits; looking at all of the first eight keeps words such as "keyJournal" out
 
     def letters(known: Callable[[int], bool]) -> str:
         return _one_of("".join(_LETTERS[value] for value in range(64) if known(value)), escaped=escaped)
@@ -128,7 +110,7 @@ def without_token(text: str) -> str:
     Tokens of any age and owner, cut or whole, also escaped for JSON, Python, addresses or HTML, and over several lines.
     """
     for beginning in _beginnings_in(text):
-        text = _masked(text, beginning)
+        text = _mask_from(text, beginning)
     return text
 
 
@@ -146,7 +128,7 @@ def _beginnings_in(text: str) -> list[re.Pattern[str]]:
     return _ESCAPED_BEGINNINGS if escaped else _BEGINNINGS
 
 
-def _masked(text: str, beginning: re.Pattern[str]) -> str:
+def _mask_from(text: str, beginning: re.Pattern[str]) -> str:
     pieces: list[str] = []
     end = kept = 0
     # what was looked at is not looked at again, so that a text of nothing but beginnings takes no longer than others
@@ -168,14 +150,14 @@ def _end_of_token(text: str, begin: int) -> int:
     end = _part(text, point, across=False)
     longest = max(_SIGNATURES)
     wrapped = end
-    while (length := _length(text[point:wrapped])) < longest:
+    while (length := _letters_in(text[point:wrapped])) < longest:
         if length in _SIGNATURES:
             return wrapped
         following = _next_line(text, wrapped)
         if following is None:
             break
         wrapped = _RUN.match(text, following).end()  # type: ignore[union-attr]
-    return wrapped if _length(text[point:wrapped]) in _SIGNATURES else end
+    return wrapped if _letters_in(text[point:wrapped]) in _SIGNATURES else end
 
 
 def _part(text: str, begin: int, *, across: bool) -> int:
@@ -202,7 +184,7 @@ def _point_after(text: str, end: int) -> int | None:
     return line_end.end() if line_end and _next_line(text, point.end()) else point.end()
 
 
-def _length(part: str) -> int:
+def _letters_in(part: str) -> int:
     """Number of letters in a part of a token, escapes and line ends not counted as such."""
     return len(_LETTER.findall(_LINE_END.sub("", part)))
 
@@ -211,33 +193,18 @@ _DASHES = {"\N{MINUS SIGN}": "-", "\N{HYPHEN BULLET}": "-"}
 
 
 def transliterated(text: str, *, limit: int | None = None) -> str:
-    """
-    Text in printable ASCII, for FITS headers and file names.
-
-    Letters with accents lose them, Greek letters are spelled out, dashes of all kinds become ``-``, and whatever else
-    is not ASCII becomes ``?``.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-    limit : int, optional
-        Most characters to keep; without it, the text may become 18 times longer.
-
-    Returns
-    -------
-    str
-    """
+    """Text in printable ASCII, for FITS headers and file names; what has no spelling in it becomes ``?``."""
+    # without a limit, the text may become 18 times longer
     if limit is not None:
         text = text[: 4 * limit]  # what will be cut off anyway need not be spelled
     if not (text.isascii() and text.isprintable()):
         text = unicodedata.normalize("NFKD", text)
         # a long text has few different characters
-        text = text.translate({ord(character): _ascii(character) for character in set(text)})
+        text = text.translate({ord(character): _ascii_letter(character) for character in set(text)})
     return text if limit is None else text[:limit]
 
 
-def _ascii(character: str) -> str:
+def _ascii_letter(character: str) -> str:
     if " " <= character <= "~":
         return character
     if unicodedata.combining(character):
@@ -286,7 +253,7 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 def visible(texts: Iterable[str]) -> list[str]:
     """Texts for a column of a table that is shown: like `printable`, but uncut, and blanks at the ends stay."""
     known = list(texts)
-    return known if all(map(str.isprintable, known)) else [_escape(text) for text in known]
+    return known if all(map(str.isprintable, known)) else [_escape_line(text) for text in known]
 
 
 def shorten(text: str, limit: int) -> str:
@@ -294,14 +261,16 @@ def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def _escape(line: str) -> str:
+def _escape_line(line: str) -> str:
     line = line.replace("\t", " ")
     # a long text has few different characters
     hidden = {
-        ord(character): _escaped(character) for character in set(line) if unicodedata.category(character) in _HIDDEN
+        ord(character): _escaped_character(character)
+        for character in set(line)
+        if unicodedata.category(character) in _HIDDEN
     }
     return line.translate(hidden) if hidden else line
 
 
-def _escaped(character: str) -> str:
+def _escaped_character(character: str) -> str:
     return character.encode("unicode_escape", errors="backslashreplace").decode("ascii")

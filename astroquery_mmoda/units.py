@@ -42,15 +42,8 @@ _NO_UNIT = frozenset({"no unit", "no units", "none", "unitless", "dimensionless"
 
 
 def read_unit(text: Any) -> u.UnitBase | None:
-    """
-    Make a unit of its text; what astropy doesn't know stays as it is written, but for numbers of five digits and more.
-
-    Parameters
-    ----------
-    text : str or None
-        Such as ``erg / (s cm2)`` or the service's ``(counts/sec)**2``; ``no units`` is dimensionless.
-    """
-    return _read(text) if isinstance(text, str) else None
+    """Unit of a text; what astropy doesn't know stays as it is written, but for numbers of five digits and more."""
+    return _read_text(text) if isinstance(text, str) else None
 
 
 def check_units(texts: Iterable[Any]) -> None:
@@ -93,7 +86,7 @@ def seconds_of(value: Any, name: str) -> float:
 
 
 @lru_cache(maxsize=512)
-def _read(text: str) -> u.UnitBase:
+def _read_text(text: str) -> u.UnitBase:
     if len(text) > _MAX_TEXT or _LARGE_NUMBER.search(text):
         # without its digits, since astropy would read the text once more wherever a column of this unit is used
         return u.UnrecognizedUnit(_LARGE_NUMBER.sub("...", text)[:_MAX_TEXT])
@@ -111,7 +104,7 @@ def _read(text: str) -> u.UnitBase:
             if not isinstance(unit, u.UnrecognizedUnit):
                 return unit
     power = _POWER.fullmatch(text.strip())
-    base = _read(power[1]) if power else u.UnrecognizedUnit(text)
+    base = _read_text(power[1]) if power else u.UnrecognizedUnit(text)
     if power is None or isinstance(base, u.UnrecognizedUnit):
         return u.UnrecognizedUnit(text)
     return base ** int(power[2] or 1)

@@ -210,7 +210,7 @@ def in_frame(frame, *, unit="deg", **meta):
         (empty_catalog(), "no sources in it"),
         ([], "no sources in it"),
         (Table({"name": ["x"], "ra": [1.0], "dec": [2.0]}, meta={"FRAME": "galactic"}), "galactic.*'ra' and 'dec'"),
-        (Table({"name": ["x"], "ra": [1.0], "dec": [2.0]}, meta={"RADESYS": "GAPPT"}), "'GAPPT' is none of"),
+        (Table({"name": ["x"], "ra": [1.0], "dec": [2.0]}, meta={"RADESYS": "GAPPT"}), "'GAPPT' must be one of"),
         (Table({"ra": [1.0], "dec": [2.0]}), "column with the names"),
         (Table({"name": ["x"]}), "needs coordinates"),
         (Table({"name": ["日本"], "ra": [1.0], "dec": [2.0]}), "not plain ASCII"),
@@ -221,7 +221,7 @@ def in_frame(frame, *, unit="deg", **meta):
         (Table({"name": ["x"], "raj2000": ["1 2 3 4 5"], "dej2000": ["2"]}), "'raj2000' holds no angles"),
         (in_frame("fk5", unit="m"), "holds no angles"),
         (in_frame("fk5", COORD_UNIT="keV"), "'keV' is not the unit of an angle"),
-        (in_frame("ecliptic"), "frame 'ecliptic' is none of fk5, icrs"),
+        (in_frame("ecliptic"), "frame 'ecliptic' must be one of fk5, icrs"),
         (fits.HDUList([fits.PrimaryHDU()]), "without a CATALOG"),
         ("no/such/file", "neither a file nor JSON"),
         ("Crab", r"into a list: catalog=\['Crab'\]"),
@@ -505,7 +505,7 @@ def test_a_name_that_jemx_passes_over():
 
 def test_a_source_in_two_rows():
     table = Table({"name": ["Ser X-1", "Crab", "serx-1"], "ra": [280.0, 83.6, 1.0], "dec": [5.0, 22.0, 2.0]})
-    with pytest.warns(InputWarning, match=r"come again in row 2 \('serx-1'\)"):
+    with pytest.warns(InputWarning, match=r"repeat earlier ones in row 2 \('serx-1'\)"):
         to_catalog_text(table, "isgri")
     table["name"][2], table["ra"][2], table["dec"][2] = "other", 359.999, 89.99999
     table["ra"][0], table["dec"][0] = 100.0, 89.99999

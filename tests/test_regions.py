@@ -82,7 +82,7 @@ def test_a_frame_that_ds9_does_not_know(tmp_path):
     assert region.center.separation(place[0]) < 1 * u.mas
     table = Table({"src_names": ["a"], "ra": [1.0], "dec": [2.0]})
     table.meta.update(FRAME="x", LON_NAME="ra", LAT_NAME="dec")
-    with pytest.raises(errors.ParameterError, match="frame 'x' is none of"):
+    with pytest.raises(errors.ParameterError, match="frame 'x' must be one of"):
         write_regions(table, tmp_path / "y.reg")
 
 

@@ -14,7 +14,7 @@ from astropy.time import Time
 from astropy.wcs import WCS
 
 from astroquery_mmoda import Products
-from astroquery_mmoda.catalog import empty_catalog, read_places, table_of, to_hdu
+from astroquery_mmoda.catalog import empty_catalog, read_positions, table_of, to_hdu
 from astroquery_mmoda.products.image import mend_wcs
 from tests.genuine_like import images
 from tests.genuine_like.encode import product, reply
@@ -298,7 +298,7 @@ def test_names_of_coordinates_that_change(tmp_path):
     table.meta.update(FRAME="fk5", LON_NAME="Länge", LAT_NAME="Breite")
     fits.HDUList([fits.PrimaryHDU(), to_hdu(table)]).writeto(tmp_path / "c.fits")
     with fits.open(tmp_path / "c.fits") as opened:
-        assert read_places(table_of(opened)).lon.tolist() == [83.6]
+        assert read_positions(table_of(opened)).lon.tolist() == [83.6]
 
 
 def test_a_long_name_in_a_reply(recorded):

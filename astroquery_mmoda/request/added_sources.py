@@ -11,11 +11,11 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
-from ..catalog import cells, positions, read_places, source_names, table_of
+from ..catalog import cells, positions, read_positions, source_names, table_of
 from ..errors import ParameterError
 from ..instruments import CATALOG_VALUES, USED_FLAGS
 from ..text import printable
-from .source_list import named_places, same_name
+from .source_list import named_positions, same_name
 from .values import as_quantity, convert, parse_position, sky_position
 
 __all__ = ["add_sources"]
@@ -25,7 +25,7 @@ def add_sources(catalog: Table, sources: Mapping[str, SkyCoord] | Table, *, flag
     """Add sources, or give their names to unnamed detections close by; see ``Mmoda.add_sources``."""
     if not isinstance(catalog, Table) or not {"meta_ID", "src_names"} <= set(catalog.colnames):
         raise ParameterError("add_sources needs a table as query_catalog returns it.")
-    wanted = _wanted(sources)
+    wanted = _positions_to_add(sources)
     # a bare number may be meant in arcmin
     degrees = convert(as_quantity(radius, u.dimensionless_unscaled, "radius"), u.deg, "radius")
     if not degrees >= 0:
@@ -50,18 +50,18 @@ def add_sources(catalog: Table, sources: Mapping[str, SkyCoord] | Table, *, flag
     return table
 
 
-def _wanted(sources: Any) -> dict[str, SkyCoord]:
+def _positions_to_add(sources: Any) -> dict[str, SkyCoord]:
     if isinstance(sources, Table):
-        names, places = named_places(table_of(sources))
+        names, places = named_positions(table_of(sources))
         return dict(zip(names, places.as_sky_coord(), strict=True))
     if not isinstance(sources, Mapping):
         raise ParameterError("sources must be names, a dict of names and positions, or a table.")
     if any(not str(name).strip() for name in sources):
         raise ParameterError("sources: one of the names is empty.")
-    return {str(name).strip(): _position(str(name), place) for name, place in sources.items()}
+    return {str(name).strip(): _position_of_source(str(name), place) for name, place in sources.items()}
 
 
-def _position(name: str, place: Any) -> SkyCoord:
+def _position_of_source(name: str, place: Any) -> SkyCoord:
     """Position of one source, as a SkyCoord, a text or a pair."""
     try:
         found = parse_position(place) if isinstance(place, str) else place
@@ -71,7 +71,7 @@ def _position(name: str, place: Any) -> SkyCoord:
 
 
 def _row_of(name: str, position: SkyCoord, table: Table, names: Sequence[str], radius: u.Quantity) -> int | None:
-    """Row of a source that is there, or of the nearest unnamed detection within the radius."""
+    """Row of a known source, or of the nearest unnamed detection within the radius."""
     known = [same_name(each) for each in names]
     if same_name(name) in known:
         return known.index(same_name(name))
@@ -84,7 +84,7 @@ def _row_of(name: str, position: SkyCoord, table: Table, names: Sequence[str], r
 
 def _new_row(table: Table, name: str, position: SkyCoord, flag: int) -> dict[str, Any]:
     """Values of a row with a name and a position, as the service marks known sources; the others become zero."""
-    places = read_places(table)
+    places = read_positions(table)
     here = position.transform_to(places.frame).spherical
     values: dict[str, Any] = {**CATALOG_VALUES, "FLAG": flag, "src_names": name}
     values["meta_ID"] = max((int(value) for value in cells(table["meta_ID"]) if value is not None), default=-1) + 1

@@ -19,8 +19,8 @@ from ..errors import ParameterError
 from ..files import read_plain
 from ..protocol import NUL, Upload
 from ..text import Pasted, nearest, printable
+from .expressions import read_literal
 from .metadata import Parameter
-from .scripts import literal
 from .values import as_quantity, convert, is_number, list_items, plain_float, science_windows, service_unit, to_time
 
 __all__ = ["is_address", "to_wire"]
@@ -130,7 +130,7 @@ def _from_text(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         try:
-            return literal(text)
+            return read_literal(text)
         except ValueError:
             raise error from None
 

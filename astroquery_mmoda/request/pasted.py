@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from ..text import printable
-from .scripts import parse
+from .expressions import parse
 
 __all__ = ["readings"]
 
@@ -35,7 +35,7 @@ _KEYBOARD = str.maketrans("\u201c\u201d\u201e\u2018\u2019\u2212\u2013", '"""\'\'
 
 def readings(text: str) -> Iterator[tuple[str, list[str]]]:
     """Give a text as it may be meant, the least changed first, and lines left out though they look like code."""
-    tidy = _tidy(text)
+    tidy = _tidy_text(text)
     code = _of_notebook(tidy) or tidy
     mail = _of_mail(tidy)
     for version in dict.fromkeys((code, _without_marks(code), mail, _without_marks(mail))):
@@ -44,7 +44,7 @@ def readings(text: str) -> Iterator[tuple[str, list[str]]]:
         yield _without_bad_lines(version)
 
 
-def _tidy(text: str) -> str:
+def _tidy_text(text: str) -> str:
     """Text with plain blanks and line ends, and nothing that can't be seen."""
     text = re.sub("\r\n|[\r\f\u2028\u2029]", "\n", text)
     odd = {character: unicodedata.category(character) for character in set(text) if not character.isascii()}
@@ -96,7 +96,7 @@ def _of_mail(text: str) -> str:
         text = "\n".join(re.sub(r"^\s*>[ ]?", "", line) for line in lines)
     if "<" in text or "&" in text:
         text = html.unescape(_TAG.sub("", re.sub(r"<br\s*/?>", "\n", text, flags=re.IGNORECASE)))
-    return textwrap.dedent(_tidy(text).translate(_KEYBOARD))
+    return textwrap.dedent(_tidy_text(text).translate(_KEYBOARD))
 
 
 def _code_part(text: str) -> str:

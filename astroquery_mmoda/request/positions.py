@@ -13,7 +13,7 @@ from ..text import printable, transliterated
 
 __all__ = ["POSITION_FORMS", "parse_position", "plain_dashes"]
 
-#: what an error tells to write instead
+#: for errors: what to write instead
 POSITION_FORMS = (
     "Write right ascension and declination in degrees ('83.63 22.01') or sexagesimal ('5h34m31.9s +22d00m52s', "
     "'05:34:31.9 +22:00:52', '05 34 31.9 +22 00 52'), or give a SkyCoord"
@@ -53,29 +53,10 @@ _SIGN = re.compile(r"(?<=[\d.hdms])\s*(?=[+-])")
 
 
 def parse_position(text: str) -> SkyCoord | None:
-    """
-    Read a position written as text.
-
-    Parameters
-    ----------
-    text : str
-        A pair of decimal degrees (``"83.63 22.01"``), or right ascension in hours and declination in degrees, both in
-        sexagesimal form (``"5h34m31.9s +22d00m52s"``, ``"05:34:31.9 +22:00:52"``, ``"13 14 +33 22"``), ICRS. Signs and
-        marks of typeset texts are understood, and labels such as ``RA=``; ``l=... b=...`` is galactic.
-
-    Returns
-    -------
-    SkyCoord or None
-        In ICRS; None if the text is not a position, so that it may be the name of an object.
-
-    Raises
-    ------
-    ParameterError
-        The text has the form of a position but is none, such as 75 minutes, or has nothing but numbers in it.
-    """
+    """Position that a text means (ICRS, or galactic as ``l=... b=...``); None if it may be the name of an object."""
     if len(text) > _LONGEST or not any(character.isdigit() for character in text):
         return None
-    plain = _plain(text)
+    plain = _keyboard_text(text)
     if _DESIGNATION.fullmatch(plain):
         return None
     plain = plain.lower()
@@ -100,7 +81,7 @@ def parse_position(text: str) -> SkyCoord | None:
     return None
 
 
-def _plain(text: str) -> str:
+def _keyboard_text(text: str) -> str:
     """Text with the signs of a keyboard, without labels and brackets around it."""
     if not text.isascii():
         # before the compatibility forms, which would take marks apart
@@ -126,11 +107,13 @@ def _halves(text: str) -> tuple[float, float] | None:
     longitude, latitude = ([number for number in angle.group(2, 4, 5) if number] for angle in angles)
     if len(longitude) != len(latitude) and len(longitude) < 3 and not angles[0]["unit"]:
         return None  # it may be hours or degrees
-    return _degrees(angles[0], longitude, in_hours=True), _degrees(angles[1], latitude, in_hours=False)
+    return _angle_in_degrees(angles[0], longitude, in_hours=True), _angle_in_degrees(
+        angles[1], latitude, in_hours=False
+    )
 
 
-def _degrees(angle: re.Match[str], parts: list[str], *, in_hours: bool) -> float:
-    """Angle in degrees; `ValueError` tells what is wrong with it."""
+def _angle_in_degrees(angle: re.Match[str], parts: list[str], *, in_hours: bool) -> float:
+    """Angle in degrees; `ValueError` says what is wrong with it."""
     unit, numbers = angle["unit"], [float(part) for part in parts]
     if any("." in part for part in parts[:-1]):
         raise ValueError("only the last number of a sexagesimal angle has decimals")

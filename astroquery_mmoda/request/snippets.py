@@ -15,8 +15,10 @@ from ..errors import ParameterError, warn
 from ..protocol import IGNORED_FIELDS, NUL, STATE_FIELDS, Upload
 from ..text import Pasted, printable, without_token
 from .encode import is_address
+from .expressions import parse
 from .pasted import readings
-from .scripts import Analysis, NotConstant, TooMuch, Unknown, analyses, parse, plain
+from .scripts import Analysis, analyses
+from .unknowns import NotConstant, TooMuch, Unknown, known_value
 
 __all__ = ["code_for", "read_api_code"]
 
@@ -33,7 +35,7 @@ _OURS = frozenset(
     "catalog coordinates energy_range get_query_payload on_error parameters progress source time_range timeout "
     "windows_per_job".split()
 )
-# None says that there is nothing to say
+# None means: not given
 _NONE_IS_NOTHING = frozenset(
     "product product_type radius scw_list selected_catalog src_name T_format time_bin time_bin_format "
     "user_catalog_file".split()
@@ -46,30 +48,12 @@ _QUERY_TYPES = ("Real", "Dummy")
 
 
 def read_api_code(text: str) -> dict[str, Any]:
-    """
-    Read the snippet for oda_api that the service's web page or e-mail gives, or a cell of a notebook.
-
-    Parameters
-    ----------
-    text : str
-        Python code with a dictionary of parameters in it, or a call of ``get_product`` with them. It is parsed, never
-        run.
-
-    Returns
-    -------
-    dict
-        Keyword arguments for ``submit_product`` and every ``query_...``; without the token, should there be one in it.
-
-    Raises
-    ------
-    ParameterError
-        The text has no parameters of an analysis in it.
-    """
+    """Keyword arguments of a query, from a snippet for oda_api or of ours; it is parsed, never run."""
     if not isinstance(text, str):
         raise ParameterError(f"A snippet is a text, not a {type(text).__name__}.")
     if len(text) > _LARGEST_SNIPPET or text.count("\n") > _MOST_LINES:
         raise ParameterError(f"A snippet of {len(text)} characters or more than {_MOST_LINES} lines is too long.")
-    analysis, remarks = _last_analysis(text)
+    analysis, notes = _last_analysis(text)
     parameters, ours = analysis.parameters, analysis.ours
     if isinstance(parameters["instrument"], Unknown):
         raise ParameterError(
@@ -83,10 +67,10 @@ def read_api_code(text: str) -> dict[str, Any]:
         for name, value in parameters.items()
         if name not in dropped and not (value is None and name in _NONE_IS_NOTHING)
     }
-    arguments = _kept(given, left_out, remarks, ours=ours)
+    arguments = _kept(given, left_out, notes, ours=ours)
     if not ours and arguments.pop(_LONG_LISTS, None) is not None:
         left_out.append(f"{_LONG_LISTS} (it divides long lists of science windows into several jobs)")
-    _warn(left_out, list(dict.fromkeys(remarks)))
+    _warn(left_out, list(dict.fromkeys(notes)))
     return arguments if ours else _in_our_words(arguments)
 
 
@@ -103,12 +87,12 @@ def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
             problem = problem or error
             continue
         if found:
-            remarks = [f"this line is not Python: {line}" for line in left_out[:_MOST_NAMED]]
-            remarks += [f"the parameters of {call} are not known" for call in dict.fromkeys(unread)]
+            notes = [f"this line is not Python: {line}" for line in left_out[:_MOST_NAMED]]
+            notes += [f"the parameters of {call} are not known" for call in dict.fromkeys(unread)]
             different = [each for each in found[:-1] if each.parameters != found[-1].parameters]
             if different:
-                remarks.append(f"the text has {len(different) + 1} different analyses, of which the last is read")
-            return found[-1], remarks
+                notes.append(f"the text has {len(different) + 1} different analyses, of which the last is read")
+            return found[-1], notes
     why = f" It is not Python ({printable(problem, limit=150)})." if problem else ""
     raise ParameterError(
         "This is not a snippet of the service: it has no dictionary with an 'instrument' and parameters in it. Copy "
@@ -116,28 +100,28 @@ def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
     )
 
 
-def _kept(given: Mapping[Any, Any], left_out: list[str], remarks: list[str], *, ours: bool) -> dict[str, Any]:
-    """Values that are known and are not files or tokens; the others are named in ``left_out`` and ``remarks``."""
+def _kept(given: Mapping[Any, Any], left_out: list[str], notes: list[str], *, ours: bool) -> dict[str, Any]:
+    """Values that are known and are not files or tokens; the others are named in ``left_out`` and ``notes``."""
     kept: dict[str, Any] = {}
     for name, value in given.items():
         try:
             if isinstance(name, Unknown):
-                remarks.append(f"the effect of {name} is not known")
+                notes.append(f"the effect of {name} is not known")
             elif ours and name == "parameters" and isinstance(value, dict):
                 inner = {key: item for key, item in value.items() if key not in _DROPPED}
-                kept["parameters"] = _kept(inner, left_out, remarks, ours=False)
+                kept["parameters"] = _kept(inner, left_out, notes, ours=False)
             else:
-                kept[str(name)] = _checked(str(name), value)
+                kept[str(name)] = _checked_value(str(name), value)
         except NotConstant as error:
             left_out.append(f"{printable(name, limit=60)} ({error})")
     return kept
 
 
-def _checked(name: str, value: Any) -> Any:
-    """A value as an argument; `NotConstant` tells why it has to be left out."""
+def _checked_value(name: str, value: Any) -> Any:
+    """A value as an argument; `NotConstant` says why it has to be left out."""
     if isinstance(value, Unknown):
         raise NotConstant(str(value))
-    value = plain(value)
+    value = known_value(value)
     if not isinstance(value, str):
         return value
     if without_token(value) != value:
@@ -173,8 +157,8 @@ def _in_our_words(arguments: dict[str, Any]) -> dict[str, Any]:
     return {**renamed, "parameters": hidden} if hidden else renamed
 
 
-def _warn(left_out: list[str], remarks: list[str]) -> None:
-    sentences = remarks[:_MOST_NAMED]
+def _warn(left_out: list[str], notes: list[str]) -> None:
+    sentences = notes[:_MOST_NAMED]
     if left_out:
         more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
         named = f"left out: {', '.join(left_out[:_MOST_NAMED])}{more}"
@@ -184,22 +168,8 @@ def _warn(left_out: list[str], remarks: list[str]) -> None:
 
 
 def code_for(server: str | None, fields: Mapping[str, str]) -> str:
-    """
-    Write a snippet that asks the same again.
-
-    Parameters
-    ----------
-    server : str or None
-        Address, where it is not the usual one.
-    fields : dict of str
-        Fields of the request.
-
-    Returns
-    -------
-    str
-        Python code, without a token. ``Ellipsis`` stands for files that were uploaded, and for whatever came from a
-        snippet, a link or a record and could be a path: it is refused until somebody replaces it.
-    """
+    """Python code that asks the same again, without token and files; ``server`` where it is not the usual one."""
+    # Ellipsis stands for files that were uploaded, and for what came from elsewhere and may be a path; it is refused
     own = ("instrument", "product_type", "query_type", *_DROPPED)
     sent = {name: value for name, value in fields.items() if name not in own}
     files = [name for name, value in sent.items() if isinstance(value, Upload)]
@@ -209,14 +179,14 @@ def code_for(server: str | None, fields: Mapping[str, str]) -> str:
         name: Ellipsis if name in files else None if value == NUL else without_token(str(value))
         for name, value in sent.items()
     }
-    remark = f"# to be given anew, since a snippet never sends files: {', '.join(map(printable, files))}\n"
+    note = f"# to be given anew, since a snippet never sends files: {', '.join(map(printable, files))}\n"
     query_type = fields.get("query_type", "Real")
     arguments = [repr(fields["instrument"]), f"product={fields['product_type']!r}"]
     arguments += [f"query_type={query_type!r}"] if query_type != "Real" else []
     client = "Mmoda" if server is None else f"Mmoda(server={server!r})"
     return (
         "from astroquery_mmoda import Mmoda\n\n"
-        f"{remark if files else ''}"
+        f"{note if files else ''}"
         f"parameters = {pprint.pformat(parameters, sort_dicts=False, width=100)}\n"
         f"job = {client}.submit_product({', '.join(arguments)}, parameters=parameters)\n"
         "products = job.result()\n"

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Source lists on their way to the service: what users have, in the form that its software takes."""
+"""Source lists for the service: what users have, in the form that its software takes."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from astropy.table import Table
 from astroquery.exceptions import InputWarning
 
 from ..catalog import (
-    NAME_COLUMNS,
-    Places,
+    Positions,
     angles,
     cells,
     coordinate_columns,
     read_catalog,
-    read_places,
+    read_positions,
     source_names,
     table_of,
 )
 from ..errors import DecodingError, ParameterError, warn
 from ..instruments import CATALOG_VALUES, MOST_SOURCES, USED_FLAGS
+from ..protocol import NAME_COLUMNS
 from ..text import Pasted, listed, printable, transliterated
 
-__all__ = ["named_places", "same_name", "to_catalog_text", "to_service"]
+__all__ = ["named_positions", "same_name", "to_catalog_text", "to_service"]
 
 _Array = np.ndarray[Any, Any]
 _NOT_EXTRACTED_BY_JEMX = "NEW SOURCE"
@@ -39,19 +39,8 @@ _MOST_COMPARED = 1000
 
 
 def to_catalog_text(catalog: Any, instrument: str = "") -> str:
-    """
-    Turn what a user gives as ``catalog=`` into the service's JSON text.
-
-    Parameters
-    ----------
-    catalog : Table, HDUList, dict, str or Path
-        A table as `~astroquery_mmoda.catalog.read_catalog` gives it, or any table with names and coordinates; an image
-        with a ``CATALOG``; the service's form as dict or JSON text; the path of a file with that text, or of an ECSV
-        or FITS table.
-    instrument : str
-        The service's name of the instrument that it is for; see `to_service`.
-    """
-    table, others = _given(catalog)
+    """The service's JSON text of what a user gives as ``catalog=``, for an instrument by the service's name."""
+    table, others = _table_given(catalog)
     form = to_service(table, instrument)
     row = form["cat_column_names"].index("src_names")
     form["cat_column_list"][row] = _in_ascii(form["cat_column_list"][row])
@@ -64,7 +53,7 @@ def to_catalog_text(catalog: Any, instrument: str = "") -> str:
 # ---- what may be given
 
 
-def _given(catalog: Any) -> tuple[Table, dict[str, Any]]:
+def _table_given(catalog: Any) -> tuple[Table, dict[str, Any]]:
     """The table in whatever was given, and what the service's form has beside it."""
     if isinstance(catalog, (str, Path)):
         text = str(catalog).lstrip()
@@ -111,10 +100,10 @@ def _from_file(given: str | Path) -> Table | Mapping[str, Any]:
     path = Path(given)
     try:
         path = path.expanduser()
-        there = path.is_file()
+        exists = path.is_file()
     except (OSError, RuntimeError):  # longer than any path, or the home of nobody
-        there = False
-    if not there:
+        exists = False
+    if not exists:
         raise ParameterError(
             f"{what} is neither a file nor JSON. Names of sources go into a list: "
             f"catalog=[{printable(given, limit=100)!r}]."
@@ -138,35 +127,22 @@ def _from_file(given: str | Path) -> Table | Mapping[str, Any]:
 
 
 def to_service(table: Table, instrument: str = "") -> dict[str, Any]:
-    """
-    Turn a table of sources into the service's dictionary.
-
-    Coordinates are sent in degrees, since the service reads them so whatever unit it is told, and nothing is null,
-    since its plugin for INTEGRAL fails at that. For ISGRI and JEM-X the columns ``NEW_SOURCE``, ``ISGRI_FLAG``,
-    ``FLAG`` and ``ERR_RAD`` are completed where they are missing, with the values that the service's own tools send:
-    without them, INTEGRAL's software would use no source of the list. For other instruments no column is added but
-    ``meta_ID`` and ``significance``, without which the service takes no list.
-
-    Parameters
-    ----------
-    table : Table
-        With a column of names, and positions as in `~astroquery_mmoda.catalog.read_places`.
-    instrument : str
-        The service's name of the instrument.
-    """
+    """A table of sources as the service's dictionary: in degrees, whatever unit is named, and without nulls."""
+    # without these columns and values, which the service's own tools send, INTEGRAL's software uses no source, and its
+    # plugin fails at nulls
     if len(table) == 0:
         raise ParameterError("catalog= has no sources in it. Leave it out to let the service choose.")
     table = table_of(table)
-    names, places = named_places(table)
-    columns = _columns(table, places, names)
+    names, positions = named_positions(table)
+    columns = _sent_columns(table, positions, names)
     if instrument in MOST_SOURCES:
         for name, value in CATALOG_VALUES.items():
             columns.setdefault(name, np.full(len(table), value))
         _warn_of_unused(columns, names, instrument)
-        _warn_of_doubles(places, names)
-    lon, lat = places.names
+        _warn_of_doubles(positions, names)
+    lon, lat = positions.names
     return {
-        "cat_frame": places.frame,
+        "cat_frame": positions.frame,
         "cat_coord_units": "deg",
         "cat_column_list": [column.tolist() for column in columns.values()],
         "cat_column_names": list(columns),
@@ -176,37 +152,37 @@ def to_service(table: Table, instrument: str = "") -> dict[str, Any]:
     }
 
 
-def named_places(table: Table) -> tuple[list[str], Places]:
+def named_positions(table: Table) -> tuple[list[str], Positions]:
     """Names and positions of sources; `ParameterError` names a row that lacks one."""
-    names, places = source_names(table), read_places(table)
+    names, positions = source_names(table), read_positions(table)
     if names is None:
         raise ParameterError(
             f"catalog= needs a column with the names of the sources (one of {', '.join(NAME_COLUMNS)}); it has "
             f"{listed(table.colnames)}."
         )
-    on_sky = np.isfinite(places.lon) & (np.abs(places.lon) <= 360) & (np.abs(places.lat) <= 90)
-    for row, (name, lon, lat) in enumerate(zip(names, places.lon, places.lat, strict=True)):
+    on_sky = np.isfinite(positions.lon) & (np.abs(positions.lon) <= 360) & (np.abs(positions.lat) <= 90)
+    for row, (name, lon, lat) in enumerate(zip(names, positions.lon, positions.lat, strict=True)):
         if not name:
             raise ParameterError(
                 f"catalog=: row {row} (at {lon:g}, {lat:g} deg) has no name. Give it one, or leave it out."
             )
         if not on_sky[row]:
             raise ParameterError(
-                f"catalog=: {_rows([row], names)} has no position on the sky, but ({lon:g}, {lat:g}) deg. Check the "
+                f"catalog=: {_rows_of([row], names)} has no position on the sky, but ({lon:g}, {lat:g}) deg. Check the "
                 "units of the coordinates (columns without unit are read in degrees), or leave it out."
             )
-    return names, places
+    return names, positions
 
 
-def _columns(table: Table, places: Places, names: Sequence[str]) -> dict[str, _Array]:
+def _sent_columns(table: Table, positions: Positions, names: Sequence[str]) -> dict[str, _Array]:
     """All that is sent, by the service's names; a list of the service keeps its columns and their order."""
-    lon, lat = places.names
+    lon, lat = positions.names
     made = {
         "meta_ID": _identifiers(table),
         "src_names": np.array(names),
-        "significance": _significances(table),
-        lon: np.where(places.lon < 0, places.lon + 360, places.lon),
-        lat: places.lat,
+        "significance": _known_significances(table),
+        lon: np.where(positions.lon < 0, positions.lon + 360, positions.lon),
+        lat: positions.lat,
     }
     used = set(made)
     for name, value in CATALOG_VALUES.items():
@@ -214,10 +190,10 @@ def _columns(table: Table, places: Places, names: Sequence[str]) -> dict[str, _A
         same = [each for each in table.colnames if each == name or (each.upper() == name and name != "FLAG")]
         if same:
             used.add(same[0])
-            made[name] = _error_radii(table[same[0]]) if name == "ERR_RAD" else _flags(table[same[0]], value)
+            made[name] = _radii_in_degrees(table[same[0]]) if name == "ERR_RAD" else _whole_flags(table[same[0]], value)
     if coordinate_columns(table) is None or "src_names" not in table.colnames:
         return made  # a table of other origin has many columns that mean nothing to the service
-    others = {name: _plain(table[name]) for name in table.colnames if name not in used}
+    others = {name: _further_column(table[name]) for name in table.colnames if name not in used}
     left_out = [name for name, column in others.items() if column is None]
     if left_out:
         warn(
@@ -239,7 +215,7 @@ def _identifiers(table: Table) -> _Array:
     return np.array([int(value) for value in given])
 
 
-def _significances(table: Table) -> _Array:
+def _known_significances(table: Table) -> _Array:
     name = next((name for name in table.colnames if name.lower() == "significance"), None)
     if name is None:
         return np.zeros(len(table))
@@ -249,7 +225,7 @@ def _significances(table: Table) -> _Array:
     return np.array([cell or 0 for cell in cells(column)], dtype=column.dtype)
 
 
-def _flags(column: Any, value: float) -> _Array:
+def _whole_flags(column: Any, value: float) -> _Array:
     given = cells(column) if column.ndim == 1 else ["?"]
     try:
         numbers = [int(value if flag in (None, "") else flag) for flag in given]
@@ -263,13 +239,13 @@ def _flags(column: Any, value: float) -> _Array:
     return np.array(numbers)
 
 
-def _error_radii(column: Any) -> _Array:
+def _radii_in_degrees(column: Any) -> _Array:
     """Degrees; those of a list of the service have no unit where it was lost."""
     degrees: _Array = angles(column).value
     return np.where(np.isfinite(degrees), degrees, CATALOG_VALUES["ERR_RAD"])
 
 
-def _plain(column: Any) -> _Array | None:
+def _further_column(column: Any) -> _Array | None:
     """Values of a further column; None if the service can't take them."""
     kind = getattr(getattr(column, "dtype", None), "kind", "")
     if getattr(column, "ndim", 0) != 1 or not kind or kind not in "biufUSO" or isinstance(column, SkyCoord):
@@ -289,7 +265,7 @@ def _warn_of_unused(columns: Mapping[str, _Array], names: Sequence[str], instrum
     if unused.size:
         warn(
             f"catalog=: INTEGRAL's software uses only sources with an ISGRI_FLAG of 1 or 2, and leaves out "
-            f"{_rows(unused, names)}. Set the flag to 2 to have them extracted.",
+            f"{_rows_of(unused, names)}. Set the flag to 2 to have them extracted.",
             InputWarning,
         )
     if len(names) > MOST_SOURCES[instrument]:
@@ -301,41 +277,41 @@ def _warn_of_unused(columns: Mapping[str, _Array], names: Sequence[str], instrum
     nameless = [row for row, name in enumerate(names) if " ".join(name.upper().split()) == _NOT_EXTRACTED_BY_JEMX]
     if nameless and instrument == "jemx":
         warn(
-            f"catalog=: JEM-X does not extract sources called 'NEW SOURCE': {_rows(nameless, names)}. Rename them.",
+            f"catalog=: JEM-X does not extract sources called 'NEW SOURCE': {_rows_of(nameless, names)}. Rename them.",
             InputWarning,
         )
 
 
-def _warn_of_doubles(places: Places, names: Sequence[str]) -> None:
+def _warn_of_doubles(positions: Positions, names: Sequence[str]) -> None:
     """One source in two rows: a coded mask shares its counts out between them."""
     seen: dict[str, int] = {}
     doubles = [row for row, name in enumerate(names) if seen.setdefault(same_name(name), row) != row]
     if doubles:
         warn(
-            f"catalog=: names that are there before come again in {_rows(doubles, names)}. A source in two rows gets a "
+            f"catalog=: names repeat earlier ones in {_rows_of(doubles, names)}. A source in two rows gets a "
             "share of its counts in each: keep one row per source, and give each a name of its own.",
             InputWarning,
         )
     if len(names) > _MOST_COMPARED:
         return
-    sky = places.as_sky_coord()
+    sky = positions.as_sky_coord()
     pairs = np.argwhere(np.triu(sky[:, np.newaxis].separation(sky) < _SAME_PLACE, k=1))
     close = [pair for pair in pairs.tolist() if pair[1] not in doubles]
     if close:
-        told = "; ".join(_rows(pair, names) for pair in close[:3]) + ("; ..." if len(close) > 3 else "")
+        shown = "; ".join(_rows_of(pair, names) for pair in close[:3]) + ("; ..." if len(close) > 3 else "")
         warn(
-            f"catalog=: these are less than 30 arcsec apart, which a coded mask can't separate: {told}. Keep one row "
+            f"catalog=: these are less than 30 arcsec apart, which a coded mask can't separate: {shown}. Keep one row "
             "per source.",
             InputWarning,
         )
 
 
 def same_name(name: str) -> str:
-    """Name of a source without blanks and capitals, which do not tell sources apart."""
+    """Name of a source without blanks and capitals, which do not distinguish sources."""
     return "".join(name.split()).casefold()
 
 
-def _rows(rows: Iterable[Any], names: Sequence[str]) -> str:
+def _rows_of(rows: Iterable[Any], names: Sequence[str]) -> str:
     numbers = list(rows)
     first = ", ".join(f"row {row} ({printable(names[row])!r})" for row in numbers[:5])
     return first + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
@@ -351,7 +327,7 @@ def _in_ascii(names: list[Any]) -> list[Any]:
             "has no spelling of its own in it. Rename it."
         )
     if foreign:
-        told = ", ".join(f"{printable(name)!r} is sent as {spelled[name]!r}" for name in foreign[:5])
+        shown = ", ".join(f"{printable(name)!r} is sent as {spelled[name]!r}" for name in foreign[:5])
         more = f", and {len(foreign) - 5} more" if len(foreign) > 5 else ""
-        warn(f"MMODA: the service takes names of sources in ASCII only; {told}{more}.", InputWarning)
+        warn(f"MMODA: the service takes names of sources in ASCII only; {shown}{more}.", InputWarning)
     return [spelled[name] if name in foreign else name for name in names]

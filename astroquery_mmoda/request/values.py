@@ -110,12 +110,9 @@ def in_degrees(position: SkyCoord) -> tuple[float, float]:
 
 
 def designation(position: SkyCoord) -> str:
-    """
-    Name a nameless position ``Jhhmmss+ddmmss``.
-
-    Digits are cut, not rounded, as the IAU's specifications for nomenclature ask
-    (https://cdsweb.u-strasbg.fr/Dic/iau-spec.html).
-    """
+    """Name of a nameless position, ``Jhhmmss+ddmmss``."""
+    # digits are cut, not rounded, as the IAU's specifications for nomenclature ask
+    # (https://cdsweb.u-strasbg.fr/Dic/iau-spec.html)
     # the tiny shift keeps 12:00:00, written with rounding errors as 11:59:59.99999, at 12:00:00
     ra, dec = in_degrees(position)
     seconds, arcseconds = int(ra * 240 + 1e-5) % 86400, int(abs(dec) * 3600 + 1e-5)
@@ -127,19 +124,7 @@ def designation(position: SkyCoord) -> str:
 
 
 def to_time(value: Any, what: str, *, format: str | None = None) -> Time:
-    """
-    Read one instant, as a scalar Time in UTC that is shown to the millisecond.
-
-    Parameters
-    ----------
-    value : Time, str, datetime, numpy.datetime64 or number
-        Text is ISO 8601 in UTC, or a number; numbers are MJD (UTC) unless ``format`` says otherwise. A `datetime`
-        without a time zone is in UTC.
-    what : str
-        Name of the argument, for messages.
-    format : str, optional
-        Any time format of astropy.
-    """
+    """One instant as a Time in UTC with milliseconds; numbers are MJD unless ``format`` says otherwise."""
     try:
         with _years_of_unknown_leap_seconds():
             time = _read_time(value, format).utc
@@ -211,18 +196,7 @@ def _time_of_text(text: str, format: str | None) -> Time:
 
 
 def time_pair(time_range: Any, what: str = "time_range") -> tuple[Time, Time]:
-    """
-    Read a time range.
-
-    Parameters
-    ----------
-    time_range : pair
-        Begin and end as `~astropy.time.Time`, ISO text (UTC), `datetime`, `numpy.datetime64` or MJD (UTC); a Time
-        array of two; or a centre and a `~astropy.time.TimeDelta` (or a Quantity of time, or a `timedelta`) that
-        reaches to both sides of it.
-    what : str
-        Name of the argument, for messages.
-    """
+    """Begin and end, from such a pair or from a centre and half of the length."""
     begin, end = _pair(time_range, what, "(begin, end) or (centre, TimeDelta)")
     if isinstance(end, np.timedelta64):
         end = end.astype("timedelta64[ns]").astype(float) * u.ns
@@ -240,12 +214,7 @@ def time_pair(time_range: Any, what: str = "time_range") -> tuple[Time, Time]:
 
 
 def energy_pair(energy_range: Any, unit: u.UnitBase, what: str = "energy_range") -> tuple[float, float]:
-    """
-    Read an energy band as numbers in a unit.
-
-    Its bounds are Quantities of energy, frequency or wavelength, texts with a unit, or numbers in ``unit``. Wavelengths
-    may stand in either order.
-    """
+    """Bounds of an energy band as numbers in ``unit``, in which bare numbers are; wavelengths in either order."""
     bounds = [as_quantity(bound, unit, what) for bound in _pair(energy_range, what, "(lower, upper)")]
     low, high = (convert(bound, unit, what) for bound in bounds)
     if bounds[0].unit.is_equivalent(u.m) and bounds[1].unit.is_equivalent(u.m):

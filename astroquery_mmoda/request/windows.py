@@ -28,23 +28,14 @@ _FORM = "twelve digits, a point, three digits of the version, as in 066500220010
 
 
 def science_windows(value: Any) -> list[str]:
-    """
-    Read a list of INTEGRAL science windows, each once and in the order given.
-
-    Parameters
-    ----------
-    value : str, Path, list, Column or Table
-        Identifiers ``ddddddddpppp.vvv``: text with commas or blanks between them, the path of a file with such text,
-        a sequence, a column; lines of OSA's index files, in which the identifier is found; or a Table with columns
-        ``scw_id`` and ``scw_ver`` in any case, whose integers are completed with zeros.
-    """
+    """INTEGRAL's science windows ``ddddddddpppp.vvv`` of a text, file, sequence or Table, each once and in order."""
     if isinstance(value, Table):
         items = _of_table(value)
     elif isinstance(value, (str, Path)):
-        items = list_items("\n".join(line.split("#")[0] for line in _content(value).lstrip("\ufeff").splitlines()))
+        items = list_items("\n".join(line.split("#")[0] for line in _text_or_file(value).lstrip("\ufeff").splitlines()))
     else:
         _refuse_masked(value, "a window")
-        items = list_items(value, of_number=_whole)
+        items = list_items(value, of_number=_window_of_number)
     if not items and not isinstance(value, (str, list, tuple)):
         raise ParameterError(
             f"scw_list: the {type(value).__name__} holds no science windows; without a list the service would choose "
@@ -102,7 +93,7 @@ def _refuse_masked(column: Any, name: str) -> None:
         )
 
 
-def _whole(number: Any) -> str:
+def _window_of_number(number: Any) -> str:
     if isinstance(number, Integral) and not isinstance(number, bool):
         return str(number).zfill(12)
     raise ParameterError(
@@ -110,7 +101,7 @@ def _whole(number: Any) -> str:
     )
 
 
-def _content(value: str | Path) -> str:
+def _text_or_file(value: str | Path) -> str:
     """Text of a file, if the value is the path of one, else the value."""
     text = str(value)
     if isinstance(value, Pasted) or len(text) > _LONGEST_PATH or "\n" in text:
