@@ -46,7 +46,7 @@ class Rows:
     @classmethod
     def of(cls, queries: Table | Iterable[Mapping[str, Any]]) -> Rows:
         """
-        Look at the queries as a user gives them.
+        Check the queries as a user gives them.
 
         Parameters
         ----------
