@@ -18,7 +18,8 @@ from ..text import printable
 from .display.summary import look
 
 if TYPE_CHECKING:
-    from .products import Product, Products
+    from .product import Product
+    from .products import Products
 
 __all__ = ["CARD_MEMORY", "HDU_MEMORY", "VARIABLE", "WIDTHS", "Budget", "column_size", "size_when_read"]
 
@@ -53,8 +54,8 @@ class Budget:
     @classmethod
     def of(cls, products: Products) -> Budget:
         """That of a form of these products, from the whole allowance of their reply."""
-        if products._allowance.body:
-            return cls(products._allowance.fresh())
+        if products.allowance.body:
+            return cls(products.allowance.fresh())
         # somebody put them together: they are as large as what is in them
         return cls(Allowance(sum(look(product).size or 0 for product in products)))
 

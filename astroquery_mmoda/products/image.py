@@ -24,7 +24,8 @@ from .budget import Budget, size_when_read
 from .cards import card_value, is_missing, number, primary_hdu, time_reference, time_scale, with_origin
 
 if TYPE_CHECKING:
-    from .products import Product, Products
+    from .product import Product
+    from .products import Products
 
 __all__ = ["image_form"]
 

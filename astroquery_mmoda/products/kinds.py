@@ -47,9 +47,7 @@ _NOT_PRODUCTS = frozenset(
     "prod_process_message prod_uris session_id".split()
 )
 # kept as they come without a warning: answers of the test instruments, and what the web page is sent
-_KNOWN_RAW = frozenset(
-    "arf_file_name echo file_name image name p ph_file_name rmf_file_name spectrum_name".split()
-)
+_KNOWN_RAW = frozenset("arf_file_name echo file_name image name p ph_file_name rmf_file_name spectrum_name".split())
 
 Reader = Callable[[Any, str, Allowance], Any]
 

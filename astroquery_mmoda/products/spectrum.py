@@ -16,7 +16,8 @@ from .cards import name_source, primary_hdu, with_origin
 from .sources import same_source
 
 if TYPE_CHECKING:
-    from .products import Product, Products
+    from .product import Product
+    from .products import Products
 
 __all__ = ["ROLES", "is_complete", "missing_columns", "set_name", "spectral_sets", "spectrum_form", "tables_by_role"]
 

@@ -43,7 +43,7 @@ class Stored:
 
 def read_products(cls: type[Products], directory: str | os.PathLike[str], *, job_id: str | None = None) -> Products:
     """Open what `Products.write` wrote."""
-    from ..products import Product
+    from ..product import Product
 
     place = _directory(directory)
     index = Index.read(find_index(place, job_id))
@@ -68,7 +68,7 @@ def read_products(cls: type[Products], directory: str | os.PathLike[str], *, job
         meta=index.meta,
         service=index.service,
     )
-    found._allowance = allowance
+    found.allowance = allowance
     return found
 
 

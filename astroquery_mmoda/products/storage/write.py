@@ -21,6 +21,7 @@ from ...text import without_token
 from ..cards import add_date, card_value, clean, complete_copy, provenance_cards, with_origin
 from ..channels import CHANNELS_IN, Numbering, limits_of
 from ..display.summary import look
+from ..product import subset
 from ..spectrum import ROLES, is_complete, spectral_sets, spectrum_form, tables_by_role
 from .filenames import Failure, OutputDirectory, OutputFile, Report, Writer, safe_name, write_files
 from .index import PREFIX, Index, Record, file_record, index_path, older_index
@@ -29,7 +30,8 @@ from .provenance import Provenance
 from .timeseries import lightcurve_hdus
 
 if TYPE_CHECKING:
-    from ..products import Product, Products
+    from ..product import Product
+    from ..products import Products
 
 __all__ = ["write_products"]
 
@@ -55,7 +57,7 @@ class _Plan:
         """Entry of the index, when the files are written."""
         return Record(
             name=without_token(self.product.name),
-            service_name=without_token(self.product._entry.name),
+            service_name=without_token(self.product.entry.name),
             kind=self.product.kind,
             source=without_token(self.product.source),
             meta=self.product.meta,
@@ -89,7 +91,7 @@ def write_products(
     """
     output = OutputDirectory(directory, overwrite=overwrite)
     refused = {id(each.product): each for each in map(_undecodable, products) if each}
-    usable = products._with([product for product in products if id(product) not in refused])
+    usable = subset(products, [product for product in products if id(product) not in refused])
     sets = []
     for members in spectral_sets(usable):
         found = _tried(members, partial(_ogip_set, members, usable))
@@ -253,7 +255,7 @@ def _ogip_set(members: Sequence[Product], products: Products) -> _OgipSet | None
         for index, hdu in enumerate(product.data):
             if _has_content(hdu) and (product, index) not in roles.values():
                 others.setdefault(product.kind, []).append((product, index))
-    form = _cleaned(spectrum_form(products._with(members), products))
+    form = _cleaned(spectrum_form(subset(products, members), products))
     kept = [hdu for hdu in form if hdu.name not in ROLES or hdu.name in roles]
     return _OgipSet(members, roles, others, fits.HDUList(kept))
 
@@ -322,7 +324,7 @@ def _quality(hdu: fits.BinTableHDU) -> list[int] | None:
 
 def _image(product: Product, products: Products, output: OutputDirectory) -> _Plan:
     catalogs = products.select(kind="catalog")
-    hdulist = products._with([product, *catalogs[:1]]).image()
+    hdulist = subset(products, [product, *catalogs[:1]]).image()
     file = _file(product, ".fits", _fits_writer(hdulist), output)
     return _Plan(product, "image", (file,), {"catalog": len(catalogs) > 0})
 
@@ -333,7 +335,7 @@ def _lightcurve(product: Product, products: Products, output: OutputDirectory) -
         return None
     try:
         with reading("light curve"):
-            hdulist = lightcurve_hdus(products._with([product]).lightcurve())
+            hdulist = lightcurve_hdus(subset(products, [product]).lightcurve())
     except MmodaError:
         return None
     names = []
