@@ -410,7 +410,7 @@ class Products(Sequence[Product]):
             raise DecodingError(
                 f"The catalogue {printable(lists[0].name)!r} is not a table, but {type(table).__name__}."
             )
-        Budget.of(self).spend(sum(column.nbytes for column in table.itercols()), "the catalogue")
+        Budget(self).spend(sum(column.nbytes for column in table.itercols()), "the catalogue")
         return table.copy()
 
     def require(self, *kinds: str) -> None:
