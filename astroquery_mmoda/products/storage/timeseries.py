@@ -28,11 +28,11 @@ from ...decoding.envelope import unzipped
 from ...errors import DecodingError, MmodaError, ParameterError, reading, warn
 from ...files import read_plain
 from ...instruments import IJD_ORIGIN, background_of_rates
+from ...protocol import TIME_COLUMNS
 from ...text import in_hex, listed, original, printable, transliterated
 from ...units import known_unit, read_unit, standard_spelling
 from ..budget import size_when_read
 from ..cards import add_provenance, flat_text, number, time_reference
-from ..curves import FURTHER_TIMES
 from ..lightcurve import POSITIONS, empty_lightcurve
 from ..sources import match_source
 from .filenames import chosen_path, write_whole
@@ -286,7 +286,7 @@ def _clock(rows: Table) -> _Clock:
     """MJDREF of further columns of times, else the day on which the first bin begins: not all take negative times."""
     scale = "tdb" if rows["time"].scale == "tdb" else "tt"
     told = number(rows.meta, "MJDREF", math.nan)
-    if math.isfinite(told) and any(name.upper() in FURTHER_TIMES for name in rows.colnames):
+    if math.isfinite(told) and any(name.upper() in TIME_COLUMNS for name in rows.colnames):
         return _Clock(math.floor(told), told - math.floor(told), scale)
     if not len(rows):
         return _Clock(int(IJD_ORIGIN), 0.0, scale)
@@ -326,7 +326,7 @@ def _rate_hdu(rows: Table, name: str, version: int, clock: _Clock) -> fits.BinTa
     for column in hdu.columns:
         column.unit = units[column.name]
     for index, column in enumerate(hdu.columns, start=1):
-        if column.name.upper() in FURTHER_TIMES:
+        if column.name.upper() in TIME_COLUMNS:
             hdu.header.comments[f"TTYPE{index}"] = _TIME_COMMENTS.get(column.name.upper(), "time since MJDREF")
     return hdu
 
