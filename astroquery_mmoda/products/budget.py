@@ -16,7 +16,7 @@ from ..config import conf
 from ..decoding.plaintables import PlainTable, read_plain_tables
 from ..errors import DecodingError
 from ..text import printable
-from .display.summary import look
+from .display.summary import summarize
 from .product import read_data
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Budget:
 
 
 def _size(product: Product) -> int:
-    return look(product).size or 0
+    return summarize(product).size or 0
 
 
 def size_when_read(hdu: Any) -> int:

@@ -20,7 +20,7 @@ from ...errors import DecodingError, MmodaError, ParameterError, reading
 from ...text import without_token
 from ..cards import add_date, card_value, clean, complete_copy, provenance_cards, with_origin
 from ..channels import CHANNELS_IN, Numbering, limits_of
-from ..display.summary import look
+from ..display.summary import summarize
 from ..product import subset
 from ..spectrum import ROLES, is_complete, spectral_sets, spectrum_form, tables_by_role
 from .filenames import Failure, OutputDirectory, OutputFile, Report, Writer, safe_name, write_files
@@ -63,7 +63,7 @@ class _Plan:
             meta=self.product.meta,
             format=self.format,
             files=tuple(file_record(file.path) for file in self.files),
-            options=dict(self.options) | {"glance": asdict(look(self.product))},
+            options=dict(self.options) | {"glance": asdict(summarize(self.product))},
         )
 
 
