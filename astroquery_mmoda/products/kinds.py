@@ -269,6 +269,11 @@ def _catalog_rows(raw: Mapping[str, Any]) -> int | None:
     return len(raw["cat_column_list"][0])
 
 
+def _contour_points(raw: Mapping[str, Any]) -> int | None:
+    contours = raw.get("contours")
+    return sum(len(line) for of_level in contours for line in of_level) if isinstance(contours, list) else None
+
+
 def _table_rows(raw: Mapping[str, Any]) -> int | None:
     """Rows of ECSV, in which a quoted cell may have line ends."""
     text = raw.get("ascii")
@@ -357,7 +362,7 @@ KINDS = {
         Kind("text", ("text_product_list", "progress_product_list"), _as_it_is, _texts, rows="entries", count=len),
         Kind("binary", ("binary_data_product_list",), partial(_decoded, "read_binary")),
         Kind("skymap", ("gw_skymap_product",), _HDULIST, _skymaps),
-        Kind("contours", (), partial(_decoded, "read_contours"), rows="levels", count=partial(_length, "levels")),
+        Kind("contours", (), partial(_decoded, "read_contours"), rows="points", count=_contour_points),
         Kind(
             "strain",
             ("gw_strain_product_list",),
