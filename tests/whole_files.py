@@ -27,7 +27,7 @@ FULL_DISKS = {"no space": errno.ENOSPC, "quota": getattr(errno, "EDQUOT", errno.
 
 def same_second(patch):
     """Let all files have the same date, so that equal ones are equal in each byte."""
-    for module in ("headers", "provenance"):
+    for module in ("cards", "storage.provenance"):
         patch.setattr(f"astroquery_mmoda.products.{module}.now", lambda: "2024-05-06T07:08:09")
     patch.setattr("astropy.io.fits.hdu.base._ValidHDU._get_timestamp", lambda hdu: "2024-05-06T07:08:09")
 

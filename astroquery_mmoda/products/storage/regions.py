@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +17,8 @@ from astropy.table import Table
 from ...catalog import angles, positions, source_names, table_of
 from ...errors import ParameterError
 from ...text import transliterated
-from .filenames import chosen_path, write_whole
+from .filenames import chosen_path
+from .output import write_whole
 
 __all__ = ["write_regions"]
 
@@ -79,9 +79,7 @@ def write_regions(catalog: Table | fits.HDUList, path: str | os.PathLike[str], *
     table = table_of(catalog)
     text = _text(regions, _shapes(regions, table) if len(table) else [])
     path = chosen_path(path)
-    if os.path.lexists(path) and not overwrite:
-        raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
-    write_whole(path, lambda file: file.write(text.encode("ascii")))
+    write_whole(path, text.encode("ascii"), overwrite=overwrite)
     return path
 
 
