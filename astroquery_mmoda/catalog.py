@@ -17,8 +17,7 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.utils.masked import Masked
 
 from .allowance import Allowance
-from .decoding.boundary import reading
-from .errors import DecodingError, ParameterError
+from .errors import DecodingError, ParameterError, reading
 from .text import in_hex, original, printable, transliterated, visible
 from .units import known_unit
 

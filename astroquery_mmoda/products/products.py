@@ -19,7 +19,7 @@ from ..request.metadata import nearest
 from ..service.replies import check_reply, error_from_body, failure, section, without_tokens
 from ..text import listed, printable
 from .cards import is_missing
-from .kinds import LONGEST_NAME, Entry, check_name, describe, entries_of, free_name, names_in_headers
+from .kinds import LONGEST_NAME, Entry, check_name, entries_of, free_name, names_in_headers
 from .sources import Spellings, match_source, same_source
 from .storage.provenance import SERVICE_VERSION
 
@@ -85,7 +85,8 @@ class Product:
         from .masking import mask_tokens
 
         with self._allowance.attempt():
-            data = self._entry.read(self._entry.raw, describe(self._entry), self._allowance)
+            what = f"product {printable(self._entry.name or self.kind, limit=60)!r}"
+            data = self._entry.read(self._entry.raw, what, self._allowance)
             return mask_tokens(data, self._allowance)
 
     @property

@@ -20,11 +20,11 @@ from astropy.table import Column, MaskedColumn, Table
 
 from ... import decoding
 from ...allowance import Allowance
-from ...decoding.boundary import reading
-from ...errors import DecodingError, MmodaError
+from ...errors import DecodingError, MmodaError, reading
 from ...text import transliterated, without_token
 from ..cards import add_date, clean, complete_copy, provenance_cards, with_origin
 from ..display.summary import look
+from ..kinds import KINDS
 from .filenames import OutputDirectory, safe_name
 from .fitsfiles import opened
 from .index import PREFIX, Record, StoredFile
@@ -69,10 +69,11 @@ class Plan:
 def plan_single(product: Product, products: Products, output: OutputDirectory) -> Plan:
     """How to write a product that is not part of a spectrum."""
     data = product.data
-    if product.kind == "image":
+    file_form = KINDS[product.kind].file
+    if file_form == "image":
         return _plan_image(product, products, output)
     if isinstance(data, fits.HDUList):
-        if product.kind == "lightcurve":
+        if file_form == "lightcurve":
             with suppress(MmodaError), reading("light curve"):  # what is not a light curve is written as it came
                 return _plan_lightcurve(product, products, output)
         return _plan_fits(product, products, output)

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from astroquery.exceptions import InputWarning
 
-from ...decoding.boundary import reading
-from ...errors import DecodingError, ParameterError, warn
+from ...errors import DecodingError, ParameterError, reading, warn
 from ...text import listed, printable
 from .spectrumtable import DUBIOUS, GOOD, ChannelValues
 

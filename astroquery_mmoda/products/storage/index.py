@@ -20,12 +20,10 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ...decoding import parse_body
-from ...decoding.boundary import reading
-from ...errors import DecodingError, ParameterError
+from ...errors import DecodingError, ParameterError, reading
 from ...files import opened_plain, read_plain
-from ...request.metadata import KINDS
 from ...text import listed, printable, without_token
-from ..kinds import check_meta, check_name
+from ..kinds import KINDS, check_meta, check_name
 from .filenames import safe_name
 from .output import write_whole
 from .provenance import Provenance, public_parameters
@@ -124,13 +122,14 @@ class Index:
 
 def _from_json(kind: Any, value: Any, what: str) -> Any:
     """Value of a type from JSON: a class of those above, a tuple of them, or plain; `DecodingError` for another one."""
-    plain = dict if is_dataclass(kind) else get_origin(kind) or kind
-    if not isinstance(value, list if plain is tuple else plain) or isinstance(value, bool):
-        raise DecodingError(f"{what} must not be of type {type(value).__name__}")
+    is_class, plain = is_dataclass(kind), get_origin(kind) or kind
+    expected = dict if is_class else list if plain is tuple else plain
+    if not isinstance(value, expected) or isinstance(value, bool):
+        raise DecodingError(f"{what} must be of type {expected.__name__}, not {type(value).__name__}")
+    if is_class:
+        return kind(**{key: _from_json(hint, value.get(key), key) for key, hint in get_type_hints(kind).items()})
     if plain is tuple:
         return tuple(_from_json(get_args(kind)[0], each, f"an element of {what}") for each in value)
-    if is_dataclass(kind):
-        return kind(**{key: _from_json(hint, value.get(key), key) for key, hint in get_type_hints(kind).items()})
     return value
 
 

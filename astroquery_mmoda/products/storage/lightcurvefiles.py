@@ -19,9 +19,8 @@ from astropy.time import Time
 
 from ...allowance import Allowance
 from ...config import conf
-from ...decoding.boundary import reading
 from ...decoding.envelope import unzipped
-from ...errors import DecodingError, MmodaError, ParameterError
+from ...errors import DecodingError, MmodaError, ParameterError, reading
 from ...files import read_plain
 from ...instruments import IJD_ORIGIN, background_of_rates
 from ...text import in_hex, original, printable, transliterated

@@ -20,8 +20,7 @@ from astropy.table import Table
 from astropy.time import Time
 from astroquery.exceptions import CorruptDataWarning
 
-from ...decoding.boundary import reading
-from ...errors import DecodingError, MmodaError, warn
+from ...errors import DecodingError, MmodaError, reading, warn
 from ...instruments import is_deconvolved
 from ...text import printable, transliterated
 from ...units import known_unit

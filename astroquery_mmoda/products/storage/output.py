@@ -12,8 +12,7 @@ from pathlib import Path
 from astropy.io import fits
 from astropy.table import Table
 
-from ...decoding.boundary import reading
-from ...errors import MmodaError
+from ...errors import MmodaError, reading
 from ...files import DiskFull, whole_file
 from ...text import printable, shorten
 from .filenames import OutputDirectory
@@ -159,11 +158,13 @@ def manifest_of(directory: Path, outcomes: Sequence[Outcome]) -> Table:
     MmodaError
         Some files could not be written; of the class of their errors where it is one for all.
     """
-    rows = []
+    rows: list[tuple[str, str, str, int, str]] = []
     for file, outcome in outcomes:
-        failed = isinstance(outcome, Exception)
-        path, size, error = ("", 0, _reason(outcome)) if failed else (str(file.path), outcome, "")
-        rows.append((path, printable(file.source), file.kind, size, error))
+        what = printable(file.source), file.kind
+        if isinstance(outcome, Exception):
+            rows.append(("", *what, 0, _reason(outcome)))
+        else:
+            rows.append((str(file.path), *what, outcome, ""))
     manifest = Table(
         rows=rows or None, names=("path", "source", "kind", "size", "error"), dtype=("U", "U", "U", "i8", "U")
     )

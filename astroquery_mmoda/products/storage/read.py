@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...allowance import Allowance
-from ...decoding.boundary import reading
-from ...errors import DecodingError
+from ...errors import DecodingError, reading
 from ..kinds import Entry, free_name
 from .fileforms import READERS
 from .filenames import chosen_path

@@ -11,8 +11,7 @@ import numpy as np
 from astropy.io import fits
 
 from ...allowance import Allowance
-from ...decoding.boundary import reading
-from ...errors import DecodingError
+from ...errors import DecodingError, reading
 from ...text import without_token
 from ..budget import size_when_read
 from ..cards import card_value, clean, drop_missing

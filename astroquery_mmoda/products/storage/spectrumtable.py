@@ -15,8 +15,7 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.table import Table
 
-from ...decoding.boundary import reading
-from ...errors import DecodingError, ParameterError
+from ...errors import DecodingError, ParameterError, reading
 from ...text import listed, original, printable
 from ...units import known_unit
 from ..cards import card_value, number
@@ -41,8 +40,7 @@ __all__ = [
 ]
 
 GOOD, BAD, DUBIOUS, _UNUSABLE = 0, 1, 2, 5
-_META = ("EXPOSURE", "TELESCOP", "INSTRUME", "DETNAM", "FILTER", "TSTART", "TSTOP", "MJDREF", "TIMESYS")
-_META += ("RA_OBJ", "DEC_OBJ")
+_META = "EXPOSURE TELESCOP INSTRUME DETNAM FILTER TSTART TSTOP MJDREF TIMESYS RA_OBJ DEC_OBJ".split()
 
 
 # ---- which source

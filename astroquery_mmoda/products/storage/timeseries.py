@@ -12,8 +12,7 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
 from astroquery.exceptions import CorruptDataWarning
 
-from ...decoding.boundary import reading
-from ...errors import ParameterError, warn
+from ...errors import ParameterError, reading, warn
 from ...text import listed
 from ..lightcurve import POSITIONS
 from ..sources import match_source

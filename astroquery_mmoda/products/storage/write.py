@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from astropy.table import Table
 
-from ...decoding.boundary import reading
-from ...errors import MmodaError, ParameterError
+from ...errors import MmodaError, ParameterError, reading
 from ...text import without_token
 from ..spectrum import spectral_sets
 from .fileforms import Plan, plan_single
@@ -81,7 +80,7 @@ def _plans(products: Products, output: OutputDirectory, options: SpectrumOptions
     done: set[int] = set()
     for product in products:
         found = sets.get(id(product))
-        members = found.members if found else [product]
+        members: Sequence[Product] = found.members if found else [product]
         if id(product) in failed:
             plans.append(failed[id(product)])
         elif id(product) not in done:
@@ -116,7 +115,7 @@ def _write_index(
     path: Path, products: Products, plans: Sequence[Plan], older: Index | None, written: Set[Path]
 ) -> None:
     """Describe what was written, in the order of the products, and what was there before and was not replaced."""
-    whole = {id(plan.product): plan for plan in plans if written.issuperset(file.path for file in plan.files)}
+    whole = {id(plan.product): plan for plan in plans if written >= {file.path for file in plan.files}}
     index = Index(
         job_id=products.job_id,
         service=products.service,
