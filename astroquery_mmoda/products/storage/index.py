@@ -16,6 +16,7 @@ import re
 import sys
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -120,14 +121,18 @@ class Index:
         write_whole(path, without_token(json.dumps(content, indent=1, default=str)).encode("ascii"))
 
 
+# of strings, so each time they would be compiled
+_hints = lru_cache(get_type_hints)
+
+
 def _from_json(kind: Any, value: Any, what: str) -> Any:
     """Value of a type from JSON: a class of those above, a tuple of them, or plain; `DecodingError` for another one."""
     is_class, plain = is_dataclass(kind), get_origin(kind) or kind
-    expected = dict if is_class else list if plain is tuple else plain
+    expected: Any = dict if is_class else list if plain is tuple else plain
     if not isinstance(value, expected) or isinstance(value, bool):
         raise DecodingError(f"{what} must be of type {expected.__name__}, not {type(value).__name__}")
     if is_class:
-        return kind(**{key: _from_json(hint, value.get(key), key) for key, hint in get_type_hints(kind).items()})
+        return kind(**{key: _from_json(hint, value.get(key), key) for key, hint in _hints(kind).items()})
     if plain is tuple:
         return tuple(_from_json(get_args(kind)[0], each, f"an element of {what}") for each in value)
     return value

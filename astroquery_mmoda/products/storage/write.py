@@ -71,8 +71,8 @@ def _plans(products: Products, output: OutputDirectory, options: SpectrumOptions
     for members in spectral_sets(usable):
         try:
             with reading(members[0].title):
-                if found := SpectrumSet.of(members, usable):
-                    sets |= {id(product): found for product in found.members}
+                if spectrum := SpectrumSet.of(members, usable):
+                    sets |= {id(product): spectrum for product in spectrum.members}
         except MmodaError as error:
             failed |= {id(product): _failure(product, error) for product in members}
     _check_options(products, set(failed), sets, options)
@@ -80,16 +80,16 @@ def _plans(products: Products, output: OutputDirectory, options: SpectrumOptions
     done: set[int] = set()
     for product in products:
         found = sets.get(id(product))
-        members: Sequence[Product] = found.members if found else [product]
+        together = found.members if found else [product]
         if id(product) in failed:
             plans.append(failed[id(product)])
         elif id(product) not in done:
-            done |= set(map(id, members))
+            done |= set(map(id, together))
             try:
-                with reading(members[0].title):
+                with reading(together[0].title):
                     plans += plan_spectrum(found, output, options) if found else [plan_single(product, usable, output)]
             except MmodaError as error:
-                plans += [_failure(member, error) for member in members]
+                plans += [_failure(member, error) for member in together]
     return plans
 
 
