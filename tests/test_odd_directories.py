@@ -15,6 +15,7 @@ import pytest
 
 from astroquery_mmoda import MmodaError, Products, write_lightcurve, write_regions, write_spectra
 from astroquery_mmoda.files import DiskFull
+from astroquery_mmoda.products.product import subset
 from astroquery_mmoda.products.storage import output as product_files
 from tests.genuine_like.everything import everything
 from tests.whole_files import FULL_DISKS, check_read, contents, same_second
@@ -44,7 +45,7 @@ def make_writers(body):
     products = Products.from_response(body)
     spectra, curve, catalog = products.spectrum(), products.lightcurve(), products.catalog()
     return {
-        "products": products._with([products[name] for name in CHOSEN]).write,
+        "products": subset(products, [products[name] for name in CHOSEN]).write,
         "spectra": lambda place, **options: write_spectra(spectra, place, **options),
         "lightcurve": lambda place, **options: write_lightcurve(curve, place / "one.fits", **options),
         "regions": lambda place, **options: write_regions(catalog, place / "one.reg", **options),

@@ -13,7 +13,7 @@ from astropy.table import Table
 from astroquery_mmoda import DecodingError, Products, read_lightcurve, write_lightcurve, write_spectra
 from astroquery_mmoda.products.cards import primary_hdu
 from astroquery_mmoda.products.kinds import Entry
-from astroquery_mmoda.products.products import Product
+from astroquery_mmoda.products.product import Product
 from astroquery_mmoda.products.storage import fileforms
 from tests.tokens import mint
 

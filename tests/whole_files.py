@@ -9,6 +9,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from astroquery_mmoda import MmodaError, Products
+from astroquery_mmoda.products.product import subset
 
 __all__ = [
     "FULL_DISKS",
@@ -35,7 +36,7 @@ def same_second(patch):
 def without_large(body):
     """Products of all kinds, without the largest of them, which takes most of the time."""
     products = Products.from_response(body)
-    return products._with([product for product in products if product.name != "large heap"])
+    return subset(products, [product for product in products if product.name != "large heap"])
 
 
 def look_at(products):

@@ -35,6 +35,7 @@ from ..errors import (
 )
 from ..markup import facts_html, facts_text, meter
 from ..products import Products
+from ..products.products import products_of
 from ..progress import Display, fraction, last_message, reports_table
 from ..request.encode import Upload, is_address
 from ..request.form import STATE_FIELDS, summary_of
@@ -629,7 +630,7 @@ class Job:
         if self.status == "failed":
             self._fail({**reply, "job_monitor": {**monitor, "full_report_dict_list": self.reports}}, patience)
         elif self.status == "done" and reply.get("products"):
-            self._products = Products._from_clean(reply, requested=self.parameters, service=self.connection.server)
+            self._products = products_of(reply, requested=self.parameters, service=self.connection.server)
 
     def _compare(self, reply: Mapping[str, Any]) -> None:
         """See what the service made of the request: a difference is told, and an uploaded file has an address now."""

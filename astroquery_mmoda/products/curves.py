@@ -163,7 +163,7 @@ def read_curves(product: Product, budget: Budget) -> list[Curve]:
 
 
 def _raw_curves(product: Product, budget: Budget) -> Iterator[_Raw]:
-    data = budget.data_of(product)
+    data = budget.read(product)
     if isinstance(data, Table):
         columns = {name: _of_column(data[name]) for name in data.colnames if isinstance(data[name], Column)}
         yield _Raw(data.meta, columns, product.meta)

@@ -60,7 +60,7 @@ def lightcurve_form(products: Products, whole: Products) -> Table:
         Products came, but no light curve; or columns of one name have units that can't be converted.
     """
     whole.require("lightcurve")
-    budget = Budget.of(whole)
+    budget = Budget(whole)
     curves = [curve for product in products for curve in read_curves(product, budget)]
     if not curves:
         return empty_lightcurve()

@@ -16,7 +16,8 @@ from ...text import printable, shorten
 from .summary import Glance, look
 
 if TYPE_CHECKING:
-    from ..products import Product, Products
+    from ..product import Product
+    from ..products import Products
 
 __all__ = ["overview", "product_html", "product_line", "product_text", "products_html", "products_text"]
 
@@ -164,7 +165,7 @@ def _next(product: Product) -> str:
         return f".data is {type(data).__name__}"
     if product.kind in ("picture", "binary"):
         return ".data reads its bytes"
-    raw = product._entry.raw
+    raw = product.entry.raw
     is_array = isinstance(raw, Mapping) and "data_unit_list" in raw
     is_table = product.kind in ("table", "catalog", "strain", "spectrogram", "contours")
     return f".data reads it{' as an HDUList' if is_array else ' as a Table' if is_table else ''}"

@@ -29,7 +29,7 @@ from ...units import known_unit
 from ..cards import number, time_reference, time_system
 
 if TYPE_CHECKING:
-    from ..products import Product
+    from ..product import Product
 
 __all__ = ["Glance", "look"]
 
@@ -52,7 +52,7 @@ class Glance:
 def look(product: Product) -> Glance:
     """Look at what came, or at the data where they are decoded already."""
     try:
-        raw = product._entry.raw
+        raw = product.entry.raw
         data = product.__dict__.get("data", raw)
         if data is raw and hasattr(raw, "record"):  # in a file, which is not opened for this
             return _noted(raw.record.options["glance"])

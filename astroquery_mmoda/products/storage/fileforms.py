@@ -25,6 +25,7 @@ from ...text import transliterated, without_token
 from ..cards import add_date, clean, complete_copy, provenance_cards, with_origin
 from ..display.summary import look
 from ..kinds import KINDS
+from ..product import subset
 from .filenames import OutputDirectory, safe_name
 from .fitsfiles import opened
 from .index import PREFIX, Record, StoredFile
@@ -33,7 +34,8 @@ from .output import OutputFile
 from .provenance import Provenance
 
 if TYPE_CHECKING:
-    from ..products import Product, Products
+    from ..product import Product
+    from ..products import Products
 
 __all__ = ["READERS", "Plan", "cleaned", "few", "plan_single", "set_name"]
 
@@ -56,7 +58,7 @@ class Plan:
         """Entry of the index, when the files are written."""
         return Record(
             name=without_token(self.product.name),
-            service_name=without_token(self.product._entry.name),
+            service_name=without_token(self.product.entry.name),
             kind=self.product.kind,
             source=without_token(self.product.source),
             meta=dict(self.product.meta),
@@ -137,7 +139,7 @@ def few(values: Any) -> list[Any]:
 
 def _plan_image(product: Product, products: Products, output: OutputDirectory) -> Plan:
     catalogs = products.select(kind="catalog")
-    hdulist = products._with([product, *catalogs[:1]]).image()
+    hdulist = subset(products, [product, *catalogs[:1]]).image()
     return Plan(product, "image", [_file(product, ".fits", hdulist, output)], {"catalog": len(catalogs) > 0})
 
 
@@ -156,7 +158,7 @@ def _read_image(files: Sequence[bytes], record: Record, allowance: Allowance) ->
 
 
 def _plan_lightcurve(product: Product, products: Products, output: OutputDirectory) -> Plan:
-    hdulist = lightcurve_hdus(products._with([product]).lightcurve())
+    hdulist = lightcurve_hdus(subset(products, [product]).lightcurve())
     names = []
     for hdu in product.data:
         if hdu.data is not None and not (hdu.is_image and hdu.data.size == 0):

@@ -35,7 +35,7 @@ class Stored:
 
 def read_products(cls: type[Products], directory: str | os.PathLike[str], *, job_id: str | None = None) -> Products:
     """Open what `Products.write` wrote."""
-    from ..products import Product
+    from ..product import Product
 
     place = chosen_path(directory).absolute()
     index = Index.read(find_index(place, job_id))
@@ -62,7 +62,7 @@ def read_products(cls: type[Products], directory: str | os.PathLike[str], *, job
         meta=index.meta,
         service=index.service,
     )
-    found._allowance = allowance
+    found.allowance = allowance
     return found
 
 

@@ -16,6 +16,7 @@ from ...text import without_token
 from ..budget import size_when_read
 from ..cards import card_value, clean, drop_missing
 from ..channels import CHANNELS_IN, limits_of, renumbered
+from ..product import subset
 from ..spectrum import is_complete, spectrum_form, tables_by_role
 from ..spectrum import set_name as source_of
 from .fileforms import Plan, cleaned, few, set_name
@@ -27,7 +28,8 @@ from .ogip import TABLES_IN, numbering, ogip_files, ogip_tables
 from .spectrumtable import check_columns, has_column
 
 if TYPE_CHECKING:
-    from ..products import Product, Products
+    from ..product import Product
+    from ..products import Products
 
 __all__ = ["SpectrumSet", "plan_spectrum", "read_spectrum"]
 
@@ -74,7 +76,7 @@ class SpectrumSet:
             ]
             for kind in TABLES_IN
         }
-        form = spectrum_form(products._with(members), products)
+        form = spectrum_form(subset(products, members), products)
         for hdu in form:
             clean(hdu)
         tables = {hdu.name: hdu for hdu in form if hdu.name in roles}

@@ -12,6 +12,7 @@ from astropy.table import Table
 
 from ...errors import MmodaError, ParameterError, reading
 from ...text import without_token
+from ..product import subset
 from ..spectrum import spectral_sets
 from .fileforms import Plan, plan_single
 from .filenames import OutputDirectory
@@ -22,7 +23,8 @@ from .provenance import Provenance, public_parameters
 from .spectrumfiles import SpectrumSet, plan_spectrum
 
 if TYPE_CHECKING:
-    from ..products import Product, Products
+    from ..product import Product
+    from ..products import Products
 
 __all__ = ["write_products"]
 
@@ -66,7 +68,7 @@ def _plans(products: Products, output: OutputDirectory, options: SpectrumOptions
             product.data  # noqa: B018 - this decodes it
         except MmodaError as error:
             failed[id(product)] = _failure(product, error)
-    usable = products._with([product for product in products if id(product) not in failed])
+    usable = subset(products, [product for product in products if id(product) not in failed])
     sets: dict[int, SpectrumSet] = {}
     for members in spectral_sets(usable):
         try:
