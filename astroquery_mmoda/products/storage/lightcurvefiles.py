@@ -1,9 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Light curves as FITS files after the OGIP convention (OGIP/93-003): written, and read again."""
+"""Light curves as FITS files after the OGIP convention (OGIP/93-003)."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -14,27 +13,20 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
-from astropy.table import Column, MaskedColumn, Table, vstack
+from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
 
-from ...allowance import Allowance
-from ...config import conf
-from ...decoding.envelope import unzipped
-from ...errors import DecodingError, MmodaError, ParameterError, reading
-from ...files import read_plain
+from ...errors import MmodaError, ParameterError
 from ...instruments import IJD_ORIGIN, background_of_rates
-from ...text import in_hex, original, printable, transliterated
-from ...units import known_unit, read_unit, standard_spelling
-from ..budget import size_when_read
-from ..cards import add_provenance, flat_text, number, time_reference
+from ...text import in_hex, printable, transliterated
+from ...units import known_unit, standard_spelling
+from ..cards import add_provenance, flat_text, number
 from ..curves import FURTHER_TIMES
-from ..lightcurve import empty_lightcurve
 from .filenames import chosen_path
-from .fitsfiles import opened
 from .output import write_whole
 from .timeseries import FIXED_COLUMNS, blanked, numbers_of, position_of, rows_of, widths_of
 
-__all__ = ["lightcurve_hdus", "read_lightcurve", "write_lightcurve"]
+__all__ = ["KEYWORDS", "lightcurve_hdus", "write_lightcurve"]
 
 # Stingray divides rates by FRACEXP and takes bins below 0.9 for empty; the service's rates are corrected already
 _FRACTION, _STORED_FRACTION = "FRACEXP", "EXPFRAC"
@@ -45,16 +37,9 @@ _KINDS_BY_UNIT = {"RATE": (u.ct / u.s, u.ph / u.s, 1 / u.s), "COUNT": (u.ct, u.p
 # OGIP/93-003, section 4.1
 _BACKGROUND = {"NET": "background subtracted", "TOTAL": "source + background", "BKG": "background"}
 _PLACES = frozenset({"LOCAL", "GEOCENTRIC", "HELIOCENTRIC", "SOLARSYSTEM"})
-# columns of the table that are keywords where they are the same in all rows
-_KEYWORDS = {"time_bin": ("TIMEDEL", u.s), "e_min": ("E_MIN", u.keV), "e_max": ("E_MAX", u.keV)}
-# bytes for each row beside its columns
-_ROW = 160
-# columns times sources; genuine files have some thousands
-_MOST_JOINED = 50_000
+#: columns of the table that are keywords where they are the same in all rows
+KEYWORDS = {"time_bin": ("TIMEDEL", u.s), "e_min": ("E_MIN", u.keV), "e_max": ("E_MAX", u.keV)}
 _TIME_COMMENTS = {"BARYTIME": "barycentric time (TDB) since MJDREF"}
-
-
-# ---- writing
 
 
 def write_lightcurve(
@@ -198,7 +183,7 @@ def _rate_hdu(rows: Table, name: str, version: int, clock: _Clock) -> fits.BinTa
     if in_hex(name):
         header["SRCNAME8"] = in_hex(name)  # FITS has no letters for it
     header.update(position_of(rows, name))
-    for column in _KEYWORDS:
+    for column in KEYWORDS:
         columns |= _constant_or_column(rows, column, header)
     stored, others = _stored_names(rows, kind), [each for each in rows.colnames if each not in FIXED_COLUMNS]
     columns |= {stored.get(column, column): _storable(rows[column]) for column in others}
@@ -246,7 +231,7 @@ def _kind_of_values(rows: Table) -> str | None:
 
 def _constant_or_column(rows: Table, column: str, header: fits.Header) -> dict[str, Column]:
     """Write a keyword for what is the same in all rows, nothing for what is unknown in all, else give a column."""
-    keyword, unit = _KEYWORDS[column]
+    keyword, unit = KEYWORDS[column]
     values = widths_of(rows) if column == "time_bin" else numbers_of(rows[column])
     if not len(values) or np.isnan(values).all():
         return {}
@@ -346,110 +331,3 @@ def _good_times(rows: Table, clock: _Clock) -> tuple[np.ndarray, np.ndarray]:
         return starts, stops
     begins, ends = np.minimum.reduceat(starts, first), np.maximum.reduceat(stops, first)
     return begins[ends > begins], ends[ends > begins]
-
-
-# ---- reading
-
-
-def read_lightcurve(path: str | os.PathLike[str]) -> Table:
-    """
-    Read what `write_lightcurve` wrote.
-
-    Parameters
-    ----------
-    path : str or path-like
-        Name of the file.
-
-    Returns
-    -------
-    Table
-        The table that was written.
-
-    Raises
-    ------
-    DecodingError
-        It is another kind of file.
-
-    Examples
-    --------
-    >>> from astroquery_mmoda import Mmoda, read_lightcurve, write_lightcurve
-    >>> curve = Mmoda.query_lightcurve("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58195.5),
-    ...                                time_bin="1000 s")
-    >>> same = read_lightcurve(write_lightcurve(curve, "curves.fits"))
-    >>> len(same) == len(curve), same["time"].scale
-    (True, 'tt')
-    """
-    place = chosen_path(path)
-    data = read_plain(place, limit=int(conf.max_product_size), links=True)
-    with reading(f"{place} is not a file of write_lightcurve"):
-        allowance = Allowance(len(data))
-        hdus = opened(bytes(unzipped(data, allowance)), allowance)
-        curves = [hdu for hdu in hdus if hdu.name == "RATE" and isinstance(hdu, fits.BinTableHDU)]
-        _check_count(curves)
-        parts = [_read_part(hdu, allowance) for hdu in curves]
-        if not parts:
-            raise DecodingError("it has no extension RATE")
-        filled = [part for part in parts if len(part)]
-        return _joined(filled, allowance) if filled else empty_lightcurve()
-
-
-def _check_count(curves: list[fits.BinTableHDU]) -> None:
-    """Refuse what would take minutes to read."""
-    columns = len({name for hdu in curves for name in hdu.columns.names})
-    if len(curves) > conf.max_form_parts or columns * len(curves) > _MOST_JOINED:
-        raise DecodingError(
-            f"{columns} columns of {len(curves)} light curves are too many for one table; conf.max_form_parts = "
-            f"{conf.max_form_parts} can be raised"
-        )
-
-
-def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
-    header, count = hdu.header, len(hdu.data)
-    # the columns are copied on their way; and times and names
-    allowance.spend(size_when_read(hdu) + 3 * hdu.data.nbytes, "a light curve")
-    allowance.left += min(count, allowance.body // 8) * _ROW
-    allowance.spend((_ROW + 4 * len(str(header["OBJECT"]))) * count, "times and names")
-    stored = {column.name: column for column in hdu.columns}
-    day, fraction = time_reference(header)
-    reference = Time(day, fraction, format="mjd", scale=str(header.get("TIMESYS", "TT")).lower())
-    name = original(str(header["OBJECT"]), header.get("SRCNAME8", ""))
-    table = Table()
-    table["src_name"] = np.array([name] * count, dtype=str)
-    table["time"] = Time(reference + np.asarray(hdu.data["TIME"]) * u.s, format="mjd")
-    for column, keyword, unit in (("time_bin", "TIMEDEL", u.s), ("e_min", "E_MIN", u.keV), ("e_max", "E_MAX", u.keV)):
-        told = (
-            np.asarray(hdu.data[keyword], dtype=float)
-            if keyword in stored
-            else np.full(count, number(header, keyword, math.nan))
-        )
-        unknown = np.isnan(told)
-        table[column] = MaskedColumn(told, mask=unknown, unit=unit) if unknown.any() else Column(told, unit=unit)
-    masked = str(header.get("MASKCOLS") or "").split(",")
-    renamed = json.loads(header.get("RENAMED") or "{}")
-    for column in (each for each in stored if each not in ("TIME", "TIMEDEL", "E_MIN", "E_MAX")):
-        name = renamed.get(column, column)
-        table[name] = _restored(hdu, stored[column], masked=name in masked)
-    for key in filter(None, str(header.get("METAKEYS") or "").split(",")):
-        table.meta[key] = day + fraction if key == "MJDREF" else header[key]
-    return table
-
-
-def _restored(hdu: fits.BinTableHDU, column: fits.Column, *, masked: bool) -> Column:
-    """Read a column by itself: astropy's reader would try to understand its unit, whatever it costs."""
-    data = np.array(hdu.data[column.name])
-    data = data.astype(data.dtype.newbyteorder("="), copy=False)
-    unit = read_unit(column.unit) if column.unit else None
-    if not masked:
-        return Column(data, unit=unit)
-    gone = np.isnan(data) if data.dtype.kind == "f" else column.null is not None and data == column.null
-    return MaskedColumn(data, mask=gone, unit=unit)
-
-
-def _joined(parts: list[Table], allowance: Allowance) -> Table:
-    widths: dict[str, int] = {}
-    for part in parts:
-        for name in part.colnames:
-            width = part[name].dtype.itemsize * math.prod(part[name].shape[1:]) if name != "time" else 16
-            widths[name] = max(widths.get(name, 0), width + 1)
-    allowance.spend(sum(widths.values()) * sum(map(len, parts)), "all light curves")
-    return parts[0] if len(parts) == 1 else vstack(parts, metadata_conflicts="silent")

@@ -24,7 +24,8 @@ from .filenames import OutputDirectory
 from .fitsfiles import opened
 from .grouping import SpectrumOptions
 from .index import Record
-from .ogip import TABLES_IN, numbering, ogip_files, ogip_tables
+from .ogip import TABLES_IN, ogip_files
+from .ogiptables import numbering, ogip_tables
 from .spectrumtable import check_columns, has_column
 
 if TYPE_CHECKING:
