@@ -167,7 +167,7 @@ def opened_plain(path: str | os.PathLike[str], *, limit: int, links: bool = Fals
     Raises
     ------
     OSError
-        It can't be opened, is not a plain file, or is larger; ``strerror`` tells which.
+        It can't be opened, is not a plain file, or is larger; ``strerror`` says which.
     """
     _check_plain(os.stat(path) if links else os.lstat(path), path, limit)
     # checked again once it is open, should it have changed meanwhile

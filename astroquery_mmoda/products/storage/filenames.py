@@ -45,7 +45,7 @@ def safe_name(text: str, *, default: str = "product") -> str:
     name = re.sub(r"\.{2,}", ".", name)
     name = name.lstrip(".-_")[:_LONGEST].rstrip("._")
     if name.split(".")[0].upper() in _DEVICES:
-        # Windows looks at the part in front of the first dot only
+        # for Windows, the part in front of the first dot decides
         name = f"_{name}"[:_LONGEST]
     return name or default
 
@@ -56,7 +56,7 @@ def chosen_path(path: str | os.PathLike[str]) -> Path:
         chosen = Path(path).expanduser()
         if b"\0" in os.fsencode(chosen):
             raise ValueError("it has a NUL character")
-    except (TypeError, ValueError, RuntimeError) as error:  # the last one about the home of nobody
+    except (TypeError, ValueError, RuntimeError) as error:  # the last one for an unknown home directory
         raise ParameterError(f"{printable(path, limit=200)!r} is not a valid path ({printable(error)}).") from error
     return chosen
 

@@ -45,7 +45,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file of a product, and what tells whether it is still the same."""
+    """A file of a product, and the sum that shows whether it is still the same."""
 
     name: str
     size: int
@@ -151,7 +151,7 @@ def older_index(path: Path, job_id: str, parameters: Mapping[str, Any]) -> Index
         index = Index.read(path)
     except DecodingError:
         index = None
-    # without a job id, only the parameters tell analyses apart
+    # without a job id, only the parameters distinguish analyses
     if index and index.job_id == job_id and (job_id or _as_json(index.parameters) == _as_json(parameters)):
         return index
     text = "nothing was written, since this is not the index of the same analysis; choose another directory"

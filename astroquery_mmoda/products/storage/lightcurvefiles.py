@@ -30,7 +30,7 @@ __all__ = ["KEYWORDS", "lightcurve_hdus", "write_lightcurve"]
 
 # Stingray divides rates by FRACEXP and takes bins below 0.9 for empty; the service's rates are corrected already
 _FRACTION, _STORED_FRACTION = "FRACEXP", "EXPFRAC"
-# names of columns by HDUCLAS3; tools look for no others
+# names of columns by HDUCLAS3, which tools expect
 _OGIP_NAMES = {"RATE": "RATE", "COUNT": "COUNTS"}
 _KINDS_BY_NAME = {"RATE": "RATE", "COUNT_RATE": "RATE", "COUNTS": "COUNT"}
 _KINDS_BY_UNIT = {"RATE": (u.ct / u.s, u.ph / u.s, 1 / u.s), "COUNT": (u.ct, u.ph)}
@@ -50,7 +50,7 @@ def write_lightcurve(
 
     One extension ``RATE`` per source, with ``TIME`` (bin centres, s since MJDREF) and the columns of the table, and one
     ``GTI`` with the times of the bins that have data and a width. Tools that read one light curve read the first. Times
-    and dates are in the scale of the table (TT, or TDB for barycentred times), which TIMESYS and TIMEREF tell; where
+    and dates are in the scale of the table (TT, or TDB for barycentred times), given by TIMESYS and TIMEREF; where
     there are further columns of times (``BARYTIME``), MJDREF is theirs.
 
     HDUCLAS3 is written for rates (``RATE``) and counts (``COUNT``) only, HDUCLAS2 where it is known: ``NET`` for ISGRI
@@ -146,9 +146,9 @@ class _Clock:
 def _clock(rows: Table) -> _Clock:
     """MJDREF of further columns of times, else the day on which the first bin begins: not all take negative times."""
     scale = "tdb" if rows["time"].scale == "tdb" else "tt"
-    told = number(rows.meta, "MJDREF", math.nan)
-    if math.isfinite(told) and any(name.upper() in FURTHER_TIMES for name in rows.colnames):
-        return _Clock(math.floor(told), told - math.floor(told), scale)
+    origin = number(rows.meta, "MJDREF", math.nan)
+    if math.isfinite(origin) and any(name.upper() in FURTHER_TIMES for name in rows.colnames):
+        return _Clock(math.floor(origin), origin - math.floor(origin), scale)
     if not len(rows):
         return _Clock(int(IJD_ORIGIN), 0.0, scale)
     day = math.floor(np.min(getattr(rows["time"], scale).mjd))
@@ -241,14 +241,14 @@ def _constant_or_column(rows: Table, column: str, header: fits.Header) -> dict[s
         header[keyword] = float(values[0])
         return {}
     if column == "time_bin":
-        # a column comes before a keyword of its name, but not all tools look for it; Stingray leaves out all bins that
+        # a column comes before a keyword of its name, but not all tools read it; Stingray leaves out all bins that
         # are narrower, hence not the mean of two widths
         header[keyword] = (float(np.nanquantile(values, 0.5, method="lower")), "median, see the column")
     return {keyword: Column(values, unit=unit if column == "time_bin" else rows[column].unit)}
 
 
 def _stored_names(rows: Table, kind: str | None) -> dict[str, str]:
-    """Columns that have another name in the file, where other tools look for it; no two get the same."""
+    """Columns that have another name in the file, where other tools expect it; no two get the same."""
     wanted: dict[Any, str] = {}
     value = rows.meta.get("VALUECOL")
     if kind:
@@ -274,7 +274,7 @@ def _storable(column: Column) -> Column:
 
 
 def _spelled(unit: Any) -> str | None:
-    """Spell a unit for a file; FITS knows more ways to spell count/s than OGIP."""
+    """Spell a unit for a file; FITS has more spellings of count/s than OGIP."""
     if unit is None:
         return None
     text = standard_spelling(str(unit))
@@ -283,7 +283,7 @@ def _spelled(unit: Any) -> str | None:
 
 
 def _write_meta(rows: Table, header: fits.Header) -> None:
-    """Write the keywords in ``meta``; what is written already is right, whatever somebody has put there."""
+    """Write the keywords in ``meta``; what is written already is right, whatever is there."""
     kept = []
     for key, value in rows.meta.items():
         is_plain = isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))

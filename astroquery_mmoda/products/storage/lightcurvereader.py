@@ -89,7 +89,7 @@ def _check_count(curves: list[fits.BinTableHDU]) -> None:
 
 def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
     header, count = hdu.header, len(hdu.data)
-    # the columns are copied on their way; and times and names
+    # columns are copied; times and names come on top
     allowance.spend(size_when_read(hdu) + 3 * hdu.data.nbytes, "a light curve")
     allowance.left += min(count, allowance.body // 8) * _ROW
     allowance.spend((_ROW + 4 * len(str(header["OBJECT"]))) * count, "times and names")
@@ -116,7 +116,7 @@ def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
 
 
 def _restored(hdu: fits.BinTableHDU, column: fits.Column, *, masked: bool) -> Column:
-    """Read a column by itself: astropy's reader would try to understand its unit, whatever it costs."""
+    """Read a column by itself: astropy's reader would parse its unit, however long that takes."""
     data = np.array(hdu.data[column.name])
     data = data.astype(data.dtype.newbyteorder("="), copy=False)
     unit = read_unit(column.unit) if column.unit else None

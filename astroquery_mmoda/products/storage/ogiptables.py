@@ -249,7 +249,7 @@ def _table(hdu: Any, name: str, values: Mapping[str, np.ndarray] | None = None, 
 
 
 def _column(hdu: Any, column: fits.Column, shift: int) -> fits.Column:
-    # not column.copy(), whose result still tells the old header of its changes
+    # not column.copy(), whose changes would reach the old header
     kept = {key: getattr(column, key) for key in ("format", "unit", "null", "bscale", "bzero", "disp", "dim")}
     name = column.name.upper()
     array = renumbered(hdu, name, shift) if shift and name in CHANNELS_IN.values() else hdu.data[column.name]

@@ -27,7 +27,7 @@ _READERS = {**READERS, "spectrum": read_spectrum}
 
 @dataclass(frozen=True)
 class Stored:
-    """Where the data of a product are; it stands in the place of the service's reply in an entry."""
+    """Where the data of a product are; in an entry it replaces the service's reply."""
 
     directory: Path
     record: Record = field(repr=False)

@@ -35,19 +35,22 @@ if TYPE_CHECKING:
 __all__ = ["SpectrumSet", "plan_spectrum", "read_spectrum"]
 
 
+# a product, and the number of an HDU in it
+Place = tuple["Product", int]
+
+
 @dataclass(frozen=True)
 class SpectrumSet:
     """
-    A spectrum with its response, to be written as OGIP files.
+    Products of a spectrum with its response, to be written as OGIP files.
 
-    ``roles`` has the product and the number of the HDU of each role, and ``layout`` those of all tables in a kind of
-    file, in their order; ``tables`` are the HDUs of the roles as in the form of ``query_spectrum``.
+    ``tables`` are the HDUs by their roles, as in the form of ``query_spectrum``; ``layout`` has the places of all
+    extensions in each kind of file, of which the first have the roles.
     """
 
     members: Sequence[Product]
-    roles: Mapping[str, tuple[Product, int]]
-    layout: Mapping[str, Sequence[tuple[Product, int]]]
     tables: Mapping[str, Any]
+    layout: Mapping[str, Sequence[Place]]
     provenance: fits.Header
 
     @classmethod
@@ -57,7 +60,7 @@ class SpectrumSet:
             return None
         if not any(product.kind == "spectrum" for product in members):
             return None
-        roles = {role: found for role, found in tables_by_role(members).items() if is_complete(_hdu(found), role)}
+        roles = {role: place for role, place in tables_by_role(members).items() if is_complete(_hdu(place), role)}
         try:
             check_columns(_hdu(roles["SPECTRUM"]), "SPECTRUM")
         except (KeyError, DecodingError):
@@ -66,38 +69,24 @@ class SpectrumSet:
             roles.pop("EBOUNDS", None)  # no file is made for the energies alone
         # products without a part in it are written as they came
         members = [product for product in members if any(owner is product for owner, _ in roles.values())]
-        layout = {
-            kind: [roles[role] for role in TABLES_IN[kind] if role in roles]
-            + [
-                (product, number)
-                for product in members
-                if product.kind == kind
-                for number in _numbers(product)
-                if (product, number) not in roles.values()
-            ]
-            for kind in TABLES_IN
-        }
         form = spectrum_form(subset(products, members), products)
         for hdu in form:
             clean(hdu)
-        tables = {hdu.name: hdu for hdu in form if hdu.name in roles}
-        return cls(members, roles, layout, tables, form[0].header)
-
-    @property
-    def spectrum(self) -> Product:
-        """The product that has the spectrum."""
-        return self.roles["SPECTRUM"][0]
+        layout = {kind: [roles[role] for role in TABLES_IN[kind] if role in roles] for kind in TABLES_IN}
+        for product in members:
+            layout[product.kind] += [place for place in _places(product) if place not in roles.values()]
+        return cls(members, {hdu.name: hdu for hdu in form if hdu.name in roles}, layout, form[0].header)
 
 
-def _hdu(found: tuple[Product, int]) -> Any:
-    product, number = found
+def _hdu(place: Place) -> Any:
+    product, number = place
     return product.data[number]
 
 
-def _numbers(product: Product) -> list[int]:
-    """Which HDUs of a product have content."""
+def _places(product: Product) -> list[Place]:
+    """Where a product has HDUs with content."""
     return [
-        number
+        (product, number)
         for number, hdu in enumerate(product.data)
         if isinstance(hdu, fits.BinTableHDU) or (hdu.data is not None and hdu.data.size > 0)
     ]
@@ -105,34 +94,27 @@ def _numbers(product: Product) -> list[int]:
 
 def plan_spectrum(found: SpectrumSet, output: OutputDirectory, options: SpectrumOptions) -> list[Plan]:
     """How to write the products of a spectrum."""
+    tables: dict[Place, dict[str, Any]] = {}
     with reading("spectrum"):
         numbers, name = numbering(found.tables), source_of(found.members)
         contents = ogip_tables(found.tables, numbers, found.provenance, name, options)
         for kind, content in contents.items():
-            for each in found.layout[kind][len(content) :]:
-                content.append(cleaned(_hdu(each)))
-                drop_missing(content[-1].header)
-        files = ogip_files(contents, found.provenance, name, output, default="source_1")
-    by_kind = {file.kind: file for file in files}
-    place_of = {
-        (id(product), number): (kind, place)
-        for kind in contents
-        for place, (product, number) in enumerate(found.layout[kind], start=1)
-    }
-    role_of = {(id(product), number): role for role, (product, number) in found.roles.items()}
+            roles = [role for role in TABLES_IN[kind] if role in found.tables]
+            for index, place in enumerate(found.layout[kind]):
+                tables[place] = {"file": kind, "hdu": index + 1, "name": _hdu(place).name}
+                if index < len(roles):
+                    role = roles[index]
+                    tables[place] |= _differences(role, found.tables[role], numbers.shifts.get(role, 0), options)
+                else:
+                    content.append(cleaned(_hdu(place)))
+                    drop_missing(content[-1].header)
+        files = {file.kind: file for file in ogip_files(contents, found.provenance, name, output, default="source_1")}
     plans = []
     for product in found.members:
-        keys = [(id(product), number) for number in _numbers(product)]
-        kinds = list(dict.fromkeys(place_of[key][0] for key in keys))
-        tables = []
-        for key in keys:
-            kind, place = place_of[key]
-            table = {"file": kinds.index(kind), "hdu": place, "name": product.data[key[1]].name}
-            if role := role_of.get(key):
-                table |= _differences(role, found.tables[role], numbers.shifts.get(role, 0), options)
-            tables.append(table)
-        own = [replace(by_kind[kind], source=without_token(product.source)) for kind in kinds]
-        plans.append(Plan(product, "spectrum", own, {"tables": tables}))
+        own = [tables[place] for place in _places(product)]
+        kinds = list(dict.fromkeys(table["file"] for table in own))
+        chosen = [replace(files[kind], source=without_token(product.source)) for kind in kinds]
+        plans.append(Plan(product, "spectrum", chosen, {"files": kinds, "tables": own}))
     return plans
 
 
@@ -151,7 +133,8 @@ def _differences(role: str, hdu: Any, shift: int, options: SpectrumOptions) -> d
 
 def read_spectrum(files: Sequence[bytes], record: Record, allowance: Allowance) -> fits.HDUList:
     """Tables of a product, in the service's order, from the files of a spectrum and its response."""
-    extensions = [opened(data, allowance) for data in files]
+    kinds = zip(record.options["files"], files, strict=True)
+    extensions = {kind: opened(data, allowance) for kind, data in kinds}
     hdus = []
     for each in few(record.options["tables"]):
         hdu = extensions[each["file"]][each["hdu"]]

@@ -83,7 +83,7 @@ def _sources(spectra: fits.HDUList) -> list[tuple[int, str]]:
             digits = hdu.data["SRCNAME8"] if "SRCNAME8" in hdu.columns.names else [""] * len(hdu.data)
             named = zip(hdu.data["EXTVER"], hdu.data["SRC_NAME"], digits, strict=True)
             return [(int(number), original(str(name).strip(), kept)) for number, name, kept in named]
-    # a list that somebody cut down or put together
+    # a list that was cut down or put together by the user
     headers = [(hdu.ver, hdu.header) for hdu in spectra if hdu.name == "SPECTRUM"]
     return [(number, original(str(h.get("SRC_NAME", number)), h.get("SRCNAME8", ""))) for number, h in headers]
 

@@ -62,31 +62,31 @@ def write_products(
 
 def _plans(products: Products, output: OutputDirectory, options: SpectrumOptions) -> list[Plan]:
     """How to write each product, in their order, but a spectrum and its responses together."""
-    failed: dict[int, Plan] = {}
+    failed: dict[Product, Plan] = {}
     for product in products:
         try:
             product.data  # noqa: B018 - this decodes it
         except MmodaError as error:
-            failed[id(product)] = _failure(product, error)
-    usable = subset(products, [product for product in products if id(product) not in failed])
-    sets: dict[int, SpectrumSet] = {}
+            failed[product] = _failure(product, error)
+    usable = subset(products, [product for product in products if product not in failed])
+    sets: dict[Product, SpectrumSet] = {}
     for members in spectral_sets(usable):
         try:
             with reading(members[0].title):
                 if spectrum := SpectrumSet.of(members, usable):
-                    sets |= {id(product): spectrum for product in spectrum.members}
+                    sets |= {product: spectrum for product in spectrum.members}
         except MmodaError as error:
-            failed |= {id(product): _failure(product, error) for product in members}
+            failed |= {product: _failure(product, error) for product in members}
     _check_options(products, set(failed), sets, options)
     plans: list[Plan] = []
-    done: set[int] = set()
+    done: set[Product] = set()
     for product in products:
-        found = sets.get(id(product))
+        found = sets.get(product)
         together = found.members if found else [product]
-        if id(product) in failed:
-            plans.append(failed[id(product)])
-        elif id(product) not in done:
-            done |= set(map(id, together))
+        if product in failed:
+            plans.append(failed[product])
+        elif product not in done:
+            done |= set(together)
             try:
                 with reading(together[0].title):
                     plans += plan_spectrum(found, output, options) if found else [plan_single(product, usable, output)]
@@ -101,12 +101,12 @@ def _failure(product: Product, error: MmodaError) -> Plan:
 
 
 def _check_options(
-    products: Products, failed: Set[int], sets: Mapping[int, SpectrumSet], options: SpectrumOptions
+    products: Products, failed: Set[Product], sets: Mapping[Product, SpectrumSet], options: SpectrumOptions
 ) -> None:
     """Refuse options that none of the products can take; warn of the spectra that can't."""
     spectra = [product for product in products if product.kind == "spectrum"]
-    usable = [product for product in spectra if id(product) not in failed]
-    tables = [sets[id(product)].tables["SPECTRUM"] if id(product) in sets else None for product in usable]
+    usable = [product for product in spectra if product not in failed]
+    tables = [sets[product].tables["SPECTRUM"] if product in sets else None for product in usable]
     options.check([(product.source or product.name, hdu) for product, hdu in zip(usable, tables, strict=True)])
     if products and not spectra and options != SpectrumOptions():
         kinds = ", ".join(sorted({product.kind for product in products}))
@@ -117,14 +117,14 @@ def _write_index(
     path: Path, products: Products, plans: Sequence[Plan], older: Index | None, written: Set[Path]
 ) -> None:
     """Describe what was written, in the order of the products, and what was there before and was not replaced."""
-    whole = {id(plan.product): plan for plan in plans if written >= {file.path for file in plan.files}}
+    whole = {plan.product: plan for plan in plans if written >= {file.path for file in plan.files}}
     index = Index(
         job_id=products.job_id,
         service=products.service,
         comment=products.comment,
         parameters=public_parameters(products.parameters),
         meta=dict(products.meta),
-        products=tuple(whole[id(product)].record() for product in products if id(product) in whole),
+        products=tuple(whole[product].record() for product in products if product in whole),
     )
     if older:
         index = index.joined(older, replaced={file.name for file in written})
