@@ -379,4 +379,5 @@ def _read_hdu(cls: Any, block: _Block | _View) -> Any:
     hdu = cls.fromstring(block, uint=True)
     # Writing an HDU changes where astropy looks for its data, so they must be found before. This is a view, no copy.
     _ = hdu.data
+    hdu._buffer = None  # noqa: SLF001 - the data hold the memory, which would be pickled twice
     return hdu

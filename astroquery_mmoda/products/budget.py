@@ -13,9 +13,10 @@ from astropy.io import fits
 
 from ..allowance import CARD_MEMORY, HDU_MEMORY, Allowance
 from ..config import conf
+from ..decoding.plaintables import PlainTable, read_plain_tables
 from ..errors import DecodingError
 from ..text import printable
-from .display.summary import look
+from .display.summary import summarize
 from .product import read_data
 
 if TYPE_CHECKING:
@@ -71,6 +72,17 @@ class Budget:
         self.spend(len(hdus) * HDU_MEMORY, "headers")
         return data
 
+    def plain_tables(self, product: Product) -> list[PlainTable] | None:
+        """Tables of a product without making FITS of them; None where that is not possible, or was done anyway."""
+        raw = product.entry.raw
+        if "data" in product.__dict__ or not isinstance(raw, Mapping) or "data_unit_list" not in raw:
+            return None
+        tables = read_plain_tables(raw, self.allowance)
+        if tables is not None:
+            cards = sum(len(table.header) + len(table.columns) for table in tables)
+            self.work_on(product, len(raw["data_unit_list"]), cards)
+        return tables
+
     def work_on(self, product: Product, hdus: int, cards: int) -> None:
         """Take the work for so many HDUs and cards of a product."""
         self.work -= max(hdus, 1) * _PER_HDU + cards * _PER_CARD
@@ -103,7 +115,7 @@ class Budget:
 
 
 def _size(product: Product) -> int:
-    return look(product).size or 0
+    return summarize(product).size or 0
 
 
 def size_when_read(hdu: Any) -> int:

@@ -23,12 +23,12 @@ from ...allowance import Allowance
 from ...errors import DecodingError, MmodaError, reading
 from ...text import transliterated, without_token
 from ..cards import add_date, clean, complete_copy, provenance_cards, with_origin
-from ..display.summary import look
+from ..display.summary import summarize
 from ..kinds import KINDS
 from ..product import subset
 from .filenames import OutputDirectory, safe_name
 from .fitsfiles import opened
-from .index import PREFIX, Record, StoredFile
+from .index import PREFIX, StoredFile, StoredProduct
 from .lightcurvefiles import lightcurve_hdus
 from .output import OutputFile
 from .provenance import Provenance
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ..product import Product
     from ..products import Products
 
-__all__ = ["READERS", "Plan", "cleaned", "few", "plan_single", "set_name"]
+__all__ = ["READERS", "Plan", "cleaned", "few", "plan_single", "name_hdu"]
 
 _MOST_OPTIONS = 100
 _PICTURES = ("png", "jpg", "jpeg", "gif", "svg", "pdf")
@@ -54,9 +54,9 @@ class Plan:
     files: Sequence[OutputFile]
     options: dict[str, Any] = field(default_factory=dict)
 
-    def record(self) -> Record:
+    def record(self) -> StoredProduct:
         """Entry of the index, when the files are written."""
-        return Record(
+        return StoredProduct(
             name=without_token(self.product.name),
             service_name=without_token(self.product.entry.name),
             kind=self.product.kind,
@@ -64,7 +64,7 @@ class Plan:
             meta=dict(self.product.meta),
             format=self.format,
             files=tuple(StoredFile.of(file.path) for file in self.files),
-            options=self.options | {"glance": asdict(look(self.product))},
+            options=self.options | {"summary": asdict(summarize(self.product))},
         )
 
 
@@ -119,7 +119,7 @@ def cleaned(hdu: Any) -> Any:
     return own
 
 
-def set_name(hdu: Any, name: str) -> None:
+def name_hdu(hdu: Any, name: str) -> None:
     """Name an HDU; not by the attribute, which makes capitals of small letters."""
     if name:
         hdu.header["EXTNAME"] = name
@@ -143,14 +143,14 @@ def _plan_image(product: Product, products: Products, output: OutputDirectory) -
     return Plan(product, "image", [_file(product, ".fits", hdulist, output)], {"catalog": len(catalogs) > 0})
 
 
-def _read_image(files: Sequence[bytes], record: Record, allowance: Allowance) -> fits.HDUList:
+def _read_image(files: Sequence[bytes], record: StoredProduct, allowance: Allowance) -> fits.HDUList:
     hdus = opened(files[0], allowance)[1:]
     hdus = hdus[:-1] if record.options.get("catalog") else hdus
     for hdu in hdus:
         if hdu.is_image:
             # an image without a name got the product's
             original = hdu.header.pop("ORIGNAME", hdu.name)
-            set_name(hdu, "" if original == transliterated(record.name, limit=60) else original)
+            name_hdu(hdu, "" if original == transliterated(record.name, limit=60) else original)
     return fits.HDUList([fits.PrimaryHDU(), *hdus])
 
 
@@ -169,13 +169,13 @@ def _plan_lightcurve(product: Product, products: Products, output: OutputDirecto
     return Plan(product, "lightcurve", [_file(product, ".fits", hdulist, output)], {"names": names})
 
 
-def _read_lightcurve(files: Sequence[bytes], record: Record, allowance: Allowance) -> fits.HDUList:
+def _read_lightcurve(files: Sequence[bytes], record: StoredProduct, allowance: Allowance) -> fits.HDUList:
     names = record.options["names"]
     hdus = opened(files[0], allowance)[-len(names) :]
     for hdu, (name, version) in zip(hdus, names, strict=True):
         hdu.header.remove("ORIGNAME", ignore_missing=True)
         hdu.ver = version
-        set_name(hdu, name)
+        name_hdu(hdu, name)
     return fits.HDUList([fits.PrimaryHDU(), *hdus])
 
 
@@ -198,7 +198,7 @@ def _plan_fits(product: Product, products: Products, output: OutputDirectory) ->
     return Plan(product, "fits", [_file(product, ".fits", hdulist, output)], options)
 
 
-def _read_fits(files: Sequence[bytes], record: Record, allowance: Allowance) -> fits.HDUList:
+def _read_fits(files: Sequence[bytes], record: StoredProduct, allowance: Allowance) -> fits.HDUList:
     """All HDUs, without our cards and the last lines of HISTORY, which are ours as well."""
     primary, *rest = opened(files[0], allowance)
     added, replaced = few(record.options["added"]), few(record.options["replaced"])
@@ -231,7 +231,7 @@ def _plan_ecsv(product: Product, products: Products, output: OutputDirectory) ->
     return Plan(product, "ecsv", [_file(product, ".ecsv", content, output)], {"provenance": key, "masked": masked})
 
 
-def _read_ecsv(files: Sequence[bytes], record: Record, allowance: Allowance) -> Table:
+def _read_ecsv(files: Sequence[bytes], record: StoredProduct, allowance: Allowance) -> Table:
     table = decoding.read_ecsv(_read_text(files, record, allowance), allowance=allowance)
     table.meta.pop(record.options["provenance"], None)
     masked = set(record.options["masked"])
@@ -254,7 +254,7 @@ def _read_ecsv(files: Sequence[bytes], record: Record, allowance: Allowance) -> 
 # ---- texts, plain values and bytes
 
 
-def _read_text(files: Sequence[bytes], record: Record, allowance: Allowance) -> str:
+def _read_text(files: Sequence[bytes], record: StoredProduct, allowance: Allowance) -> str:
     if not files[0].isascii():  # all characters are as wide as the widest
         allowance.spend(4 * len(files[0]), "a text")
     return str(files[0], "utf-8")

@@ -29,7 +29,17 @@ from .filenames import safe_name
 from .output import write_whole
 from .provenance import Provenance, public_parameters
 
-__all__ = ["FORMATS", "PREFIX", "Index", "Record", "StoredFile", "contents", "find_index", "index_path", "older_index"]
+__all__ = [
+    "FORMATS",
+    "PREFIX",
+    "Index",
+    "StoredProduct",
+    "StoredFile",
+    "contents",
+    "find_index",
+    "index_path",
+    "older_index",
+]
 
 #: beginning of the names of indexes; files of products have no such names
 PREFIX = "mmoda-"
@@ -66,7 +76,7 @@ class StoredFile:
 
 
 @dataclass(frozen=True)
-class Record:
+class StoredProduct:
     """A product in the index: all that is not in its files, and how these are to be read."""
 
     name: str
@@ -95,7 +105,7 @@ class Index:
     comment: str
     parameters: dict[str, Any]
     meta: dict[str, Any]
-    products: tuple[Record, ...]
+    products: tuple[StoredProduct, ...]
     format: str = _FORMAT
     version: int = _VERSION
 

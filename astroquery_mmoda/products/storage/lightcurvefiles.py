@@ -18,10 +18,10 @@ from astropy.time import Time
 
 from ...errors import MmodaError, ParameterError
 from ...instruments import IJD_ORIGIN, background_of_rates
+from ...protocol import TIME_COLUMNS
 from ...text import in_hex, printable, transliterated
 from ...units import known_unit, standard_spelling
 from ..cards import add_provenance, flat_text, number
-from ..curves import FURTHER_TIMES
 from .filenames import chosen_path
 from .output import write_whole
 from .timeseries import FIXED_COLUMNS, blanked, numbers_of, position_of, rows_of, widths_of
@@ -110,20 +110,20 @@ def lightcurve_hdus(table: Table) -> fits.HDUList:
     rows = rows_of(table, None, single=False)
     names = np.array([str(name) for name in rows["src_name"]], dtype=str)
     known = list(dict.fromkeys(names.tolist()))
-    clock = _clock(rows)
-    primary = fits.PrimaryHDU(header=_time_header(rows, clock))
+    origin = _time_origin(rows)
+    primary = fits.PrimaryHDU(header=_time_header(rows, origin))
     if len(known) == 1:
         primary.header["OBJECT"] = transliterated(known[0])
     add_provenance(primary.header, rows.meta)
     hdulist = fits.HDUList([primary])
     for version, name in enumerate(known or [""], start=1):
         chosen = rows[names == name] if known else rows
-        hdulist += [_rate_hdu(chosen, name, version, clock), _gti_hdu(chosen, version, clock)]
+        hdulist += [_rate_hdu(chosen, name, version, origin), _gti_hdu(chosen, version, origin)]
     return hdulist
 
 
 @dataclass(frozen=True)
-class _Clock:
+class _TimeOrigin:
     """MJD from which the times of a file count, as whole days and fraction, and their scale."""
 
     day: int
@@ -143,41 +143,41 @@ class _Clock:
         return times - half, times + half
 
 
-def _clock(rows: Table) -> _Clock:
+def _time_origin(rows: Table) -> _TimeOrigin:
     """MJDREF of further columns of times, else the day on which the first bin begins: not all take negative times."""
     scale = "tdb" if rows["time"].scale == "tdb" else "tt"
     origin = number(rows.meta, "MJDREF", math.nan)
-    if math.isfinite(origin) and any(name.upper() in FURTHER_TIMES for name in rows.colnames):
-        return _Clock(math.floor(origin), origin - math.floor(origin), scale)
+    if math.isfinite(origin) and any(name.upper() in TIME_COLUMNS for name in rows.colnames):
+        return _TimeOrigin(math.floor(origin), origin - math.floor(origin), scale)
     if not len(rows):
-        return _Clock(int(IJD_ORIGIN), 0.0, scale)
+        return _TimeOrigin(int(IJD_ORIGIN), 0.0, scale)
     day = math.floor(np.min(getattr(rows["time"], scale).mjd))
-    return _Clock(day + math.floor(np.min(_Clock(day, 0.0, scale).edges(rows)[0]) / 86400), 0.0, scale)
+    return _TimeOrigin(day + math.floor(np.min(_TimeOrigin(day, 0.0, scale).edges(rows)[0]) / 86400), 0.0, scale)
 
 
-def _time_header(rows: Table, clock: _Clock) -> fits.Header:
+def _time_header(rows: Table, origin: _TimeOrigin) -> fits.Header:
     """Cards that say when it was, and with what; the same for all extensions."""
     header = fits.Header()
     for key in ("TELESCOP", "INSTRUME"):
         if isinstance(rows.meta.get(key), str):
             header[key] = transliterated(rows.meta[key])
-    scale = clock.scale.upper()
+    scale = origin.scale.upper()
     place = str(rows.meta.get("TIMEREF") or "").strip().upper()
     place = place if place in _PLACES else "SOLARSYSTEM" if scale == "TDB" else "LOCAL"
     header["TIMESYS"], header["TIMEUNIT"], header["TIMEREF"] = scale, "s", place
-    header["MJDREFI"] = (clock.day, f"MJD ({scale}) from which TIME counts")
-    header["MJDREFF"] = clock.fraction
+    header["MJDREFI"] = (origin.day, f"MJD ({scale}) from which TIME counts")
+    header["MJDREFF"] = origin.fraction
     if len(rows):
-        starts, stops = clock.edges(rows)
+        starts, stops = origin.edges(rows)
         for key, date, moment in (("TSTART", "DATE-OBS", np.min(starts)), ("TSTOP", "DATE-END", np.max(stops))):
             header[key] = float(moment)
-            header[date] = ((clock.start + moment * u.s).isot, f"{scale}, as TIMESYS says")
+            header[date] = ((origin.start + moment * u.s).isot, f"{scale}, as TIMESYS says")
     return header
 
 
-def _rate_hdu(rows: Table, name: str, version: int, clock: _Clock) -> fits.BinTableHDU:
-    columns: dict[str, Any] = {"TIME": Column(clock.seconds(rows["time"]), unit=u.s)}
-    kind, header = _kind_of_values(rows), _time_header(rows, clock)
+def _rate_hdu(rows: Table, name: str, version: int, origin: _TimeOrigin) -> fits.BinTableHDU:
+    columns: dict[str, Any] = {"TIME": Column(origin.seconds(rows["time"]), unit=u.s)}
+    kind, header = _kind_of_values(rows), _time_header(rows, origin)
     header.update(_classes(rows, kind))
     header["OBJECT"] = transliterated(name)
     if in_hex(name):
@@ -199,7 +199,7 @@ def _rate_hdu(rows: Table, name: str, version: int, clock: _Clock) -> fits.BinTa
     hdu = fits.BinTableHDU(plain, header=header, name="RATE", ver=version)
     for index, (column, unit) in enumerate(zip(hdu.columns, units, strict=True), start=1):
         column.unit = unit
-        if column.name.upper() in FURTHER_TIMES:
+        if column.name.upper() in TIME_COLUMNS:
             hdu.header.comments[f"TTYPE{index}"] = _TIME_COMMENTS.get(column.name.upper(), "time since MJDREF")
     return hdu
 
@@ -301,19 +301,19 @@ def _is_keyword(key: object) -> bool:
     return isinstance(key, str) and key.isupper() and re.fullmatch(r"[A-Z0-9_]{1,8}", key) is not None
 
 
-def _gti_hdu(rows: Table, version: int, clock: _Clock) -> fits.BinTableHDU:
-    starts, stops = _good_times(rows, clock)
+def _gti_hdu(rows: Table, version: int, origin: _TimeOrigin) -> fits.BinTableHDU:
+    starts, stops = _good_times(rows, origin)
     columns = [fits.Column("START", "D", unit="s", array=starts), fits.Column("STOP", "D", unit="s", array=stops)]
-    header = _time_header(rows, clock)
+    header = _time_header(rows, origin)
     header["HDUCLASS"], header["HDUCLAS1"], header["HDUCLAS2"] = "OGIP", "GTI", "STANDARD"
     return fits.BinTableHDU.from_columns(columns, header=header, name="GTI", ver=version)
 
 
-def _good_times(rows: Table, clock: _Clock) -> tuple[np.ndarray, np.ndarray]:
+def _good_times(rows: Table, origin: _TimeOrigin) -> tuple[np.ndarray, np.ndarray]:
     """Begin and end of each stretch of bins with data; a bin of unknown width alone covers no time."""
     value = rows.meta.get("VALUECOL")
     gaps = np.ma.getmaskarray(rows[value]) if value in rows.colnames else np.zeros(len(rows), dtype=bool)
-    starts, stops = clock.edges(rows)
+    starts, stops = origin.edges(rows)
     order = np.argsort(starts + stops)
     filled = np.flatnonzero(~gaps[order])
     starts, stops = starts[order][filled], stops[order][filled]

@@ -139,12 +139,12 @@ def ogip_files(
             contents["spectrum"][0].header[key] = (paths[kind].name if kind in paths else "none", comment)
     responses = tuple(path for kind, path in paths.items() if kind != "spectrum")
     return [
-        OutputFile(name, kind, _file(provenance, hdus), paths[kind], needs=responses if kind == "spectrum" else ())
+        OutputFile(name, kind, _ogip_file(provenance, hdus), paths[kind], needs=responses if kind == "spectrum" else ())
         for kind, hdus in contents.items()
     ]
 
 
-def _file(provenance: fits.Header, hdus: Sequence[Any]) -> fits.HDUList:
+def _ogip_file(provenance: fits.Header, hdus: Sequence[Any]) -> fits.HDUList:
     """Make a file of some tables; its primary says where they are from, as the one of the query did."""
     primary = fits.PrimaryHDU(header=plain_header(provenance))
     primary.header.setdefault("CREATOR", creator())

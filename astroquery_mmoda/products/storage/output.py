@@ -17,7 +17,7 @@ from ...files import DiskFull, whole_file
 from ...text import printable, shorten
 from .filenames import OutputDirectory
 
-__all__ = ["OutputFile", "Outcome", "manifest_of", "write_files", "write_whole"]
+__all__ = ["OutputFile", "FileOutcome", "manifest_of", "write_files", "write_whole"]
 
 _MOST_SHOWN = 5
 
@@ -39,7 +39,7 @@ class OutputFile:
 
 
 #: a file with its size (bytes), or why it was not written
-Outcome = tuple[OutputFile, int | Exception]
+FileOutcome = tuple[OutputFile, int | Exception]
 
 
 def write_whole(path: Path, content: bytes | fits.HDUList, *, overwrite: bool = True) -> int:
@@ -84,7 +84,7 @@ def _size_of(content: bytes | fits.HDUList) -> int | None:
     return sum(hdu.filebytes() for hdu in content)
 
 
-def write_files(output: OutputDirectory, files: Sequence[OutputFile]) -> list[Outcome]:
+def write_files(output: OutputDirectory, files: Sequence[OutputFile]) -> list[FileOutcome]:
     """
     Write files, each whole or not at all; one that can't be written does not stop the others, unless the disk is full.
 
@@ -134,7 +134,7 @@ def _written(file: OutputFile, missing: set[Path], *, is_full: bool) -> int | Ex
         return error
 
 
-def manifest_of(directory: Path, outcomes: Sequence[Outcome]) -> Table:
+def manifest_of(directory: Path, outcomes: Sequence[FileOutcome]) -> Table:
     """
     List what was written, if all was.
 

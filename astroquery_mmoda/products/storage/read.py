@@ -14,7 +14,7 @@ from ...errors import DecodingError, reading
 from ..kinds import Entry, free_name
 from .fileforms import READERS
 from .filenames import chosen_path
-from .index import Index, Record, StoredFile, contents, find_index
+from .index import Index, StoredFile, StoredProduct, contents, find_index
 from .spectrumfiles import read_spectrum
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Stored:
     """Where the data of a product are; in an entry it replaces the service's reply."""
 
     directory: Path
-    record: Record = field(repr=False)
+    record: StoredProduct = field(repr=False)
 
 
 def read_products(cls: type[Products], directory: str | os.PathLike[str], *, job_id: str | None = None) -> Products:

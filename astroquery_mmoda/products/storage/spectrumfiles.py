@@ -19,11 +19,11 @@ from ..channels import CHANNELS_IN, limits_of, renumbered
 from ..product import subset
 from ..spectrum import is_complete, spectrum_form, tables_by_role
 from ..spectrum import set_name as source_of
-from .fileforms import Plan, cleaned, few, set_name
+from .fileforms import Plan, cleaned, few, name_hdu
 from .filenames import OutputDirectory
 from .fitsfiles import opened
 from .grouping import SpectrumOptions
-from .index import Record
+from .index import StoredProduct
 from .ogip import TABLES_IN, ogip_files
 from .ogiptables import numbering, ogip_tables
 from .spectrumtable import check_columns, has_column
@@ -131,7 +131,7 @@ def _differences(role: str, hdu: Any, shift: int, options: SpectrumOptions) -> d
     return found
 
 
-def read_spectrum(files: Sequence[bytes], record: Record, allowance: Allowance) -> fits.HDUList:
+def read_spectrum(files: Sequence[bytes], record: StoredProduct, allowance: Allowance) -> fits.HDUList:
     """Tables of a product, in the service's order, from the files of a spectrum and its response."""
     kinds = zip(record.options["files"], files, strict=True)
     extensions = {kind: opened(data, allowance) for kind, data in kinds}
@@ -144,7 +144,7 @@ def read_spectrum(files: Sequence[bytes], record: Record, allowance: Allowance) 
         if "quality" in each:
             hdu.data["QUALITY"] = each["quality"]
         hdu.header.remove("ORIGNAME", ignore_missing=True)
-        set_name(hdu, each["name"])
+        name_hdu(hdu, each["name"])
         hdus.append(hdu)
     return fits.HDUList([fits.PrimaryHDU(), *hdus])
 
