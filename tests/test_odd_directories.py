@@ -16,7 +16,7 @@ import pytest
 from astroquery_mmoda import MmodaError, Products, write_lightcurve, write_regions, write_spectra
 from astroquery_mmoda.files import DiskFull
 from astroquery_mmoda.products.product import subset
-from astroquery_mmoda.products.storage import filenames as product_files
+from astroquery_mmoda.products.storage import output as product_files
 from tests.genuine_like.everything import everything
 from tests.whole_files import FULL_DISKS, check_read, contents, same_second
 
@@ -165,14 +165,14 @@ def test_a_directory_that_is_not_writable(writers, not_writable, writer, below):
 def test_a_directory_that_vanishes(writers, place, monkeypatch, writer, after, becomes):
     count, real = 0, product_files.write_whole
 
-    def write_whole(path, write):
+    def write_whole(path, content):
         nonlocal count
         count += 1
         if count == after + 1:
             shutil.rmtree(place)
             if becomes == "a file":
                 place.write_bytes(b"other")
-        return real(path, write)
+        return real(path, content)
 
     monkeypatch.setattr(product_files, "write_whole", write_whole)
     with pytest.raises(MmodaError, match="could not be written") as caught:

@@ -56,7 +56,7 @@ def summarize(product: Product) -> Summary:
         raw = product.entry.raw
         data = product.__dict__.get("data", raw)
         if data is raw and hasattr(raw, "record"):  # in a file, which is not opened for this
-            return _recorded(raw.record.options["glance"])
+            return _recorded(raw.record.options["summary"])
         units = _units(data)
         size = _size(raw, product.kind)
         return Summary(
