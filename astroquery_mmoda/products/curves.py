@@ -369,8 +369,8 @@ def _widths(raw: _Raw, clock: _Clock, nominal: float) -> np.ndarray:
     for name, factor in (("TIMEDEL", 1.0), ("XAX_E", 2.0)):
         column = raw.column(name)
         if column is not None:
-            known = column.unit is not None and column.unit.is_equivalent(u.s)
-            told = raw.numbers(name) * (factor * float((column.unit if known else clock.unit).to(u.s)))
+            unit = clock.unit if column.unit is None or not column.unit.is_equivalent(u.s) else column.unit
+            told = raw.numbers(name) * (factor * float(unit.to(u.s)))
             width, is_column = np.where(np.isnan(width) & (told > 0) & np.isfinite(told), told, width), True
     if not is_column:
         width[:] = nominal if nominal > 0 else _told_width(raw, clock)

@@ -191,7 +191,7 @@ def _stacked(name: str, curves: list[Curve], whole: Products, budget: Budget) ->
         if column is None:
             continue
         try:
-            joined[rows] = column.data if column.unit == unit else column.data * column.unit.to(unit)
+            joined[rows] = column.data if column.unit == unit else column.data * column.unit.to(unit)  # type: ignore[union-attr]
         except (u.UnitsError, AttributeError, TypeError) as error:
             raise _can_not_join(name, f"in {column.unit} and in {unit}", whole) from error
         if is_masked:

@@ -277,10 +277,10 @@ def _size(raw: Any, kind: str) -> int | None:
         raw = raw["ascii"]
     if isinstance(raw, str) and kind == "binary":
         return _decoded_size(raw)
+    if isinstance(raw, str) and not raw.isascii() and len(raw) <= _LONGEST_TEXT:
+        raw = raw.encode("utf-8", "surrogatepass")
     if isinstance(raw, (str, bytes)):
-        # of very long texts the letters are counted, which takes no time
-        is_short = isinstance(raw, str) and not raw.isascii() and len(raw) <= _LONGEST_TEXT
-        return len(raw.encode("utf-8", "surrogatepass")) if is_short else len(raw)
+        return len(raw)
     if not isinstance(raw, Mapping):
         return None
     parts = [unit for unit in _list(raw.get("data_unit_list")) if isinstance(unit, Mapping)] or [raw]
