@@ -15,7 +15,7 @@ __all__ = ["CARD_MEMORY", "COLUMN_MEMORY", "HDU_MEMORY", "Allowance"]
 
 #: what astropy's objects take: a card of a header, an HDU, a column of a table
 CARD_MEMORY = 500
-HDU_MEMORY = 10_000
+HDU_MEMORY = 20_000
 COLUMN_MEMORY = 5_000
 
 # a number in a list of them

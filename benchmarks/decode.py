@@ -25,6 +25,8 @@ listing, parse
     ``Products.from_response(body)`` alone; ``json.loads(body)``.
 floor
     ``json.loads(body)`` and the base64 of all that is in it: nobody can do with less.
+astropy
+    ``json.loads(body)`` and ``Table.read`` of the ECSV tables in it, where there are some.
 peak
     Resident memory of ``data`` at its largest, beyond what stood before the call and without the body, in sizes of
     the body.
@@ -101,7 +103,8 @@ def _measured(case: Case, oda_python: str, directory: Path, repeat: int) -> Resu
     if not (body.exists() and small.exists()):
         _run(oda_python, "bodies.py", case.name, str(RECORDED), str(body), str(small))
     _run(sys.executable, "reading.py", "check", case.name, str(body), str(small))
-    runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    ways = WAYS if case.astropy is None else (*WAYS, "astropy")
+    runs: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     # one after another in turns, so that a busy minute of the machine hits all of them
     for _ in range(repeat):
         for way, found in runs.items():
@@ -130,6 +133,7 @@ def _missed(case: Case, result: Result) -> Iterator[str]:
     cpu = {way: numbers["cpu"] for way, numbers in result.items()}
     goals = {
         "times faster than oda_api": (case.faster, -cpu["oda_api"] / cpu["data"]),
+        "of the time of astropy's reader": (case.astropy, cpu["data"] / cpu.get("astropy", 1)),
         "times the floor": (case.floor, cpu["data"] / cpu["floor"]),
         "sizes of the body in memory": (case.memory, _peak(result)),
         "of decoding for the listing": (case.listing, cpu["listing"] / cpu["data"]),

@@ -3,7 +3,7 @@ Read one body in one way, in a process of its own, and print what it took.
 
     python reading.py WAY CASE BODY WARM_UP_BODY
 
-WAY is ``oda_api``, ``data`` (of every product), ``form``, ``listing``, ``parse``, ``floor`` or ``check``.
+WAY is ``oda_api``, ``data`` (of every product), ``form``, ``listing``, ``parse``, ``floor``, ``astropy`` or ``check``.
 A small body of the same kind is read first, for what astropy imports and builds on first use.
 """
 
@@ -193,6 +193,20 @@ def _floor() -> Callable[[bytes, cases.Case], Any]:
     return lambda text, case: list(decoded(json.loads(text)["products"]))
 
 
+def _astropy() -> Callable[[bytes, cases.Case], Any]:
+    """The tables of a reply, read by astropy."""
+    from astropy.table import Table
+
+    def read(text: bytes, case: cases.Case) -> Any:
+        entries = json.loads(text)["products"]["astropy_table_product_ascii_list"]
+        tables = [Table.read(entry["ascii"], format="ascii.ecsv") for entry in entries]
+        for table in tables:
+            touch(table)
+        return tables
+
+    return read
+
+
 def _check() -> Callable[[bytes, cases.Case], Any]:
     import checks
 
@@ -205,7 +219,7 @@ def _check() -> Callable[[bytes, cases.Case], Any]:
 
 
 _WAYS = {"oda_api": _oda_api, "data": _data, "form": _form, "listing": _listing, "parse": _parse}
-_WAYS |= {"floor": _floor, "check": _check}
+_WAYS |= {"floor": _floor, "astropy": _astropy, "check": _check}
 
 
 if __name__ == "__main__":

@@ -13,19 +13,21 @@ from hypothesis import strategies as st
 
 from astroquery_mmoda.allowance import Allowance
 from astroquery_mmoda.config import conf
-from astroquery_mmoda.decoding import decode_base64, literals, parse_body, read_array, read_json_text
-from astroquery_mmoda.decoding.arrays import read_pickle
-from astroquery_mmoda.decoding.dtypes import from_text
-from astroquery_mmoda.decoding.envelope import opened_base64, unzipped
-from astroquery_mmoda.decoding.literals import read_literal
-from astroquery_mmoda.decoding.nested import read_nested
+from astroquery_mmoda.decoding import arrays as decoded_arrays
+from astroquery_mmoda.decoding import parse_body, read_json_text
+from astroquery_mmoda.decoding.encoded import decode_base64, unzipped
 from astroquery_mmoda.errors import DecodingError, reading
+
+
+def read_pickle(payload):
+    return decoded_arrays.read_pickle(payload, Allowance(len(payload)))
+
 
 RECORD = [("a", ">f8"), ("b", "<i2"), ("c", "S5"), ("d", "U3"), ("e", "?"), ("f", ">f4", (2, 3))]
 
 
 def arrays():
-    yield from (np.arange(6).astype(code) for code in "b1 i1 u1 <i2 >i2 <u4 >i8 <u8 <f2 >f4 <f8 >c8 <c16".split())
+    yield from (np.arange(2, 6).astype(code) for code in "b1 i1 u1 <i2 >i2 <u4 >i8 <u8 <f2 >f4 <f8 >c8 <c16".split())
     yield np.array(["a", "bcd", ""])
     yield np.array([b"a", b"bcd", b""])
     yield np.array([np.nan, np.inf, -0.0])
@@ -41,13 +43,12 @@ def arrays():
     yield np.ones((2, 2), RECORD)
     yield np.zeros(2, np.dtype([("x", "u1"), ("y", "f8")], align=True))
     yield np.zeros(2, {"names": ["x", "y"], "formats": ["i2", ">i4"], "offsets": [5, 1], "itemsize": 11})
-    yield np.zeros(2, [("in", [("x", "f4"), ("y", "i2", (2,))])])
     yield np.ones(2, RECORD).view(np.recarray)
     yield np.arange(5.0).view(np.recarray)
     yield np.random.default_rng(1).random((300, 200)).astype(">f4")
 
 
-@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("protocol", range(2, 6))
 @pytest.mark.parametrize("array", list(arrays()), ids=lambda array: f"{array.dtype}{array.shape}")
 def test_round_trip(array, protocol):
     result = read_pickle(pickle.dumps(array, protocol))
@@ -57,7 +58,7 @@ def test_round_trip(array, protocol):
     assert result.tobytes() == np.asarray(array).tobytes()
 
 
-@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("protocol", range(2, 6))
 def test_scalars_chararrays_and_masked_arrays(protocol):
     assert read_pickle(pickle.dumps(np.float32(1.5), protocol)) == np.float32(1.5)
     names = np.array(["Crab", "3C 273"]).view(np.char.chararray)
@@ -74,7 +75,7 @@ def test_scalars_chararrays_and_masked_arrays(protocol):
 def test_any_shape(shape, order, code, data):
     values = np.arange(math.prod(shape)).astype(order + code).reshape(shape)
     values = np.asfortranarray(values) if data.draw(st.booleans()) else values
-    result = read_pickle(pickle.dumps(values, data.draw(st.integers(0, 5))))
+    result = read_pickle(pickle.dumps(values, data.draw(st.integers(2, 5))))
     assert result.dtype == values.dtype
     assert np.array_equal(result, values)
 
@@ -106,10 +107,12 @@ PYTHON_2 = (  # numpy.array([(1.5, 'ab')], dtype=[('X', '<f8'), ('Y', 'S3')]), p
 )
 
 
-def test_python_2():
-    result = read_pickle(PYTHON_2)
-    assert result.dtype == np.dtype([("X", "<f8"), ("Y", "S3")])
-    assert result.tolist() == [(1.5, b"ab")]
+def test_pickles_that_nobody_sends_are_refused_by_name():
+    with pytest.raises(DecodingError, match="Python 2"):
+        read_pickle(PYTHON_2)
+    for protocol in (0, 1):
+        with pytest.raises(DecodingError, match="protocol 2 to 5"):
+            read_pickle(pickle.dumps(np.arange(3.0), protocol))
 
 
 # forged states: what the array or its dtype claims is not so
@@ -238,6 +241,7 @@ FORGED = {
 
 @pytest.mark.parametrize("payload", FORGED.values(), ids=FORGED)
 def test_forged(payload):
+    payload = payload if payload[:1] == b"\x80" else b"\x80\x04" + payload
     with pytest.raises(DecodingError) as caught, reading("product 1"):
         read_pickle(payload)
     assert len(str(caught.value)) < 2000
@@ -253,12 +257,12 @@ def test_nested_dtype_bomb():
     dtype = F8
     for _ in range(12):
         dtype = dtype_state("V8", "|", names=("a",), fields=fields(a=(dtype, 0)), itemsize=8)
-    with pytest.raises(DecodingError, match="nested too deeply"):
+    with pytest.raises(DecodingError, match="records in records"):
         read_pickle(array_state((1,), dtype, b"\0" * 8))
 
 
 @pytest.mark.parametrize("array", [np.arange(4.0), np.ones(2, RECORD)], ids=["plain", "record"])
-@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+@pytest.mark.parametrize("protocol", [2, 4, 5])
 def test_cut_anywhere(array, protocol):
     payload = pickle.dumps(array, protocol)
     for end in range(len(payload)):
@@ -267,7 +271,7 @@ def test_cut_anywhere(array, protocol):
 
 
 @settings(derandomize=True, max_examples=600, deadline=None)
-@given(st.integers(0, 10**6), st.integers(0, 7), st.sampled_from([0, 2, 4, 5]))
+@given(st.integers(0, 10**6), st.integers(0, 7), st.sampled_from([2, 4, 5]))
 def test_flipped_bits(position, bit, protocol):
     payload = bytearray(pickle.dumps(np.ones(2, RECORD), protocol))
     payload[position % len(payload)] ^= 1 << bit
@@ -280,72 +284,7 @@ def test_flipped_bits(position, bit, protocol):
     assert not result.dtype.hasobject
 
 
-# dtypes as text
-
-
-@pytest.mark.parametrize(
-    ("text", "dtype"),
-    [
-        ("float64", "<f8"),
-        (">f4", ">f4"),
-        ("|b1", "?"),
-        ("uint16", "<u2"),
-        ("int8", "i1"),
-        ("<U5", "<U5"),
-        ("|S8", "S8"),
-        ("[('X', '<f8'), ('Y', 'S8'), ('Z', '>f4', (3,))]", [("X", "<f8"), ("Y", "S8"), ("Z", ">f4", (3,))]),
-        ("(numpy.record, [('TIME', '>f8'), ('RATE', '>f4')])", [("TIME", ">f8"), ("RATE", ">f4")]),
-        ("dtype([('a', '<i4')])", [("a", "<i4")]),
-        ("dtype('float32')", "<f4"),
-        ("[('in', [('x', '<f4')])]", [("in", [("x", "<f4")])]),
-        (
-            "{'names': ['x', 'y'], 'formats': ['<i2', ('<f4', (2,))], 'offsets': [0, 4], 'itemsize': 16}",
-            {"names": ["x", "y"], "formats": ["<i2", ("<f4", (2,))], "offsets": [0, 4], "itemsize": 16},
-        ),
-    ],
-)
-def test_dtype_text(text, dtype):
-    assert from_text(text) == np.dtype(dtype)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "", "object", "O", "|O8", "datetime64[s]", "float128", "f8,f8", "i4, (2,)f8", "V8", "__import__('os')", None, 5,
-        "[('a', 'O')]", "[('a', '<f8'), ('a', '<f8')]", "[('a',)]", "['a']", "[" * 1000, "[('a', '<f8', (-1,))]",
-        "[('a', '<f8', (4000000000, 4000000000))]", "{'names': ['a']}", "(numpy.record, open('ran', 'w'))",
-        "{'names': ['x'], 'formats': ['<f8'], 'offsets': [4], 'itemsize': 8}", "S99999999999", "[('a', [" * 9,
-        "{'names': ['x'], 'formats': ['<f8'], 'offsets': [0], 'itemsize': 1e9}",
-    ],
-)  # fmt: skip
-def test_refused_dtype_text(text):
-    with pytest.raises(DecodingError), reading("x"):
-        from_text(text)
-    assert not os.path.exists("ran")
-
-
-def test_nested_lists():
-    assert read_nested("[[1, 2], [3, NaN]]", ">f4").tobytes() == np.array([[1, 2], [3, np.nan]], ">f4").tobytes()
-    table = read_nested('[[1.5, "ab"], [null, "c"]]', "[('X', '<f8'), ('Y', 'S2')]")
-    assert table["Y"].tolist() == [b"ab", b"c"]
-    assert np.isnan(table["X"][1])
-    assert read_nested("[]", "[('X', '<f8')]").shape == (0,)
-
-
-@pytest.mark.parametrize(
-    ("data", "dt"),
-    [
-        ("{}", "f8"), ("5", "f8"), ("[1, [2]]", "f8"), ('["x"]', "f8"), ("[[1]]", "[('a', '<f8'), ('b', '<f8')]"),
-        ("[1]", "[('a', '<f8')]"), ('["a"]', "S400000000"), ("[1, 2", "f8"), ("[null]", "i4"), ("[300]", "u1"),
-        ("[" * 60 + "]" * 60, "f8"),
-    ],
-)  # fmt: skip
-def test_refused_nested_lists(data, dt):
-    with pytest.raises(DecodingError), reading("x"):
-        read_nested(data, dt)
-
-
-# envelopes and texts
+# base64, gzip and texts
 
 
 def test_base64():
@@ -356,9 +295,7 @@ def test_base64():
     for text in ("A", "AAA", "AA==A", "AA=", "A A=", "AAAA\n", "AA-_", "AAAé", "=", "AAAA====", None, 5):
         with pytest.raises(DecodingError):
             decode_base64(text)
-        with pytest.raises(DecodingError):
-            opened_base64(text, Allowance())
-    for mixed in ("AA+/", "AA-/", b"AA+_"):
+    for mixed in ("AA+/", "AA-/", "AA+_"):
         with pytest.raises(DecodingError):
             decode_base64(mixed, urlsafe=True)
     with conf.set_temp("max_product_size", 100), pytest.raises(DecodingError, match="max_product_size"):
@@ -385,51 +322,6 @@ def test_gzip_of_several_parts():
         unzipped(gzip.compress(bytes(600)), allowance)
 
 
-RUN = "A1b+/" * 8
-texts = st.sampled_from(
-    [
-        RUN,
-        RUN + "=",
-        RUN + '"',
-        '"' + RUN,
-        RUN + "\\",
-        "é" + RUN,
-        RUN + "é",
-        " " + RUN,
-        RUN + "\n",
-        "a",
-        "",
-        RUN + RUN[:5],
-    ]
-)
-replies = st.recursive(
-    texts | st.none() | st.booleans() | st.integers(),
-    lambda children: st.lists(children, max_size=5) | st.dictionaries(texts, children, max_size=4),
-    max_leaves=20,
-)
-
-
-@settings(derandomize=True, max_examples=400, deadline=None)
-@given(replies, st.booleans(), st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from('"\\,:[]{} A\x01'))))
-def test_long_texts_are_read_as_json_reads_them(value, escaped, changes):
-    """Whatever is done to a body: the same value as the JSON parser's, or no value like there."""
-    body = bytearray(json.dumps(value, ensure_ascii=escaped).encode())
-    for position, character in changes[:2]:
-        body[position % len(body) : position % len(body)] = character.encode()
-    try:
-        expected = [json.loads(body)]
-    except ValueError:
-        expected = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(literals, "_PIECE", 8)
-        patch.setattr(literals, "_MANY_PIECES", 0)
-        try:
-            found = [parse_body(body)]
-        except DecodingError:
-            found = []
-    assert found == expected
-
-
 def test_values_in_long_bodies_are_counted():
     body = json.dumps({"a": "A" * 100_000, "b": [1] * 500}).encode()
     assert parse_body(body)["b"] == [1] * 500
@@ -438,18 +330,6 @@ def test_values_in_long_bodies_are_counted():
     marks = json.dumps({"a": "x," * 100_000}).encode()
     with conf.set_temp("max_json_values", 400):
         assert parse_body(marks)["a"] == "x," * 100_000
-
-
-def test_read_array():
-    unit = {"binarys": base64.b64encode(pickle.dumps(np.arange(3.0))).decode(), "data": None}
-    for form in (unit, json.dumps(unit)):
-        result = read_array(form)
-        result[0] = 5  # its own memory
-        assert result.tolist() == [5, 1, 2]
-    assert read_array({"data": "[1, 2]", "dt": "int16"}).dtype == np.int16
-    for wrong in ({}, None, "x", {"binarys": 5}):
-        with pytest.raises(DecodingError, match="^strain: "):
-            read_array(wrong, what="strain")
 
 
 def test_parse_body():
@@ -504,7 +384,7 @@ def test_parse_body_within_limits():
             {"a": 1, "b": None, "c": [1, 2.5, -3], "d": True, "e": []},
         ),
         (
-            "{u'src_name': u'3C 273\\u2019', 'q': 'it\\'s', \"n\": 12L}",
+            "{u'src_name': u'3C 273\\u2019', 'q': 'it\\'s', \"n\": 12}",
             {"src_name": "3C 273\u2019", "q": "it's", "n": 12},
         ),
         ('{"m": {"__ndarray__": [1, 2], "dtype": "int64"}}', {"m": {"__ndarray__": [1, 2], "dtype": "int64"}}),
@@ -514,18 +394,12 @@ def test_read_json_text(text, value):
     assert read_json_text(text) == value
 
 
-def test_literals_of_special_numbers():
-    value = read_json_text("{'a': nan, 'b': -inf}")
-    assert math.isnan(value["a"])
-    assert value["b"] == -math.inf
-
-
 @pytest.mark.parametrize(
     "text",
     [
         "{'a': open('ran', 'w')}", "__import__('os').system('touch ran')", "{'a': 1 + 1}", "{'a': 1 -1}",
-        "[x for x in ()]",
-        "{'a': f'{1}'}", "{'a'", "('a')(1)", "[" * 100_000, "-" * 100_000 + "1", "{'a': " + "1" * 5000 + "}",
+        "[x for x in ()]", "{'a': nan}", "{'a': {1}}", "['a' 'b'.c]", "(" + "1+" * 9000 + "1)", "[" + "-" * 19_000 + "1]", "(a" + ".a" * 9000 + ")",
+        "{'a': f'{b}'}", "{'a'", "('a')(1)", "[" * 100_000, "-" * 100_000 + "1", "{'a': " + "1" * 5000 + "}",
         "(" * 90 + "lambda",
         "{'a': 'b\n'}", "not json", '"not json"', json.dumps(json.dumps(json.dumps("a"))),
         "{'a': ['b' " + "," * 200_000,
@@ -537,10 +411,6 @@ def test_refused_texts(text):
     assert str(caught.value).startswith("meta_data of product 1: ")
     assert len(str(caught.value)) < 2000
     assert not os.path.exists("ran")
-
-
-def test_literal_strings_are_not_code():
-    assert read_literal("['\\x41\\u00e9', 'a\\qb']") == ["A\xe9", "a\\qb"]
 
 
 def test_nothing_is_imported():

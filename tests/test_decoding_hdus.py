@@ -163,7 +163,7 @@ def test_recorded_details():
 # images
 
 
-@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("protocol", range(2, 6))
 @pytest.mark.parametrize("code", "b1 i1 u1 <i2 >i2 <u2 >u4 <i4 <i8 >u8 <f2 >f4 <f4 <f8 >f8".split())
 def test_images(code, protocol):
     image = np.arange(24).reshape(2, 3, 4).astype(code)
@@ -186,7 +186,7 @@ def _limit(dtype):
 
 def test_images_with_nan_and_without_pixels():
     image = np.array([[np.nan, np.inf], [-0.0, 1e-300]])
-    assert read(unit(image, hdu_type="image"))[1].data.tobytes() == image.astype(">f8").tobytes()
+    assert read(unit(image, hdu_type="image"))[1].data.tobytes() == image.tobytes()
     for empty in (np.zeros(0), np.zeros((3, 0)), None):
         for kind in ("primary", "image", None):
             assert read(unit(empty, hdu_type=kind))[1].data is None
@@ -225,7 +225,7 @@ for _name in TABLE.dtype.names:
         TABLE[_name][1] = {"b": True, "S": b"ab", "U": "xyz"}[_kind]
 
 
-@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("protocol", range(2, 6))
 @pytest.mark.parametrize("rows", [slice(None), slice(0, 0), slice(None, None, -2)])
 def test_plain_tables(protocol, rows):
     table = TABLE[rows]
@@ -274,7 +274,7 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("protocol", range(2, 6))
 @pytest.mark.parametrize("touched", [False, True])
 def test_fits_tables(protocol, touched):
     names = [column.name for column in SCALED]
@@ -294,7 +294,7 @@ def test_fits_tables(protocol, touched):
     assert result.header["TLMIN10"] == 3
 
 
-@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("protocol", range(2, 6))
 def test_variable_length_columns(protocol):
     data = fits_rec(*SCALED[:1], *ROWS, *SCALED[-1:], touch=["PE", "QJ", "PB"])
     truth = {name: [row.tolist() for row in data[name]] for name in ("PE", "QJ", "PB")}
@@ -369,16 +369,18 @@ def test_table_forms():
     assert Table.read(read(unit(table, units_dict={"X": "keV"}))).colnames == ["X"]
 
 
-def test_old_forms():
-    old = unit(dt="[('X', '<f8'), ('Y', 'S2')]", data='[[1.5, "ab"], [NaN, "c"]]')
-    entry = product(json.dumps(old))
-    for form in (entry, json.dumps(entry)):
-        data = checked(read_hdulist(form))[1].data
-        assert data["Y"].tolist() == ["ab", "c"]
+def test_units_as_text_and_gzip():
+    entry = product(json.dumps(unit(np.arange(4.0), hdu_type="image")))
     zipped = unit(np.arange(4.0), hdu_type="image")
     zipped["binarys"] = base64.b64encode(gzip.compress(base64.b64decode(zipped["binarys"]))).decode()
-    assert read(zipped)[1].data.tolist() == [0, 1, 2, 3]
+    for form in (entry, json.dumps(entry), product(zipped)):
+        assert checked(read_hdulist(form))[1].data.tolist() == [0, 1, 2, 3]
     assert len(read_hdulist({"data_unit_list": []})) == 1
+
+
+def test_numbers_as_text_are_refused_by_name():
+    with pytest.raises(DecodingError, match="JSON text in data"):
+        read(unit(dt="float64", data="[[1.5, 2]]"))
 
 
 @pytest.mark.parametrize("path", sorted((DATA / "pickles").glob("*.json")), ids=lambda path: path.stem)
@@ -581,9 +583,7 @@ def test_parts_of_a_product_share_what_they_may_expand_to():
     with pytest.raises(DecodingError, match="max_extra_memory"):
         read_hdulist(product(*[unit(binarys=zipped, hdu_type="image")] * 3))
     with pytest.raises(DecodingError, match="max_extra_memory"):
-        read_hdulist(product(*[unit(data='[["a"]]', dt="[('A', 'S60000000')]")] * 2))
-    with pytest.raises(DecodingError, match="units"):
-        read_hdulist(product(*[unit()] * 5001))
+        read_hdulist(product(*[unit()] * 20_000))
 
 
 @pytest.mark.parametrize("code", "<>")

@@ -12,7 +12,7 @@ from astropy import units as u
 from hypothesis import HealthCheck, given, settings
 
 from astroquery_mmoda import Job, JobFailed, MmodaClass, MmodaError, Products
-from astroquery_mmoda.decoding import peek_shape
+from astroquery_mmoda.decoding import pickled_shape
 from tests.test_decoding_limits import BODIES, mutations, put
 from tests.test_entries import encoded, only, recorded, reply
 
@@ -141,16 +141,16 @@ def test_times(header, expected):
     assert mosaic(image((2, 2), **header))["time"] == expected
 
 
-@pytest.mark.parametrize("protocol", range(5))
+@pytest.mark.parametrize("protocol", range(2, 5))
 @pytest.mark.parametrize("shape", [(0,), (7,), (300,), (70000,), (2, 300), (2, 3, 4), (2, 3, 4, 5)])
 def test_shapes_of_pickles(protocol, shape):
     for dtype in (">f4", [("a", "<f8"), ("b", "S4")]):
-        assert peek_shape(encoded(pickle.dumps(np.zeros(shape, dtype), protocol), urlsafe=False)) == shape
+        assert pickled_shape(encoded(pickle.dumps(np.zeros(shape, dtype), protocol), urlsafe=False)) == shape
 
 
 @pytest.mark.parametrize("text", ["", "AAAA", "é", "====", None, 3, encoded(b"(K\x01" * 300, urlsafe=False)])
 def test_no_shape(text):
-    assert peek_shape(text) is None
+    assert pickled_shape(text) is None
 
 
 def test_rows_of_tables():

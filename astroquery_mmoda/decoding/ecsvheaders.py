@@ -36,7 +36,8 @@ _MAX_CELL = 1_000_000
 _FORMAT = re.compile(
     r"%?[-+ #0]?[0-9]{0,2}(\.[0-9]{1,2})?[bdoxXeEfFgGs%]|\{:[-+ #<>^0]{0,2}[0-9]{0,2}(\.[0-9]{1,2})?[a-zA-Z%]?\}"
 )
-_MIXIN_REMARKS = ("format", "scale", "frame")
+_MIXIN_META = ("format", "scale", "frame")
+_MixinMeta = tuple[str | None, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +69,7 @@ class Header:
 
 
 def read_header(text: str) -> tuple[Header, int]:
-    """
-    Read the header of a table.
-
-    Parameters
-    ----------
-    text : str
-        The whole table.
-
-    Returns
-    -------
-    tuple
-        The `Header` and the position in ``text`` where the rows begin.
-    """
+    """Read the header of a table, and tell the position in ``text`` where its rows begin."""
     lines, start = _header_lines(text)
     if not lines or not _VERSION.fullmatch(lines[0].strip()):
         raise DecodingError(f"expected an ECSV table, got {printable(text[:300], limit=100)!r}")
@@ -92,8 +81,14 @@ def read_header(text: str) -> tuple[Header, int]:
         raise DecodingError(f"ECSV table with the delimiter {printable(delimiter, limit=20)!r}")
     meta = _dictionary(content.get("meta"))
     mixins = _dictionary(meta.pop(MIXINS, None))
-    columns = _columns(content["datatype"], mixins)
-    return Header(columns, meta, delimiter, _masks(mixins, {column.name for column in columns})), start
+    kept = {name: meta for mixin in mixins.values() for name, meta in _mixin_meta(_dictionary(mixin))}
+    columns = [_column(_dictionary(entry), kept) for entry in content["datatype"]]
+    names = {column.name for column in columns}
+    if len(names) != len(columns):
+        raise DecodingError("ECSV table with two columns of one name")
+    parts = [[_dictionary(part.get(key)).get("name") for key in ("data", "mask")] for part in _inner(mixins)]
+    masks = {str(data): str(mask) for data, mask in parts if {data, mask} <= names}
+    return Header(columns, meta, delimiter, masks), start
 
 
 def _header_lines(text: str) -> tuple[list[str], int]:
@@ -116,40 +111,50 @@ def _dictionary(value: Any) -> dict[Any, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _columns(entries: list[Any], mixins: dict[Any, Any]) -> list[ColumnHeader]:
-    remarks = {name: remark for mixin in mixins.values() for name, remark in _remarks(mixin)}
-    columns = [_column(_dictionary(entry), remarks) for entry in entries]
-    if len({column.name for column in columns}) != len(columns):
-        raise DecodingError("ECSV table with two columns of one name")
-    return columns
+def _text(value: Any) -> str | None:
+    return None if value is None or isinstance(value, (dict, list)) else str(value)
 
 
-def _column(entry: dict[Any, Any], remarks: dict[str, dict[str, Any]]) -> ColumnHeader:
+# mixin columns: what astropy says about its own classes is not followed
+
+
+def _inner(value: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+    """All dictionaries in one."""
+    for inner in value.values():
+        if isinstance(inner, dict):
+            yield inner
+            yield from _inner(inner)
+
+
+def _mixin_meta(mixin: dict[Any, Any]) -> Iterator[tuple[str, _MixinMeta]]:
+    """For each plain column that a mixin column consists of, what is worth to be kept: the scale of times, a frame."""
+    kept = {key: mixin[key] for key in _MIXIN_META if isinstance(mixin.get(key), str)}
+    description = _text(_dictionary(mixin.get("__info__")).get("description"))
+    yield from ((part["name"], (description, kept)) for part in _inner(mixin) if isinstance(part.get("name"), str))
+
+
+# columns
+
+
+def _column(entry: dict[Any, Any], mixins: dict[str, _MixinMeta]) -> ColumnHeader:
     name = entry.get("name")
     if not isinstance(name, str):
         raise DecodingError("ECSV table with a column without name")
-    datatype, subtype = entry.get("datatype"), entry.get("subtype")
-    dtype = _type(datatype)
-    shape: tuple[int | None, ...] = ()
-    is_json = False
-    if dtype is None and subtype is not None:
-        dtype, shape, is_json = _subtype(subtype)
+    dtype = _type(entry.get("datatype"))
+    is_nested = dtype is None and entry.get("subtype") is not None
+    dtype, shape, is_json = _subtype(entry["subtype"]) if is_nested else (dtype, (), False)
     unit, description, form = (_text(entry.get(key)) for key in ("unit", "description", "format"))
-    known = remarks.get(name, {})
+    described, meta = mixins.get(name, (None, {}))
     return ColumnHeader(
         name,
         dtype,
         shape,
         is_json=is_json,
         unit=unit,
-        description=description or known.get("description"),
+        description=description or described,
         format=form if form and _FORMAT.fullmatch(form) else None,
-        meta={key: value for key, value in known.items() if key != "description"} | _dictionary(entry.get("meta")),
+        meta=meta | _dictionary(entry.get("meta")),
     )
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None or isinstance(value, (dict, list)) else str(value)
 
 
 def _type(datatype: Any) -> np.dtype[Any] | None:
@@ -163,46 +168,9 @@ def _type(datatype: Any) -> np.dtype[Any] | None:
 def _subtype(subtype: Any) -> tuple[np.dtype[Any] | None, tuple[int | None, ...], bool]:
     """Type, shape of a cell, and whether it is any JSON value, from ``int64[2,null]`` or ``json``."""
     match = _SUBTYPE.fullmatch(str(subtype))
-    if not match:
-        raise DecodingError(f"ECSV table with a column of subtype {printable(subtype, limit=60)!r}")
+    shape = tuple(int(length) for length in (match[2] or "").replace(",", " ").split()) if match else ()
+    if not match or math.prod(length or 1 for length in shape) > _MAX_CELL or len(shape) > _MAX_DIMENSIONS:
+        raise DecodingError(f"ECSV table with cells of subtype {printable(subtype, limit=60)!r}")
     if match[1] in ("json", "object"):
         return None, (), True
-    shape: tuple[int | None, ...] = tuple(int(length) for length in (match[2] or "").replace(",", " ").split())
-    if math.prod(length or 1 for length in shape) > _MAX_CELL or len(shape) > _MAX_DIMENSIONS:
-        raise DecodingError(f"ECSV table with cells of subtype {printable(subtype, limit=60)!r}")
     return _type(match[1]), (*shape, None) if match[3] else shape, False
-
-
-# mixin columns: what astropy says about its own classes is not followed
-
-
-def _remarks(mixin: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """For each plain column that a mixin column consists of, what is worth to be kept: the scale of times, a frame."""
-    mixin = _dictionary(mixin)
-    kept = {key: mixin[key] for key in _MIXIN_REMARKS if isinstance(mixin.get(key), str)}
-    description = _text(_dictionary(mixin.get("__info__")).get("description"))
-    kept |= {"description": description} if description else {}
-    for name in _parts(mixin):
-        yield name, kept
-
-
-def _parts(mixin: dict[Any, Any]) -> Iterator[str]:
-    for value in mixin.values():
-        if isinstance(value, dict):
-            if isinstance(value.get("name"), str):
-                yield value["name"]
-            else:
-                yield from _parts(value)
-
-
-def _masks(mixins: dict[Any, Any], names: set[str]) -> dict[str, str]:
-    """Columns whose mask is another column."""
-    found = {}
-    waiting = [mixin for mixin in mixins.values() if isinstance(mixin, dict)]
-    while waiting:
-        mixin = waiting.pop()
-        data, mask = (_dictionary(mixin.get(key)).get("name") for key in ("data", "mask"))
-        if data in names and mask in names:
-            found[data] = mask
-        waiting += [value for value in mixin.values() if isinstance(value, dict)]
-    return found

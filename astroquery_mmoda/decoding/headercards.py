@@ -2,7 +2,7 @@
 """
 Cards of FITS headers from the dictionaries of the service.
 
-What describes the layout of the data is left out here: it comes from the data (`tables`, `hdus`).
+What describes the layout of the data is left out here: it comes from the data (`tabledata`, `hdus`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from astropy.io import fits
 from ..allowance import Allowance
 from ..errors import DecodingError
 from ..text import printable
-from .literals import read_json_text
+from .jsontext import read_json_text
 
 __all__ = [
     "UNDEFINED",
@@ -50,29 +50,20 @@ _COMMENTARY = frozenset({"COMMENT", "HISTORY"})
 _WHOLE_NUMBERS = frozenset({"EXTVER", "EXTLEVEL"})
 
 
-def read_header(value: Any, allowance: Allowance | None = None) -> dict[str, Any]:
+def read_header(value: Any, allowance: Allowance) -> dict[str, Any]:
     """
-    Read the ``header`` of a unit.
+    Read the ``header`` of a unit, a dictionary or its JSON text.
 
-    Parameters
-    ----------
-    value : dict, str or None
-        Keywords and values, possibly as JSON text.
-    allowance : Allowance, optional
-        Of the reply.
-
-    Returns
-    -------
-    dict
-        Upper-case keywords (the first of those that become equal), values of type bool, int, float, str or `UNDEFINED`.
+    Keywords become upper-case (the first of those that become equal stays), values are of type bool, int, float, str or
+    `UNDEFINED`.
     """
     value = read_json_text(value, what="header", allowance=allowance)
     if not isinstance(value, dict) or len(value) > _MAX_CARDS:
-        raise DecodingError("header that is no dictionary, or too long")
+        raise DecodingError(f"expected a dictionary of at most {_MAX_CARDS} keywords as header")
     header: dict[str, Any] = {}
     for keyword, content in value.items():
         # a dictionary can't be a FITS value; the service never sends one
-        if isinstance(keyword, str) and not isinstance(content, dict):
+        if not isinstance(content, dict):
             header.setdefault(keyword.strip().upper(), _value(content))
     return header
 
@@ -80,15 +71,10 @@ def read_header(value: Any, allowance: Allowance | None = None) -> dict[str, Any
 def _value(content: Any) -> Any:
     if isinstance(content, list):
         return ",".join(str(item) for item in content)
-    if content is None or content == "UNDEFINED":
-        return UNDEFINED
-    # FITS has no word for them
-    if isinstance(content, float) and not math.isfinite(content):
-        return UNDEFINED
+    if content is None or content == "UNDEFINED" or (type(content) is float and not math.isfinite(content)):
+        return UNDEFINED  # FITS has no word for NaN
     # more digits than a card can hold
-    if isinstance(content, int) and abs(content) >= 10**60:
-        return UNDEFINED
-    return content
+    return UNDEFINED if type(content) is int and abs(content) >= 10**60 else content
 
 
 def column_cards(header: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -168,7 +154,9 @@ def ascii_text(text: str) -> str:
     return text[:_MAX_TEXT]
 
 
-def header_block(cards: Collection[str]) -> bytes:
+def header_block(cards: Collection[str], allowance: Allowance) -> bytes:
     """A whole header: the cards, END, and blanks up to a multiple of 2880 bytes."""
+    # astropy keeps a text of it, and a long text may have become many cards
+    allowance.spend(2 * _CARD * len(cards), "headers")
     text = "".join(cards) + "END".ljust(_CARD)
     return text.ljust(-(-len(text) // _BLOCK) * _BLOCK).encode("ascii")

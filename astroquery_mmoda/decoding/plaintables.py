@@ -14,9 +14,9 @@ from ..allowance import Allowance
 from ..errors import DecodingError, reading
 from ..text import may_hold_token
 from .arrays import FitsTable, read_pickle
-from .envelope import opened_base64
+from .encoded import decode_base64, unzipped
 from .headercards import UNDEFINED, ascii_text, column_cards, read_header
-from .literals import read_json
+from .jsontext import read_json
 
 __all__ = ["PlainTable", "read_plain_tables"]
 
@@ -64,7 +64,7 @@ def _tables(unit: Any, allowance: Allowance) -> Iterator[PlainTable]:
         if unit.get("data") is not None:
             raise DecodingError("data as lists")
         return
-    data = read_pickle(opened_base64(unit["binarys"], allowance), allowance)
+    data = read_pickle(unzipped(decode_base64(unit["binarys"], allowance), allowance), allowance)
     records = data.records if isinstance(data, FitsTable) else data
     if type(records) is not np.ndarray or records.ndim != 1 or not records.dtype.names:
         raise DecodingError("not a table")

@@ -252,9 +252,9 @@ def _catalog(raw: Any, what: str, allowance: Allowance) -> Any:
 
 
 def _table(raw: Any, what: str, allowance: Allowance) -> Any:
-    if raw.get("ascii") is not None:
-        return decoding.read_ecsv(raw["ascii"], what=what, allowance=allowance)
-    return decoding.read_pickled_table(raw.get("binary"), what=what, allowance=allowance)
+    if raw.get("binary") is None:
+        return decoding.read_ecsv(raw.get("ascii"), what=what, allowance=allowance)
+    raise DecodingError(f"{what}: a pickled table of astropy, which is not read: the service sends tables as text.")
 
 
 # ---- rows of what came, counted without decoding it

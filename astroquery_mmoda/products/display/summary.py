@@ -22,7 +22,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.time import Time
 
-from ...decoding import peek_shape
+from ...decoding import pickled_shape
 from ...protocol import VALUE_COLUMNS
 from ...text import printable
 from ...units import known_unit
@@ -118,7 +118,7 @@ def _of_reply(unit: Mapping[str, Any]) -> _Unit:
     header, is_table = _mapping(unit.get("header")), unit.get("hdu_type") in ("table", "bintable")
     shape: tuple[int, ...] = ()
     if unit.get("binarys") is not None:
-        shape = peek_shape(unit["binarys"]) or _header_shape(header, is_table=is_table)
+        shape = pickled_shape(unit["binarys"]) or _header_shape(header, is_table=is_table)
     else:  # lists in lists
         value = unit.get("data")
         while isinstance(value, list) and len(shape) < (1 if is_table else 32):

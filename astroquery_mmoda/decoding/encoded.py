@@ -1,0 +1,119 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Base64, checked strictly; gzip, opened up to a limit; and the products that are nothing but encoded bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from typing import Any
+
+import pybase64
+
+from ..allowance import Allowance
+from ..config import conf
+from ..errors import DecodingError, reading
+from ..text import printable
+
+__all__ = ["decode_base64", "decode_between", "read_binary", "read_picture", "unzipped"]
+
+_PIECE = 1 << 16
+
+
+def decode_base64(text: Any, allowance: Allowance | None = None, *, urlsafe: bool = False) -> bytes:
+    """
+    Decode base64, refusing any character outside of its alphabet and any missing padding.
+
+    Parameters
+    ----------
+    text : str
+        The encoded bytes, without line ends.
+    allowance : Allowance, optional
+        Of the reply.
+    urlsafe : bool
+        Whether the alphabet is the one with ``-`` and ``_``.
+    """
+    size = _checked_size(text)
+    if allowance is not None:
+        allowance.spend(size, "base64")
+    # pybase64 takes the characters of the other alphabet as well, and may take too much padding
+    if (urlsafe and ("+" in text or "/" in text)) or text.endswith("==="):
+        raise DecodingError("expected base64 (of the alphabet with - and _)" if urlsafe else "expected base64")
+    try:
+        return pybase64.b64decode(text, b"-_" if urlsafe else None, validate=True)
+    # a character outside of ASCII is a ValueError as well
+    except ValueError as error:
+        raise DecodingError(f"expected base64 ({error})") from error
+
+
+def decode_between(text: str, allowance: Allowance, before: int, after: int) -> bytearray:
+    """Decode base64 into the middle of new memory, in pieces: there is no time when all of it stands twice."""
+    size = before + _checked_size(text) - text[-2:].count("=") + after
+    allowance.spend(before + after, "base64")
+    if "=" in text[:-2]:
+        raise DecodingError("expected base64 (padding in the middle)")
+    memory = bytearray(size)
+    for start in range(0, len(text), 4 * _PIECE):
+        piece = decode_base64(text[start : start + 4 * _PIECE], allowance)
+        begin = before + 3 * start // 4
+        memory[begin : begin + len(piece)] = piece
+    return memory
+
+
+def _checked_size(text: Any) -> int:
+    if not isinstance(text, str):
+        raise DecodingError(f"expected base64 text, got {type(text).__name__}")
+    size = len(text) // 4 * 3
+    if size > conf.max_product_size:
+        raise DecodingError(f"{size} bytes are more than conf.max_product_size = {conf.max_product_size}")
+    return size
+
+
+def unzipped(data: bytes | bytearray | memoryview, allowance: Allowance | None = None) -> Any:
+    """Undo gzip where ``data`` begins with its mark, up to `conf.max_gunzip_size`; else the same data."""
+    if data[:2] != b"\x1f\x8b":
+        return data
+    allowance = allowance or Allowance(len(data))
+    stream = zlib.decompressobj(wbits=31)
+    opened, position = bytearray(), 0
+    try:
+        # in pieces, as zlib would take twice the memory for the whole
+        while not stream.eof:
+            waiting = stream.unconsumed_tail or data[position : position + _PIECE]
+            position += 0 if stream.unconsumed_tail else len(waiting)
+            piece = stream.decompress(waiting, _PIECE)
+            if not piece and not waiting:
+                break
+            allowance.spend(len(piece), "gzip data")
+            opened += piece
+            if len(opened) > conf.max_gunzip_size:
+                raise DecodingError(f"gzip data of more than conf.max_gunzip_size = {conf.max_gunzip_size} bytes")
+    except zlib.error as error:
+        raise DecodingError(f"unreadable gzip data ({error})") from error
+    if not stream.eof or stream.unused_data or position < len(data):
+        raise DecodingError("gzip data cut short, or followed by something else")
+    return opened
+
+
+def read_picture(entry: Any, *, what: str = "picture", allowance: Allowance | None = None) -> bytes:
+    """Read one element of ``binary_image_product_list``: a picture as a file has it, whose pixels are left alone."""
+    with reading(what):
+        return decode_base64(entry.get("b64data"), allowance, urlsafe=True)
+
+
+def read_binary(entry: Any, *, what: str = "file", allowance: Allowance | None = None) -> bytes:
+    """
+    Read one element of ``binary_data_product_list``; old servers send the encoded bytes alone.
+
+    Raises
+    ------
+    DecodingError
+        If it is not base64, or the bytes do not have the MD5 sum that came with them.
+    """
+    with reading(what):
+        entry = {"data": entry} if isinstance(entry, str) else entry
+        data = decode_base64(entry.get("data"), allowance, urlsafe=True)
+        # it tells damage, not intent
+        found, announced = hashlib.md5(data, usedforsecurity=False).hexdigest(), entry.get("md5")
+        if announced is not None and str(announced).strip().lower() != found:
+            raise DecodingError(f"its MD5 sum is {found}, but {printable(announced, limit=60)} was announced")
+        return data
