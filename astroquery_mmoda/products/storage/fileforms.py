@@ -241,13 +241,8 @@ def _read_ecsv(files: Sequence[bytes], record: StoredProduct, allowance: Allowan
             table[name] = MaskedColumn(column)
         elif name not in masked and isinstance(column, MaskedColumn):
             # an empty text is a missing one in ECSV
-            table[name] = Column(
-                np.ma.getdata(column),
-                unit=column.unit,
-                description=column.description,
-                format=column.format,
-                meta=column.meta,
-            )
+            kept = {key: getattr(column, key) for key in ("unit", "description", "format", "meta")}
+            table[name] = Column(np.ma.getdata(column), **kept)
     return table
 
 

@@ -125,7 +125,10 @@ def _spectrum(
     # several science windows make one spectrum: what they have in common is the job
     observation = card_value(provenance, "OBS_ID") or card_value(provenance, "JOB_ID") or "UNKNOWN"
     _set_missing(header, CHANTYPE="PI", OBJECT=transliterated(name), OBS_ID=observation)
-    _complete_exposure(header, name)
+    exposure = number(header, "EXPOSURE", 0.0)
+    header["EXPOSURE"] = exposure if exposure > 0 else (1.0, "unknown")
+    if exposure <= 0:
+        warn(f"the spectrum of {printable(name)} has no EXPOSURE; 1 s is written instead", CorruptDataWarning)
     _complete_dates(header)
     # these may be columns, each channel having its own
     constants = {"AREASCAL": 1.0, "BACKSCAL": 1.0, "CORRSCAL": 0.0, "SYS_ERR": 0.0, "QUALITY": 0, "GROUPING": 0}
@@ -147,15 +150,6 @@ def _state_counts(table: fits.BinTableHDU) -> None:
         if factor != 1:
             table.data[column] = np.asarray(table.data[column]) * factor
         table.columns[column].unit = unit
-
-
-def _complete_exposure(header: fits.Header, name: str) -> None:
-    exposure = number(header, "EXPOSURE", 0.0)
-    if exposure <= 0:
-        warn(f"the spectrum of {printable(name)} has no EXPOSURE; 1 s is written instead", CorruptDataWarning)
-        header["EXPOSURE"] = (1.0, "unknown")
-    elif isinstance(header["EXPOSURE"], str):
-        header["EXPOSURE"] = exposure
 
 
 def _complete_dates(header: fits.Header) -> None:
