@@ -15,7 +15,7 @@ from astropy.time import Time
 
 from ...allowance import Allowance
 from ...config import conf
-from ...decoding.envelope import unzipped
+from ...decoding import unzipped
 from ...errors import DecodingError, reading
 from ...files import read_plain
 from ...text import original
