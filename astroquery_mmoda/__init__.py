@@ -30,9 +30,12 @@ from .products import Product, Products
 
 if _TYPE_CHECKING:
     from .many import ManyQueries
-    from .products.storage.ogip import spectrum_table, write_spectra
+    from .products.storage.lightcurvefiles import write_lightcurve
+    from .products.storage.lightcurvereader import read_lightcurve
+    from .products.storage.ogip import write_spectra
     from .products.storage.regions import write_regions
-    from .products.storage.timeseries import read_lightcurve, to_timeseries, write_lightcurve
+    from .products.storage.spectrumtable import spectrum_table
+    from .products.storage.timeseries import to_timeseries
 
 __version__ = _version("astroquery_mmoda")
 
@@ -65,10 +68,10 @@ __all__ = [
 # files are written at the end of a session, not at its begin: these rooms are opened when they are entered
 _HOMES = {
     "ManyQueries": "many",
-    "read_lightcurve": "products.storage.timeseries",
-    "spectrum_table": "products.storage.ogip",
+    "read_lightcurve": "products.storage.lightcurvereader",
+    "spectrum_table": "products.storage.spectrumtable",
     "to_timeseries": "products.storage.timeseries",
-    "write_lightcurve": "products.storage.timeseries",
+    "write_lightcurve": "products.storage.lightcurvefiles",
     "write_regions": "products.storage.regions",
     "write_spectra": "products.storage.ogip",
 }

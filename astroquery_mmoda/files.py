@@ -9,7 +9,6 @@ import re
 import secrets
 import shutil
 import stat
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -61,7 +60,7 @@ def whole_file(
     firmly : bool
         Whether it has to outlive a power failure too, which takes longer.
     needed : callable
-        Size of the whole file (bytes), or None if unknown; asked for on a full disk only, to tell how much is missing.
+        Size of the whole file (bytes), or None if unknown; called on a full disk only, to report how much is missing.
 
     Yields
     ------
@@ -75,7 +74,7 @@ def whole_file(
     OSError
         If writing failed for another reason.
     """
-    path, outer = Path(path), sys.exception()
+    path = Path(path)
     temporary = path.with_name(f".mmoda-{secrets.token_hex(8)}.part")
     try:
         # mode "xb" would be the same, but astropy.io.fits does not know it
@@ -90,18 +89,17 @@ def whole_file(
             if not private:
                 _set_mode(file, mode)
         os.replace(temporary, path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if not isinstance(error, OSError):
-            raise
-        number = _errno(error, outer)
-        if shortage := _shortage(number, path.parent, needed):
-            raise DiskFull(number or errno.ENOSPC, shortage, str(path)) from error
+    except OSError as error:
+        number = _errno(error)
+        if full := _disk_full(number, path, needed):
+            raise full from error
         if number is not None and (error.errno is None or error.filename == str(temporary)):
             # the name that the user knows
             raise OSError(number, error.strerror or os.strerror(number), str(path)) from error
         raise
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _new(name: str, flags: int) -> int:
@@ -114,32 +112,28 @@ def _set_mode(file: BinaryIO, mode: int) -> None:
         os.fchmod(file.fileno(), mode)
 
 
-def _errno(error: OSError, outer: BaseException | None) -> int | None:
-    """Number of an error of the system; astropy raises one of its own in the place of the first."""
-    cause: BaseException | None = error
-    while isinstance(cause, OSError) and cause is not outer:
-        if cause.errno is not None:
-            return cause.errno
-        cause = cause.__cause__ or cause.__context__
-    return None
+def _errno(error: BaseException | None) -> int | None:
+    """Number of an error of the system; astropy raises one of its own, without a number, while handling it."""
+    while isinstance(error, OSError) and error.errno is None:
+        error = error.__cause__ or error.__context__
+    return error.errno if isinstance(error, OSError) else None
 
 
-def _shortage(number: int | None, directory: Path, needed: Callable[[], int | None]) -> str:
-    """Tell how much space was missing; empty if the error is another one."""
+def _disk_full(number: int | None, path: Path, needed: Callable[[], int | None]) -> DiskFull | None:
+    """Error that says how much space is missing, if that is what happened; numpy reports a full disk without number."""
     if number is not None and number not in _FULL:
-        return ""
+        return None
     try:
-        free, size = shutil.disk_usage(directory).free, needed()
+        free, size = shutil.disk_usage(path.parent).free, needed()
     except OSError:  # the directory is gone
-        return ""
-    # a quota, or another program meanwhile, can leave more free than this user may take;
-    # numpy tells of a full disk without its number, then the sizes alone decide
-    if number is None and (size is None or size <= free):
-        return ""
-    if size is None:
-        return f"no space left for this file on the disk or of the quota; {free:,} bytes are free"
-    missing = f", {size - free:,} are missing" if size > free else " (a quota may allow less)"
-    return f"no space left: the file needs {size:,} bytes, {free:,} are free{missing}"
+        return None
+    missing = 0 if size is None else size - free
+    if number is None and missing <= 0:
+        return None
+    needs = "no space left for this file" if size is None else f"no space left: the file needs {size:,} bytes"
+    # a quota, or another program meanwhile, can leave more free than this user may take
+    more = f", {missing:,} are missing" if missing > 0 else " (a quota may allow less)"
+    return DiskFull(number or errno.ENOSPC, f"{needs}, {free:,} are free{more}", str(path))
 
 
 def remove_leftovers(directory: Path, *, age: float = _LEFTOVER_AGE) -> None:
@@ -173,10 +167,10 @@ def opened_plain(path: str | os.PathLike[str], *, limit: int, links: bool = Fals
     Raises
     ------
     OSError
-        It can't be opened, is not a plain file, or is larger; ``strerror`` tells which.
+        It can't be opened, is not a plain file, or is larger; ``strerror`` says which.
     """
     _check_plain(os.stat(path) if links else os.lstat(path), path, limit)
-    # the second look is at what was opened, should it have changed meanwhile
+    # checked again once it is open, should it have changed meanwhile
     flags = _READING & ~getattr(os, "O_NOFOLLOW", 0) if links else _READING
     with open(path, "rb", opener=lambda name, given: os.open(name, given | flags)) as file:
         _check_plain(os.fstat(file.fileno()), path, limit)

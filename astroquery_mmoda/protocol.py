@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""The service's protocol: fields of a request that are not parameters of the analysis, and files as values."""
+"""The service's protocol: fields that are not parameters of an analysis, names of columns, and files as values."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 __all__ = [
     "CATALOG_FIELDS",
     "COORDINATE_COLUMNS",
+    "ERROR_COLUMNS",
     "FORMAT_FIELDS",
     "IGNORED_FIELDS",
     "NAME_COLUMNS",
@@ -17,6 +18,8 @@ __all__ = [
     "REQUEST_FIELDS",
     "STATE_FIELDS",
     "SWITCHES",
+    "TIME_COLUMNS",
+    "VALUE_COLUMNS",
     "Upload",
 ]
 
@@ -60,6 +63,12 @@ COORDINATE_COLUMNS = (
     ("rab1950", "deb1950", "fk4"),
     ("glon", "glat", "galactic"),
 )
+#: columns of what was measured, in capitals, the likeliest first
+VALUE_COLUMNS = ("RATE", "FLUX", "COUNTS", "MAG", "COUNT_RATE", "MAGNITUDE")
+#: columns of its error
+ERROR_COLUMNS = ("ERROR", "RATE_ERR", "FLUX_ERR", "FLUX_ERROR", "MAG_ERR", "COUNTS_ERR", "STAT_ERR")
+#: columns of times beside TIME; they count from MJDREF as well
+TIME_COLUMNS = ("BARYTIME", "TSTART", "TSTOP", "START", "STOP", "TIME_START", "TIME_STOP", "TIME_END")
 
 
 class Upload(str):

@@ -101,7 +101,7 @@ def test_listing_reads_nothing(monkeypatch):
         def fail(*args, name=name, **kwargs):
             raise AssertionError(name)
 
-        room = "products.entries" if name == "read_catalog" else "decoding"
+        room = "products.kinds" if name == "read_catalog" else "decoding"
         monkeypatch.setattr(f"astroquery_mmoda.{room}.{name}", fail, raising=False)
     products = Products.from_response(recorded("nb_everything_4_done"))
     assert "cat_3" in repr(products)

@@ -10,16 +10,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from astroquery_mmoda.products.storage import filenames as files
-from astroquery_mmoda.products.storage.filenames import (
-    Failure,
-    OutputDirectory,
-    OutputFile,
-    Report,
-    safe_name,
-    write_files,
-    write_whole,
-)
+from astroquery_mmoda.files import whole_file
+from astroquery_mmoda.products.storage.filenames import OutputDirectory, safe_name
+from astroquery_mmoda.products.storage.output import OutputFile, manifest_of, write_files, write_whole
 
 
 @pytest.fixture
@@ -31,20 +24,14 @@ def folder(tmp_path):
 
 
 def write(output, content):
-    return write_files(
-        output,
-        [OutputFile(path, "", "text", lambda file, data=data: file.write(data)) for path, data in content.items()],
-    ).finish()
+    files = [OutputFile("", "text", data, path) for path, data in content.items()]
+    return manifest_of(output.directory, write_files(output, files))
 
 
 @pytest.mark.parametrize("source", ["odd\x1b[2J", "\u202eodd", "two\nlines"])
 def test_words_of_the_service_in_a_manifest_are_escaped(folder, source):
-    files = [
-        OutputFile(folder / "a", source, "text", lambda file: file.write(b"x")),
-        Failure(source, "x", ValueError()),
-    ]
-    report = Report(folder, [(files[0], 1), (files[1], ValueError("no"))])
-    assert not {"\x1b", "\u202e", "\n"} & set("".join(report.manifest()["source"]))
+    outcomes = [(OutputFile(source, "text", b"x", folder / "a"), 1)]
+    assert not {"\x1b", "\u202e", "\n"} & set("".join(manifest_of(folder, outcomes)["source"]))
 
 
 @pytest.mark.parametrize(
@@ -162,38 +149,23 @@ def test_a_link_is_replaced_and_not_followed(folder, exists):
     assert not exists or outside.read_bytes() == b"precious"
 
 
+def failing(error):
+    """An HDUList that can't be written to the end."""
+
+    class Failing(fits.HDUList):
+        def writeto(self, fileobj, *args, **options):
+            fileobj.write(b"half")
+            raise error
+
+    return Failing([fits.PrimaryHDU(), fits.ImageHDU(np.zeros((100, 90), ">f4"))])
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, PermissionError])
 def test_an_error_in_the_middle_leaves_the_old_file(folder, error):
     path = folder / "a.txt"
     path.write_bytes(b"old")
-
-    def breaks(file):
-        file.write(b"half")
-        raise error
-
     with pytest.raises(error):
-        write_whole(path, breaks)
-    assert path.read_bytes() == b"old"
-    assert list(folder.iterdir()) == [path]
-
-
-def test_full_disk_says_how_much_is_missing(folder, monkeypatch):
-    path = folder / "a.fits"
-    path.write_bytes(b"old")
-    hdulist = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.zeros((100, 90), ">f4"))])
-    needed = 2880 * (2 + 13)
-
-    def write(file):
-        if isinstance(file, files._Counter):
-            return hdulist.writeto(file)
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("shutil.disk_usage", lambda path: _Usage(3200))
-    with pytest.raises(
-        OSError, match=f"needs {needed:,} bytes, 3,200 are free, {needed - 3200:,} are missing"
-    ) as caught:
-        write_whole(path, write)
-    assert caught.value.errno == errno.ENOSPC
+        write_whole(path, failing(error))
     assert path.read_bytes() == b"old"
     assert list(folder.iterdir()) == [path]
 
@@ -203,39 +175,49 @@ class _Usage:
         self.free = free
 
 
-def test_full_disk_that_comes_without_its_number(folder, monkeypatch):
-    def write(file):
-        if not isinstance(file, files._Counter):
-            raise OSError("1000 requested and 300 written")  # as numpy does
-        file.write(bytes(1000))
+def test_full_disk_says_how_much_is_missing(folder, monkeypatch):
+    path = folder / "a.fits"
+    path.write_bytes(b"old")
+    needed = 2880 * (2 + 13)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: _Usage(3200))
+    with pytest.raises(
+        OSError, match=f"needs {needed:,} bytes, 3,200 are free, {needed - 3200:,} are missing"
+    ) as caught:
+        write_whole(path, failing(OSError(errno.ENOSPC, "No space left on device")))
+    assert caught.value.errno == errno.ENOSPC
+    assert path.read_bytes() == b"old"
+    assert list(folder.iterdir()) == [path]
 
+
+def test_full_disk_that_comes_without_its_number(folder, monkeypatch):
+    content = failing(OSError("1000 requested and 300 written"))  # as numpy does
     monkeypatch.setattr("shutil.disk_usage", lambda path: _Usage(300))
-    with pytest.raises(OSError, match="needs 1,000 bytes, 300 are free, 700 are missing"):
-        write_whole(folder / "a.txt", write)
-    monkeypatch.setattr("shutil.disk_usage", lambda path: _Usage(3000))
+    with pytest.raises(OSError, match="needs 43,200 bytes, 300 are free, 42,900 are missing"):
+        write_whole(folder / "a.fits", content)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: _Usage(300_000))
     with pytest.raises(OSError, match="1000 requested"):
-        write_whole(folder / "a.txt", write)
+        write_whole(folder / "a.fits", content)
 
 
 def test_full_disk_with_unknown_size(folder):
-    def write(file):
+    with (
+        pytest.raises(OSError, match="no space left for this file"),
+        whole_file(folder / "a.txt"),
+    ):
         raise OSError(errno.ENOSPC, "No space left on device")
-
-    with pytest.raises(OSError, match="no space left for this file"):
-        write_whole(folder / "a.txt", write)
     assert not list(folder.iterdir())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such permissions on Windows")
 def test_permissions_are_those_of_any_new_file(folder):
     (folder / "plain").write_bytes(b"")
-    write_whole(folder / "whole", lambda file: file.write(b""))
+    write_whole(folder / "whole", b"")
     modes = [stat.S_IMODE((folder / name).stat().st_mode) for name in ("plain", "whole")]
     assert modes[0] == modes[1]
 
 
 def test_fits_goes_straight_to_the_file(folder):
     hdulist = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.arange(12.0).reshape(3, 4))])
-    size = write_whole(folder / "a.fits", hdulist.writeto)
+    size = write_whole(folder / "a.fits", hdulist)
     assert size == (folder / "a.fits").stat().st_size
     assert fits.getdata(folder / "a.fits")[2, 3] == 11

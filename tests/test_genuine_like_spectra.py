@@ -712,7 +712,7 @@ def test_one_that_cannot_be_decoded_is_none_that_takes_an_option(tmp_path):
     for kinds, group in ((["rates", "counts"], 40), (["counts", "rates"], 40)):
         chosen = several(kinds=kinds)
         broken = next(each for each in chosen if each.kind == "spectrum" and each.source == "rates")
-        broken._entry.raw["data_unit_list"][-1]["binarys"] = "AAAA"
+        broken.entry.raw["data_unit_list"][-1]["binarys"] = "AAAA"
         with pytest.raises(DecodingError) as caught:
             chosen.write(tmp_path / kinds[0], group=group)
         assert "rates" in set(caught.value.manifest[caught.value.manifest["error"] != ""]["source"])

@@ -16,7 +16,7 @@ from astroquery.exceptions import CorruptDataWarning, InputWarning
 from astroquery_mmoda import Products, errors, read_lightcurve, to_timeseries, write_lightcurve
 from astroquery_mmoda.decoding import read_hdulist
 from astroquery_mmoda.products.kinds import Entry
-from astroquery_mmoda.products.products import Product
+from astroquery_mmoda.products.product import Product
 from tests.genuine_like import lightcurves as like
 from tests.genuine_like.encode import reply
 

@@ -15,7 +15,8 @@ import pytest
 
 from astroquery_mmoda import MmodaError, Products, write_lightcurve, write_regions, write_spectra
 from astroquery_mmoda.files import DiskFull
-from astroquery_mmoda.products.storage import filenames as product_files
+from astroquery_mmoda.products.product import subset
+from astroquery_mmoda.products.storage import output as product_files
 from tests.genuine_like.everything import everything
 from tests.whole_files import FULL_DISKS, check_read, contents, same_second
 
@@ -44,7 +45,7 @@ def make_writers(body):
     products = Products.from_response(body)
     spectra, curve, catalog = products.spectrum(), products.lightcurve(), products.catalog()
     return {
-        "products": products._with([products[name] for name in CHOSEN]).write,
+        "products": subset(products, [products[name] for name in CHOSEN]).write,
         "spectra": lambda place, **options: write_spectra(spectra, place, **options),
         "lightcurve": lambda place, **options: write_lightcurve(curve, place / "one.fits", **options),
         "regions": lambda place, **options: write_regions(catalog, place / "one.reg", **options),
@@ -164,14 +165,14 @@ def test_a_directory_that_is_not_writable(writers, not_writable, writer, below):
 def test_a_directory_that_vanishes(writers, place, monkeypatch, writer, after, becomes):
     count, real = 0, product_files.write_whole
 
-    def write_whole(path, write):
+    def write_whole(path, content):
         nonlocal count
         count += 1
         if count == after + 1:
             shutil.rmtree(place)
             if becomes == "a file":
                 place.write_bytes(b"other")
-        return real(path, write)
+        return real(path, content)
 
     monkeypatch.setattr(product_files, "write_whole", write_whole)
     with pytest.raises(MmodaError, match="could not be written") as caught:

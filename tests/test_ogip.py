@@ -10,9 +10,10 @@ from astropy.io import fits
 from astropy.io.fits.scripts import fitscheck
 from astroquery.exceptions import CorruptDataWarning
 
+from astroquery_mmoda import spectrum_table, write_spectra
 from astroquery_mmoda.errors import DecodingError, ParameterError
 from astroquery_mmoda.products.sources import match_source
-from astroquery_mmoda.products.storage.ogip import pick_sources, spectrum_table, write_spectra
+from astroquery_mmoda.products.storage.spectrumtable import pick_sources
 
 CHANNELS, ENERGIES = 12, 6
 EDGES = np.geomspace(20, 400, CHANNELS + 1)

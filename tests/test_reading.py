@@ -17,7 +17,7 @@ from astropy.table import MaskedColumn, Table
 from astroquery_mmoda import DecodingError, MmodaError, ParameterError, Products
 from astroquery_mmoda.products.cards import is_missing
 from astroquery_mmoda.products.kinds import Entry
-from astroquery_mmoda.products.products import Product
+from astroquery_mmoda.products.product import Product
 
 RESPONSES = Path(__file__).parent / "data" / "responses"
 # of the files, or another spelling of the same

@@ -232,12 +232,12 @@ HOSTILE = {
     "names of columns": lambda d: in_directory(
         d, {"a.ecsv": ecsv(2000)}, format="ecsv", kind="table", options={"provenance": "M", "masked": ["x"] * 1_000_000}
     ),
-    "glance": lambda d: in_directory(
+    "summary": lambda d: in_directory(
         d,
         {"a.txt": b"a"},
         format="text",
         kind="text",
-        options={"glance": {"band": [[1] * 900_000], "time": {}, "content": 1e999, "unit": None, "size": 10**400}},
+        options={"summary": {"band": [[1] * 900_000], "time": {}, "content": 1e999, "unit": None, "size": 10**400}},
     ),
     "products of an index": lambda d: in_directory(d, {"a.txt": b"a"}, copies=20_000, format="text", kind="text"),
     "parameters of an index": lambda d: in_directory(

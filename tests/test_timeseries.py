@@ -189,7 +189,7 @@ def test_other_files_are_refused(tmp_path):
     fits.HDUList([fits.PrimaryHDU()]).writeto(tmp_path / "empty.fits")
     with pytest.raises(DecodingError, match="no extension RATE"):
         read_lightcurve(tmp_path / "empty.fits")
-    with pytest.raises(ParameterError, match="no light curve"):
+    with pytest.raises(ParameterError, match="not a light curve"):
         write_lightcurve(Table({"a": [1]}), tmp_path / "x.fits")
 
 

@@ -12,6 +12,7 @@ from astropy.io import fits
 
 from astroquery_mmoda import Products
 from astroquery_mmoda.files import DiskFull
+from astroquery_mmoda.products.product import subset
 from astroquery_mmoda.request.metadata import KINDS
 from tests.genuine_like.everything import everything
 from tests.whole_files import (
@@ -88,8 +89,8 @@ def test_each_alone(body, looked_at, tmp_path, one_second, kind):
     for number, product in enumerate(looked_at):
         if product.kind == kind:
             one, other = tmp_path / f"untouched {number}", tmp_path / f"looked at {number}"
-            untouched._with([untouched[number]]).write(one)
-            looked_at._with([product]).write(other)
+            subset(untouched, [untouched[number]]).write(one)
+            subset(looked_at, [product]).write(other)
             assert contents(one) == contents(other)
             check_read(one, [product])
 
@@ -106,7 +107,7 @@ def test_one_source(body, looked_at, tmp_path, one_second, source):
 @pytest.mark.parametrize("looked", [False, True])
 def test_columns_of_variable_length_come_back_as_they_are(body, looked_at, tmp_path, descriptor, looked):
     (fresh,) = (each for each in Products.from_response(body) if each.name == "ragged")
-    looked_at._with([looked_at["ragged"] if looked else fresh]).write(tmp_path / "out")
+    subset(looked_at, [looked_at["ragged"] if looked else fresh]).write(tmp_path / "out")
     expected = looked_at["ragged"].data[f"RAGGED_{descriptor}"].data
     with fits.open(tmp_path / "out" / "ragged.fits") as hdulist:
         hdu = hdulist[f"RAGGED_{descriptor}"]
@@ -132,7 +133,7 @@ def test_parts_of_an_analysis_after_each_other(body, tmp_path):
         if kind not in ("arf", "rmf"):  # they go with their spectra
             members = products.select(kind=kind)
             if kind == "spectrum":
-                members = products._with([each for each in products if each.kind in ("spectrum", "arf", "rmf")])
+                members = subset(products, [each for each in products if each.kind in ("spectrum", "arf", "rmf")])
             members.write(tmp_path / "out")
     again = Products.read(tmp_path / "out")
     assert sorted(each.name for each in again) == sorted(each.name for each in products)
@@ -182,7 +183,7 @@ def test_the_index_tells_of_what_fitted(body, looked_at, tmp_path, full_disk):
     products = Products.from_response(body)
     names = ["cat", "ragged", "remark", "large heap", "plot"]
     with pytest.raises(DiskFull) as caught:
-        products._with([products[name] for name in names]).write(tmp_path / "out")
+        subset(products, [products[name] for name in names]).write(tmp_path / "out")
     assert [bool(text) for text in caught.value.manifest["error"]] == [False, False, False, True, True]
     check_read(tmp_path / "out", [looked_at[name] for name in names[:3]])
 

@@ -13,8 +13,8 @@ from astropy.table import Table
 from astroquery_mmoda import DecodingError, Products, read_lightcurve, write_lightcurve, write_spectra
 from astroquery_mmoda.products.cards import primary_hdu
 from astroquery_mmoda.products.kinds import Entry
-from astroquery_mmoda.products.products import Product
-from astroquery_mmoda.products.storage import write as writing
+from astroquery_mmoda.products.product import Product
+from astroquery_mmoda.products.storage import fileforms
 from tests.tokens import mint
 
 SERVICE = "https://someone:secret@mmoda.example:8443/mmoda/dispatch-data?token=abc#top"
@@ -337,5 +337,5 @@ def test_two_spectra_of_one_source(tmp_path):
 
 
 def test_endings_are_those_of_data():
-    assert all(re.fullmatch(r"(\.[a-z0-9]+)+", ending) for ending in writing._ENDINGS)
-    assert not {".py", ".sh", ".exe", ".html", ".js", ".pth", ".bat"} & set(writing._ENDINGS)
+    assert all(re.fullmatch(r"(\.[a-z0-9]+)+", ending) for ending in fileforms._ENDINGS)
+    assert not {".py", ".sh", ".exe", ".html", ".js", ".pth", ".bat"} & set(fileforms._ENDINGS)

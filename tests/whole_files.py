@@ -9,6 +9,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from astroquery_mmoda import MmodaError, Products
+from astroquery_mmoda.products.product import subset
 
 __all__ = [
     "FULL_DISKS",
@@ -27,7 +28,7 @@ FULL_DISKS = {"no space": errno.ENOSPC, "quota": getattr(errno, "EDQUOT", errno.
 
 def same_second(patch):
     """Let all files have the same date, so that equal ones are equal in each byte."""
-    for module in ("headers", "provenance"):
+    for module in ("cards", "storage.provenance"):
         patch.setattr(f"astroquery_mmoda.products.{module}.now", lambda: "2024-05-06T07:08:09")
     patch.setattr("astropy.io.fits.hdu.base._ValidHDU._get_timestamp", lambda hdu: "2024-05-06T07:08:09")
 
@@ -35,7 +36,7 @@ def same_second(patch):
 def without_large(body):
     """Products of all kinds, without the largest of them, which takes most of the time."""
     products = Products.from_response(body)
-    return products._with([product for product in products if product.name != "large heap"])
+    return subset(products, [product for product in products if product.name != "large heap"])
 
 
 def look_at(products):

@@ -77,10 +77,8 @@ def _element(record: Any) -> np.dtype[Any]:
 
 def _simple(record: Any) -> np.dtype[Any]:
     order, code = _state(record)[0], record.args[0]
+    # what is not text may be so deep that it can't even be shown
     if type(order) is not str or type(code) is not str or order not in _ORDERS or not _CODE.fullmatch(code):
-        raise DecodingError(f"dtype {printable(_short(order) + _short(code), limit=60)!r}, which products don't have")
+        shown = printable(code, limit=60) if type(code) is str else type(code).__name__
+        raise DecodingError(f"dtype {shown!r}, which products don't have")
     return np.dtype(_ORDERS[order] + code)
-
-
-def _short(text: Any) -> str:
-    return text if type(text) is str else type(text).__name__

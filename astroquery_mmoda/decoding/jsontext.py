@@ -152,8 +152,8 @@ def _check_count(text: str) -> None:
 
 def _count_marks(text: str) -> int:
     """Count the characters that announce values; most pieces of a long text, base64, have none, which is told soon."""
-    pieces = (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))
-    return sum(piece.count(mark) for piece in pieces for mark in _MARKS if mark in piece)
+    pieces = ((start, start + _PIECE) for start in range(0, len(text), _PIECE))
+    return sum(text.count(mark, *piece) for piece in pieces for mark in _MARKS if text.find(mark, *piece) >= 0)
 
 
 def _check_nesting(value: Any) -> None:

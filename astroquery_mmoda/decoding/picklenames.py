@@ -5,21 +5,6 @@ from __future__ import annotations
 
 from itertools import product
 
-__all__ = [
-    "ARRAYS",
-    "EMPTY_BYTES",
-    "ENCODE",
-    "FITS_COLUMN",
-    "FITS_COLUMNS",
-    "FITS_TABLE",
-    "FROM_BUFFER",
-    "MASKED_ARRAY",
-    "NAMES",
-    "RECONSTRUCT",
-    "ROWS",
-    "SCALAR",
-]
-
 _CORE = ("numpy.core", "numpy._core")
 _FITS = "astropy.io.fits.column"
 

@@ -27,28 +27,14 @@ _MAX_UNIT = 500
 _MAX_P_HEAP = 2**31 - 1
 _VALUES_AT_ONCE = 1_000_000
 
-_RAW = dict(L="i1", X="u1", B="u1", I="i2", J="i4", K="i8", E="f4", D="f8", C="c8", M="c16")
-# numpy type: letter, stored type, TZERO; astropy would read signed bytes (TZERO -128) as floating point numbers
-_PHYSICAL: dict[str, tuple[str, str, int]] = {
-    "b1": ("L", "i1", 0),
-    "i1": ("I", "i2", 0),
-    "u1": ("B", "u1", 0),
-    "i2": ("I", "i2", 0),
-    "u2": ("I", "i2", 2**15),
-    "i4": ("J", "i4", 0),
-    "u4": ("J", "i4", 2**31),
-    "i8": ("K", "i8", 0),
-    "u8": ("K", "i8", 2**63),
-    "f2": ("E", "f4", 0),
-    "f4": ("E", "f4", 0),
-    "f8": ("D", "f8", 0),
-    "c8": ("C", "c8", 0),
-    "c16": ("M", "c16", 0),
-}
+# letters of the types that FITS stores
+_LETTERS = dict(i1="L", u1="B", i2="I", i4="J", i8="K", f4="E", f8="D", c8="C", c16="M", S1="A")
+_RAW = {letter: code for code, letter in _LETTERS.items()} | {"X": "u1"}
+# numpy types that are stored as another, and their TZERO; astropy would read signed bytes (TZERO -128) as floats
+_STORED = dict(b1="i1", i1="i2", u2="i2", u4="i4", u8="i8", f2="f4")
+_ZEROS = dict(u2=2**15, u4=2**31, u8=2**63)
 # variable-length columns have no TZERO: astropy reads it back with rounding
-_ROW_TYPES = dict(b1="i1", i1="i2", u1="u1", i2="i2", u2="i4", i4="i4", u4="i8", i8="i8", f2="f4", f4="f4", f8="f8")
-_ROW_TYPES |= dict(c8="c8", c16="c16", S1="S1", U1="S1")
-_ROW_LETTERS = dict(u1="B", i2="I", i4="J", i8="K", f4="E", f8="D", c8="C", c16="M", S1="A")
+_STORED_ROWS = _STORED | dict(u2="i4", u4="i8", u8="", U1="S1")
 
 _FORMAT = re.compile(r"([0-9]{0,9})([LXBIJKAEDCMPQ])(.*)", re.DOTALL)
 _DISPLAY = re.compile(r"[AL][0-9]+|[IBOZ][0-9]+(\.[0-9]+)?|F[0-9]+\.[0-9]+|(E[NS]?|G|D)[0-9]+\.[0-9]+(E[0-9]+)?")
@@ -214,9 +200,11 @@ def _plain(column: Column, letter: str, repeat: int, values: Array, allowance: A
 
 
 def _physical(dtype: np.dtype[Any]) -> tuple[str, str, int]:
-    if dtype.str[1:] not in _PHYSICAL:
+    kind = dtype.str[1:]
+    code = _STORED.get(kind, kind)
+    if code not in _LETTERS:
         raise DecodingError(f"table with a column of type {dtype.str}, which FITS doesn't have")
-    return _PHYSICAL[dtype.str[1:]]
+    return _LETTERS[code], code, _ZEROS.get(kind, 0)
 
 
 def _put(target: Array, column: _StoredColumn) -> None:
@@ -285,16 +273,13 @@ def _joined(rows: list[Array], column: Column) -> tuple[str, Array]:
     """All rows one after another, big-endian, and the letter of their type."""
     if not rows:
         letter = re.sub(r"[^LBIJKAEDCM]", "", column.format.upper().lstrip("01PQ"))[:1] or "E"
-        return letter, np.zeros(0, "S1" if letter == "A" else _RAW[letter])
+        return letter, np.zeros(0, _RAW[letter])
     kind, *others = {row.dtype.str[1:] for row in rows}
-    if others or kind not in _ROW_TYPES:
+    code = _STORED_ROWS.get(kind, kind)
+    if others or code not in _LETTERS:
         raise DecodingError("variable-length column with rows of different or unknown types")
-    joined = np.concatenate(rows)
-    if kind == "u8" and joined.max() >= 2**63:
-        raise DecodingError("variable-length column with numbers of more than 63 bits")
-    letter, code = ("L", "i1") if kind == "b1" else (_ROW_LETTERS[_ROW_TYPES[kind]], _ROW_TYPES[kind])
-    joined = _stored(joined) if kind == "b1" else joined
-    return letter, joined.astype(np.dtype(code).newbyteorder(">"), copy=False)
+    joined = _stored(np.concatenate(rows)) if kind == "b1" else np.concatenate(rows)
+    return _LETTERS[code], joined.astype(np.dtype(code).newbyteorder(">"), copy=False)
 
 
 def _description(column: Column, unit: Any, header: Mapping[str, Any]) -> dict[str, Any]:
@@ -307,11 +292,11 @@ def _description(column: Column, unit: Any, header: Mapping[str, Any]) -> dict[s
     display = header.get("TDISP", column.disp)
     if isinstance(display, str) and _DISPLAY.fullmatch(display.strip()):
         cards["TDISP"] = display.strip()
-    cards |= {keyword: value for keyword, value in header.items() if _is_remark(keyword, value)}
+    cards |= {keyword: value for keyword, value in header.items() if _is_kept(keyword, value)}
     return cards
 
 
-def _is_remark(keyword: str, value: Any) -> bool:
+def _is_kept(keyword: str, value: Any) -> bool:
     """Whether a column keyword is neither layout nor something that astropy would stumble over."""
     if keyword in _LAYOUT_CARDS or value is UNDEFINED:
         return False

@@ -18,6 +18,7 @@ from ..config import DEFAULT_SERVER
 from ..errors import AuthenticationError, JobFailed, JobLost, MmodaError, ServiceError, warn, without_frames
 from ..markup import facts_html, facts_text, meter
 from ..products import Products
+from ..products.products import products_of
 from ..progress import fraction, last_message, reports_table
 from ..protocol import STATE_FIELDS, Upload
 from ..request.encode import is_address
@@ -543,7 +544,7 @@ class Job:
         if self.status == "failed":
             self._fail({**reply, "job_monitor": {**monitor, "full_report_dict_list": self.reports}}, patience)
         elif self.status == "done" and reply.get("products"):
-            self._products = Products._from_clean(reply, requested=self.parameters, service=self.connection.server)
+            self._products = products_of(reply, requested=self.parameters, service=self.connection.server)
 
     def _compare(self, reply: Mapping[str, Any]) -> None:
         """Compare with the request: warn of differences, and take the addresses that uploaded files have now."""

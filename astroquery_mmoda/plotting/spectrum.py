@@ -9,7 +9,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
-from ..products.storage.ogip import channel_table, pick_sources
+from ..products.storage.spectrumtable import channel_table, pick_sources
 from .drawing import Points, curves_on, draw_points, legend, literal, note, plain_axes, pyplot
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +13,15 @@ from astropy.io import fits
 
 from ..allowance import CARD_MEMORY, HDU_MEMORY, Allowance
 from ..config import conf
+from ..decoding.plaintables import PlainTable, read_plain_tables
 from ..errors import DecodingError
 from ..text import printable
-from .display.summary import look
+from .display.summary import summarize
+from .product import read_data
 
 if TYPE_CHECKING:
-    from .products import Product, Products
+    from .product import Product
+    from .products import Products
 
 __all__ = ["CARD_MEMORY", "HDU_MEMORY", "VARIABLE", "WIDTHS", "Budget", "column_size", "size_when_read"]
 
@@ -33,30 +36,22 @@ WIDTHS = dict(zip("LXBAIJEKDCM", (1, 0.125, 1, 1, 2, 4, 4, 8, 8, 8, 16), strict=
 VARIABLE = re.compile(r"[01]?([PQ])([LXBIJKAEDCM])")
 
 
-@dataclass(slots=True)
 class Budget:
     """
     Memory and work of one form; both are taken before anything is done.
 
     Parameters
     ----------
-    allowance : Allowance
-        Memory.
+    products : Products
+        All of the reply, whose whole allowance a form may take.
     """
 
-    allowance: Allowance
-    work: int = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, products: Products) -> None:
+        # products that somebody put together are as large as what is in them
+        is_reply = products.allowance.body > 0
+        self.allowance = products.allowance.fresh() if is_reply else Allowance(sum(map(_size, products)))
         self.work = max(self.allowance.body, _PER_PART * int(conf.max_form_parts))
-
-    @classmethod
-    def of(cls, products: Products) -> Budget:
-        """That of a form of these products, from the whole allowance of their reply."""
-        if products._allowance.body:
-            return cls(products._allowance.fresh())
-        # somebody put them together: they are as large as what is in them
-        return cls(Allowance(sum(look(product).size or 0 for product in products)))
+        self._own: dict[int, Any] = {}  # by id
 
     def spend(self, size: int, what: str) -> None:
         """Take memory."""
@@ -66,20 +61,61 @@ class Budget:
         """Add what genuine tables of many short rows need; rows that the reply has no bytes for do not count."""
         self.allowance.left += min(rows, self.allowance.body // 8) * (160 + 4 * min(longest, 100))
 
-    def data_of(self, product: Product) -> Any:
-        """Decode a product that becomes part of a form."""
-        data = product.data
+    def read(self, product: Product) -> Any:
+        """Decode a product for this form, unless its data are kept anyway."""
+        is_own = "data" not in product.__dict__ and isinstance(product.entry.raw, Mapping)
+        data = read_data(product, self.allowance) if is_own else product.data
         hdus = data if isinstance(data, fits.HDUList) else []
-        cards = sum(len(hdu.header) for hdu in hdus)
-        self.work -= max(len(hdus), 1) * _PER_HDU + cards * _PER_CARD
+        if is_own:
+            self._own |= {id(hdu): hdu for hdu in hdus}
+        self.work_on(product, len(hdus), sum(len(hdu.header) for hdu in hdus))
+        self.spend(len(hdus) * HDU_MEMORY, "headers")
+        return data
+
+    def plain_tables(self, product: Product) -> list[PlainTable] | None:
+        """Tables of a product without making FITS of them; None where that is not possible, or was done anyway."""
+        raw = product.entry.raw
+        if "data" in product.__dict__ or not isinstance(raw, Mapping) or "data_unit_list" not in raw:
+            return None
+        tables = read_plain_tables(raw, self.allowance)
+        if tables is not None:
+            cards = sum(len(table.header) + len(table.columns) for table in tables)
+            self.work_on(product, len(raw["data_unit_list"]), cards)
+        return tables
+
+    def work_on(self, product: Product, hdus: int, cards: int) -> None:
+        """Take the work for so many HDUs and cards of a product."""
+        self.work -= max(hdus, 1) * _PER_HDU + cards * _PER_CARD
         if self.work < 0:
             raise DecodingError(
                 f"The product {printable(product.name, limit=60)!r} is one of more arrays, tables and header cards "
                 f"than a reply of {self.allowance.body} bytes has in earnest. conf.max_form_parts = "
                 f"{conf.max_form_parts} can be raised; query_product gives the products one by one."
             )
-        self.spend(len(hdus) * HDU_MEMORY + cards * CARD_MEMORY, "headers")
+        self.spend(cards * CARD_MEMORY, "headers")
+
+    def hdus(self, product: Product) -> fits.HDUList:
+        """HDUs of a product, see `read`; only what `own` makes of them may be changed."""
+        data = self.read(product)
+        if not isinstance(data, fits.HDUList):
+            raise DecodingError(f"The {product.kind} {printable(product.name)!r} is not FITS data.")
         return data
+
+    def is_own(self, hdu: Any) -> bool:
+        """Whether an HDU was decoded for this form."""
+        return id(hdu) in self._own
+
+    def own(self, hdu: Any) -> Any:
+        """An extension that may be changed: the same where it was decoded for this form, else one with its values."""
+        if not hdu.is_image:
+            self.spend(size_when_read(hdu), "a table")
+        if self.is_own(hdu) and not isinstance(hdu, fits.PrimaryHDU):
+            return hdu
+        return (fits.ImageHDU if hdu.is_image else fits.BinTableHDU)(hdu.data, hdu.header.copy(), name=hdu.name)
+
+
+def _size(product: Product) -> int:
+    return summarize(product).size or 0
 
 
 def size_when_read(hdu: Any) -> int:

@@ -14,7 +14,7 @@ from astropy.io import fits
 from astropy.time import Time
 
 from ..instruments import IJD_ORIGIN
-from ..text import in_hex, printable, transliterated, without_token
+from ..text import in_hex, printable, transliterated
 from .storage.provenance import Provenance, creator, now
 
 if TYPE_CHECKING:
@@ -117,36 +117,21 @@ def add_provenance(header: fits.Header, meta: Mapping[str, Any]) -> None:
             header[keyword] = (_ascii(meta[keyword]), comment if len(meta[keyword]) < 40 else "")
     header["CREATOR"] = (creator(), "program that made this")
     add_date(header)
-    header.extend(_history(_parameters(meta.get("PARAMS"))), bottom=True)
-
-
-def _parameters(text: Any) -> dict[str, str]:
-    """Parameters in the ``meta`` of a table, if the user left them as they were."""
     try:
-        found = json.loads(text)
-    except (TypeError, ValueError):
-        return {}
-    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+        parameters = json.loads(meta.get("PARAMS") or "{}")
+    except (TypeError, ValueError):  # the user has changed it
+        return
+    header.extend(_history(parameters if isinstance(parameters, dict) else {}), bottom=True)
 
 
-def _history(parameters: Mapping[str, str]) -> list[fits.Card]:
+def _history(parameters: Mapping[str, Any]) -> list[fits.Card]:
     lines = [_ascii(f"{PARAMETER}{name} = {value}") for name, value in parameters.items()]
     return [fits.Card("HISTORY", line[at : at + 72]) for line in lines for at in range(0, len(line), 72)]
 
 
 def clean(hdu: Any) -> None:
-    """Mask tokens in the texts of an HDU and drop cards without a value, which some tools refuse, before writing."""
+    """Drop cards without a value, which some tools refuse, before writing; tokens were masked when it was decoded."""
     drop_missing(hdu.header, words=False)
-    for index, card in enumerate(hdu.header.cards):
-        if isinstance(card.value, str) and without_token(card.value) != card.value:
-            hdu.header[index] = without_token(card.value)
-    for column in hdu.columns if isinstance(hdu, fits.BinTableHDU) else ():
-        if column.format.endswith("A") and any(
-            without_token(str(text)) != str(text) for text in hdu.data[column.name].flat
-        ):
-            # not in the data that others may look at
-            hdu.data = complete_copy(hdu).data
-            hdu.data[column.name] = [without_token(str(text)) for text in hdu.data[column.name]]
     mend_rows(hdu)
 
 
@@ -161,7 +146,7 @@ def complete_copy(hdu: _HDU) -> _HDU:
     columns = hdu.columns if isinstance(hdu, fits.BinTableHDU) else ()
     for column in columns:
         if "P" in column.format or "Q" in column.format:
-            _ = hdu.data[column.name]  # type: ignore[attr-defined]
+            hdu.data[column.name]  # type: ignore[attr-defined]
     copied: _HDU = hdu.copy()  # type: ignore[attr-defined]
     for column in filter(_has_text_rows, columns):
         rows = copied.data[column.name]  # type: ignore[attr-defined]

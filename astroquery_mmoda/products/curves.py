@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from astropy.table import Column, Table
 
 from ..errors import DecodingError, reading
 from ..instruments import IJD_ORIGIN, LAUNCH
+from ..protocol import ERROR_COLUMNS, TIME_COLUMNS, VALUE_COLUMNS
 from ..text import printable
 from ..units import known_unit, read_unit
 from . import spiacs
@@ -22,17 +24,12 @@ from .budget import Budget, size_when_read
 from .cards import TimeSystem, card_value, has_time_reference, number, split_number, time_reference, time_system
 
 if TYPE_CHECKING:
-    from .products import Product
+    from .product import Product
 
-__all__ = ["FURTHER_TIMES", "VALUES", "Curve", "Moments", "Values", "read_curves"]
+__all__ = ["Curve", "Values", "read_curves"]
 
-#: columns of moments beside TIME; they count from MJDREF as well
-FURTHER_TIMES = frozenset({"BARYTIME", "TSTART", "TSTOP", "START", "STOP", "TIME_START", "TIME_STOP", "TIME_END"})
-#: usual names of what was measured
-VALUES = ("RATE", "FLUX", "COUNTS", "MAG", "COUNT_RATE", "MAGNITUDE")
-_ERRORS = ("ERROR", "RATE_ERR", "FLUX_ERR", "FLUX_ERROR", "MAG_ERR", "COUNTS_ERR", "STAT_ERR")
 # columns that become `time` and `time_bin`
-_TIME_COLUMNS = frozenset({"TIME", "XAX_E", "TIMEDEL"})
+_BINS = frozenset({"TIME", "XAX_E", "TIMEDEL"})
 _TEXT_CARDS = ("TELESCOP", "INSTRUME", "DETNAM", "FILTER", "TIMEREF", "TASSIGN", "EPHS", "HDUCLAS2")
 _NUMBER_CARDS = ("RA_OBJ", "DEC_OBJ")
 _LONGEST_TEXT = 20_000
@@ -64,22 +61,10 @@ class Values:
     def __getitem__(self, rows: np.ndarray) -> Values:
         return Values(self.data[rows], self.unit, None if self.mask is None else self.mask[rows])
 
-
-@dataclass(frozen=True)
-class Moments:
-    """Times as whole days (MJD) and fractions, since a double does not hold both, in one time scale."""
-
-    whole: np.ndarray
-    fraction: np.ndarray
-    scale: str
-
-    def __getitem__(self, rows: np.ndarray) -> Moments:
-        return Moments(self.whole[rows], self.fraction[rows], self.scale)
-
-    def are_usable(self) -> np.ndarray:
-        """Which of them are times at all."""
-        days = self.whole + self.fraction
-        return np.isfinite(days) & (np.abs(days) < _MOST_DAYS)
+    @property
+    def is_numeric(self) -> bool:
+        """Whether there is one number in a row."""
+        return self.data.dtype.kind in "fiu" and self.data.ndim == 1
 
 
 @dataclass(frozen=True)
@@ -87,26 +72,28 @@ class Curve:
     """
     One source's light curve, columns still by themselves.
 
-    ``width`` (s) is positive or NaN. ``origin`` is the MJD from which `FURTHER_TIMES` count. ``assumed`` says what of
-    its times was taken for granted, ``odd`` what of that the user should be warned about, ``left_out`` how many rows
-    had no time.
+    Its times are whole days (MJD) and fractions, since a double does not hold both, in one time ``scale``. ``width``
+    (s) is positive or NaN. ``origin`` is the MJD from which `TIME_COLUMNS` count. ``assumed`` says what of its times
+    was taken for granted, ``odd`` what of that the user should be warned about, ``left_out`` how many rows had no time.
+    ``nominal`` is the width that its header tells for all bins (s).
     """
 
     source: str
-    time: Moments
+    whole: np.ndarray
+    fraction: np.ndarray
+    scale: str
     width: np.ndarray
     band: tuple[float, float]
     columns: dict[str, Values]
     value: str | None
     error: str | None
     meta: dict[str, Any]
-    origin: float | None = None
-    assumed: tuple[str, ...] = ()
-    odd: tuple[str, ...] = ()
+    origin: float | None
+    assumed: tuple[str, ...]
+    odd: tuple[str, ...]
+    nominal: float
+    is_spi_acs: bool
     left_out: int = 0
-    #: width that its header tells for all bins (s)
-    nominal: float = math.nan
-    is_spi_acs: bool = False
 
     def __len__(self) -> int:
         return len(self.width)
@@ -114,7 +101,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class _Raw:
-    """Header and columns of a light curve, wherever they are from, and the product's words about them."""
+    """Header and columns of a light curve, wherever they are from, and the product's meta data."""
 
     header: Mapping[str, Any]
     columns: dict[str, Values]
@@ -124,13 +111,26 @@ class _Raw:
         """Find a column; FITS takes small letters for capitals."""
         return next((values for own, values in self.columns.items() if own.upper() == name.upper()), None)
 
-    @property
+    def numbers(self, name: str) -> np.ndarray:
+        """A column as floating point numbers, NaN where it is masked."""
+        column = self.column(name)
+        if column is None or not column.is_numeric:
+            raise DecodingError(f"its column {printable(name)} does not hold one number a row")
+        data = column.data.astype(float)
+        return data if column.mask is None else np.where(column.mask, np.nan, data)
+
+    @cached_property
     def time_name(self) -> str:
         """Name, in capitals, of the column of times: as the service tells, else TIME."""
         told = str(self.words.get("time") or "TIME")
         return told.upper() if self.column(told) is not None else "TIME"
 
-    @property
+    @cached_property
+    def times(self) -> np.ndarray:
+        """The column of times."""
+        return self.numbers(self.time_name)
+
+    @cached_property
     def is_integral(self) -> bool:
         return str(card_value(self.header, "TELESCOP") or "").strip().upper() == "INTEGRAL"
 
@@ -141,21 +141,14 @@ class _Raw:
 
 
 def read_curves(product: Product, budget: Budget) -> list[Curve]:
-    """
-    Read all light curves of a product.
-
-    Raises
-    ------
-    DecodingError
-        It has none, it can't be read, or there is not memory enough for it.
-    """
+    """Read all light curves of a product; `DecodingError` if it has none, or one that can't be read."""
     found = [raw for raw in _raw_curves(product, budget) if raw.column(raw.time_name) is not None]
     if not found:
         wanted = printable(str(product.meta.get("time") or "TIME").upper(), limit=60)
         raise DecodingError(f"The light curve {printable(product.name)!r} has no table with a column {wanted}.")
     with reading(f"light curve {printable(product.name, limit=100)!r}"):
         for raw in found:
-            rows, longest = len(_numbers(raw, raw.time_name).data), len(product.source)
+            rows, longest = len(raw.times), len(product.source)
             budget.extend(rows, longest)
             # times, widths, bands and names, each with what it takes to make it
             budget.spend(rows * (_ROW + 4 * longest), "times and names")
@@ -163,26 +156,26 @@ def read_curves(product: Product, budget: Budget) -> list[Curve]:
 
 
 def _raw_curves(product: Product, budget: Budget) -> Iterator[_Raw]:
-    data = budget.data_of(product)
+    tables = budget.plain_tables(product)
+    if tables is not None:
+        for table in tables:
+            columns = {name: Values(values, _unit_of(unit)) for name, (values, unit) in table.columns.items()}
+            yield _Raw(table.header, columns, product.meta)
+        return
+    data = budget.read(product)
     if isinstance(data, Table):
         columns = {name: _of_column(data[name]) for name in data.colnames if isinstance(data[name], Column)}
         yield _Raw(data.meta, columns, product.meta)
     elif isinstance(data, fits.HDUList):
+        wanted = {"TIME", str(product.meta.get("time") or "TIME").upper()}
         for hdu in data:
-            if isinstance(hdu, fits.BinTableHDU) and _has_time(hdu, product):
+            if isinstance(hdu, fits.BinTableHDU) and wanted & {name.upper() for name in hdu.columns.names}:
                 budget.spend(size_when_read(hdu), "columns of a light curve")
-                yield _Raw(hdu.header, {name: _of_hdu(hdu, name) for name in hdu.columns.names}, product.meta)
+                units = {column.name: _unit_of(column.unit) for column in hdu.columns}
+                columns = {name: Values(np.asarray(hdu.data[name]), unit) for name, unit in units.items()}
+                yield _Raw(hdu.header, columns, product.meta)
     else:
         raise DecodingError(f"The light curve {printable(product.name)!r} is not a table, but {type(data).__name__}.")
-
-
-def _has_time(hdu: fits.BinTableHDU, product: Product) -> bool:
-    wanted = {"TIME", str(product.meta.get("time") or "TIME").upper()}
-    return any(name.upper() in wanted for name in hdu.columns.names)
-
-
-def _of_hdu(hdu: fits.BinTableHDU, name: str) -> Values:
-    return Values(np.asarray(hdu.data[name]), _unit_of(hdu.columns[name].unit))
 
 
 def _of_column(column: Column) -> Values:
@@ -198,59 +191,65 @@ def _unit_of(text: Any) -> u.UnitBase | None:
 
 def _read(raw: _Raw, source: str, budget: Budget) -> Curve:
     clock = _clock(raw)
-    # the keyword TIMEDEL
-    nominal = number(raw.header, "TIMEDEL", math.nan) * float(_header_unit(raw, clock).to(u.s))
+    nominal = clock.seconds(raw.header, "TIMEDEL")
+    numeric = {name.upper(): name for name, column in raw.columns.items() if column.is_numeric}
     value, error = (
-        _measured(raw.columns, raw.words.get(key), usual) for key, usual in (("rate", VALUES), ("rate_err", _ERRORS))
+        next((numeric[name] for name in (str(raw.words.get(word)).upper(), *usual) if name in numeric), None)
+        for word, usual in (("rate", VALUE_COLUMNS), ("rate_err", ERROR_COLUMNS))
     )
     width = _widths(raw, clock, nominal)
     meta, assumed, odd = _meta(raw.header), list(clock.assumed), list(clock.odd)
-    time, shifted = _centres(raw, clock, width)
-    if not shifted:
-        assumed.append("width of bins unknown: TIME is not their centre")
-        odd.append(assumed[-1])
+    whole, fraction = _days(raw.times, clock.unit)
+    whole, fraction = whole + clock.whole, fraction + clock.fraction
+    shift = 0.5 - number(raw.header, "TIMEPIXR", 0.5)
+    if shift:
+        fraction += shift * np.nan_to_num(width) / 86400
+        if np.isnan(width).any():
+            assumed.append("width of bins unknown: TIME is not their centre")
+            odd.append(assumed[-1])
     if raw.is_spi_acs and value and error:
         width = spiacs.true_widths(raw.columns[value].data, raw.columns[error].data, width)
-        shift = spiacs.shift(_seconds_from_start(raw, clock), width, _duration(raw, clock))
-        if shift is not None:
-            time, meta["TSHIFT"] = Moments(time.whole, time.fraction + shift / 86400, time.scale), shift
-    columns = {name: each for name, each in raw.columns.items() if name.upper() not in _TIME_COLUMNS | {raw.time_name}}
+        start, stop = clock.seconds(raw.header, "TSTART"), clock.seconds(raw.header, "TSTOP")
+        from_start = raw.times * clock.unit.to(u.s) + clock.zero - start
+        correction = spiacs.shift(from_start, width, stop - start)
+        if correction is not None:
+            fraction, meta["TSHIFT"] = fraction + correction / 86400, correction
+    columns = {name: each for name, each in raw.columns.items() if name.upper() not in _BINS | {raw.time_name}}
     _mask_gaps(columns, value, error, integral=raw.is_integral)
-    if raw.is_integral and value == "RATE" and error and _complete_units(columns[value], columns[error]):
+    if raw.is_integral and value == "RATE" and error and columns[value].unit is columns[error].unit is None:
+        # files lost it on their way
+        columns[value].unit = columns[error].unit = u.ct / u.s
         meta["UNITWARN"] = f"no units of {value} and {error}: count/s assumed"
-    origin = _mark_further_times(columns, raw, clock)
-    usable = time.are_usable()
-    if not usable.all():
-        budget.spend(sum(each.data.nbytes for each in columns.values()), "rows with a valid time")
-        time, width = time[usable], width[usable]
-        columns = {name: each[usable] for name, each in columns.items()}
-    return Curve(
-        source, time, width, _band(raw.header), columns, value, error, meta, origin,
-        tuple(assumed), tuple(odd), int((~usable).sum()), nominal, raw.is_spi_acs,
+    moments = [each for name, each in columns.items() if name.upper() in TIME_COLUMNS and each.data.dtype.kind in "fiu"]
+    for column in moments:
+        column.unit = column.unit or clock.card_unit
+    origin = clock.origin if moments and has_time_reference(raw.header) else None
+    carried = np.floor(np.nan_to_num(fraction))
+    curve = Curve(
+        source, whole + carried, fraction - carried, clock.system.scale, width, _band(raw.header), columns, value,
+        error, meta, origin, tuple(assumed), tuple(odd), nominal, raw.is_spi_acs,
     )  # fmt: skip
+    return _with_times(curve, budget)
 
 
-def _complete_units(value: Values, error: Values) -> bool:
-    """Give INTEGRAL's rates their unit where files lost it on their way; whether that was needed."""
-    needed = value.unit is None and error.unit is None
-    if needed:
-        value.unit = error.unit = u.ct / u.s
-    return needed
+def _with_times(curve: Curve, budget: Budget) -> Curve:
+    """Leave out rows without a time."""
+    days = curve.whole + curve.fraction
+    usable = np.isfinite(days) & (np.abs(days) < _MOST_DAYS)
+    if usable.all():
+        return curve
+    budget.spend(sum(each.data.nbytes for each in curve.columns.values()), "rows with a valid time")
+    return replace(
+        curve,
+        whole=curve.whole[usable],
+        fraction=curve.fraction[usable],
+        width=curve.width[usable],
+        columns={name: each[usable] for name, each in curve.columns.items()},
+        left_out=int((~usable).sum()),
+    )
 
 
 # ---- times
-
-
-@dataclass(frozen=True)
-class _Clock:
-    """What numbers in TIME mean: their unit, the MJD from which they count as whole days and fraction, their scale."""
-
-    unit: u.UnitBase
-    whole: float
-    fraction: float
-    system: TimeSystem
-    assumed: tuple[str, ...] = ()
-    odd: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -264,16 +263,6 @@ class _Count:
     scale: str | None = None
     earliest: float = _EARLIEST
 
-    def takes(self, unit: u.UnitBase | None) -> bool:
-        """Whether numbers in a unit (None: not told) may be meant; days are never given in seconds, nor the reverse."""
-        return unit is None or (self.unit == u.day) == (unit == u.day)
-
-    def fits(self, values: np.ndarray, unit: u.UnitBase | None) -> bool:
-        """Whether most of the numbers are in the years of the missions."""
-        known = values[np.isfinite(values)]
-        days = float(np.median(known)) * (unit or self.unit).to(u.day) if len(known) else math.nan
-        return self.earliest < days + self.whole + self.fraction < _LATEST
-
 
 _MJD = _Count("MJD", u.day)
 _UNIX = _Count("Unix seconds (UTC)", u.s, 40587.0, 0.0, "utc")
@@ -281,82 +270,80 @@ _JD = _Count("JD", u.day, -2400001.0, 0.5)
 _IJD = _Count("days since MJD 51544 (TT)", u.day, IJD_ORIGIN, 0.0, "tt", LAUNCH)
 
 
-def _clock(raw: _Raw) -> _Clock:
-    """Read the reference of TIME, or, without one, decide by the numbers."""
-    unit = _time_unit(raw)
-    system, note = time_system(raw.header), ""
-    if has_time_reference(raw.header):
-        count = _Count("", unit or u.day, *time_reference(raw.header))
-    else:
-        count, note = _count(raw, unit)
-        if count.scale and card_value(raw.header, "TIMESYS") is None:
-            system = TimeSystem(count.scale)
-    notes = tuple(filter(None, (note, _zero_note(raw.header), system.assumed)))
-    # no TIMESYS is UTC, and no MJDREF is MJD, by the standard
-    usual = {note if count is _MJD else "", "" if system.is_odd else system.assumed}
-    odd = tuple(each for each in notes if each not in usual)
-    return _Clock(unit or count.unit, count.whole, count.fraction, system, notes, odd)
-
-
-def _time_unit(raw: _Raw) -> u.UnitBase | None:
-    """Unit of TIME, of its own or by TIMEUNIT; None where it is not told."""
-    own = _numbers(raw, raw.time_name).unit
-    unit = None if isinstance(own, u.UnrecognizedUnit) else own
-    unit = unit or known_unit(card_value(raw.header, "TIMEUNIT"))
-    if unit is not None and not unit.is_equivalent(u.day):
-        raise DecodingError(f"the unit of its times is {unit}, which is not a unit of time")
-    return unit
-
-
-def _count(raw: _Raw, unit: u.UnitBase | None) -> tuple[_Count, str]:
-    """MJD, as FITS has it; another count where only this one leads to the years of the missions."""
-    values = _numbers(raw, raw.time_name).data
-    zero = sum(split_number(raw.header, "TIMEZERO"))
-    values = values if math.isnan(zero) else values + zero
-    others = (_UNIX, _JD, *((_IJD,) if raw.is_integral else ()))
-    for count in (_MJD, *(other for other in others if other.takes(unit))):
-        if count.fits(values, unit):
-            return count, "" if count is _MJD else f"no time reference: {count.words} assumed"
-    return _MJD, "no time reference: MJD assumed" if len(values) else ""
-
-
-def _zero_note(header: Mapping[str, Any]) -> str:
-    pair, single = sum(split_number(header, "TIMEZERO")), number(header, "TIMEZERO", math.nan)
-    differ = math.isfinite(pair) and math.isfinite(single) and not math.isclose(pair, single, rel_tol=1e-12)
-    return "TIMEZERO is not TIMEZERI + TIMEZERF, which were used" if differ else ""
-
-
-def _numbers(raw: _Raw, name: str) -> Values:
-    column = raw.column(name)
-    if column is None or column.data.dtype.kind not in "fiu" or column.data.ndim != 1:
-        raise DecodingError(f"its column {printable(name)} does not hold one number a row")
-    data = column.data.astype(float)
-    return Values(data if column.mask is None else np.where(column.mask, np.nan, data), column.unit)
-
-
-def _centres(raw: _Raw, clock: _Clock, width: np.ndarray) -> tuple[Moments, bool]:
+@dataclass(frozen=True)
+class _Clock:
     """
-    Bin centres, and whether all of them are.
+    What numbers in TIME mean.
 
     MJDREF + (TIMEZERO + TIME + (0.5 - TIMEPIXR) TIMEDEL) in TIMEUNIT, as in FITS standard 4.0, section 9; the
-    conventions of the service are cases of it. Whole days and fractions stay apart, to keep the precision.
+    conventions of the service are cases of it. ``whole`` and ``fraction`` are the MJD from which TIME counts, ``zero``
+    is TIMEZERO (s), which is in them; ``origin`` is the MJD without it.
     """
-    whole, fraction = _days(_numbers(raw, raw.time_name).data, clock.unit)
-    for part in split_number(raw.header, "TIMEZERO"):
-        more = _days(np.array(0.0 if math.isnan(part) else part), _header_unit(raw, clock))
-        whole, fraction = whole + more[0], fraction + more[1]
-    shift = 0.5 - number(raw.header, "TIMEPIXR", 0.5)
-    if shift:
-        fraction = fraction + shift * np.nan_to_num(width) / 86400
-    fraction = fraction + clock.fraction + clock.system.offset / 86400
-    carried = np.floor(np.nan_to_num(fraction))
-    time = Moments(clock.whole + whole + carried, fraction - carried, clock.system.scale)
-    return time, not shift or not np.isnan(width).any()
+
+    unit: u.UnitBase
+    card_unit: u.UnitBase
+    whole: float
+    fraction: float
+    zero: float
+    origin: float
+    system: TimeSystem
+    assumed: tuple[str, ...]
+    odd: tuple[str, ...]
+
+    def seconds(self, header: Mapping[str, Any], keyword: str) -> float:
+        """A card with a time or a length of time, in s; NaN where it is missing."""
+        return number(header, keyword, math.nan) * float(self.card_unit.to(u.s))
 
 
-def _header_unit(raw: _Raw, clock: _Clock) -> u.UnitBase:
-    """Unit of the times that stand in cards."""
-    return known_unit(card_value(raw.header, "TIMEUNIT")) or clock.unit
+def _clock(raw: _Raw) -> _Clock:
+    """Read the reference of TIME, or, without one, decide by the numbers."""
+    header, note = raw.header, ""
+    card_unit = known_unit(card_value(header, "TIMEUNIT"))
+    column = raw.column(raw.time_name)
+    unit = column.unit if column else None
+    unit = card_unit if unit is None or isinstance(unit, u.UnrecognizedUnit) else unit
+    if unit is not None and not unit.is_equivalent(u.day):
+        raise DecodingError(f"the unit of its times is {unit}, which is not a unit of time")
+    system = time_system(header)
+    zeros = [0.0 if math.isnan(part) else part for part in split_number(header, "TIMEZERO")]
+    if has_time_reference(header):
+        count = _Count("", unit or u.day, *time_reference(header))
+    else:
+        count, note = _count(raw, unit, sum(zeros))
+        if count.scale and card_value(header, "TIMESYS") is None:
+            system = TimeSystem(count.scale)
+    unit = unit or count.unit
+    card_unit = card_unit or unit
+    parts = [_days(np.array(zero), card_unit) for zero in zeros]
+    single = number(header, "TIMEZERO", math.nan)
+    differs = math.isfinite(single) and not math.isclose(sum(zeros), single, rel_tol=1e-12)
+    notes = (note, "TIMEZERO is not TIMEZERI + TIMEZERF, which were used" if differs else "", system.assumed)
+    # no TIMESYS is UTC, and no MJDREF is MJD, by the standard
+    usual = {"", note if count is _MJD else "", "" if system.is_odd else system.assumed}
+    return _Clock(
+        unit,
+        card_unit,
+        count.whole + sum(float(whole) for whole, _ in parts),
+        count.fraction + sum(float(fraction) for _, fraction in parts) + system.offset / 86400,
+        sum(zeros) * float(card_unit.to(u.s)),
+        count.whole + count.fraction,
+        system,
+        tuple(filter(None, notes)),
+        tuple(each for each in notes if each not in usual),
+    )
+
+
+def _count(raw: _Raw, unit: u.UnitBase | None, zero: float) -> tuple[_Count, str]:
+    """MJD, as FITS has it; another count where only this one leads to the years of the missions."""
+    known = raw.times[np.isfinite(raw.times)]
+    middle = float(np.median(known)) + zero if len(known) else math.nan
+    for count in (_MJD, _UNIX, _JD, *((_IJD,) if raw.is_integral else ())):
+        # days are never given in seconds, nor the reverse
+        if count is _MJD or unit is None or (count.unit == u.day) == (unit == u.day):
+            days = middle * float((unit or count.unit).to(u.day)) + count.whole + count.fraction
+            if count.earliest < days < _LATEST:
+                return count, "" if count is _MJD else f"no time reference: {count.words} assumed"
+    return _MJD, "no time reference: MJD assumed" if len(raw.times) else ""
 
 
 def _days(values: np.ndarray, unit: u.UnitBase) -> tuple[np.ndarray, np.ndarray]:
@@ -378,48 +365,26 @@ def _widths(raw: _Raw, clock: _Clock, nominal: float) -> np.ndarray:
     positive is none: the service's plugin gives each bin what its predecessor left before the centre, which is
     negative where two bins have one time, and then says nothing about the width.
     """
-    rows = len(_numbers(raw, raw.time_name).data)
-    width, is_column = np.full(rows, np.nan), False
+    width, is_column = np.full(len(raw.times), np.nan), False
     for name, factor in (("TIMEDEL", 1.0), ("XAX_E", 2.0)):
-        if raw.column(name) is not None:
-            column, is_column = _numbers(raw, name), True
+        column = raw.column(name)
+        if column is not None:
             unit = clock.unit if column.unit is None or not column.unit.is_equivalent(u.s) else column.unit
-            told = factor * column.data * unit.to(u.s)
-            width = np.where(np.isnan(width), _positive(told), width)
-    if is_column:
-        return width
-    width = _positive(np.full(rows, nominal))
-    return np.full(rows, _told_width(raw, clock)) if np.isnan(width).all() else width
-
-
-def _positive(width: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
-        return np.where((width > 0) & np.isfinite(width), width, np.nan)
+            told = raw.numbers(name) * (factor * float(unit.to(u.s)))
+            width, is_column = np.where(np.isnan(width) & (told > 0) & np.isfinite(told), told, width), True
+    if not is_column:
+        width[:] = nominal if nominal > 0 else _told_width(raw, clock)
+    return width
 
 
 def _told_width(raw: _Raw, clock: _Clock) -> float:
     """``time_bin`` of the product's meta data, in the unit of TIME, if bins of this width do not overlap."""
-    width = number(raw.words, "time_bin", math.nan) * float(clock.unit.to(u.s))
-    distance = np.diff(np.unique(_numbers(raw, raw.time_name).data)) * clock.unit.to(u.s)
+    second = float(clock.unit.to(u.s))
+    width = number(raw.words, "time_bin", math.nan) * second
+    distance = np.diff(np.unique(raw.times)) * second
     distance = distance[np.isfinite(distance)]
     are_apart = len(distance) > 0 and width <= 1.01 * np.median(distance)
     return width if width > 0 and are_apart else math.nan
-
-
-# ---- SPI-ACS
-
-
-def _seconds_from_start(raw: _Raw, clock: _Clock) -> np.ndarray:
-    """TIME since TSTART in s; NaN where it is not told."""
-    values = _numbers(raw, raw.time_name).data * clock.unit.to(u.s)
-    parts = split_number(raw.header, "TIMEZERO")
-    zero = sum(0.0 if math.isnan(part) else part for part in parts)
-    return values + (zero - number(raw.header, "TSTART", math.nan)) * _header_unit(raw, clock).to(u.s)
-
-
-def _duration(raw: _Raw, clock: _Clock) -> float:
-    start, stop = (number(raw.header, key, math.nan) for key in ("TSTART", "TSTOP"))
-    return (stop - start) * float(_header_unit(raw, clock).to(u.s))
 
 
 # ---- band, values, cards
@@ -439,34 +404,12 @@ def _mask_gaps(columns: dict[str, Values], value: str | None, error: str | None,
     """Mask bins without data: NaN, and in INTEGRAL's light curves value and error both 0."""
     if value is None:
         return
-    gap = _isnan(columns[value].data)
+    gap = np.isnan(columns[value].data)
     if error is not None:
         if integral:
             gap |= (columns[value].data == 0) & (columns[error].data == 0)
-        columns[error].hide(gap | _isnan(columns[error].data))
+        columns[error].hide(gap | np.isnan(columns[error].data))
     columns[value].hide(gap)
-
-
-def _measured(columns: dict[str, Values], told: Any, usual: tuple[str, ...]) -> str | None:
-    """Column of the value, or of its error: as the service tells, else by the usual names."""
-    by_upper = {
-        name.upper(): name
-        for name, column in columns.items()
-        if column.data.dtype.kind in "fiu" and column.data.ndim == 1
-    }
-    return next((by_upper[name] for name in (str(told).upper(), *usual) if name in by_upper), None)
-
-
-def _isnan(data: np.ndarray) -> np.ndarray:
-    return np.isnan(data) if data.dtype.kind == "f" else np.zeros(len(data), dtype=bool)
-
-
-def _mark_further_times(columns: dict[str, Values], raw: _Raw, clock: _Clock) -> float | None:
-    """Give `FURTHER_TIMES` the unit of TIME where they have none, and tell from when they count."""
-    found = [each for name, each in columns.items() if name.upper() in FURTHER_TIMES and each.data.dtype.kind in "fiu"]
-    for column in found:
-        column.unit = column.unit or _header_unit(raw, clock)
-    return clock.whole + clock.fraction if found and has_time_reference(raw.header) else None
 
 
 def _meta(header: Mapping[str, Any]) -> dict[str, Any]:

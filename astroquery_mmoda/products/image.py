@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,15 @@ from astropy.time import Time
 from astroquery import log
 
 from ..catalog import to_hdu
-from ..errors import DecodingError, reading
+from ..errors import reading
 from ..text import printable, transliterated
 from ..units import known_unit, standard_spelling
-from .budget import Budget, size_when_read
+from .budget import Budget
 from .cards import card_value, is_missing, number, primary_hdu, time_reference, time_scale, with_origin
 
 if TYPE_CHECKING:
-    from .products import Product, Products
+    from .product import Product
+    from .products import Products
 
 __all__ = ["image_form"]
 
@@ -38,33 +40,26 @@ def image_form(products: Products) -> fits.HDUList:
     """
     Images of a reply in one list.
 
-    Parameters
-    ----------
-    products : Products
-        All that came.
-
-    Returns
-    -------
-    HDUList
-        Primary, the service's HDUs in its order, last ``CATALOG`` if there is a source list. Images have EXTNAME from
-        IMATYPE where given (INTENSITY for the RECONSTRUCTED of JEM-X), EXTVER = number of the energy band (from the
-        lowest), ORIGNAME, BUNIT as the FITS standard spells it, and, if there are several products, PRODNAME. Pixels
-        without exposure are NaN; what the products hold stays as it came.
-
-    Raises
-    ------
-    ServiceError
-        Products came, but no image.
+    Primary, the service's HDUs in its order, last ``CATALOG`` if there is a source list. Images have EXTNAME from
+    IMATYPE where given (INTENSITY for the RECONSTRUCTED of JEM-X), EXTVER = number of the energy band (from the
+    lowest), ORIGNAME, BUNIT as the FITS standard spells it, and, if there are several products, PRODNAME. Pixels
+    without exposure are NaN; what the products hold stays as it came.
     """
     products.require("image", "array")
     # an array without coordinates is an image to whom asks for an image
     images = [product for product in products if product.kind in ("image", "array")]
-    budget, hdulist = Budget.of(products), fits.HDUList([primary_hdu(products)])
+    budget, hdulist = Budget(products), fits.HDUList([primary_hdu(products)])
     for product in images:
-        data = budget.data_of(product)
         with reading(f"image {printable(product.name, limit=100)!r}"):
-            extensions = list(_extensions(product, data, budget, name_products=len(images) > 1))
+            extensions = [
+                _extension(hdu, product, budget)
+                for hdu in budget.hdus(product)
+                if hdu.data is not None or not isinstance(hdu, fits.PrimaryHDU)
+            ]
             _blank_unexposed([hdu for hdu in extensions if hdu.is_image], budget)
+        if len(images) > 1:
+            for hdu in extensions:
+                hdu.header["PRODNAME"] = (transliterated(product.name, limit=_LONGEST), "name of the product")
         hdulist.extend(extensions)
     _number_bands(hdulist)
     catalogs = products.select(kind="catalog")
@@ -74,37 +69,18 @@ def image_form(products: Products) -> fits.HDUList:
     return hdulist
 
 
-def _extensions(
-    product: Product, data: Any, budget: Budget, *, name_products: bool
-) -> Iterator[fits.hdu.base.ExtensionHDU]:
-    """Copies of a product's HDUs, images among them renamed and mended."""
-    if not isinstance(data, fits.HDUList):
-        raise DecodingError("this is not FITS data")
-    for hdu in data:
-        if isinstance(hdu, fits.PrimaryHDU) and hdu.data is None:
-            continue
-        if not hdu.is_image:
-            budget.spend(size_when_read(hdu), "a table beside images")
-        extension = _image_hdu(hdu, product) if hdu.is_image else _table_hdu(hdu)
-        if name_products:
-            extension.header["PRODNAME"] = (transliterated(product.name, limit=_LONGEST), "name of the product")
-        yield extension
-
-
-def _image_hdu(hdu: fits.ImageHDU, product: Product) -> fits.ImageHDU:
-    header = hdu.header.copy()
-    mend_wcs(header)
-    original = hdu.name if hdu.name not in ("", "PRIMARY") else product.name
-    name = str(card_value(header, "IMATYPE") or original).strip().upper()
-    name = _NAMES.get(name, name)
-    _mend_unit(header, name)
-    # ver=1 for now: bands are counted when all of them are known
-    image = fits.ImageHDU(hdu.data, header, name=transliterated(name, limit=_LONGEST), ver=1)
-    return with_origin(image, original)
-
-
-def _table_hdu(hdu: fits.BinTableHDU) -> fits.BinTableHDU:
-    return fits.BinTableHDU(hdu.data, hdu.header.copy(), name=hdu.name)
+def _extension(hdu: Any, product: Product, budget: Budget) -> Any:
+    """An HDU of the form: images get names, mended coordinates and units; tables stay as they are."""
+    own = budget.own(hdu)
+    if own.is_image:
+        mend_wcs(own.header)
+        original = hdu.name if hdu.name not in ("", "PRIMARY") else product.name
+        name = str(card_value(own.header, "IMATYPE") or original).strip().upper()
+        name = _NAMES.get(name, name)
+        _mend_unit(own.header, name)
+        own.name = transliterated(name, limit=_LONGEST)
+        with_origin(own, original)
+    return own
 
 
 def mend_wcs(header: fits.Header) -> None:
@@ -116,20 +92,19 @@ def mend_wcs(header: fits.Header) -> None:
     those that wcslib would complete or correct each time the header is read: dates without their MJD or the other way
     round, the date of MJDREF, spellings of units.
     """
-    for keyword in [keyword for keyword in _COORDINATE_CARDS if keyword in header and is_missing(header[keyword])]:
-        del header[keyword]
-    for card in [card for card in header.cards if card.keyword.startswith("RADECSYS")]:
-        suffix = card.keyword[len("RADECSYS") :]
-        if f"RADESYS{suffix}" not in header:
-            header.set(f"RADESYS{suffix}", card.value, card.comment, after=card.keyword)
-        del header[card.keyword]
+    for keyword in _COORDINATE_CARDS:
+        if keyword in header and is_missing(header[keyword]):
+            del header[keyword]
+    if "RADECSYS" in header:
+        header.setdefault("RADESYS", header["RADECSYS"])
+        del header["RADECSYS"]
     if isinstance(header.get("EQUINOX"), str):
-        header["EQUINOX"] = _number(header["EQUINOX"], 2000.0)
+        header["EQUINOX"] = number(header, "EQUINOX", 2000.0)
     _mend_dates(header)
-    _take_over_fixes(header)
-
-
-# ---- dates
+    # images of a mosaic differ in few cards only, and wcslib takes longer than everything else
+    cards = re.findall(".{80}", header.tostring(endcard=False, padding=False))
+    for keyword, value in _fixes("".join(card for card in cards if not card.startswith(_NOT_COORDINATES))):
+        header[keyword] = value
 
 
 def _mend_dates(header: fits.Header) -> None:
@@ -139,41 +114,37 @@ def _mend_dates(header: fits.Header) -> None:
     FITS wants them in the scale of TIMESYS (standard 4.0, section 9.2.1), while INTEGRAL's software writes UTC beside
     TT: the start of an image would be a minute off.
     """
+    scale = time_scale(header)
     for date, mjd, own in _DATES:
         told = [keyword for keyword in (date, mjd) if keyword in header]
-        if not told:
-            continue
         begin = _own_time(header, own)
         if begin is None:
-            if _has_dates_in_utc(header):
+            # dates of INTEGRAL's software are UTC in some products and TT in others
+            if scale == "tt" and str(header.get("TELESCOP")).strip().upper() == "INTEGRAL":
                 _leave_out(header, told)
-        elif not all(_agree(header[keyword], begin) for keyword in told):
+        elif not all(abs(_mjd(header[keyword], scale) - sum(begin)) * 86400 <= _DATE_TOLERANCE for keyword in told):
             _leave_out(header, [keyword for keyword in told if keyword != date])
-            header[date] = (begin.isot, f"from {own}, in the scale of TIMESYS")
-            header.setdefault("TIMESYS", begin.scale.upper())
+            text = Time(*begin, format="mjd", scale=scale).isot
+            header[date] = (text, f"from {own}, in the scale of TIMESYS")
+            header.setdefault("TIMESYS", scale.upper())
 
 
-def _own_time(header: fits.Header, keyword: str) -> Time | None:
-    """TSTART or TSTOP as an instant in the scale of the header."""
+def _own_time(header: fits.Header, keyword: str) -> tuple[float, float] | None:
+    """TSTART or TSTOP as MJD in the scale of the header, whole days and what is left."""
     unit = known_unit(card_value(header, "TIMEUNIT"))
     elapsed = number(header, keyword, math.nan)
     days, fraction = time_reference(header)
     if unit is None or not unit.is_equivalent(u.day) or not math.isfinite(elapsed) or not days:
         return None
-    return Time(days, fraction + (elapsed * unit).to_value(u.day), format="mjd", scale=time_scale(header))
+    return days, fraction + elapsed * float(unit.to(u.day))
 
 
-def _agree(told: Any, own: Time) -> bool:
+@lru_cache(maxsize=64)
+def _mjd(told: Any, scale: str) -> float:
     try:
-        time = Time(told, format="mjd" if isinstance(told, (int, float)) else None, scale=own.scale)
+        return float(Time(told, format="mjd" if isinstance(told, (int, float)) else None, scale=scale).mjd)
     except (ValueError, TypeError):
-        return False
-    return bool(abs(time.mjd - own.mjd) * 86400 <= _DATE_TOLERANCE)
-
-
-def _has_dates_in_utc(header: fits.Header) -> bool:
-    """Whether dates are those of INTEGRAL's software, UTC in some products and TT in others."""
-    return str(header.get("TELESCOP")).strip().upper() == "INTEGRAL" and time_scale(header) == "tt"
+        return math.nan
 
 
 def _leave_out(header: fits.Header, keywords: Iterable[str]) -> None:
@@ -191,66 +162,29 @@ _COORDINATE_CARDS = (
     *("RADECSYS", "RADESYS", "EQUINOX", "CUNIT1", "CUNIT2", "LONPOLE", "LATPOLE", "TIMESYS", "TIMEUNIT", "TIMEREF"),
     *("MJDREF", "MJDREFI", "MJDREFF", "TSTART", "TSTOP", *(keyword for dates in _DATES for keyword in dates[:2])),
 )
-
-
-def _take_over_fixes(header: fits.Header) -> None:
-    """Write down what wcslib would fix each time it reads the header."""
-    cards = ((card.keyword, card.value) for card in header.cards if not card.keyword.startswith(_NOT_COORDINATES))
-    # all images of a mosaic have the same coordinates, and reading them takes longer than everything else
-    plain = tuple((keyword, value) for keyword, value in cards if isinstance(value, (str, int, float)))
-    for keyword, value in _fixes(plain):
-        header[keyword] = value
+# what differs among the images of a mosaic, and what is not for wcslib
+_NOT_COORDINATES = ("IMATYPE", "BUNIT", "EXTNAME", "EXTVER", "E_M", "CHAN", "ORIGNAME", "COMMENT", "HISTORY")
+# what wcslib completes, as keyword and attribute
+_COMPLETED = {"DATEREF": "dateref"} | {
+    f"{kind}-{when}": f"{kind}{when}".lower() for when in ("OBS", "BEG", "AVG", "END") for kind in ("DATE", "MJD")
+}
 
 
 @lru_cache(maxsize=32)
-def _fixes(cards: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
+def _fixes(cards: str) -> tuple[tuple[str, Any], ...]:
     """Let wcslib read a header once; the cards that it would add or change."""
     from astropy.wcs import WCS  # slow to import, and needed for images only
 
     with warnings.catch_warnings(record=True) as remarks:
         warnings.simplefilter("always")
         try:
-            wcs = WCS(fits.Header(cards)).wcs
+            wcs = WCS(fits.Header.fromstring(cards)).wcs
         except Exception as error:  # noqa: BLE001 - wcslib raises many kinds; the header is the user's to look at
             log.debug("the coordinate system of an image can't be read: %s", error)
             return ()
-    found = _fixed_cards(wcs) if remarks else ()
-    return tuple(
-        (keyword, value)
-        for keyword, value in found
-        if value not in ("", None) and not (isinstance(value, float) and math.isnan(value))
-    )
-
-
-# what differs among the images of a mosaic
-_NOT_COORDINATES = ("IMATYPE", "BUNIT", "EXTNAME", "EXTVER", "E_M", "CHAN", "ORIGNAME", "COMMENT", "HISTORY")
-
-
-def _fixed_cards(wcs: Any) -> Iterator[tuple[str, Any]]:
-    for keyword, name in _DATE_CARDS:
-        yield keyword, getattr(wcs, name, None)
-    for axis, unit in enumerate(wcs.cunit, start=1):
-        yield f"CUNIT{axis}", unit.to_string()
-
-
-_DATE_CARDS = (
-    ("DATEREF", "dateref"),
-    ("DATE-OBS", "dateobs"),
-    ("MJD-OBS", "mjdobs"),
-    ("DATE-BEG", "datebeg"),
-    ("MJD-BEG", "mjdbeg"),
-    ("DATE-AVG", "dateavg"),
-    ("MJD-AVG", "mjdavg"),
-    ("DATE-END", "dateend"),
-    ("MJD-END", "mjdend"),
-)
-
-
-def _number(text: str, default: float) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return default
+    found = {keyword: getattr(wcs, name, None) for keyword, name in _COMPLETED.items()} if remarks else {}
+    found |= {f"CUNIT{axis}": unit.to_string() for axis, unit in enumerate(wcs.cunit, start=1)} if remarks else {}
+    return tuple((keyword, value) for keyword, value in found.items() if value not in ("", None) and value == value)
 
 
 def _number_bands(hdulist: fits.HDUList) -> None:
@@ -302,11 +236,11 @@ def _blank_unexposed(images: list[fits.ImageHDU], budget: Budget) -> None:
         for image in alike if unexposed is not None else ():
             if image.name in _BLANKED and (unexposed & ~np.isnan(image.data)).any():
                 kind = np.result_type(image.data, np.float32)
-                budget.spend(image.data.size * kind.itemsize, "pixels without exposure")
-                # a copy: the product keeps what came
-                pixels = image.data.astype(kind, copy=True)
-                pixels[unexposed] = np.nan
-                image.data = pixels
+                if not (budget.is_own(image) and image.data.dtype == kind and image.data.flags.writeable):
+                    budget.spend(image.data.size * kind.itemsize, "pixels without exposure")
+                    # a copy: the product keeps what came
+                    image.data = image.data.astype(kind, copy=True)
+                image.data[unexposed] = np.nan
 
 
 def _unexposed(alike: list[fits.ImageHDU], *, is_one_band: bool) -> np.ndarray[Any, Any] | None:

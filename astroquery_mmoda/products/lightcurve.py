@@ -16,10 +16,11 @@ from astropy.time import Time
 from astroquery.exceptions import CorruptDataWarning, InputWarning
 
 from ..errors import ServiceError, reading, warn
+from ..protocol import TIME_COLUMNS
 from ..text import printable, visible
 from .budget import Budget
 from .cards import flat_provenance, flat_text, number
-from .curves import FURTHER_TIMES, Curve, Moments, Values, read_curves
+from .curves import Curve, Values, read_curves
 
 if TYPE_CHECKING:
     from .products import Products
@@ -35,83 +36,58 @@ _BIN_FORMATS = {"sec": 1.0, "jd": 86400.0}
 
 def lightcurve_form(products: Products, whole: Products) -> Table:
     """
-    Light curves of a reply in one table.
+    Light curves, of the products that are wanted, in one table; all that came is for messages.
 
-    Parameters
-    ----------
-    products : Products
-        The light curves that are wanted.
-    whole : Products
-        All that came, for messages.
-
-    Returns
-    -------
-    Table
-        ``src_name``; ``time`` (bin centre, `~astropy.time.Time`, MJD; TT, or TDB where all of it came in TDB);
-        ``time_bin`` (full width, s, masked where unknown); ``e_min``, ``e_max`` (keV, masked where unknown); then the
-        service's columns with units. Bins without data are masked. ``meta`` is flat; ``VALUECOL`` and ``ERRORCOL`` name
-        the columns of the measured value and its error, ``MJDREF`` tells from when further columns of times count,
-        ``TIMEWARN`` what was assumed of the times, ``UNITWARN`` that INTEGRAL's rates came without a unit, ``TSHIFT``
-        by how much the times of SPI-ACS were shifted (s).
-
-    Raises
-    ------
-    ServiceError
-        Products came, but no light curve; or columns of one name have units that can't be converted.
+    ``src_name``; ``time`` (bin centre, `~astropy.time.Time`, MJD; TT, or TDB where all of it came in TDB); ``time_bin``
+    (full width, s, masked where unknown); ``e_min``, ``e_max`` (keV, masked where unknown); then the service's columns
+    with units. Bins without data are masked. ``meta`` is flat; ``VALUECOL`` and ``ERRORCOL`` name the columns of the
+    measured value and its error, ``MJDREF`` tells from when further columns of times count, ``TIMEWARN`` what was
+    assumed of the times, ``UNITWARN`` that INTEGRAL's rates came without a unit, ``TSHIFT`` by how much the times of
+    SPI-ACS were shifted (s).
     """
     whole.require("lightcurve")
-    budget = Budget.of(whole)
+    budget = Budget(whole)
     curves = [curve for product in products for curve in read_curves(product, budget)]
     if not curves:
         return empty_lightcurve()
-    _tell(curves, products)
+    _warn(curves, products)
     with reading("light curves"):
         return _table(_with_one_origin(curves), whole, budget)
 
 
 def _table(curves: list[Curve], whole: Products, budget: Budget) -> Table:
     lengths = [len(curve) for curve in curves]
-    starts = np.cumsum([0, *lengths])
-    _spend_on_names(curves, budget)
-    table = Table()
-    table["src_name"] = np.repeat(visible(curve.source for curve in curves), lengths)
-    table["time"] = _joined_times([curve.time for curve in curves])
-    table["time_bin"] = _maybe_masked(np.concatenate([curve.width for curve in curves]), u.s)
+    names = visible(curve.source for curve in curves)
+    # all names are as wide as the longest; those of single light curves were taken into account before
+    longest = max(map(len, names))
+    known = sum(len(name) * length for name, length in zip(names, lengths, strict=True))
+    budget.spend(4 * (longest * (sum(lengths) + len(curves)) - known), "names of sources")
+    columns = {
+        "src_name": np.repeat(names, lengths),
+        "time": _joined_times(curves),
+        "time_bin": _maybe_masked(np.concatenate([curve.width for curve in curves]), u.s),
+    }
     for index, name in enumerate(("e_min", "e_max")):
-        table[name] = _maybe_masked(np.repeat([curve.band[index] for curve in curves], lengths), u.keV)
+        columns[name] = _maybe_masked(np.repeat([curve.band[index] for curve in curves], lengths), u.keV)
+    table = Table(columns, copy=False)
     for name in dict.fromkeys(name for curve in curves for name in curve.columns):
-        table.add_column(_stacked(name, curves, starts, whole, budget), name=name, copy=False)
+        table.add_column(_stacked(name, curves, whole, budget), name=name, copy=False)
     table.meta.update(_meta(curves) | flat_provenance(whole))
     return table
 
 
 def empty_lightcurve() -> Table:
     """The usual columns without rows."""
-    table = Table()
-    table["src_name"] = np.array([], dtype="U1")
-    table["time"] = Time(np.array([], dtype=float), format="mjd", scale="tt")
-    for name, unit in (
-        ("time_bin", u.s),
-        ("e_min", u.keV),
-        ("e_max", u.keV),
-        ("RATE", u.ct / u.s),
-        ("ERROR", u.ct / u.s),
-    ):
-        table[name] = Column(np.array([], dtype=float), unit=unit)
+    units = {"time_bin": u.s, "e_min": u.keV, "e_max": u.keV, "RATE": u.ct / u.s, "ERROR": u.ct / u.s}
+    table = Table({"src_name": np.array([], dtype="U1"), "time": Time(np.zeros(0), format="mjd", scale="tt")})
+    table.add_columns([Column(np.zeros(0), name=name, unit=unit) for name, unit in units.items()])
     return table
-
-
-def _spend_on_names(curves: list[Curve], budget: Budget) -> None:
-    """All names are as wide as the longest; those of single light curves were taken into account before."""
-    longest, rows = max(len(curve.source) for curve in curves), sum(len(curve) for curve in curves)
-    known = sum(len(curve.source) * len(curve) for curve in curves)
-    budget.spend(4 * (longest * (rows + len(curves)) - known), "names of sources")
 
 
 # ---- what the user should know
 
 
-def _tell(curves: list[Curve], products: Products) -> None:
+def _warn(curves: list[Curve], products: Products) -> None:
     """Warn of what was assumed against expectation, left out, or is not as it was asked for; of each once."""
     for words in dict.fromkeys(words for curve in curves for words in curve.odd):
         warn(f"MMODA: times of this light curve: {words}.", CorruptDataWarning)
@@ -155,38 +131,31 @@ def _compare_bins(curves: Iterable[Curve], products: Products) -> None:
 
 def _with_one_origin(curves: list[Curve]) -> list[Curve]:
     """Let further columns of times of all curves count from the same moment."""
-    origin = _origin(curves)
-    return [curve if curve.origin in (None, origin) else _moved(curve, origin) for curve in curves]
+    origin = next((curve.origin for curve in curves if curve.origin is not None), None)
+    moved = []
+    for curve in curves:
+        days = 0.0 if curve.origin is None or origin is None else curve.origin - origin
+        columns = dict(curve.columns)
+        for name, column in columns.items() if days else ():
+            if name.upper() in TIME_COLUMNS and column.unit is not None and column.unit.is_equivalent(u.day):
+                columns[name] = Values(column.data + days * u.day.to(column.unit), column.unit, column.mask)
+        moved.append(replace(curve, columns=columns, origin=origin))
+    return moved
 
 
-def _origin(curves: Iterable[Curve]) -> float | None:
-    return next((curve.origin for curve in curves if curve.origin is not None), None)
-
-
-def _moved(curve: Curve, origin: float | None) -> Curve:
-    columns = dict(curve.columns)
-    for name, column in columns.items():
-        if name.upper() in FURTHER_TIMES and column.unit is not None and column.unit.is_equivalent(u.day):
-            days = (curve.origin or 0.0) - (origin or 0.0)
-            columns[name] = Values(column.data + days * u.day.to(column.unit), column.unit, column.mask)
-    return replace(curve, columns=columns, origin=origin)
-
-
-def _joined_times(moments: list[Moments]) -> Time:
+def _joined_times(curves: list[Curve]) -> Time:
     """All of them in TDB where all came in a barycentric scale, else in TT; each scale is converted in one go."""
-    whole = np.concatenate([moment.whole for moment in moments])
-    fraction = np.concatenate([moment.fraction for moment in moments])
-    scales = list(dict.fromkeys(moment.scale for moment in moments))
+    whole, fraction = (np.concatenate([getattr(curve, part) for curve in curves]) for part in ("whole", "fraction"))
+    scales = list(dict.fromkeys(curve.scale for curve in curves))
     common = "tdb" if set(scales) <= {"tdb", "tcb"} else "tt"
     if len(scales) == 1:
-        return Time(_in_scale(common, whole, fraction, scales[0]), format="mjd")
-    scale_of = np.repeat([moment.scale for moment in moments], [len(moment.whole) for moment in moments])
-    first, second = np.empty_like(whole), np.empty_like(fraction)
+        return _in_scale(common, whole, fraction, scales[0])
+    scale_of = np.repeat([curve.scale for curve in curves], [len(curve) for curve in curves])
     for scale in scales:
         rows = scale_of == scale
         times = _in_scale(common, whole[rows], fraction[rows], scale)
-        first[rows], second[rows] = times.jd1, times.jd2
-    return Time(Time(first, second, format="jd", scale=common), format="mjd")
+        whole[rows], fraction[rows] = times.jd1, times.jd2
+    return Time(Time(whole, fraction, format="jd", scale=common), format="mjd", copy=False)
 
 
 def _in_scale(wanted: str, whole: np.ndarray, fraction: np.ndarray, scale: str) -> Time:
@@ -200,58 +169,42 @@ def _maybe_masked(values: np.ndarray, unit: u.UnitBase) -> Column:
     return MaskedColumn(values, mask=unknown, unit=unit) if unknown.any() else Column(values, unit=unit)
 
 
-def _stacked(name: str, curves: list[Curve], starts: np.ndarray, whole: Products, budget: Budget) -> Column:
+def _stacked(name: str, curves: list[Curve], whole: Products, budget: Budget) -> Column:
     """One column of all sources, in native byte order; masked where a source has none of that name."""
-    found = [
-        (int(start), curve.columns[name]) for start, curve in zip(starts, curves, strict=False) if name in curve.columns
-    ]
-    first, count = found[0][1], int(starts[-1])
-    _refuse_shapes(name, [column for _, column in found], whole)
-    kinds = [_kind_in_unit(column, first) for _, column in found]
-    kind = np.result_type(*dict.fromkeys(kinds)).newbyteorder("=")
-    cells = count * math.prod(first.data.shape[1:])
-    budget.spend(cells * (kind.itemsize + 1), f"the column {printable(name, limit=60)} of all light curves")
-    joined, mask = np.zeros((count, *first.data.shape[1:]), dtype=kind), np.ones(0, dtype=bool)
-    if len(found) < len(curves) or any(column.mask is not None for _, column in found):
-        mask = np.ones(joined.shape, dtype=bool)
-    for start, column in found:
-        rows = slice(start, start + len(column.data))
-        joined[rows] = _in_unit(column, first, name, whole)
-        if mask.size:
-            mask[rows] = False if column.mask is None else column.mask
-    if mask.any():
-        return MaskedColumn(joined, mask=mask, unit=first.unit)
-    return Column(joined, unit=first.unit)
-
-
-def _refuse_shapes(name: str, columns: list[Values], whole: Products) -> None:
-    shapes = list(dict.fromkeys(column.data.shape[1:] for column in columns))
+    found = [curve.columns[name] for curve in curves if name in curve.columns]
+    unit, shapes = found[0].unit, list(dict.fromkeys(column.data.shape[1:] for column in found))
     if len(shapes) > 1:
-        raise ServiceError(
-            f"Light curves in this reply have {printable(name, limit=60)} with {shapes[0] or 'one value'} and "
-            f"{shapes[1] or 'one value'} in a row, which can't be put into one table. Use query_product, or "
-            "source= for one of them.",
-            products=whole,
-        )
+        raise _can_not_join(name, f"{shapes[0] or 'one value'} and {shapes[1] or 'one value'} in a row", whole)
+    kinds = {
+        column.data.dtype
+        if column.unit == unit or column.data.dtype.kind == "f"
+        else np.result_type(column.data, float)
+        for column in found
+    }
+    kind = np.result_type(*kinds).newbyteorder("=")
+    shape = (sum(map(len, curves)), *shapes[0])
+    budget.spend(math.prod(shape) * (kind.itemsize + 1), f"the column {printable(name, limit=60)} of all light curves")
+    is_masked = len(found) < len(curves) or any(column.mask is not None for column in found)
+    joined, mask, start = np.zeros(shape, dtype=kind), np.full(shape if is_masked else 0, fill_value=True), 0
+    for curve in curves:
+        rows, column = slice(start, start := start + len(curve)), curve.columns.get(name)
+        if column is None:
+            continue
+        try:
+            joined[rows] = column.data if column.unit == unit else column.data * column.unit.to(unit)  # type: ignore[union-attr]
+        except (u.UnitsError, AttributeError, TypeError) as error:
+            raise _can_not_join(name, f"in {column.unit} and in {unit}", whole) from error
+        if is_masked:
+            mask[rows] = False if column.mask is None else column.mask
+    return MaskedColumn(joined, mask=mask, unit=unit) if mask.any() else Column(joined, unit=unit)
 
 
-def _kind_in_unit(column: Values, first: Values) -> np.dtype[Any]:
-    """Type of the values once they are in the unit of the first."""
-    kind = column.data.dtype
-    return kind if column.unit == first.unit or kind.kind == "f" else np.result_type(kind, float)
-
-
-def _in_unit(column: Values, first: Values, name: str, whole: Products) -> np.ndarray:
-    if column.unit == first.unit:
-        return column.data
-    try:
-        return column.data * column.unit.to(first.unit)  # type: ignore[union-attr]
-    except (u.UnitsError, AttributeError, TypeError) as error:
-        raise ServiceError(
-            f"Light curves in this reply have {printable(name)} in {column.unit} and in {first.unit}, which can't be "
-            "put into one table. Use query_product, or source= for one of them.",
-            products=whole,
-        ) from error
+def _can_not_join(name: str, what: str, whole: Products) -> ServiceError:
+    return ServiceError(
+        f"Light curves in this reply have {printable(name, limit=60)} {what}, which can't be put into one table. Use "
+        "query_product, or source= for one of them.",
+        products=whole,
+    )
 
 
 def _meta(curves: list[Curve]) -> dict[str, Any]:
@@ -268,7 +221,6 @@ def _meta(curves: list[Curve]) -> dict[str, Any]:
         meta |= {POSITIONS: flat_text(positions)} if positions else {}
     meta |= {"VALUECOL": first.value} if first.value else {}
     meta |= {"ERRORCOL": first.error} if first.error else {}
-    origin = _origin(curves)
-    meta |= {} if origin is None else {"MJDREF": origin}
+    meta |= {} if first.origin is None else {"MJDREF": first.origin}
     assumed = list(dict.fromkeys(words for curve in curves for words in curve.assumed))
     return meta | ({"TIMEWARN": "; ".join(assumed)} if assumed else {})

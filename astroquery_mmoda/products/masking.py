@@ -29,24 +29,8 @@ def mask_tokens(data: Any, allowance: Allowance) -> Any:
     """
     Mask tokens in the texts, headers and columns of text of a product, in place where that is possible.
 
-    Numbers are not looked at, and nothing is converted or copied unless a token was found.
-
-    Parameters
-    ----------
-    data : HDUList, Table, array, str or other
-        The product, as it was decoded.
-    allowance : Allowance
-        Copies are taken from it.
-
-    Returns
-    -------
-    object
-        The same one, or a new text or array.
-
-    Raises
-    ------
-    DecodingError
-        There is not enough memory left for a copy.
+    Numbers are not looked at, and nothing is converted or copied unless a token was found; copies are taken from the
+    allowance. It gives the same object, or a new text or array.
     """
     if isinstance(data, str):
         return without_token(data)
@@ -73,32 +57,24 @@ def _new_names(names: Sequence[str], *, mark: str = "<token>") -> list[tuple[str
 
 
 def _mask_columns(hdu: Any, allowance: Allowance) -> None:
-    texts = [number for number, column in enumerate(hdu.columns) if "A" in column.format]
-    if texts and hdu.data is not None:
-        _mask_texts(hdu, texts, allowance)
-    for name, masked in _new_names(hdu.columns.names, mark="token"):  # FITS advises against < and >
-        hdu.columns.change_name(name, masked)
-
-
-def _mask_texts(hdu: Any, texts: list[int], allowance: Allowance) -> None:
-    """Mask tokens in columns of texts; those of variable length, which are rare, have to be read for that."""
     records = np.asarray(hdu.data).view(np.ndarray)
-    fields = {number: records[records.dtype.names[number]] for number in texts}
-    found = [number for number in texts if fields[number].dtype.kind != "S" or _has_tokens(fields[number], allowance)]
-    if not found:
-        return
-    for number in found:
+    names = records.dtype.names or ()
+    for number, column in enumerate(hdu.columns):
+        # of variable length, which is rare, they have to be read to be looked at
+        is_fixed = "A" in column.format and records.dtype[number].base.kind == "S"
+        if "A" not in column.format or (is_fixed and not _has_tokens(records[names[number]], allowance)):
+            continue
         allowance.spend(column_size(hdu, number), "texts of a column")
-    if not records.flags.writeable and any(fields[number].dtype.kind == "S" for number in found):
-        allowance.spend(2 * hdu.data.nbytes, "a table without tokens")
-        hdu.data = hdu.data.copy()
-        records = np.asarray(hdu.data).view(np.ndarray)
-    for number in found:
-        field = records[records.dtype.names[number]]
-        if field.dtype.kind == "S":
-            _mask_array(field, allowance)
+        if is_fixed and not records.flags.writeable:
+            allowance.spend(2 * hdu.data.nbytes, "a table without tokens")
+            hdu.data = hdu.data.copy()
+            records = np.asarray(hdu.data).view(np.ndarray)
+        if is_fixed:
+            _mask_array(records[names[number]], allowance)
         # astropy may keep a decoded copy of it
         _mask_array(np.asarray(hdu.data.field(number)), allowance)
+    for name, masked in _new_names(hdu.columns.names, mark="token"):  # FITS advises against < and >
+        hdu.columns.change_name(name, masked)
 
 
 def _mask_header(header: fits.Header) -> None:
@@ -182,16 +158,11 @@ def _mask_array(values: np.ndarray[Any, Any], allowance: Allowance) -> None:
     """Mask tokens in an array that can be written to."""
     for name in values.dtype.names or ():
         _mask_array(values[name], allowance)
-    if values.dtype.kind == "O":
-        for index, value in np.ndenumerate(values):
-            if (masked := _masked(value, allowance)) is not value:
-                values[index] = masked
-        return
-    for piece in _pieces(values):
-        if _may_hold(piece, allowance):
-            for place, value in enumerate(piece.flat):
+    for piece in [values] if values.dtype.kind == "O" else _pieces(values):
+        if values.dtype.kind == "O" or _may_hold(piece, allowance):
+            for place, value in np.ndenumerate(piece):
                 if (masked := _masked(value, allowance)) is not value:
-                    piece.flat[place] = masked
+                    piece[place] = masked
 
 
 def _pieces(values: np.ndarray[Any, Any]) -> Any:

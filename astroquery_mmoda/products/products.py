@@ -1,10 +1,9 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""`Product` and `Products`: what an analysis returned, listed at once and decoded when looked at."""
+"""`Products`: all that an analysis returned, as a sequence, as the forms of queries, and as files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
@@ -15,105 +14,13 @@ from ..allowance import Allowance
 from ..catalog import empty_catalog
 from ..decoding import parse_body
 from ..errors import DecodingError, ParameterError, ServiceError
-from ..service.replies import check_reply, error_from_body, failure, section, without_tokens
+from ..service.replies import without_tokens
 from ..text import listed, nearest, printable
-from .cards import is_missing
-from .kinds import LONGEST_NAME, Entry, check_name, describe, entries_of, free_name, names_in_headers
-from .sources import Spellings, match_source, same_source
-from .storage.provenance import SERVICE_VERSION
+from .product import Product, subset
+from .reply import read_reply
+from .sources import match_source, same_source
 
-__all__ = ["Product", "Products"]
-
-# memory of a product without its content, and of a remark about it
-_PRODUCT = 2000
-_REMARK = 200
-_META = (
-    "input_prod_list",
-    "instrument_parameters",
-    "prod_uris",
-    "extra_metadata",
-    "prod_process_message",
-    SERVICE_VERSION,
-)
-# what replies have in the place of a source's name
-_PLACEHOLDERS = frozenset({"", "query", "lc", "string", "none"})
-
-
-class Product:
-    """
-    One thing that an analysis returned; an item of `Products`.
-
-    Attributes
-    ----------
-    name : str
-        As the service calls it, or made from its kind and source; no two in one reply are the same.
-    kind : str
-        image, spectrum, arf, rmf, lightcurve, catalog, table, picture, text, binary, ... or other.
-    source : str
-        The object it is about, as the catalogue that was sent, or the headers of the reply, have its name.
-    meta : dict
-        What the service says besides.
-
-    Examples
-    --------
-    >>> from astroquery_mmoda import Mmoda
-    >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
-    ...                                time_range=(58193.455, 58246.892), max_pointings=10)
-    >>> mosaic = products["mosaic_image"]
-    >>> mosaic.title, mosaic.kind, mosaic.source
-    ('mosaic_image', 'image', 'MAXI J1820+070')
-    >>> mosaic.data["ISGR-MOSA-IMA", 1].shape
-    (370, 370)
-    """
-
-    def __init__(self, entry: Entry, name: str, source: str, allowance: Allowance | None = None) -> None:
-        self.name = name
-        self.kind = entry.kind
-        self.source = source
-        self.meta = dict(entry.meta)
-        self._entry = entry
-        self._allowance = allowance or Allowance()
-
-    @cached_property
-    def data(self) -> Any:
-        """
-        `~astropy.io.fits.HDUList`, `~astropy.table.Table`, array, text or bytes: the content, as the service gave it.
-
-        It is decoded when it is looked at first, and kept; a `DecodingError` tells what can't be read.
-        """
-        from .masking import mask_tokens
-
-        with self._allowance.attempt():
-            data = self._entry.read(self._entry.raw, describe(self._entry), self._allowance)
-            return mask_tokens(data, self._allowance)
-
-    @property
-    def title(self) -> str:
-        """`str`: the service's name, and the source if the service uses one name for all of them."""
-        name = self._entry.name.strip() or self.name
-        return f"{name} {self.source}" if self.kind == "lightcurve" and self.source not in name else name
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        state.pop("data", None)  # made again when looked at; an HDUList may not pickle
-        return state
-
-    def __repr__(self) -> str:
-        from .display.overview import (
-            product_line,
-        )  # like all rooms of displays and files entered when needed: imports take long
-
-        return product_line(self)
-
-    def __str__(self) -> str:
-        from .display.overview import product_text
-
-        return product_text(self)
-
-    def _repr_html_(self) -> str:
-        from .display.overview import product_html
-
-        return product_html(self)
+__all__ = ["Products", "products_of"]
 
 
 class Products(Sequence[Product]):
@@ -158,7 +65,7 @@ class Products(Sequence[Product]):
         meta: Mapping[str, Any] | None = None,
         service: str = "",
     ) -> None:
-        self._allowance = Allowance()
+        self.allowance = Allowance()
         self._items = tuple(items)
         self.parameters = dict(parameters or {})
         self.job_id = job_id
@@ -210,32 +117,7 @@ class Products(Sequence[Product]):
             body = without_tokens(body)
         except RecursionError:
             raise DecodingError("This reply is nested too deeply to be one of an analysis.") from None
-        return cls._from_clean(body, requested=requested, service=service)
-
-    @classmethod
-    def _from_clean(cls, body: Any, *, requested: Mapping[str, Any] | None = None, service: str = "") -> Products:
-        """Like `from_response`, of JSON that was parsed and freed of tokens before."""
-        if not isinstance(body, Mapping) or not {"query_status", "error", "error_message"} & set(body):
-            raise DecodingError("This is no reply to an analysis: it has neither a query_status nor an error_message.")
-        if "query_status" not in body:
-            raise error_from_body(body)
-        check_reply(body)
-        _refuse_unfinished(body)
-        products = body.get("products") or {}
-        if not isinstance(products, Mapping):
-            raise DecodingError(f"The products of a reply must be a JSON object, not a {type(products).__name__}.")
-        parameters = {**(requested or {}), **section(products, "analysis_parameters")}
-        allowance = Allowance.of(body)
-        found = cls(
-            _named(_counted(entries_of(products, allowance), allowance), parameters, allowance),
-            parameters=parameters,
-            job_id=str(section(body, "job_monitor").get("job_id") or products.get("job_id") or ""),
-            comment=_remarks(body),
-            meta={key: part[key] for part in (body, products) for key in _META if part.get(key)},
-            service=service,
-        )
-        found._allowance = allowance
-        return found
+        return products_of(body, requested=requested, service=service)
 
     # ---- a sequence
 
@@ -245,9 +127,13 @@ class Products(Sequence[Product]):
     def __getitem__(self, index: slice) -> Products: ...
     def __getitem__(self, index: int | str | slice) -> Product | Products:
         if isinstance(index, slice):
-            return self._with(self._items[index])
+            return subset(self, self._items[index])
         if isinstance(index, str):
-            return self._named(index)
+            for product in self:
+                if product.name == index:
+                    return product
+            names = [product.name for product in self]
+            raise KeyError(f"No product {printable(index)!r}{nearest(index, names)}; there are: {listed(names)}.")
         return self._items[index]
 
     def __len__(self) -> int:
@@ -258,25 +144,6 @@ class Products(Sequence[Product]):
 
     def __contains__(self, item: object) -> bool:
         return item in [product.name for product in self] if isinstance(item, str) else item in self._items
-
-    def _named(self, name: str) -> Product:
-        for product in self:
-            if product.name == name:
-                return product
-        names = [product.name for product in self]
-        raise KeyError(f"No product {printable(name)!r}{nearest(name, names)}; there are: {listed(names)}.")
-
-    def _with(self, items: Iterable[Product]) -> Products:
-        some = Products(
-            items,
-            parameters=self.parameters,
-            job_id=self.job_id,
-            comment=self.comment,
-            meta=self.meta,
-            service=self.service,
-        )
-        some._allowance = self._allowance
-        return some
 
     def __repr__(self) -> str:
         from .display.overview import products_text
@@ -358,13 +225,14 @@ class Products(Sequence[Product]):
         >>> [product.name for product in products.select(kind="image", instrument="isgri")]
         ['mosaic_image']
         """
-        return self._with(
+        chosen = [
             product
             for product in self
             if (source is None or same_source(product.source, source))
             and (kind is None or product.kind == kind)
             and all(product.meta.get(key) == value for key, value in meta.items())
-        )
+        ]
+        return subset(self, chosen)
 
     def of_source(self, source: str | None) -> Products:
         """
@@ -401,7 +269,7 @@ class Products(Sequence[Product]):
         except ParameterError as error:
             error.products = self
             raise
-        return self._with(product for product in self if product.source == name)
+        return subset(self, [product for product in self if product.source == name])
 
     # ---- the forms that queries return
 
@@ -470,7 +338,7 @@ class Products(Sequence[Product]):
         """
         from .spectrum import spectrum_form
 
-        return spectrum_form(self._of_kinds("spectrum", "arf", "rmf").of_source(source), self)
+        return spectrum_form(_of_kinds(self, "spectrum", "arf", "rmf").of_source(source), self)
 
     def lightcurve(self, source: str | None = None) -> Table:
         """
@@ -507,7 +375,7 @@ class Products(Sequence[Product]):
         """
         from .lightcurve import lightcurve_form
 
-        return lightcurve_form(self._of_kinds("lightcurve").of_source(source), self)
+        return lightcurve_form(_of_kinds(self, "lightcurve").of_source(source), self)
 
     def catalog(self) -> Table:
         """
@@ -541,11 +409,8 @@ class Products(Sequence[Product]):
             raise DecodingError(
                 f"The catalogue {printable(lists[0].name)!r} is not a table, but {type(table).__name__}."
             )
-        Budget.of(self).spend(sum(column.nbytes for column in table.itercols()), "the catalogue")
+        Budget(self).spend(sum(column.nbytes for column in table.itercols()), "the catalogue")
         return table.copy()
-
-    def _of_kinds(self, *kinds: str) -> Products:
-        return self._with(product for product in self if product.kind in kinds)
 
     def require(self, *kinds: str) -> None:
         """
@@ -709,63 +574,13 @@ class Products(Sequence[Product]):
         return bibtex(self)
 
 
-def _refuse_unfinished(body: Mapping[str, Any]) -> None:
-    status = body.get("query_status")
-    if status == "failed":
-        raise failure(body)
-    if status != "done":
-        raise ServiceError(
-            f"The analysis is not over: its status is {printable(status)!r}, so this reply has no result."
-        )
-    if not body.get("products"):
-        raise ServiceError(
-            "This reply tells that the analysis is done, but not what it found; ask again with query_status=new."
-        )
+def products_of(body: Any, *, requested: Mapping[str, Any] | None = None, service: str = "") -> Products:
+    """Like `Products.from_response`, of JSON that was parsed and freed of tokens before."""
+    items, details, allowance = read_reply(body, requested or {})
+    products = Products(items, **details, service=service)
+    products.allowance = allowance
+    return products
 
 
-def _counted(entries: Iterable[Entry], allowance: Allowance) -> list[Entry]:
-    """All of them; each takes memory, however short it is in the reply."""
-    found = []
-    for entry in entries:
-        # what is said about an output by its name is copied for each product of this name
-        allowance.spend(_PRODUCT + _REMARK * len(entry.meta), "the list of products")
-        found.append(entry)
-    return found
-
-
-def _named(entries: Sequence[Entry], parameters: Mapping[str, Any], allowance: Allowance) -> list[Product]:
-    """Products with their sources and with names that differ."""
-    requested = check_name(parameters.get("src_name"), "src_name of analysis_parameters")
-    spelled = Spellings(_catalogued_names(parameters.get("selected_catalog")) or names_in_headers(entries))
-    product_type = check_name(parameters.get("product_type"), "product_type of analysis_parameters")
-    taken: dict[str, int] = {}
-    named = []
-    for entry in entries:
-        source = str(entry.meta.get("src_name") or "").strip()
-        source = requested if source.lower() in _PLACEHOLDERS or is_missing(source) else spelled.of(source)
-        stem = entry.name.strip() or " ".join(
-            word for word in (entry.meta.get("product") or product_type or entry.kind, source) if word
-        )
-        named.append(Product(entry, free_name(stem, taken), source, allowance))
-    return named
-
-
-def _catalogued_names(catalog: Any) -> list[str]:
-    """Names of the sources in the catalogue that was sent; replies have them without blanks."""
-    try:
-        told = parse_body(catalog, what="selected_catalog") if isinstance(catalog, str) else catalog
-    except DecodingError:
-        return []
-    columns = section({"catalog": told}, "catalog")
-    names, lists = columns.get("cat_column_names"), columns.get("cat_column_list")
-    if not isinstance(names, list) or not isinstance(lists, list) or "src_names" not in names[: len(lists)]:
-        return []
-    found = lists[names.index("src_names")]
-    names = [name.strip() for name in found if isinstance(name, str)] if isinstance(found, list) else []
-    return [name for name in names if 0 < len(name) <= LONGEST_NAME]
-
-
-def _remarks(body: Mapping[str, Any]) -> str:
-    exit_status = section(body, "exit_status")
-    words = (printable(exit_status.get(key) or "", limit=2000, newlines=True) for key in ("comment", "warning"))
-    return "\n".join(word for word in words if word)
+def _of_kinds(products: Products, *kinds: str) -> Products:
+    return subset(products, (product for product in products if product.kind in kinds))

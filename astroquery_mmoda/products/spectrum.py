@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from astropy.io import fits
@@ -11,12 +11,13 @@ from astroquery.exceptions import InputWarning
 
 from ..errors import DecodingError, reading, warn
 from ..text import in_hex, printable, transliterated
-from .budget import Budget, size_when_read
+from .budget import Budget
 from .cards import name_source, primary_hdu, with_origin
 from .sources import same_source
 
 if TYPE_CHECKING:
-    from .products import Product, Products
+    from .product import Product
+    from .products import Products
 
 __all__ = ["ROLES", "is_complete", "missing_columns", "set_name", "spectral_sets", "spectrum_form", "tables_by_role"]
 
@@ -50,42 +51,25 @@ _VECTORS = {"F_CHAN", "N_CHAN", "MATRIX"}
 
 def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
     """
-    Spectra of a reply in one list.
+    Spectra, of the products that are wanted, in one list; all that came is for messages and provenance.
 
-    Parameters
-    ----------
-    products : Products
-        Spectra, ARFs and RMFs of the sources that are wanted.
-    whole : Products
-        All that came, for messages and provenance.
-
-    Returns
-    -------
-    HDUList
-        Primary; per source SPECTRUM, SPECRESP, EBOUNDS, MATRIX with EXTVER = number of the source, SRC_NAME and
-        ORIGNAME (a source with two spectra is listed twice); last SOURCES (EXTVER, SRC_NAME). Beside a name that is
-        not ASCII, SRCNAME8 keeps the original, as hexadecimal digits of its UTF-8. A part that the service did not send
-        is missing.
-
-    Raises
-    ------
-    ServiceError
-        Products came, but no spectrum.
+    Primary; per source SPECTRUM, SPECRESP, EBOUNDS, MATRIX with EXTVER = number of the source, SRC_NAME and ORIGNAME (a
+    source with two spectra is listed twice); last SOURCES (EXTVER, SRC_NAME). Beside a name that is not ASCII, SRCNAME8
+    keeps the original, as hexadecimal digits of its UTF-8. A part that the service did not send is missing.
     """
     whole.require("spectrum")
-    budget, hdulist = Budget.of(whole), fits.HDUList([primary_hdu(whole)])
+    budget, hdulist = Budget(whole), fits.HDUList([primary_hdu(whole)])
     sets = [members for members in spectral_sets(products) if any(each.kind == "spectrum" for each in members)]
     names = [set_name(members) for members in sets]
     for number, (name, members) in enumerate(zip(names, sets, strict=True), start=1):
-        for product in members:
-            budget.data_of(product)
-        found = tables_by_role(members)
+        data = {product: budget.hdus(product) for product in members}
+        found = tables_by_role(members, data.__getitem__)
         for role in ROLES:
             if role in found:
                 product, index = found[role]
-                _tell_of_others(product, role, index)
-                budget.spend(size_when_read(product.data[index]), f"{role} of a spectrum")
-                hdulist.append(_named_part(product.data[index], role, number, name))
+                _tell_of_others(product, data[product], role, index)
+                with reading(f"{role} of {name!r}"):
+                    hdulist.append(_named_part(data[product][index], role, number, name, budget))
     if names:
         hdulist.append(_sources_hdu(names))
     return hdulist
@@ -110,56 +94,49 @@ def set_name(members: Sequence[Product]) -> str:
     return spectrum.source or spectrum.name
 
 
-def tables_by_role(members: Iterable[Product]) -> dict[str, tuple[Product, int]]:
+def tables_by_role(
+    members: Iterable[Product], hdus_of: Callable[[Product], Any] = lambda product: product.data
+) -> dict[str, tuple[Product, int]]:
     """
-    Find the tables that make up a spectrum with its response.
+    Find the tables that make up a spectrum with its response, among products of which there is at most one of a kind.
 
-    Parameters
-    ----------
-    members : iterable of Product
-        Products that belong together, at most one of each kind.
-
-    Returns
-    -------
-    dict
-        For each role the product, and which HDU of it: that of the product whose kind it is, else one of a product that
-        has the spectrum and all of its response. Other tables of an ARF or RMF product never have a role, whatever
-        they are called.
+    For each role it gives the product, and which HDU of it: that of the product whose kind it is, else one of a product
+    that has the spectrum and all of its response. Other tables of an ARF or RMF product never have a role, whatever
+    they are called.
     """
     by_kind = {product.kind: product for product in members}
     found: dict[str, tuple[Product, int]] = {}
     for role in ("SPECTRUM", "MATRIX", "EBOUNDS", "SPECRESP"):
-        for product in (by_kind.get(_OWNER[role]), by_kind.get("spectrum")):
+        for product in filter(None, (by_kind.get(_OWNER[role]), by_kind.get("spectrum"))):
             taken = {index for owner, index in found.values() if owner is product}
-            index = None if product is None else _best(product, role, taken)
-            if product is not None and index is not None:
+            index = _best(hdus_of(product), product, role, taken)
+            if index is not None:
                 found[role] = product, index
                 break
     return found
 
 
-def _best(product: Product, role: str, taken: set[int]) -> int | None:
+def _best(hdus: Any, product: Product, role: str, taken: set[int]) -> int | None:
     """Which HDU of a product fits a role best by its columns, name and class; of equal ones the first."""
-    if not isinstance(product.data, fits.HDUList):
+    if not isinstance(hdus, fits.HDUList):
         raise DecodingError(f"The spectrum {printable(product.name)!r} is not FITS data.")
-    tables = {index: hdu for index, hdu in enumerate(product.data) if index not in taken and _may_have_role(hdu)}
+    tables = {index: hdu for index, hdu in enumerate(hdus) if index not in taken and _may_have_role(hdu)}
     marks = {index: _marks(hdu, role) for index, hdu in tables.items()}
     fitting = {index: mark for index, mark in marks.items() if any(mark)}
     if fitting:
         # files of OSA may have the spectra of several sources, told by NAME
         return max(
-            fitting,
-            key=lambda index: (fitting[index], same_source(product.data[index].header.get("NAME"), product.source)),
+            fitting, key=lambda index: (fitting[index], same_source(hdus[index].header.get("NAME"), product.source))
         )
     # spectra of workflows have names and columns of their own
     return next(iter(tables), None) if role == "SPECTRUM" else None
 
 
-def _tell_of_others(product: Product, role: str, taken: int) -> None:
+def _tell_of_others(product: Product, hdus: fits.HDUList, role: str, taken: int) -> None:
     """Warn of spectra or matrices that a product has beside the one that was taken."""
     others = [
         f"{hdu.name} {hdu.header.get('NAME', '')}".strip()
-        for index, hdu in enumerate(product.data)
+        for index, hdu in enumerate(hdus)
         if index != taken and role in _SINGLE and _may_have_role(hdu) and is_complete(hdu, role)
     ]
     if others:
@@ -197,11 +174,11 @@ def missing_columns(hdu: fits.BinTableHDU, role: str) -> list[str]:
     return sorted(_NEEDED[role] - columns) + values
 
 
-def _named_part(hdu: fits.BinTableHDU, role: str, number: int, source: str) -> fits.BinTableHDU:
-    with reading(f"{role} of {source!r}"):
-        part = fits.BinTableHDU(hdu.data, hdu.header.copy(), name=role, ver=number)
-        name_source(part.header, source)
-        return with_origin(part, hdu.name)
+def _named_part(hdu: Any, role: str, number: int, source: str, budget: Budget) -> Any:
+    original, part = hdu.name, budget.own(hdu)
+    part.name, part.ver = role, number
+    name_source(part.header, source)
+    return with_origin(part, original)
 
 
 def _sources_hdu(sources: list[str]) -> fits.BinTableHDU:

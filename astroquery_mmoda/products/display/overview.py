@@ -13,10 +13,11 @@ from astropy.table import Column, MaskedColumn, Table
 
 from ...markup import facts_html, facts_text, table_html
 from ...text import printable, shorten
-from .summary import Glance, look
+from .summary import Summary, summarize
 
 if TYPE_CHECKING:
-    from ..products import Product, Products
+    from ..product import Product
+    from ..products import Products
 
 __all__ = ["overview", "product_html", "product_line", "product_text", "products_html", "products_text"]
 
@@ -33,13 +34,13 @@ _DROPPED = (6, 4, 7, 3)  # columns that a narrow terminal can do without, the fi
 def overview(products: Products) -> Table:
     """All that can be told of each product, one in a row."""
     # of thousands it takes seconds, and nobody reads them
-    glances = [look(product) for product in products[:_MOST_LOOKED]]
-    glances += [Glance()] * (len(products) - len(glances))
+    summaries = [summarize(product) for product in products[:_MOST_LOOKED]]
+    summaries += [Summary()] * (len(products) - len(summaries))
     told = {name: [printable(getattr(product, name)) for product in products] for name in ("name", "kind", "source")}
-    told |= {name: [getattr(glance, name) for glance in glances] for name in ("band", "time", "content", "unit")}
+    told |= {name: [getattr(summary, name) for summary in summaries] for name in ("band", "time", "content", "unit")}
     table = Table([Column(values, name=name, dtype="U") for name, values in told.items()])
     table["time"].description = "UTC"
-    sizes = [glance.size for glance in glances]
+    sizes = [summary.size for summary in summaries]
     unknown = [size is None for size in sizes]
     table["size"] = MaskedColumn([size or 0 for size in sizes], mask=unknown, unit=u.byte, dtype="i8")
     return table
@@ -84,10 +85,10 @@ def _shown(products: Products) -> tuple[str, list[str], list[tuple[str, ...]], d
 
 
 def _row(product: Product, limits: Iterable[int] = _LIMITS) -> tuple[str, ...]:
-    glance = look(product)
-    values = (product.name, product.kind, product.source, glance.band, glance.time, glance.content, glance.unit)
+    summary = summarize(product)
+    values = (product.name, product.kind, product.source, summary.band, summary.time, summary.content, summary.unit)
     cells = [printable(value, limit=limit) for value, limit in zip(values, limits, strict=False)]
-    return (*cells, _readable(glance.size))
+    return (*cells, _readable(summary.size))
 
 
 def _common(products: Products, rows: list[tuple[str, ...]]) -> dict[int, str]:
@@ -164,7 +165,7 @@ def _next(product: Product) -> str:
         return f".data is {type(data).__name__}"
     if product.kind in ("picture", "binary"):
         return ".data reads its bytes"
-    raw = product._entry.raw
+    raw = product.entry.raw
     is_array = isinstance(raw, Mapping) and "data_unit_list" in raw
     is_table = product.kind in ("table", "catalog", "strain", "spectrogram", "contours")
     return f".data reads it{' as an HDUList' if is_array else ' as a Table' if is_table else ''}"

@@ -1,14 +1,13 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """
-What a product is, at a glance: band, time, shape, unit and size.
+A summary of a product: energy band, time, shape, unit and size.
 
-Nothing is decoded for it. Headers and lengths are looked at, no more of them for a large product than for a small one,
-and what they do not tell in the usual way is left out: looking never fails.
+Nothing is decoded for it. Headers and lengths are read, no more of them for a large product than for a small one, and
+what they do not tell in the usual way is left out: a summary never fails.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 import warnings
 from collections import Counter
@@ -24,14 +23,16 @@ from astropy.table import Table
 from astropy.time import Time
 
 from ...decoding import pickled_shape
+from ...protocol import VALUE_COLUMNS
 from ...text import printable
 from ...units import known_unit
 from ..cards import number, time_reference, time_system
+from ..kinds import KINDS, Kind
 
 if TYPE_CHECKING:
-    from ..products import Product
+    from ..product import Product
 
-__all__ = ["Glance", "look"]
+__all__ = ["Summary", "summarize"]
 
 _MOST_UNITS = 500
 _MOST_COLUMNS = 60
@@ -39,8 +40,8 @@ _LONGEST_TEXT = 200_000
 
 
 @dataclass(frozen=True)
-class Glance:
-    """What can be told of a product without decoding it; empty where it is not known."""
+class Summary:
+    """What is known of a product without decoding it; empty where it is not known."""
 
     band: str = ""
     time: str = ""
@@ -49,33 +50,31 @@ class Glance:
     size: int | None = None
 
 
-def look(product: Product) -> Glance:
-    """Look at what came, or at the data where they are decoded already."""
+def summarize(product: Product) -> Summary:
+    """Summary of what came, or of the data where they are decoded already."""
     try:
-        raw = product._entry.raw
+        raw = product.entry.raw
         data = product.__dict__.get("data", raw)
         if data is raw and hasattr(raw, "record"):  # in a file, which is not opened for this
-            return _noted(raw.record.options["glance"])
+            return _recorded(raw.record.options["summary"])
         units = _units(data)
-        sizes = [size for each in (raw, data) if (size := _size(each, product.kind)) is not None]
-        return Glance(
+        size = _size(raw, product.kind)
+        return Summary(
             band=_band(units),
             time=_span(units),
             content=_content(data, units, product),
             unit=_value_unit(units, product),
-            size=next(iter(sizes), None),
+            size=_size(data, product.kind) if size is None else size,
         )
-    except Exception:  # noqa: BLE001 - a look at anything whatever must not fail
-        return Glance()
+    except Exception:  # noqa: BLE001 - whatever a product is, its summary must not fail
+        return Summary()
 
 
-def _noted(noted: Mapping[str, Any]) -> Glance:
-    """What was seen when it was written, as the index of the files tells."""
-    size = noted["size"]
-    told = {name: noted[name] for name in ("band", "time", "content", "unit")}
-    texts = {name: printable(text, limit=100) for name, text in told.items() if isinstance(text, str)}
-    is_size = isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**63
-    return Glance(**texts, size=size if is_size else None)
+def _recorded(found: Mapping[str, Any]) -> Summary:
+    """The summary when it was written, as the index of the files has it."""
+    texts = {name: printable(found[name], limit=100) for name in ("band", "time", "content", "unit")}
+    size = found["size"]
+    return Summary(**texts, size=size if type(size) is int and 0 <= size < 2**63 else None)
 
 
 # ---- the HDUs of a product, decoded or not
@@ -116,13 +115,14 @@ def _of_hdu(hdu: Any) -> _Unit:
 
 
 def _of_reply(unit: Mapping[str, Any]) -> _Unit:
-    header = _mapping(unit.get("header"))
-    is_table = unit.get("hdu_type") in ("table", "bintable")
+    header, is_table = _mapping(unit.get("header")), unit.get("hdu_type") in ("table", "bintable")
     shape: tuple[int, ...] = ()
     if unit.get("binarys") is not None:
         shape = pickled_shape(unit["binarys"]) or _header_shape(header, is_table=is_table)
-    elif isinstance(unit.get("data"), list):
-        shape = _nested_shape(unit["data"], is_table=is_table)
+    else:  # lists in lists
+        value = unit.get("data")
+        while isinstance(value, list) and len(shape) < (1 if is_table else 32):
+            shape, value = (*shape, len(value)), value[0] if value else None
     return _Unit(str(unit.get("name") or "").upper(), header, is_table, shape, _mapping(unit.get("units_dict")))
 
 
@@ -130,15 +130,6 @@ def _header_shape(header: Mapping[str, Any], *, is_table: bool) -> tuple[int, ..
     axes = int(min(max(number(header, "NAXIS", 0), 0), 32))
     lengths = [int(number(header, f"NAXIS{axis}", 0)) for axis in range(axes, 0, -1)]
     return tuple(lengths[:1] if is_table else lengths)
-
-
-def _nested_shape(value: Any, *, is_table: bool) -> tuple[int, ...]:
-    """Shape of lists in lists, by the first of each."""
-    shape: list[int] = []
-    while isinstance(value, list) and len(shape) < (1 if is_table else 32):
-        shape.append(len(value))
-        value = value[0] if value else None
-    return tuple(shape)
 
 
 # ---- energy band
@@ -208,93 +199,64 @@ def _utc(value: float | str, form: str, scale: str) -> str:
 
 # ---- shape
 
-_ROWS = {"arf": "energies", "lightcurve": "bins", "catalog": "sources"}
-_ONE = {"energies": "energy", "entries": "entry"}
-_VALUES = ("RATE", "FLUX", "COUNTS", "MAG", "COUNT_RATE", "MAGNITUDE", "SPECRESP")
+_SINGULARS = {"energies": "energy", "entries": "entry"}
 
 
 def _content(data: Any, units: list[_Unit], product: Product) -> str:
+    kind = KINDS.get(product.kind, KINDS["other"])
     if isinstance(data, fits.HDUList) or (isinstance(data, Mapping) and "data_unit_list" in data):
-        counts = Counter(_shape(unit, product.kind) for unit in units)
+        counts = Counter(_shape(unit, kind) for unit in units)
         words = [shape if count == 1 else f"{shape} x {count}" for shape, count in counts.items()]
         return ", ".join([*words[:2], *([f"and {len(words) - 2} more"] if len(words) > 2 else [])]) or "empty"
     if isinstance(data, Table):
-        return _counted(len(data), _ROWS.get(product.kind, "rows"))
-    if product.kind == "picture":
+        return _counted(len(data), kind.rows)
+    if kind.name == "picture":
         return printable(product.meta.get("img_type") or "", limit=10)
     if isinstance(data, Mapping):
-        return _content_of_dictionary(data, product.kind)
+        count = kind.count(data) if kind.count else None
+        return "" if count is None else _counted(count, kind.rows)
     if isinstance(data, list):
         return f"list of {len(data)}"
-    is_told = isinstance(data, (str, int, float)) and product.kind != "binary"
-    return printable(data, limit=30) if is_told else ""
+    return printable(data, limit=30) if isinstance(data, (str, int, float)) and kind.name != "binary" else ""
 
 
-def _shape(unit: _Unit, kind: str) -> str:
+def _shape(unit: _Unit, kind: Kind) -> str:
     if unit.is_table:
         return _counted(unit.shape[0], _row_word(unit, kind))
     size = " x ".join(str(length) for length in reversed(unit.shape[-6:]))
-    return f"{size} {'values' if len(unit.shape) == 1 else 'array' if kind == 'array' else 'image'}"
+    return f"{size} {'values' if len(unit.shape) == 1 else 'array' if kind.name == 'array' else 'image'}"
 
 
-def _row_word(unit: _Unit, kind: str) -> str:
-    if kind in ("spectrum", "arf", "rmf"):
+def _row_word(unit: _Unit, kind: Kind) -> str:
+    if kind.file == "spectrum":
         names = {str(name).upper() for name in unit.columns}
-        told = {"MATRIX", "SPECRESP", "ENERG_LO"} & names or "MATRIX" in unit.name
-        if told or _class_of(unit) in ("RSP_MATRIX", "SPECRESP"):
+        hdu_class = str(unit.header.get("HDUCLAS2", "")).strip().upper()
+        if {"MATRIX", "SPECRESP", "ENERG_LO"} & names or "MATRIX" in unit.name or hdu_class in _ENERGIES:
             return "energies"
-        is_of_channels = "DETCHANS" in unit.header or unit.name == "EBOUNDS" or "CHANNEL" in names
-        return "channels" if is_of_channels else _ROWS.get(kind, "rows")
-    return _ROWS.get(kind, "rows")
+        if "DETCHANS" in unit.header or unit.name == "EBOUNDS" or "CHANNEL" in names:
+            return "channels"
+    return kind.rows
 
 
-def _class_of(unit: _Unit) -> str:
-    return str(unit.header.get("HDUCLAS2", "")).strip().upper()
+_ENERGIES = ("RSP_MATRIX", "SPECRESP")
 
 
 def _counted(count: int, word: str) -> str:
-    return f"{count} {_ONE.get(word, word[:-1]) if count == 1 else word}"
-
-
-def _content_of_dictionary(data: Mapping[str, Any], kind: str) -> str:
-    if kind in ("table", "lightcurve"):
-        count = _ecsv_rows(data.get("ascii"))
-        return "" if count is None else _counted(count, _ROWS.get(kind, "rows"))
-    rows, word = {
-        "catalog": (next(iter(_list(data.get("cat_column_list"))), None), "sources"),
-        "strain": (data.get("value"), "samples"),
-        "spectrogram": (data.get("value"), "times"),
-        "contours": (data.get("levels"), "levels"),
-    }.get(kind, (None, ""))
-    if isinstance(rows, list):
-        return _counted(len(rows), word)
-    return _counted(len(data), "entries") if kind in ("other", "text") else ""
-
-
-def _ecsv_rows(text: Any) -> int | None:
-    """Count rows as ECSV has them: a quoted cell may have line ends in it."""
-    if not isinstance(text, str) or len(text) > _LONGEST_TEXT:
-        return None
-    delimiter = "," if re.search(r"^# delimiter: ','", text, re.MULTILINE) else " "
-    lines = (line for line in text.splitlines(keepends=True) if not line.startswith("#"))
-    try:
-        return max(sum(1 for row in csv.reader(lines, delimiter=delimiter) if row) - 1, 0)
-    except csv.Error:
-        return None
+    return f"{count} {_SINGULARS.get(word, word[:-1]) if count == 1 else word}"
 
 
 # ---- unit of what was measured
 
 
 def _value_unit(units: Iterable[_Unit], product: Product) -> str:
-    told = product.meta.get("rate")
-    wanted = (told.upper() if isinstance(told, str) else "", *_VALUES)
     if product.kind == "rmf":  # areas beside a matrix are not what is in it
         return ""
+    wanted = (str(product.meta.get("rate")).upper(), *VALUE_COLUMNS, "SPECRESP")
     for unit in units:
-        by_upper = {str(name).upper(): text for name, text in unit.columns.items()} if unit.is_table else {}
-        named = (by_upper[name] for name in wanted if name in by_upper)
-        text = next(named, None) if unit.is_table else unit.header.get("BUNIT")
+        text = unit.header.get("BUNIT")
+        if unit.is_table:
+            by_upper = {str(name).upper(): told for name, told in unit.columns.items()}
+            text = next((by_upper[name] for name in wanted if name in by_upper), None)
         if isinstance(text, str) and text.strip():
             return printable(text, limit=30)
     return ""
@@ -307,26 +269,23 @@ _ENCODED = ("binarys", "b64data", "data", "binary")
 
 def _size(raw: Any, kind: str) -> int | None:
     """Bytes, without what base64 adds."""
-    if isinstance(raw, bytes):
-        return len(raw)
-    if isinstance(raw, str):
-        return _decoded_size(raw) if kind == "binary" else _text_size(raw)
     if isinstance(raw, fits.HDUList):
         return sum(hdu.size for hdu in raw)
     if isinstance(raw, Table):
         return sum(column.nbytes for column in raw.itercols())
+    if isinstance(raw, Mapping) and isinstance(raw.get("ascii"), str):
+        raw = raw["ascii"]
+    if isinstance(raw, str) and kind == "binary":
+        return _decoded_size(raw)
+    if isinstance(raw, str) and not raw.isascii() and len(raw) <= _LONGEST_TEXT:
+        raw = raw.encode("utf-8", "surrogatepass")
+    if isinstance(raw, (str, bytes)):
+        return len(raw)
     if not isinstance(raw, Mapping):
         return None
-    if isinstance(raw.get("ascii"), str):
-        return _text_size(raw["ascii"])
     parts = [unit for unit in _list(raw.get("data_unit_list")) if isinstance(unit, Mapping)] or [raw]
     sizes = [_decoded_size(part[key]) for part in parts for key in _ENCODED if isinstance(part.get(key), str)]
     return sum(sizes) if sizes else None
-
-
-def _text_size(text: str) -> int:
-    # of very long ones the letters are counted, which takes no time
-    return len(text) if text.isascii() or len(text) > _LONGEST_TEXT else len(text.encode("utf-8", "surrogatepass"))
 
 
 def _decoded_size(encoded: str) -> int:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...text import transliterated
@@ -14,85 +15,43 @@ if TYPE_CHECKING:
 
 __all__ = ["bibtex"]
 
-_MMODA = (
-    "Neronov2021",
-    "Neronov, A. and Savchenko, V. and Tramacere, A. and Meharga, M. and Ferrigno, C. and Paltani, S.",
-    "Online data analysis system of the {INTEGRAL} telescope",
-    2021,
-    "651",
-    "A97",
-    "10.1051/0004-6361/202037850",
-)
-# all in the issue on the first results of INTEGRAL, Astronomy & Astrophysics 411
+# keys of entries in references.bib
+_SERVICE, _MISSION = "Neronov2021", "Winkler2003"
 _PAPERS = {
-    "mission": ("Winkler2003", "Winkler, C. and others", "The {INTEGRAL} mission", "L1", "20031288"),
-    "ibis": ("Ubertini2003", "Ubertini, P. and others", "{IBIS}: The Imager on-board {INTEGRAL}", "L131", "20031224"),
-    "isgri": (
-        "Lebrun2003",
-        "Lebrun, F. and others",
-        "{ISGRI}: The {INTEGRAL} Soft Gamma-Ray Imager",
-        "L141",
-        "20031367",
-    ),
-    "jemx": ("Lund2003", "Lund, N. and others", "{JEM-X}: The X-ray monitor aboard {INTEGRAL}", "L231", "20031358"),
-    "spi": ("Vedrenne2003", "Vedrenne, G. and others", "{SPI}: The spectrometer aboard {INTEGRAL}", "L63", "20031482"),
-    "acs": (
-        "vonKienlin2003",
-        "{von Kienlin}, A. and others",
-        "{INTEGRAL} Spectrometer {SPI}'s {GRB} detection capabilities",
-        "L299",
-        "20031231",
-    ),
+    "isgri": ("Ubertini2003", "Lebrun2003"),
+    "jemx": ("Lund2003",),
+    "spi": ("Vedrenne2003",),
+    "spi_acs": ("Vedrenne2003", "vonKienlin2003"),
 }
-_INSTRUMENTS = {
-    "isgri": ("mission", "ibis", "isgri"),
-    "jemx": ("mission", "jemx"),
-    "spi": ("mission", "spi"),
-    "spi_acs": ("mission", "spi", "acs"),
-}
-_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+# braces that are not balanced would end the entry
+_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "{": "(", "}": ")"}
 _SPECIAL |= {character: f"\\{character}" for character in "#$%&_"}
-# unbalanced braces would end the entry
-_SPECIAL |= {"{": "(", "}": ")"}
 
 
 def bibtex(products: Products) -> str:
     """Entries for the service and for the instrument."""
+    text = Path(__file__).with_name("references.bib").read_text(encoding="utf-8")
+    entries = {re.split("[{,]", entry, maxsplit=2)[1]: entry for entry in text.strip().split("\n\n")}
     known = Provenance.of(products)
-    papers = _INSTRUMENTS.get(known.instrument.lower(), ())
-    entries = [_article(*_MMODA), *(_letter(*_PAPERS[name]) for name in papers)]
+    papers = _PAPERS.get(known.instrument.lower(), ())
+    cited = [entries[key] for key in ((_SERVICE, _MISSION, *papers) if papers else (_SERVICE,))]
     if known.instrument and not papers:
-        entries.append(_workflow(known))
-    return "\n\n".join(entries) + "\n"
-
-
-def _letter(key: str, author: str, title: str, page: str, number: str) -> str:
-    return _article(key, author, title, 2003, "411", page, f"10.1051/0004-6361:{number}")
-
-
-def _article(key: str, author: str, title: str, year: int, volume: str, page: str, doi: str) -> str:
-    journal = r"Astronomy \& Astrophysics"
-    fields = {"author": author, "title": title, "journal": journal, "year": str(year)}
-    return _entry("article", key, fields | {"volume": volume, "pages": page, "doi": doi})
+        cited.append(_workflow(known))
+    return "\n\n".join(cited) + "\n"
 
 
 def _workflow(known: Provenance) -> str:
-    """What others contributed to MMODA has a name there, and maybe a paper that the service does not tell of."""
-    product = f"product {known.product}" if known.product else ""
-    note = ", ".join(part for part in (product, f"job {known.job_id}" if known.job_id else "") if part)
-    fields = {"key": "MMODA", "title": f"{{{_latex(known.instrument)}}}, an analysis workflow on {{MMODA}}"}
-    fields |= {"howpublished": rf"\url{{{_address(known.service)}}}"} if known.service else {}
-    fields |= {"note": _latex(note)} if note else {}
-    return _entry("misc", f"MMODA-{re.sub(r'[^A-Za-z0-9]+', '-', transliterated(known.instrument)).strip('-')}", fields)
-
-
-def _entry(kind: str, key: str, fields: dict[str, str]) -> str:
-    lines = [f"  {name} = {{{value}}}," for name, value in fields.items()]
-    return "\n".join([f"@{kind}{{{key},", *lines, "}"])
-
-
-def _address(url: str) -> str:
-    return re.sub(r"[^A-Za-z0-9:/._~+-]", "", url)
+    """What others contributed to MMODA has a name there, and maybe a paper that the service does not report."""
+    notes = {"product": known.product, "job": known.job_id}
+    fields = {
+        "key": "MMODA",
+        "title": f"{{{_latex(known.instrument)}}}, an analysis workflow on {{MMODA}}",
+        "howpublished": rf"\url{{{re.sub(r'[^A-Za-z0-9:/._~+-]', '', known.service)}}}" if known.service else "",
+        "note": _latex(", ".join(f"{what} {name}" for what, name in notes.items() if name)),
+    }
+    key = re.sub(r"[^A-Za-z0-9]+", "-", transliterated(known.instrument)).strip("-")
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
+    return "\n".join([f"@misc{{MMODA-{key},", *lines, "}"])
 
 
 def _latex(text: str) -> str:

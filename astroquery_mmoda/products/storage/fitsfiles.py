@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """
-FITS files that somebody else may have written, opened in memory.
+FITS files of unknown origin, opened in memory.
 
-What a header says of the size of its data is compared with the bytes that are there before astropy reads them.
+The size of the data by a header is compared with the bytes that are there before astropy reads them.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def opened(data: bytes, allowance: Allowance) -> list[Any]:
     with fits.open(io.BytesIO(data), memmap=False, lazy_load_hdus=False, disable_image_compression=True) as hdulist:
         for hdu in hdulist:
             _check(hdu, allowance)
-            # looking at its data reads them
+            # this reads them
             if hdu.data is None and not isinstance(hdu, fits.PrimaryHDU):
                 raise DecodingError(f"no data in {printable(hdu.name, limit=60)}")
             if isinstance(hdu, fits.BinTableHDU):
@@ -88,7 +88,7 @@ def _layouts(data: bytes) -> Iterator[dict[str, int]]:
         at += -(-layout["cards"] * _CARD // _BLOCK) * _BLOCK
         size = _data_size(layout)
         if at + size > len(data):
-            raise DecodingError(f"a header tells of {size} bytes of data, where {len(data) - at} follow")
+            raise DecodingError(f"{size} bytes of data by the header, of which {len(data) - at} are there")
         at += -(-size // _BLOCK) * _BLOCK
         yield layout
 

@@ -1,12 +1,12 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Where products are from: what every file tells of service, analysis and parameters, and never a token."""
+"""Where products are from: service, analysis and parameters, which every file has, and never a token."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["SERVICE_VERSION", "Provenance", "creator", "now", "plain_address", "public_parameters"]
 
-#: what the service calls its own version, in those replies that tell it
+#: what the service calls its own version, in those replies that have it
 SERVICE_VERSION = "cdci_data_analysis_version"
 
-# about the conversation, not about the analysis
+# not about the analysis
 _LEFT_OUT = frozenset(
     {"token", "session_id", "job_id", "query_status", "api", "oda_api_version", "off_line", "verbose", "client-name"}
 )
 _LONGEST = 2000
-# sources with their positions are no reading for a header; the index of `Products.write` has them in full
+# sources with their positions are too long for a header; the index of `Products.write` has them in full
 _LONGEST_CATALOG = 200
 
 
@@ -47,39 +47,29 @@ class Provenance:
     @classmethod
     def of(cls, products: Products) -> Provenance:
         """Gather it from what the reply said."""
-        told = {name: _short(products.parameters.get(name)) for name in ("instrument", "product_type", "src_name")}
+        parameters = products.parameters
         return cls(
             service=plain_address(products.service),
             service_version=_short(products.meta.get(SERVICE_VERSION)),
-            instrument=told["instrument"],
-            product=told["product_type"],
-            source=told["src_name"],
+            instrument=_short(parameters.get("instrument")),
+            product=_short(parameters.get("product_type")),
+            source=_short(parameters.get("src_name")),
             job_id=_short(products.job_id),
             parameters={
                 printable(name, limit=100): _value(value, _LONGEST_CATALOG if "catalog" in name else _LONGEST)
-                for name, value in products.parameters.items()
+                for name, value in parameters.items()
                 if name not in _LEFT_OUT and value is not None
             },
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the header of a table."""
-        told = {
-            "origin": "MMODA",
-            "service": self.service,
-            "service_version": self.service_version,
-            "instrument": self.instrument,
-            "product": self.product,
-            "source": self.source,
-            "job_id": self.job_id,
-            "creator": creator(),
-            "date": now(),
-        }
-        return {key: value for key, value in told.items() if value} | {"parameters": dict(self.parameters)}
+        values = {"origin": "MMODA", **asdict(self), "creator": creator(), "date": now()}
+        return {key: value for key, value in values.items() if value or key == "parameters"}
 
 
 def public_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """All parameters in full, without what opens a door."""
+    """All parameters in full, without token and session."""
     return {name: value for name, value in parameters.items() if name not in ("token", "session_id")}
 
 
@@ -87,7 +77,7 @@ def plain_address(url: str) -> str:
     """Address of a service without user, password, query and fragment."""
     try:
         parts = urlsplit(without_token(url))
-    except ValueError:  # brackets that are no address of version 6
+    except ValueError:  # brackets without an address of version 6
         return ""
     host = parts.netloc.rpartition("@")[2]
     return printable(f"{parts.scheme}://{host}{parts.path}", limit=300) if host else ""
@@ -109,7 +99,7 @@ def _short(value: Any) -> str:
 
 
 def _value(value: Any, longest: int) -> str:
-    """A parameter as one line; what is too long for one is only told apart from others."""
+    """A parameter as one line; what is too long for one is identified by its length and a sum."""
     text = without_token(value if isinstance(value, str) else json.dumps(value, default=str))
     if len(text) <= longest:
         return printable(text, limit=longest)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 from types import ModuleType
@@ -11,14 +10,14 @@ from typing import Any
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
 
 from ...catalog import angles, positions, source_names, table_of
 from ...errors import ParameterError
 from ...text import transliterated
-from .filenames import chosen_path, write_whole
+from .filenames import chosen_path
+from .output import write_whole
 
 __all__ = ["write_regions"]
 
@@ -26,7 +25,7 @@ _FRAMES = ("icrs", "fk5", "fk4", "galactic")
 _HEADER = "# Region file format: DS9\n"
 # DS9 keeps 79 characters of a label
 _LONGEST = 60
-# braces are the quotes around a label, and semicolons stand between regions
+# braces quote a label, and semicolons separate regions
 _IN_LABELS = str.maketrans("{};", "(),")
 
 
@@ -73,59 +72,41 @@ def write_regions(catalog: Table | fits.HDUList, path: str | os.PathLike[str], *
     circle(275.0911...,7.1852...,0.0003...) # text={MAXI J1820+070}
     circle(279.9893...,5.0364...,0.0016...) # text={Ser X-1}
     """
-    regions = _regions()
     if not isinstance(catalog, (Table, fits.HDUList)):
         raise ParameterError(f"catalog must be a Table of sources or an image, not a {type(catalog).__name__}.")
-    table = table_of(catalog)
-    text = _text(regions, _shapes(regions, table) if len(table) else [])
-    path = chosen_path(path)
-    if os.path.lexists(path) and not overwrite:
-        raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
-    write_whole(path, lambda file: file.write(text.encode("ascii")))
-    return path
-
-
-def _regions() -> ModuleType:
     try:
         import regions
     except ImportError as error:
         raise ImportError(
             'Region files need the regions package; install it by: pip install "astroquery_mmoda[regions]"'
         ) from error
-    return regions
-
-
-def _text(regions: ModuleType, shapes: list[Any]) -> str:
-    if not shapes:
-        return _HEADER
-    # what all have in common goes into a line of its own, where DS9 looks for no labels: so one more has another
-    other = regions.PointSkyRegion(shapes[0].center, meta={"text": "-"}, visual={"marker": "+"})
-    lines: list[str] = regions.Regions([*shapes, other]).serialize(format="ds9", precision=10).splitlines()
-    return "\n".join(lines[:-1]) + "\n"
+    table, text = table_of(catalog), _HEADER
+    shapes = _shapes(regions, table) if len(table) else []
+    if shapes:
+        # properties common to all go into a line of their own, in which DS9 ignores labels: so one more has another
+        other = regions.PointSkyRegion(shapes[0].center, meta={"text": "-"}, visual={"marker": "+"})
+        lines = regions.Regions([*shapes, other]).serialize(format="ds9", precision=10).splitlines()
+        text = "\n".join(lines[:-1]) + "\n"
+    path = chosen_path(path)
+    write_whole(path, text.encode("ascii"), overwrite=overwrite)
+    return path
 
 
 def _shapes(regions: ModuleType, table: Table) -> list[Any]:
-    places, names = _in_a_frame_of_ds9(positions(table)), source_names(table) or [""] * len(table)
-    radii = _error_radii(table)
-    known = np.isfinite(places.spherical.lon.deg) & np.isfinite(places.spherical.lat.deg)
-    return [_shape(regions, places[row], radii[row], names[row]) for row in np.flatnonzero(known)]
-
-
-def _in_a_frame_of_ds9(places: SkyCoord) -> SkyCoord:
-    """Frames of another equinox have no name there."""
+    """Circles of the errors, or points, of sources with a position."""
+    places, names, radii = positions(table), source_names(table) or [""] * len(table), _error_radii(table)
     frame = places.frame
-    return places if frame.name in _FRAMES and frame.is_equivalent_frame(type(frame)()) else places.icrs
-
-
-def _shape(regions: ModuleType, place: SkyCoord, radius: float, name: str) -> Any:
-    meta = {"text": _label(name)} if _label(name) else {}
-    if radius > 0:
-        return regions.CircleSkyRegion(place, radius * u.deg, meta=meta)
-    return regions.PointSkyRegion(place, meta=meta, visual={"marker": "x"})
-
-
-def _label(name: str) -> str:
-    return transliterated(" ".join(name.split())).translate(_IN_LABELS)[:_LONGEST]
+    if frame.name not in _FRAMES or not frame.is_equivalent_frame(type(frame)()):
+        places = places.icrs  # frames of another equinox have no name in DS9
+    shapes = []
+    for row in np.flatnonzero(np.isfinite(places.spherical.lon.deg) & np.isfinite(places.spherical.lat.deg)):
+        label = transliterated(" ".join(names[row].split())).translate(_IN_LABELS)[:_LONGEST]
+        meta = {"text": label} if label else {}
+        if radii[row] > 0:
+            shapes.append(regions.CircleSkyRegion(places[row], radii[row] * u.deg, meta=meta))
+        else:
+            shapes.append(regions.PointSkyRegion(places[row], meta=meta, visual={"marker": "x"}))
+    return shapes
 
 
 def _error_radii(table: Table) -> np.ndarray[Any, Any]:

@@ -1,0 +1,114 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""`Product`: one thing that an analysis returned, decoded when it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ..allowance import Allowance
+from ..text import printable
+from .kinds import Entry
+
+if TYPE_CHECKING:
+    from .products import Products
+
+__all__ = ["Product", "read_data", "subset"]
+
+
+class Product:
+    """
+    One thing that an analysis returned; an item of `Products`.
+
+    Attributes
+    ----------
+    name : str
+        As the service calls it, or made from its kind and source; no two in one reply are the same.
+    kind : str
+        image, spectrum, arf, rmf, lightcurve, catalog, table, picture, text, binary, ... or other.
+    source : str
+        The object it is about, as the catalogue that was sent, or the headers of the reply, have its name.
+    meta : dict
+        What the service says besides.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import Mmoda
+    >>> products = Mmoda.query_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+    ...                                time_range=(58193.455, 58246.892), max_pointings=10)
+    >>> mosaic = products["mosaic_image"]
+    >>> mosaic.title, mosaic.kind, mosaic.source
+    ('mosaic_image', 'image', 'MAXI J1820+070')
+    >>> mosaic.data["ISGR-MOSA-IMA", 1].shape
+    (370, 370)
+    """
+
+    def __init__(self, entry: Entry, name: str, source: str, allowance: Allowance | None = None) -> None:
+        self.name = name
+        self.kind = entry.kind
+        self.source = source
+        self.meta = dict(entry.meta)
+        self.entry = entry
+        self.allowance = allowance or Allowance()
+
+    @cached_property
+    def data(self) -> Any:
+        """
+        `~astropy.io.fits.HDUList`, `~astropy.table.Table`, array, text or bytes: the content, as the service gave it.
+
+        It is decoded when it is looked at first, and kept; a `DecodingError` tells what can't be read.
+        """
+        with self.allowance.attempt():
+            return read_data(self, self.allowance)
+
+    @property
+    def title(self) -> str:
+        """`str`: the service's name, and the source if the service uses one name for all of them."""
+        name = self.entry.name.strip() or self.name
+        return f"{name} {self.source}" if self.kind == "lightcurve" and self.source not in name else name
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        state.pop("data", None)  # made again when looked at; an HDUList may not pickle
+        return state
+
+    def __repr__(self) -> str:
+        from .display.overview import (
+            product_line,  # imported when needed, like all of display and storage: it takes long
+        )
+
+        return product_line(self)
+
+    def __str__(self) -> str:
+        from .display.overview import product_text
+
+        return product_text(self)
+
+    def _repr_html_(self) -> str:
+        from .display.overview import product_html
+
+        return product_html(self)
+
+
+def read_data(product: Product, allowance: Allowance) -> Any:
+    """Decode a product, tokens in texts masked; nothing is kept."""
+    from .masking import mask_tokens
+
+    entry = product.entry
+    data = entry.read(entry.raw, f"product {printable(entry.name or entry.kind, limit=60)!r}", allowance)
+    return mask_tokens(data, allowance)
+
+
+def subset(products: Products, items: Iterable[Product]) -> Products:
+    """Some products of a reply, with what it said besides."""
+    some = type(products)(
+        items,
+        parameters=products.parameters,
+        job_id=products.job_id,
+        comment=products.comment,
+        meta=products.meta,
+        service=products.service,
+    )
+    some.allowance = products.allowance
+    return some

@@ -1,0 +1,333 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Light curves as FITS files after the OGIP convention (OGIP/93-003)."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.table import Column, MaskedColumn, Table
+from astropy.time import Time
+
+from ...errors import MmodaError, ParameterError
+from ...instruments import IJD_ORIGIN, background_of_rates
+from ...protocol import TIME_COLUMNS
+from ...text import in_hex, printable, transliterated
+from ...units import known_unit, standard_spelling
+from ..cards import add_provenance, flat_text, number
+from .filenames import chosen_path
+from .output import write_whole
+from .timeseries import FIXED_COLUMNS, blanked, numbers_of, position_of, rows_of, widths_of
+
+__all__ = ["KEYWORDS", "lightcurve_hdus", "write_lightcurve"]
+
+# Stingray divides rates by FRACEXP and takes bins below 0.9 for empty; the service's rates are corrected already
+_FRACTION, _STORED_FRACTION = "FRACEXP", "EXPFRAC"
+# names of columns by HDUCLAS3, which tools expect
+_OGIP_NAMES = {"RATE": "RATE", "COUNT": "COUNTS"}
+_KINDS_BY_NAME = {"RATE": "RATE", "COUNT_RATE": "RATE", "COUNTS": "COUNT"}
+_KINDS_BY_UNIT = {"RATE": (u.ct / u.s, u.ph / u.s, 1 / u.s), "COUNT": (u.ct, u.ph)}
+# OGIP/93-003, section 4.1
+_BACKGROUND = {"NET": "background subtracted", "TOTAL": "source + background", "BKG": "background"}
+_PLACES = frozenset({"LOCAL", "GEOCENTRIC", "HELIOCENTRIC", "SOLARSYSTEM"})
+#: columns of the table that are keywords where they are the same in all rows
+KEYWORDS = {"time_bin": ("TIMEDEL", u.s), "e_min": ("E_MIN", u.keV), "e_max": ("E_MAX", u.keV)}
+_TIME_COMMENTS = {"BARYTIME": "barycentric time (TDB) since MJDREF"}
+
+
+def write_lightcurve(
+    table: Table, path: str | os.PathLike[str], *, source: str | None = None, overwrite: bool = False
+) -> Path:
+    """
+    Write light curves as a FITS file after the OGIP convention.
+
+    One extension ``RATE`` per source, with ``TIME`` (bin centres, s since MJDREF) and the columns of the table, and one
+    ``GTI`` with the times of the bins that have data and a width. Tools that read one light curve read the first. Times
+    and dates are in the scale of the table (TT, or TDB for barycentred times), given by TIMESYS and TIMEREF; where
+    there are further columns of times (``BARYTIME``), MJDREF is theirs.
+
+    HDUCLAS3 is written for rates (``RATE``) and counts (``COUNT``) only, HDUCLAS2 where it is known: ``NET`` for ISGRI
+    and JEM-X, ``TOTAL`` (source + background) for SPI-ACS. The value and its error are called ``RATE`` (``COUNTS``)
+    and ``ERROR`` in the file where they are such. A column ``FRACEXP`` beside rates is called ``EXPFRAC``, since some
+    tools would correct the rates for it once more. `read_lightcurve` gives all of them their names back.
+
+    Parameters
+    ----------
+    table : Table
+        As returned by ``query_lightcurve``.
+    path : str or path-like
+        Name of the file.
+    source : str, optional
+        Only this source.
+    overwrite : bool
+        Whether a file that is there is replaced.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ParameterError
+        There is no such source, the table is not a light curve, or FITS can't hold one of its columns.
+    FileExistsError
+        The file is there already.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import Mmoda, write_lightcurve
+    >>> curve = Mmoda.query_lightcurve("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58195.5),
+    ...                                time_bin="1000 s")
+    >>> path = write_lightcurve(curve, "ser_x1.fits", source="Ser X-1")
+    >>> path.name
+    'ser_x1.fits'
+    """
+    path = chosen_path(path)
+    rows = rows_of(table, source, single=False)
+    try:
+        write_whole(path, lightcurve_hdus(rows), overwrite=overwrite)
+    except MmodaError:
+        raise
+    except Exception as error:  # some columns fail only when they are written
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ParameterError(
+            f"FITS can't hold this light curve ({printable(error, limit=300)}); remove the column, or write ECSV."
+        ) from error
+    return path
+
+
+def lightcurve_hdus(table: Table) -> fits.HDUList:
+    """Make the file of `write_lightcurve`, without writing it."""
+    rows = rows_of(table, None, single=False)
+    names = np.array([str(name) for name in rows["src_name"]], dtype=str)
+    known = list(dict.fromkeys(names.tolist()))
+    origin = _time_origin(rows)
+    primary = fits.PrimaryHDU(header=_time_header(rows, origin))
+    if len(known) == 1:
+        primary.header["OBJECT"] = transliterated(known[0])
+    add_provenance(primary.header, rows.meta)
+    hdulist = fits.HDUList([primary])
+    for version, name in enumerate(known or [""], start=1):
+        chosen = rows[names == name] if known else rows
+        hdulist += [_rate_hdu(chosen, name, version, origin), _gti_hdu(chosen, version, origin)]
+    return hdulist
+
+
+@dataclass(frozen=True)
+class _TimeOrigin:
+    """MJD from which the times of a file count, as whole days and fraction, and their scale."""
+
+    day: int
+    fraction: float
+    scale: str
+
+    @property
+    def start(self) -> Time:
+        return Time(self.day, self.fraction, format="mjd", scale=self.scale)
+
+    def seconds(self, times: Time) -> np.ndarray:
+        return np.asarray((getattr(times, self.scale) - self.start).to_value(u.s), dtype=float)
+
+    def edges(self, rows: Table) -> tuple[np.ndarray, np.ndarray]:
+        """Begin and end of each bin; both are its time where the width is unknown."""
+        times, half = self.seconds(rows["time"]), np.nan_to_num(widths_of(rows)) / 2
+        return times - half, times + half
+
+
+def _time_origin(rows: Table) -> _TimeOrigin:
+    """MJDREF of further columns of times, else the day on which the first bin begins: not all take negative times."""
+    scale = "tdb" if rows["time"].scale == "tdb" else "tt"
+    origin = number(rows.meta, "MJDREF", math.nan)
+    if math.isfinite(origin) and any(name.upper() in TIME_COLUMNS for name in rows.colnames):
+        return _TimeOrigin(math.floor(origin), origin - math.floor(origin), scale)
+    if not len(rows):
+        return _TimeOrigin(int(IJD_ORIGIN), 0.0, scale)
+    day = math.floor(np.min(getattr(rows["time"], scale).mjd))
+    return _TimeOrigin(day + math.floor(np.min(_TimeOrigin(day, 0.0, scale).edges(rows)[0]) / 86400), 0.0, scale)
+
+
+def _time_header(rows: Table, origin: _TimeOrigin) -> fits.Header:
+    """Cards that say when it was, and with what; the same for all extensions."""
+    header = fits.Header()
+    for key in ("TELESCOP", "INSTRUME"):
+        if isinstance(rows.meta.get(key), str):
+            header[key] = transliterated(rows.meta[key])
+    scale = origin.scale.upper()
+    place = str(rows.meta.get("TIMEREF") or "").strip().upper()
+    place = place if place in _PLACES else "SOLARSYSTEM" if scale == "TDB" else "LOCAL"
+    header["TIMESYS"], header["TIMEUNIT"], header["TIMEREF"] = scale, "s", place
+    header["MJDREFI"] = (origin.day, f"MJD ({scale}) from which TIME counts")
+    header["MJDREFF"] = origin.fraction
+    if len(rows):
+        starts, stops = origin.edges(rows)
+        for key, date, moment in (("TSTART", "DATE-OBS", np.min(starts)), ("TSTOP", "DATE-END", np.max(stops))):
+            header[key] = float(moment)
+            header[date] = ((origin.start + moment * u.s).isot, f"{scale}, as TIMESYS says")
+    return header
+
+
+def _rate_hdu(rows: Table, name: str, version: int, origin: _TimeOrigin) -> fits.BinTableHDU:
+    columns: dict[str, Any] = {"TIME": Column(origin.seconds(rows["time"]), unit=u.s)}
+    kind, header = _kind_of_values(rows), _time_header(rows, origin)
+    header.update(_classes(rows, kind))
+    header["OBJECT"] = transliterated(name)
+    if in_hex(name):
+        header["SRCNAME8"] = in_hex(name)  # FITS has no letters for it
+    header.update(position_of(rows, name))
+    for column in KEYWORDS:
+        columns |= _constant_or_column(rows, column, header)
+    stored, others = _stored_names(rows, kind), [each for each in rows.colnames if each not in FIXED_COLUMNS]
+    columns |= {stored.get(column, column): _storable(rows[column]) for column in others}
+    # columns in which NaN and TNULL mean: no data
+    header["MASKCOLS"] = ",".join(column for column in others if isinstance(rows[column], MaskedColumn))
+    if stored:
+        header["RENAMED"] = flat_text({there: here for here, there in stored.items()})
+    _write_meta(rows, header)
+    units = [_spelled(column.unit) for column in columns.values()]
+    plain = Table(columns)
+    for column in plain.colnames:
+        plain[column].unit = None  # astropy would spell it otherwise
+    hdu = fits.BinTableHDU(plain, header=header, name="RATE", ver=version)
+    for index, (column, unit) in enumerate(zip(hdu.columns, units, strict=True), start=1):
+        column.unit = unit
+        if column.name.upper() in TIME_COLUMNS:
+            hdu.header.comments[f"TTYPE{index}"] = _TIME_COMMENTS.get(column.name.upper(), "time since MJDREF")
+    return hdu
+
+
+def _classes(rows: Table, kind: str | None) -> dict[str, Any]:
+    """Classes of OGIP, and how times are meant."""
+    cards: dict[str, Any] = {"HDUCLASS": "OGIP", "HDUCLAS1": "LIGHTCURVE"}
+    stated = str(rows.meta.get("HDUCLAS2", "")).strip().upper()
+    known = background_of_rates(str(rows.meta.get("TELESCOP", "")), str(rows.meta.get("INSTRUME", "")))
+    background = known or (stated if stated in _BACKGROUND else None)
+    if background:
+        cards["HDUCLAS2"] = (background, _BACKGROUND.get(background, ""))
+    if kind:
+        cards["HDUCLAS3"] = kind
+    return cards | {"TIMVERSN": "OGIP/93-003", "TIMEZERO": 0.0, "TIMEPIXR": (0.5, "TIME is the centre of a bin")}
+
+
+def _kind_of_values(rows: Table) -> str | None:
+    """Whether the values are rates or counts, in the words of HDUCLAS3; None where name and unit don't say so."""
+    name = str(rows.meta.get("VALUECOL") or "RATE")
+    if name not in rows.colnames:
+        return None
+    by_name, unit = _KINDS_BY_NAME.get(name.upper()), rows[name].unit
+    if unit is None or unit == u.dimensionless_unscaled:
+        return by_name
+    by_unit = next((kind for kind, units in _KINDS_BY_UNIT.items() if any(map(unit.is_equivalent, units))), None)
+    return by_unit if by_name in (None, by_unit) else None
+
+
+def _constant_or_column(rows: Table, column: str, header: fits.Header) -> dict[str, Column]:
+    """Write a keyword for what is the same in all rows, nothing for what is unknown in all, else give a column."""
+    keyword, unit = KEYWORDS[column]
+    values = widths_of(rows) if column == "time_bin" else numbers_of(rows[column])
+    if not len(values) or np.isnan(values).all():
+        return {}
+    if column == "e_min":
+        header["EUNIT"] = "keV"
+    if np.all(values == values[0]):
+        header[keyword] = float(values[0])
+        return {}
+    if column == "time_bin":
+        # a column comes before a keyword of its name, but not all tools read it; Stingray leaves out all bins that
+        # are narrower, hence not the mean of two widths
+        header[keyword] = (float(np.nanquantile(values, 0.5, method="lower")), "median, see the column")
+    return {keyword: Column(values, unit=unit if column == "time_bin" else rows[column].unit)}
+
+
+def _stored_names(rows: Table, kind: str | None) -> dict[str, str]:
+    """Columns that have another name in the file, where other tools expect it; no two get the same."""
+    wanted: dict[Any, str] = {}
+    value = rows.meta.get("VALUECOL")
+    if kind:
+        wanted = {value: _OGIP_NAMES[kind], rows.meta.get("ERRORCOL"): "ERROR"}
+    # tools correct counts for it, as they should
+    if kind != "COUNT" and str(value).upper() != "COUNTS":
+        wanted[_FRACTION] = _STORED_FRACTION
+    taken = {name.upper() for name in rows.colnames if name not in wanted}
+    return {
+        here: there
+        for here, there in wanted.items()
+        if here in rows.colnames and here not in FIXED_COLUMNS and here != there and there not in taken
+    }
+
+
+def _storable(column: Column) -> Column:
+    """As FITS can have it: NaN for masked numbers; names in ASCII. Integers are masked by astropy's TNULL."""
+    if column.dtype.kind == "f":
+        return Column(np.ma.getdata(blanked(column)), unit=column.unit)
+    if column.dtype.kind == "U":
+        return Column([transliterated(str(value)) for value in column])
+    return column
+
+
+def _spelled(unit: Any) -> str | None:
+    """Spell a unit for a file; FITS has more spellings of count/s than OGIP."""
+    if unit is None:
+        return None
+    text = standard_spelling(str(unit))
+    text = str(unit) if text is None else text
+    return "count/s" if known_unit(text) == u.ct / u.s else text or None
+
+
+def _write_meta(rows: Table, header: fits.Header) -> None:
+    """Write the keywords in ``meta``; what is written already is right, whatever is there."""
+    kept = []
+    for key, value in rows.meta.items():
+        is_plain = isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
+        if key == "MJDREF":  # the two cards of it are there already
+            kept += [key] if value == header["MJDREFI"] + header["MJDREFF"] else []
+        elif _is_keyword(key) and is_plain and header.get(key, value) == value:
+            header[key] = transliterated(value) if isinstance(value, str) else value
+            kept.append(key)
+    header["METAKEYS"] = ",".join(kept)
+    if any(isinstance(value, str) and len(value) > 68 for value in header.values()):
+        header["LONGSTRN"] = ("OGIP 1.0", "strings go on in CONTINUE")
+
+
+def _is_keyword(key: object) -> bool:
+    return isinstance(key, str) and key.isupper() and re.fullmatch(r"[A-Z0-9_]{1,8}", key) is not None
+
+
+def _gti_hdu(rows: Table, version: int, origin: _TimeOrigin) -> fits.BinTableHDU:
+    starts, stops = _good_times(rows, origin)
+    columns = [fits.Column("START", "D", unit="s", array=starts), fits.Column("STOP", "D", unit="s", array=stops)]
+    header = _time_header(rows, origin)
+    header["HDUCLASS"], header["HDUCLAS1"], header["HDUCLAS2"] = "OGIP", "GTI", "STANDARD"
+    return fits.BinTableHDU.from_columns(columns, header=header, name="GTI", ver=version)
+
+
+def _good_times(rows: Table, origin: _TimeOrigin) -> tuple[np.ndarray, np.ndarray]:
+    """Begin and end of each stretch of bins with data; a bin of unknown width alone covers no time."""
+    value = rows.meta.get("VALUECOL")
+    gaps = np.ma.getmaskarray(rows[value]) if value in rows.colnames else np.zeros(len(rows), dtype=bool)
+    starts, stops = origin.edges(rows)
+    order = np.argsort(starts + stops)
+    filled = np.flatnonzero(~gaps[order])
+    starts, stops = starts[order][filled], stops[order][filled]
+    # bins may overlap, or lie within others
+    reached = np.maximum.accumulate(stops) if len(stops) else stops
+    new = np.ones(len(starts), dtype=bool)
+    if np.array_equal(starts, stops):
+        # all widths unknown: neighbours belong together
+        new[1:] = np.diff(filled) > 1
+    else:
+        # bins that touch, but for rounding, belong together
+        new[1:] = starts[1:] > reached[:-1] + 5e-4 * np.maximum((stops - starts)[1:], 2e-6)
+    first = np.flatnonzero(new)
+    if not len(first):
+        return starts, stops
+    begins, ends = np.minimum.reduceat(starts, first), np.maximum.reduceat(stops, first)
+    return begins[ends > begins], ends[ends > begins]

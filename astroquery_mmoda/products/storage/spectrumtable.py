@@ -1,0 +1,274 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""
+One spectrum of an HDUList as ``query_spectrum`` returns it: which source, what was measured, and as a table.
+
+QUALITY of a channel is that of OGIP/92-007.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.table import Table
+
+from ...errors import DecodingError, ParameterError, reading
+from ...text import listed, original, printable
+from ...units import known_unit
+from ..cards import card_value, number
+from ..channels import energy_rows
+from ..sources import match_source
+from ..spectrum import missing_columns
+
+__all__ = [
+    "BAD",
+    "DUBIOUS",
+    "GOOD",
+    "ChannelValues",
+    "channel_table",
+    "check_columns",
+    "count_factors",
+    "find_table",
+    "has_column",
+    "is_in_counts",
+    "pick_sources",
+    "spectrum_table",
+    "unit_of",
+]
+
+GOOD, BAD, DUBIOUS, _UNUSABLE = 0, 1, 2, 5
+_META = "EXPOSURE TELESCOP INSTRUME DETNAM FILTER TSTART TSTOP MJDREF TIMESYS RA_OBJ DEC_OBJ".split()
+
+
+# ---- which source
+
+
+def pick_sources(spectra: fits.HDUList, source: str | None = None) -> list[tuple[int, str]]:
+    """
+    Give number and name of each source, or of one of them.
+
+    Parameters
+    ----------
+    spectra : `~astropy.io.fits.HDUList`
+        As returned by ``query_spectrum``.
+    source : str, optional
+        Name of one source; case and blanks make no difference.
+
+    Returns
+    -------
+    list of (int, str)
+        EXTVER and SRC_NAME.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such source.
+    """
+    if not isinstance(spectra, fits.HDUList):
+        raise ParameterError(f"spectra are an HDUList as query_spectrum returns it, not {type(spectra).__name__}")
+    with reading("the list of sources"):
+        numbered = _sources(spectra)
+    if source is None:
+        return numbered
+    name = match_source([name for _, name in numbered], source)
+    return [(number, known) for number, known in numbered if known == name]
+
+
+def _sources(spectra: fits.HDUList) -> list[tuple[int, str]]:
+    for hdu in spectra:
+        if hdu.name == "SOURCES":
+            digits = hdu.data["SRCNAME8"] if "SRCNAME8" in hdu.columns.names else [""] * len(hdu.data)
+            named = zip(hdu.data["EXTVER"], hdu.data["SRC_NAME"], digits, strict=True)
+            return [(int(number), original(str(name).strip(), kept)) for number, name, kept in named]
+    # a list that was cut down or put together by the user
+    headers = [(hdu.ver, hdu.header) for hdu in spectra if hdu.name == "SPECTRUM"]
+    return [(number, original(str(h.get("SRC_NAME", number)), h.get("SRCNAME8", ""))) for number, h in headers]
+
+
+def find_table(spectra: fits.HDUList, name: str, number: int) -> Any:
+    """HDU of a name and number, or None."""
+    return next((hdu for hdu in spectra if hdu.name == name and hdu.ver == number), None)
+
+
+# ---- a spectrum as a table
+
+
+def spectrum_table(spectra: fits.HDUList, source: str | None = None) -> Table:
+    """
+    One spectrum as a table of count rates per energy.
+
+    Parameters
+    ----------
+    spectra : `~astropy.io.fits.HDUList`
+        As returned by ``query_spectrum``.
+    source : str, optional
+        Name of the source (case and blanks ignored); can be left out where there is only one.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        ``e_min``, ``e_max`` (keV, from EBOUNDS, matched by the place of the channel: CHANNEL - TLMIN of each table),
+        ``rate`` and ``error`` (ct / (s keV), statistical errors), and ``quality`` as in OGIP/92-007: 0 is good, 1 has
+        no value, 5 has a value, but no error that is finite and above 0. Spectra in counts are divided by the
+        exposure. ``meta`` is flat, with the keywords of the spectrum in capitals: ``SRC_NAME``, ``EXPOSURE`` (s),
+        ``TELESCOP``, and so on.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such source, or several and none was named.
+    DecodingError
+        If the spectrum came without energies for its channels.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import Mmoda, spectrum_table
+    >>> spectra = Mmoda.query_spectrum("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58246.892),
+    ...                                max_pointings=10)
+    >>> table = spectrum_table(spectra, "Ser X-1")
+    >>> table.colnames, str(table["rate"].unit)
+    (['e_min', 'e_max', 'rate', 'error', 'quality'], 'ct / (keV s)')
+    """
+    sources = pick_sources(spectra, source)
+    if len(sources) != 1:
+        names = listed(name for _, name in sources)
+        raise ParameterError(f"one source has to be named by source=; sources present: {names}")
+    return channel_table(spectra, *sources[0])
+
+
+def channel_table(spectra: fits.HDUList, number: int, name: str) -> Table:
+    """Make the `spectrum_table` of a source as `pick_sources` gives it."""
+    hdu, bounds = (find_table(spectra, role, number) for role in ("SPECTRUM", "EBOUNDS"))
+    shown = printable(name)
+    if hdu is None:
+        raise DecodingError(f"there is no spectrum of {shown}, only its responses")
+    with reading("spectrum"):
+        values = ChannelValues.of(hdu)
+        if bounds is None:
+            raise DecodingError(f"the spectrum of {shown} came without the energies of its channels (EBOUNDS)")
+        check_columns(bounds, "EBOUNDS")
+        rows = energy_rows(hdu, bounds)
+        if rows is None:
+            raise DecodingError(f"the spectrum of {shown} has channels that are missing in its EBOUNDS")
+        table = Table({"e_min": _in_kev(bounds, "E_MIN")[rows], "e_max": _in_kev(bounds, "E_MAX")[rows]})
+        width = np.asarray(table["e_max"] - table["e_min"])
+        scale = 1 / (width * (_exposure(hdu, shown) if values.in_counts else 1.0)) * u.Unit("ct / (s keV)")
+        table["rate"], table["error"] = values.value * scale, values.error * scale
+        table["quality"] = values.quality.astype(np.int64)
+        cards = {key: card_value(hdu.header, key) for key in _META}
+        table.meta = {"SRC_NAME": name, **{key: value for key, value in cards.items() if value is not None}}
+        return table
+
+
+def _in_kev(hdu: Any, name: str) -> u.Quantity:
+    return (np.array(hdu.data[name], dtype=float) * (unit_of(hdu, name) or u.keV)).to(u.keV)
+
+
+def _exposure(hdu: Any, name: str) -> float:
+    exposure = number(hdu.header, "EXPOSURE", 0.0)
+    if exposure <= 0:
+        raise DecodingError(f"the spectrum of {name} is in counts and has no EXPOSURE to divide by")
+    return exposure
+
+
+# ---- what was measured in each channel
+
+
+@dataclass(frozen=True)
+class ChannelValues:
+    """What was measured in each channel: ``value`` and ``error`` are counts, or else rates."""
+
+    value: np.ndarray
+    error: np.ndarray
+    quality: np.ndarray
+    in_counts: bool
+    has_errors: bool
+
+    @classmethod
+    def of(cls, hdu: Any) -> ChannelValues:
+        """Read a table, with the errors of Poisson, and flags, where it has none."""
+        check_columns(hdu, "SPECTRUM")
+        in_counts, factors = is_in_counts(hdu), count_factors(hdu)
+        columns = [np.array(hdu.data[name], dtype=float) * factor for name, factor in factors.items()]
+        value, with_errors = columns[0], len(columns) > 1
+        error = columns[1] if with_errors else _assumed_errors(value, hdu.header, in_counts=in_counts)
+        quality = np.array(hdu.data["QUALITY"]) if has_column(hdu, "QUALITY") else number(hdu.header, "QUALITY", 0)
+        quality = np.broadcast_to(np.int16(quality), value.shape).copy()
+        quality[(quality == GOOD) & ~np.isfinite(value)] = BAD
+        if with_errors and not (in_counts and hdu.header.get("POISSERR") is True):
+            usable = np.isfinite(error) & (error > 0)
+            if in_counts:
+                usable |= (value == 0) & (error == 0)  # as sqrt(N) has it
+            quality[(quality == GOOD) & ~usable] = _UNUSABLE
+        return cls(value, error, quality, in_counts, with_errors or bool(np.isfinite(error).any()))
+
+
+def is_in_counts(hdu: Any) -> bool:
+    """Whether a spectrum is in counts; where both columns are, HDUCLAS3 says which one STAT_ERR belongs to."""
+    states_counts = str(hdu.header.get("HDUCLAS3", "")).strip().upper().startswith("COUNT")
+    return not has_column(hdu, "RATE") or (states_counts and has_column(hdu, "COUNTS"))
+
+
+def count_factors(hdu: Any) -> dict[str, float]:
+    """
+    Columns of values and errors, with the factors that make counts, or counts per second, of them.
+
+    Those without a known unit are taken to be in it.
+    """
+    name = "COUNTS" if is_in_counts(hdu) else "RATE"
+    wanted = u.Unit("count" if name == "COUNTS" else "count / s")
+    factors = {}
+    for column in (name, "STAT_ERR") if has_column(hdu, "STAT_ERR") else (name,):
+        text = hdu.columns[column].unit or hdu.columns[name].unit
+        given = known_unit(text)
+        if given is None or given == u.dimensionless_unscaled:
+            factors[column] = 1.0
+            continue
+        # 1/s is meant for counts, too
+        unit = next((each for each in (given, given * u.ct) if each.is_equivalent(wanted)), None)
+        if unit is None:
+            raise DecodingError(
+                f"{column} is in {printable(text, limit=40)}, not in {wanted} or the like: not a spectrum of counts"
+            )
+        factors[column] = float(unit.to(wanted))
+    return factors
+
+
+def _assumed_errors(value: np.ndarray, header: fits.Header, *, in_counts: bool) -> np.ndarray:
+    """Errors without a column: a keyword for all channels, else those of Poisson; of most rates nothing is known."""
+    is_poisson, constant = header.get("POISSERR") is True, number(header, "STAT_ERR", 0.0)
+    if constant > 0 and not is_poisson:
+        return np.full(value.shape, constant)
+    exposure = 1.0 if in_counts else number(header, "EXPOSURE", 0.0)
+    if in_counts or (is_poisson and exposure > 0):
+        return np.sqrt(np.maximum(value, 0) / exposure)
+    return np.full(value.shape, np.nan)
+
+
+# ---- columns
+
+
+def check_columns(hdu: Any, role: str) -> None:
+    """Refuse a table that can't be what it is taken for."""
+    if missing := missing_columns(hdu, role):
+        raise DecodingError(
+            f"{printable(hdu.name or role, limit=60)} can't be the {role} of a spectrum of channels: it has no "
+            f"{', '.join(missing)} of one number a row, only "
+            f"{printable(', '.join(hdu.columns.names), limit=200)}; query_product gives it as it came"
+        )
+    if role == "SPECTRUM":
+        count_factors(hdu)
+
+
+def has_column(hdu: Any, name: str) -> bool:
+    """Whether a table has a column; column names of FITS have no case."""
+    return name in (each.upper() for each in hdu.columns.names)
+
+
+def unit_of(hdu: Any, name: str) -> u.UnitBase | None:
+    """Unit of a column, or None where TUNIT says nothing that astropy knows."""
+    unit = known_unit(hdu.columns[name].unit)
+    return None if unit is None or unit == u.dimensionless_unscaled else unit
