@@ -15,8 +15,9 @@ from astropy.table import Table
 from astroquery import log
 from astroquery.query import QueryWithLogin
 
-from .auth import Token
-from .errors import without_frames
+from .auth import Token, as_token
+from .config import conf
+from .errors import ParameterError, without_frames
 from .jobs import journal
 from .jobs.history import get_job, list_jobs
 from .jobs.job import Job
@@ -24,9 +25,11 @@ from .jobs.run import run_query, submit_query
 from .products import Products
 from .request.added_sources import add_sources
 from .request.builder import RequestBuilder
-from .request.query import Query, masked_token, query_method, submission_method
+from .request.query import Query, query_method, submission_method
 from .request.snippets import read_api_code
-from .service.account import MmodaSession
+from .service.account import Account, base_address, email_options
+from .service.connection import Connection
+from .service.http import Http
 from .text import printable, without_token
 
 if TYPE_CHECKING:
@@ -37,7 +40,16 @@ if TYPE_CHECKING:
 __all__ = ["Mmoda", "MmodaClass"]
 
 
-class MmodaClass(MmodaSession):
+class _LoginOfAstroquery(QueryWithLogin):
+    """Astroquery wraps ``_login`` into a ``login`` that returns nothing, in the class that defines ``_login`` only."""
+
+    _account: Account
+
+    def _login(self, server: str, token: Token | None, **options: bool) -> bool:
+        return self._account.login(server, token, **options)
+
+
+class MmodaClass(_LoginOfAstroquery):
     """
     Client of MMODA, the Multi-Messenger Online Data Analysis service of the University of Geneva.
 
@@ -57,8 +69,43 @@ class MmodaClass(MmodaSession):
     """
 
     def __init__(self, server: str | None = None) -> None:
-        super().__init__(server)
+        super().__init__()
+        if server is not None and not isinstance(server, str):
+            raise ParameterError(f"server= must be an address, not a {type(server).__name__}.")
+        self._server = server
+        self._account = Account(Http(self._session))
         self._builder = RequestBuilder()
+
+    # sessions, tokens and what was learned stay in their process
+    def __getstate__(self) -> dict[str, Any]:
+        return {"server": self._server, "cache_location": self._cache_location}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        type(self).__init__(self, state["server"])
+        self._cache_location = state["cache_location"]
+
+    def _connect(self, token: Token | None = None) -> Connection:
+        return self._account.connect(self.URL, token)
+
+    def _openly(self) -> Connection:
+        return self._account.connect_openly(self.URL)
+
+    @property
+    def URL(self) -> str:  # noqa: N802 - astroquery's name for it
+        """
+        `str`: base address of the service; ``conf.server``, unless this client was given or is set another one.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import MmodaClass
+        >>> MmodaClass(server="https://mmoda.example.org/dispatch-data/").URL
+        'https://mmoda.example.org/dispatch-data'
+        """
+        return base_address(self._server or conf.server)
+
+    @URL.setter
+    def URL(self, server: str | None) -> None:  # noqa: N802
+        self._server = server
 
     # ---- images, spectra, light curves
 
@@ -171,6 +218,7 @@ class MmodaClass(MmodaSession):
         """
         return run_query("product", query, self._builder, self._connect(query.token))
 
+    @without_frames
     def query_many(
         self,
         kind: str,
@@ -184,7 +232,7 @@ class MmodaClass(MmodaSession):
         progress: bool | Callable[[ManyQueries], Any] | None = None,
     ) -> ManyQueries:
         """
-        Make many queries of one kind, a few at a time, and hand over each outcome as soon as it is there.
+        Make many queries of one kind, a few at a time, and give each outcome as soon as it is there.
 
         Nothing is sent before the first outcome is asked for. Every analysis is in the journal. The same call again,
         after whatever interrupted it, continues: the service computes an equal question of one user once, so what is
@@ -210,7 +258,7 @@ class MmodaClass(MmodaSession):
             goes on with the others.
         reduce : callable, optional
             Function of the form that ``query_<kind>`` returns; what it returns is the outcome. It is called where
-            the products were fetched, so that with an executor they need not travel.
+            the products were fetched, so that an executor need not send them back.
         token : str or Token, optional
             For these queries; with an executor it is sent to the workers. Without it, they find one of their own,
             which must be of the same user.
@@ -240,23 +288,22 @@ class MmodaClass(MmodaSession):
         """
         from .many import ManyQueries
 
-        token, problem = masked_token(token)
-        if problem is not None:
-            raise problem
         return ManyQueries(
-            self,
             kind,
             queries,
+            account=self._account,
+            builder=self._builder,
+            server=self.URL,
             max_active=max_active,
             executor=executor,
             on_error=on_error,
             reduce=reduce,
-            token=token,
+            token=as_token(token),
             progress=progress,
         )
 
     @submission_method
-    def submit_image(self, query: Query) -> Job | dict[str, str]:
+    def submit_image(self, query: Query) -> Job:
         """
         Submit what ``query_image`` computes, without waiting for it.
 
@@ -276,7 +323,7 @@ class MmodaClass(MmodaSession):
         return submit_query("image", query, self._builder, self._connect(query.token))
 
     @submission_method
-    def submit_spectrum(self, query: Query) -> Job | dict[str, str]:
+    def submit_spectrum(self, query: Query) -> Job:
         """
         Submit what ``query_spectrum`` computes, without waiting for it.
 
@@ -296,7 +343,7 @@ class MmodaClass(MmodaSession):
         return submit_query("spectrum", query, self._builder, self._connect(query.token))
 
     @submission_method
-    def submit_lightcurve(self, query: Query) -> Job | dict[str, str]:
+    def submit_lightcurve(self, query: Query) -> Job:
         """
         Submit what ``query_lightcurve`` computes, without waiting for it.
 
@@ -316,7 +363,7 @@ class MmodaClass(MmodaSession):
         return submit_query("lightcurve", query, self._builder, self._connect(query.token))
 
     @submission_method
-    def submit_product(self, query: Query) -> Job | dict[str, str]:
+    def submit_product(self, query: Query) -> Job:
         """
         Submit what ``query_product`` computes, without waiting for it.
 
@@ -335,7 +382,7 @@ class MmodaClass(MmodaSession):
         """
         return submit_query("product", query, self._builder, self._connect(query.token))
 
-    # ---- bringing what you have
+    # ---- snippets, source lists
 
     @without_frames
     def from_api_code(self, text: str) -> dict[str, Any]:
@@ -415,7 +462,7 @@ class MmodaClass(MmodaSession):
             sources = self._builder.resolve_all(sources, self._connect())
         return add_sources(catalog, sources, flag=flag, radius=radius)
 
-    # ---- jobs of earlier
+    # ---- earlier jobs
 
     @without_frames
     def get_job(self, job_id_or_link: str, *, session_id: str | None = None) -> Job:
@@ -445,7 +492,7 @@ class MmodaClass(MmodaSession):
             The journal does not have it, and the service does not know it or can't be asked without a token or a
             ``session_id``; the message tells which.
         ServiceError
-            The service can't be asked, or tells parameters that make another job.
+            The service can't be asked, or reports parameters that make another job.
         ParameterError
             This is not a valid job id, or the journal has several jobs that it may mean.
         AuthenticationError
@@ -460,7 +507,7 @@ class MmodaClass(MmodaSession):
         2
         """
         job_id_or_link = without_token(job_id_or_link) if isinstance(job_id_or_link, str) else job_id_or_link
-        return get_job(self, job_id_or_link, session_id)
+        return get_job(self._account, self.URL, job_id_or_link, session_id)
 
     def list_jobs(self) -> Table:
         """
@@ -483,7 +530,7 @@ class MmodaClass(MmodaSession):
         >>> job.job_id in Mmoda.list_jobs()["job_id"]
         True
         """
-        return list_jobs(self)
+        return list_jobs(self._account, self.URL)
 
     # ---- the archive of published products
 
@@ -539,7 +586,9 @@ class MmodaClass(MmodaSession):
         """
         archive, conditions = _archive(), {"instrument": instrument, "kind": kind, "maxrec": maxrec}
         search = archive.search(radius, time_range=time_range, energy_range=energy_range, **conditions)
-        return archive.query_region(self, coordinates, search, get_query_payload=get_query_payload)
+        return archive.query_region(
+            self._openly(), self._builder, coordinates, search, get_query_payload=get_query_payload
+        )
 
     def query_object(
         self,
@@ -592,7 +641,7 @@ class MmodaClass(MmodaSession):
         """
         archive, conditions = _archive(), {"instrument": instrument, "kind": kind, "maxrec": maxrec}
         search = archive.search(radius, time_range=time_range, energy_range=energy_range, **conditions)
-        return archive.query_object(self, name, search, get_query_payload=get_query_payload)
+        return archive.query_object(self._openly(), self._builder, name, search, get_query_payload=get_query_payload)
 
     def query_tap(self, adql: str, *, maxrec: int | None = None) -> Table:
         """
@@ -626,7 +675,7 @@ class MmodaClass(MmodaSession):
         Crab old lc 52000.0
          product 17 53008.5
         """
-        return _archive().query_tap(self, adql, maxrec=maxrec)
+        return _archive().query_tap(self._openly(), adql, maxrec=maxrec)
 
     def list_tables(self) -> Table:
         """
@@ -648,7 +697,7 @@ class MmodaClass(MmodaSession):
         >>> "ivoa.obscore" in Mmoda.list_tables()["name"]
         True
         """
-        return _archive().list_tables(self)
+        return _archive().list_tables(self._openly())
 
     def list_columns(self, table: str) -> Table:
         """
@@ -680,7 +729,7 @@ class MmodaClass(MmodaSession):
         ------ ---- ------
         em_min    m double
         """
-        return _archive().list_columns(self, table)
+        return _archive().list_columns(self._openly(), table)
 
     def download_products(
         self, rows: Any, *, directory: str | os.PathLike[str] = ".", overwrite: bool = False
@@ -719,9 +768,9 @@ class MmodaClass(MmodaSession):
         ------ ---------- --------
           Crab timeseries COMPLETE
         """
-        return _archive().download_products(self, rows, directory=directory, overwrite=overwrite)
+        return _archive().download_products(self._openly(), rows, directory=directory, overwrite=overwrite)
 
-    # ---- what there is
+    # ---- instruments, objects
 
     def list_instruments(self) -> Table:
         """
@@ -853,15 +902,15 @@ class MmodaClass(MmodaSession):
         >>> Mmoda.clear_cache()
         """
         self._builder.clear()
-        self._restricted.clear()
         journal.forget_places(self.URL)
         try:
             super().clear_cache()
         except (OSError, RuntimeError) as error:  # this package puts nothing into it
-            log.warning("The cache of astroquery can't be looked at (%s).", printable(error, limit=200))
+            log.warning("The cache of astroquery can't be cleared (%s).", printable(error, limit=200))
 
-    # ---- who asks
+    # ---- login
 
+    @without_frames
     def login(
         self, token: str | Token | None = None, *, store_token: bool = False, reenter_token: bool = False
     ) -> bool:
@@ -896,11 +945,150 @@ class MmodaClass(MmodaSession):
         >>> Mmoda.login(example_token)  # the text that the web page gives you
         True
         """
-        token, problem = masked_token(token)
-        if problem is not None:
-            raise problem
         # by astroquery's way, which keeps its cache off meanwhile
-        return bool(QueryWithLogin.login(self, token, store_token=store_token, reenter_token=reenter_token))
+        options = {"store_token": store_token, "reenter_token": reenter_token}
+        return bool(QueryWithLogin.login(self, self.URL, as_token(token), **options))
+
+    def logout(self, *, delete_stored: bool = False) -> None:
+        """
+        Forget the token; queries are anonymous until the next login.
+
+        Parameters
+        ----------
+        delete_stored : bool
+            Whether to remove what ``login(store_token=True)`` put into the keyring as well. Files stay.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.logout()
+        """
+        self._authenticated = False
+        self._account.logout(self.URL, delete_stored=delete_stored)
+
+    def authenticated(self) -> bool:
+        """
+        Tell whether a token is held that has not expired; none is searched for.
+
+        Returns
+        -------
+        bool
+            False for one that has expired, or where there is none.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.authenticated()
+        False
+        """
+        return self._account.authenticated
+
+    def session_info(self) -> dict[str, Any]:
+        """
+        Tell what the token says that is held, never the token itself.
+
+        Returns
+        -------
+        dict
+            ``user``, ``email``, ``roles`` (list), ``expires`` (`~astropy.time.Time` or None), ``email_options`` (dict,
+            named as in `set_email_notifications`), ``location`` (``argument``, ``environment``, a path, ``keyring``
+            or ``prompt``). None or empty if no token is held.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.session_info()["roles"]
+        []
+        """
+        return self._account.info()
+
+    def refresh_token(self, *, store_token: bool | str | tuple[str, ...] = True, force: bool = False) -> dict[str, Any]:
+        """
+        Let the service make the token live longer; this needs the role ``refresh-tokens``.
+
+        Parameters
+        ----------
+        store_token : bool, str or tuple of str
+            True: where the old one was found (one given by hand stays in memory). Or a place, or several:
+            ``"keyring"``, ``"environment"`` (of this process), ``"cwd"``, ``"home"``. False: in memory only.
+        force : bool
+            Whether to take a token with a shorter life or fewer roles.
+
+        Returns
+        -------
+        dict
+            As `session_info`.
+
+        Raises
+        ------
+        AuthenticationError
+            No token, no right to refresh it, or the new one is worth less than the old one, which stays.
+        ServiceError
+            The service can't be asked.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> logged_in = Mmoda.login(example_token)  # the text that the web page gives you
+        >>> before = Mmoda.session_info()["expires"]
+        >>> print((Mmoda.refresh_token(store_token=False)["expires"] - before).to("day"))
+        7.0 d
+        """
+        return self._account.refresh(self.URL, store_token=store_token, force=force)
+
+    def set_email_notifications(
+        self,
+        enabled: bool | None = None,  # noqa: FBT001 - positional in the contract
+        *,
+        submitted: bool | None = None,
+        done: bool | None = None,
+        failed: bool | None = None,
+        timed_out: bool | None = None,
+        min_duration: float | u.Quantity | None = None,
+        submit_interval: float | u.Quantity | None = None,
+        store_token: bool | str | tuple[str, ...] = True,
+    ) -> dict[str, Any]:
+        """
+        Choose when the service sends you mail; the choice is part of the token.
+
+        Parameters
+        ----------
+        enabled : bool, optional
+            All four kinds of mail on or off.
+        submitted, done, failed, timed_out : bool, optional
+            One kind of mail.
+        min_duration : float or Quantity, optional
+            Mail on the end only of analyses that took longer, in s.
+        submit_interval : float or Quantity, optional
+            Least time between two mails on submissions, in s.
+        store_token : bool, str or tuple of str
+            Where the new token is kept, as in `refresh_token`.
+
+        Returns
+        -------
+        dict
+            As `session_info`.
+
+        Raises
+        ------
+        ParameterError
+            Nothing was chosen, or the service does not take it.
+        AuthenticationError
+            No token, or the service refuses it.
+        ServiceError
+            The service can't be asked.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> logged_in = Mmoda.login(example_token)  # the text that the web page gives you
+        >>> info = Mmoda.set_email_notifications(done=True, min_duration=600, store_token=False)
+        >>> info["email_options"]["done"], info["email_options"]["min_duration"]
+        (True, 600.0)
+        """
+        mails = {"submitted": submitted, "done": done, "failed": failed, "timed_out": timed_out}
+        spans = {"min_duration": min_duration, "submit_interval": submit_interval}
+        return self._account.set_email_options(self.URL, email_options(enabled, mails, spans), store_token=store_token)
 
 
 def _archive() -> ModuleType:

@@ -1,7 +1,9 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Names of the service's protocol: fields of a request that are not parameters of the analysis."""
+"""The service's protocol: fields of a request that are not parameters of the analysis, and files as values."""
 
 from __future__ import annotations
+
+from typing import Any
 
 __all__ = [
     "CATALOG_FIELDS",
@@ -15,6 +17,7 @@ __all__ = [
     "REQUEST_FIELDS",
     "STATE_FIELDS",
     "SWITCHES",
+    "Upload",
 ]
 
 #: version of the service's own client whose requests ours are like
@@ -57,3 +60,28 @@ COORDINATE_COLUMNS = (
     ("rab1950", "deb1950", "fk4"),
     ("glon", "glat", "galactic"),
 )
+
+
+class Upload(str):
+    """
+    A file on its way to the service; as text it is its name and size.
+
+    Attributes
+    ----------
+    filename : str
+        Name without directories.
+    content : bytes
+        What is in it.
+    """
+
+    filename: str
+    content: bytes
+
+    def __new__(cls, filename: str, content: bytes) -> Upload:
+        """Make the text; a `str` takes it when it is made."""
+        upload = super().__new__(cls, f"{filename} ({len(content)} bytes)")
+        upload.filename, upload.content = filename, content
+        return upload
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Upload, (self.filename, self.content)

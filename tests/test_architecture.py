@@ -20,11 +20,11 @@ FLOORS = {
     3: {"products"},
     2: {"request", "service", "decoding"},
     1: {"auth", "catalog", "progress"},
-    0: {"errors", "config", "text", "units", "markup", "instruments", "allowance", "files"},
+    0: {"errors", "config", "text", "units", "markup", "instruments", "allowance", "files", "origin", "protocol"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 DOORS = {
-    "requests": {"service", "auth"},
+    "requests": {"service", "auth", "origin"},
     "urllib3": {"service"},
     "jwt": {"auth"},
     "keyring": {"auth"},

@@ -478,6 +478,8 @@ HOSTILE = {
     "zfill": 'par["x"] = "1".zfill(10**9)',
     "doubling": "a = [0] * 10\n" + "a = [a] * 10\n" * 40 + 'par["x"] = a',
     "cycle": 'a = [1]\na.append(a)\npar["x"] = a',
+    "update by itself": "par.update(x=par)",
+    "in itself": 'par["x"] = [par]',
     "deep list": 'par["x"] = ' + "[" * 90 + "]" * 90,
     "digits": 'par["x"] = int("9" * 100000)',
     "sum": 'par["x"] = ' + "+".join(["1"] * 500),

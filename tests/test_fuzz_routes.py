@@ -322,7 +322,7 @@ def test_limits_beyond_all_numbers(key, wrong):
     except ServiceError as error:
         assert is_fit(str(error))  # noqa: PT017 - one of two outcomes
     else:
-        assert abs(schema.table(["a"])["min" if key == "min_value" else "max"][0]) == float("inf")
+        assert abs(schema.list_parameters("a")["min" if key == "min_value" else "max"][0]) == float("inf")
 
 
 @pytest.mark.parametrize("understood", [10**400, float("nan"), float("inf"), "9" * 5000, [10**400], {"a": 10**400}])

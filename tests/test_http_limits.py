@@ -19,7 +19,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from astroquery_mmoda.service import transport
 from tests.raw_server import Client, RawServer, dripped, forever, silence
 from tests.tokens import mint
 
@@ -128,16 +127,16 @@ COMPRESSED = {
 }
 STATUS = {
     b"200 OK": "larger than 20000000 bytes|no complete reply within 1 s|can't be decompressed|connection failed",
-    b"302 Found": "sends us elsewhere",
+    b"302 Found": "redirects to another address",
     b"400 Bad Request": "did not accept the request",
     b"403 Forbidden": "refused the request",
-    b"404 Not Found": "has no place for",
+    b"404 Not Found": "has no route for",
     b"500 Oops": "HTTP status 500",
     b"503 Busy": "HTTP status 503",
 }
 
 
-def seen(client, script, call="M._connect().dispatcher().run_analysis({'a': '1'})", *, limits=LIMITS, **options):
+def seen(client, script, call="M._connect().routes().run_analysis({'a': '1'})", *, limits=LIMITS, **options):
     with RawServer(script, **options) as server:
         outcome = client.call(server.url, call, **limits)
     print(outcome, server.sent, len(server.requests))
@@ -244,7 +243,7 @@ GOOD = chain(framed(length=b"Content-Length: 9\r\n"), b'["isgri"]')
 
 
 def test_a_healthy_tls_server(tls_client, certified):
-    outcome, _ = seen(tls_client, GOOD, "M._connect().dispatcher().instruments()", context=certified[0])
+    outcome, _ = seen(tls_client, GOOD, "M._connect().routes().instruments()", context=certified[0])
     assert outcome.text == "['isgri']"
 
 
@@ -307,7 +306,7 @@ def test_nobody_answers(client):
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
 def test_nobody_reads_what_is_sent(client, tls_client, certified, encrypted):
     """Neither at all nor in small pieces."""
-    call = "M._connect().dispatcher().run_analysis({'a': '1' * 30_000_000})"
+    call = "M._connect().routes().run_analysis({'a': '1' * 30_000_000})"
     slow = Reader(context=certified[0] if encrypted else None)
     with slow as server:
         outcome = (tls_client if encrypted else client).call(server.url, call, **LIMITS)
@@ -382,24 +381,6 @@ def test_handshakes_behind_an_encrypted_proxy(certified, script):
     assert re.search("no complete reply within 1 s|no encrypted connection", outcome.text)
 
 
-def test_a_slow_way_through_a_socks_proxy():
-    """PySocks has a timeout for each byte that comes; what stands for it here takes its time."""
-
-    class Slow:
-        def _new_conn(self):
-            time.sleep(3)
-
-    connection = type("Connection", (transport._Bounded, Slow), {"_socks_options": {}})()
-    mark = transport._BOUNDS.set(transport.Bounds(time.monotonic() + 0.3, 1000))
-    begin = time.monotonic()
-    try:
-        with pytest.raises(TimeoutError):
-            connection._new_conn()
-    finally:
-        transport._BOUNDS.reset(mark)
-    assert time.monotonic() - begin < 2
-
-
 # ---- time without a byte
 
 
@@ -425,7 +406,7 @@ def test_time_without_a_byte(client, script):
 def test_bytes_now_and_then_are_not_idle(client):
     body = b'["' + b"x" * 40 + b'"]'
     script = chain(framed(length=b"Content-Length: %d\r\n" % len(body)), drip(body))
-    outcome, _ = seen(client, script, "M._connect().dispatcher().instruments()", limits={"idle_timeout": 0.5})
+    outcome, _ = seen(client, script, "M._connect().routes().instruments()", limits={"idle_timeout": 0.5})
     assert outcome.error == ""
     assert outcome.seconds > 2
 
@@ -463,7 +444,7 @@ MORE = {
 
 @pytest.mark.parametrize("kind", MORE)
 def test_an_answer_belongs_to_its_request(client, kind):
-    ask = "[(SLEEP(0.2), M._connect().dispatcher().instruments()[0])[1] for _ in range(4)]"
+    ask = "[(SLEEP(0.2), M._connect().routes().instruments()[0])[1] for _ in range(4)]"
     outcome, server = seen(client, numbered(MORE[kind]), ask, limits={"retry_time": 5.0})
     assert outcome.error == ""
     numbers = [int(number) for number in re.findall("'([0-9]+)'", outcome.text)]
@@ -483,7 +464,7 @@ def test_an_answer_that_comes_too_late(client):
         body = b'["%d"]' % number
         yield framed(length=b"Content-Length: %d\r\n" % len(body)) + body
 
-    ask = "[(M._connect().dispatcher().instruments(), SLEEP(0.5))[0] for _ in range(2)]"
+    ask = "[(M._connect().routes().instruments(), SLEEP(0.5))[0] for _ in range(2)]"
     outcome, server = seen(client, script, ask, limits={"timeout": 0.5, "retry_time": 5.0})
     assert outcome.text == "[['1'], ['2']]"
     assert len(server.requests) == 3

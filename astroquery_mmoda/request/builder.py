@@ -15,9 +15,9 @@ from astroquery import log
 
 from ..config import conf
 from ..errors import MmodaError, ParameterError, ServiceError
-from ..text import printable
+from ..text import nearest, printable
 from .form import form_fields
-from .metadata import InstrumentSchema, folded, nearest, read_metadata
+from .metadata import InstrumentSchema, folded, read_metadata
 from .positions import parse_position, plain_dashes
 from .query import Query
 from .resolver import find_position
@@ -25,7 +25,7 @@ from .source_list import to_catalog_text
 from .values import sky_position
 
 if TYPE_CHECKING:
-    from ..service.account import Connection
+    from ..service.connection import Connection
 
 __all__ = ["RequestBuilder"]
 
@@ -46,26 +46,9 @@ class RequestBuilder:
 
     def build(self, kind: str, query: Query, connection: Connection) -> dict[str, str]:
         """
-        Write a query as the fields of a form; the service is asked for metadata and names, nothing is submitted.
+        Fields of the form of a query, without token and session; `ParameterError` if something is wrong with it.
 
-        Parameters
-        ----------
-        kind : str
-            ``image``, ``catalog``, ``spectrum``, ``lightcurve`` or ``product``.
-        query : Query
-            The arguments.
-        connection : Connection
-            To the service.
-
-        Returns
-        -------
-        dict of str
-            Neither token nor session in it.
-
-        Raises
-        ------
-        ParameterError
-            A name, unit or value is wrong.
+        The service is asked for metadata and positions; nothing is submitted.
         """
         schema = self.schema(query.instrument, connection)
         product = schema.choose(kind, query.product)
@@ -84,7 +67,7 @@ class RequestBuilder:
             product,
             query,
             name=name,
-            also_known=lambda: connection.dispatcher().parameter_names(schema.instrument),
+            also_known=lambda: connection.routes().parameter_names(schema.instrument),
         )
 
     # ---- instruments
@@ -101,7 +84,7 @@ class RequestBuilder:
 
     def list_instruments(self, connection: Connection) -> Table:
         """Instruments that are open to the user, and their products."""
-        names = connection.dispatcher().instruments()
+        names = connection.routes().instruments()
         rows = list(zip(map(printable, names), self._product_lists(names, connection), strict=True))
         return Table(rows=rows or None, names=("instrument", "products"), dtype=("U", "U"))
 
@@ -125,7 +108,7 @@ class RequestBuilder:
         key = _position_key(name, connection.server)
         if key not in self._positions:
             # a number is never the name of an object
-            self._positions[key] = parse_position(name) or find_position(plain_dashes(name), connection.dispatcher())
+            self._positions[key] = parse_position(name) or find_position(plain_dashes(name), connection.routes())
         return self._positions[key]
 
     def resolve_all(self, names: str | Iterable[Any], connection: Connection) -> dict[str, SkyCoord]:
@@ -155,7 +138,7 @@ def _position_key(name: str, server: str) -> tuple[str, str]:
 
 
 def _fetch_schema(instrument: str, connection: Connection) -> InstrumentSchema:
-    routes = connection.dispatcher()
+    routes = connection.routes()
     try:
         return read_metadata(routes.metadata(instrument), instrument)
     except ParameterError as error:

@@ -12,9 +12,9 @@ from typing import Any
 from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, warn
-from ..protocol import IGNORED_FIELDS, NUL, STATE_FIELDS
+from ..protocol import IGNORED_FIELDS, NUL, STATE_FIELDS, Upload
 from ..text import Pasted, printable, without_token
-from .encode import Upload, is_address
+from .encode import is_address
 from .expressions import parse
 from .pasted import readings
 from .scripts import Analysis, analyses
@@ -81,6 +81,7 @@ def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
         try:
             everything, unread = analyses(parse(version))
             found = [each for each in everything if "instrument" in each.parameters]
+            different = [each for each in found[:-1] if each.parameters != found[-1].parameters]
         except TooMuch:
             raise ParameterError("This text is too intricate to be a snippet of the service.") from None
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -89,7 +90,6 @@ def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
         if found:
             notes = [f"this line is not Python: {line}" for line in left_out[:_MOST_NAMED]]
             notes += [f"the parameters of {call} are not known" for call in dict.fromkeys(unread)]
-            different = [each for each in found[:-1] if each.parameters != found[-1].parameters]
             if different:
                 notes.append(f"the text has {len(different) + 1} different analyses, of which the last is read")
             return found[-1], notes

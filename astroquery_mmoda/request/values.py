@@ -93,7 +93,7 @@ def _position_of_pair(pair: Any) -> SkyCoord:
         if not (abs(longitude) <= 360 and abs(latitude) <= 90):
             raise ValueError("beyond 360 and 90 degrees")
         return SkyCoord(longitude, latitude, unit="deg")
-    except (TypeError, ValueError, u.UnitsError) as error:
+    except (TypeError, ValueError, OverflowError, u.UnitsError) as error:
         raise ParameterError(
             f"coordinates={printable(pair, limit=100)}: not a valid position ({printable(error, limit=150)}). "
             f"{POSITION_FORMS}."
