@@ -22,7 +22,7 @@ from typing import Any
 
 from .unknowns import DEEPEST, NotConstant, TooMuch, Unknown, is_doubtful, known_value, merge, source_of
 
-__all__ = ["Expressions", "parse", "read_literal"]
+__all__ = ["Expressions", "parse", "literal_value"]
 
 _LONGEST_CODE = 2_000_000
 _MOST_STEPS = 2_000_000
@@ -71,7 +71,7 @@ def parse(text: str) -> ast.Module:
         return ast.parse(text)
 
 
-def read_literal(text: str) -> Any:
+def literal_value(text: str) -> Any:
     """Value of one expression, such as a list or dictionary as Python or JSON writes it; else `ValueError`."""
     try:
         body = parse(text.strip()).body

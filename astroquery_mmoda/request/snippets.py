@@ -169,7 +169,7 @@ def _warn(left_out: list[str], notes: list[str]) -> None:
 
 def code_for(server: str | None, fields: Mapping[str, str]) -> str:
     """Python code that asks the same again, without token and files; ``server`` where it is not the usual one."""
-    # Ellipsis stands for files that were uploaded, and for what came from elsewhere and may be a path; it is refused
+    # Ellipsis stands for files that were uploaded, and for pasted texts that may be paths; it is refused
     own = ("instrument", "product_type", "query_type", *_DROPPED)
     sent = {name: value for name, value in fields.items() if name not in own}
     files = [name for name, value in sent.items() if isinstance(value, Upload)]
