@@ -21,7 +21,7 @@ _HEAD = "text-align:{};padding:0.15em 0.8em;border-bottom:1px solid currentColor
 _CELL = "text-align:{};padding:0.15em 0.8em;white-space:nowrap"
 _NAME = "text-align:left;vertical-align:top;padding:0.15em 0.8em;font-weight:normal;opacity:0.7;white-space:nowrap"
 _VALUE = "text-align:left;vertical-align:top;padding:0.15em 0.8em;white-space:normal;overflow-wrap:anywhere"
-_REMARK = "opacity:0.7;overflow-wrap:anywhere"
+_NOTE = "opacity:0.7;overflow-wrap:anywhere"
 
 
 class _Ready(str):
@@ -40,7 +40,7 @@ def table_html(
     rows: Iterable[Sequence[str]],
     *,
     title: str,
-    remarks: Iterable[str] = (),
+    notes: Iterable[str] = (),
     right: Collection[str] = (),
     more: str = "",
 ) -> str:
@@ -54,17 +54,17 @@ def table_html(
         body += (
             f'<tr><td colspan="{len(head)}" style="{_CELL.format("left")};opacity:0.7">{_escaped_text(more)}</td></tr>'
         )
-    return _framed(title, remarks, f"<thead><tr>{names}</tr></thead><tbody>{body}</tbody>" if body else "")
+    return _framed(title, notes, f"<thead><tr>{names}</tr></thead><tbody>{body}</tbody>" if body else "")
 
 
-def facts_html(facts: Iterable[tuple[str, str]], *, title: str, remarks: Iterable[str] = ()) -> str:
+def facts_html(facts: Iterable[tuple[str, str]], *, title: str, notes: Iterable[str] = ()) -> str:
     """Make a table of names and values, one pair in a row; those without a value are left out."""
     rows = (
         f'<tr><th style="{_NAME}">{_escaped_text(name)}</th><td style="{_VALUE}">{_escaped_text(value)}</td></tr>'
         for name, value in facts
         if value
     )
-    return _framed(title, remarks, f"<tbody>{''.join(rows)}</tbody>")
+    return _framed(title, notes, f"<tbody>{''.join(rows)}</tbody>")
 
 
 def facts_text(facts: Iterable[tuple[str, str]]) -> str:
@@ -74,9 +74,9 @@ def facts_text(facts: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"{name:<{width}} {value}" for name, value in shown)
 
 
-def _framed(title: str, remarks: Iterable[str], content: str) -> str:
+def _framed(title: str, notes: Iterable[str], content: str) -> str:
     # no caption: that would be as narrow as its table, or run out of the page with it
-    lines = "".join(f'<div style="{_REMARK}">{_escaped_text(remark)}</div>' for remark in remarks if remark)
+    lines = "".join(f'<div style="{_NOTE}">{_escaped_text(note)}</div>' for note in notes if note)
     table = f'<div style="{_FRAME}"><table style="{_TABLE}">{content}</table></div>' if content else ""
     return f'<div class="{_NO_TEX}" style="{_BLOCK}"><strong>{_escaped_text(title)}</strong>{lines}{table}</div>'
 

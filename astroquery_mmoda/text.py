@@ -65,7 +65,7 @@ def _one_of(letters: str, *, escaped: bool) -> str:
     return rf"(?:{plain}|(?:\\+u00|\\+x|%(?:25)*)(?i:{digits})|&#(?:[xX]0*(?i:{digits})|0*(?:{decimal}));)"
 
 
-def _beginning(quote: str, *, escaped: bool = False) -> str:
+def _token_start(quote: str, *, escaped: bool = False) -> str:
     """Pattern of how a JSON web token begins: base64 of a brace, a quote (or a blank or line end), and ASCII."""
     # each letter stands for six bits; looking at all of the first eight keeps words such as "keyJournal" out
 
@@ -85,8 +85,8 @@ def _beginning(quote: str, *, escaped: bool = False) -> str:
 
 
 # each by itself: patterns that begin with a fixed text are found much faster
-_BEGINNINGS = [re.compile(_beginning(quote)) for quote in "wy"]
-_ESCAPED_BEGINNINGS = [re.compile("|".join(_beginning(quote, escaped=True) for quote in "yw"))]
+_BEGINNINGS = [re.compile(_token_start(quote)) for quote in "wy"]
+_ESCAPED_BEGINNINGS = [re.compile("|".join(_token_start(quote, escaped=True) for quote in "yw"))]
 _RUN = re.compile(rf"(?:[A-Za-z0-9_-]++|{_one_of(_LETTERS, escaped=True)})*+")
 _POINT = re.compile("={0,2}" + _one_of(".", escaped=True))  # some fill the parts up with =
 _POINTS = (".", "%", "\\", "&")  # single characters are found ten times faster than two

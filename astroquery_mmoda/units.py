@@ -20,7 +20,7 @@ __all__ = ["check_units", "known_unit", "read_unit", "seconds_of", "standard_spe
 _MAX_TEXT = 200
 _MOST = 200
 _MOST_CHARACTERS = 5000
-# astropy works out 10**9999999 digit by digit before it finds that this is no unit
+# astropy works out 10**9999999 digit by digit before it finds that this is not a unit
 _LARGE_NUMBER = re.compile(r"[0-9]{5,}")
 # words that the service writes and no standard knows
 _WORDS = {
@@ -43,7 +43,7 @@ _NO_UNIT = frozenset({"no unit", "no units", "none", "unitless", "dimensionless"
 
 def read_unit(text: Any) -> u.UnitBase | None:
     """Unit of a text; what astropy doesn't know stays as it is written, but for numbers of five digits and more."""
-    return _read_text(text) if isinstance(text, str) else None
+    return _parsed(text) if isinstance(text, str) else None
 
 
 def check_units(texts: Iterable[Any]) -> None:
@@ -86,7 +86,7 @@ def seconds_of(value: Any, name: str) -> float:
 
 
 @lru_cache(maxsize=512)
-def _read_text(text: str) -> u.UnitBase:
+def _parsed(text: str) -> u.UnitBase:
     if len(text) > _MAX_TEXT or _LARGE_NUMBER.search(text):
         # without its digits, since astropy would read the text once more wherever a column of this unit is used
         return u.UnrecognizedUnit(_LARGE_NUMBER.sub("...", text)[:_MAX_TEXT])
@@ -104,7 +104,7 @@ def _read_text(text: str) -> u.UnitBase:
             if not isinstance(unit, u.UnrecognizedUnit):
                 return unit
     power = _POWER.fullmatch(text.strip())
-    base = _read_text(power[1]) if power else u.UnrecognizedUnit(text)
+    base = _parsed(power[1]) if power else u.UnrecognizedUnit(text)
     if power is None or isinstance(base, u.UnrecognizedUnit):
         return u.UnrecognizedUnit(text)
     return base ** int(power[2] or 1)

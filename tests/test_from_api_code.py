@@ -13,7 +13,7 @@ import pytest
 from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda import Mmoda, MmodaClass, ParameterError
-from astroquery_mmoda.request.expressions import read_literal
+from astroquery_mmoda.request.expressions import literal_value
 from astroquery_mmoda.request.preflight import misunderstood
 from astroquery_mmoda.request.snippets import read_api_code
 from tests.scripted_server import Reply, ScriptedServer
@@ -131,7 +131,7 @@ def test_the_same_request_as_the_snippet_makes(client, name):
     payload = client.query_product(**arguments, get_query_payload=True)
     theirs = {key: value for key, value in OdaApi.asked.items() if key not in ("token", "api", "oda_api_version")}
     if isinstance(theirs.get("struct"), str):  # the service wrote JSON, and then Python's words into it
-        theirs["struct"] = read_literal(theirs["struct"])
+        theirs["struct"] = literal_value(theirs["struct"])
         assert json.loads(payload["struct"]) == theirs.pop("struct")
     assert not misunderstood(payload, theirs)
     missing = {key for key, value in theirs.items() if value not in ([], None)} - set(payload)
@@ -478,6 +478,8 @@ HOSTILE = {
     "zfill": 'par["x"] = "1".zfill(10**9)',
     "doubling": "a = [0] * 10\n" + "a = [a] * 10\n" * 40 + 'par["x"] = a',
     "cycle": 'a = [1]\na.append(a)\npar["x"] = a',
+    "update by itself": "par.update(x=par)",
+    "in itself": 'par["x"] = [par]',
     "deep list": 'par["x"] = ' + "[" * 90 + "]" * 90,
     "digits": 'par["x"] = int("9" * 100000)',
     "sum": 'par["x"] = ' + "+".join(["1"] * 500),

@@ -67,7 +67,7 @@ def read_positions(table: Table) -> Positions:
     """Positions from the columns that ``meta`` names, a SkyCoord column, or columns of usual names (FK5)."""
     named, columns = _frame_named(table), coordinate_columns(table)
     if columns is not None:
-        return Positions(*_coordinates(table, *columns), named or "fk5", columns)
+        return Positions(*_columns_in_degrees(table, *columns), named or "fk5", columns)
     for column in table.columns.values():
         if isinstance(column, SkyCoord) and column.ndim == 1:
             return _of_sky_coord(column)
@@ -77,7 +77,7 @@ def read_positions(table: Table) -> Positions:
             f"The catalogue's frame is 'galactic', but its coordinates are in the columns {printable(lon)!r} and "
             f"{printable(lat)!r}. Correct FRAME in its meta, or name its columns by LON_NAME and LAT_NAME."
         )
-    given = Positions(*_coordinates(table, lon, lat), named if named and frame == "fk5" else frame)
+    given = Positions(*_columns_in_degrees(table, lon, lat), named if named and frame == "fk5" else frame)
     return given if given.frame in _EQUATORIAL else _of_sky_coord(given.as_sky_coord())
 
 
@@ -138,7 +138,7 @@ def _of_sky_coord(given: SkyCoord) -> Positions:
     return Positions(lon, lat, known_frame.frame.name)
 
 
-def _coordinates(table: Table, lon: str, lat: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _columns_in_degrees(table: Table, lon: str, lat: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     try:
         default = angle_unit(_meta_in_capitals(table.meta).get("COORD_UNIT")) or u.deg
     except ValueError as error:
@@ -201,7 +201,7 @@ def source_names(table: Table) -> list[str] | None:
 def cells(column: Any) -> list[Any]:
     """Values of a column as Python has them; None for what is masked or not finite."""
     values, masked = _values_and_mask(column)
-    return [_python_value(value, gone) for value, gone in zip(values.tolist(), masked.tolist(), strict=True)]
+    return [_plain_cell(value, gone) for value, gone in zip(values.tolist(), masked.tolist(), strict=True)]
 
 
 def _values_and_mask(column: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -212,7 +212,7 @@ def _values_and_mask(column: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any,
     return np.ma.getdata(plain), np.ma.getmaskarray(plain)
 
 
-def _python_value(value: Any, gone: bool) -> Any:  # noqa: FBT001 - a pair from zip
+def _plain_cell(value: Any, gone: bool) -> Any:  # noqa: FBT001 - a pair from zip
     if gone or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

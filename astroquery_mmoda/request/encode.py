@@ -19,7 +19,7 @@ from ..errors import ParameterError
 from ..files import read_plain
 from ..protocol import NUL, Upload
 from ..text import Pasted, nearest, printable
-from .expressions import read_literal
+from .expressions import literal_value
 from .metadata import Parameter
 from .values import as_quantity, convert, is_number, list_items, plain_float, science_windows, service_unit, to_time
 
@@ -130,7 +130,7 @@ def _from_text(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         try:
-            return read_literal(text)
+            return literal_value(text)
         except ValueError:
             raise error from None
 

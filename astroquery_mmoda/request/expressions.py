@@ -20,11 +20,10 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from .unknowns import NotConstant, TooMuch, Unknown, is_doubtful, known_value, merge, source_of
+from .unknowns import DEEPEST, NotConstant, TooMuch, Unknown, is_doubtful, known_value, merge, source_of
 
-__all__ = ["Expressions", "parse", "read_literal"]
+__all__ = ["Expressions", "parse", "literal_value"]
 
-_DEEPEST = 100
 _LONGEST_CODE = 2_000_000
 _MOST_STEPS = 2_000_000
 _LARGEST = 5_000_000  # characters of a value
@@ -72,7 +71,7 @@ def parse(text: str) -> ast.Module:
         return ast.parse(text)
 
 
-def read_literal(text: str) -> Any:
+def literal_value(text: str) -> Any:
     """Value of one expression, such as a list or dictionary as Python or JSON writes it; else `ValueError`."""
     try:
         body = parse(text.strip()).body
@@ -98,7 +97,7 @@ class Expressions(ast.NodeVisitor):
             return super().visit(node)
         self._depth += 1
         try:
-            if self._depth > _DEEPEST:
+            if self._depth > DEEPEST:
                 raise NotConstant
             value = super().visit(node)
             if not isinstance(node, (ast.Name, ast.Subscript, ast.Slice)):
@@ -130,7 +129,7 @@ class Expressions(ast.NodeVisitor):
     def _parts(self, value: Any, depth: int = 0) -> Iterator[Any]:
         """A value and what is in it, each as often as it is met."""
         self.work(1)
-        if depth > _DEEPEST:
+        if depth > DEEPEST:
             raise NotConstant
         yield value
         if isinstance(value, (list, tuple, dict)):
@@ -297,8 +296,8 @@ class Expressions(ast.NodeVisitor):
 
     def _updated(self, record: dict[Any, Any], node: ast.Call, arguments: Sequence[Any], words: dict[Any, Any]) -> Any:
         """What ``dict(...)`` and ``record.update(...)`` make of a dictionary."""
-        for part, argument in zip(node.args, arguments, strict=True):
-            merge(record, argument, source_of(part))
+        for argument in arguments:
+            merge(record, argument, str(argument) if isinstance(argument, Unknown) else source_of(node))
         record.update(words)
         return record
 

@@ -130,7 +130,7 @@ class _Statements(Expressions):
         if isinstance(whole, list):
             whole.append(Unknown(target))
         elif isinstance(whole, dict):
-            key = Unknown(target) if isinstance(key, (Unknown, list, dict)) else key
+            key = key if isinstance(key, (str, int, float)) else Unknown(target)
             whole[key] = value
             try:
                 self._size(whole)

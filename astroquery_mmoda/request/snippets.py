@@ -81,6 +81,7 @@ def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
         try:
             everything, unread = analyses(parse(version))
             found = [each for each in everything if "instrument" in each.parameters]
+            different = [each for each in found[:-1] if each.parameters != found[-1].parameters]
         except TooMuch:
             raise ParameterError("This text is too intricate to be a snippet of the service.") from None
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -89,7 +90,6 @@ def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
         if found:
             notes = [f"this line is not Python: {line}" for line in left_out[:_MOST_NAMED]]
             notes += [f"the parameters of {call} are not known" for call in dict.fromkeys(unread)]
-            different = [each for each in found[:-1] if each.parameters != found[-1].parameters]
             if different:
                 notes.append(f"the text has {len(different) + 1} different analyses, of which the last is read")
             return found[-1], notes
@@ -169,7 +169,7 @@ def _warn(left_out: list[str], notes: list[str]) -> None:
 
 def code_for(server: str | None, fields: Mapping[str, str]) -> str:
     """Python code that asks the same again, without token and files; ``server`` where it is not the usual one."""
-    # Ellipsis stands for files that were uploaded, and for what came from elsewhere and may be a path; it is refused
+    # Ellipsis stands for files that were uploaded, and for pasted texts that may be paths; it is refused
     own = ("instrument", "product_type", "query_type", *_DROPPED)
     sent = {name: value for name, value in fields.items() if name not in own}
     files = [name for name, value in sent.items() if isinstance(value, Upload)]

@@ -9,7 +9,10 @@ from typing import Any
 
 from ..text import printable
 
-__all__ = ["NotConstant", "TooMuch", "Unknown", "is_doubtful", "known_value", "merge", "source_of"]
+__all__ = ["DEEPEST", "NotConstant", "TooMuch", "Unknown", "is_doubtful", "known_value", "merge", "source_of"]
+
+#: nesting of expressions and of values
+DEEPEST = 100
 
 
 class NotConstant(ValueError):
@@ -38,13 +41,15 @@ class Unknown:
         return self
 
 
-def known_value(value: Any) -> Any:
+def known_value(value: Any, depth: int = 0) -> Any:
     """A value of which all parts are known, or `NotConstant`."""
-    if isinstance(value, Unknown):
+    if isinstance(value, Unknown) or depth > DEEPEST:
         raise NotConstant("part of it is only known when the code runs")
     if isinstance(value, dict):
-        return {known_value(key): known_value(item) for key, item in value.items()}
-    return type(value)(map(known_value, value)) if isinstance(value, (list, tuple)) else value
+        return {known_value(key): known_value(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(known_value(item, depth + 1) for item in value)
+    return value
 
 
 def source_of(node: ast.AST) -> str:

@@ -67,7 +67,7 @@ def products_html(products: Products) -> str:
     head, cells = [_HEAD[column] for column in kept], [[row[column] for column in kept] for row in rows]
     numbered = [[str(index), *row] for index, row in enumerate(cells)]
     more = "".join(_more(products))
-    return table_html(["", *head], numbered, title=title, remarks=remarks, right=("", "size"), more=more)
+    return table_html(["", *head], numbered, title=title, notes=remarks, right=("", "size"), more=more)
 
 
 def _shown(products: Products) -> tuple[str, list[str], list[tuple[str, ...]], dict[int, str]]:
