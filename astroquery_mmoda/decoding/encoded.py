@@ -16,7 +16,7 @@ from ..text import printable
 
 __all__ = ["decode_base64", "decode_between", "read_binary", "read_picture", "unzipped"]
 
-_PIECE = 1 << 16
+_PIECE = 1 << 15
 
 
 def decode_base64(text: Any, allowance: Allowance | None = None, *, urlsafe: bool = False) -> bytes:
@@ -49,7 +49,7 @@ def decode_between(text: str, allowance: Allowance, before: int, after: int) -> 
     """Decode base64 into the middle of new memory, in pieces: there is no time when all of it stands twice."""
     size = before + _checked_size(text) - text[-2:].count("=") + after
     allowance.spend(before + after, "base64")
-    if "=" in text[:-2]:
+    if text.find("=", 0, -2) >= 0:
         raise DecodingError("expected base64 (padding in the middle)")
     memory = bytearray(size)
     for start in range(0, len(text), 4 * _PIECE):
