@@ -65,12 +65,12 @@ __all__ = [
 # files are written at the end of a session, not at its begin: these rooms are opened when they are entered
 _HOMES = {
     "ManyQueries": "many",
-    "read_lightcurve": "products.timeseries",
-    "spectrum_table": "products.ogip",
-    "to_timeseries": "products.timeseries",
-    "write_lightcurve": "products.timeseries",
-    "write_regions": "products.regions",
-    "write_spectra": "products.ogip",
+    "read_lightcurve": "products.storage.timeseries",
+    "spectrum_table": "products.storage.ogip",
+    "to_timeseries": "products.storage.timeseries",
+    "write_lightcurve": "products.storage.timeseries",
+    "write_regions": "products.storage.regions",
+    "write_spectra": "products.storage.ogip",
 }
 
 
