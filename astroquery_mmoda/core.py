@@ -1,12 +1,10 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""The reception desk: what a user asks, in the words of astroquery, handed over to the rooms that do it."""
+"""`MmodaClass`: the public methods, in the words of astroquery."""
 
 from __future__ import annotations
 
-import math
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -19,21 +17,19 @@ from astroquery.query import QueryWithLogin
 
 from .auth import Token
 from .config import conf
-from .errors import MmodaError, ParameterError, ServiceError, without_frames
+from .errors import ParameterError, without_frames
 from .jobs import journal
 from .jobs.history import get_job, list_jobs
-from .jobs.job import Job, deadline_of, in_time, longest_wait, submit
+from .jobs.job import Job
+from .jobs.run import run_query, submit_query
 from .products import Products
-from .products.forms import in_form, kind_of_analysis
-from .request.form import Question, to_payload
-from .request.metadata import InstrumentSchema, folded, nearest, read_metadata
-from .request.positions import parse_position, plain_dashes
-from .request.resolver import find_position, place_key
-from .request.signature import Asked, like_a_query, like_a_submission, masked_token
+from .request.builder import RequestBuilder
+from .request.query import Query, masked_token, query_method, submission_method
 from .request.snippets import read_api_code
-from .request.source_list import add_sources, to_catalog_text
-from .service.account import Connection, MmodaSession
-from .service.routes import Dispatcher
+from .request.source_list import add_sources
+from .service.account import Account, base_address, email_options
+from .service.connection import Connection
+from .service.http import Http
 from .text import printable, without_token
 
 if TYPE_CHECKING:
@@ -43,10 +39,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Mmoda", "MmodaClass"]
 
-_METADATA_LIFE = 3600.0  # seconds; instruments change rarely, and clear_cache() is there
+
+class _LoginOfAstroquery(QueryWithLogin):
+    """Astroquery wraps ``_login`` into a ``login`` that returns nothing, in the class that defines ``_login`` only."""
+
+    _account: Account
+
+    def _login(self, server: str, token: str | Token | None, **options: bool) -> bool:
+        return self._account.login(server, token, **options)
 
 
-class MmodaClass(MmodaSession):
+class MmodaClass(_LoginOfAstroquery):
     """
     Client of MMODA, the Multi-Messenger Online Data Analysis service of the University of Geneva.
 
@@ -65,10 +68,49 @@ class MmodaClass(MmodaSession):
     30.0
     """
 
+    def __init__(self, server: str | None = None) -> None:
+        super().__init__()
+        if server is not None and not isinstance(server, str):
+            raise ParameterError(f"server= must be an address, not a {type(server).__name__}.")
+        self._server = server
+        self._account = Account(Http(self._session))
+        self._builder = RequestBuilder()
+
+    # sessions, tokens and what was learned stay in their process
+    def __getstate__(self) -> dict[str, Any]:
+        return {"server": self._server, "cache_location": self._cache_location}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        type(self).__init__(self, state["server"])
+        self._cache_location = state["cache_location"]
+
+    def _connect(self, token: Token | None = None) -> Connection:
+        return self._account.connect(self.URL, token)
+
+    def _openly(self) -> Connection:
+        return self._account.connect_openly(self.URL)
+
+    @property
+    def URL(self) -> str:  # noqa: N802 - astroquery's name for it
+        """
+        `str`: base address of the service; ``conf.server``, unless this client was given or is set another one.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import MmodaClass
+        >>> MmodaClass(server="https://mmoda.example.org/dispatch-data/").URL
+        'https://mmoda.example.org/dispatch-data'
+        """
+        return base_address(self._server or conf.server)
+
+    @URL.setter
+    def URL(self, server: str | None) -> None:  # noqa: N802
+        self._server = server
+
     # ---- images, spectra, light curves
 
-    @like_a_query
-    def query_image(self, instrument: str, coordinates: Any = None, **arguments: Any) -> fits.HDUList:
+    @query_method
+    def query_image(self, query: Query) -> fits.HDUList:
         """
         Compute a sky image.
 
@@ -88,10 +130,10 @@ class MmodaClass(MmodaSession):
         >>> mosaic["SIGNIFICANCE", 1].data.shape
         (370, 370)
         """
-        return self._query("image", instrument, coordinates, arguments)
+        return run_query("image", query, self._builder, self._connect(query.token))
 
-    @like_a_query
-    def query_catalog(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Table:
+    @query_method
+    def query_catalog(self, query: Query) -> Table:
         """
         Find the sources in a sky image; the same analysis as that of ``query_image``.
 
@@ -112,10 +154,10 @@ class MmodaClass(MmodaSession):
         MAXI J1820+070    311.2...
                Ser X-1     59.4...
         """
-        return self._query("catalog", instrument, coordinates, arguments)
+        return run_query("catalog", query, self._builder, self._connect(query.token))
 
-    @like_a_query
-    def query_spectrum(self, instrument: str, coordinates: Any = None, **arguments: Any) -> fits.HDUList:
+    @query_method
+    def query_spectrum(self, query: Query) -> fits.HDUList:
         """
         Compute spectra of the sources in a catalogue, with their responses.
 
@@ -133,10 +175,10 @@ class MmodaClass(MmodaSession):
         >>> [(hdu.name, hdu.ver) for hdu in spectra[1:6]]
         [('SPECTRUM', 1), ('SPECRESP', 1), ('EBOUNDS', 1), ('MATRIX', 1), ('SPECTRUM', 2)]
         """
-        return self._query("spectrum", instrument, coordinates, arguments)
+        return run_query("spectrum", query, self._builder, self._connect(query.token))
 
-    @like_a_query
-    def query_lightcurve(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Table:
+    @query_method
+    def query_lightcurve(self, query: Query) -> Table:
         """
         Compute light curves of the sources in a catalogue.
 
@@ -154,10 +196,10 @@ class MmodaClass(MmodaSession):
         >>> curve["time"].scale, str(curve["time_bin"].unit), str(curve["RATE"].unit)
         ('tt', 's', 'ct / s')
         """
-        return self._query("lightcurve", instrument, coordinates, arguments)
+        return run_query("lightcurve", query, self._builder, self._connect(query.token))
 
-    @like_a_query
-    def query_product(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Products:
+    @query_method
+    def query_product(self, query: Query) -> Products:
         """
         Compute any product of an instrument or workflow.
 
@@ -174,7 +216,7 @@ class MmodaClass(MmodaSession):
         >>> [(product.name, product.kind) for product in products]
         [('catalog', 'catalog'), ('mosaic_image', 'image')]
         """
-        return self._query("product", instrument, coordinates, arguments)
+        return run_query("product", query, self._builder, self._connect(query.token))
 
     def query_many(
         self,
@@ -249,9 +291,11 @@ class MmodaClass(MmodaSession):
         if problem is not None:
             raise problem
         return ManyQueries(
-            self,
             kind,
             queries,
+            account=self._account,
+            builder=self._builder,
+            server=self.URL,
             max_active=max_active,
             executor=executor,
             on_error=on_error,
@@ -260,8 +304,8 @@ class MmodaClass(MmodaSession):
             progress=progress,
         )
 
-    @like_a_submission
-    def submit_image(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
+    @submission_method
+    def submit_image(self, query: Query) -> Job | dict[str, str]:
         """
         Submit what ``query_image`` computes, without waiting for it.
 
@@ -278,10 +322,10 @@ class MmodaClass(MmodaSession):
         >>> job.result(progress=False).image()["EXPOSURE"].shape
         (370, 370)
         """
-        return self._submit("image", instrument, coordinates, arguments)
+        return submit_query("image", query, self._builder, self._connect(query.token))
 
-    @like_a_submission
-    def submit_spectrum(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
+    @submission_method
+    def submit_spectrum(self, query: Query) -> Job | dict[str, str]:
         """
         Submit what ``query_spectrum`` computes, without waiting for it.
 
@@ -298,10 +342,10 @@ class MmodaClass(MmodaSession):
         >>> job.result(progress=False).spectrum("Ser X-1")["SPECTRUM"].columns.names[:2]
         ['CHANNEL', 'RATE']
         """
-        return self._submit("spectrum", instrument, coordinates, arguments)
+        return submit_query("spectrum", query, self._builder, self._connect(query.token))
 
-    @like_a_submission
-    def submit_lightcurve(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
+    @submission_method
+    def submit_lightcurve(self, query: Query) -> Job | dict[str, str]:
         """
         Submit what ``query_lightcurve`` computes, without waiting for it.
 
@@ -318,10 +362,10 @@ class MmodaClass(MmodaSession):
         >>> str(job.result(progress=False).lightcurve()["time_bin"].unit)
         's'
         """
-        return self._submit("lightcurve", instrument, coordinates, arguments)
+        return submit_query("lightcurve", query, self._builder, self._connect(query.token))
 
-    @like_a_submission
-    def submit_product(self, instrument: str, coordinates: Any = None, **arguments: Any) -> Job:
+    @submission_method
+    def submit_product(self, query: Query) -> Job | dict[str, str]:
         """
         Submit what ``query_product`` computes, without waiting for it.
 
@@ -338,53 +382,7 @@ class MmodaClass(MmodaSession):
         >>> job.result(progress=False).sources
         ['MAXI J1820+070']
         """
-        return self._submit("product", instrument, coordinates, arguments)
-
-    def _query(self, kind: str, instrument: str, coordinates: Any, arguments: Mapping[str, Any]) -> Any:
-        begin = time.monotonic()
-        asked = Asked.of_query(arguments)
-        limit = longest_wait(asked.timeout)
-        connection = self._connect(asked.token)
-        with in_time(limit):
-            payload = self._payload(connection.within(deadline_of(limit, begin)), kind, instrument, coordinates, asked)
-        if asked.get_query_payload:
-            return payload
-        job = submit(connection, payload, limit=limit, begin=begin)
-        products = job._wait(limit, begin, asked.progress)._outcome()
-        seconds = time.monotonic() - begin
-        log.info("job %s: %d product%s in %.0f s", job.job_id, len(products), "s" * (len(products) != 1), seconds)
-        for line in products.comment.splitlines():
-            log.warning("remark of the service: %s", line)
-        return in_form(kind, products, asked.source)
-
-    def _submit(self, kind: str, instrument: str, coordinates: Any, arguments: Mapping[str, Any]) -> Any:
-        asked = Asked.of_submission(arguments)
-        connection = self._connect(asked.token)
-        payload = self._payload(connection, kind, instrument, coordinates, asked)
-        return payload if asked.get_query_payload else submit(connection, payload)
-
-    def _payload(
-        self, connection: Connection, kind: str, instrument: str, coordinates: Any, asked: Asked
-    ) -> dict[str, str]:
-        """The form fields of a question; asks the service for meta-data and names, but submits nothing."""
-        schema = self._schema(instrument, connection)
-        product = schema.choose(kind_of_analysis(kind), asked.product)
-        position, name = self._locate(coordinates, connection)
-        question = Question(
-            coordinates=position,
-            name=name,
-            radius=asked.radius,
-            time_range=asked.time_range,
-            energy_range=asked.energy_range,
-            time_bin=asked.time_bin,
-            scw_list=asked.scw_list,
-            catalog=self._catalog_text(_catalog(asked), connection, schema.instrument),
-            query_type=asked.query_type,
-            others={name: value for name, value in asked.others.items() if name not in _CATALOG_NAMES},
-        )
-        return to_payload(
-            schema, product, question, also_known=lambda: connection.dispatcher().parameter_names(schema.instrument)
-        )
+        return submit_query("product", query, self._builder, self._connect(query.token))
 
     # ---- bringing what you have
 
@@ -462,11 +460,8 @@ class MmodaClass(MmodaSession):
         >>> [str(name) for name in Mmoda.add_sources(sources, "V426 Oph")["src_names"][-2:]]
         ['NEW_2', 'V426 Oph']
         """
-        if isinstance(sources, str):
-            sources = [sources]
-        if isinstance(sources, (list, tuple)):
-            connection = self._connect()
-            sources = {str(name): self._resolve(str(name), connection) for name in sources}
+        if isinstance(sources, (str, list, tuple)):
+            sources = self._builder.resolve_all(sources, self._connect())
         return add_sources(catalog, sources, flag=flag, radius=radius)
 
     # ---- jobs of earlier
@@ -514,7 +509,7 @@ class MmodaClass(MmodaSession):
         2
         """
         job_id_or_link = without_token(job_id_or_link) if isinstance(job_id_or_link, str) else job_id_or_link
-        return get_job(self, job_id_or_link, session_id)
+        return get_job(self._account, self.URL, job_id_or_link, session_id)
 
     def list_jobs(self) -> Table:
         """
@@ -537,7 +532,7 @@ class MmodaClass(MmodaSession):
         >>> job.job_id in Mmoda.list_jobs()["job_id"]
         True
         """
-        return list_jobs(self)
+        return list_jobs(self._account, self.URL)
 
     # ---- the archive of published products
 
@@ -591,9 +586,11 @@ class MmodaClass(MmodaSession):
         >>> str(table["obs_title"][0]), table["t_min"].scale
         ('Crab image', 'utc')
         """
-        gallery, conditions = _gallery(), {"instrument": instrument, "kind": kind, "maxrec": maxrec}
-        search = gallery.search(radius, time_range=time_range, energy_range=energy_range, **conditions)
-        return gallery.query_region(self, coordinates, search, get_query_payload=get_query_payload)
+        archive, conditions = _archive(), {"instrument": instrument, "kind": kind, "maxrec": maxrec}
+        search = archive.search(radius, time_range=time_range, energy_range=energy_range, **conditions)
+        return archive.query_region(
+            self._openly(), self._builder, coordinates, search, get_query_payload=get_query_payload
+        )
 
     def query_object(
         self,
@@ -644,9 +641,9 @@ class MmodaClass(MmodaSession):
         >>> [str(title) for title in table["obs_title"]]
         ['Crab old lc', 'Crab lc', 'Crab image']
         """
-        gallery, conditions = _gallery(), {"instrument": instrument, "kind": kind, "maxrec": maxrec}
-        search = gallery.search(radius, time_range=time_range, energy_range=energy_range, **conditions)
-        return gallery.query_object(self, name, search, get_query_payload=get_query_payload)
+        archive, conditions = _archive(), {"instrument": instrument, "kind": kind, "maxrec": maxrec}
+        search = archive.search(radius, time_range=time_range, energy_range=energy_range, **conditions)
+        return archive.query_object(self._openly(), self._builder, name, search, get_query_payload=get_query_payload)
 
     def query_tap(self, adql: str, *, maxrec: int | None = None) -> Table:
         """
@@ -680,7 +677,7 @@ class MmodaClass(MmodaSession):
         Crab old lc 52000.0
          product 17 53008.5
         """
-        return _gallery().query_tap(self, adql, maxrec=maxrec)
+        return _archive().query_tap(self._openly(), adql, maxrec=maxrec)
 
     def list_tables(self) -> Table:
         """
@@ -702,7 +699,7 @@ class MmodaClass(MmodaSession):
         >>> "ivoa.obscore" in Mmoda.list_tables()["name"]
         True
         """
-        return _gallery().list_tables(self)
+        return _archive().list_tables(self._openly())
 
     def list_columns(self, table: str) -> Table:
         """
@@ -734,7 +731,7 @@ class MmodaClass(MmodaSession):
         ------ ---- ------
         em_min    m double
         """
-        return _gallery().list_columns(self, table)
+        return _archive().list_columns(self._openly(), table)
 
     def download_products(
         self, rows: Any, *, directory: str | os.PathLike[str] = ".", overwrite: bool = False
@@ -773,7 +770,7 @@ class MmodaClass(MmodaSession):
         ------ ---------- --------
           Crab timeseries COMPLETE
         """
-        return _gallery().download_products(self, rows, directory=directory, overwrite=overwrite)
+        return _archive().download_products(self._openly(), rows, directory=directory, overwrite=overwrite)
 
     # ---- what there is
 
@@ -801,22 +798,7 @@ class MmodaClass(MmodaSession):
               jemx    jemx_image, jemx_lc, jemx_spectrum, spectral_fit
            spi_acs                                          spi_acs_lc
         """
-        connection = self._connect()
-        names = connection.dispatcher().instruments()
-        rows = list(zip(map(printable, names), self._products_texts(names, connection), strict=True))
-        return Table(rows=rows or None, names=("instrument", "products"), dtype=("U", "U"))
-
-    def _products_texts(self, names: list[str], connection: Connection) -> Iterator[str]:
-        """Products of each instrument; one that does not answer does not spoil the list."""
-        for name in names:
-            try:
-                yield ", ".join(printable(product) for product in self._schema(name, connection).products)
-            except MmodaError as error:
-                log.warning("%s: its products are left out (%s)", printable(name), error)
-                yield ""
-                if isinstance(error, ServiceError) and math.isinf(connection.until):
-                    # an outage is sat out once, not for each instrument
-                    connection = connection.within(time.monotonic() + conf.seconds("retry_time"))
+        return self._builder.list_instruments(self._connect())
 
     def list_products(self, instrument: str) -> Table:
         """
@@ -848,9 +830,7 @@ class MmodaClass(MmodaSession):
         isgri_spectrum   spectrum
           spectral_fit      other
         """
-        schema = self._schema(instrument, self._connect())
-        rows = [(printable(product), schema.kind(product)) for product in schema.products]
-        return Table(rows=rows or None, names=("product", "kind"), dtype=("U", "U"))
+        return self._builder.schema(instrument, self._connect()).list_products()
 
     def list_parameters(self, instrument: str, product: str | None = None) -> Table:
         """
@@ -884,9 +864,7 @@ class MmodaClass(MmodaSession):
           E2_keV    40.0  keV
         time_bin  1000.0  sec
         """
-        schema = self._schema(instrument, self._connect())
-        chosen = list(schema.products) if product is None else [schema.choose("product", product)]
-        return schema.table(chosen)
+        return self._builder.schema(instrument, self._connect()).list_parameters(product)
 
     def resolve_name(self, name: str) -> SkyCoord:
         """
@@ -914,53 +892,7 @@ class MmodaClass(MmodaSession):
         <SkyCoord (ICRS): (ra, dec) in deg
             (279.9896, 5.0358)>
         """
-        if not isinstance(name, str):
-            raise ParameterError(f"name must be text, not a {type(name).__name__}.")
-        return self._resolve(name, self._connect())
-
-    def _resolve(self, name: str, connection: Connection) -> SkyCoord:
-        key = place_key(connection.server, name)
-        if key not in self._positions:
-            # a number is never the name of an object
-            position = parse_position(name) or find_position(plain_dashes(name), connection.dispatcher())
-            self._positions[key] = position
-        return self._positions[key]
-
-    def _locate(self, coordinates: Any, connection: Connection) -> tuple[Any, str | None]:
-        """A position, and the name under which it was given."""
-        if not isinstance(coordinates, str):
-            return coordinates, None
-        if not coordinates.strip():
-            raise ParameterError("coordinates is an empty text; give a position or the name of an object.")
-        position = parse_position(coordinates)
-        if position is not None:
-            return position, None
-        return self._resolve(coordinates, connection), plain_dashes(coordinates).strip()
-
-    def _catalog_text(self, catalog: Any, connection: Connection, instrument: str) -> str | None:
-        if catalog is None:
-            return None
-        if isinstance(catalog, (list, tuple)) and catalog and all(isinstance(name, str) for name in catalog):
-            positions = [self._resolve(name, connection) for name in catalog]
-            catalog = Table({"src_names": list(catalog), "position": SkyCoord(positions)})
-        return to_catalog_text(catalog, instrument)
-
-    def _schema(self, instrument: str, connection: Connection) -> InstrumentSchema:
-        if not isinstance(instrument, str) or not instrument.strip():
-            raise ParameterError(f"instrument must be a name, as in list_instruments(); not {printable(instrument)!r}.")
-        key = (connection.server, connection.email, instrument)
-        known = self._metadata.get(key)
-        if known is None or time.monotonic() - known[0] > _METADATA_LIFE:
-            known = time.monotonic(), self._fetch_schema(instrument, connection.dispatcher())
-            self._metadata[key] = known
-        return known[1]
-
-    def _fetch_schema(self, instrument: str, dispatcher: Dispatcher) -> InstrumentSchema:
-        try:
-            return read_metadata(dispatcher.metadata(instrument), instrument)
-        except ParameterError as error:
-            found = _meant(instrument, dispatcher.instruments(openly=True), error)
-        return read_metadata(dispatcher.metadata(found), found)
+        return self._builder.resolve(name, self._connect())
 
     def clear_cache(self) -> None:
         """
@@ -971,9 +903,8 @@ class MmodaClass(MmodaSession):
         >>> from astroquery_mmoda import Mmoda
         >>> Mmoda.clear_cache()
         """
-        self._metadata.clear()
+        self._builder.clear()
         self._restricted.clear()
-        self._positions.clear()
         journal.forget_places(self.URL)
         try:
             super().clear_cache()
@@ -1020,48 +951,155 @@ class MmodaClass(MmodaSession):
         if problem is not None:
             raise problem
         # by astroquery's way, which keeps its cache off meanwhile
-        return bool(QueryWithLogin.login(self, token, store_token=store_token, reenter_token=reenter_token))
+        return bool(QueryWithLogin.login(self, self.URL, token, store_token=store_token, reenter_token=reenter_token))
+
+    def logout(self, *, delete_stored: bool = False) -> None:
+        """
+        Forget the token; queries are anonymous until the next login.
+
+        Parameters
+        ----------
+        delete_stored : bool
+            Whether to remove what ``login(store_token=True)`` put into the keyring as well. Files stay.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.logout()
+        """
+        self._authenticated = False
+        self._account.logout(self.URL, delete_stored=delete_stored)
+
+    def authenticated(self) -> bool:
+        """
+        Tell whether a token is held that has not expired. Looks nowhere itself.
+
+        Returns
+        -------
+        bool
+            False for one that has expired, or where there is none.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.authenticated()
+        False
+        """
+        return self._account.authenticated
+
+    def session_info(self) -> dict[str, Any]:
+        """
+        Tell what the token says that is held, never the token itself.
+
+        Returns
+        -------
+        dict
+            ``user``, ``email``, ``roles`` (list), ``expires`` (`~astropy.time.Time` or None), ``email_options`` (dict,
+            named as in `set_email_notifications`), ``location`` (``argument``, ``environment``, a path, ``keyring``
+            or ``prompt``). None or empty if no token is held.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> Mmoda.session_info()["roles"]
+        []
+        """
+        return self._account.info()
+
+    def refresh_token(self, *, store_token: bool | str | tuple[str, ...] = True, force: bool = False) -> dict[str, Any]:
+        """
+        Let the service make the token live longer; this needs the role ``refresh-tokens``.
+
+        Parameters
+        ----------
+        store_token : bool, str or tuple of str
+            True: where the old one was found (one given by hand stays in memory). Or a place, or several:
+            ``"keyring"``, ``"environment"`` (of this process), ``"cwd"``, ``"home"``. False: in memory only.
+        force : bool
+            Whether to take a token with a shorter life or fewer roles.
+
+        Returns
+        -------
+        dict
+            As `session_info`.
+
+        Raises
+        ------
+        AuthenticationError
+            No token, no right to refresh it, or the new one is worth less than the old one, which stays.
+        ServiceError
+            The service can't be asked.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> logged_in = Mmoda.login(example_token)  # the text that the web page gives you
+        >>> before = Mmoda.session_info()["expires"]
+        >>> print((Mmoda.refresh_token(store_token=False)["expires"] - before).to("day"))
+        7.0 d
+        """
+        return self._account.refresh(self.URL, store_token=store_token, force=force)
+
+    def set_email_notifications(
+        self,
+        enabled: bool | None = None,  # noqa: FBT001 - positional in the contract
+        *,
+        submitted: bool | None = None,
+        done: bool | None = None,
+        failed: bool | None = None,
+        timed_out: bool | None = None,
+        min_duration: float | u.Quantity | None = None,
+        submit_interval: float | u.Quantity | None = None,
+        store_token: bool | str | tuple[str, ...] = True,
+    ) -> dict[str, Any]:
+        """
+        Choose when the service sends you mail; the choice is part of the token.
+
+        Parameters
+        ----------
+        enabled : bool, optional
+            All four kinds of mail on or off.
+        submitted, done, failed, timed_out : bool, optional
+            One kind of mail.
+        min_duration : float or Quantity, optional
+            Mail on the end only of analyses that took longer, in s.
+        submit_interval : float or Quantity, optional
+            Least time between two mails on submissions, in s.
+        store_token : bool, str or tuple of str
+            Where the new token is kept, as in `refresh_token`.
+
+        Returns
+        -------
+        dict
+            As `session_info`.
+
+        Raises
+        ------
+        ParameterError
+            Nothing was chosen, or the service does not take it.
+        AuthenticationError
+            No token, or the service refuses it.
+        ServiceError
+            The service can't be asked.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> logged_in = Mmoda.login(example_token)  # the text that the web page gives you
+        >>> info = Mmoda.set_email_notifications(done=True, min_duration=600, store_token=False)
+        >>> info["email_options"]["done"], info["email_options"]["min_duration"]
+        (True, 600.0)
+        """
+        mails = {"submitted": submitted, "done": done, "failed": failed, "timed_out": timed_out}
+        spans = {"min_duration": min_duration, "submit_interval": submit_interval}
+        return self._account.set_email_options(self.URL, email_options(enabled, mails, spans), store_token=store_token)
 
 
-def _meant(instrument: str, names: list[str], error: ParameterError) -> str:
-    """The instrument of the service whose name differs in case, blanks, ``-`` and ``_`` only."""
-    found = [name for name in names if folded(name) == folded(instrument) and name != instrument]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise ParameterError(
-            f"Several instruments could be meant by {printable(instrument)!r}: {', '.join(map(printable, found))}. "
-            "Give one of these names."
-        ) from error
-    raise ParameterError(
-        f"Unknown instrument {printable(instrument)!r}{nearest(instrument, names)}. The service has, for everybody: "
-        f"{', '.join(printable(name) for name in names)}. Mmoda.list_instruments() has those that are open to you."
-    ) from error
+def _archive() -> ModuleType:
+    """The package of the archive, which takes long to import, and few sessions need it."""
+    from . import archive
 
-
-def _gallery() -> ModuleType:
-    """The room of the archive, opened when it is entered: it takes long to import, and few sessions need it."""
-    from . import archive as gallery
-
-    return gallery
-
-
-# the service's own names of catalogues: as a file and as JSON
-_CATALOG_NAMES = ("user_catalog_file", "selected_catalog")
-
-
-def _catalog(asked: Asked) -> Any:
-    """The catalogue of a query, whichever way it is called."""
-    given = {"catalog=": asked.catalog} | {repr(name): asked.others.get(name) for name in _CATALOG_NAMES}
-    present = [name for name, value in given.items() if not (value is None or _is_empty_text(name, value))]
-    if len(present) > 1:
-        raise ParameterError(f"{present[0]} and {present[1]} say the same thing; give one of them.")
-    return given[present[0]] if present else None
-
-
-def _is_empty_text(name: str, value: Any) -> bool:
-    """Whether a pasted call says so that there is none."""
-    return name != "catalog=" and isinstance(value, str) and not value
+    return archive
 
 
 Mmoda = MmodaClass()

@@ -117,7 +117,7 @@ class AuthenticationError(MmodaError, astroquery_exceptions.LoginError):
     ...     Mmoda.login("no token")
     ... except AuthenticationError as error:
     ...     print(error)
-    This text is no token ...
+    not a valid token ...
     """
 
 

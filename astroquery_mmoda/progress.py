@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""How a waiting job is shown, and what the service's reports about it amount to."""
+"""The progress display of jobs, many queries and downloads, and what the service's reports about a job amount to."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from astropy.table import Table
-from astropy.utils.console import ProgressBar, Spinner, isatty
+from astropy.utils.console import isatty
 from astroquery import log
 
 from .text import printable, shorten
 
-if TYPE_CHECKING:
-    from .jobs.job import Job
-
 __all__ = ["Display", "fraction", "last_message", "reports_table"]
 
 _SECONDS_PER_LINE = 60.0
-_STEPS = 100
+_SECONDS_PER_DRAWING = 0.2
+_WIDTH = 20
 _ALMOST = 0.95
 
 
@@ -108,71 +106,58 @@ def reports_table(reports: Sequence[Mapping[str, Any]]) -> Table:
 
 class Display:
     """
-    Shows a waiting job: a bar or spinner in a terminal or notebook, a line now and then in a log file, or nothing.
+    Shows what is waited for: one line with a bar in a terminal or notebook, a line now and then in a log file.
 
     Parameters
     ----------
     progress : bool, callable or None
-        False: nothing. A callable is called with the job instead. None or True: shown if the log level is INFO or
-        lower.
+        False: nothing. A callable is called instead, with what is waited for. None or True: shown if the log level is
+        INFO or lower.
+    line : callable
+        Gives of what is waited for the fraction that is done (None if unknown), and a text.
     """
 
-    def __init__(self, progress: bool | Callable[[Any], Any] | None) -> None:  # noqa: FBT001 - the only argument
+    def __init__(
+        self,
+        progress: bool | Callable[[Any], Any] | None,  # noqa: FBT001 - as in the calls of users
+        line: Callable[[Any], tuple[float | None, str]],
+    ) -> None:
         self._callback = progress if callable(progress) else None
+        self._line = line
         self._shown = progress is not False and not self._callback and log.getEffectiveLevel() <= logging.INFO
         self._terminal = self._shown and isatty(sys.stdout)
         self._begin = self._last_line = time.monotonic()
-        self._turns = 0
+        self._last_drawn = -math.inf
         self._width = 0
-        self._bar: ProgressBar | None = None
 
-    def __call__(self, job: Job) -> None:
-        """Show the state of a job now."""
+    def __call__(self, what: Any) -> None:
+        """Show the present state."""
+        now = time.monotonic()
         if self._callback:
-            self._callback(job)
-        elif self._terminal and job.progress is not None:
-            self._draw_bar(job.progress)
-        elif self._terminal and self._bar is None:
-            self._draw_spinner(job)
-        else:
-            self._tell_now_and_then(job)
-
-    def _tell_now_and_then(self, job: Any) -> None:
-        """A line in the log, where there is no terminal."""
-        if self._shown and not self._terminal and time.monotonic() - self._last_line > _SECONDS_PER_LINE:
-            self._last_line = time.monotonic()
-            log.info("%s", self._line(job))
+            self._callback(what)
+        elif self._terminal and now - self._last_drawn >= _SECONDS_PER_DRAWING:
+            self._last_drawn = now
+            self._draw(self._text(what))
+        elif self._shown and not self._terminal and now - self._last_line > _SECONDS_PER_LINE:
+            self._last_line = now
+            log.info("%s", self._text(what))
 
     def close(self) -> None:
         """Leave the terminal at the begin of an empty line."""
-        self._clear()
-        if self._bar is not None:
-            sys.stdout.write("\n")
-            self._bar = None
-
-    def _line(self, job: Job) -> str:
-        part = "" if job.progress is None else f" {job.progress:.0%}"
-        message = last_message(job.reports)
-        elapsed = time.monotonic() - self._begin
-        return f"{job.product} {job.job_id}: {job.status}{part}, {elapsed:.0f} s{', ' + message if message else ''}"
-
-    def _draw_bar(self, part: float) -> None:
-        if self._bar is None:
-            self._clear()
-            self._bar = ProgressBar(_STEPS)
-        self._bar.update(round(part * _STEPS))
-
-    def _draw_spinner(self, job: Job) -> None:
-        # astropy's spinner has one message for its life, so each turn gets a spinner of its own
-        line = self._line(job)
-        shown = shorten(line, max(get_terminal_size().columns - 4, 20)).ljust(self._width)
-        character = "-\\|/"[self._turns % 4]
-        next(Spinner(shown, chars=character))
-        self._turns += 1
-        self._width = len(shown.rstrip())
-
-    def _clear(self) -> None:
         if self._width:
-            sys.stdout.write("\r" + " " * (self._width + 3) + "\r")
-            sys.stdout.flush()
+            self._draw("")
+            sys.stdout.write("\r")
             self._width = 0
+
+    def _text(self, what: Any) -> str:
+        part, text = self._line(what)
+        known = "" if part is None else f"{part:.0%}, "
+        if known and self._terminal:
+            known = f"[{('=' * int(_WIDTH * part)).ljust(_WIDTH)}] {known}"
+        return f"{known}{time.monotonic() - self._begin:.0f} s, {text}"
+
+    def _draw(self, text: str) -> None:
+        shown = shorten(text, max(get_terminal_size().columns - 1, 20))
+        sys.stdout.write("\r" + shown.ljust(self._width))  # covers what was longer
+        sys.stdout.flush()
+        self._width = len(shown)

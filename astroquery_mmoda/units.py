@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from astropy import units as u
 
-from .errors import DecodingError
+from .errors import DecodingError, ParameterError
+from .text import printable
 
-__all__ = ["check_units", "known_unit", "read_unit", "standard_spelling"]
+__all__ = ["check_units", "known_unit", "read_unit", "seconds_of", "standard_spelling"]
 
 _MAX_TEXT = 200
 _MOST = 200
@@ -73,6 +75,21 @@ def standard_spelling(text: Any) -> str | None:
         return str(u.Unit(unit).to_string("fits", fraction="inline"))
     except ValueError:  # known to astropy only
         return None
+
+
+def seconds_of(value: Any, name: str) -> float:
+    """A time span of a user in s: a Quantity, or a number of seconds; zero or more, and maybe infinite."""
+    try:
+        if isinstance(value, (bool, np.bool_)) or np.iscomplexobj(value) or np.ma.is_masked(value):
+            raise TypeError("not a real number")
+        seconds = float(u.Quantity(value, u.s).value)
+    except (TypeError, ValueError, OverflowError, u.UnitsError) as error:
+        raise ParameterError(
+            f"{name}={printable(value, limit=60)!r} is not a valid time span; give seconds or a Quantity."
+        ) from error
+    if not seconds >= 0:
+        raise ParameterError(f"{name}={seconds:g} must be zero or more seconds.")
+    return seconds
 
 
 @lru_cache(maxsize=512)

@@ -34,8 +34,8 @@ def play(length: float) -> tuple[float, int]:
 
     job = Job(MmodaClass()._connect(), "isgri", "isgri_lc", {}, "S", job_id="0123", status="submitted")
     with (
-        mock.patch("astroquery_mmoda.jobs.job.time.monotonic", lambda: clock[0]),
-        mock.patch("astroquery_mmoda.jobs.job.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds)),
+        mock.patch("astroquery_mmoda.jobs.waiting.time.monotonic", lambda: clock[0]),
+        mock.patch("astroquery_mmoda.jobs.waiting.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds)),
         mock.patch.object(Job, "refresh", refresh),
     ):
         job.wait(10 * length + 100, progress=False)

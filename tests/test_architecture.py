@@ -27,13 +27,13 @@ LAYERS = {
     3: {"products", "combine"},
     2: {"request", "service", "decoding"},
     1: {"auth", "catalog", "progress"},
-    0: {"errors", "config", "text", "units", "markup", "files", "allowance", "instruments", "protocol"},
+    0: {"errors", "config", "text", "units", "markup", "files", "allowance", "instruments", "protocol", "origin"},
 }
 LAYER_OF = {package: layer for layer, packages in LAYERS.items() for package in packages}
 
 # the only packages that may import these libraries
 SINGLE_USERS = {
-    "requests": {"service", "auth"},
+    "requests": {"service", "auth", "origin"},  # origin reads addresses as it does
     "urllib3": {"service"},
     "jwt": {"auth"},
     "keyring": {"auth"},

@@ -18,11 +18,11 @@ import pytest
 import requests
 from astropy.time import Time
 from astroquery.exceptions import AuthenticationWarning
+from astroquery_mmoda.origin import is_loopback
 
 from astroquery_mmoda import AuthenticationError, Token, conf
 from astroquery_mmoda.auth import Found, TokenAuth, discover, forget_in_keyring, from_keyring, from_prompt, store
 from astroquery_mmoda.auth.places import _write_file
-from astroquery_mmoda.service.transport import is_loopback
 from tests.keyrings import MemoryKeyring
 from tests.tokens import mint
 

@@ -65,7 +65,7 @@ def test_an_expired_token_is_not_even_sent(client, token):
         client.login(token(hours=-1))
     # the clock of this machine may be wrong, so the server's word is what counts
     client.login(token())
-    client._held.token.claims["exp"] = time.time() - 10
+    client._account.token(client.URL).claims["exp"] = time.time() - 10
     with pytest.raises(AuthenticationError, match="expired"):
         client.query_product(**QUICK)
 
@@ -233,7 +233,7 @@ def test_a_token_that_expires_after_the_analysis(slow):
     client.login(brief(exp=int(time.time()) + 4))
     with pytest.warns(AuthenticationWarning, match="continued after a new login"):
         job = client.submit_product(**IMAGE, max_pointings=2)
-    time.sleep(max(0.0, Token.expires.fget(client._held.token).unix - time.time() + 0.1))
+    time.sleep(max(0.0, Token.expires.fget(client._account.token(client.URL)).unix - time.time() + 0.1))
     with pytest.raises(AuthenticationError, match=r"expired .*Get a token") as caught:
         job.result()
     assert caught.value.job is job

@@ -15,7 +15,7 @@ from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch):
     """Pauses between tries are real in the code and short here."""
-    monkeypatch.setattr("astroquery_mmoda.service.routes._pause", lambda attempt, answer: 0.01)
+    monkeypatch.setattr("astroquery_mmoda.service.http._pause", lambda attempt, asked: 0.01)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def serve():
     def start(answer):
         server = ScriptedServer(answer if callable(answer) else lambda request: answer).__enter__()
         servers.append(server)
-        return server, MmodaClass(server=server.url)._connect().dispatcher()
+        return server, MmodaClass(server=server.url)._connect().routes()
 
     yield start
     for server in servers:
@@ -100,7 +100,7 @@ def test_an_analysis_is_posted_as_a_form(serve):
         ),
         (Reply("<html>Maintenance</html>", 200, {"Content-Type": "text/html"}), errors.ServiceError, "Maintenance"),
         (Reply({"error_message": "no", "error": "RequestNotUnderstood():no"}), errors.ParameterError, "no"),
-        (Reply([1, 2]), errors.ServiceError, "no reply to it"),
+        (Reply([1, 2]), errors.ServiceError, "not a reply to it"),
         (Reply("<html>gone</html>", 404), errors.ServiceError, "Is it the address of a MMODA dispatcher"),
         (
             Reply("", 302, {"Location": "https://new.example/mmoda?token=secret"}),
@@ -136,7 +136,7 @@ def test_what_an_answer_means(serve, reply, kind, says):
 def test_faults_that_pass_are_tried_again(serve, first):
     replies = [first, first, Reply(analysis_reply("submitted"))]
     server, dispatcher = serve(lambda request: replies[min(len(server.requests), 3) - 1])
-    assert dispatcher.run_analysis({"a": "1"})["query_status"] == "submitted"
+    assert dispatcher.run_analysis({"a": "1"})[0]["query_status"] == "submitted"
     assert len(server.requests) == 3
     assert {str(request.form) for request in server.requests} == {"{'a': '1'}"}
 
@@ -173,7 +173,7 @@ def test_nobody_listens():
         conf.set_temp("retry_time", 0.1),
         pytest.raises(errors.ServiceError, match=r"connection refused\); tried \d+ times") as caught,
     ):
-        MmodaClass(server="http://127.0.0.1:9")._connect().dispatcher().run_analysis({"a": "marked-secret"})
+        MmodaClass(server="http://127.0.0.1:9")._connect().routes().run_analysis({"a": "marked-secret"})
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
 
@@ -183,7 +183,7 @@ def test_nobody_listens():
 )
 def test_addresses_that_are_none(url, says):
     with pytest.raises(errors.ServiceError, match=says):
-        MmodaClass(server=url)._connect().dispatcher().instruments()
+        MmodaClass(server=url)._connect().routes().instruments()
 
 
 def test_a_reply_that_is_too_large(serve):
@@ -227,7 +227,7 @@ def test_debug_log_tells_neither_body_nor_query(serve, caplog):
 def test_retry_after_in_both_forms():
     from email.utils import formatdate
 
-    from astroquery_mmoda.service.routes import asked_pause
+    from astroquery_mmoda.service.http import asked_pause
 
     assert asked_pause("7") == 7
     assert 8 < asked_pause(formatdate(time.time() + 10, usegmt=True)) <= 10
@@ -276,7 +276,7 @@ def test_broken_compression_is_a_cut_reply(serve):
 def test_json_that_stops_between_brackets_is_cut_as_well(serve):
     replies = [Reply('{"query_status": "done", "products": {}'), Reply(analysis_reply("submitted"))]
     server, dispatcher = serve(lambda request: replies[min(len(server.requests), 2) - 1])
-    assert dispatcher.run_analysis({})["query_status"] == "submitted"
+    assert dispatcher.run_analysis({})[0]["query_status"] == "submitted"
 
 
 def test_eight_threads_do_not_mix_their_answers(serve):

@@ -43,7 +43,7 @@ class Proxy(ScriptedServer):
 
 @pytest.fixture
 def proxy(local_mmoda, monkeypatch):
-    monkeypatch.setattr("astroquery_mmoda.service.routes._pause", lambda attempt, answer: 0.02)
+    monkeypatch.setattr("astroquery_mmoda.service.http._pause", lambda attempt, asked: 0.02)
     with Proxy(local_mmoda.url) as server:
         yield server
 

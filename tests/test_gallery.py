@@ -48,7 +48,7 @@ NOWHERE = MmodaClass(server="http://127.0.0.1:9")
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch):
-    monkeypatch.setattr("astroquery_mmoda.service.routes._pause", lambda attempt, answer: 0.01)
+    monkeypatch.setattr("astroquery_mmoda.service.http._pause", lambda attempt, asked: 0.01)
     with conf.set_temp("retry_time", 0.3):
         yield
 
@@ -1081,7 +1081,7 @@ def test_a_busy_server_is_asked_again_when_it_says(serve, tmp_path, monkeypatch)
         paused.append((attempt, fault.retry_after))
         return 0.01
 
-    monkeypatch.setattr("astroquery_mmoda.service.routes._pause", pause)
+    monkeypatch.setattr("astroquery_mmoda.service.http._pause", pause)
     busy = Reply("", 503, {"Retry-After": "7"})
     server, client = serve(lambda request: content(b"good") if len(server.requests) > 2 else busy)
     manifest = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path)

@@ -10,7 +10,7 @@ from astropy.table import Table
 
 from astroquery_mmoda import MmodaClass, Products, conf, errors
 from astroquery_mmoda.jobs.job import Job
-from astroquery_mmoda.jobs.job import submit as hand_over
+from astroquery_mmoda.jobs.run import submit as hand_over
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 
 PAYLOAD = {
@@ -160,7 +160,7 @@ def test_time_runs_out(play):
     job = submit()
     begin = time.monotonic()
     with pytest.raises(
-        errors.JobTimeout, match=r"0123456789abcdef .*not over after 0.3 s; last heard: submitted"
+        errors.JobTimeout, match=r"0123456789abcdef .*not over after 0.3 s; last status: submitted"
     ) as caught:
         job.result(300 * u.ms)
     assert 0.2 < time.monotonic() - begin < 15
@@ -224,7 +224,7 @@ def test_an_interrupt_leaves_the_job_as_it_was(play, monkeypatch):
     def interrupt(seconds):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("astroquery_mmoda.jobs.job.time", clock_of(sleep=interrupt))
+    monkeypatch.setattr("astroquery_mmoda.jobs.waiting.time", clock_of(sleep=interrupt))
     with pytest.raises(KeyboardInterrupt):
         job.result()
     assert job.status == "submitted"
@@ -240,8 +240,10 @@ def test_pauses_grow_with_the_elapsed_time(play, monkeypatch):
 
     server, submit = play(analysis_reply("submitted"))
     job = submit()
-    monkeypatch.setattr("astroquery_mmoda.jobs.job.time", clock_of(sleep=sleep, monotonic=lambda: clock["now"]))
-    monkeypatch.setattr(Job, "refresh", lambda self: self)
+    for module in ("job", "waiting"):
+        fake = clock_of(sleep=sleep, monotonic=lambda: clock["now"])
+        monkeypatch.setattr(f"astroquery_mmoda.jobs.{module}.time", fake)
+    monkeypatch.setattr(Job, "refresh", lambda self, patience: self)
     with pytest.raises(errors.JobTimeout):
         job.wait(3600)
     assert 0.08 < pauses[0] <= 0.1

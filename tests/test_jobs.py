@@ -26,8 +26,9 @@ from astroquery_mmoda import (
 )
 from astroquery_mmoda.config import Conf
 from astroquery_mmoda.jobs import journal
-from astroquery_mmoda.jobs.job import submit
-from astroquery_mmoda.request.encode import Upload, to_wire
+from astroquery_mmoda.jobs.run import prepare, submit
+from astroquery_mmoda.protocol import Upload
+from astroquery_mmoda.request.encode import to_wire
 from astroquery_mmoda.request.metadata import Parameter
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 from tests.test_job import DONE, PAYLOAD
@@ -367,7 +368,7 @@ def test_no_path_is_taken_from_what_was_told(client, service, recorded, tmp_path
 
 
 def test_a_file_that_was_sent_is_named_in_the_code(client):
-    job = Job._prepare(client._connect(), {**PAYLOAD, "dummy_file": Upload("cat.fits", b"SIMPLE")})
+    job = prepare(client._connect(), {**PAYLOAD, "dummy_file": Upload("cat.fits", b"SIMPLE")})
     assert "dummy_file': Ellipsis" in job.to_code()
     assert "never sends files: dummy_file\n" in job.to_code()
     reply = {"products": {"analysis_parameters": {"dummy_file": "~/.oda-token"}}}

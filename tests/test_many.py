@@ -25,12 +25,12 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
+from astroquery_mmoda.many.errands import Errand, run_errand
+from astroquery_mmoda.many.hands import Ended
 
 from astroquery_mmoda import JobTimeout, MmodaClass, ParameterError, conf
 from astroquery_mmoda.errors import AuthenticationError, JobFailed
 from astroquery_mmoda.jobs import journal
-from astroquery_mmoda.many.errands import Errand, run_errand
-from astroquery_mmoda.many.hands import Ended
 from astroquery_mmoda.many.rows import Rows
 from conftest import require
 from tests.scripted_server import Reply, Request, ScriptedServer, analysis_reply

@@ -134,9 +134,9 @@ def answer(request):
 
 
 # the recorded replies are answers to other questions
-@pytest.mark.filterwarnings("ignore:The service took a parameter otherwise")
+@pytest.mark.filterwarnings("ignore:The service changed a parameter")
 def test_the_token_is_where_it_belongs_and_nowhere_else(everything_logged, ring, tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr("astroquery_mmoda.service.routes._pause", lambda attempt, answer: 0.01)
+    monkeypatch.setattr("astroquery_mmoda.service.http._pause", lambda attempt, asked: 0.01)
     walk = Walk()
     field = {"coordinates": "Crab", "time_range": (57818.5, 57818.6), "radius": 8 * u.deg}
     with ScriptedServer(answer) as server:

@@ -92,8 +92,8 @@ PLACES = (
     "http.client:HTTPResponse.begin",
     "urllib3.response:HTTPResponse.read1",
     "json.loads",
-    "astroquery_mmoda.service.routes:parse_body",
-    "astroquery_mmoda.service.routes:without_tokens",
+    "astroquery_mmoda.service.http:parse_body",
+    "astroquery_mmoda.service.http:without_tokens",
     "astroquery_mmoda.auth.request_auth:_into_form",
     "astroquery_mmoda.auth.request_auth:urlencode",
     "astroquery_mmoda.jobs.job:check_reply",
@@ -124,7 +124,7 @@ def test_no_frame_shows_the_token(service, monkeypatch, ring, call, place, error
     client.login(Token(MARKED))
     client.list_products("toy")
     spoil(monkeypatch, place, error)
-    monkeypatch.setattr("astroquery_mmoda.service.routes._pause", lambda attempt, answer: 0.01)
+    monkeypatch.setattr("astroquery_mmoda.service.http._pause", lambda attempt, asked: 0.01)
     with conf.set_temp("retry_time", 0), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert leaks(error_of(lambda: CALLS[call](client))) == []
@@ -203,7 +203,7 @@ def test_keeping(service, monkeypatch, ring, keep):
 )
 @pytest.mark.parametrize("call", ["login", "refresh", "mail", "jobs", "submit", "instruments"])
 def test_replies_that_quote_it(monkeypatch, reply, call):
-    monkeypatch.setattr("astroquery_mmoda.service.routes._pause", lambda attempt, answer: 0.01)
+    monkeypatch.setattr("astroquery_mmoda.service.http._pause", lambda attempt, asked: 0.01)
     with ScriptedServer(lambda request: reply) as server, conf.set_temp("retry_time", 0.05):
         client = MmodaClass(server=server.url)
         client.login(Token(MARKED))

@@ -1,6 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """
-A question about the archive, written in ADQL.
+A search in the archive, written in ADQL.
 
 The service's translator knows less than the language: numbers have no exponent, there is no LOWER, text is plain ASCII,
 and blanks beside some punctuation are lost even inside quotes. What is written here gets through it unharmed.
@@ -21,7 +21,6 @@ from astropy.time import Time
 
 from ..errors import ParameterError
 from ..request.metadata import nearest
-from ..request.values import as_quantity, convert
 from ..text import printable
 
 __all__ = ["OBSCORE", "Search", "as_maxrec", "as_radius", "is_plain", "number"]
@@ -81,19 +80,18 @@ class Search:
     maxrec: int | None = None
 
     def adql(self) -> str:
-        """The question as one line of ADQL."""
-        top = [] if self.maxrec is None else [f"TOP {self.maxrec}"]
+        """The search as one line of ADQL."""
         conditions = [
             _any_of([*self._region(), *self._named()]),
-            _any_of([] if self.instrument is None else [_like("instrument_name", _pattern(_name(self.instrument)))]),
-            _any_of([] if self.kind is None else [_like("dataproduct_type", text) for text in _types(self.kind)]),
+            *([] if self.instrument is None else [_like("instrument_name", _pattern(_name(self.instrument)))]),
+            *([] if self.kind is None else [_any_of([_like("dataproduct_type", text) for text in _types(self.kind)])]),
             *self._time_range(),
             *self._energy_range(),
         ]
         where = " AND ".join(condition for condition in conditions if condition)
         # an order of its own makes TOP mean something
-        parts = ["SELECT", *top, "*", "FROM", OBSCORE, *(["WHERE", where] if where else []), "ORDER BY t_min"]
-        return " ".join(parts)
+        top = "" if self.maxrec is None else f"TOP {self.maxrec} "
+        return f"SELECT {top}* FROM {OBSCORE}{where and f' WHERE {where}'} ORDER BY t_min"
 
     def _region(self) -> list[str]:
         if self.position is None or self.radius >= 180:
@@ -121,39 +119,32 @@ class Search:
         if self.energies is None:
             return []
         low, high = self.energies
-        shortest = (high * u.keV).to_value(u.m, equivalencies=u.spectral())
+        longest, shortest = (
+            (energy * u.keV).to_value(u.m, equivalencies=u.spectral()) if energy > 0 else math.inf
+            for energy in (low, high)
+        )
         conditions = [f"em_max >= {number(shortest)}"]
-        if low > 0:
-            conditions.append(f"em_min <= {number((low * u.keV).to_value(u.m, equivalencies=u.spectral()))}")
-        return conditions
+        return [*conditions, f"em_min <= {number(longest)}"] if low > 0 else conditions
 
 
 def number(value: float) -> str:
     """A number with all its digits and without an exponent."""
     if not math.isfinite(value):
-        raise ParameterError(f"{value} can't be asked for: a finite number is needed.")
+        raise ParameterError(f"A finite number is needed, not {value}.")
     return format(Decimal(repr(float(value))), "f")
 
 
 def as_radius(radius: Any) -> float:
     """Radius of a region in degrees; a bare number is in degrees as well."""
     try:
-        degrees = convert(as_quantity(radius, u.deg, "radius"), u.deg, "radius")
-    except ParameterError:
-        degrees = _as_angle(radius)
-    if not 0 < degrees <= 180:
-        raise ParameterError(f"radius={printable(radius, limit=100)} must be larger than 0 and at most 180 deg.")
-    return degrees
-
-
-def _as_angle(radius: Any) -> float:
-    """Sexagesimal text, such as ``0d6m0s``."""
-    try:
-        return float(Angle(radius).deg)
+        degrees = float(Angle(radius, u.deg).deg)
     except (TypeError, ValueError, OverflowError, RecursionError, u.UnitsError) as error:
         raise ParameterError(
-            f"radius={printable(radius, limit=100)!r} is no angle; write 10*u.arcmin, or '10 arcmin'."
+            f"radius={printable(radius, limit=100)!r} is not a valid angle; write 10*u.arcmin, or '10 arcmin'."
         ) from error
+    if isinstance(radius, bool) or not 0 < degrees <= 180:
+        raise ParameterError(f"radius={printable(radius, limit=100)} must be larger than 0 and at most 180 deg.")
+    return degrees
 
 
 def as_maxrec(maxrec: Any) -> int | None:
@@ -177,7 +168,7 @@ def is_plain(name: str) -> bool:
 def _name(text: Any) -> str:
     name = " ".join(text.split()) if isinstance(text, str) else ""
     if not name or len(name) > _LONGEST_NAME:
-        raise ParameterError(f"{printable(text, limit=100)!r} is no name.")
+        raise ParameterError(f"not a valid name: {printable(text, limit=100)!r}.")
     return name
 
 

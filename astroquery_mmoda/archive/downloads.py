@@ -9,35 +9,28 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import logging
-import math
 import os
 import re
 import socket
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 import numpy as np
 from astropy.table import Row, Table
-from astropy.utils.console import ProgressBar, isatty
 from astroquery import log
 
 from ..config import conf
 from ..errors import ParameterError, ServiceError
 from ..files import whole_file
 from ..products.storage.filenames import chosen_path, make_directory, safe_name
-from ..service.account import Connection
-from ..service.routes import Dispatcher, Interrupted, Stream, wait_for_next_try
+from ..progress import Display
+from ..service.connection import Connection
+from ..service.http import Fault, Patience, Stream, retrying
 from ..text import printable
-
-if TYPE_CHECKING:
-    from ..core import MmodaClass
 
 __all__ = ["download_products"]
 
@@ -47,46 +40,52 @@ _ENDING = re.compile(r"((?:\.(?:fits|tar|ecsv|txt|csv|xml))?\.[A-Za-z0-9]{1,8})$
 _PAGES = ("html", "htm")
 
 
-@dataclass(frozen=True)
-class File:
-    """A file to fetch: its address, what of which source is in it, and where it goes."""
+@dataclass
+class Download:
+    """A file to fetch: its address, what of which source is in it, where it goes, and what became of it."""
 
     url: str
     source: str
     kind: str
     path: Path
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a file."""
-
-    size: int
-    status: str
+    size: int = 0
+    status: str = "ERROR"
     message: str = ""
 
 
 def download_products(
-    client: MmodaClass, rows: Any, *, directory: str | os.PathLike[str] = ".", overwrite: bool = False
+    connection: Connection, rows: Any, *, directory: str | os.PathLike[str] = ".", overwrite: bool = False
 ) -> Table:
     """Fetch the files behind rows of the archive; see `MmodaClass.download_products`."""
-    place = chosen_path(directory)
-    files = _files(rows, place, client.URL)
-    make_directory(place)
-    dispatcher = Connection(client).dispatcher()
-    bar = _Bar(len(files))
-    outcomes = []
-    for file in files:
-        outcomes.append(_one(dispatcher, file, overwrite=overwrite, bar=bar))
-        bar.next_file()
-    return _manifest(files, outcomes)
+    chosen = chosen_path(directory)
+    downloads = _downloads(rows, chosen, connection.server)
+    make_directory(chosen)
+    display = Display(None, lambda place: (place[0] / len(downloads), place[1]))
 
+    def fetch(number: int, download: Download) -> None:
+        if _is_there(download.path, overwrite=overwrite):
+            download.size, download.status = download.path.stat().st_size, "SKIPPED"
+            download.message = "it is there already"
+            return
 
-def _manifest(files: list[File], outcomes: list[Outcome]) -> Table:
+        def show(part: float) -> None:
+            display((number + part, f"file {number + 1} of {len(downloads)}"))
+
+        server = printable(urlsplit(download.url).netloc, limit=100)
+        download.size = retrying(lambda: _fetched(connection, download, show), Patience(), server)
+        download.status = "COMPLETE"
+
+    for number, download in enumerate(downloads):
+        try:
+            fetch(number, download)
+        except (ServiceError, OSError, ValueError) as error:  # does not keep the others from being fetched
+            download.message = printable(error)
+            log.warning("%s could not be fetched: %s", printable(download.url, limit=200), download.message)
+    display.close()
     table = Table(
         rows=[
-            (str(file.path), printable(file.url), file.source, file.kind, result.size, result.status, result.message)
-            for file, result in zip(files, outcomes, strict=True)
+            (str(each.path), printable(each.url), each.source, each.kind, each.size, each.status, each.message)
+            for each in downloads
         ]
         or None,
         names=("path", "url", "source", "kind", "size", "status", "message"),
@@ -99,23 +98,23 @@ def _manifest(files: list[File], outcomes: list[Outcome]) -> Table:
 # ---- which files
 
 
-def _files(rows: Any, place: Path, server: str) -> list[File]:
+def _downloads(rows: Any, directory: Path, server: str) -> list[Download]:
     """Each address once, in the order of the rows."""
-    found: dict[str, File] = {}
+    found: dict[str, Download] = {}
     for row in _rows(rows):
         page = _text(row.get("product_path"))
         base = page if page.lower().startswith(("http://", "https://")) else f"{server}/"
         for reference in _references(row):
             url = _joined(base, reference)
             source, kind = _text(row.get("target_name")), _text(row.get("dataproduct_type"))
-            found.setdefault(url, File(url, source, kind, place / _file_name(url)))
+            found.setdefault(url, Download(url, source, kind, directory / _file_name(url)))
     return list(found.values())
 
 
 def _joined(base: str, reference: str) -> str:
     try:
         return urljoin(base, reference)
-    except ValueError:  # such as brackets that hold no address; told of when it is to be fetched
+    except ValueError:  # such as brackets that hold no address; refused when it is to be fetched
         return reference
 
 
@@ -158,6 +157,74 @@ def _file_name(url: str) -> str:
     return f"{safe_name(stem)}_{mark}{ending[1] if ending else ''}"
 
 
+def _is_there(path: Path, *, overwrite: bool) -> bool:
+    """Whether there is a file of this name that is to stay; `ServiceError` if something else is in its place."""
+    if path.is_dir() and not path.is_symlink():
+        raise ServiceError("there is a directory of its name")
+    if overwrite or not os.path.lexists(path):
+        return False
+    if not path.is_file():
+        raise ServiceError("there is something of its name that is not a file; overwrite=True replaces it")
+    return True
+
+
+# ---- one file
+
+
+def _fetched(connection: Connection, download: Download, show: Any) -> int:
+    """Size of a file that was fetched."""
+    limit = int(conf.max_reply_size)
+    with _answer(connection, download.url) as reply:
+        whole, size = _length(reply.headers), 0
+        if (whole or 0) > limit:
+            raise _too_large(limit)
+        with whole_file(download.path, needed=lambda: whole) as target:
+            for piece in reply.pieces:
+                size += len(piece)
+                if size > limit:  # decompressed
+                    raise _too_large(limit)
+                target.write(piece)
+                show(size / whole if whole else 0.0)
+            if not size:
+                raise Fault("the reply was empty")
+            if whole not in (None, size):
+                raise Fault(f"{size} bytes came of a file of {whole}")
+    return size
+
+
+@contextmanager
+def _answer(connection: Connection, url: str) -> Iterator[Stream]:
+    """The answer of an address, or of another one to which it leads, if that may be asked."""
+    for _ in range(_MOST_REDIRECTS + 1):
+        if refusal := _refusal(url, connection.server):
+            raise ServiceError(refusal)
+        with connection.http.stream(url, {"Accept-Encoding": "identity"}) as reply:
+            if reply.status not in (301, 302, 303, 307, 308):
+                if reply.status != 200:
+                    raise ServiceError(f"HTTP status {reply.status}")
+                is_page = reply.headers.get("Content-Type", "").lower().startswith("text/html")
+                if is_page and urlsplit(url).path.rpartition(".")[2].lower() not in _PAGES:
+                    raise ServiceError("a web page came instead of the file")
+                yield reply
+                return
+            url = _joined(url, reply.headers.get("Location", ""))
+    raise ServiceError("it leads from one address to the next without end")
+
+
+def _length(headers: Mapping[str, str]) -> int | None:
+    """Size of the file (bytes), if it is known."""
+    text = headers.get("Content-Length", "").strip()
+    if "Content-Length" in headers and not re.fullmatch(r"[0-9]{1,18}", text):
+        # where the body ends is not known then, so that a cut one could not be told from a whole one
+        raise ServiceError(f"its size is {printable(text, limit=40)!r}, which is not a number of bytes")
+    is_plain = headers.get("Content-Encoding", "identity").strip().lower() in ("identity", "")
+    return int(text) if text and is_plain else None
+
+
+def _too_large(limit: int) -> ServiceError:
+    return ServiceError(f"it is larger than {limit} bytes (astroquery_mmoda.conf.max_reply_size)")
+
+
 # ---- which addresses
 
 
@@ -168,7 +235,7 @@ def _refusal(url: str, server: str) -> str:
         origin, port = (parts.scheme, parts.hostname, parts.port), parts.port or 443
         same = origin == (own.scheme, own.hostname, own.port)
     except ValueError:
-        return "this is no address"
+        return "not a valid address"
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return "only http and https addresses are asked"
     if parts.username is not None or parts.password is not None:
@@ -188,134 +255,3 @@ def _is_public(host: str, port: int) -> bool:
         return True
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     return all(address.is_global and not address.is_multicast for address in addresses)
-
-
-# ---- one file
-
-
-def _one(dispatcher: Dispatcher, file: File, *, overwrite: bool, bar: _Bar) -> Outcome:
-    """Fetch a file; what is wrong with it does not keep the others from being fetched."""
-    try:
-        if _is_there(file.path, overwrite=overwrite):
-            return Outcome(file.path.stat().st_size, "SKIPPED", "it is there already")
-        return Outcome(_fetched(dispatcher, file, bar), "COMPLETE")
-    except (ServiceError, OSError) as error:
-        message = printable(error)
-    log.warning("%s could not be fetched: %s", printable(file.url, limit=200), message)
-    return Outcome(0, "ERROR", message)
-
-
-def _is_there(path: Path, *, overwrite: bool) -> bool:
-    """Whether there is a file of this name that is to stay; `ServiceError` if something else is in its place."""
-    if path.is_dir() and not path.is_symlink():
-        raise ServiceError("there is a directory of its name")
-    if overwrite or not os.path.lexists(path):
-        return False
-    if not path.is_file():
-        raise ServiceError("there is something of its name that is not a file; overwrite=True replaces it")
-    return True
-
-
-def _fetched(dispatcher: Dispatcher, file: File, bar: _Bar) -> int:
-    """Size of a file, after as many tries as passing faults take; each begins anew."""
-    attempt, failing_since = 0, math.inf
-    while True:
-        attempt += 1
-        try:
-            return _attempt(dispatcher, file, bar)
-        except Interrupted as error:
-            fault = error
-            log.debug("a file: %s", fault)
-        failing_since = min(failing_since, time.monotonic())
-        if time.monotonic() - failing_since >= conf.seconds("retry_time"):
-            break
-        wait_for_next_try(attempt, fault)
-    raise ServiceError(f"{fault}; tried {attempt} {'time' if attempt == 1 else 'times'}")
-
-
-def _attempt(dispatcher: Dispatcher, file: File, bar: _Bar) -> int:
-    limit = int(conf.max_reply_size)
-    with _answer(dispatcher, file.url) as reply:
-        whole = _length(reply.headers, limit)
-        with whole_file(file.path, needed=lambda: whole) as target:
-            size = 0
-            for piece in reply.pieces:
-                size += len(piece)
-                if size > limit:  # unpacked
-                    raise _too_large(limit)
-                target.write(piece)
-                bar.show(size, whole)
-            if not size:
-                raise Interrupted("the reply was empty")
-            if whole not in (None, size):
-                raise Interrupted(f"{size} bytes came of a file of {whole}")
-    return size
-
-
-@contextmanager
-def _answer(dispatcher: Dispatcher, url: str) -> Iterator[Stream]:
-    """Ask an address, and others that it leads to, as long as they may be asked."""
-    for _ in range(_MOST_REDIRECTS + 1):
-        refusal = _refusal(url, dispatcher.url)
-        if refusal:
-            raise ServiceError(refusal)
-        with dispatcher.stream(url, {"Accept-Encoding": "identity"}) as reply:
-            if reply.status not in (301, 302, 303, 307, 308):
-                _check_answer(reply, url)
-                yield reply
-                return
-            url = _joined(url, reply.headers.get("Location", ""))
-    raise ServiceError("it leads from one address to the next without end")
-
-
-def _check_answer(reply: Stream, url: str) -> None:
-    """Refuse what is not the file that was asked for, such as a page about something gone wrong."""
-    if reply.status != 200:
-        raise ServiceError(f"HTTP status {reply.status}")
-    kind = reply.headers.get("Content-Type", "").lower()
-    if kind.startswith("text/html") and urlsplit(url).path.rpartition(".")[2].lower() not in _PAGES:
-        raise ServiceError("a web page came instead of the file")
-
-
-def _length(headers: Mapping[str, str], limit: int) -> int | None:
-    """Size of the file (bytes), if it was told."""
-    text = headers.get("Content-Length", "0").strip()
-    if not re.fullmatch(r"[0-9]{1,18}", text):
-        # where the body ends is not known then, so that a cut one could not be told from a whole one
-        raise ServiceError(f"its size was told as {printable(text, limit=40)!r}, which is not a number of bytes")
-    if int(text) > limit:
-        raise _too_large(limit)
-    is_plain = headers.get("Content-Encoding", "identity").strip().lower() in ("identity", "")
-    return int(text) if is_plain and "Content-Length" in headers else None
-
-
-def _too_large(limit: int) -> ServiceError:
-    return ServiceError(f"it is larger than {limit} bytes (astroquery_mmoda.conf.max_reply_size)")
-
-
-# ---- showing
-
-
-class _Bar:
-    """A progress bar over all files, in terminals and notebooks where the log level is INFO or lower."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-        self._done = 0
-        self._last = 0.0
-        shown = number > 0 and log.getEffectiveLevel() <= logging.INFO and isatty(sys.stdout)
-        self._bar = ProgressBar(100 * number) if shown else None
-
-    def show(self, size: int, whole: int | None) -> None:
-        """Show how much of the present file is here."""
-        if self._bar is not None and whole and time.monotonic() - self._last > 0.1:
-            self._last = time.monotonic()
-            self._bar.update(100 * self._done + min(99, 100 * size // whole))
-
-    def next_file(self) -> None:
-        """Count the present file as done."""
-        self._done += 1
-        if self._bar is not None:
-            self._bar.update(100 * self._done)
-            if self._done == self._number:
-                sys.stdout.write("\n")

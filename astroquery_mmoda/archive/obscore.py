@@ -93,7 +93,7 @@ def tidy(table: Table) -> Table:
         Plain columns, masked where there is nothing, with units and descriptions; ``t_min`` and ``t_max`` are
         `~astropy.time.Time`; besides ``e_min`` and ``e_max`` (keV) and ``position`` (SkyCoord).
     """
-    plain = Table([_described(_plain(table[name])) for name in table.colnames], names=table.colnames)
+    plain = Table([_plain(table[name]) for name in table.colnames])
     for name in ("t_min", "t_max"):
         _replace_by_times(plain, name)
     _add_energies(plain)
@@ -105,19 +105,29 @@ def tidy(table: Table) -> Table:
 
 
 def _plain(column: Column) -> MaskedColumn:
-    """Numbers or texts, masked where there is nothing."""
+    """Numbers or texts, masked where there is nothing, with the standard's unit and description where it has none."""
+    its_type, its_unit, its_description = standard(column.name)
+    about = {
+        "name": column.name,
+        "unit": column.unit,
+        "description": printable(column.description or its_description) or None,
+    }
     if column.ndim > 1:  # arrays of one size, which only an honest service sends
-        return MaskedColumn(column)
-    cells = zip(np.ma.getdata(column.data), np.ma.getmaskarray(column.data).tolist(), strict=True)
-    items = [None if masked else _scalar(item) for item, masked in cells]
-    known = [item for item in items if item is not None]
-    kind = column.dtype if column.dtype.kind != "O" else _kind(known) if known else _kind_of_nothing(column)
-    if kind.kind == "O":
-        return MaskedColumn(items, dtype=object, mask=[item is None for item in items], **_about(column))
-    # texts of no characters would be cut later, when one is put there
-    filler: Any = "" if kind.kind in "SU" else 0
-    values = np.array([filler if item is None else item for item in items], dtype="U" if kind.kind in "SU" else kind)
-    return MaskedColumn(values, mask=[item is None for item in items], **_about(column))
+        plain = MaskedColumn(column, **about)
+    else:
+        cells = zip(np.ma.getdata(column.data), np.ma.getmaskarray(column.data).tolist(), strict=True)
+        items = [None if masked else _scalar(item) for item, masked in cells]
+        mask = [item is None for item in items]
+        kind = column.dtype if column.dtype.kind != "O" else _kind(items, column) or np.dtype(its_type or "U")
+        if kind.kind != "O":
+            # texts of no characters would be cut later, when one is put there
+            filler: Any = "" if kind.kind in "SU" else 0
+            items = [filler if item is None else item for item in items]
+        values = np.array(items, dtype="U" if kind.kind in "SU" else kind) if kind.kind != "O" else items
+        plain = MaskedColumn(values, dtype=kind if kind.kind == "O" else None, mask=mask, **about)
+    if its_unit and plain.unit is None and plain.dtype.kind in "iuf":
+        plain.unit = u.Unit(its_unit)
+    return plain
 
 
 def _scalar(item: Any) -> Any:
@@ -132,7 +142,9 @@ def _scalar(item: Any) -> Any:
     if item is None or item is np.ma.masked:
         return None
     if isinstance(item, (bytes, str)):
-        return _shown(item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)) or None
+        text = item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
+        safe = text.isascii() and text.isprintable() and without_token(text) is text
+        return (text if safe else printable(text, limit=100_000)) or None
     if isinstance(item, (float, np.floating)) and not np.isfinite(item):
         return None
     # an honest service says which number means nothing, and then this is masked already; the other one sends arrays
@@ -141,40 +153,16 @@ def _scalar(item: Any) -> Any:
     return item
 
 
-def _shown(text: str) -> str:
-    safe = text.isascii() and text.isprintable() and without_token(text) is text
-    return text if safe else printable(text, limit=100_000)
-
-
-def _kind(known: list[Any]) -> np.dtype[Any]:
-    """The one type that all values have."""
+def _kind(items: list[Any], column: Column) -> np.dtype[Any] | None:
+    """The one type that all values have, or would have; None if that is unknown."""
+    known = [item for item in items if item is not None]
+    if not known:  # the arrays around nothing have a type
+        return next((item.dtype for item in np.ma.getdata(column.data) if isinstance(item, np.ndarray)), None)
     if all(isinstance(item, str) for item in known):
         return np.dtype("U")
-    kinds = {np.asarray(item).dtype for item in known if np.ndim(item) == 0}
-    if any(np.ndim(item) for item in known) or any(kind.kind not in "biuf" for kind in kinds):
-        return np.dtype(object)
-    return np.result_type(*kinds)
-
-
-def _kind_of_nothing(column: Column) -> np.dtype[Any]:
-    """Type that the values of an empty column would have."""
-    boxes = [item.dtype for item in np.ma.getdata(column.data) if isinstance(item, np.ndarray)]
-    return boxes[0] if boxes else np.dtype(standard(column.name)[0] or "U")
-
-
-def _about(column: Column) -> dict[str, Any]:
-    return {"name": column.name, "unit": column.unit, "description": column.description or None}
-
-
-def _described(column: MaskedColumn) -> MaskedColumn:
-    kind, unit, description = standard(column.name)
-    if unit and column.unit is None and column.dtype.kind in "iuf":
-        column.unit = u.Unit(unit)
-    if not column.description:
-        column.description = description or None
-    else:
-        column.description = printable(column.description)
-    return column
+    kinds = {np.asarray(item).dtype for item in known}
+    plain = not any(np.ndim(item) for item in known) and all(kind.kind in "biuf" for kind in kinds)
+    return np.result_type(*kinds) if plain else np.dtype(object)
 
 
 # ---- columns of astropy's kinds
@@ -186,30 +174,25 @@ def _replace_by_times(table: Table, name: str) -> None:
         return
     column = table[name]
     try:
-        times = _times_of_text(column) if column.dtype.kind == "U" else _times_of_numbers(column)
+        days = _days_of_texts(column) if column.dtype.kind == "U" else _days_of_numbers(column)
     except ValueError:
         return  # left as it is
+    masked = bool(np.ma.getmaskarray(days).any())
+    times = Time(days if masked else days.filled(0.0), format="mjd", scale="utc")
     times.info.description = column.description
     table.replace_column(name, times)
 
 
-def _times_of_numbers(column: MaskedColumn) -> Time:
+def _days_of_numbers(column: MaskedColumn) -> np.ma.MaskedArray[Any, Any]:
     days = np.ma.MaskedArray(column.data, dtype=float)
     days = np.ma.where(days > _FIRST_JD, days - _FIRST_JD, days)
-    days = np.ma.masked_outside(days, -_LATEST_MJD, _LATEST_MJD)
-    return _as_time(days)
+    return np.ma.masked_outside(days, -_LATEST_MJD, _LATEST_MJD)
 
 
-def _times_of_text(column: MaskedColumn) -> Time:
+def _days_of_texts(column: MaskedColumn) -> np.ma.MaskedArray[Any, Any]:
     mask = np.ma.getmaskarray(column)
-    texts = [None if missing else str(text) for text, missing in zip(column, mask, strict=True)]
-    days = [0.0 if text is None else Time(text, scale="utc").mjd for text in texts]
-    return _as_time(np.ma.MaskedArray(days, mask=mask, dtype=float))
-
-
-def _as_time(days: np.ma.MaskedArray[Any, Any]) -> Time:
-    masked = bool(np.ma.getmaskarray(days).any())
-    return Time(days.filled(0.0) if not masked else days, format="mjd", scale="utc")
+    days = [0.0 if missing else Time(str(text), scale="utc").mjd for text, missing in zip(column, mask, strict=True)]
+    return np.ma.MaskedArray(days, mask=mask, dtype=float)
 
 
 def _add_energies(table: Table) -> None:

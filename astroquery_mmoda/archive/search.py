@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Questions to the archive of published products, in the words of astroquery."""
+"""Searches in the archive of published products, with the arguments of astroquery."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from astropy import units as u
@@ -18,18 +18,15 @@ from astroquery import log
 from astroquery.exceptions import MaxResultsWarning, NoResultsWarning
 
 from ..errors import MmodaError, ParameterError, warn
+from ..request.builder import RequestBuilder
 from ..request.metadata import nearest
 from ..request.resolver import position_of
-from ..request.values import energy_pair, sky_position, time_pair
-from ..service.account import Connection
-from ..service.routes import Dispatcher
+from ..request.values import energy_pair, time_pair
+from ..service.connection import Connection
 from ..text import printable
-from . import tap
 from .adql import OBSCORE, Search, as_maxrec, as_radius, is_plain
 from .obscore import PUBLISHED, empty_table, standard, tidy
-
-if TYPE_CHECKING:
-    from ..core import MmodaClass
+from .tap import ArchiveTable, describe_tables, run_adql
 
 __all__ = ["list_columns", "list_tables", "query_object", "query_region", "query_tap", "search"]
 
@@ -39,18 +36,17 @@ _SELECT = re.compile(
 )
 
 
-def query_tap(client: MmodaClass, adql: str, *, maxrec: int | None = None) -> Table:
+def query_tap(connection: Connection, adql: str, *, maxrec: int | None = None) -> Table:
     """Rows that an ADQL query finds; see `MmodaClass.query_tap`."""
     if not isinstance(adql, str) or not adql.strip():
         raise ParameterError(f"adql must be a query as text, not {printable(adql, limit=100)!r}.")
-    maxrec = as_maxrec(maxrec)
-    return _ask(client, adql, maxrec, _columns_of(adql))
+    return _run(connection, adql, as_maxrec(maxrec), _columns_of(adql))
 
 
 def search(
     radius: Any, *, instrument: str | None, kind: str | None, time_range: Any, energy_range: Any, maxrec: int | None
 ) -> Search:
-    """What to look for, wherever it is; see `MmodaClass.query_region`."""
+    """The conditions of a search but its position; see `MmodaClass.query_region`."""
     return Search(
         radius=as_radius(radius),
         instrument=instrument,
@@ -62,63 +58,74 @@ def search(
 
 
 def query_region(
-    client: MmodaClass, coordinates: Any, search: Search, *, get_query_payload: bool = False
+    connection: Connection,
+    builder: RequestBuilder,
+    coordinates: Any,
+    search: Search,
+    *,
+    get_query_payload: bool = False,
 ) -> Table | str:
     """Published products in a region of the sky; see `MmodaClass.query_region`."""
-    position, _ = client._locate(coordinates, Connection(client))
-    complete = replace(search, position=sky_position(position))
-    return complete.adql() if get_query_payload else _find(client, complete)
+    position, _ = builder.locate(coordinates, connection)
+    complete = replace(search, position=position)
+    return complete.adql() if get_query_payload else _find(connection, complete)
 
 
-def query_object(client: MmodaClass, name: str, search: Search, *, get_query_payload: bool = False) -> Table | str:
+def query_object(
+    connection: Connection, builder: RequestBuilder, name: str, search: Search, *, get_query_payload: bool = False
+) -> Table | str:
     """Published products around an object, or named after it; see `MmodaClass.query_object`."""
     if not isinstance(name, str) or not name.strip():
-        raise ParameterError(f"name={printable(name, limit=100)!r} is no name; query_region takes positions.")
-    page = _page(Connection(client).dispatcher(), name)
-    complete = replace(search, position=_position(client, name, page), names=_names(name, page))
-    return complete.adql() if get_query_payload else _find(client, complete)
+        raise ParameterError(f"not a valid name: {printable(name, limit=100)!r}; query_region takes positions.")
+    try:
+        page = connection.routes().gallery_page(name)
+    except MmodaError as error:  # the other names of an object are not worth failing for
+        log.debug("the gallery's page of an object: %s", error)
+        page = {}
+    position = _position(connection, builder, name, page)
+    complete = replace(search, position=position, names=_names(name, page))
+    return complete.adql() if get_query_payload else _find(connection, complete)
 
 
-def list_tables(client: MmodaClass) -> Table:
-    """Tables that `query_tap` can ask; see `MmodaClass.list_tables`."""
-    sheets = tap.sheets(Connection(client).dispatcher())
-    rows = [(printable(sheet.name), sheet.description) for sheet in sheets]
+def list_tables(connection: Connection) -> Table:
+    """Tables that `query_tap` can use; see `MmodaClass.list_tables`."""
+    rows = [(table.name, table.description) for table in describe_tables(connection.routes())]
     return Table(rows=rows or None, names=("name", "description"), dtype=("U", "U"))
 
 
-def list_columns(client: MmodaClass, table: str) -> Table:
+def list_columns(connection: Connection, table: str) -> Table:
     """Columns of a table of the archive; see `MmodaClass.list_columns`."""
-    sheet = _sheet(client, table)
-    rows = sheet.columns or _columns_of_a_row(client, sheet.name)
-    completed = [_completed(*(printable(part) for part in row)) for row in rows]
-    return Table(rows=completed or None, names=("name", "description", "unit", "type"), dtype=("U", "U", "U", "U"))
+    found = _archive_table(connection, table)
+    rows = [
+        _completed(*(printable(part) for part in row))
+        for row in found.columns or _columns_of_a_row(connection, found.name)
+    ]
+    return Table(rows=rows or None, names=("name", "description", "unit", "type"), dtype=("U", "U", "U", "U"))
 
 
-# ---- asking
+# ---- running a query
 
 
-def _find(client: MmodaClass, search: Search) -> Table:
-    table = _ask(client, search.adql(), search.maxrec, PUBLISHED, limited=True)
+def _find(connection: Connection, search: Search) -> Table:
+    table = _run(connection, search.adql(), search.maxrec, PUBLISHED, limited=True)
     return table if all(is_plain(name) for name in search.names) else _without_similar(table, search)
 
 
-def _ask(
-    client: MmodaClass, adql: str, maxrec: int | None, columns: tuple[str, ...], *, limited: bool = False
+def _run(
+    connection: Connection, adql: str, maxrec: int | None, columns: tuple[str, ...], *, limited: bool = False
 ) -> Table:
     """Rows of a query; ``limited`` tells that it has a TOP for ``maxrec``, so nobody knows whether there are more."""
     begin = time.monotonic()
-    found = tap.run(Connection(client).dispatcher(), adql, maxrec)
-    table = empty_table(columns) if found.table is None else tidy(found.table)
+    found, is_cut = run_adql(connection.routes(), adql, maxrec)
+    table = empty_table(columns) if found is None else tidy(found)
     log.info("archive: %d row%s in %.1f s", len(table), "s" * (len(table) != 1), time.monotonic() - begin)
     if not len(table):
         warn("MMODA: the archive has nothing of this kind.", NoResultsWarning)
     if maxrec is not None and (len(table) > maxrec or (limited and len(table) == maxrec)):
-        words = f"only the first {maxrec} rows are returned (maxrec); there may be more"
-        warn(f"MMODA: {words}.", MaxResultsWarning)
+        warn(f"MMODA: only the first {maxrec} rows are returned (maxrec); there may be more.", MaxResultsWarning)
         table = table[:maxrec]
-    elif found.overflow:
-        words = f"the service returned only the first {len(table)} rows; there are more"
-        warn(f"MMODA: {words}.", MaxResultsWarning)
+    elif is_cut:
+        warn(f"MMODA: the service returned only the first {len(table)} rows; there are more.", MaxResultsWarning)
     table.meta["adql"] = adql
     return table
 
@@ -137,15 +144,6 @@ def _columns_of(adql: str) -> tuple[str, ...]:
 # ---- objects
 
 
-def _page(dispatcher: Dispatcher, name: str) -> Mapping[str, Any]:
-    """What the gallery knows of an object; a gallery that does not answer does not spoil the query."""
-    try:
-        return dispatcher.gallery_page(name)
-    except MmodaError as error:
-        log.debug("the gallery's page of an object: %s", error)
-        return {}
-
-
 def _names(name: str, page: Mapping[str, Any]) -> tuple[str, ...]:
     """The name that was given, and others of the same object."""
     others = [str(page.get("title") or ""), *str(page.get("alternative_names_long_strin") or "").split("|")]
@@ -153,9 +151,9 @@ def _names(name: str, page: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple({text.casefold(): text for text in reversed(tidied) if text}.values())[::-1]
 
 
-def _position(client: MmodaClass, name: str, page: Mapping[str, Any]) -> SkyCoord | None:
+def _position(connection: Connection, builder: RequestBuilder, name: str, page: Mapping[str, Any]) -> SkyCoord | None:
     try:
-        return client._resolve(name, Connection(client))
+        return builder.resolve(name, connection)
     except ParameterError:
         pass
     try:
@@ -185,36 +183,34 @@ def _targets(text: str) -> set[str]:
 # ---- tables
 
 
-def _sheet(client: MmodaClass, table: str) -> tap.Sheet:
+def _archive_table(connection: Connection, table: str) -> ArchiveTable:
     """A table by its name, with or without its schema."""
     if not isinstance(table, str) or not _TABLE_NAME.fullmatch(table.strip()):
-        raise ParameterError(f"{printable(table, limit=100)!r} is no name of a table, such as {OBSCORE!r}.")
-    sheets = tap.sheets(Connection(client).dispatcher())
+        raise ParameterError(f"not a valid name of a table: {printable(table, limit=100)!r}; one is {OBSCORE!r}.")
+    tables = describe_tables(connection.routes())
     wanted = table.strip().lower()
-    for sheet in sheets:
-        if wanted in (sheet.name.lower(), sheet.name.lower().rpartition(".")[2]):
-            return sheet
-    names = [printable(sheet.name) for sheet in sheets]
+    for each in tables:
+        if wanted in (each.name.lower(), each.name.lower().rpartition(".")[2]):
+            return each
+    names = [each.name for each in tables]
     raise ParameterError(f"Unknown table {printable(table)!r}{nearest(table, names)}. There are: {', '.join(names)}.")
 
 
-def _columns_of_a_row(client: MmodaClass, table: str) -> list[tuple[str, str, str, str]]:
-    """Columns of a table of which the service tells none: those of its first row."""
+def _columns_of_a_row(connection: Connection, table: str) -> list[tuple[str, str, str, str]]:
+    """Columns of a table of which the service describes none: those of its first row."""
     if not _TABLE_NAME.fullmatch(table):
         return []
-    found = tap.run(Connection(client).dispatcher(), " ".join(("SELECT TOP 1 * FROM", table)), 1).table
+    found, _ = run_adql(connection.routes(), " ".join(("SELECT TOP 1 * FROM", table)), 1)
     if found is None:
-        known = PUBLISHED if table.lower() == OBSCORE else ()
-        return [(name, "", "", "") for name in known]
+        return [(name, "", "", "") for name in (PUBLISHED if table.lower() == OBSCORE else ())]
     row = tidy(found)
-    return [(name, "", "", _type(row[name])) for name in found.colnames]
-
-
-def _type(column: Any) -> str:
-    """Type of the values as the service has them."""
     kinds = {"f": "double", "i": "int", "u": "int", "b": "boolean"}
     # times are numbers there
-    return kinds.get(column.dtype.kind, "char") if hasattr(column, "dtype") else "double"
+    types = {
+        name: kinds.get(row[name].dtype.kind, "char") if hasattr(row[name], "dtype") else "double"
+        for name in found.colnames
+    }
+    return [(name, "", "", kind) for name, kind in types.items()]
 
 
 def _completed(name: str, description: str, unit: str, kind: str) -> tuple[str, str, str, str]:

@@ -1,6 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """
-The archive's table service, asked through pyvo but over the client's own connection.
+The archive's table service: sent over the client's own connection, read by pyvo.
 
 It is a small part of TAP: synchronous POST only, no capabilities, errors as plain text with HTTP status 200.
 """
@@ -11,20 +11,22 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from astropy.io import votable
 from astropy.table import Table
-from pyvo.dal import TAPService  # noqa: TID251 - this is the room that knows pyvo
+from pyvo.dal import DALQueryError  # noqa: TID251 - this package is the only user of pyvo
+from pyvo.dal.tap import TAPResults  # noqa: TID251
 from pyvo.io import vosi  # noqa: TID251
 
 from ..errors import DecodingError, MmodaError, ServiceError
-from ..service.routes import Answer, Dispatcher
-from ..text import printable, without_token
+from ..service.http import Answer
+from ..service.routes import Routes
+from ..text import printable
 
-__all__ = ["Found", "Sheet", "run", "sheets"]
+__all__ = ["ArchiveTable", "describe_tables", "run_adql"]
 
 _STREAM = re.compile(rb"<(?:[^\s<>/:]+:)?STREAM\b")
 _OWN_STREAM = re.compile(rb"<(?:[^\s<>/:]+:)?STREAM(?:\s+encoding=[\"']base64[\"'])?\s*>")
@@ -33,123 +35,81 @@ _ARRAY_SIZE = re.compile(rb"\barraysize\s*=\s*[\"']([^\"']*)")
 _ROWS = re.compile(rb"\bnrows\s*=\s*[\"']([^\"']*)")
 _FIRST_ROWS = 512
 _MOST_BYTES = 500_000_000
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
-class Found:
-    """Rows that a query found; ``table`` is None if there are none, since then not even columns are told."""
-
-    table: Table | None
-    overflow: bool = False
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table of the archive, with the columns that the service tells of (mostly none)."""
+class ArchiveTable:
+    """A table of the archive; ``columns`` (name, description, unit, type) are those that the service describes."""
 
     name: str
     description: str
-    columns: list[tuple[str, str, str, str]] = field(default_factory=list)
+    columns: list[tuple[str, str, str, str]]
 
 
-def run(dispatcher: Dispatcher, adql: str, maxrec: int | None) -> Found:
-    """
-    Run a query and return its raw table.
+def run_adql(routes: Routes, adql: str, maxrec: int | None) -> tuple[Table | None, bool]:
+    """Raw table of a query, None if it found nothing (then there are no columns either), and whether it was cut."""
+    form = {"REQUEST": "doQuery", "LANG": "ADQL", "FORMAT": "votable", "QUERY": adql}
+    if maxrec is not None:
+        form["MAXREC"] = str(maxrec)
+    body = _checked(routes.query_archive(form), "the archive's answer", adql)
 
-    Raises
-    ------
-    ServiceError
-        The service refused or failed; the message holds its words.
-    DecodingError
-        It sent something that is no table.
-    """
-    session = _Session(dispatcher, adql)
-    service = TAPService(f"{dispatcher.url}/tap", session=session)
-    with warnings.catch_warnings():
-        # about the style of the service's XML
-        warnings.simplefilter("ignore")
-        try:
-            results = service.run_sync(adql, maxrec=maxrec, format="votable")
-            return Found(results.to_table(), overflow=str(results.query_status).upper() == "OVERFLOW")
-        except Exception as error:  # pyvo wraps ours, and broken XML can raise anything
-            problem = session.problem or _problem(error)
-        if _has_no_columns(session.body):
-            return Found(None)
-    raise problem.with_traceback(None)
+    def read() -> tuple[Table | None, bool]:
+        document = votable.parse(io.BytesIO(body), verify="ignore")
+        tables = list(document.iter_tables())
+        results = TAPResults(document)
+        if tables and not tables[0].fields:
+            return None, False
+        return results.to_table(), str(results.query_status).upper() == "OVERFLOW"
+
+    return _parsed(read)
 
 
-def sheets(dispatcher: Dispatcher) -> list[Sheet]:
+def describe_tables(routes: Routes) -> list[ArchiveTable]:
     """Tables of the archive."""
-    body = _checked(dispatcher.archive_tables(), "the archive's tables")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            schemas = list(vosi.parse_tables(io.BytesIO(body).read).tableset.schemas)
-            return [_sheet(str(schema.name or ""), table) for schema in schemas for table in schema.tables]
-        except Exception as error:
-            problem = _problem(error)
-    raise problem
+    body = _checked(routes.archive_tables(), "the archive's tables")
+
+    def read() -> list[ArchiveTable]:
+        schemas = vosi.parse_tables(io.BytesIO(body).read).tableset.schemas
+        return [_described(str(schema.name or ""), table) for schema in schemas for table in schema.tables]
+
+    return _parsed(read)
 
 
-def _sheet(schema: str, table: Any) -> Sheet:
-    name = _plain(table.name)
-    full = f"{schema}.{name}" if schema and "." not in name else name
+def _described(schema: str, table: Any) -> ArchiveTable:
+    name, description = _text(table.name), _text(table.description)
     columns = [
-        (_plain(column.name), _plain(column.description), _plain(column.unit), _type(column))
+        (
+            _text(column.name),
+            _text(column.description),
+            _text(column.unit),
+            _text(getattr(column.datatype, "content", "")),
+        )
         for column in table.columns
     ]
-    return Sheet(full, _text(table.description), columns)
+    return ArchiveTable(
+        f"{schema}.{name}" if schema and "." not in name else name,
+        "" if description == "description" else description,  # the service's word for having none
+        columns,
+    )
 
 
-def _plain(word: Any) -> str:
-    return without_token(str(word or ""))
+def _text(word: Any) -> str:
+    return printable(word or "")
 
 
-def _text(description: Any) -> str:
-    words = printable(description or "")
-    return "" if words == "description" else words  # the service's word for having none
-
-
-def _type(column: Any) -> str:
-    return printable(getattr(column.datatype, "content", "") or "")
-
-
-class _Session:
-    """What pyvo takes for a session of requests: its one way out is the dispatcher."""
-
-    def __init__(self, dispatcher: Dispatcher, adql: str) -> None:
-        self._dispatcher = dispatcher
-        self._adql = adql
-        self.body = b""
-        self.problem: MmodaError | None = None
-
-    def post(self, url: str, data: Mapping[str, Any], **options: Any) -> _Reply:
-        """Send the form of a synchronous query."""
+def _parsed(read: Callable[[], _Read]) -> _Read:
+    """What a parser returns, without its remarks about the style of the service's XML."""
+    problem: MmodaError
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
-            answer = self._dispatcher.query_archive({name: str(value) for name, value in data.items()})
-            self.body = _checked(answer, "the archive's answer", self._adql)
-        except MmodaError as error:
-            self.problem = error
-            raise
-        return _Reply(_Body(self.body))
-
-
-class _Body(io.BytesIO):
-    """A reply that is decompressed already."""
-
-    def read(self, size: int | None = -1, /, *, decode_content: bool = False) -> bytes:
-        return super().read(size)
-
-
-@dataclass
-class _Reply:
-    """What pyvo takes for a good response of requests."""
-
-    raw: _Body
-    status_code: int = 200
-
-    def raise_for_status(self) -> None:
-        """Nothing is wrong with it."""
+            return read()
+        except DALQueryError as error:
+            problem = ServiceError(f"The archive refused the query: {printable(error, limit=400)}")
+        except Exception as error:  # broken XML can raise anything
+            problem = DecodingError(f"The archive's answer can't be read as a table: {printable(error, limit=400)}")
+    raise problem
 
 
 def _checked(answer: Answer, what: str, adql: str = "") -> bytes:
@@ -188,20 +148,3 @@ def _product(text: bytes) -> float:
     if not re.fullmatch(rb"[\d\sx*+]{0,100}", text):
         return math.inf
     return math.prod(float(digits) for digits in re.findall(rb"\d+", text))
-
-
-def _has_no_columns(body: bytes) -> bool:
-    """Whether this is the service's way to say that nothing was found: a table without columns."""
-    try:
-        tables = list(votable.parse(io.BytesIO(body), verify="ignore").iter_tables()) if body else []
-    except Exception:  # no VOTable at all, which has been told of already
-        return False
-    return bool(tables) and not tables[0].fields
-
-
-def _problem(error: Exception) -> MmodaError:
-    """An error of pyvo or of the XML parser in our words."""
-    words = printable(error, limit=400)
-    if type(error).__name__ == "DALQueryError":
-        return ServiceError(f"The archive refused the query: {words}")
-    return DecodingError(f"The archive's answer can't be read as a table: {words}")

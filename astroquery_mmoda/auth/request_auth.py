@@ -12,7 +12,7 @@ from requests.auth import AuthBase
 
 from ..config import conf
 from ..errors import AuthenticationError, without_frames
-from ..service.transport import is_loopback, origin_of
+from ..origin import is_loopback, origin_of
 from ..text import without_token
 from .token import HOW_TO_GET_ONE, Token
 
@@ -52,7 +52,6 @@ class TokenAuth(AuthBase):
         """Add the token to a request, if it goes to the right place over a safe way."""
         url = request.url or ""
         self._check(url)
-        request.without_proxy = self._origin[0] != "https"  # type: ignore[attr-defined, index] # see BoundedSession
         if request.method == "POST":
             _into_form(request, self._token.secret)
         else:

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Jobs of earlier: from the journal of this machine, from the service's records, and from its links."""
+"""Earlier jobs: from the journal of this machine, from the service's records, and from its links."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from astroquery import log
 from ..config import conf
 from ..decoding import read_json_text
 from ..errors import AuthenticationError, DecodingError, JobLost, MmodaError, ParameterError, ServiceError
-from ..request.form import PROTOCOL_VERSION, STATE_FIELDS, fields_of_link, fields_of_record, summary_of
-from ..service.account import Connection, MmodaSession
-from ..service.routes import Patience
+from ..protocol import PROTOCOL_VERSION, STATE_FIELDS
+from ..request.records import fields_of_link, fields_of_record, summary_of
+from ..service.account import Account
+from ..service.connection import Connection
+from ..service.http import Patience
 from ..text import is_id, printable
 from . import journal
-from .job import Job
+from .job import Job, revive
+from .run import prepare
 
 __all__ = ["get_job", "list_jobs"]
 
@@ -41,19 +44,19 @@ _COLUMNS = (
 )
 
 
-def get_job(client: MmodaSession, job_id_or_link: str, session_id: str | None = None) -> Job:
-    """Revive a job; see ``Mmoda.get_job``."""
+def get_job(account: Account, server: str, job_id_or_link: str, session_id: str | None = None) -> Job:
+    """Find a job; see ``Mmoda.get_job``."""
     job_id, session_id = _wanted(job_id_or_link, session_id)
-    noted, heard = _noted(client, job_id)
-    if noted is not None and session_id in (None, noted["session_id"]):
-        return _revived(client, noted)
+    record, why_not = _recorded(job_id, server)
+    if record is not None and session_id in (None, record["session_id"]):
+        return _revived(record, account, server)
     try:
-        return _from_service(client, noted["job_id"] if noted else job_id, session_id)
+        return _from_service(account.connect(server), record["job_id"] if record else job_id, session_id)
     except (ServiceError, AuthenticationError) as error:
-        if noted is None:
-            raise type(error)(f"{heard} {error}") from None
-        log.warning("%s Going on with session %s, which the journal has.", error, noted["session_id"])
-        return _revived(client, noted)
+        if record is None:
+            raise type(error)(f"{why_not} {error}") from None
+        log.warning("%s Going on with session %s, which the journal has.", error, record["session_id"])
+        return _revived(record, account, server)
 
 
 def _wanted(job_id_or_link: object, session_id: str | None) -> tuple[str, str | None]:
@@ -71,10 +74,10 @@ def _wanted(job_id_or_link: object, session_id: str | None) -> tuple[str, str | 
     return job_id, session_id
 
 
-def _noted(client: MmodaSession, job_id: str) -> tuple[dict[str, Any] | None, str]:
-    """What the journal has of a job, of whatever server; or what it said."""
+def _recorded(job_id: str, server: str) -> tuple[dict[str, Any] | None, str]:
+    """What the journal has of a job, of whatever server; or why it has nothing."""
     try:
-        found = journal.find(job_id, client.URL)
+        found = journal.find(job_id, server)
     except OSError as error:
         return None, f"Job {job_id}: {_unreadable(error)}."
     if len(found) > 1:
@@ -87,31 +90,31 @@ def _noted(client: MmodaSession, job_id: str) -> tuple[dict[str, Any] | None, st
 
 
 def _unreadable(error: OSError) -> str:
-    """Why the journal can't be read, which is told in the log, too."""
+    """Why the journal can't be read, which is logged, too."""
     words = f"the journal of this machine can't be read ({printable(error, limit=200)})"
     log.warning("Jobs of this machine are left out: %s. Only the service is asked.", words)
     return words
 
 
-def _revived(client: MmodaSession, record: Mapping[str, Any]) -> Job:
-    """A job of the journal; one of another server gets a client of its own."""
-    if record["server"] == client.URL:
-        return Job.from_dict(record, client=client)
+def _revived(record: Mapping[str, Any], account: Account, server: str) -> Job:
+    """A job of the journal; one of another server gets an account of its own."""
+    if record["server"] == server:
+        return revive(record, account)
     log.info("Job %s is one of %s.", record["job_id"], printable(record["server"], limit=200))
-    return Job.from_dict(record)
+    return revive(record, Account())
 
 
 # ---- from the service
 
 
-def _from_service(client: MmodaSession, job_id: str, session_id: str | None) -> Job:
-    connection = client._connect()
+def _from_service(connection: Connection, job_id: str, session_id: str | None) -> Job:
     if session_id is not None:
         return _checked(connection, job_id, session_id, _from_link(connection, job_id, session_id), "")
     if connection.anonymous:
         raise JobLost(
-            f"{client.URL} could not be asked: it tells of a job by its id alone only to its owner (Mmoda.login), and "
-            "to others by the session_id of its link. Give one of them, or submit the same query again."
+            f"{connection.server} could not be asked: it tells of a job by its id alone only to its owner "
+            "(Mmoda.login), and to others by the session_id of its link. Give one of them, or submit the same query "
+            "again."
         )
     record = _record(connection, job_id)
     fields = fields_of_record(_parameters(record))
@@ -121,7 +124,7 @@ def _from_service(client: MmodaSession, job_id: str, session_id: str | None) -> 
 def _from_link(connection: Connection, job_id: str, session_id: str) -> dict[str, str]:
     """Parameters of a job as the service's redirect tells them."""
     try:
-        fields = fields_of_link(connection.dispatcher().resolve_job(job_id, session_id))
+        fields = fields_of_link(connection.routes().resolve_job(job_id, session_id))
     except ServiceError as error:
         raise ServiceError(f"The service could not be asked: {error}") from None
     if "error_message" in fields:
@@ -141,7 +144,7 @@ def _from_link(connection: Connection, job_id: str, session_id: str) -> dict[str
 def _record(connection: Connection, job_id: str) -> Mapping[str, Any]:
     """The service's record of a job of this user."""
     try:
-        records = connection.dispatcher().job_records(job_id, days=_DAYS)
+        records = connection.routes().job_records(job_id, days=_DAYS)
     except ServiceError as error:
         raise ServiceError(f"The service could not be asked: {error}") from None
     for record in records:
@@ -176,8 +179,7 @@ def _checked(connection: Connection, job_id: str, session_id: str, told: Mapping
     if not fields.get("instrument") or not fields.get("product_type"):
         raise ServiceError(f"{connection.server} knows job {job_id}, but does not tell what was asked.")
     # a job of the web page has no such field, and would come back as a page
-    payload = {**fields, "api": "True", "oda_api_version": PROTOCOL_VERSION}
-    job = Job._prepare(connection, payload)
+    job = prepare(connection, {**fields, "api": "True", "oda_api_version": PROTOCOL_VERSION})
     job.session_id = session_id
     try:
         job.refresh()
@@ -217,12 +219,19 @@ def _isot(seconds: object) -> str:
 # ---- the list
 
 
-def list_jobs(client: MmodaSession) -> Table:
+def list_jobs(account: Account, server: str) -> Table:
     """Join the journal with the service's records; see ``Mmoda.list_jobs``."""
-    rows = {(record["server"], record["job_id"]): _row_of_journal(record) for record in reversed(_journal())}
-    for record in _service_records(client):
-        key = client.URL, record["job_id"]
-        row = rows.setdefault(key, _row_of_service(record, client.URL))
+    try:
+        recorded = journal.records()
+    except OSError as error:
+        _unreadable(error)
+        recorded = []
+    rows = {
+        (record["server"], record["job_id"]): {**record, **summary_of(record["parameters"]), "journal": True}
+        for record in reversed(recorded)
+    }
+    for record in _service_records(account, server):
+        row = rows.setdefault((server, record["job_id"]), _row_of_service(record, server))
         row["status"] = "done" if record.get("request_completed") is True else row["status"]
         row["submitted"] = row["submitted"] or _isot(record.get("ctime"))
     newest_first = sorted(rows.values(), key=lambda row: row["submitted"], reverse=True)
@@ -236,29 +245,17 @@ def list_jobs(client: MmodaSession) -> Table:
     return table
 
 
-def _journal() -> list[dict[str, Any]]:
+def _service_records(account: Account, server: str) -> list[dict[str, Any]]:
+    """What the service knows of this user; a side call, whose failure is logged and no more."""
     try:
-        return journal.records()
-    except OSError as error:
-        _unreadable(error)
-        return []
-
-
-def _service_records(client: MmodaSession) -> list[dict[str, Any]]:
-    """What the service knows of this user; a side call, whose failure is told and no more."""
-    try:
-        connection = client._connect()
+        connection = account.connect(server)
         if connection.anonymous:
             return []
         outage = min(_SIDE_OUTAGE, conf.seconds("retry_time"))
-        return connection.dispatcher(Patience(outage=outage)).job_records(days=_DAYS)
+        return connection.routes(Patience(outage=outage)).job_records(days=_DAYS)
     except MmodaError as error:
         log.warning("The service's own records are left out: %s", error)
         return []
-
-
-def _row_of_journal(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {**record, **summary_of(record["parameters"]), "journal": True}
 
 
 def _row_of_service(record: Mapping[str, Any], server: str) -> dict[str, Any]:

@@ -3,61 +3,40 @@
 
 from __future__ import annotations
 
-import math
-import random
-import secrets
-import string
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from astropy import units as u
 from astropy.table import Table
 from astroquery import log
 from astroquery.exceptions import InputWarning
 
-from ..config import Conf, conf
-from ..errors import (
-    AuthenticationError,
-    JobFailed,
-    JobLost,
-    JobTimeout,
-    MmodaError,
-    ParameterError,
-    ServiceError,
-    warn,
-    without_frames,
-)
+from ..config import Conf
+from ..errors import AuthenticationError, JobFailed, JobLost, MmodaError, ServiceError, warn, without_frames
 from ..markup import facts_html, facts_text, meter
 from ..products import Products
-from ..progress import Display, fraction, last_message, reports_table
-from ..request.encode import Upload, is_address
-from ..request.form import STATE_FIELDS, summary_of
-from ..request.preflight import misunderstood, needed_roles
+from ..progress import fraction, last_message, reports_table
+from ..protocol import STATE_FIELDS, Upload
+from ..request.encode import is_address
+from ..request.preflight import misunderstood
+from ..request.records import summary_of
 from ..request.snippets import code_for
-from ..service.account import Connection, MmodaSession
+from ..service.account import Account, base_address
+from ..service.connection import Connection
+from ..service.http import Patience
 from ..service.replies import GOING, STATUSES, check_reply, failure, has_reason, reports, section
-from ..service.routes import Patience
 from ..text import printable, shorten
 from . import journal
+from .waiting import follow, how_to_continue, longest_wait
 
-__all__ = [
-    "Job",
-    "deadline_of",
-    "in_time",
-    "longest_wait",
-    "outage_while_waiting",
-    "pause_after",
-    "submit",
-]
+if TYPE_CHECKING:
+    from ..core import MmodaClass
 
-_FIRST_PAUSE = 0.1
-_SESSION_ALPHABET = string.ascii_uppercase + string.digits
+__all__ = ["Job", "revive"]
+
 _RECORD_VERSION = 1
 _LONGEST_REASON = 1500  # characters, before the way on
 
@@ -89,6 +68,8 @@ class Job:
         End of the life of the token it was submitted with, in seconds since 1970.
     reports : list of dict
         What the back end reported, as it came; `messages` has them as a table.
+    size : int
+        Bytes of the last reply.
 
     Examples
     --------
@@ -110,21 +91,11 @@ class Job:
     submitted: str = ""
     reports: list[dict[str, Any]] = field(default_factory=list)
     expires: float | None = None
-    _shortest_pause: float = field(default=0.0, init=False)  # s between two looks, where that of all jobs is too short
-    _size: int = field(default=0, init=False)  # of the last reply in bytes
+    size: int = field(default=0, init=False)
     _products: Products | None = field(default=None, init=False)
     _failure: MmodaError | None = field(default=None, init=False)
     _asked_for_reason: bool = field(default=False, init=False)
     _windows: int = field(default=0, init=False)
-
-    @classmethod
-    def _prepare(cls, connection: Connection, payload: Mapping[str, str]) -> Job:
-        """Make a job of a question; the first `refresh` submits it."""
-        session_id = "".join(_SESSION_ALPHABET[byte % len(_SESSION_ALPHABET)] for byte in secrets.token_bytes(16))
-        now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
-        job = cls(connection, payload["instrument"], payload["product_type"], dict(payload), session_id, submitted=now)
-        job.expires = connection.expires
-        return job
 
     # ---- as a record
 
@@ -164,7 +135,7 @@ class Job:
 
     @classmethod
     @without_frames
-    def from_dict(cls, record: Mapping[str, Any], *, client: MmodaSession | None = None) -> Job:
+    def from_dict(cls, record: Mapping[str, Any], *, client: MmodaClass | None = None) -> Job:
         """
         Make a job of what `to_dict` wrote.
 
@@ -199,20 +170,9 @@ class Job:
         >>> len(again.result())
         2
         """
-        known = journal.checked(record)
-        server = known["server"]
-        if known["files"]:
-            warn(
-                f"The record of job {known['job_id']} has no files, which it was submitted with: "
-                f"{', '.join(map(printable, known['files']))}. If its products are not those of the question, submit "
-                "the query itself again.",
-                InputWarning,
-            )
-        connection = Connection(client or MmodaSession(server), server, known["email"], anonymous=known["anonymous"])
-        # what was heard last may be long ago; done has to be heard again, for the products
-        status = known["status"] if known["status"] in GOING or known["status"] == "done" else "submitted"
-        own = {name: known[name] for name in ("instrument", "product", "parameters", "session_id", "job_id")}
-        return cls(connection, **own, status=status, submitted=known["submitted"], expires=known["expires"])
+        # a client composes an account, and this is the one public call that is handed a client
+        account = Account() if client is None else client._account  # noqa: SLF001
+        return revive(record, account)
 
     def to_code(self) -> str:
         """
@@ -237,54 +197,51 @@ class Job:
         fields = {"instrument": self.instrument, "product_type": self.product, **self.parameters}
         return code_for(None if server == str(Conf.server.defaultvalue).rstrip("/") else server, fields)
 
-    # ---- at a glance
+    # ---- for reading
 
     def __repr__(self) -> str:
-        return f"<Job {', '.join(f'{name} {value}' for name, value in self._glance())}>"
+        return f"<Job {', '.join(f'{name} {value}' for name, value in self._state())}>"
 
     def __str__(self) -> str:
-        return facts_text([*self._glance(), *self._details()])
+        return facts_text([*self._state(), *self._details()])
 
     def _repr_html_(self) -> str:
-        going = self.progress is not None and not self._over
         facts = [
-            (name, meter(self.progress or 0.0) if going and name == "progress" else value)
-            for name, value in (*self._glance(), *self._details())
+            (name, meter(self.progress or 0.0) if name == "progress" else value)
+            for name, value in (*self._state(), *self._details())
         ]
         return facts_html(facts, title="MMODA job")
 
-    def _glance(self) -> list[tuple[str, str]]:
-        """What tells the state at a glance; words of the service escaped."""
-        told = [
+    def _state(self) -> list[tuple[str, str]]:
+        """The state in short; words of the service escaped."""
+        going = not self.over
+        kinds = Counter(product.kind for product in self._products or ())
+        return _printable(
             ("id", self.job_id),
             ("product", f"{self.product} of {self.instrument}"),
             ("source", summary_of(self.parameters)["source"]),
             ("status", self.status),
-            ("progress", "" if self._over or self.progress is None else f"{self.progress:.0%}"),
-            ("last report", "" if self._over else last_message(self.reports)),
+            ("progress", f"{self.progress:.0%}" if going and self.progress is not None else ""),
+            ("last report", last_message(self.reports) if going else ""),
             ("failure", str(self._failure or "")),
-            ("products", "" if self._products is None else _kinds(self._products)),
+            ("products", ", ".join(f"{count} {kind}" for kind, count in kinds.items())),
             ("submitted", self.submitted[:19]),
-        ]
-        return _printable(told)
+        )
 
     def _details(self) -> list[tuple[str, str]]:
         """What was asked for, and what can be done now."""
+        following = f".result() waits for the products; Mmoda.get_job({self.job_id!r}) finds the job again later"
+        if self._failure is not None:
+            following = ".messages has the reports, .raise_if_error() raises the error"
+        elif self._products is not None:
+            following = ".result() has the products"
         summary = summary_of(self.parameters)
-        told = [
+        return _printable(
             ("time (UTC)", summary["time_range"]),
             ("band", summary["energy_range"]),
             ("service", self.connection.server),
-            ("next", self._next()),
-        ]
-        return _printable(told)
-
-    def _next(self) -> str:
-        if self._failure is not None:
-            return ".messages has the reports, .raise_if_error() raises the error"
-        if self._products is not None:
-            return ".result() has the products"
-        return f".result() waits for the products; Mmoda.get_job({self.job_id!r}) finds the job again later"
+            ("next", following),
+        )
 
     # ---- what is known
 
@@ -323,9 +280,14 @@ class Job:
 
     # ---- asking
 
-    def refresh(self) -> Job:
+    def refresh(self, patience: Patience | None = None) -> Job:
         """
         Ask the service how the analysis stands, once; nothing is asked of one that is over.
+
+        Parameters
+        ----------
+        patience : Patience, optional
+            How long that may take, outages included; for programs that poll many jobs.
 
         Returns
         -------
@@ -345,28 +307,11 @@ class Job:
         >>> job.refresh().status in ("submitted", "progress", "ready", "done")
         True
         """
-        return self._look()
-
-    def _look(self, until: float = math.inf, outage: float | None = None) -> Job:
-        """Ask once, at most until a moment on the monotonic clock; faults that pass are sat out for so many seconds."""
-        if not self._over:
+        if not self.over:
             # products come only once with "ready"; a "done" without them is answered by asking anew (same job)
             status = "new" if self._unheard or self.status in ("new", "done") else self.status
-            self._ask(status, Patience(until, outage, self._way_on))
+            self._ask(status, patience or Patience(self.connection.until, advice=how_to_continue(self)))
         return self
-
-    @property
-    def _way_on(self) -> str:
-        """What is safe after a fault, and the line that continues."""
-        if not self.job_id:
-            return (
-                "The service may have taken the analysis or not; the same call again is safe, since an equal question "
-                "is computed only once."
-            )
-        return (
-            f"Job {self.job_id} goes on at the service, and nothing is lost: Mmoda.get_job({self.job_id!r}).result() "
-            "continues, here or in another process."
-        )
 
     @property
     def _unheard(self) -> bool:
@@ -400,12 +345,21 @@ class Job:
         >>> job.wait(progress=False).done()
         True
         """
-        self.refresh()
-        return self._over
+        return self.refresh().over
 
     @property
-    def _over(self) -> bool:
-        """`bool`: whether it was heard to be over, well or badly."""
+    def over(self) -> bool:
+        """
+        `bool`: whether it is known to have ended, well or badly; nothing is asked.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> job = Mmoda.submit_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
+        ...                            time_range=(58193.455, 58246.892), max_pointings=10)
+        >>> job.wait(progress=False).over
+        True
+        """
         return self.status == "failed" or self._products is not None
 
     def wait(
@@ -421,7 +375,7 @@ class Job:
         timeout : float or Quantity, optional
             Longest wait, in seconds if it has no unit; ``conf.job_timeout`` by default.
         progress : bool or callable, optional
-            False: quiet. A callable is called with the job after every look.
+            False: quiet. A callable is called with the job before every poll.
 
         Returns
         -------
@@ -443,27 +397,8 @@ class Job:
         >>> job.wait(timeout=60, progress=False).status
         'done'
         """
-        return self._wait(longest_wait(timeout), time.monotonic(), progress)
-
-    def _wait(self, limit: float, begin: float, progress: bool | Callable[[Job], Any] | None) -> Job:  # noqa: FBT001
-        """Wait for so many seconds since a moment on the monotonic clock."""
-        display = Display(progress)
-        fault = ""
-        try:
-            while not self._over and (elapsed := time.monotonic() - begin) < limit:
-                display(self)
-                time.sleep(min(pause_after(elapsed, self._shortest_pause), limit - elapsed))
-                self._look(begin + limit, outage_while_waiting())
-        except JobTimeout as error:
-            fault = str(error)
-        except KeyboardInterrupt:
-            log.warning("%s", self._way_on)
-            raise
-        finally:
-            display.close()
-        if self._over:
-            return self
-        raise self._timed_out(limit, fault)
+        follow(self, longest_wait(timeout), time.monotonic(), progress=progress)
+        return self
 
     def result(
         self, timeout: float | u.Quantity | None = None, *, progress: bool | Callable[[Job], Any] | None = None
@@ -500,10 +435,6 @@ class Job:
         (370, 370)
         """
         self.wait(timeout, progress)
-        return self._outcome()
-
-    def _outcome(self) -> Products:
-        """What came of an analysis that is over."""
         self.raise_if_error()
         if self._products is None:
             raise ServiceError(f"Job {self.job_id} is done, but its products are not here.", job=self)
@@ -559,25 +490,7 @@ class Job:
         if self._failure is not None:
             raise self._failure
 
-    def _timed_out(self, limit: float, fault: str = "") -> JobTimeout:
-        """Error of a wait of so many seconds that came to nothing, with what the last request said of it."""
-        fault = f" {fault}" if fault else ""
-        if not self.job_id:
-            return JobTimeout(
-                f"The service did not take {self.product} of {self.instrument} within {limit:g} s.{fault} "
-                f"{self._way_on} error.job.result() does the same, and timeout= waits longer.",
-                job=self,
-            )
-        waited = f" after {limit:g} s" if limit else ""
-        heard = f"{self.status}{', ' + last_message(self.reports) if self.reports else ''}"
-        return JobTimeout(
-            f"Job {self.job_id} ({self.product} of {self.instrument}) is not over{waited}; last heard: "
-            f"{heard}.{fault} It goes on at the service: error.job.result() waits again, "
-            f"Mmoda.get_job({self.job_id!r}).result() does in another process, and timeout= waits longer.",
-            job=self,
-        )
-
-    # ---- the conversation
+    # ---- requests and replies
 
     def _ask(self, query_status: str, patience: Patience) -> None:
         fields = {name: value for name, value in self.parameters.items() if name not in STATE_FIELDS}
@@ -586,7 +499,7 @@ class Job:
             fields["job_id"] = self.job_id
         before = self.status
         try:
-            reply, self._size = self.connection.dispatcher(patience).run_and_measure(fields)
+            reply, self.size = self.connection.routes(patience).run_analysis(fields)
             self._hear(reply, patience)
         except MmodaError as error:
             error.job = self if self.job_id else None
@@ -595,13 +508,14 @@ class Job:
         finally:
             if self.job_id and self.status != before:
                 # what is over is not waited for: asking the same again fetches it
-                journal.keep(self.to_dict(), firmly=not self._over)
+                journal.keep(self.to_dict(), firmly=not self.over)
 
     def _advise(self, error: MmodaError) -> None:
-        """Have an error in the way to a job tell which job it is, and how to go on."""
-        of_the_job = isinstance(error, (JobFailed, JobLost)) or self._way_on in str(error)
+        """Have an error on the way to a job name the job, and the line that continues."""
+        advice = how_to_continue(self)
+        of_the_job = isinstance(error, (JobFailed, JobLost)) or advice in str(error)
         if self.job_id and isinstance(error, (ServiceError, AuthenticationError)) and not of_the_job:
-            error.args = (f"{shorten(str(error), _LONGEST_REASON)} {self._way_on}",)
+            error.args = (f"{shorten(str(error), _LONGEST_REASON)} {advice}",)
 
     def _hear(self, reply: Mapping[str, Any], patience: Patience) -> None:
         """Take in a reply, whatever was asked."""
@@ -638,7 +552,7 @@ class Job:
         self._windows = len(windows) if isinstance(windows, list) else 0
         understood = section(products, "analysis_parameters")
         for sentence in misunderstood(self.parameters, understood):
-            warn(f"The service took a parameter otherwise. {sentence}.", InputWarning)
+            warn(f"The service changed a parameter. {sentence}.", InputWarning)
         addresses = {name: understood.get(name) for name, value in self.parameters.items() if isinstance(value, Upload)}
         self.parameters = {
             **self.parameters,
@@ -656,86 +570,23 @@ class Job:
         self._failure.job = self
 
 
-def submit(connection: Connection, payload: Mapping[str, str], *, limit: float = math.inf, begin: float = 0.0) -> Job:
-    """
-    Hand a question to the service; it may come back answered at once.
-
-    The answer has to be there so many seconds after a moment on the monotonic clock.
-    """
-    connection.warn_of_short_life()
-    connection.warn_of_missing_roles(needed_roles(payload))
-    for name, value in payload.items():
-        if isinstance(value, Upload):
-            log.info("Uploading %s for %s.", value, name)
-    job = Job._prepare(connection, payload)
-    try:
-        job._look(deadline_of(limit, begin))
-    except JobTimeout as error:
-        fault = str(error)
-    except KeyboardInterrupt:
-        log.warning("%s", job._way_on)
-        raise
-    else:
-        log.info("%s of %s: job %s %s", job.product, job.instrument, job.job_id, job.status)
-        return job
-    raise job._timed_out(limit, fault)
+def _printable(*facts: tuple[str, str]) -> list[tuple[str, str]]:
+    return [(name, printable(value, limit=300)) for name, value in facts if value]
 
 
-def deadline_of(limit: float, begin: float) -> float:
-    """
-    Moment until which a query of so many seconds since ``begin`` may ask the service anything.
-
-    Who gives no time at all wants an analysis that is not waited for, and gets it submitted.
-    """
-    return begin + limit if limit else math.inf
-
-
-def pause_after(elapsed: float, shortest: float) -> float:
-    """Seconds until the next look at a job that was submitted that many seconds ago."""
-    pause = min(max(_FIRST_PAUSE, elapsed / 10), conf.seconds("poll_interval_max"))
-    # some chance in it, so that many who wait do not come all at once
-    return max(shortest, pause * random.uniform(0.85, 1.0))  # noqa: S311 - no secret hangs on it
-
-
-def longest_wait(timeout: float | u.Quantity | None) -> float:
-    """Seconds that a wait may take; `ParameterError` if it is not a time."""
-    if timeout is None:
-        return conf.seconds("job_timeout")
-    try:
-        if isinstance(timeout, (bool, np.bool_)) or np.iscomplexobj(timeout) or np.ma.is_masked(timeout):
-            raise TypeError("not a real number")
-        seconds = float(u.Quantity(timeout, u.s).value)
-    except (TypeError, ValueError, OverflowError, u.UnitsError) as error:
-        raise ParameterError(
-            f"timeout={printable(timeout, limit=60)!r} is not a valid time span; give seconds or a Quantity."
-        ) from error
-    if not seconds >= 0:
-        raise ParameterError(f"timeout={seconds:g} must be zero or more seconds; zero submits, and does not wait.")
-    return seconds
-
-
-@contextmanager
-def in_time(limit: float) -> Iterator[None]:
-    """Tell what to do if so many seconds were over before anything was submitted."""
-    try:
-        yield
-    except JobTimeout as error:
-        words = str(error)
-    else:
-        return
-    raise JobTimeout(f"{words} Nothing was submitted; timeout= (now {limit:g} s) waits longer.")
-
-
-def outage_while_waiting() -> float:
-    """How long an outage is sat out while an analysis is waited for, in s: it goes on all the same."""
-    return 5 * conf.seconds("retry_time")
-
-
-def _printable(told: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [(name, printable(value, limit=300)) for name, value in told if value]
-
-
-def _kinds(products: Products) -> str:
-    """How many of which kind."""
-    counts = Counter(product.kind for product in products)
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"
+def revive(record: Mapping[str, Any], account: Account) -> Job:
+    """Make a job of its record; nothing is asked yet."""
+    known = journal.checked(record)
+    server = base_address(known["server"])
+    if known["files"]:
+        warn(
+            f"The record of job {known['job_id']} has no files, which it was submitted with: "
+            f"{', '.join(map(printable, known['files']))}. If its products are not those of the query, submit the "
+            "query itself again.",
+            InputWarning,
+        )
+    connection = Connection(server, account.http, account, known["email"], anonymous=known["anonymous"])
+    # what was heard last may be long ago; done has to be heard again, for the products
+    status = known["status"] if known["status"] in GOING or known["status"] == "done" else "submitted"
+    own = {name: known[name] for name in ("instrument", "product", "parameters", "session_id", "job_id")}
+    return Job(connection, **own, status=status, submitted=known["submitted"], expires=known["expires"])

@@ -27,7 +27,7 @@ from ..config import conf
 from ..decoding import parse_body
 from ..errors import DecodingError, ParameterError
 from ..files import read_plain, remove_leftovers, whole_file
-from ..service.transport import origin_of
+from ..origin import origin_of
 from ..text import ID_FORM, Pasted, is_id, printable
 
 __all__ = ["checked", "find", "forget_places", "keep", "keep_place", "place", "records"]

@@ -1,36 +1,37 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""`ManyQueries`: which query goes when, and what came of each."""
+"""`ManyQueries`: which query is made when, and the outcome of each."""
 
 from __future__ import annotations
 
-import secrets
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, Executor
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from typing import Any
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astroquery import log
 
 from ..auth import Handed, Token
-from ..errors import ParameterError
+from ..errors import MmodaError, ParameterError, ServiceError
+from ..jobs.waiting import deadline_of, in_time, longest_wait
 from ..markup import facts_html, meter
 from ..products import Products
 from ..products.forms import FORMS, in_form
-from ..text import printable
-from .bar import Bar
-from .errands import Errand, Workers
-from .hands import Ended, Here
-from .ledger import Ledger
-from .pace import PacedConnection
-from .questions import Questions
+from ..progress import Display
+from ..request.builder import RequestBuilder
+from ..request.preflight import needed_roles
+from ..request.query import Query
+from ..request.records import summary_of
+from ..service.account import Account
+from ..text import is_id, printable, shorten
+from .names import ResolvedNames
 from .rows import Rows
-
-if TYPE_CHECKING:
-    from ..core import MmodaClass
+from .states import Records
+from .work import DaemonThreads, Result, Run, WorkItem, run_item
 
 __all__ = ["ManyQueries"]
 
@@ -45,7 +46,7 @@ class ManyQueries:
 
     Iterating gives ``(index, outcome)`` in the order in which they end. Each is handed out once and not kept; after a
     ``break``, an error or Ctrl-C, iterating again goes on where it stopped. While nobody asks for the next outcome,
-    nothing more is sent.
+    no further query is submitted.
 
     Examples
     --------
@@ -64,10 +65,12 @@ class ManyQueries:
 
     def __init__(
         self,
-        client: MmodaClass,
         kind: str,
         queries: Table | Iterable[Mapping[str, Any]],
         *,
+        account: Account,
+        builder: RequestBuilder,
+        server: str,
         max_active: int = 8,
         executor: Executor | None = None,
         on_error: str = "keep",
@@ -81,62 +84,64 @@ class ManyQueries:
             raise ParameterError(f"on_error={printable(on_error)!r} must be 'keep' or 'raise'.")
         if isinstance(max_active, bool) or not isinstance(max_active, (int, np.integer)) or max_active < 1:
             raise ParameterError(f"max_active={printable(max_active)} must be a whole number above zero.")
-        self._client = client
-        # a token that was given now is for the server of now
-        self._server = client.URL
+        self._account, self._builder, self._server, self._token = account, builder, server, token
         self._kind = kind
         self._max_active = int(max_active)
         self._executor = executor
         self._on_error = on_error
         self._reduce = reduce
-        self._token = token
         self._rows = Rows.of(queries)
-        self._ledger = Ledger(self._rows.number)
-        self._next = 0
-        self._again: deque[int] = deque()
-        self._held: Ended | None = None  # has ended, and may be interrupted before it is handed out
-        self._display = Bar(progress)
+        self._records = Records(self._rows.number)
+        self._names = ResolvedNames(builder)
+        self._waiting = deque(range(self._rows.number))
+        self._active: dict[Future[Result], WorkItem] = {}
+        self._found: Outcome | None = None  # may be interrupted before it is handed out
+        self._submissions = 0
+        self._broken = False  # whether the executor is
+        self._display = Display(progress, _progress_line)
         self._remarks: set[str] = set()
-        self._run: tuple[Here | Workers, Questions] | None = None
+        self._run: Run | None = None
+        self._began = 0.0
         self._over = False
 
     # ---- how far it is
 
     def __len__(self) -> int:
-        return len(self._ledger)
+        return len(self._records)
 
     @property
     def counts(self) -> dict[str, int]:
         """`dict`: number of queries that are ``waiting``, ``running``, ``done`` and ``failed``."""
-        return self._ledger.counts
+        return self._records.counts
 
     @property
     def summary(self) -> Table:
         """
-        `~astropy.table.Table`: what became of each query so far.
+        `~astropy.table.Table`: each query so far.
 
-        ``index``; ``job_id`` (empty where there is none yet); ``status``: waiting, running, done or failed;
-        ``seconds`` from its submission to its last answer, and ``size`` of that in bytes, masked until it has ended;
-        ``error``, empty if there is none.
+        ``index``; ``instrument`` and ``source`` (its name, or the position; empty before the query is made);
+        ``energy_range`` and ``time_range``, where the queries differ in them; ``status``: waiting, running, done or
+        failed; ``seconds`` from its submission to its last answer, masked until it has ended; ``job_id``; ``size`` of
+        the last answer in bytes; ``error``: the beginning of its text. The whole error is the outcome.
         """
-        if self._run:
-            self._ledger.name(self._run[0].job_ids)
-        return self._ledger.table()
+        jobs = self._run.jobs if self._run else {}
+        return self._records.table({index: job.job_id for index, job in list(jobs.items())})
 
     def __repr__(self) -> str:
-        return f"<ManyQueries {self._kind}: {self._ledger}>"
+        return f"<ManyQueries {self._kind}: {self._records}>"
 
     def _repr_html_(self) -> str:
-        counts = self.counts
-        facts = [(state, str(number) if number else "") for state, number in counts.items()]
-        part = (counts["done"] + counts["failed"]) / max(1, len(self))
+        facts = [(state, str(number) if number else "") for state, number in self.counts.items()]
+        part, _ = _progress_line(self)
         return facts_html([("over", meter(part)), *facts], title=f"{len(self)} queries of kind {self._kind}")
 
     # ---- going on
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
+        run = self._run or self._begin()
+        run.resume()
         try:
-            while (found := self._go_on()) is not None:
+            while (found := self._next_outcome(run)) is not None:
                 index, outcome, error = found
                 del found  # it is the caller's now
                 if error is not None and self._on_error == "raise":
@@ -145,125 +150,165 @@ class ManyQueries:
                 del outcome, error
         finally:
             self._display.close()
+            if self._executor is None:  # threads of others must be able to end
+                run.pause()
 
-    def _go_on(self) -> Outcome | None:
+    def _begin(self) -> Run:
+        """Find out who asks, at the last moment."""
+        connection = self._account.connect(self._server, self._token)
+        connection.warn_of_short_life()
+        self._began = time.monotonic()
+        self._run = Run(connection)
+        weakref.finalize(self, _abandon, self._run, self._active)
+        return self._run
+
+    def _next_outcome(self, run: Run) -> Outcome | None:
         """Number, outcome and error of the next query that ends; None if all have."""
-        engine, questions = self._run or self._begin()
         try:
-            while self._held or engine.active or self._left:
-                if self._held is None:
-                    ended = self._send(engine, questions) if self._left and engine.room else engine.wait(_PATIENCE)
-                    self._held = None if ended is None or self._taken_back(ended) else ended
-                found = self._judge(self._held) if self._held else None
+            while self._found or self._active or self._waiting:
+                if self._found is None:
+                    if self._waiting and len(self._active) < self._max_active and not self._broken:
+                        self._submit(run)
+                    else:
+                        self._wait(run)
                 self._display(self)
-                if found is not None:
-                    self._held = None
+                if self._found is not None:
+                    found, self._found = self._found, None
                     return found
-                engine = self._replaced(engine, questions)
         except KeyboardInterrupt:
-            self._interrupted(engine)
+            self._take_back()
+            log.warning(
+                "Interrupted (%s). What runs goes on at the service; iterating again continues, as does the same call "
+                "of query_many in another process.",
+                self._records,
+            )
             raise
-        self._end(engine)
+        if not self._over:
+            self._over = True
+            log.info("%s %s in %.0f s", self._kind, self._records, time.monotonic() - self._began)
         return None
 
-    @property
-    def _left(self) -> bool:
-        return bool(self._again) or self._next < len(self)
-
-    def _send(self, engine: Here | Workers, questions: Questions) -> Ended | None:
-        """Begin with the next query; one in which something is wrong ends by that."""
-        if self._again:
-            index = self._again.popleft()
-        else:
-            index, self._next = self._next, self._next + 1
+    def _submit(self, run: Run) -> None:
+        """Begin with the next query; one that is wrong ends by its error."""
+        index = self._waiting[0]
         try:
-            engine.take(index, questions.write(self._rows.read(index)))
-            self._ledger.set(index, "running")
+            item = self._item(index, run)
+            future = (self._executor or DaemonThreads()).submit(run_item, item)
         except BrokenExecutor:
-            self._again.appendleft(index)
-        except KeyboardInterrupt:
-            self._again.appendleft(index)
-            raise
+            self._broken = True
         except Exception as error:
-            return Ended(index, error=error)
-        return None
+            self._waiting.popleft()
+            self._end(Result(index, error=error), None)
+        else:
+            self._active[future] = item
+            self._waiting.popleft()
+            self._records.update(index, status="running")
 
-    def _judge(self, ended: Ended) -> Outcome:
-        """Make the outcome of what ended, and note it."""
-        outcome, error = ended.reduced, ended.error
-        if error is None and ended.products is not None:
+    def _item(self, index: int, run: Run) -> WorkItem:
+        arguments = self._rows.read(index)
+        instrument, coordinates = arguments.pop("instrument"), arguments.pop("coordinates", None)
+        self._records.update(index, instrument=printable(instrument), source=_position_text(coordinates))
+        begin = time.monotonic()
+        query = Query.of_arguments(instrument, coordinates, arguments)
+        limit = longest_wait(query.timeout)
+        connection = run.connection.within(deadline_of(limit, begin))
+        with in_time(limit):
+            self._names.resolve(coordinates, query.catalog, connection)
+            payload = self._builder.build(self._kind, query, connection)
+        connection.warn_of_missing_roles(needed_roles(payload))
+        about = {name: shorten(value, 40) for name, value in summary_of(payload).items() if value}
+        self._records.update(index, instrument=payload["instrument"], **about)
+        self._submissions += 1
+        return WorkItem(
+            self._server,
+            run.key,
+            self._kind,
+            index,
+            payload,
+            query.source,
+            limit,
+            time.monotonic() - begin,
+            email=connection.email,
+            anonymous=connection.anonymous,
+            token=Handed(self._token.secret) if self._token else None,
+            share=min(self._max_active, len(self)),
+            number=self._submissions,
+            reduce=self._reduce if self._executor else None,  # else it is called by whoever iterates
+        )
+
+    def _wait(self, run: Run) -> None:
+        """Wait a little for a query to end."""
+        wait(self._active, timeout=_PATIENCE, return_when=FIRST_COMPLETED)
+        future = next((future for future in self._active if future.done()), None)
+        if future is not None:
+            item = self._active[future]
+            result = self._result(future, item, run)
+            if isinstance(result.error, BrokenExecutor) and self._reduce is None:  # it may have died of reduce
+                self._records.update(item.index, status="waiting")
+                self._waiting.append(item.index)
+            else:
+                self._end(result, item)
+            del self._active[future]
+        if self._broken and not self._active:
+            log.warning("The executor has broken down: a worker died. The remaining queries go on in this process.")
+            self._executor, self._broken = None, False
+
+    def _result(self, future: Future[Result], item: WorkItem, run: Run) -> Result:
+        """What a worker gave back, which may be anything."""
+        try:
+            result = future.result()
+        except (Exception, CancelledError) as error:  # of the executor; one of the query is within its result
+            self._broken |= isinstance(error, BrokenExecutor)
+            return Result(item.index, error=error)
+        if not isinstance(result, Result) or result.index != item.index or (result.job_id and not is_id(result.job_id)):
+            error = ServiceError("The executor gave back something else than the end of this query.")
+            return Result(item.index, error=error)
+        if isinstance(result.error, MmodaError) and result.error.job is not None:
+            result.error.job.connection = run.connection
+        return result
+
+    def _end(self, result: Result, item: WorkItem | None) -> None:
+        """Make the outcome of a result, and keep its record."""
+        outcome, error = result.reduced, result.error
+        if error is None and item is not None and result.products is not None:
             try:
-                outcome = self._form(ended.products, ended)
+                outcome = self._form(result.products, item)
             except Exception as problem:
                 error = problem
-        self._ledger.end(ended, error)
-        return ended.index, outcome, error
+        self._records.end(result.index, error, job_id=result.job_id, seconds=result.seconds, size=result.size)
+        self._found = result.index, outcome, error
 
-    def _form(self, products: Products, ended: Ended) -> Any:
+    def _form(self, products: Products, item: WorkItem) -> Any:
         for line in set(products.comment.splitlines()) - self._remarks:
             if len(self._remarks) < _MOST_REMARKS:
                 log.warning("remark of the service: %s", line)
                 self._remarks.add(line)
-        form = in_form(self._kind, products, ended.source, where=f"query {ended.index}: ")
+        form = in_form(self._kind, products, item.source, where=f"query {item.index}: ")
         return form if self._reduce is None else self._reduce(form)
 
-    # ---- begin, end, and what comes between
+    def _take_back(self) -> None:
+        """Let those that no worker has begun with wait."""
+        for future in [future for future in self._active if future.cancel()]:
+            index = self._active.pop(future).index
+            self._records.update(index, status="waiting")
+            self._waiting.append(index)
 
-    def _begin(self) -> tuple[Here | Workers, Questions]:
-        """Look who asks and by what way, at the last moment."""
-        plain = self._client._connect(self._token, self._server)
-        plain.warn_of_short_life()
-        connection = PacedConnection.of(plain)
-        engine: Here | Workers = Here(connection, self._max_active)
-        if self._executor is not None:
-            engine = self._workers(self._executor, connection)
-        weakref.finalize(self, engine.close)
-        self._began = time.monotonic()
-        self._run = engine, Questions(self._client, connection, self._kind)
-        return self._run
 
-    def _workers(self, executor: Executor, connection: PacedConnection) -> Workers:
-        errand = Errand(
-            server=connection.server,
-            home=secrets.token_hex(8),
-            kind=self._kind,
-            email=connection.email,
-            anonymous=self._client._anonymous,
-            token=Handed(self._token.secret) if self._token else None,
-            reduce=self._reduce,
-        )
-        return Workers(executor, errand, connection, min(self._max_active, max(1, len(self))))
+def _abandon(run: Run, active: Mapping[Future[Result], WorkItem]) -> None:
+    """Stop what nobody will ask for any more."""
+    run.close()
+    for future in active:
+        future.cancel()
 
-    def _taken_back(self, ended: Ended) -> bool:
-        """Whether a query goes once more, since it is not its fault that its worker is gone."""
-        if not isinstance(ended.error, BrokenExecutor) or self._reduce is not None:
-            return False  # what the worker died of may be in reduce
-        self._ledger.set(ended.index, "waiting")
-        self._again.append(ended.index)
-        return True
 
-    def _replaced(self, engine: Here | Workers, questions: Questions) -> Here | Workers:
-        """Put this process in the place of an executor that has broken down, once nothing is with it any more."""
-        if isinstance(engine, Here) or not engine.broken or engine.active:
-            return engine
-        log.warning("The executor has broken down: a worker died. The remaining queries go on in this process.")
-        here = Here(engine.connection, self._max_active)
-        weakref.finalize(self, here.close)
-        self._run = here, questions
-        return here
+def _progress_line(many: ManyQueries) -> tuple[float, str]:
+    counts = many.counts
+    failed = f", {counts['failed']} failed" if counts["failed"] else ""
+    text = f"{counts['done']} of {len(many)} done, {counts['running']} running{failed}"
+    return (counts["done"] + counts["failed"]) / max(1, len(many)), text
 
-    def _interrupted(self, engine: Here | Workers) -> None:
-        for index in engine.pause():
-            self._ledger.set(index, "waiting")
-            self._again.append(index)
-        log.warning(
-            "Interrupted (%s). What runs goes on at the service; iterating again continues, as does the same call of "
-            "query_many in another process.",
-            self._ledger,
-        )
 
-    def _end(self, engine: Here | Workers) -> None:
-        engine.close()
-        if not self._over:
-            self._over = True
-            log.info("%s %s in %.0f s", self._kind, self._ledger, time.monotonic() - self._began)
+def _position_text(coordinates: Any) -> str:
+    if isinstance(coordinates, SkyCoord) and coordinates.isscalar:
+        return str(coordinates.icrs.to_string(precision=3))
+    return printable(coordinates, limit=40) if isinstance(coordinates, str) else ""

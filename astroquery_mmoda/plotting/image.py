@@ -94,9 +94,10 @@ def plot_image(
     drawn = axes.imshow(pixels, origin="lower", cmap=colours, norm=_scale(pixels, hdu), interpolation="nearest")
     _label_sky(axes, wcs, frame.name)
     _colour_bar(axes, drawn, hdu)
-    sources = _catalogue(hdulist) if catalog is None else catalog
-    if sources is not None and len(sources):
-        mark_sources(axes, sources, pixels.shape)
+    if catalog is None and "CATALOG" in hdulist and len(hdulist["CATALOG"].data):
+        catalog = table_of(hdulist)
+    if catalog is not None and len(catalog):
+        mark_sources(axes, catalog, pixels.shape)
     if not pixels.count():
         note(axes, "no data", y=0.95, color="black")
     return axes
@@ -126,10 +127,6 @@ def _coordinates(hdu: Any, what: str) -> tuple[WCS, Any]:
             raise ParameterError(f"{what} are missing")
         wcs.pixel_to_world_values(0, 0)
         return wcs, wcs_to_celestial_frame(wcs)
-
-
-def _catalogue(hdulist: fits.HDUList) -> Table | None:
-    return table_of(hdulist) if "CATALOG" in hdulist and len(hdulist["CATALOG"].data) else None
 
 
 def _sky_axes(wcs: WCS, ax: Axes | None) -> Any:

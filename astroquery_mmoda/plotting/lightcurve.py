@@ -92,7 +92,10 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     """
     pyplot()
     value, error = _value_columns(table)
-    rows = table if source is None else table[_rows_of(table, source)]
+    rows = table
+    if source is not None:
+        names = _source_names(table)
+        rows = table[names == match_source(names, source)]
     axes = plain_axes(ax)
     time, half, label = _time_axis(axes, rows)
     errors = None if error is None else plain_numbers(rows[error])
@@ -124,7 +127,13 @@ def _value_columns(table: Table) -> tuple[str, str | None]:
     missing = [name for name in _FIXED[:3] if name not in getattr(table, "colnames", ())]
     if missing:
         raise ParameterError(f"this {type(table).__name__} is not a light curve: it has no column {', '.join(missing)}")
-    known = {name.upper(): name for name in table.colnames if name not in _FIXED and _is_number(table[name])}
+    known = {
+        name.upper(): name
+        for name in table.colnames
+        if name not in _FIXED
+        and getattr(table[name], "dtype", np.dtype(object)).kind in "fiu"
+        and table[name].ndim == 1
+    }
     # what the service told, then what is usual
     told = [str(table.meta.get(key, "")).upper() for key in ("VALUECOL", "ERRORCOL")]
     value = next(
@@ -137,13 +146,8 @@ def _value_columns(table: Table) -> tuple[str, str | None]:
     return known[value], error
 
 
-def _is_number(column: Any) -> bool:
-    return getattr(column, "dtype", np.dtype(object)).kind in "fiu" and column.ndim == 1
-
-
-def _rows_of(table: Table, source: str) -> np.ndarray:
-    names = np.array([str(name) for name in table["src_name"]], dtype=object)
-    return names == match_source(names, source)
+def _source_names(table: Table) -> np.ndarray:
+    return np.array([str(name) for name in table["src_name"]], dtype=object)
 
 
 def _bands(rows: Table) -> tuple[np.ndarray, list[str]]:
@@ -158,7 +162,7 @@ def _bands(rows: Table) -> tuple[np.ndarray, list[str]]:
 
 def _curves(rows: Table, whole: Points) -> Iterator[Points]:
     """One curve per source, and per energy band where there are several."""
-    names = np.array([str(name) for name in rows["src_name"]], dtype=object)
+    names = _source_names(rows)
     texts, bands = _bands(rows)
     for name in dict.fromkeys(names):
         for band in bands:
@@ -213,16 +217,12 @@ def _far_apart(curves: list[Points]) -> bool:
     """Whether levels, or the noise where nothing is detected, differ much."""
     levels = []
     for curve in curves:
-        seen = curve.y[np.isfinite(curve.y)]
-        noise = np.nan if curve.error is None else _median(curve.error)
+        seen, errors = (
+            values[np.isfinite(values)] for values in (curve.y, curve.y[:0] if curve.error is None else curve.error)
+        )
         if len(seen):
-            levels.append(np.fmax(_median(seen), noise))
+            levels.append(max(float(np.median(values)) for values in (seen, errors) if len(values)))
     return len(levels) > 1 and min(levels) > 0 and max(levels) > _APART * min(levels)
-
-
-def _median(values: np.ndarray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(np.median(finite)) if len(finite) else np.nan
 
 
 # ---- axes ----

@@ -38,38 +38,22 @@ def mark_sources(axes: Any, catalog: Table, shape: tuple[int, ...]) -> None:
     # a projection may have no place for the other side of the sky
     with np.errstate(invalid="ignore"):
         inside = (x > -0.5) & (x < shape[1] - 0.5) & (y > -0.5) & (y < shape[0] - 0.5)
-    x, y, names, new = x[inside], y[inside], _source_names(catalog)[inside], _are_new(catalog)[inside]
+    names = np.array([literal(name, limit=40) for name in source_names(catalog) or [""] * len(catalog)], dtype=object)
+    new = np.array([name.upper().startswith("NEW") for name in names], dtype=bool)
+    x, y, names, new, significances = (values[inside] for values in (x, y, names, new, _significances(catalog)))
     outline = [withStroke(linewidth=2.4, foreground="black", alpha=0.85)]
     for chosen, marker, edge in ((~new, "o", "white"), (new, "D", "orange")):
         if chosen.any():
             style = {"facecolors": "none", "linewidths": 1.2, "path_effects": outline}
             axes.scatter(x[chosen], y[chosen], s=90, marker=marker, edgecolors=edge, **style)
     if len(names):
-        order = np.lexsort((-_significances(catalog)[inside], new))
+        order = np.lexsort((-significances, new))
         _name_sources(axes, np.column_stack([x, y])[order], names[order], new[order], outline)
 
 
-# ---- what a catalogue tells ----
-
-
-def _column(table: Table, *names: str) -> Any:
-    """Find the first column of one of these names, whatever their case, or None."""
-    known = {name.lower(): name for name in table.colnames}
-    return next((table[known[name]] for name in names if name in known), None)
-
-
-def _source_names(catalog: Table) -> np.ndarray:
-    names = source_names(catalog) or [""] * len(catalog)
-    return np.array([literal(name, limit=40) for name in names], dtype=object)
-
-
-def _are_new(catalog: Table) -> np.ndarray:
-    return np.array([name.upper().startswith("NEW") for name in _source_names(catalog)], dtype=bool)
-
-
 def _significances(catalog: Table) -> np.ndarray:
-    column = _column(catalog, "significance")
-    return np.zeros(len(catalog)) if column is None else np.nan_to_num(plain_numbers(column))
+    name = next((name for name in catalog.colnames if name.lower() == "significance"), None)
+    return np.zeros(len(catalog)) if name is None else np.nan_to_num(plain_numbers(catalog[name]))
 
 
 # ---- where names go ----
@@ -86,18 +70,15 @@ def _name_sources(axes: Any, places: np.ndarray, names: np.ndarray, new: np.ndar
     points = figure.dpi / 72
     offsets = _spread(axes.transData.transform(places) / points, _text_widths(names), axes.bbox.extents / points)
     for place, name, is_new, offset in zip(places, names, new, offsets, strict=True):
-        if offset is not None:
-            _write_name(axes, place, name, offset, "orange" if is_new else "white", outline)
-
-
-def _write_name(axes: Any, place: np.ndarray, name: str, offset: np.ndarray, colour: str, outline: list[Any]) -> None:
-    right, up = offset
-    line = {"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 5}
-    axes.annotate(
-        name, place, (right, up), textcoords="offset points", color=colour, fontsize=_SIZE, va="center",
-        ha="left" if right > 0 else "right" if right < 0 else "center",
-        arrowprops=line if np.hypot(right, up) > _FAR else None, path_effects=outline,
-    )  # fmt: skip
+        if offset is None:
+            continue
+        colour = "orange" if is_new else "white"
+        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 5}
+        axes.annotate(
+            name, place, tuple(offset), textcoords="offset points", color=colour, fontsize=_SIZE, va="center",
+            ha={1.0: "left", -1.0: "right"}.get(np.sign(offset[0]), "center"),
+            arrowprops=line if np.hypot(*offset) > _FAR else None, path_effects=outline,
+        )  # fmt: skip
 
 
 def _text_widths(names: Iterable[str]) -> list[float]:

@@ -11,7 +11,7 @@ from astroquery.exceptions import NoResultsWarning
 from ..errors import warn
 from .products import Products
 
-__all__ = ["FORMS", "in_form", "kind_of_analysis"]
+__all__ = ["FORMS", "in_form"]
 
 FORMS: Mapping[str, Callable[[Products, str | None], Any]] = {
     "image": lambda products, source: products.image(),
@@ -20,11 +20,6 @@ FORMS: Mapping[str, Callable[[Products, str | None], Any]] = {
     "lightcurve": lambda products, source: products.lightcurve(source),
     "product": Products.of_source,
 }
-
-
-def kind_of_analysis(kind: str) -> str:
-    """Kind of product that a kind of query is about; sources are found in images."""
-    return "image" if kind == "catalog" else kind
 
 
 def in_form(kind: str, products: Products, source: str | None, *, where: str = "") -> Any:

@@ -17,15 +17,14 @@ from astropy.time import TimeDelta
 from ..config import conf
 from ..errors import ParameterError
 from ..files import read_plain
+from ..protocol import NUL, Upload
 from ..text import Pasted, printable
 from .constants import literal
 from .metadata import Parameter, nearest
 from .values import as_quantity, convert, is_number, list_items, plain_float, science_windows, service_unit, to_time
 
-__all__ = ["NUL", "Upload", "is_address", "to_wire"]
+__all__ = ["is_address", "to_wire"]
 
-#: None on the wire; an empty string or the word would mean something else (protocol: "None: the single character NUL")
-NUL = "\x00"
 _TRUE = {"true", "yes", "1"}
 _FALSE = {"false", "no", "0"}
 
@@ -173,31 +172,6 @@ def _json_value(value: Any) -> Any:
 
 def _write_catalog(parameter: Parameter, value: Any) -> str:
     return _write_structured(parameter, value)
-
-
-class Upload(str):
-    """
-    A file on its way to the service; as text it is its name and size.
-
-    Attributes
-    ----------
-    filename : str
-        Name without directories.
-    content : bytes
-        What is in it.
-    """
-
-    filename: str
-    content: bytes
-
-    def __new__(cls, filename: str, content: bytes) -> Upload:
-        """Make the text; a `str` takes it when it is made."""
-        upload = super().__new__(cls, f"{filename} ({len(content)} bytes)")
-        upload.filename, upload.content = filename, content
-        return upload
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Upload, (self.filename, self.content)
 
 
 def is_address(value: object) -> TypeGuard[str]:

@@ -140,6 +140,8 @@ class Parameter:
         """`str`: time, duration, angle, energy, integer, float, boolean, string, list, structured, catalog or file."""
         if self.name in {"selected_catalog", "user_catalog"}:
             return "catalog"
+        if self.name in {"T1", "T2"}:
+            return "time"
         words = {re.split(r"[#/]", uri)[-1] for uri in self.uris}
         for name, uri_words in _TYPES_BY_URI:
             if words & uri_words:
@@ -192,6 +194,7 @@ class InstrumentSchema:
         """
         if product is not None:
             return self._explicit(product)
+        kind = "image" if kind == "catalog" else kind  # sources are found in images
         fitting = [name for name in self.products if kind in ("product", self.kind(name))]
         if len(fitting) == 1:
             return fitting[0]
@@ -216,8 +219,14 @@ class InstrumentSchema:
         has = self._listing(self.products)
         return f"Instrument {self.instrument!r} has no {kind} product. It has: {has}; use {methods}."
 
-    def table(self, products: Iterable[str]) -> Table:
-        """Parameters of some products as a table, without the machinery."""
+    def list_products(self) -> Table:
+        """Products and their kinds."""
+        rows = [(printable(product), self.kind(product)) for product in self.products]
+        return Table(rows=rows or None, names=("product", "kind"), dtype=("U", "U"))
+
+    def list_parameters(self, product: str | None = None) -> Table:
+        """Parameters of a product, or of all, without those that are not for users."""
+        products = list(self.products) if product is None else [self.choose("product", product)]
         columns: dict[str, list[Any]] = {name: [] for name in _TABLE_COLUMNS}
         for product in products:
             for parameter in self.products[product].values():

@@ -8,24 +8,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..protocol import NUL, REQUEST_FIELDS, Upload
 from ..text import printable
-from .encode import NUL, Upload
 
 __all__ = ["misunderstood", "needed_roles"]
 
-_NOT_SCIENCE = frozenset(
-    {
-        "api",
-        "instrument",
-        "oda_api_version",
-        "product_type",
-        "query_status",
-        "query_type",
-        "selected_catalog",
-        "T_format",
-        "time_bin_format",
-    }
-)
 _MANY, _VERY_MANY = 50, 500
 # the service may write angles, energies and times in a unit of its own
 _UNIT_RATIOS = (60.0, 3600.0, 86400.0, 1e3, 1e6, 1e9, 180.0 / math.pi)
@@ -91,7 +78,7 @@ def misunderstood(sent: Mapping[str, str], understood: Mapping[str, Any]) -> lis
         f"{name}: asked for {printable(value, limit=80)}, understood as {printable(understood[name], limit=80)}"
         for name, value in sent.items()
         if name in understood
-        and name not in _NOT_SCIENCE
+        and name not in REQUEST_FIELDS
         and not isinstance(value, Upload)
         and not _same(value, understood[name])
     ]

@@ -11,28 +11,22 @@ from astropy.coordinates import SkyCoord
 from astroquery import log
 
 from ..errors import JobTimeout, MmodaError, ParameterError
-from ..service.routes import Dispatcher
-from ..service.transport import answer_within
+from ..service.routes import Routes
+from ..service.sockets import answer_within
 from ..text import printable
-from .positions import plain_dashes
 
-__all__ = ["find_position", "place_key", "position_of"]
-
-
-def place_key(server: str, name: str) -> tuple[str, str]:
-    """Under what the position of an object is remembered."""
-    return server, " ".join(plain_dashes(name).split()).casefold()
+__all__ = ["find_position", "position_of"]
 
 
-def find_position(name: str, dispatcher: Dispatcher) -> SkyCoord:
+def find_position(name: str, routes: Routes) -> SkyCoord:
     """Find the position of an object (ICRS); `ParameterError` if nobody knows it."""
-    return from_service(name, dispatcher) or from_sesame(name, dispatcher.patience.until)
+    return from_service(name, routes) or from_sesame(name, routes.patience.until)
 
 
-def from_service(name: str, dispatcher: Dispatcher) -> SkyCoord | None:
+def from_service(name: str, routes: Routes) -> SkyCoord | None:
     """What the service's resolver says, or None."""
     try:
-        found = dispatcher.resolve_name(name)
+        found = routes.resolve_name(name)
         return position_of(found["RA"], found["DEC"]) if "RA" in found else None
     except JobTimeout:
         raise

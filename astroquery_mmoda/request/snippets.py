@@ -12,9 +12,10 @@ from typing import Any
 from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, warn
+from ..protocol import NUL, Upload
 from ..text import Pasted, printable, without_token
 from .constants import NotConstant, TooMuch, Unknown, parse, plain
-from .encode import NUL, Upload, is_address
+from .encode import is_address
 from .pasted import readings
 from .scripts import Analysis, analyses
 

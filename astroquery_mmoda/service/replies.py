@@ -1,23 +1,28 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""What a reply of ``run_analysis`` says: its state, its reports, the reason of a failure; freed of tokens."""
+"""What answers of the service mean: errors, the state of an analysis, its reports, the reason of a failure."""
 
 from __future__ import annotations
 
 import operator
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from ..auth import HOW_TO_GET_ONE
 from ..errors import AuthenticationError, DecodingError, JobFailed, JobLost, MmodaError, ParameterError, ServiceError
 from ..text import ID_FORM, is_id, printable, without_token
 
+if TYPE_CHECKING:
+    from .http import Answer
+
 __all__ = [
-    "FINAL",
     "GOING",
     "STATUSES",
     "check_reply",
+    "content_of",
     "error_from_body",
+    "error_of",
     "failure",
     "has_reason",
     "reports",
@@ -25,11 +30,9 @@ __all__ = [
     "without_tokens",
 ]
 
-#: states after which nothing more happens
-FINAL = frozenset({"done", "failed"})
 #: states of an analysis that goes on, with those that stand for "the service can't tell just now"
 GOING = frozenset({"submitted", "progress", "ready", "post-processing", "unaccessible", "unknown"})
-STATUSES = FINAL | GOING
+STATUSES = GOING | {"done", "failed"}
 
 _ROLES_TEXT = re.compile(r"roles?\b|privil|priviledge|sufficient", re.IGNORECASE)
 _TOKEN_TEXTS = re.compile(
@@ -84,6 +87,56 @@ _FIELDS: Mapping[tuple[str, ...], tuple[type, ...]] = {
 }
 _JOB_IDS = (("job_monitor", "job_id"), ("products", "job_id"))
 _JSON_WORDS = {dict: "an object", list: "a list", str: "text", int: "a number", type(None): "null"}
+
+
+# ---- any answer
+
+
+def content_of(answer: Answer, what: str, server: str) -> Any:
+    """JSON of a good answer; otherwise the error that the answer is."""
+    if answer.status == 200 and not answer.problem:
+        return answer.content
+    raise error_of(answer, what, server)
+
+
+def error_of(answer: Answer, what: str, server: str) -> MmodaError:
+    """What an answer means that is not what was asked for."""
+    status, content = answer.status, answer.content
+    if 300 <= status < 400:
+        return ServiceError(
+            f"The service redirects to another address for {what}: {_without_query(answer.location)}. If you trust it, "
+            "set astroquery_mmoda.conf.server to it."
+        )
+    if status == 404:
+        return ServiceError(f"404: {server} has no route for {what}. Is it the address of a MMODA dispatcher?")
+    if isinstance(content, dict):
+        return (failure if "query_status" in content else error_from_body)(content, status=status)
+    words = printable(answer.text, limit=300)
+    is_page = "<html" in words.lower()
+    if status in (401, 403) and not is_page:
+        return error_from_body({"error_message": words}, status=403)
+    if status == 400:
+        return ParameterError(f"The service did not accept the request for {what}: {words}")
+    if status != 200:
+        more = "Try again later." if is_page or not words else words
+        return ServiceError(f"The service failed with HTTP status {status} instead of sending {what}. {more}")
+    return ServiceError(
+        f"{server} did not send {what}: {answer.problem or words}. It may be in maintenance, or not a MMODA dispatcher "
+        "(astroquery_mmoda.conf.server)."
+    )
+
+
+def _without_query(url: str) -> str:
+    """Where a redirect leads, without parameters, which may hold a token."""
+    try:
+        parts = urlsplit(url)
+        place = urlunsplit((parts.scheme, parts.hostname or "", parts.path, "", ""))
+    except ValueError:
+        place = ""
+    return printable(place or "an unnamed place", limit=300)
+
+
+# ---- replies of run_analysis
 
 
 def check_reply(body: Mapping[str, Any]) -> None:

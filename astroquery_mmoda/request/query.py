@@ -1,20 +1,22 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""The one signature that all query methods share, its documentation, and the values given for it."""
+"""`Query`: the arguments that all query methods share, their documentation, and the values given for them."""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, TypeVar, cast
 
 from ..auth import Token
 from ..errors import ParameterError, bare
+from ..protocol import CATALOG_FIELDS
 
-__all__ = ["Asked", "like_a_query", "like_a_submission", "masked_token"]
+__all__ = ["Query", "masked_token", "query_method", "submission_method"]
 
-_Method = TypeVar("_Method", bound=Callable[..., Any])
+_Result = TypeVar("_Result", covariant=True)
 _ONLY_WAITING = ("source", "timeout", "progress")
 
 _PARAMETERS = """
@@ -75,9 +77,15 @@ _RAISES = """
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Arguments of a query beside instrument and coordinates."""
+class Query:
+    """
+    What is asked of an instrument, and how to wait for it.
 
+    The attributes are the arguments of the query methods. ``parameters`` has all that are given by the service's names.
+    """
+
+    instrument: Any
+    coordinates: Any = None
     product: str | None = None
     radius: Any = None
     time_range: Any = None
@@ -92,73 +100,78 @@ class Asked:
     timeout: Any = None
     progress: Any = None
     get_query_payload: bool = False
-    others: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of_query(cls, arguments: Mapping[str, Any]) -> Asked:
-        """Sort the arguments of a query into its own and the service's parameters."""
-        return cls._sorted(arguments, _own_names())
-
-    @classmethod
-    def of_submission(cls, arguments: Mapping[str, Any]) -> Asked:
-        """Likewise for a submission, which has no ``source``, ``timeout`` and ``progress`` of its own."""
-        return cls._sorted(arguments, [name for name in _own_names() if name not in _ONLY_WAITING])
-
-    @classmethod
-    def _sorted(cls, arguments: Mapping[str, Any], names: list[str]) -> Asked:
+    def of_arguments(
+        cls, instrument: Any, coordinates: Any, arguments: Mapping[str, Any], *, submission: bool = False
+    ) -> Query:
+        """Sort arguments by their names; a submission has no ``source``, ``timeout`` and ``progress`` of its own."""
+        names = _keywords(submission=submission)
         own = {name: value for name, value in arguments.items() if name in names}
         more = {name: value for name, value in arguments.items() if name not in names}
         given = {} if own.get("parameters") is None else own["parameters"]
         if not isinstance(given, Mapping):
             raise ParameterError(f"parameters= must be a dict, not a {type(given).__name__}.")
-        doubles = sorted(set(given) & set(more))
-        if doubles:
+        if doubles := sorted(set(given) & set(more)):
             raise ParameterError(f"{doubles[0]!r} is given twice, in parameters= and beside it.")
-        return cls(**own, others={**more, **given})
+        own["parameters"] = {**more, **given}
+        for name in CATALOG_FIELDS:
+            value = own["parameters"].pop(name, None)
+            if value is None or (isinstance(value, str) and not value):
+                continue
+            if own.get("catalog") is not None:
+                raise ParameterError(f"catalog= and {name!r} say the same thing; give one of them.")
+            own["catalog"] = value
+        return cls(instrument, coordinates, **own)
 
 
-def _own_names() -> list[str]:
-    return [item.name for item in fields(Asked) if item.name != "others"]
+def _keywords(*, submission: bool) -> dict[str, Any]:
+    """Keyword arguments of a query method, and their defaults."""
+    return {item.name: item.default for item in fields(Query)[2:] if not (submission and item.name in _ONLY_WAITING)}
 
 
-def _signature(method: Callable[..., Any], names: list[str]) -> inspect.Signature:
-    first = list(inspect.signature(method).parameters.values())[:3]
-    defaults = {item.name: item.default for item in fields(Asked)}
-    own = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name]) for name in names]
-    more = inspect.Parameter("more_parameters", inspect.Parameter.VAR_KEYWORD)
-    return inspect.Signature([*first, *own, more], return_annotation=inspect.signature(method).return_annotation)
+class _QueryMethod(Protocol[_Result]):
+    def __call__(self, instrument: str, coordinates: Any = None, **arguments: Any) -> _Result: ...
 
 
-def like_a_query(method: _Method) -> _Method:
-    """Give a method the signature and the documentation that all queries share."""
-    return _dressed(method, _own_names(), _PARAMETERS)
+def query_method(method: Callable[[Any, Query], _Result]) -> _QueryMethod[_Result]:
+    """Make a method of a `Query` one that takes the arguments of it, with their documentation."""
+    return _with_arguments(method, submission=False)
 
 
-def like_a_submission(method: _Method) -> _Method:
-    """Likewise for methods that do not wait."""
-    names = [name for name in _own_names() if name not in _ONLY_WAITING]
-    return _dressed(method, names, _without(_PARAMETERS, _ONLY_WAITING))
+def submission_method(method: Callable[[Any, Query], _Result]) -> _QueryMethod[_Result]:
+    """Likewise for a method that does not wait."""
+    return _with_arguments(method, submission=True)
 
 
-def _dressed(method: _Method, names: list[str], parameters: str) -> _Method:
+def _with_arguments(method: Callable[[Any, Query], _Result], *, submission: bool) -> _QueryMethod[_Result]:
     @functools.wraps(method)
-    def dressed(self: Any, instrument: str, coordinates: Any = None, **arguments: Any) -> Any:
+    def wrapper(self: Any, instrument: str, coordinates: Any = None, **arguments: Any) -> _Result:
         problem = _mask_tokens(arguments)
         if problem is not None:
             raise problem
-        return method(self, instrument, coordinates, **arguments)
+        return method(self, Query.of_arguments(instrument, coordinates, arguments, submission=submission))
 
-    dressed.__signature__ = _signature(method, names)  # type: ignore[attr-defined]
-    summary, _, rest = (method.__doc__ or "").partition("\n        Returns\n")
-    returns, _, examples = rest.partition("\n        Examples\n")
-    sections = (summary, parameters, f"        Returns\n{returns}", _RAISES, f"        Examples\n{examples}")
-    dressed.__doc__ = "\n\n".join(section.strip("\n").rstrip() for section in sections) + "\n        "
-    return cast(_Method, dressed)
+    keywords = _keywords(submission=submission)
+    plain = inspect.signature(wrapper, follow_wrapped=False).parameters
+    own = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=keywords[name]) for name in keywords]
+    more = inspect.Parameter("more_parameters", inspect.Parameter.VAR_KEYWORD)
+    wrapper.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [*list(plain.values())[:3], *own, more], return_annotation=inspect.signature(method).return_annotation
+    )
+    hidden = "|".join(_ONLY_WAITING) if submission else "(?!)"
+    parameters = re.sub(rf"^ {{8}}(?:{hidden}) :.*\n(?: {{9,}}.*\n)+", "", _PARAMETERS, flags=re.MULTILINE)
+    summary, returns = (method.__doc__ or "").split("\n        Returns\n")
+    returns, examples = returns.split("\n        Examples\n")
+    returns, examples = f"        Returns\n{returns}", f"        Examples\n{examples}"
+    sections = [section.strip("\n").rstrip() for section in (summary, parameters, returns, _RAISES, examples)]
+    wrapper.__doc__ = "\n\n".join(sections) + "\n        "
+    return cast(_QueryMethod[_Result], wrapper)
 
 
 def _mask_tokens(arguments: dict[str, Any]) -> BaseException | None:
     """
-    Turn the text of a token into a `Token`, in place and before anything else, or tell what is wrong with it.
+    Turn the text of a token into a `Token`, in place and before anything else, or return what is wrong with it.
 
     Otherwise the arguments in a traceback would show it. One among ``parameters``, where calls written for oda_api
     have it, serves the call as well.
@@ -174,21 +187,10 @@ def _mask_tokens(arguments: dict[str, Any]) -> BaseException | None:
 
 
 def masked_token(token: str | Token | None) -> tuple[Token | None, BaseException | None]:
-    """A token that shows itself nowhere, or what to raise, without a traceback that would show the text."""
+    """A token that does not show its text, or what to raise, without a traceback that would show it."""
     if token is None or isinstance(token, Token):
         return token, None
     try:
         return Token(token), None
     except BaseException as error:  # Ctrl-C among them
         return None, bare(error)
-
-
-def _without(text: str, names: tuple[str, ...]) -> str:
-    """Documentation of parameters without some of them."""
-    kept, skipping = [], False
-    for line in text.splitlines():
-        if line.startswith("        ") and not line.startswith("         "):
-            skipping = line.strip().split(" :")[0] in names
-        if not skipping:
-            kept.append(line)
-    return "\n".join(kept)

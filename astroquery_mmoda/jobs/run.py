@@ -1,0 +1,79 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""A query from its arguments to its result."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import string
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from astroquery import log
+
+from ..products.forms import in_form
+from ..protocol import Upload
+from ..request.builder import RequestBuilder
+from ..request.preflight import needed_roles
+from ..request.query import Query
+from ..service.connection import Connection
+from .job import Job
+from .waiting import deadline_of, follow, in_time, longest_wait, submit_within
+
+__all__ = ["prepare", "run_query", "submit", "submit_query"]
+
+_SESSION_ALPHABET = string.ascii_uppercase + string.digits
+
+
+def run_query(kind: str, query: Query, builder: RequestBuilder, connection: Connection) -> Any:
+    """Submit a query, wait for it, and return what a query of its kind does; or the fields of its form."""
+    begin = time.monotonic()
+    limit = longest_wait(query.timeout)
+    with in_time(limit):
+        fields = builder.build(kind, query, connection.within(deadline_of(limit, begin)))
+    if query.get_query_payload:
+        return fields
+    job = submit(connection, fields, limit=limit, begin=begin)
+    follow(job, limit, begin, progress=query.progress)
+    products = job.result()
+    seconds = time.monotonic() - begin
+    log.info("job %s: %d product%s in %.0f s", job.job_id, len(products), "s" * (len(products) != 1), seconds)
+    for line in products.comment.splitlines():
+        log.warning("remark of the service: %s", line)
+    return in_form(kind, products, query.source)
+
+
+def submit_query(kind: str, query: Query, builder: RequestBuilder, connection: Connection) -> Job | dict[str, str]:
+    """Submit a query, or return the fields of its form."""
+    fields = builder.build(kind, query, connection)
+    return fields if query.get_query_payload else submit(connection, fields)
+
+
+def submit(connection: Connection, fields: Mapping[str, str], *, limit: float = math.inf, begin: float = 0.0) -> Job:
+    """Submit the fields of a form; the answer has to come so many seconds after a moment on the monotonic clock."""
+    connection.warn_of_short_life()
+    connection.warn_of_missing_roles(needed_roles(fields))
+    for name, value in fields.items():
+        if isinstance(value, Upload):
+            log.info("Uploading %s for %s.", value, name)
+    job = prepare(connection, fields)
+    submit_within(job, limit, begin)
+    log.info("%s of %s: job %s %s", job.product, job.instrument, job.job_id, job.status)
+    return job
+
+
+def prepare(connection: Connection, fields: Mapping[str, str]) -> Job:
+    """Make a job that is submitted by its first `refresh`."""
+    session_id = "".join(_SESSION_ALPHABET[byte % len(_SESSION_ALPHABET)] for byte in secrets.token_bytes(16))
+    now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    return Job(
+        connection,
+        fields["instrument"],
+        fields["product_type"],
+        dict(fields),
+        session_id,
+        submitted=now,
+        expires=connection.expires,
+    )

@@ -1,0 +1,138 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Waiting for a job: how long, how often it is polled, and what is said when the time is over."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from astropy import units as u
+from astroquery import log
+
+from ..config import conf
+from ..errors import JobTimeout
+from ..progress import Display, last_message
+from ..service.http import Patience
+from ..units import seconds_of
+
+if TYPE_CHECKING:
+    from .job import Job
+
+__all__ = ["deadline_of", "follow", "how_to_continue", "in_time", "longest_wait", "submit_within"]
+
+_FIRST_PAUSE = 0.1
+
+
+def longest_wait(timeout: float | u.Quantity | None) -> float:
+    """Seconds that a query may take; zero submits, and does not wait."""
+    return conf.seconds("job_timeout") if timeout is None else seconds_of(timeout, "timeout")
+
+
+def deadline_of(limit: float, begin: float) -> float:
+    """Moment until which a query of so many seconds since ``begin`` may ask the service anything before it waits."""
+    return begin + limit if limit else math.inf
+
+
+@contextmanager
+def in_time(limit: float) -> Iterator[None]:
+    """Tell what to do if so many seconds were over before anything was submitted."""
+    try:
+        yield
+    except JobTimeout as error:
+        words = str(error)
+    else:
+        return
+    raise JobTimeout(f"{words} Nothing was submitted; timeout= (now {limit:g} s) waits longer.")
+
+
+def submit_within(job: Job, limit: float, begin: float) -> None:
+    """Submit a prepared job; it may come back answered at once."""
+    try:
+        job.refresh(Patience(deadline_of(limit, begin), advice=how_to_continue(job)))
+    except JobTimeout as error:
+        fault = str(error)
+    except KeyboardInterrupt:
+        log.warning("%s", how_to_continue(job))
+        raise
+    else:
+        return
+    raise _timed_out(job, limit, fault)
+
+
+def follow(
+    job: Job,
+    limit: float,
+    begin: float,
+    *,
+    progress: bool | Callable[[Job], Any] | None = None,
+    sleep: Callable[[float], Any] | None = None,
+) -> None:
+    """
+    Wait until a job is over, at most so many seconds since a moment on the monotonic clock.
+
+    An outage is sat out five times as long as otherwise, since the analysis goes on all the same.
+    """
+    display = Display(progress, _progress_line)
+    fault = ""
+    try:
+        while not job.over and (elapsed := time.monotonic() - begin) < limit:
+            display(job)
+            (sleep or time.sleep)(min(_pause_after(elapsed), limit - elapsed))
+            job.refresh(Patience(begin + limit, 5 * conf.seconds("retry_time"), how_to_continue(job)))
+    except JobTimeout as error:
+        fault = str(error)
+    except KeyboardInterrupt:
+        log.warning("%s", how_to_continue(job))
+        raise
+    finally:
+        display.close()
+    if not job.over:
+        raise _timed_out(job, limit, fault)
+
+
+def _pause_after(elapsed: float) -> float:
+    """Seconds until the next poll of a job that was submitted that many seconds ago."""
+    pause = min(max(_FIRST_PAUSE, elapsed / 10), conf.seconds("poll_interval_max"))
+    # some chance in it, so that many who wait do not come all at once
+    return pause * random.uniform(0.85, 1.0)  # noqa: S311 - no secret hangs on it
+
+
+def _progress_line(job: Job) -> tuple[float | None, str]:
+    message = last_message(job.reports)
+    return job.progress, f"{job.product} {job.job_id}: {job.status}{', ' + message if message else ''}"
+
+
+def how_to_continue(job: Job) -> str:
+    """What is safe after a fault, and the line that continues."""
+    if not job.job_id:
+        return (
+            "The service may have taken the analysis or not; the same call again is safe, since an equal request is "
+            "computed only once."
+        )
+    return (
+        f"Job {job.job_id} goes on at the service, and nothing is lost: Mmoda.get_job({job.job_id!r}).result() "
+        "continues, here or in another process."
+    )
+
+
+def _timed_out(job: Job, limit: float, fault: str) -> JobTimeout:
+    """Error of a wait of so many seconds that came to nothing, with what the last request said of it."""
+    fault = f" {fault}" if fault else ""
+    if not job.job_id:
+        return JobTimeout(
+            f"The service did not take {job.product} of {job.instrument} within {limit:g} s.{fault} "
+            f"{how_to_continue(job)} error.job.result() does the same, and timeout= waits longer.",
+            job=job,
+        )
+    waited = f" after {limit:g} s" if limit else ""
+    heard = f"{job.status}{', ' + last_message(job.reports) if job.reports else ''}"
+    return JobTimeout(
+        f"Job {job.job_id} ({job.product} of {job.instrument}) is not over{waited}; last status: {heard}.{fault} It "
+        f"goes on at the service: error.job.result() waits again, Mmoda.get_job({job.job_id!r}).result() does in "
+        "another process, and timeout= waits longer.",
+        job=job,
+    )

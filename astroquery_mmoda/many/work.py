@@ -1,0 +1,229 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""
+Work items: one query each, submitted, waited for and fetched by a thread of this process or a worker of any executor.
+
+What an executor gets is one function of this package and plain values: the address, the fields of the form, the user.
+No token is among them unless it was given for these queries knowingly; a worker finds one of its own, and an analysis
+in the name of another user is refused there.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..auth import Handed
+from ..config import conf
+from ..errors import AuthenticationError, MmodaError
+from ..jobs.job import Job
+from ..jobs.run import prepare
+from ..jobs.waiting import follow, submit_within
+from ..products import Products
+from ..products.forms import in_form
+from ..service.account import Account
+from ..service.connection import Connection
+
+__all__ = ["DaemonThreads", "Result", "Run", "WorkItem", "run_item"]
+
+# connections of one run at a time, however many queries are active: each poll is short
+_MOST_CONNECTIONS = 16
+
+
+class DaemonThreads(Executor):
+    """A thread for each call that, unlike those of ThreadPoolExecutor, does not keep a script from ending."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call a function in a new thread."""
+        future: Future[Any] = Future()
+
+        def call() -> None:
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:  # else whoever waits for it would do so for ever
+                future.set_exception(error)
+
+        future.set_running_or_notify_cancel()
+        threading.Thread(target=call, name="mmoda", daemon=True).start()
+        return future
+
+
+class Run:
+    """
+    What the queries of one `ManyQueries` share in its process: the connection, and when each may poll.
+
+    All together they poll at most ``conf.many_polls_per_second`` times per second, over a limited number of
+    connections, and not while the run is paused.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.key = secrets.token_hex(8)
+        self.connection = connection
+        self.jobs: dict[int, Job] = {}
+        self._process = os.getpid()
+        self._connections = threading.Semaphore(_MOST_CONNECTIONS)
+        self._turn = threading.Lock()
+        self._next_poll = 0.0
+        self._going, self._closed = threading.Event(), threading.Event()
+        _RUNS[self.key] = self
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """`bool`: False in a process that was forked from the one of the run."""
+        return self._process == os.getpid()
+
+    def resume(self) -> None:
+        """Let queries poll."""
+        self._going.set()
+
+    def pause(self) -> None:
+        """Let no query poll until `resume`."""
+        self._going.clear()
+
+    def close(self) -> None:
+        """Have all queries that still wait end."""
+        self._closed.set()
+        self._going.set()
+
+    def follow(self, item: WorkItem, job: Job, begin: float) -> None:
+        """Submit a job and wait for it."""
+        self.jobs[item.index] = job
+        try:
+            with self._connections:
+                submit_within(job, item.limit, begin)
+                follow(job, item.limit, begin, progress=False, sleep=self._sleep)
+        finally:
+            del self.jobs[item.index]
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleep for so long at least, and until it is this query's turn to poll."""
+        self._connections.release()
+        try:
+            self._closed.wait(seconds)
+            self._going.wait()
+            with self._turn:
+                self._closed.wait(max(0.0, self._next_poll - time.monotonic()))
+                self._next_poll = time.monotonic() + shortest_pause()
+        finally:
+            self._connections.acquire()
+        if self._closed.is_set():
+            raise MmodaError("Nobody waits for this query any more.")
+
+
+_RUNS: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
+
+
+def shortest_pause() -> float:
+    """Shortest time between two polls, of all queries together, in s."""
+    return 1.0 / float(conf.many_polls_per_second)
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """
+    One query.
+
+    Attributes
+    ----------
+    server : str
+        Address of the service.
+    run : str
+        Key of the `Run` in the process that sent it.
+    kind, payload, source, limit
+        The query; ``limit`` is its timeout in s.
+    spent : float
+        Seconds of the timeout that are over.
+    email : str
+        The user; empty if the process that sent it has no token.
+    anonymous : bool
+        Whether not to look for a token: the user has logged out.
+    token : Handed or None
+        The one that was given for these queries.
+    share : int
+        Number of items that are active at a time: each may poll at this part of the common rate.
+    number : int
+        Counts submissions to the executor, since some (dask) give the old answer to an equal call.
+    reduce : callable or None
+        Function of the form of the query; its value is sent back instead of the products.
+    """
+
+    server: str
+    run: str
+    kind: str
+    index: int = -1
+    payload: Mapping[str, str] = field(default_factory=dict)
+    source: str | None = None
+    limit: float = 0.0
+    spent: float = 0.0
+    email: str = ""
+    anonymous: bool = False
+    token: Handed | None = field(default=None, repr=False)
+    share: int = 1
+    number: int = 0
+    reduce: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one query ended: with products, with what ``reduce`` made of them, or with an error."""
+
+    index: int
+    products: Products | None = None
+    reduced: Any = None
+    error: BaseException | None = None
+    job_id: str = ""
+    seconds: float = 0.0
+    size: int = 0
+
+
+def run_item(item: WorkItem) -> Result:
+    """Submit a query, wait for it and fetch its products; in a thread or a worker."""
+    begin = time.monotonic() - item.spent
+    job: Job | None = None
+    products, reduced, error = None, None, None
+    run = _RUNS.get(item.run)
+    try:
+        job = prepare(run.connection if run else _connect(item), item.payload)
+        if run and run.is_of_this_process:
+            run.follow(item, job, begin)
+        else:
+            least = item.share * shortest_pause()
+            submit_within(job, item.limit, begin)
+            follow(job, item.limit, begin, progress=False, sleep=lambda seconds: time.sleep(max(seconds, least)))
+        products = job.result()
+        if item.reduce is not None:
+            form = in_form(item.kind, products, item.source, where=f"query {item.index}: ")
+            products, reduced = None, item.reduce(form)
+    except Exception as caught:
+        products, error = None, caught
+    seconds = time.monotonic() - begin
+    job_id, size = (job.job_id, job.size) if job else ("", 0)
+    return Result(item.index, products, reduced, error, job_id, seconds, size)
+
+
+def _connect(item: WorkItem) -> Connection:
+    """Connection in a worker's process, kept from one item to the next."""
+    key = item.server, item.run, item.token
+    if key not in _CONNECTIONS:
+        account = Account()
+        if item.anonymous:
+            account.logout()
+        connection = account.connect(item.server, item.token.token() if item.token else None)
+        if item.email and connection.email != item.email:
+            found = f"a token of {connection.email} is" if connection.email else "no token is"
+            raise AuthenticationError(
+                f"This was asked in the name of {item.email}, and {found} found where the worker runs. Put one there "
+                "(ODA_TOKEN, or the file ~/.oda-token), or hand it over: query_many(..., token=...)."
+            )
+        _CONNECTIONS.clear()  # of an earlier run
+        _CONNECTIONS[key] = connection
+    return _CONNECTIONS[key]
+
+
+_CONNECTIONS: dict[Any, Connection] = {}

@@ -1,0 +1,40 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Origins of addresses: scheme, host and port, as they will be asked."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+import requests
+
+__all__ = ["is_loopback", "origin_of"]
+
+
+def origin_of(url: str) -> tuple[str, str, int | None] | None:
+    """Scheme, host and port of an address; None if it is not a valid one."""
+    prepared = requests.PreparedRequest()
+    try:
+        prepared.prepare_url(url, None)  # names in other alphabets, and signs that libraries read differently
+        parts = urlsplit(prepared.url or "")
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except (ValueError, requests.RequestException):
+        return None
+    return (parts.scheme, parts.hostname.lower(), port) if parts.hostname else None
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine."""
+    origin = origin_of(url)
+    if origin is None:
+        return False
+    host = origin[1].replace("%25", "%")
+    with suppress(ValueError):
+        with suppress(OSError):  # 127.1 and 0x7f000001 are addresses too
+            host = socket.inet_ntoa(socket.inet_aton(host))
+        address = ipaddress.ip_address(host)
+        address = getattr(address, "ipv4_mapped", None) or address
+        return address.is_loopback or address.is_unspecified  # connecting to 0.0.0.0 leads here
+    return host in ("localhost", "localhost.")

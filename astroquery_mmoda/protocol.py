@@ -1,0 +1,71 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""The service's protocol: fields of a request that are not parameters of the analysis, and files as values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "CATALOG_FIELDS",
+    "FORMAT_FIELDS",
+    "NUL",
+    "OWN_FIELDS",
+    "PROTOCOL_VERSION",
+    "REQUEST_FIELDS",
+    "STATE_FIELDS",
+    "SWITCHES",
+    "Upload",
+]
+
+#: version of the service's own client whose requests ours are like
+PROTOCOL_VERSION = "1.3.5"
+#: None in a request; an empty text or the word would mean something else
+NUL = "\x00"
+#: fields that tell how far a request is
+STATE_FIELDS = ("query_status", "job_id", "session_id")
+#: fields that this package sets itself; nobody may give them as parameters
+OWN_FIELDS = (*STATE_FIELDS, "token", "instrument")
+#: words of calls written for oda_api that do not change the analysis
+IGNORED_FIELDS = ("api", "oda_api_version", "off_line", "verbose")
+#: formats of other parameters; servers up to 1.3.3 take them without listing them
+FORMAT_FIELDS = ("T_format", "time_bin_format")
+#: names of a catalogue of sources: as JSON, and as a file
+CATALOG_FIELDS = ("selected_catalog", "user_catalog_file")
+#: how the service runs an analysis; it lists these nowhere, and they are in its snippets
+SWITCHES = ("run_asynch", "async_dispatcher")
+#: fields that the service does not repeat as they were sent
+REQUEST_FIELDS = (
+    "api",
+    "oda_api_version",
+    "instrument",
+    "product_type",
+    "query_type",
+    "query_status",
+    "selected_catalog",
+    *FORMAT_FIELDS,
+)
+
+
+class Upload(str):
+    """
+    A file on its way to the service; as text it is its name and size.
+
+    Attributes
+    ----------
+    filename : str
+        Name without directories.
+    content : bytes
+        What is in it.
+    """
+
+    filename: str
+    content: bytes
+
+    def __new__(cls, filename: str, content: bytes) -> Upload:
+        """Make the text; a `str` takes it when it is made."""
+        upload = super().__new__(cls, f"{filename} ({len(content)} bytes)")
+        upload.filename, upload.content = filename, content
+        return upload
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Upload, (self.filename, self.content)

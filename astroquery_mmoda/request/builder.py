@@ -1,0 +1,175 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""From a query to the fields of its form, with what the service says of instruments and objects."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from astroquery import log
+
+from ..config import conf
+from ..errors import MmodaError, ParameterError, ServiceError
+from ..text import printable
+from .form import form_fields
+from .metadata import InstrumentSchema, folded, nearest, read_metadata
+from .positions import parse_position, plain_dashes
+from .query import Query
+from .resolver import find_position
+from .source_list import to_catalog_text
+from .values import sky_position
+
+if TYPE_CHECKING:
+    from ..service.connection import Connection
+
+__all__ = ["RequestBuilder"]
+
+_SCHEMA_LIFETIME = 3600.0  # seconds; instruments change rarely
+
+
+class RequestBuilder:
+    """Builds the forms of requests; remembers the metadata of instruments and the positions of named objects."""
+
+    def __init__(self) -> None:
+        self._schemas: dict[tuple[str, str, str], tuple[float, InstrumentSchema]] = {}
+        self._positions: dict[tuple[str, str], SkyCoord] = {}
+
+    def clear(self) -> None:
+        """Forget everything; the next query asks for it again."""
+        self._schemas.clear()
+        self._positions.clear()
+
+    def build(self, kind: str, query: Query, connection: Connection) -> dict[str, str]:
+        """
+        Write a query as the fields of a form; the service is asked for metadata and names, nothing is submitted.
+
+        Parameters
+        ----------
+        kind : str
+            ``image``, ``catalog``, ``spectrum``, ``lightcurve`` or ``product``.
+        query : Query
+            The arguments.
+        connection : Connection
+            To the service.
+
+        Returns
+        -------
+        dict of str
+            Neither token nor session in it.
+
+        Raises
+        ------
+        ParameterError
+            A name, unit or value is wrong.
+        """
+        schema = self.schema(query.instrument, connection)
+        product = schema.choose(kind, query.product)
+        name = None
+        if query.coordinates is not None:
+            position, name = self.locate(query.coordinates, connection)
+            query = replace(query, coordinates=position)
+        if query.catalog is not None:
+            catalog = query.catalog
+            if isinstance(catalog, (list, tuple)) and catalog and all(isinstance(name, str) for name in catalog):
+                positions = self.resolve_all(catalog, connection)
+                catalog = Table({"src_names": list(positions), "position": SkyCoord(list(positions.values()))})
+            query = replace(query, catalog=to_catalog_text(catalog, schema.instrument))
+        return form_fields(
+            schema,
+            product,
+            query,
+            name=name,
+            also_known=lambda: connection.routes().parameter_names(schema.instrument),
+        )
+
+    # ---- instruments
+
+    def schema(self, instrument: str, connection: Connection) -> InstrumentSchema:
+        """What an instrument offers, whose name may differ in case, blanks, ``-`` and ``_`` from the service's."""
+        if not isinstance(instrument, str) or not instrument.strip():
+            raise ParameterError(f"instrument must be a name, as in list_instruments(); not {printable(instrument)!r}.")
+        key = (connection.server, connection.email, instrument)
+        known = self._schemas.get(key)
+        if known is None or time.monotonic() - known[0] > _SCHEMA_LIFETIME:
+            known = self._schemas[key] = time.monotonic(), _fetch_schema(instrument, connection)
+        return known[1]
+
+    def list_instruments(self, connection: Connection) -> Table:
+        """Instruments that are open to the user, and their products."""
+        names = connection.routes().instruments()
+        rows = list(zip(map(printable, names), self._product_lists(names, connection), strict=True))
+        return Table(rows=rows or None, names=("instrument", "products"), dtype=("U", "U"))
+
+    def _product_lists(self, instruments: list[str], connection: Connection) -> Iterator[str]:
+        for name in instruments:
+            try:
+                yield ", ".join(map(printable, self.schema(name, connection).products))
+            except MmodaError as error:
+                log.warning("%s: its products are left out (%s)", printable(name), error)
+                yield ""
+                if isinstance(error, ServiceError) and math.isinf(connection.until):
+                    # an outage is waited out once, not for each instrument
+                    connection = connection.within(time.monotonic() + conf.seconds("retry_time"))
+
+    # ---- positions
+
+    def resolve(self, name: str, connection: Connection) -> SkyCoord:
+        """Position of a named object (ICRS); `ParameterError` if no resolver knows it."""
+        if not isinstance(name, str):
+            raise ParameterError(f"name must be text, not a {type(name).__name__}.")
+        key = _position_key(name, connection.server)
+        if key not in self._positions:
+            # a number is never the name of an object
+            self._positions[key] = parse_position(name) or find_position(plain_dashes(name), connection.routes())
+        return self._positions[key]
+
+    def resolve_all(self, names: str | Iterable[Any], connection: Connection) -> dict[str, SkyCoord]:
+        """Positions of several objects, or of one."""
+        return {
+            str(name): self.resolve(str(name), connection) for name in ([names] if isinstance(names, str) else names)
+        }
+
+    def remember(self, name: str, position: SkyCoord, server: str) -> None:
+        """Have a name stand for a position from now on."""
+        self._positions[_position_key(name, server)] = position
+
+    def locate(self, coordinates: Any, connection: Connection) -> tuple[SkyCoord, str | None]:
+        """Position (ICRS) of coordinates or of the name of an object, and that name."""
+        if not isinstance(coordinates, str):
+            return sky_position(coordinates), None
+        if not coordinates.strip():
+            raise ParameterError("coordinates is an empty text; give a position or the name of an object.")
+        position = parse_position(coordinates)
+        if position is not None:
+            return position, None
+        return self.resolve(coordinates, connection), plain_dashes(coordinates).strip()
+
+
+def _position_key(name: str, server: str) -> tuple[str, str]:
+    return server, " ".join(plain_dashes(name).split()).casefold()
+
+
+def _fetch_schema(instrument: str, connection: Connection) -> InstrumentSchema:
+    routes = connection.routes()
+    try:
+        return read_metadata(routes.metadata(instrument), instrument)
+    except ParameterError as error:
+        names = routes.instruments(openly=True)
+        meant = [name for name in names if folded(name) == folded(instrument) and name != instrument]
+        if len(meant) > 1:
+            raise ParameterError(
+                f"Several instruments could be meant by {printable(instrument)!r}: {', '.join(map(printable, meant))}. "
+                "Give one of these names."
+            ) from error
+        if not meant:
+            raise ParameterError(
+                f"Unknown instrument {printable(instrument)!r}{nearest(instrument, names)}. The service has, for "
+                f"everybody: {', '.join(map(printable, names))}. Mmoda.list_instruments() has those that are open to "
+                "you."
+            ) from error
+    return read_metadata(routes.metadata(meant[0]), meant[0])

@@ -1,0 +1,120 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""A connection: the address of a server, who sends, and in whose name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from astropy import units as u
+from astropy.time import Time
+from astroquery.exceptions import AuthenticationWarning
+
+from ..auth import Token, TokenAuth
+from ..errors import AuthenticationError, warn
+from .http import Http, Patience, Throttle
+from .routes import Routes
+
+if TYPE_CHECKING:
+    from .account import Account
+
+__all__ = ["Connection"]
+
+_SHORT_LIFE = 1 * u.hour
+
+
+@dataclass(frozen=True)
+class Connection:
+    """
+    One server, asked in the name of one user for as long as an analysis takes.
+
+    The token is looked up at each request, so a fresh login counts at once; but only one of the same user, since the
+    service would take the same request of another user for another analysis. ``Account.connect`` makes connections.
+
+    Parameters
+    ----------
+    server : str
+        Base address.
+    http : Http
+        Sends.
+    account : Account
+        Holds the token.
+    email : str
+        Who asks; empty if the token does not tell.
+    anonymous : bool
+        Whether nobody asks.
+    token : Token, optional
+        One that was given for these requests only.
+    until : float
+        Moment on the monotonic clock (s) at which an answer is of no use any more.
+    shortest_pause : float
+        Between two polls of a job, in s, where many are polled.
+    """
+
+    server: str
+    http: Http = field(repr=False)
+    account: Account = field(repr=False)
+    email: str = ""
+    anonymous: bool = True
+    token: Token | None = field(default=None, repr=False)
+    until: float = math.inf
+    shortest_pause: float = 0.0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a token is not sent to other processes by itself; there the account finds one of its own
+        return Connection, (self.server, self.http, self.account, self.email, self.anonymous)
+
+    def routes(self, patience: Patience | None = None) -> Routes:
+        """The service's routes, with today's token of that user."""
+        auth = None if self.anonymous else TokenAuth(self._bearer(), self.server)
+        return Routes(self.server, self.http, auth, patience or Patience(self.until))
+
+    def within(self, until: float) -> Connection:
+        """The same until a moment on the monotonic clock (s)."""
+        return replace(self, until=until)
+
+    def throttled(self, shortest_pause: float) -> Connection:
+        """The same for many analyses at once: they share the pauses that the server asks for."""
+        http = Http(self.http.session, Throttle.of(self.server))
+        return replace(self, http=http, shortest_pause=shortest_pause)
+
+    @property
+    def expires(self) -> float | None:
+        """`float` or None: end of the life of today's token, in seconds since 1970."""
+        end = None if self.anonymous else self._bearer().claims.get("exp")
+        return None if end is None else float(end)
+
+    def warn_of_short_life(self) -> None:
+        """Warn whoever submits something that the token will soon expire."""
+        token = None if self.anonymous else self._bearer()
+        if token is not None and token.expires is not None and token.expires - Time.now() < _SHORT_LIFE:
+            warn(
+                f"The token {token.lifetime}. An analysis that takes longer can be continued after a new login.",
+                AuthenticationWarning,
+            )
+
+    def warn_of_missing_roles(self, needed: Mapping[str, str]) -> None:
+        """Warn whoever submits something that the service will refuse it, as far as its rules are known."""
+        roles = [] if self.anonymous else self._bearer().roles
+        missing = [f"{role} for {reason}" for role, reason in needed.items() if role not in roles]
+        if missing:
+            why = "nobody is logged in, and it needs" if self.anonymous else "the token lacks"
+            warn(
+                f"The service will probably refuse this, since {why} the role {'; and the role '.join(missing)}.",
+                AuthenticationWarning,
+            )
+
+    def _bearer(self) -> Token:
+        token = self.token
+        if token is None or token.expired:
+            token = self.account.token(self.server) or token
+        if token is None:
+            raise AuthenticationError(f"This was asked in the name of {self.email or 'a user'}, whose token expired.")
+        if token.email != self.email:
+            raise AuthenticationError(
+                f"This was asked in the name of {self.email}, and now the token of {token.email} is in use. Log in "
+                "again with a token of the former."
+            )
+        return token

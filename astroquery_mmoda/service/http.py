@@ -1,0 +1,469 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""HTTP: the one place that sends requests, reads answers within bounds, and tries again after faults that pass."""
+
+from __future__ import annotations
+
+import email.utils
+import http.client
+import math
+import os
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import astroquery
+import requests
+import urllib3
+from astroquery import log
+from requests.utils import select_proxy
+
+from ..auth import TokenAuth
+from ..config import conf
+from ..decoding import parse_body
+from ..errors import (
+    AuthenticationError,
+    DecodingError,
+    JobTimeout,
+    MmodaError,
+    ParameterError,
+    ServiceError,
+    bare,
+    without_frames,
+)
+from ..origin import is_loopback, origin_of
+from ..protocol import Upload
+from ..text import printable, without_token
+from .replies import without_tokens
+from .sockets import BoundedAdapter, Bounds, TooLarge
+
+__all__ = ["Answer", "Fault", "Http", "Patience", "Stream", "Throttle", "asked_pause", "retrying"]
+
+_PASSING = frozenset({429, 502, 503, 504})
+_LONGEST_PAUSE = 60.0  # that a server may ask for, s
+_LONGEST_OWN_PAUSE = 15.0
+_LARGEST_ERROR = 20_000_000  # body of an answer that is not a good one, bytes
+_CHUNK = 1 << 18
+_CONNECTIONS = 16  # kept to one server
+_FORM = "application/x-www-form-urlencoded"
+
+_Result = TypeVar("_Result")
+
+
+# ---- answers, and faults in the place of one
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP reply, read whole; ``content`` is its JSON without tokens, or ``problem`` says why it has none."""
+
+    status: int
+    body: bytes = field(repr=False)
+    content_type: str = ""
+    location: str = field(default="", repr=False)
+    content: Any = field(default=None, repr=False)
+    problem: str = ""
+
+    @property
+    def text(self) -> str:
+        """`str`: the beginning of its body, without tokens."""
+        return without_token(self.body[:2000].decode("utf-8", "replace"))
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A reply whose body is still to come."""
+
+    status: int
+    headers: Mapping[str, str]
+    pieces: Iterator[bytes]
+
+
+class Fault(ServiceError):
+    """
+    There is no answer.
+
+    Parameters
+    ----------
+    message : str
+        What was wrong, without an address.
+    passing : bool
+        Whether it may pass by itself.
+    pause : float, optional
+        For how long the server wants to be left alone, in s.
+    """
+
+    def __init__(self, message: str = "", *, passing: bool = True, pause: float | None = None) -> None:
+        super().__init__(message)
+        self.passing, self.pause = passing, pause
+
+
+# ---- waiting
+
+
+@dataclass(frozen=True)
+class Patience:
+    """
+    How long a request may take with all its tries, and what is said when that is over.
+
+    Attributes
+    ----------
+    until : float
+        Moment on the monotonic clock (s) at which an answer is of no use any more.
+    outage : float or None
+        How long passing faults are sat out, from the first one on, in s; ``conf.retry_time`` if None.
+    advice : str
+        What is safe, and what to do next.
+    """
+
+    until: float = math.inf
+    outage: float | None = None
+    advice: str = "Try again later, or check astroquery_mmoda.conf.server."
+
+
+def retrying(ask: Callable[[], _Result], patience: Patience, server: str) -> _Result:
+    """What a function gives, which is called again after faults that pass."""
+    attempt, since = 0, math.inf
+    while True:
+        attempt += 1
+        try:
+            return ask()
+        except Fault as error:
+            fault = error
+        now = time.monotonic()
+        left, why = patience.until - now, ""
+        if left > 0:
+            if not fault.passing:
+                raise ServiceError(
+                    f"{server} can't be asked: {fault}. Check astroquery_mmoda.conf.server and the network."
+                )
+            since = min(since, now)
+            outage = conf.seconds("retry_time") if patience.outage is None else patience.outage
+            if now - since >= outage:
+                tries = "1 time" if attempt == 1 else f"{attempt} times"
+                raise ServiceError(
+                    f"{server} can't be asked ({fault}); tried {tries} in {now - since:.0f} s "
+                    f"(astroquery_mmoda.conf.retry_time). {patience.advice}"
+                )
+            # the last try is made when the time is over
+            pause = min(_pause(attempt, fault.pause), since + outage - now)
+            log.debug("%s: %s; trying again in %.1f s", server, fault, pause)
+            time.sleep(min(pause, left))
+            if pause < left:
+                continue
+            why = f" The last fault was: {fault}."
+        raise JobTimeout(f"{server} did not answer within the time that was given.{why}")
+
+
+def _pause(attempt: int, asked: float | None) -> float:
+    """Seconds before the next try: what the server asks for, or growing with some chance in it."""
+    if asked:  # to be asked again at once is no reason to do that again and again
+        return asked
+    return min(0.3 * 2 ** min(attempt, 10), _LONGEST_OWN_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+
+
+def asked_pause(text: str) -> float | None:
+    """Seconds that a header Retry-After asks for, as a number or a date, up to a limit; None if it is neither."""
+    try:
+        is_number = re.fullmatch(r"[0-9]+", text.strip())
+        seconds = (
+            float(text[:20]) if is_number else email.utils.parsedate_to_datetime(text[:100]).timestamp() - time.time()
+        )
+    except Exception:  # noqa: BLE001 - what a server writes makes this module fail in many ways
+        return None
+    return min(max(0.0, seconds), _LONGEST_PAUSE)
+
+
+class Throttle:
+    """When the next request to a server may go: nothing goes while it wants a pause (Retry-After)."""
+
+    _of_server: dict[str, Throttle] = {}
+
+    def __init__(self) -> None:
+        self._free = 0.0
+
+    @classmethod
+    def of(cls, server: str) -> Throttle:
+        """The one of a server for the whole process, whoever's threads ask it."""
+        return cls._of_server.setdefault(server, cls())
+
+    def wait(self, until: float) -> None:
+        """Wait for the end of a pause, at most until a moment on the monotonic clock."""
+        while (left := min(self._free, until) - time.monotonic()) > 0:
+            time.sleep(left)
+
+    def hear(self, status: int, pause: float | None) -> None:
+        """Take in what an answer asks for."""
+        if pause is not None and status in (429, 503):
+            self._free = max(self._free, time.monotonic() + pause)
+
+
+# ---- sending
+
+
+class Http:
+    """
+    Sends requests, from any thread; in another process over connections of its own.
+
+    Nothing is kept: no cookies, no answers, no passwords of ~/.netrc. Redirects are not followed.
+
+    Parameters
+    ----------
+    session : Session, optional
+        Its headers, proxies and certificates are used.
+    throttle : Throttle, optional
+        Asked before each request.
+    """
+
+    def __init__(self, session: requests.Session | None = None, throttle: Throttle | None = None) -> None:
+        if session is None:
+            session = requests.Session()
+            session.headers["User-Agent"] = f"astroquery/{astroquery.__version__} {requests.utils.default_user_agent()}"
+        self.session, self.throttle = session, throttle
+        self._process, self._adapter = 0, BoundedAdapter()
+        self._found: set[Any] = set()  # origins that have answered
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Http, ()
+
+    def close(self) -> None:
+        """Close all connections that are kept."""
+        self._adapter.close()
+
+    def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        auth: TokenAuth | None = None,
+        until: float = math.inf,
+    ) -> Answer:
+        """
+        Send one request, and read the answer.
+
+        Raises
+        ------
+        Fault
+            There is none, or one that says so, or that was cut.
+        """
+        bounds = Bounds.of_request(until)
+        known = origin_of(url) in self._found
+        answer, pause = _translated(lambda: self._answered(method, url, bounds, auth, query, form), bounds, known=known)
+        if answer.status in _PASSING:
+            raise Fault(f"HTTP status {answer.status}", pause=pause)
+        if answer.status == 200 and not answer.body.strip():
+            raise Fault("the reply was empty")
+        content, problem = _content(auth.masked(answer.body) if auth else answer.body)
+        if problem and answer.status == 200 and answer.body.lstrip()[:1] in (b"{", b"["):
+            raise Fault(f"the reply is not whole JSON ({problem})")
+        return Answer(answer.status, answer.body, answer.content_type, answer.location, content, problem)
+
+    @contextmanager
+    def stream(self, url: str, headers: Mapping[str, str], *, until: float = math.inf) -> Iterator[Stream]:
+        """
+        One GET of any address without a token, its body in pieces.
+
+        Raises
+        ------
+        Fault
+            By this or by its pieces.
+        """
+        bounds = Bounds.of_request(until)
+        known = origin_of(url) in self._found
+        with _translated(lambda: self._sent("GET", url, bounds, headers=headers), bounds, known=known) as response:
+            if response.status_code in _PASSING:
+                pause = asked_pause(response.headers.get("Retry-After", ""))
+                raise Fault(f"HTTP status {response.status_code}", pause=pause)
+            pieces = _pieces(response)
+            checked = iter(lambda: _translated(lambda: next(pieces, b""), bounds, known=known), b"")
+            yield Stream(response.status_code, response.headers, checked)
+
+    def _answered(
+        self,
+        method: str,
+        url: str,
+        bounds: Bounds,
+        auth: TokenAuth | None,
+        query: Mapping[str, str] | None,
+        form: Mapping[str, str] | None,
+    ) -> tuple[Answer, float | None]:
+        """
+        An answer without its JSON, and the pause that it asks for; the body of a redirect is not read.
+
+        The status of an answer that is not a good one counts even if its body has no end.
+        """
+        chunks: list[bytes] = []
+        size = 0
+        with self._sent(method, url, bounds, auth=auth, params=query, **_body(form)) as response:
+            status, headers = response.status_code, response.headers
+            limit = bounds.size if status == 200 else min(bounds.size, _LARGEST_ERROR)
+            try:
+                for chunk in () if 300 <= status < 400 else _pieces(response):
+                    size += len(chunk)
+                    if size > limit:
+                        raise TooLarge
+                    chunks.append(chunk)
+            except Exception as error:
+                spoilt = bounds.over or isinstance(error, (TooLarge, urllib3.exceptions.DecodeError))
+                if status == 200 or not spoilt:
+                    raise
+        told = [without_token(headers.get(name, "")) for name in ("Content-Type", "Location")]
+        return Answer(status, b"".join(chunks), *told), asked_pause(headers.get("Retry-After", ""))
+
+    def _sent(
+        self,
+        method: str,
+        url: str,
+        bounds: Bounds,
+        *,
+        auth: TokenAuth | None = None,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> requests.Response:
+        """An answer of which the headers are read."""
+        together: Any = {**self.session.headers, **(headers or {})}
+        request = requests.Request(method, url, headers=together, auth=auth, **options).prepare()
+        settings: Any = self.session.merge_environment_settings(url, {}, True, None, None)
+        if is_loopback(url):
+            settings["proxies"] = {}
+        if auth and not url.startswith("https:") and select_proxy(url, settings["proxies"]):
+            raise AuthenticationError(
+                "The token was not sent: it would go through a proxy over plain http, where it can be read. Use the "
+                "https address of the service, or put its host into the environment variable NO_PROXY."
+            )
+        if self._process != os.getpid():  # connections shared over a fork hang
+            self._process, self._adapter = os.getpid(), BoundedAdapter(pool_maxsize=_CONNECTIONS)
+        if self.throttle:
+            self.throttle.wait(bounds.deadline)
+        response: requests.Response = self._adapter.send(request, timeout=bounds, **settings)
+        self._found.add(origin_of(url))
+        if self.throttle:
+            self.throttle.hear(response.status_code, asked_pause(response.headers.get("Retry-After", "")))
+        log.debug("%s %s: HTTP %d", method, urlsplit(url).path, response.status_code)
+        return response
+
+
+def _body(form: Mapping[str, str] | None) -> dict[str, Any]:
+    """Fields of a form, and the files among them, which make it a multipart one."""
+    if form is None:
+        return {}
+    files = {name: (value.filename, value.content) for name, value in form.items() if isinstance(value, Upload)}
+    fields = {name: value for name, value in form.items() if name not in files}
+    for name, value in fields.items():
+        try:
+            f"{name}{value}".encode()
+        except UnicodeEncodeError as error:
+            problem = f"{printable(name, limit=60)}={printable(value, limit=100)!r} has halves of characters in it"
+            raise ParameterError(f"{problem}, which can't be sent.") from error
+    if files:
+        return {"data": fields, "files": files}
+    # written here, since the library looks at each field several times
+    return {"data": urlencode(fields), "headers": {"Content-Type": _FORM}}
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """Body of an answer as it comes, decompressed; waiting for full pieces would take longer."""
+    while piece := response.raw.read1(_CHUNK, decode_content=True):
+        yield piece
+
+
+@without_frames
+def _content(body: bytes) -> tuple[Any, str]:
+    """JSON of a body without tokens, and what is wrong with it."""
+    try:
+        return without_tokens(parse_body(body, what="the reply")), ""
+    except DecodingError as error:
+        return None, str(error)
+
+
+# ---- faults
+
+
+def _translated(action: Callable[[], _Result], bounds: Bounds, *, known: bool) -> _Result:
+    """
+    What a function of the HTTP library gives.
+
+    Errors are raised anew, and nothing of the library's error is kept: it quotes addresses, and the frames in its
+    traceback hold forms with tokens, also where Ctrl-C came in the middle.
+    """
+    problem: BaseException
+    try:
+        return action()
+    except MmodaError as error:
+        problem = bare(error)
+    except Exception as error:
+        problem = _fault(error, bounds, known=known)
+    except BaseException as error:
+        problem = bare(error)
+    raise problem
+
+
+_ADDRESS = "this is not a valid address, or that of the proxy is not"
+_SCHEME = "only http and https addresses work (and SOCKS proxies where PySocks is installed)"
+_UNKNOWN_HOST = "unknown host"
+# words of the library -> whether the fault may pass, and what it is
+_FAULTS = (
+    ("URLSchemeUnknown", False, _SCHEME),
+    ("InvalidSchema", False, _SCHEME),
+    ("InvalidURL", False, _ADDRESS),
+    ("MissingSchema", False, _ADDRESS),
+    ("LocationParseError", False, _ADDRESS),
+    ("connect timeout=", True, "no connection in time"),
+    ("timed out", True, "nothing came for {idle:g} s (astroquery_mmoda.conf.idle_timeout)"),
+    ("EOF occurred", True, "the encrypted connection was closed"),
+    ("CERTIFICATE_VERIFY_FAILED", False, "its certificate could not be verified"),
+    ("CertificateError", False, "its certificate could not be verified"),
+    ("SSLError", False, "no encrypted connection can be made; it may be an http address, or an old server"),
+    ("Name or service not known", False, _UNKNOWN_HOST),
+    ("nodename nor servname", False, _UNKNOWN_HOST),
+    ("No address associated with hostname", False, _UNKNOWN_HOST),
+    ("Connection refused", True, "connection refused"),
+    ("Temporary failure in name resolution", True, "its name could not be looked up"),
+    ("reset by peer", True, "connection reset"),
+    ("Remote end closed", True, "the connection was closed without a reply"),
+    ("IncompleteRead", True, "the reply was cut"),
+    ("Response ended prematurely", True, "the reply was cut"),
+    ("failed to decode", True, "the reply can't be decompressed"),
+    ("Cannot connect to proxy", True, "the proxy does not answer"),
+)
+_BROKEN = (
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+)
+
+
+def _fault(error: Exception, bounds: Bounds, *, known: bool) -> Fault:
+    """What was wrong, in words without an address or a form, and whether it may pass by itself."""
+    words = ""
+    made_of: BaseException | None = error
+    while made_of is not None and len(words) < 10_000:
+        words += f"{type(made_of).__name__} {made_of} "
+        made_of = made_of.__cause__ or made_of.__context__
+    if isinstance(error, TooLarge):
+        limit = f"{bounds.size} bytes (astroquery_mmoda.conf.max_reply_size)"
+        return Fault(f"the reply is larger than {limit}; not all of it was read", passing=False)
+    if refused := re.search(r"Tunnel connection failed: (\d{3})", words):
+        passing = int(refused[1]) in _PASSING
+        return Fault(f"the proxy refused to connect (HTTP status {refused[1]})", passing=passing)
+    if bounds.over:
+        return Fault(f"no complete reply within {conf.timeout:g} s (astroquery_mmoda.conf.timeout)")
+    for sign, passing, meaning in _FAULTS:
+        if sign in words:
+            # a host that was there before is away with the network, such as that of an institute behind a VPN
+            passing = passing or (known and meaning is _UNKNOWN_HOST)
+            return Fault(meaning.format(idle=bounds.idle), passing=passing)
+    if isinstance(error, _BROKEN):
+        return Fault("the connection failed")
+    if isinstance(error, OSError):  # such as a file of certificates that is not there
+        what = f"the connection can't be made ({type(error).__name__}); see REQUESTS_CA_BUNDLE, if it is set"
+        return Fault(what, passing=False)
+    return Fault(f"the HTTP library can't make the request, or read the answer ({type(error).__name__})", passing=False)
