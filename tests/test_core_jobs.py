@@ -228,7 +228,7 @@ def test_a_job_as_a_record(client):
 # ---- the end of processes, and of the server ---------------------------------------------------------------------
 
 
-def test_killed_and_resumed_twenty_times(slow, monkeypatch):
+def test_killed_at_any_time_and_resumed(slow, monkeypatch):
     """Whenever the end comes, a new process continues with the same result; no second job is started."""
     jobs = set(slow.jobs)
     # processes without a past of ours, that need not import everything each; before Python 3.13 these ignore sys.path
@@ -246,7 +246,7 @@ def test_killed_and_resumed_twenty_times(slow, monkeypatch):
     def once(number):
         asked = question()
         waiting, job_id = begin("wait", json.dumps(asked))
-        time.sleep(number * 0.05)
+        time.sleep(number * 0.15)
         os.kill(waiting.pid, signal.SIGKILL)
         waiting.join()
         resumed, products = begin("resume", job_id)
@@ -254,10 +254,10 @@ def test_killed_and_resumed_twenty_times(slow, monkeypatch):
         return job_id, products, digest(MmodaClass(server=slow.url).query_product(**asked))
 
     with ThreadPoolExecutor(4) as threads:
-        results = list(threads.map(once, range(20)))
+        results = list(threads.map(once, range(6)))
     assert [resumed for _, resumed, _ in results] == [asked_again for _, _, asked_again in results]
     assert all(resumed[0] >= 2 for _, resumed, _ in results)
-    assert len({job_id for job_id, _, _ in results}) == 20
+    assert len({job_id for job_id, _, _ in results}) == 6
     assert set(slow.jobs) - jobs == {job_id for job_id, _, _ in results}
 
 

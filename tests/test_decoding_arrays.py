@@ -68,7 +68,7 @@ def test_scalars_chararrays_and_masked_arrays(protocol):
     assert result.tolist() == masked.tolist()
 
 
-@settings(derandomize=True, max_examples=100, deadline=None)
+@settings(derandomize=True, max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(0, 4), max_size=4), st.sampled_from("<>"), st.sampled_from("i2 u4 f8 c8".split()), st.data()
 )
@@ -267,7 +267,7 @@ def test_cut_anywhere(array, protocol):
             read_pickle(payload[:end])
 
 
-@settings(derandomize=True, max_examples=600, deadline=None)
+@settings(derandomize=True, max_examples=200, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 7), st.sampled_from([0, 2, 4, 5]))
 def test_flipped_bits(position, bit, protocol):
     payload = bytearray(pickle.dumps(np.ones(2, RECORD), protocol))
@@ -410,7 +410,7 @@ replies = st.recursive(
 )
 
 
-@settings(derandomize=True, max_examples=400, deadline=None)
+@settings(derandomize=True, max_examples=150, deadline=None)
 @given(replies, st.booleans(), st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from('"\\,:[]{} A\x01'))))
 def test_long_texts_are_read_as_json_reads_them(value, escaped, changes):
     """Whatever is done to a body: the same value as the JSON parser's, or no value like there."""

@@ -213,7 +213,7 @@ def all_of(body):
             yield error
 
 
-@settings(max_examples=250, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(mutations())
 @pytest.mark.filterwarnings("ignore")
 def test_mutated_replies(mutation):
@@ -226,7 +226,7 @@ def test_mutated_replies(mutation):
         assert 0 < len(str(error)) < 2500
 
 
-@settings(max_examples=100, derandomize=True, deadline=None, database=None)
+@settings(max_examples=50, derandomize=True, deadline=None, database=None)
 @given(st.integers(0, len(BODIES) - 1), st.floats(0, 1), st.sampled_from([0, 1, 4, 0x80, 0xFF]))
 @pytest.mark.filterwarnings("ignore")
 def test_bodies_cut_or_with_a_wrong_byte(number, where, mask):

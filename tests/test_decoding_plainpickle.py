@@ -4,6 +4,7 @@ import os
 import pickle
 import struct
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ plain = st.recursive(
 )
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(derandomize=True, max_examples=80, deadline=None)
 @given(plain, st.integers(0, 5))
 def test_plain_data_survive(value, protocol):
     names = {("__builtin__", "set"), ("__builtin__", "frozenset"), ("builtins", "set"), ("builtins", "frozenset")}
@@ -214,25 +215,23 @@ def test_limits(monkeypatch):
     "payload",
     [
         b"]" + b"2" * 100 + b"l.",
-        b"](" + b"2" * 5_000_000 + b"e.",
-        b"(" + b"]" * 5_000_000 + b"t.",
-        b"(" + b"\x8f" * 5_000_000 + b"t.",
-        b"N" + b"\x94" * 5_000_000 + b".",
-        b")" + b"\x85" * 1_000_000 + b".",
+        b"](" + b"2" * 500_000 + b"e.",
+        b"(" + b"]" * 500_000 + b"t.",
+        b"(" + b"\x8f" * 500_000 + b"t.",
+        b"N" + b"\x94" * 500_000 + b".",
+        b")" + b"\x85" * 300_000 + b".",
         b"]" + b"(]" * 10_000 + b".",
         # each list holds the one before twice: 2**50 elements, were they ever looked at
         b"]" + b"".join(b"q\x00]h\x00ah\x00a" for _ in range(50)) + b".",
-        b"}(" + b"".join(b"\x8a\x0b" + (i * (2**61 - 1)).to_bytes(11, "little") + b"N" for i in range(100_000)) + b"u.",
+        b"}(" + b"".join(b"\x8a\x0b" + (i * (2**61 - 1)).to_bytes(11, "little") + b"N" for i in range(30_000)) + b"u.",
     ],
     ids=["duplicates", "long list", "lists", "sets", "memo", "deep tuple", "marks", "doubling", "colliding keys"],
 )
 def test_bombs_end_soon(payload):
     start = time.process_time()
-    try:
+    with conf.set_temp("max_pickle_opcodes", 200_000), suppress(DecodingError):
         interpret(payload)
-    except DecodingError:
-        pass
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 2
 
 
 def test_cut_anywhere():
@@ -242,7 +241,7 @@ def test_cut_anywhere():
             interpret(payload[:end])
 
 
-@settings(derandomize=True, max_examples=400, deadline=None)
+@settings(derandomize=True, max_examples=150, deadline=None)
 @given(st.binary(max_size=200))
 def test_noise(payload):
     try:

@@ -27,7 +27,7 @@ from tests.raw_server import RawServer
 from tests.scripted_server import Reply, ScriptedServer
 from tests.tokens import mint
 
-SEEDS = range(60)
+SEEDS = range(12)
 LONGEST = 2000
 # what the recorded replies are about
 JOB, SESSION = "bc0582f30061217d", "ABCDEFGHIJKLMNOP"

@@ -197,7 +197,9 @@ def test_what_expands(client, kind, status):
 )
 @pytest.mark.parametrize("kind", ["gzip", "dripped"])
 def test_every_route(client, call, kind):
-    script = BODIES["a dripped body"] if kind == "dripped" else chain(framed(encoding=b"gzip"), chunked(COMPRESSED[kind]))
+    script = (
+        BODIES["a dripped body"] if kind == "dripped" else chain(framed(encoding=b"gzip"), chunked(COMPRESSED[kind]))
+    )
     outcome, _ = seen(client, script, call)
     check(outcome, error=outcome.error)
     assert outcome.error in ("ServiceError", "ParameterError") or "ERROR" in outcome.text

@@ -160,9 +160,7 @@ HOSTILE = {
             * header(XTENSION="IMAGE   ", BITPIX=8, NAXIS=0, PCOUNT=0, GCOUNT=1, **{f"K{i}": i for i in range(1900)})
         )
     ),
-    "many HDUs": fits_case(
-        lambda: PRIMARY + 1000 * header(XTENSION="IMAGE   ", BITPIX=8, NAXIS=0, PCOUNT=0, GCOUNT=1)
-    ),
+    "many HDUs": fits_case(lambda: PRIMARY + 1000 * header(XTENSION="IMAGE   ", BITPIX=8, NAXIS=0, PCOUNT=0, GCOUNT=1)),
     "tiles": fits_case(
         lambda: table(
             {"COMPRESSED_DATA": "1PB(40)"},

@@ -74,7 +74,11 @@ def test_its_signature_is_that_of_the_token_family():
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("rubbish", "not a valid token"), (mint(hours=-3), r"expired .* \(3.\d h ago\).*Get a token"), ("", "No token was given")],
+    [
+        ("rubbish", "not a valid token"),
+        (mint(hours=-3), r"expired .* \(3.\d h ago\).*Get a token"),
+        ("", "No token was given"),
+    ],
     ids=["rubbish", "expired", "empty"],
 )
 def test_login_with_something_unusable(client, text, says):
