@@ -23,7 +23,7 @@ def paths(value, *, depth=0, path=()):
     """Ways to every field that may be read, but for the headers' cards and the parameters."""
     if depth > 6:
         return
-    items = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
+    items = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
     for key, item in items:
         yield (*path, key)
         if key not in ("header", "analysis_parameters", "api_code", "cat_column_list", "instrument_parameters"):
