@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,7 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.utils.masked import Masked
 
 from .allowance import Allowance
-from .decoding.boundary import reading
-from .errors import DecodingError, ParameterError
+from .errors import DecodingError, ParameterError, reading
 from .text import in_hex, original, printable, transliterated, visible
 from .units import known_unit
 
@@ -28,6 +28,7 @@ __all__ = [
     "Places",
     "angles",
     "cells",
+    "coordinate_columns",
     "empty_catalog",
     "positions",
     "read_catalog",
@@ -39,32 +40,21 @@ __all__ = [
 
 #: frames of the service's catalogues
 FRAMES = ("fk5", "icrs", "fk4", "galactic")
+#: columns with names of sources, the first that is there
+NAME_COLUMNS = ("src_names", "src_name", "name", "main_id", "source_name", "source", "object", "id")
 # what a list of an INTEGRAL image has, for a reply that has none
 _USUAL_COLUMNS = {
-    "meta_ID": "i8",
-    "src_names": "U20",
-    "significance": "f8",
-    "ra": "f8",
-    "dec": "f8",
-    "NEW_SOURCE": "i8",
-    "ISGRI_FLAG": "i8",
-    "FLAG": "i8",
-    "ERR_RAD": "f8",
+    **{"meta_ID": "i8", "src_names": "U20", "significance": "f8", "ra": "f8", "dec": "f8"},
+    **{"NEW_SOURCE": "i8", "ISGRI_FLAG": "i8", "FLAG": "i8", "ERR_RAD": "f8"},
 }
 _DTYPE = re.compile(r"[<>=|]?(?:([SUa])(\d+)|([iuf])([1248])|b1|\?)|bool|str|(?:u?int|float)(?:8|16|32|64)?")
 _FRAME_KEYS = ("FRAME", "LON_NAME", "LAT_NAME")
 _MOST_TEXT = 30_000_000
-# a table of FITS has no more
-_MOST_COLUMNS = 999
-# as astropy makes them of a table that becomes FITS
-_COPIES = 3
-# bytes of a text beside its letters, as Python has it
-_TEXT = 60
+_MOST_COLUMNS = 999  # a table of FITS has no more
+_COPIES = 3  # as astropy makes them of a table that becomes FITS
+_TEXT = 60  # bytes of a text beside its letters, as Python has it
 _LONGEST_VALUE = 1000
-# of a FITS column, so that a number can still be added
-_LONGEST_NAME = 60
-#: columns with names of sources, the first that is there
-NAME_COLUMNS = ("src_names", "src_name", "name", "main_id", "source_name", "source", "object", "id")
+_LONGEST_NAME = 60  # of a FITS column, so that a number can still be added
 _EQUATORIAL = ("fk5", "icrs")
 # of many archives, in small letters; those of equinox J2000 without a frame are taken as FK5
 _COORDINATE_COLUMNS = (
@@ -84,45 +74,33 @@ _COORDINATE_COLUMNS = (
 
 def read_catalog(entry: Any, *, what: str = "the catalogue") -> Table:
     """
-    Turn the service's catalogue into a table.
+    Turn the service's catalogue (``products.catalog`` of a reply) into a table.
 
-    Parameters
-    ----------
-    entry : dict
-        ``products.catalog`` of a reply: names, descriptions and columns, the name of the frame.
-    what : str
-        Name for messages.
-
-    Returns
-    -------
-    Table
-        The service's columns, names and types; coordinates and ``ERR_RAD`` in degrees. ``meta`` keeps ``FRAME``,
-        ``LON_NAME`` and ``LAT_NAME``, as the service's own files do, if there are such columns.
-
-    Raises
-    ------
-    DecodingError
-        Columns are missing, differ in length, or do not have their type.
+    Columns, names and types are the service's; coordinates and ``ERR_RAD`` get their units. ``meta`` keeps ``FRAME``,
+    ``LON_NAME`` and ``LAT_NAME``, as the service's own files do, if there are such columns.
     """
     if not isinstance(entry, Mapping):
         raise DecodingError(f"{what} must be a JSON object, not a {type(entry).__name__}.")
-    names = _listed(entry, "cat_column_names", what)
+    for key in ("cat_column_names", "cat_column_list"):
+        if not isinstance(entry.get(key), list):
+            raise DecodingError(f"{what} has no list {key!r}.")
+    names, columns = entry["cat_column_names"], entry["cat_column_list"]
     if not all(isinstance(name, str) and len(name) <= _LONGEST_VALUE for name in names):
         raise DecodingError(f"The column names of {what} are not texts of at most {_LONGEST_VALUE} characters.")
-    columns = _listed(entry, "cat_column_list", what)
-    if len(names) > _MOST_COLUMNS:
-        raise DecodingError(f"{what} has {len(names)} columns, {_MOST_COLUMNS} are the most.")
-    if len(names) != len(columns) or len(set(names)) != len(names):
-        raise DecodingError(f"{what} has {len(names)} column names for {len(columns)} columns; each needs its own.")
+    if len(names) != len(columns) or len(set(names)) != len(names) or len(names) > _MOST_COLUMNS:
+        raise DecodingError(
+            f"{what} has {len(names)} column names for {len(columns)} columns; each needs its own, and "
+            f"{_MOST_COLUMNS} are the most."
+        )
     if not all(isinstance(column, list) for column in columns) or len({len(column) for column in columns}) > 1:
         raise DecodingError(f"The columns of {what} are not lists of one length.")
-    dtypes = _dtypes(entry.get("cat_column_descr"))
     _refuse_wide(columns, what)
+    dtypes = _dtypes(entry.get("cat_column_descr"))
     table = Table([_column(name, values, dtypes.get(name), what) for name, values in zip(names, columns, strict=True)])
-    units = _coordinate_units(entry.get("cat_coord_units"), what)
     lon, lat = str(entry.get("cat_lon_name") or "ra"), str(entry.get("cat_lat_name") or "dec")
     if {lon, lat} <= set(table.colnames):
         table.meta.update(FRAME=str(entry.get("cat_frame") or "fk5"), LON_NAME=lon, LAT_NAME=lat)
+    units = _coordinate_units(entry.get("cat_coord_units"), what)
     for name, unit in zip((lon, lat, "ERR_RAD"), (*units, u.deg), strict=True):
         if name in table.colnames and table[name].dtype.kind in "fiu":
             table[name].unit = unit
@@ -138,19 +116,11 @@ def empty_catalog() -> Table:
     return table
 
 
-def _listed(entry: Mapping[str, Any], key: str, what: str) -> list[Any]:
-    value = entry.get(key)
-    if not isinstance(value, list):
-        raise DecodingError(f"{what} has no list {key!r}.")
-    return value
-
-
 def _dtypes(descriptions: Any) -> dict[str, str]:
-    """Types by column name; what is no plain type is left to the values."""
-    if not isinstance(descriptions, list):
-        return {}
-    pairs = [pair for pair in descriptions if isinstance(pair, (list, tuple)) and len(pair) >= 2]
-    return {str(name): str(dtype) for name, dtype, *_ in pairs if _DTYPE.fullmatch(str(dtype))}
+    """Types by column name; what is not a plain type is left to the values."""
+    pairs = descriptions if isinstance(descriptions, list) else []
+    pairs = [pair[:2] for pair in pairs if isinstance(pair, (list, tuple)) and len(pair) >= 2]
+    return {str(name): str(dtype) for name, dtype in pairs if _DTYPE.fullmatch(str(dtype))}
 
 
 def _refuse_wide(columns: Sequence[Sequence[Any]], what: str) -> None:
@@ -180,43 +150,33 @@ def _column(name: str, values: Sequence[Any], dtype: str | None, what: str) -> C
 
 
 def _array(values: Sequence[Any], dtype: str | None) -> np.ndarray:
-    if dtype is None:
-        numbers = {type(value) for value in values if value is not None} <= {int, float, bool}
-        array = np.array(_without_none(values, math.nan if numbers else "")) if values else np.zeros(0)
-        if array.ndim != 1 or array.dtype.kind not in "biufU":
-            raise TypeError("values of several kinds")
-        return np.array(visible(map(str, array)), dtype=str) if array.dtype.kind == "U" else array
-    native = np.dtype(dtype).newbyteorder("=")
-    if native.kind in "SU":  # byte strings are text in the values; the width is the values', never cut
-        texts = _without_none(values, "")
-        kinds = set(map(type, texts))
-        if not kinds <= {str, int, float, bool}:
-            raise TypeError("values of several kinds")
-        return np.array(visible(map(str, texts)), dtype=str)
-    if native.kind == "f":
-        return np.array(_without_none(values, math.nan), dtype=native)
-    if float in set(map(type, values)) and any(isinstance(value, float) and not value.is_integer() for value in values):
+    """Values of one type, by default their own; missing ones are NaN, 0 or empty."""
+    kinds = set(map(type, values)) - {type(None)}
+    native = None if dtype is None else np.dtype(dtype).newbyteorder("=")
+    if not all(issubclass(kind, (str, Real, np.bool_)) for kind in kinds):
+        raise TypeError("values of several kinds")
+    texts = any(issubclass(kind, str) for kind in kinds)
+    kind = ("U" if texts else "f") if native is None else native.kind
+    fill = {"f": math.nan, "S": "", "U": ""}.get(kind, 0)
+    filled = [fill if value is None else value for value in values] if None in values else values
+    if kind in "SU":  # byte strings are text in the values; the width is the values', never cut
+        return np.array(visible(map(str, filled)), dtype=str)
+    if kind in "iu" and any(isinstance(value, float) and not value.is_integer() for value in filled):
         raise ValueError("a fraction among whole numbers")
-    return np.array(_without_none(values, 0), dtype=native)
+    array = np.array(filled, dtype=native)
+    if array.dtype.kind not in "biuf":
+        raise ValueError("numbers that are too large")
+    return array
 
 
-def _without_none(values: Sequence[Any], replacement: Any) -> Sequence[Any]:
-    return [replacement if value is None else value for value in values] if None in values else values
-
-
-def _angle(name: str) -> u.UnitBase | None:
-    """Unit of an angle, or None for anything else."""
-    unit = known_unit(name)
-    return unit if isinstance(unit, u.UnitBase) and unit.is_equivalent(u.deg) else None
-
-
-def _coordinate_units(told: Any, what: str) -> tuple[u.UnitBase, u.UnitBase]:
+def _coordinate_units(given: Any, what: str) -> list[u.UnitBase]:
     """Units of longitude and latitude; one for both, or a pair such as ``hourangle,deg``."""
-    names = str(told or "deg").split(",") if not isinstance(told, (list, tuple)) else [str(name) for name in told]
-    units = [_angle(name) for name in names]
-    if len(units) > 2 or None in units:
-        raise DecodingError(f"The unit of the coordinates in {what} is {printable(told)!r}, which is not an angle.")
-    return units[0], units[-1]
+    names = list(given) if isinstance(given, (list, tuple)) else str(given or "deg").split(",")
+    try:
+        first, last = (_angle_unit(name) or u.deg for name in (names[0], names[-1]))
+    except ValueError as error:
+        raise DecodingError(f"The unit of the coordinates in {what}: {error}.") from error
+    return [first, last]
 
 
 # ---- into a FITS file, and out of it
@@ -228,49 +188,31 @@ def to_hdu(table: Table, allowance: Allowance | None = None) -> fits.BinTableHDU
 
     Texts are written in ASCII, the only letters of FITS. If that changes names, the column ``SRCNAME8`` keeps them as
     they were, as hexadecimal digits of their UTF-8.
-
-    Parameters
-    ----------
-    table : Table
-        The source list.
-    allowance : Allowance, optional
-        Memory that it may take.
-
-    Returns
-    -------
-    BinTableHDU
-
-    Raises
-    ------
-    DecodingError
-        The memory does not suffice.
     """
     allowance = allowance or Allowance(2**62)
     allowance.spend(_COPIES * sum(column.nbytes for column in table.itercols()), "the catalogue as a FITS table")
-    columns = {
-        new: _in_ascii(table[name], allowance) if table[name].dtype.kind == "U" else table[name]
-        for name, new in zip(table.colnames, _fits_names(table.colnames), strict=True)
-    }
-    if "src_names" in table.colnames and any(not str(name).isascii() for name in table["src_names"]):
-        columns["SRCNAME8"] = _texts([in_hex(str(name)) for name in table["src_names"]], allowance)
-    hdu = fits.BinTableHDU(Table(list(columns.values()), names=list(columns), copy=False), name="CATALOG")
-    new_names = dict(zip(table.colnames, columns, strict=False))
+    new_names = dict(zip(table.colnames, _fits_names(table.colnames), strict=True))
+    columns: dict[str, Any] = {}
+    for name, new in new_names.items():
+        columns[new] = table[name]
+        if table[name].dtype.kind == "U":
+            texts = [str(value) for value in np.ma.filled(table[name], "")]
+            # one character may become 18, of four bytes each
+            allowance.spend(72 * max(map(len, texts), default=0), "a text in ASCII")
+            columns[new] = _ascii_column([transliterated(text) for text in texts], allowance)
+            if name == "src_names" and not all(map(str.isascii, texts)):
+                columns["SRCNAME8"] = _ascii_column([in_hex(text) for text in texts], allowance)
+    if "SRCNAME8" in columns:
+        columns["SRCNAME8"] = columns.pop("SRCNAME8")  # the last
+    hdu = fits.BinTableHDU(Table(columns, copy=False), name="CATALOG")
     for key in _FRAME_KEYS:
         if key in table.meta:
-            told = str(table.meta[key])
-            hdu.header[key] = transliterated(new_names.get(told, told), limit=_LONGEST_VALUE)
+            value = str(table.meta[key])
+            hdu.header[key] = transliterated(new_names.get(value, value), limit=_LONGEST_VALUE)
     return hdu
 
 
-def _in_ascii(column: Column, allowance: Allowance) -> np.ndarray:
-    """Texts as bytes; what is masked is empty."""
-    longest = max((len(value) for value in np.ma.filled(column, "")), default=0)
-    # one character may become 18, of four bytes each
-    allowance.spend(72 * longest, "a text in ASCII")
-    return _texts([transliterated(str(value)) for value in np.ma.filled(column, "")], allowance)
-
-
-def _texts(values: list[str], allowance: Allowance) -> np.ndarray:
+def _ascii_column(values: list[str], allowance: Allowance) -> np.ndarray:
     size = _COPIES * len(values) * max(map(len, values), default=0)
     allowance.spend(size + sum(map(len, values)) + _TEXT * len(values), "texts of the catalogue")
     return np.array(values, dtype="S")
@@ -278,26 +220,19 @@ def _texts(values: list[str], allowance: Allowance) -> np.ndarray:
 
 def _fits_names(names: Sequence[str]) -> list[str]:
     """Names of columns that fit into FITS cards, in ASCII, no two equal apart from capitals."""
-    # names that can stay are given first
-    kept = {name.lower(): name for name in reversed(names) if _fits_name(name) == name}
-    taken = set(kept)
-    found = []
+    taken = {name.lower() for name in names}
+    found: dict[str, str] = {}
     for number, name in enumerate(names):
-        new = name
-        if kept.get(name.lower()) != name:
-            new = f"{_fits_name(name) or 'column'}_{number}"
+        new = transliterated(name).strip()
+        while len(new) + new.count("'") > _LONGEST_NAME:  # a quotation mark takes two places
+            new = new[:-1].rstrip()
+        if new != name or new.lower() in found:
+            new = f"{new or 'column'}_{number}"
             while new.lower() in taken:
                 new += "_"
             taken.add(new.lower())
-        found.append(new)
-    return found
-
-
-def _fits_name(name: str) -> str:
-    spelled = transliterated(name).strip()
-    while len(spelled) + spelled.count("'") > _LONGEST_NAME:  # a quotation mark takes two places
-        spelled = spelled[:-1].rstrip()
-    return spelled
+        found[new.lower()] = new
+    return list(found.values())
 
 
 def table_of(catalog: Table | fits.HDUList) -> Table:
@@ -311,14 +246,10 @@ def table_of(catalog: Table | fits.HDUList) -> Table:
         return catalog
     table = catalog.copy()
     with reading("names in a catalogue"):
-        names, kept = (cells(table[name]) for name in ("src_names", "SRCNAME8"))
-        table["src_names"] = [original(_text(name), _text(digits)) for name, digits in zip(names, kept, strict=True)]
+        names, kept = ([cell or "" for cell in cells(table[name])] for name in ("src_names", "SRCNAME8"))
+        table["src_names"] = [original(str(name), digits) for name, digits in zip(names, kept, strict=True)]
         table.remove_column("SRCNAME8")
     return table
-
-
-def _upper(meta: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(key).upper(): value for key, value in meta.items()}
 
 
 # ---- where the sources are, and what they are called
@@ -326,37 +257,24 @@ def _upper(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Places:
-    """Positions in degrees, NaN where there is none, in a frame that the service knows."""
+    """Positions in degrees, NaN where there is none, in a frame that the service knows; ``names`` of the columns."""
 
     lon: np.ndarray[Any, Any]
     lat: np.ndarray[Any, Any]
     frame: str
-    columns: tuple[str, str] | None = None
+    names: tuple[str, str] = ("ra", "dec")
 
     def as_sky_coord(self) -> SkyCoord:
         """Make positions of them."""
         with reading("positions in a catalogue"):
             return SkyCoord(self.lon * u.deg, self.lat * u.deg, frame=self.frame)
 
-    @property
-    def names(self) -> tuple[str, str]:
-        """What longitude and latitude are called."""
-        return self.columns or ("ra", "dec")
-
 
 def positions(table: Table) -> SkyCoord:
-    """
-    Positions of sources, in the frame that the table tells, or else in the one that its column names mean.
-
-    Raises
-    ------
-    ParameterError
-        There are none, or their frame is unknown.
-    """
-    if frame_told(table) is None:
-        column = next((column for column in table.columns.values() if isinstance(column, SkyCoord)), None)
-        if column is not None:
-            return column
+    """Positions of sources, in the frame of the table."""
+    column = next((column for column in table.columns.values() if isinstance(column, SkyCoord)), None)
+    if column is not None and coordinate_columns(table) is None:
+        return column
     return read_places(table).as_sky_coord()
 
 
@@ -365,31 +283,35 @@ def read_places(table: Table) -> Places:
     Read positions from the columns that ``meta`` names, a SkyCoord column, or columns of usual names.
 
     Where no frame is named they are FK5, the frame of the service's own catalogues.
-
-    Raises
-    ------
-    ParameterError
-        There are none, or their frame is unknown.
     """
-    told = frame_told(table)
-    if told is not None:
-        return Places(*_degrees(table, *told), _frame_named(table) or "fk5", told)
+    named, columns = _frame_named(table), coordinate_columns(table)
+    if columns is not None:
+        return Places(*_degrees(table, *columns), named or "fk5", columns)
     for column in table.columns.values():
         if isinstance(column, SkyCoord) and column.ndim == 1:
             return _of_sky_coord(column)
-    by_lower = {name.lower(): name for name in table.colnames}
-    for lon, lat, frame in _COORDINATE_COLUMNS:
-        if lon in by_lower and lat in by_lower:
-            names = by_lower[lon], by_lower[lat]
-            there = Places(*_degrees(table, *names), _frame_of_columns(table, frame, names))
-            return there if there.frame in _EQUATORIAL else _of_sky_coord(there.as_sky_coord())
-    try:
-        return _of_sky_coord(SkyCoord.guess_from_table(_without_mask(table), frame="fk5"))
-    except (ValueError, TypeError, u.UnitsError) as error:
+    lon, lat, frame = _usual_columns(table)
+    if named == "galactic" and frame == "fk5":
         raise ParameterError(
-            "catalog= needs coordinates: a SkyCoord column, or columns 'ra' and 'dec' with the unit deg; it has "
-            f"{', '.join(printable(name) for name in table.colnames)}."
-        ) from error
+            f"The catalogue's frame is 'galactic', but its coordinates are in the columns {printable(lon)!r} and "
+            f"{printable(lat)!r}. Correct FRAME in its meta, or tell its columns by LON_NAME and LAT_NAME."
+        )
+    places = Places(*_degrees(table, lon, lat), named if named and frame == "fk5" else frame)
+    return places if places.frame in _EQUATORIAL else _of_sky_coord(places.as_sky_coord())
+
+
+def coordinate_columns(table: Table) -> tuple[str, str] | None:
+    """Columns of longitude and latitude, where ``meta`` tells the frame or the names and the table has them."""
+    meta = _upper(table.meta)
+    if not set(_FRAME_KEYS) & set(meta):
+        return None
+    usual = ("l", "b") if str(meta.get("FRAME")).strip().lower() == "galactic" else ("ra", "dec")
+    lon, lat = str(meta.get("LON_NAME") or usual[0]), str(meta.get("LAT_NAME") or usual[1])
+    return (lon, lat) if {lon, lat} <= set(table.colnames) else None
+
+
+def _upper(meta: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(key).upper(): value for key, value in meta.items()}
 
 
 def _frame_named(table: Table) -> str | None:
@@ -402,27 +324,21 @@ def _frame_named(table: Table) -> str | None:
     return frame or None
 
 
-def _frame_of_columns(table: Table, frame: str, names: tuple[str, str]) -> str:
-    """What usual names of columns mean, which ``meta`` may make more precise but not contradict."""
-    named = _frame_named(table)
-    if named is None or frame != "fk5":
-        return frame
-    if named == "galactic":
+def _usual_columns(table: Table) -> tuple[str, str, str]:
+    """Columns of longitude and latitude by their names, and the frame that these mean."""
+    by_lower = {name.lower(): name for name in table.colnames}
+    for lon, lat, frame in _COORDINATE_COLUMNS:
+        if lon in by_lower and lat in by_lower:
+            return by_lower[lon], by_lower[lat], frame
+    # such as RA_deg and "dec (J2000)"
+    words = {name: re.split("[^a-z]+", name.lower()) for name in table.colnames}
+    found = [next((name for name in words if word in words[name]), None) for word in ("ra", "dec")]
+    if found[0] is None or found[1] is None:
         raise ParameterError(
-            f"The catalogue's frame is 'galactic', but its coordinates are in the columns {printable(names[0])!r} and "
-            f"{printable(names[1])!r}. Correct FRAME in its meta, or tell its columns by LON_NAME and LAT_NAME."
+            "catalog= needs coordinates: a SkyCoord column, or columns 'ra' and 'dec' with the unit deg; it has "
+            f"{', '.join(printable(name) for name in table.colnames)}."
         )
-    return named
-
-
-def frame_told(table: Table) -> tuple[str, str] | None:
-    """Columns of longitude and latitude, where ``meta`` tells the frame or the names and the table has them."""
-    meta = _upper(table.meta)
-    if not {"FRAME", "LON_NAME", "LAT_NAME"} & set(meta):
-        return None
-    usual = ("l", "b") if str(meta.get("FRAME")).strip().lower() == "galactic" else ("ra", "dec")
-    lon, lat = str(meta.get("LON_NAME") or usual[0]), str(meta.get("LAT_NAME") or usual[1])
-    return (lon, lat) if {lon, lat} <= set(table.colnames) else None
+    return found[0], found[1], "fk5"
 
 
 def _of_sky_coord(places: SkyCoord) -> Places:
@@ -435,59 +351,40 @@ def _of_sky_coord(places: SkyCoord) -> Places:
             f"The catalogue's positions are in the frame {printable(places.frame.name)!r}, which can't be changed into "
             f"ICRS: {printable(error, limit=200)}."
         ) from error
-    lon, lat = (_in_degrees(angle.to(u.deg), u.deg).value for angle in (here.spherical.lon, here.spherical.lat))
+    parts = [_parts(angle.to(u.deg)) for angle in (here.spherical.lon, here.spherical.lat)]
     # what is below a micro-arcsecond comes from turning frames and units round
-    return Places(np.round(lon, 9), np.round(lat, 9), here.frame.name)
-
-
-def _without_mask(table: Table) -> Table:
-    """Numbers that are masked as NaN: what is behind a mask is no position."""
-    plain = table.copy(copy_data=False)
-    for name, column in table.columns.items():
-        if isinstance(column, MaskedColumn) and column.dtype.kind == "f":
-            plain[name] = column.filled(math.nan)
-    return plain
+    lon, lat = (np.round(np.where(masked, math.nan, values), 9) for values, masked in parts)
+    return Places(lon, lat, here.frame.name)
 
 
 def _degrees(table: Table, lon: str, lat: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    default = _angle(str(_upper(table.meta).get("COORD_UNIT") or "deg"))
-    if default is None:
-        unit = printable(_upper(table.meta)["COORD_UNIT"])
-        raise ParameterError(f"COORD_UNIT of the catalogue is {unit!r}, which is not the unit of an angle.")
-    hours = "ra" in lon.lower()
-    return angles(table[lon], default, hours=hours).value, angles(table[lat], default).value
+    try:
+        default = _angle_unit(_upper(table.meta).get("COORD_UNIT")) or u.deg
+    except ValueError as error:
+        raise ParameterError(f"COORD_UNIT of the catalogue: {error}.") from error
+    return angles(table[lon], default, hours="ra" in lon.lower()).value, angles(table[lat], default).value
 
 
 def angles(column: Any, default: u.UnitBase = u.deg, *, hours: bool = False) -> u.Quantity:
     """
     Angles of a column in degrees, NaN where one is masked or empty.
 
-    Parameters
-    ----------
-    column : Column or Quantity
-        Numbers, or texts such as ``05 34 31.9`` and ``+22:00:52``.
-    default : Unit
-        Of numbers whose column has no unit.
-    hours : bool
-        Whether sexagesimal texts without any unit are hours, as is usual for right ascensions.
-
-    Returns
-    -------
-    Quantity
-
-    Raises
-    ------
-    ParameterError
-        They are not angles.
+    Numbers without a unit are in ``default``; sexagesimal texts without one are degrees, or ``hours`` as is usual for
+    right ascensions.
     """
     try:
         if column.ndim != 1:
             raise ValueError(f"it has {column.ndim} dimensions")
-        unit = _angular(column.unit)
+        unit = _angle_unit(column.unit)
         if column.dtype.kind in "USO":
-            values = [_text_angle(_text(cell), unit, default, hours) for cell in cells(column)]
-            return u.Quantity(np.round(values, 9), u.deg)
-        return _in_degrees(column, unit or default)
+            sexagesimal = u.hourangle if hours else u.deg
+            degrees = u.Quantity([_angle_of_text(cell, unit, default, sexagesimal) for cell in cells(column)], u.deg)
+        else:
+            values, masked = _parts(column)
+            degrees = u.Quantity(np.where(masked, math.nan, values.astype(float)), unit or default).to(u.deg)
+            if (unit or default) == u.deg:
+                return degrees
+        return np.round(degrees, 9)  # what is below a micro-arcsecond comes from the change of units
     except (ValueError, TypeError, AttributeError) as error:  # such as that of a mixin
         raise ParameterError(
             f"The catalogue's column {printable(column.info.name)!r} holds no angles: {printable(error)}. Give "
@@ -495,48 +392,38 @@ def angles(column: Any, default: u.UnitBase = u.deg, *, hours: bool = False) -> 
         ) from error
 
 
-def _in_degrees(column: Any, unit: Any) -> u.Quantity:
-    """Numbers as they are where they are degrees; after a change of units what is below a micro-arcsecond is noise."""
-    values, masked = _parts(column)
-    degrees = u.Quantity(np.where(masked, math.nan, values.astype(float)), unit).to(u.deg)
-    return degrees if unit == u.deg else np.round(degrees, 9)
-
-
-def _angular(unit: Any) -> Any:
+def _angle_unit(given: Any) -> u.UnitBase | None:
     """
-    Read the unit of a column of angles; None if it has none.
+    Read the unit of angles; None if there is none, `ValueError` if it is that of something else.
 
     Right ascensions in ``h`` are hour angles, not times; ``h:m:s`` and ``"d m s"`` of VizieR and SIMBAD, which mean
     sexagesimal texts, are not units to astropy.
     """
-    text = "" if unit is None else str(unit).strip("\"' ")
+    text = "" if given is None else str(given).strip("\"' ")
     if not text:
         return None
-    if re.fullmatch(r"([hd])([: ])m\2s", text):
-        return u.hourangle if text.startswith("h") else u.deg
-    known = known_unit(text) or known_unit(text.lower()) or unit
-    return u.hourangle if known == u.hour else known
+    text = re.sub(r"^([hd])([: ])m\2s$", r"\1", text)
+    unit = known_unit(text) or known_unit(text.lower())
+    unit = {u.hour: u.hourangle, u.day: u.deg}.get(unit, unit)
+    if not isinstance(unit, u.UnitBase) or not unit.is_equivalent(u.deg):
+        raise ValueError(f"{printable(given)!r} is not the unit of an angle")
+    return unit
 
 
-def _text_angle(text: str, unit: Any, default: Any, hours: bool) -> float:  # noqa: FBT001 - passed on
+def _angle_of_text(cell: Any, unit: Any, default: Any, sexagesimal: Any) -> float:
     """Degrees of a sexagesimal or decimal text."""
-    plain = text.strip().replace("\N{MINUS SIGN}", "-")
-    if not plain:
+    text = str("" if cell is None else cell).strip().replace("\N{MINUS SIGN}", "-")
+    if not text:
         return math.nan
-    if unit is None and not re.fullmatch(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?", plain):
-        unit = u.hourangle if hours else u.deg
-    return float(Angle(plain, unit or default).deg)
+    decimal = re.fullmatch(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?", text)
+    return float(Angle(text, unit or (default if decimal else sexagesimal)).deg)
 
 
 def source_names(table: Table) -> list[str] | None:
     """Names of sources, empty where one is masked; None if no column has them."""
     by_lower = {name.lower(): name for name in table.colnames}
     column = next((table[by_lower[name]] for name in NAME_COLUMNS if name in by_lower), None)
-    return None if column is None else [_text(name).strip() for name in cells(column)]
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+    return None if column is None else ["" if name is None else str(name).strip() for name in cells(column)]
 
 
 def cells(column: Any) -> list[Any]:

@@ -15,7 +15,7 @@ from astropy.table import Table
 from astroquery import log
 from astroquery.query import QueryWithLogin
 
-from .auth import Token
+from .auth import Token, as_token
 from .config import conf
 from .errors import ParameterError, without_frames
 from .jobs import journal
@@ -23,10 +23,10 @@ from .jobs.history import get_job, list_jobs
 from .jobs.job import Job
 from .jobs.run import run_query, submit_query
 from .products import Products
+from .request.added_sources import add_sources
 from .request.builder import RequestBuilder
-from .request.query import Query, masked_token, query_method, submission_method
+from .request.query import Query, query_method, submission_method
 from .request.snippets import read_api_code
-from .request.source_list import add_sources
 from .service.account import Account, base_address, email_options
 from .service.connection import Connection
 from .service.http import Http
@@ -45,7 +45,7 @@ class _LoginOfAstroquery(QueryWithLogin):
 
     _account: Account
 
-    def _login(self, server: str, token: str | Token | None, **options: bool) -> bool:
+    def _login(self, server: str, token: Token | None, **options: bool) -> bool:
         return self._account.login(server, token, **options)
 
 
@@ -218,6 +218,7 @@ class MmodaClass(_LoginOfAstroquery):
         """
         return run_query("product", query, self._builder, self._connect(query.token))
 
+    @without_frames
     def query_many(
         self,
         kind: str,
@@ -287,9 +288,6 @@ class MmodaClass(_LoginOfAstroquery):
         """
         from .many import ManyQueries
 
-        token, problem = masked_token(token)
-        if problem is not None:
-            raise problem
         return ManyQueries(
             kind,
             queries,
@@ -300,12 +298,12 @@ class MmodaClass(_LoginOfAstroquery):
             executor=executor,
             on_error=on_error,
             reduce=reduce,
-            token=token,
+            token=as_token(token),
             progress=progress,
         )
 
     @submission_method
-    def submit_image(self, query: Query) -> Job | dict[str, str]:
+    def submit_image(self, query: Query) -> Job:
         """
         Submit what ``query_image`` computes, without waiting for it.
 
@@ -325,7 +323,7 @@ class MmodaClass(_LoginOfAstroquery):
         return submit_query("image", query, self._builder, self._connect(query.token))
 
     @submission_method
-    def submit_spectrum(self, query: Query) -> Job | dict[str, str]:
+    def submit_spectrum(self, query: Query) -> Job:
         """
         Submit what ``query_spectrum`` computes, without waiting for it.
 
@@ -345,7 +343,7 @@ class MmodaClass(_LoginOfAstroquery):
         return submit_query("spectrum", query, self._builder, self._connect(query.token))
 
     @submission_method
-    def submit_lightcurve(self, query: Query) -> Job | dict[str, str]:
+    def submit_lightcurve(self, query: Query) -> Job:
         """
         Submit what ``query_lightcurve`` computes, without waiting for it.
 
@@ -365,7 +363,7 @@ class MmodaClass(_LoginOfAstroquery):
         return submit_query("lightcurve", query, self._builder, self._connect(query.token))
 
     @submission_method
-    def submit_product(self, query: Query) -> Job | dict[str, str]:
+    def submit_product(self, query: Query) -> Job:
         """
         Submit what ``query_product`` computes, without waiting for it.
 
@@ -904,7 +902,6 @@ class MmodaClass(_LoginOfAstroquery):
         >>> Mmoda.clear_cache()
         """
         self._builder.clear()
-        self._restricted.clear()
         journal.forget_places(self.URL)
         try:
             super().clear_cache()
@@ -913,6 +910,7 @@ class MmodaClass(_LoginOfAstroquery):
 
     # ---- who asks
 
+    @without_frames
     def login(
         self, token: str | Token | None = None, *, store_token: bool = False, reenter_token: bool = False
     ) -> bool:
@@ -947,11 +945,9 @@ class MmodaClass(_LoginOfAstroquery):
         >>> Mmoda.login(example_token)  # the text that the web page gives you
         True
         """
-        token, problem = masked_token(token)
-        if problem is not None:
-            raise problem
         # by astroquery's way, which keeps its cache off meanwhile
-        return bool(QueryWithLogin.login(self, self.URL, token, store_token=store_token, reenter_token=reenter_token))
+        options = {"store_token": store_token, "reenter_token": reenter_token}
+        return bool(QueryWithLogin.login(self, self.URL, as_token(token), **options))
 
     def logout(self, *, delete_stored: bool = False) -> None:
         """

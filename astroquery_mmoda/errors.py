@@ -23,12 +23,13 @@ import builtins
 import functools
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from astroquery import exceptions as astroquery_exceptions
 
-from .text import printable
+from .text import printable, shorten
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -197,6 +198,27 @@ class DecodingError(MmodaError):
 
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Name what is being read in whatever goes wrong, and turn errors of Python, numpy and astropy into ours."""
+    try:
+        yield
+    except DecodingError as error:
+        # the cause, if there is one, tells more; our own message is complete already
+        raise DecodingError(_about(what, str(error))) from error.__cause__
+    # not about data: an unknown source, units that can't be joined
+    except MmodaError:
+        raise
+    # hostile input reaches places nobody has thought of; the list of their exceptions has no end
+    except Exception as error:
+        raise DecodingError(_about(what, f"malformed data ({type(error).__name__}: {error})")) from error
+
+
+def _about(what: str, reason: str) -> str:
+    # two limits, so that a long name can't hide the reason
+    return f"{printable(what, limit=200)}: {shorten(printable(reason, limit=1200), 1200)}"
 
 
 def bare(error: BaseException) -> BaseException:

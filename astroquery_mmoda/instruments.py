@@ -9,7 +9,6 @@ user manuals (numbers of sources), and INTEGRAL's launch on 2002-10-17.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 __all__ = [
@@ -17,9 +16,9 @@ __all__ = [
     "IJD_ORIGIN",
     "INTEGRAL",
     "LAUNCH",
-    "CodedMask",
+    "MOST_SOURCES",
+    "USED_FLAGS",
     "background_of_rates",
-    "coded_mask",
     "is_deconvolved",
 ]
 
@@ -35,22 +34,10 @@ CATALOG_VALUES: Mapping[str, float] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
-class CodedMask:
-    """An imager behind a coded mask, whose sources are extracted together; its software takes ``most_sources``."""
-
-    name: str
-    most_sources: int
-
-
-_CODED_MASKS = {imager.name: imager for imager in (CodedMask("isgri", 200), CodedMask("jemx", 75))}
-
-
-def coded_mask(instrument: str) -> CodedMask | None:
-    """Give what is known of an instrument by its name at the service; None unless it is one of these."""
-    return _CODED_MASKS.get(instrument)
-
-
+#: values of ISGRI_FLAG with which INTEGRAL's software uses a source
+USED_FLAGS = (1, 2)
+#: sources that the software of the imagers behind coded masks takes, which extracts them together
+MOST_SOURCES: Mapping[str, int] = MappingProxyType({"isgri": 200, "jemx": 75})
 # INSTRUME of the imagers behind coded masks, whose software separates sources and background
 _DECONVOLVED = frozenset({"IBIS", "ISGRI", "PICSIT", "JEMX", "JEM-X", "JMX1", "JMX2", "SPI"})
 

@@ -151,10 +151,11 @@ class Display:
 
     def _text(self, what: Any) -> str:
         part, text = self._line(what)
-        known = "" if part is None else f"{part:.0%}, "
-        if known and self._terminal:
-            known = f"[{('=' * int(_WIDTH * part)).ljust(_WIDTH)}] {known}"
-        return f"{known}{time.monotonic() - self._begin:.0f} s, {text}"
+        told = f"{time.monotonic() - self._begin:.0f} s, {text}"
+        if part is None:
+            return told
+        bar = f"[{('=' * int(_WIDTH * part)).ljust(_WIDTH)}] " if self._terminal else ""
+        return f"{bar}{part:.0%}, {told}"
 
     def _draw(self, text: str) -> None:
         shown = shorten(text, max(get_terminal_size().columns - 1, 20))

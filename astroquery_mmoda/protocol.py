@@ -8,6 +8,7 @@ from typing import Any
 __all__ = [
     "CATALOG_FIELDS",
     "FORMAT_FIELDS",
+    "IGNORED_FIELDS",
     "NUL",
     "OWN_FIELDS",
     "PROTOCOL_VERSION",

@@ -25,7 +25,7 @@ def play(length: float) -> tuple[float, int]:
     clock = [0.0]
     looks = [0]
 
-    def refresh(job: Job) -> Job:
+    def refresh(job: Job, patience: object = None) -> Job:
         looks[0] += 1
         clock[0] += TRIP
         if clock[0] - TRIP / 2 >= length:
@@ -35,7 +35,9 @@ def play(length: float) -> tuple[float, int]:
     job = Job(MmodaClass()._connect(), "isgri", "isgri_lc", {}, "S", job_id="0123", status="submitted")
     with (
         mock.patch("astroquery_mmoda.jobs.waiting.time.monotonic", lambda: clock[0]),
-        mock.patch("astroquery_mmoda.jobs.waiting.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds)),
+        mock.patch(
+            "astroquery_mmoda.jobs.waiting.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds)
+        ),
         mock.patch.object(Job, "refresh", refresh),
     ):
         job.wait(10 * length + 100, progress=False)

@@ -17,9 +17,10 @@ from astroquery.exceptions import InputWarning
 from astroquery_mmoda import MmodaClass, ParameterError
 from astroquery_mmoda.many.rows import Rows
 from astroquery_mmoda.request.encode import to_wire
-from astroquery_mmoda.request.form import Question, to_payload
+from astroquery_mmoda.request.form import form_fields
 from astroquery_mmoda.request.metadata import InstrumentSchema, Parameter, folded, read_metadata
 from astroquery_mmoda.request.positions import parse_position, plain_dashes
+from astroquery_mmoda.request.query import Query
 from astroquery_mmoda.request.values import convert, energy_pair, science_windows, sky_position, time_pair
 from tests.scripted_server import Reply, ScriptedServer
 
@@ -40,9 +41,10 @@ def _metadata(name):
 
 @pytest.fixture
 def payload(schemas):
-    def make(product="isgri_lc", instrument="isgri", **asked):
-        asked = {"coordinates": CENTRE, "time_range": (58000, 58001), "radius": 5, **asked}
-        return to_payload(schemas[instrument], product, Question(**asked))
+    def make(product="isgri_lc", instrument="isgri", *, name=None, **asked):
+        asked = {"time_range": (58000, 58001), "radius": 5, **asked}
+        query = Query.of_arguments(instrument, asked.pop("coordinates", CENTRE), asked)
+        return form_fields(schemas[instrument], product, query, name=name)
 
     return make
 
@@ -220,7 +222,7 @@ def test_days_before_the_launch_are_refused(payload, instrument, times):
 def test_raw_days_before_the_launch_are_refused(payload):
     for form in ({}, {"T_format": "mjd"}, {"T_format": " MJD "}):
         with pytest.raises(ParameterError, match="before INTEGRAL's launch"):
-            payload(time_range=None, others={"T1": "6274.5", "T2": 6275, **form})
+            payload(time_range=None, parameters={"T1": "6274.5", "T2": 6275, **form})
     with pytest.raises(ParameterError, match="before INTEGRAL's launch"):
         payload(time_range=(LAUNCH - 0.5, 58000))
     assert payload(time_range=(LAUNCH + 0.5, 58000))["T1"] == "2002-10-17T12:00:00.000"
@@ -247,7 +249,7 @@ def test_integrals_own_days(payload):
     ],
 )
 def test_raw_times(payload, raw, form):
-    asked = payload(time_range=None, others={"T1": raw[0], "T2": raw[1], "T_format": form})
+    asked = payload(time_range=None, parameters={"T1": raw[0], "T2": raw[1], "T_format": form})
     assert (asked["T1"], asked["T2"]) == ("2017-03-06T12:00:00.000", "2017-03-07T12:00:00.000")
     assert asked["T_format"] == "isot"
 
@@ -295,13 +297,13 @@ def test_plain_numbers_stay():
         {"radius": 0},
         {"radius": -1 * u.deg},
         {"radius": "-3 arcmin"},
-        {"others": {"max_pointings": 0}},
-        {"others": {"max_pointings": -5}},
-        {"others": {"max_pointings": "0"}},
+        {"parameters": {"max_pointings": 0}},
+        {"parameters": {"max_pointings": -5}},
+        {"parameters": {"max_pointings": "0"}},
         {"time_bin": -5},
         {"time_bin": 0 * u.s},
-        {"others": {"RA": 500, "DEC": 5}, "coordinates": None},
-        {"others": {"RA": 5, "DEC": -91}, "coordinates": None},
+        {"parameters": {"RA": 500, "DEC": 5}, "coordinates": None},
+        {"parameters": {"RA": 5, "DEC": -91}, "coordinates": None},
     ],
     ids=str,
 )
@@ -332,8 +334,8 @@ def test_a_radius_in_another_unit():
 )
 def test_bins_with_their_format(payload, value, form, seconds):
     for asked in (
-        {"time_bin": value, "others": {"time_bin_format": form}},
-        {"others": {"time_bin": value, "time_bin_format": form}},
+        {"time_bin": value, "parameters": {"time_bin_format": form}},
+        {"parameters": {"time_bin": value, "time_bin_format": form}},
     ):
         found = payload(**asked)
         assert (found["time_bin"], found["time_bin_format"]) == (seconds, "sec")
@@ -342,12 +344,12 @@ def test_bins_with_their_format(payload, value, form, seconds):
 def test_formats_of_bins_that_make_no_sense(payload):
     for value, says in (("days", "must be 'sec', or 'jd'"), (5, "must be 'sec', or 'jd'")):
         with pytest.raises(ParameterError, match=says):
-            payload(time_bin=1, others={"time_bin_format": value})
+            payload(time_bin=1, parameters={"time_bin_format": value})
     with pytest.raises(ParameterError, match="needs a time_bin beside it"):
-        payload(others={"time_bin_format": "jd"})
+        payload(parameters={"time_bin_format": "jd"})
     with pytest.raises(ParameterError, match="say the same thing"):
-        payload(time_bin="10 min", others={"time_bin_format": "sec"})
-    for asked in ({"time_bin": 5}, {"others": {"time_bin": 5}}):
+        payload(time_bin="10 min", parameters={"time_bin_format": "sec"})
+    for asked in ({"time_bin": 5}, {"parameters": {"time_bin": 5}}):
         with pytest.raises(
             ParameterError, match="time_bin= has no meaning for isgri_image|Unknown parameter 'time_bin'"
         ):
@@ -436,12 +438,12 @@ def test_windows_given_twice_are_sent_once():
     ],
 )  # fmt: skip
 def test_none_says_nothing(payload, others):
-    assert payload(others=others) == payload()
+    assert payload(parameters=others) == payload()
 
 
 def test_none_where_a_value_is_needed(payload):
     with pytest.raises(ParameterError, match="max_pointings=None: the service needs a value.*default 50"):
-        payload(others={"max_pointings": None})
+        payload(parameters={"max_pointings": None})
 
 
 def test_none_of_an_optional_parameter_with_a_default():
@@ -449,8 +451,8 @@ def test_none_of_an_optional_parameter_with_a_default():
     schema = InstrumentSchema(
         "flow", {"it": {"x": Parameter("x", None, 5.0, optional=True), "y": Parameter("y", None, None)}}
     )
-    assert to_payload(schema, "it", Question(others={"x": None, "y": None})).get("x") == "\x00"
-    assert "y" not in to_payload(schema, "it", Question(others={"x": None, "y": None}))
+    assert form_fields(schema, "it", Query("isgri", parameters={"x": None, "y": None})).get("x") == "\x00"
+    assert "y" not in form_fields(schema, "it", Query("isgri", parameters={"x": None, "y": None}))
 
 
 @pytest.mark.parametrize("instrument", INSTRUMENTS)
@@ -458,14 +460,15 @@ def test_defaults_given_back_as_text(schemas, instrument):
     """Every default of list_parameters is accepted as it stands there, and means the same."""
     schema = schemas[instrument]
     for product in schema.products:
-        listed = schema.table([product])
+        listed = schema.list_parameters(product)
         texts = {str(row["name"]): str(row["default"]) for row in listed}
         own = ("radius", "time_bin", "scw_list")
-        question = Question(
+        question = Query(
+            "isgri",
             **{name: texts[name] for name in own if name in texts},
-            others={name: text for name, text in texts.items() if name not in own},
+            parameters={name: text for name, text in texts.items() if name not in own},
         )
-        found = to_payload(schema, product, question)
+        found = form_fields(schema, product, question)
         for name, text in texts.items():
             default = schema.products[product][name].default
             if default is None:
@@ -477,12 +480,12 @@ def test_defaults_given_back_as_text(schemas, instrument):
 def test_raw_beside_friendly(payload):
     for others in ({"RA": 5}, {"DEC": 5}, {"T1": 58000}, {"T2": 58000}, {"T_format": "mjd"}):
         with pytest.raises(ParameterError, match="say the same thing"):
-            payload(others=others)
+            payload(parameters=others)
     with pytest.raises(ParameterError, match="say the same thing"):
-        payload(energy_range=(20, 40), others={"E1_keV": 20})
+        payload(energy_range=(20, 40), parameters={"E1_keV": 20})
     with pytest.raises(ParameterError, match="say the same thing"):
-        payload(catalog="{}", others={"selected_catalog": "{}"})
-    assert payload(name="Crab", others={"src_name": "mine"})["src_name"] == "mine"
+        payload(catalog="{}", parameters={"selected_catalog": "{}"})
+    assert payload(name="Crab", parameters={"src_name": "mine"})["src_name"] == "mine"
 
 
 # ---- instruments and products

@@ -15,14 +15,13 @@ import keyring
 import keyring.backends.fail
 import keyring.backends.null
 import pytest
-import requests
 from astropy.time import Time
 from astroquery.exceptions import AuthenticationWarning
-from astroquery_mmoda.origin import is_loopback
 
 from astroquery_mmoda import AuthenticationError, Token, conf
 from astroquery_mmoda.auth import Found, TokenAuth, discover, forget_in_keyring, from_keyring, from_prompt, store
 from astroquery_mmoda.auth.places import _write_file
+from astroquery_mmoda.origin import is_loopback
 from tests.keyrings import MemoryKeyring
 from tests.tokens import mint
 
@@ -88,7 +87,7 @@ def test_expired():
 
 @pytest.mark.parametrize("text", ["", "   ", "abc", "a.b.c", "eyJhbGciOiJIUzI1NiJ9.e30", None, 5, mint()[:-60] + "ü"])
 def test_what_is_no_token(text):
-    with pytest.raises(AuthenticationError, match="no token") as caught:
+    with pytest.raises(AuthenticationError, match="not a valid token|No token was given") as caught:
         Token(text)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
@@ -97,7 +96,7 @@ def test_what_is_no_token(text):
 
 
 def test_a_life_that_is_no_number():
-    with pytest.raises(AuthenticationError, match="no token"):
+    with pytest.raises(AuthenticationError, match="not a valid token"):
         Token(mint(exp=1e30))
 
 
@@ -361,26 +360,6 @@ def test_a_writer_that_is_killed_leaves_a_whole_token(home):
 # ---- on the wire
 
 
-def prepared(method, url, **more):
-    return requests.Request(method, url, **more).prepare()
-
-
-def test_into_the_form_of_a_post():
-    token = Token(mint())
-    request = TokenAuth(token, SERVER)(prepared("POST", f"{SERVER}/run_analysis", data={"a": "1 2"}))
-    assert request.url == f"{SERVER}/run_analysis"
-    assert request.body == f"a=1+2&token={token.secret}"
-    assert request.headers["Content-Length"] == str(len(request.body))
-    assert "Authorization" not in request.headers
-
-
-def test_into_the_query_of_a_get():
-    token = Token(mint())
-    request = TokenAuth(token, SERVER)(prepared("GET", f"{SERVER}/instr-list", params={"a": "b"}))
-    assert request.url == f"{SERVER}/instr-list?a=b&token={token.secret}"
-    assert request.body is None
-
-
 @pytest.mark.parametrize(
     "url",
     [
@@ -388,28 +367,30 @@ def test_into_the_query_of_a_get():
         "http://mmoda.example/x",
         "https://mmoda.example:8443/x",
         "https://mmoda.example.evil/x",
+        "https://mmoda.example@evil.example/x",
+        "no address",
     ],
 )
 def test_no_other_origin_gets_it(url):
-    request = prepared("POST", url, data={"a": "1"})
+    auth = TokenAuth(Token(mint()), SERVER)
+    assert auth.secret_for(f"{SERVER}/run_analysis").count(".") == 2
     with pytest.raises(AuthenticationError, match="another server"):
-        TokenAuth(Token(mint()), SERVER)(request)
-    assert request.body == "a=1"
+        auth.secret_for(url)
 
 
 def test_plain_http_is_refused_but_on_this_machine():
     there = "http://mmoda.example/x"
     with pytest.raises(AuthenticationError, match="plain http.*insecure_http"):
-        TokenAuth(Token(mint()), there)(prepared("POST", there))
+        TokenAuth(Token(mint()), there)
     with conf.set_temp("insecure_http", True):
-        TokenAuth(Token(mint()), there)(prepared("POST", there))
+        assert TokenAuth(Token(mint()), there).secret_for(there)
     here = "http://127.0.0.1:5000/x"
-    TokenAuth(Token(mint()), here)(prepared("POST", here))
+    assert TokenAuth(Token(mint()), here).secret_for(here)
 
 
 def test_an_expired_token_is_not_sent():
     with pytest.raises(AuthenticationError, match="expired .* ago"):
-        TokenAuth(Token(mint(hours=-1)), SERVER)(prepared("POST", SERVER))
+        TokenAuth(Token(mint(hours=-1)), SERVER).secret_for(SERVER)
 
 
 def test_this_machine():

@@ -14,7 +14,8 @@ from astroquery.exceptions import InputWarning
 from astroquery_mmoda import Products
 from astroquery_mmoda.catalog import empty_catalog, read_catalog
 from astroquery_mmoda.errors import DecodingError, ParameterError
-from astroquery_mmoda.request.source_list import add_sources, to_catalog_text, to_service
+from astroquery_mmoda.request.added_sources import add_sources
+from astroquery_mmoda.request.source_list import to_catalog_text, to_service
 
 IMAGES = ["isgri_image_6_done", "isgri_image_selected_catalog", "jemx_image_dummy", "jemx_image_empty"]
 
@@ -95,10 +96,10 @@ def test_missing_numbers_of_no_told_type_are_numbers(entry):
             {"cat_column_list": [[2**70]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<i8"]]},
             "does not hold",
         ),
-        ({"cat_coord_units": "keV"}, "which is not an angle"),
-        ({"cat_coord_units": "nonsense("}, "which is not an angle"),
-        ({"cat_coord_units": "dex(deg)"}, "which is not an angle"),
-        ({"cat_coord_units": "10**99999999 deg"}, "which is not an angle"),
+        ({"cat_coord_units": "keV"}, "not the unit of an angle"),
+        ({"cat_coord_units": "nonsense("}, "not the unit of an angle"),
+        ({"cat_coord_units": "dex(deg)"}, "not the unit of an angle"),
+        ({"cat_coord_units": "10**99999999 deg"}, "not the unit of an angle"),
         (
             {"cat_column_list": [[["x"]]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<U9"]]},
             "several kinds",
@@ -219,7 +220,7 @@ def in_frame(frame, *, unit="deg", **meta):
         ),
         (Table({"name": ["x"], "raj2000": ["1 2 3 4 5"], "dej2000": ["2"]}), "'raj2000' holds no angles"),
         (in_frame("fk5", unit="m"), "holds no angles"),
-        (in_frame("fk5", COORD_UNIT="keV"), "'keV', which is not the unit of an angle"),
+        (in_frame("fk5", COORD_UNIT="keV"), "'keV' is not the unit of an angle"),
         (in_frame("ecliptic"), "frame 'ecliptic' is none of fk5, icrs"),
         (fits.HDUList([fits.PrimaryHDU()]), "without a CATALOG"),
         ("no/such/file", "neither a file nor JSON"),

@@ -482,7 +482,7 @@ def test_mistakes_are_caught_before_anything_is_submitted(mmoda, monkeypatch, ca
 
         raise NameResolveError(name)
 
-    monkeypatch.setattr("astroquery_mmoda.core.submit", fail)
+    monkeypatch.setattr("astroquery_mmoda.jobs.run.submit", fail)
     monkeypatch.setattr(SkyCoord, "from_name", unknown)
     with pytest.raises(errors.ParameterError, match=says):
         call(mmoda)
@@ -534,9 +534,12 @@ def test_a_cache_that_can_not_be_looked_at(tmp_path, caplog, place):
     """It is not this package's own, which puts nothing into it."""
     (tmp_path / "file").write_text("")
     (tmp_path / "link to nothing").symlink_to(tmp_path / "file" / "nothing")
-    client = MmodaClass(server="http://127.0.0.1:9")
-    client.cache_location = tmp_path / place
-    client._positions["http://127.0.0.1:9", "Crab"] = "known"
-    client.clear_cache()
-    assert client._positions == {}
+    with ScriptedServer(lambda request: Reply({"name": "Crab", "RA": 83.6, "DEC": 22.0})) as server:
+        client = MmodaClass(server=server.url)
+        client.cache_location = tmp_path / place
+        for forgets, requests in ((False, 1), (False, 1), (True, 2)):
+            if forgets:
+                client.clear_cache()
+            assert client.resolve_name("Crab").ra.deg == 83.6
+            assert len(server.requests) == requests
     assert "can't be looked at" in caplog.text

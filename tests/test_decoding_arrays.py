@@ -15,12 +15,11 @@ from astroquery_mmoda.allowance import Allowance
 from astroquery_mmoda.config import conf
 from astroquery_mmoda.decoding import decode_base64, literals, parse_body, read_array, read_json_text
 from astroquery_mmoda.decoding.arrays import read_pickle
-from astroquery_mmoda.decoding.boundary import reading
 from astroquery_mmoda.decoding.dtypes import from_text
 from astroquery_mmoda.decoding.envelope import opened_base64, unzipped
 from astroquery_mmoda.decoding.literals import read_literal
 from astroquery_mmoda.decoding.nested import read_nested
-from astroquery_mmoda.errors import DecodingError
+from astroquery_mmoda.errors import DecodingError, reading
 
 RECORD = [("a", ">f8"), ("b", "<i2"), ("c", "S5"), ("d", "U3"), ("e", "?"), ("f", ">f4", (2, 3))]
 

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astroquery_mmoda.config import conf
-from astroquery_mmoda.decoding.boundary import reading
 from astroquery_mmoda.decoding.plainpickle import Global, Instance, _Machine, interpret
-from astroquery_mmoda.errors import DecodingError
+from astroquery_mmoda.errors import DecodingError, reading
 
 _push_array = _Machine.push_array
 

@@ -9,8 +9,9 @@ from astropy.time import Time
 
 from astroquery_mmoda.errors import ParameterError
 from astroquery_mmoda.request.encode import to_wire
-from astroquery_mmoda.request.form import Question, to_payload
+from astroquery_mmoda.request.form import form_fields
 from astroquery_mmoda.request.metadata import read_metadata
+from astroquery_mmoda.request.query import Query
 from astroquery_mmoda.request.values import service_unit
 from tests.test_products import RECORDS
 
@@ -134,8 +135,8 @@ def test_every_product_can_be_asked_with_its_defaults(instrument):
             for parameter in parameters.values()
             if not parameter.hidden and parameter.default not in (None, [], "")
         }
-        payload = to_payload(schema, product, Question(others=given))
+        payload = form_fields(schema, product, Query("isgri", parameters=given))
         assert set(given) <= set(payload)
         assert all(isinstance(value, str) for value in payload.values())
         with pytest.raises(ParameterError, match="Unknown parameter"):
-            to_payload(schema, product, Question(others={**given, "surely_unknown": 1}))
+            form_fields(schema, product, Query("isgri", parameters={**given, "surely_unknown": 1}))

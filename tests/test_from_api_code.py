@@ -13,8 +13,8 @@ import pytest
 from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda import Mmoda, MmodaClass, ParameterError
-from astroquery_mmoda.request.constants import literal
 from astroquery_mmoda.request.preflight import misunderstood
+from astroquery_mmoda.request.scripts import literal
 from astroquery_mmoda.request.snippets import read_api_code
 from tests.scripted_server import Reply, ScriptedServer
 from tests.tokens import mint
@@ -392,7 +392,7 @@ def test_a_text_that_an_email_broke_is_named():
 
 
 def test_many_functions_are_refused_in_time():
-    code = f"par = {PARAMETERS}\n" + "\n".join(f"def f{i}():\n    par['a'] = 1\nf{i}()" for i in range(3000))
+    code = f"par = {PARAMETERS}\n" + "\n".join(f"def f{i}():\n    par['a'] = 1\nf{i}()" for i in range(1500))
     begin = time.process_time()
     with pytest.raises(ParameterError, match="too intricate"):
         read_api_code(code)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -15,6 +16,7 @@ import threading
 import time
 import tracemalloc
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,13 +27,13 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
-from astroquery_mmoda.many.errands import Errand, run_errand
-from astroquery_mmoda.many.hands import Ended
 
 from astroquery_mmoda import JobTimeout, MmodaClass, ParameterError, conf
 from astroquery_mmoda.errors import AuthenticationError, JobFailed
 from astroquery_mmoda.jobs import journal
 from astroquery_mmoda.many.rows import Rows
+from astroquery_mmoda.many.work import WorkItem, run_item
+from astroquery_mmoda.service.account import Account
 from conftest import require
 from tests.scripted_server import Reply, Request, ScriptedServer, analysis_reply
 from tests.tokens import mint
@@ -126,6 +128,17 @@ def questions(number: int, **more) -> list[dict]:
 
 def name_of(products) -> str:
     return products[0].data.strip()
+
+
+def stop_after(turns: int):
+    """A display that is interrupted."""
+    calls = iter(range(100))
+
+    def progress(many):
+        if next(calls) == turns:
+            raise KeyboardInterrupt
+
+    return progress
 
 
 def process_of(products) -> tuple[int, str]:
@@ -241,7 +254,9 @@ def test_each_outcome_belongs_to_its_question(client, service, looks):
     assert len(service.submitted) == 30
 
     summary = many.summary
-    assert summary.colnames == ["index", "job_id", "status", "seconds", "size", "error"]
+    assert summary.colnames == ["index", "instrument", "source", "status", "seconds", "job_id", "size", "error"]
+    assert summary["source"].tolist() == [f"source {row}" for row in range(30)]
+    assert set(summary["instrument"]) == {"isgri"}
     assert summary["index"].tolist() == list(range(30))
     assert set(summary["status"]) == {"done"}
     assert summary["job_id"].tolist() == [outcomes[row].job_id for row in range(30)]
@@ -316,24 +331,49 @@ def test_instruments_that_answer_at_once_work_side_by_side(client, service):
     assert service.most_running == 8  # one after another it would be 1
 
 
-def test_few_threads_for_many_analyses(client, service):
-    service.looks = 1
-    before = threading.active_count()
-    most = []
-    with conf.set_temp("many_polls_per_second", 500):
-        many = client.query_many(
-            "product",
-            questions(60),
-            max_active=50,
-            progress=lambda many: most.append(sum(thread.name == "mmoda" for thread in threading.enumerate())),
-        )
-        assert len(list(many)) == 60
-    assert service.most_running > 16
-    assert 1 < max(most) <= 16
+def test_few_connections_for_many_analyses(client, service):
+    service.work = 0.5
+    assert len(list(client.query_many("product", questions(40), max_active=40, progress=False))) == 40
+    assert 2 < service.most_running <= 16
     limit = time.monotonic() + 5
-    while threading.active_count() > before and time.monotonic() < limit:
+    while (left := [thread for thread in threading.enumerate() if thread.name == "mmoda"]) and time.monotonic() < limit:
         time.sleep(0.02)
-    assert not [thread for thread in threading.enumerate() if thread.name == "mmoda"]
+    assert not left
+
+
+def test_what_nobody_asks_for_any_more_ends(client, service):
+    service.looks = 10**6
+    with conf.set_temp("many_polls_per_second", 100):
+        many = client.query_many("product", questions(3, timeout=3600), max_active=3, progress=stop_after(3))
+        with pytest.raises(KeyboardInterrupt):
+            list(many)
+        time.sleep(0.3)
+        polls = len(service.at)
+        time.sleep(0.3)
+        assert len(service.at) == polls  # paused
+        assert [thread.name for thread in threading.enumerate()].count("mmoda") == 3
+        del many
+        gc.collect()
+        limit = time.monotonic() + 5
+        while "mmoda" in [thread.name for thread in threading.enumerate()] and time.monotonic() < limit:
+            time.sleep(0.02)
+    assert "mmoda" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_the_summary_tells_queries_apart(client, service):
+    rows = questions(3)
+    del rows[0]["src_name"]
+    rows[1]["time_range"] = ("2018-03-20T00:00:00", "2018-03-21T00:00:00")
+    rows[2]["radius"] = -1
+    many = client.query_many("product", rows, progress=False)
+    assert many.summary.colnames == ["index", "instrument", "source", "status", "seconds", "job_id", "size", "error"]
+    list(many)
+    summary = many.summary
+    assert "time_range" in summary.colnames
+    assert "energy_range" not in summary.colnames
+    assert summary["source"].tolist() == ["J004000+200000", "source 1", "12 20"]
+    assert summary["time_range"][1].startswith("2018-03-20")
+    assert max(len(line) for line in summary.pformat(max_width=80)) <= 80
 
 
 def test_looks_are_limited_for_all_together(client, service):
@@ -394,9 +434,9 @@ def test_a_callable_is_told(client, service):
 
 def test_one_bar(client, service, monkeypatch, capsys):
     monkeypatch.setattr("astroquery_mmoda.progress.isatty", lambda stream: True)
-    monkeypatch.setattr("astroquery_mmoda.many.bar._SECONDS_PER_TURN", 0.0)
+    monkeypatch.setattr("astroquery_mmoda.progress._SECONDS_PER_DRAWING", 0.0)
     list(client.query_many("product", questions(4)))
-    assert "[====================] 4 of 4 done, 0 running" in capsys.readouterr().out
+    assert "[====================] 100%, 0 s, 4 of 4 done, 0 running" in capsys.readouterr().out
     list(client.query_many("product", questions(4), progress=False))
     assert " running" not in capsys.readouterr().out
 
@@ -497,19 +537,6 @@ def test_what_is_sent_has_no_token(client, service):
     assert token not in repr(pickle.loads(sent[-1])) + repr(many) + repr(vars(many))
 
 
-@pytest.mark.parametrize("back", [None, "text", Ended(0, job_id="../x"), Ended(0, job_id="a\x1b"), Ended(7)], ids=str)
-def test_what_an_executor_may_not_give_back(client, back):
-    class Liar(ThreadPoolExecutor):
-        def submit(self, function, *arguments):
-            return super().submit(lambda: back)
-
-    with Liar(1) as executor:
-        many = client.query_many("product", questions(1), executor=executor, progress=False)
-        list(many)
-    assert many.summary["job_id"].tolist() == [""]
-    assert "something else" in many.summary["error"][0]
-
-
 def test_a_token_that_is_none_does_not_show(client):
     with pytest.raises(AuthenticationError) as caught:
         client.query_many("product", [], token="marked-nonsense")
@@ -522,35 +549,30 @@ def test_a_token_that_is_none_does_not_show(client):
     assert not any("marked-nonsense" in frame for frame in frames)
 
 
-def test_a_worker_asks_in_nobody_elses_name(service, monkeypatch):
+def test_a_worker_asks_in_nobody_elses_name(service, client, monkeypatch):
+    payload = client.query_product(**questions(1)[0], get_query_payload=True)
     monkeypatch.setenv("ODA_TOKEN", mint(sub="other@example.com"))
-    errand = Errand(service.url, "far away", "product", email="somebody@example.com")
-    end = run_errand(errand)
-    assert isinstance(end.error, AuthenticationError)
-    assert "somebody@example.com" in str(end.error)
+    there = replace(Account().connect(service.url), email="somebody@example.com")
+    result = run_item(WorkItem("another process", pickle.loads(pickle.dumps(there)), "product", payload=payload))
+    assert isinstance(result.error, AuthenticationError)
+    assert "somebody@example.com" in str(result.error)
     assert service.submitted == []
 
 
 def test_a_worker_finds_its_own_token(service, client, monkeypatch):
     payload = client.query_product(**questions(1)[0], get_query_payload=True)
     monkeypatch.setenv("ODA_TOKEN", mint())
-    assert name_of(run_errand(Errand(service.url, "far away", "product", payload=payload)).products) == "source 0"
+    there = pickle.loads(pickle.dumps(Account().connect(service.url)))
+    assert name_of(run_item(WorkItem("a second process", there, "product", payload=payload)).products) == "source 0"
     assert service.tokens == {os.environ["ODA_TOKEN"]}
-    logged_out = Errand(service.url, "even further away", "product", payload=payload, anonymous=True)
-    run_errand(logged_out)
+    run_item(WorkItem("a third one", replace(there, email="", anonymous=True), "product", payload=payload))
     assert service.tokens == {os.environ["ODA_TOKEN"], None}
 
 
 def test_interrupted_workers_give_back_what_they_have_not_begun(client, service):
     service.work = 0.2
-    calls = iter(range(100))
-
-    def progress(many):
-        if next(calls) == 6:
-            raise KeyboardInterrupt
-
     with ThreadPoolExecutor(1) as executor:
-        many = client.query_many("product", questions(6), max_active=6, executor=executor, progress=progress)
+        many = client.query_many("product", questions(6), max_active=6, executor=executor, progress=stop_after(6))
         with pytest.raises(KeyboardInterrupt):
             list(many)
         assert many.counts["waiting"] >= 3

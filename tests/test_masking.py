@@ -258,7 +258,7 @@ def test_metadata():
     ]
     schema = read_metadata(without_tokens(told), "toy")
     assert not shows(schema)
-    assert not shows(list(schema.table(["toy_lc"]).iterrows()))
+    assert not shows(list(schema.list_parameters("toy_lc").iterrows()))
 
 
 # ---- at what cost

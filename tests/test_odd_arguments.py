@@ -28,8 +28,9 @@ from astroquery_mmoda import (
     write_spectra,
 )
 from astroquery_mmoda.plotting import plot_image, plot_lightcurve
-from astroquery_mmoda.request.form import Question, to_payload
+from astroquery_mmoda.request.form import form_fields
 from astroquery_mmoda.request.metadata import read_metadata
+from astroquery_mmoda.request.query import Query
 from astroquery_mmoda.request.source_list import to_catalog_text
 from tests.scripted_server import Reply, ScriptedServer
 from tests.test_fuzz_routes import is_fit
@@ -86,8 +87,8 @@ def test_of_a_query(name):
 
     def call(value):
         others, _, key = name.rpartition(" ")
-        question = QUESTION | ({"others": {key: value}} if others else {key: value})
-        to_payload(schema, "isgri_lc", Question(**question))
+        question = QUESTION | ({"parameters": {key: value}} if others else {key: value})
+        form_fields(schema, "isgri_lc", Query("isgri", **question))
 
     assert not try_all(call)
 
@@ -171,7 +172,7 @@ def test_replies_nested_without_end():
 @pytest.mark.parametrize("wrong", [Time(58000, format="mjd"), 5 * u.d, np.array(58000.0), range(58000, 10**15)])
 def test_times_that_are_no_pair(wrong):
     with pytest.raises(ParameterError, match="time_range="):
-        to_payload(read_metadata(ISGRI, "isgri"), "isgri_lc", Question(**QUESTION | {"time_range": wrong}))
+        form_fields(read_metadata(ISGRI, "isgri"), "isgri_lc", Query("isgri", **QUESTION | {"time_range": wrong}))
 
 
 def in_each_row(table, value):

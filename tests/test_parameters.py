@@ -128,13 +128,13 @@ def test_choosing_a_product(schema_of):
 
 
 def test_table_of_parameters(schema_of):
-    table = schema_of("isgri").table(["isgri_lc"])
+    table = schema_of("isgri").list_parameters("isgri_lc")
     assert table.colnames[:5] == ["product", "name", "default", "unit", "type"]
     assert not {"token", "user_catalog", "selected_catalog", "T_format", "time_bin_format"} & set(table["name"])
     row = table[list(table["name"]).index("time_bin")]
     assert (row["default"], row["unit"], row["type"]) == ("1000.0", "sec", "duration")
     assert table["min"].mask.all()
-    limits = schema_of("example").table(["lightcurve"])
+    limits = schema_of("example").list_parameters("lightcurve")
     row = limits[list(limits["name"]).index("nbins")]
     assert (row["min"], row["max"], row["optional"]) == (2, 1000, False)
 

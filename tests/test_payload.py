@@ -9,8 +9,9 @@ from astropy.time import Time
 from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda.errors import ParameterError
-from astroquery_mmoda.request.form import Question, to_payload
+from astroquery_mmoda.request.form import form_fields
 from astroquery_mmoda.request.metadata import InstrumentSchema, Parameter, read_metadata
+from astroquery_mmoda.request.query import Query
 
 CRAB = SkyCoord(83.6331, 22.0145, unit="deg")
 SINCE, UNTIL = "2017-03-06T13:26:48.000", "2017-03-06T15:32:27.000"
@@ -26,8 +27,14 @@ def schemas(recorded):
 
 @pytest.fixture
 def payload(schemas):
-    def make(product="isgri_lc", instrument="isgri", *, also_known=tuple, **asked):
-        return to_payload(schemas[instrument], product, Question(**asked), also_known=also_known)
+    def make(product="isgri_lc", instrument="isgri", *, name=None, also_known=tuple, **asked):
+        return form_fields(
+            schemas[instrument],
+            product,
+            Query.of_arguments(instrument, asked.pop("coordinates", None), asked),
+            name=name,
+            also_known=also_known,
+        )
 
     return make
 
@@ -40,7 +47,7 @@ def test_everything_in_the_friendly_way(payload):
         energy_range=(30, 80) * u.keV,
         time_bin=0.5 * u.hour,
         scw_list=["066500220010.001"],
-        others={"max_pointings": 10},
+        parameters={"max_pointings": 10},
         **WHEN,
     ) == {
         "instrument": "isgri",
@@ -67,7 +74,7 @@ def test_everything_in_the_friendly_way(payload):
 
 def test_a_call_written_for_oda_api(payload):
     old = payload(
-        others={
+        parameters={
             "RA": 83.6331,
             "DEC": "22.0145",
             "T1": 57818.56027777778,
@@ -103,11 +110,11 @@ def test_a_call_written_for_oda_api(payload):
 
 def test_a_position_without_a_name_gets_a_designation(payload):
     assert payload(coordinates=CRAB, radius=1, **WHEN)["src_name"] == "J053431+220052"
-    assert payload(coordinates=CRAB, radius=1, others={"src_name": "mine"}, **WHEN)["src_name"] == "mine"
+    assert payload(coordinates=CRAB, radius=1, parameters={"src_name": "mine"}, **WHEN)["src_name"] == "mine"
 
 
 def test_days_as_bins(payload):
-    asked = payload(coordinates=CRAB, radius=1, others={"time_bin": 0.5, "time_bin_format": "jd"}, **WHEN)
+    asked = payload(coordinates=CRAB, radius=1, parameters={"time_bin": 0.5, "time_bin_format": "jd"}, **WHEN)
     assert (asked["time_bin"], asked["time_bin_format"]) == ("43200.0", "sec")
 
 
@@ -116,11 +123,11 @@ def test_time_formats(payload):
         asked = payload(
             coordinates=CRAB,
             radius=1,
-            others={"T1": value, "T2": "2457820.5" if form == "jd" else 57820, "T_format": form},
+            parameters={"T1": value, "T2": "2457820.5" if form == "jd" else 57820, "T_format": form},
         )
         assert asked["T1"] == "2017-03-06T12:00:00.000"
     with pytest.raises(ParameterError, match=r"T_format='mjt' is not a time format.*'mjd'"):
-        payload(others={"T1": 57818.5, "T_format": "mjt"})
+        payload(parameters={"T1": 57818.5, "T_format": "mjt"})
 
 
 def test_missing_position_and_time_are_said_aloud(payload):
@@ -150,7 +157,7 @@ def test_parameters_of_a_workflow(payload):
         "everything",
         "example",
         coordinates=CRAB,
-        others={"flag": False, "cfg": {"a": None}, "scale": 3, "opt": None, "when": Time(59216, format="mjd")},
+        parameters={"flag": False, "cfg": {"a": None}, "scale": 3, "opt": None, "when": Time(59216, format="mjd")},
         **WHEN,
     )
     assert asked["flag"] == "False"
@@ -161,7 +168,7 @@ def test_parameters_of_a_workflow(payload):
 
 def test_names_that_only_the_service_knows(payload):
     asked = payload(
-        "echo", "empty", others={"energ": 1.5, "energy_units": "keV"}, also_known=lambda: ["energy_units"], **WHEN
+        "echo", "empty", parameters={"energ": 1.5, "energy_units": "keV"}, also_known=lambda: ["energy_units"], **WHEN
     )
     assert asked["energy_units"] == "keV"
 
@@ -172,23 +179,23 @@ def test_names_that_only_the_service_knows(payload):
         (
             "isgri_lc",
             "isgri",
-            {"others": {"radus": 8}},
+            {"parameters": {"radus": 8}},
             r"Unknown parameter 'radus' for isgri_lc.*did you mean 'radius'.*It takes: ",
         ),
-        ("isgri_lc", "isgri", {"others": {"detection_threshold": 8}}, "Unknown parameter 'detection_threshold'"),
-        ("isgri_lc", "isgri", {"others": {"max_pointings": "many"}}, "max_pointings='many' is not a number"),
+        ("isgri_lc", "isgri", {"parameters": {"detection_threshold": 8}}, "Unknown parameter 'detection_threshold'"),
+        ("isgri_lc", "isgri", {"parameters": {"max_pointings": "many"}}, "max_pointings='many' is not a number"),
         (
             "isgri_lc",
             "isgri",
-            {"others": {"integral_data_rights": "private"}},
+            {"parameters": {"integral_data_rights": "private"}},
             "not among the choices.*public, all-private",
         ),
-        ("isgri_lc", "isgri", {"coordinates": CRAB, "others": {"RA": 5}}, "coordinates= and 'RA' say the same"),
-        ("isgri_lc", "isgri", {"others": {"T1": 5}, **WHEN}, "time_range= and 'T1' say the same"),
-        ("isgri_lc", "isgri", {"others": {"T1": 58200, "T2": 58100}}, "the end must come after the begin"),
-        ("isgri_lc", "isgri", {"others": {"T1": 58200}}, "the end must come after the begin"),
-        ("isgri_lc", "isgri", {"others": {"E1_keV": 80, "E2_keV": 30}}, "lower bound must come first"),
-        ("isgri_lc", "isgri", {"others": {"E1_keV": 80}}, "lower bound must come first"),
+        ("isgri_lc", "isgri", {"coordinates": CRAB, "parameters": {"RA": 5}}, "coordinates= and 'RA' say the same"),
+        ("isgri_lc", "isgri", {"parameters": {"T1": 5}, **WHEN}, "time_range= and 'T1' say the same"),
+        ("isgri_lc", "isgri", {"parameters": {"T1": 58200, "T2": 58100}}, "the end must come after the begin"),
+        ("isgri_lc", "isgri", {"parameters": {"T1": 58200}}, "the end must come after the begin"),
+        ("isgri_lc", "isgri", {"parameters": {"E1_keV": 80, "E2_keV": 30}}, "lower bound must come first"),
+        ("isgri_lc", "isgri", {"parameters": {"E1_keV": 80}}, "lower bound must come first"),
         ("isgri_lc", "isgri", {"energy_range": (80, 30) * u.keV}, "lower bound must come first"),
         ("isgri_lc", "isgri", {"radius": -1 * u.deg}, "must be larger than zero"),
         ("isgri_lc", "isgri", {"time_bin": 0 * u.s}, "time_bin=0 must be larger than zero"),
@@ -197,12 +204,12 @@ def test_names_that_only_the_service_knows(payload):
         ("spi_acs_lc", "spi_acs", {"energy_range": (30, 80) * u.keV}, "energy_range= has no meaning"),
         ("spi_acs_lc", "spi_acs", {"scw_list": "066500220010.001"}, "scw_list= has no meaning"),
         ("isgri_lc", "isgri", {"query_type": "Fake"}, "must be 'Real', or 'Dummy'"),
-        ("isgri_lc", "isgri", {"others": {"session_id": "X"}}, "'session_id' is not a parameter of an analysis"),
-        ("isgri_lc", "isgri", {"others": {"job_id": "1"}}, "'job_id' is not a parameter"),
+        ("isgri_lc", "isgri", {"parameters": {"session_id": "X"}}, "'session_id' is not a parameter of an analysis"),
+        ("isgri_lc", "isgri", {"parameters": {"job_id": "1"}}, "'job_id' is not a parameter"),
         (
             "isgri_lc",
             "isgri",
-            {"others": {"time_bin_format": "sec"}, "time_bin": 5 * u.s},
+            {"parameters": {"time_bin_format": "sec"}, "time_bin": 5 * u.s},
             "time_bin= with a unit and 'time_bin_format'",
         ),
     ],
@@ -218,5 +225,5 @@ def test_an_instrument_without_position():
         "times", {"times_lc": {"T1": Parameter("T1", "isot", SINCE), "T2": Parameter("T2", "isot", UNTIL)}}
     )
     with pytest.raises(ParameterError, match="coordinates= has no meaning.*no parameter RA or DEC"):
-        to_payload(schema, "times_lc", Question(coordinates=CRAB, **WHEN))
-    assert to_payload(schema, "times_lc", Question(**WHEN))["T1"] == SINCE
+        form_fields(schema, "times_lc", Query("isgri", coordinates=CRAB, **WHEN))
+    assert form_fields(schema, "times_lc", Query("isgri", **WHEN))["T1"] == SINCE

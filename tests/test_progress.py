@@ -1,4 +1,4 @@
-"""How a waiting job is shown: bar, spinner, lines in a log, a callback, or nothing."""
+"""The progress display: a line in a terminal, lines in a log, a callback, or nothing."""
 
 import io
 import sys
@@ -29,9 +29,8 @@ def terminal(monkeypatch):
     return open_one
 
 
-def job(*, status="progress", part=None, message=""):
-    listed = [{"message": message}] if message else []
-    return SimpleNamespace(product="isgri_lc", job_id="0123456789abcdef", status=status, progress=part, reports=listed)
+def job(*, part=None, message=""):
+    return SimpleNamespace(job_id="0123456789abcdef", progress=part, message=message)
 
 
 def test_fraction():
@@ -69,48 +68,53 @@ def test_words_of_the_server_are_escaped():
     assert "\u202e" not in table["node"][0]
 
 
-def test_a_spinner_with_the_last_message(terminal):
+def line(job):
+    return job.progress, f"{job.job_id}: {job.message}"
+
+
+def test_a_line_with_the_last_message(terminal, monkeypatch):
+    monkeypatch.setattr(progress, "_SECONDS_PER_DRAWING", 0.0)
     terminal = terminal()
-    display = Display(None)
+    display = Display(None, line)
     for message in ("a very long message of the service", "short"):
         display(job(message=message))
     text = terminal.getvalue()
-    assert "isgri_lc 0123456789abcdef: progress, 0 s, a very long message of the service" in text
+    assert "\r0 s, 0123456789abcdef: a very long message of the service" in text
     # what is shorter covers what was longer
-    last = text.split("\r")[-1]
-    assert len(last) >= len("isgri_lc 0123456789abcdef: progress, 0 s, a very long message of the service")
+    assert len(text.split("\r")[-1]) == len("0 s, 0123456789abcdef: a very long message of the service")
     display.close()
     assert terminal.getvalue().endswith(" \r")
 
 
-def test_a_bar_where_the_fraction_is_known(terminal):
+def test_a_bar_where_the_fraction_is_known(terminal, monkeypatch):
+    monkeypatch.setattr(progress, "_SECONDS_PER_DRAWING", 0.0)
     terminal = terminal()
-    display = Display(True)
+    display = Display(True, line)
     display(job())
     display(job(part=0.25))
     display(job(part=0.5))
     display.close()
-    assert "(50.00%)" in terminal.getvalue()
-    assert terminal.getvalue().endswith("\n")
+    assert "\r[==========          ] 50%, 0 s, 0123456789abcdef: " in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r")
 
 
 def test_no_terminal_no_drawing_but_a_line_now_and_then(monkeypatch, log_records, capsys):
-    display = Display(None)
+    display = Display(None, line)
     display(job(message="m"))
     assert log_records() == []
     monkeypatch.setattr(progress, "_SECONDS_PER_LINE", 0.0)
     display(job(message="m", part=0.3))
-    assert log_records() == ["isgri_lc 0123456789abcdef: progress 30%, 0 s, m"]
+    assert log_records() == ["30%, 0 s, 0123456789abcdef: m"]
     assert "\r" not in capsys.readouterr().out
 
 
 def test_silence(terminal):
     terminal = terminal()
-    Display(False)(job())
+    Display(False, line)(job())
     level = log.level
     log.setLevel("WARNING")
     try:
-        Display(None)(job())
+        Display(None, line)(job())
     finally:
         log.setLevel(level)
     assert terminal.getvalue() == ""
@@ -119,6 +123,6 @@ def test_silence(terminal):
 def test_a_callback_takes_its_place(terminal):
     terminal = terminal()
     seen = []
-    Display(seen.append)(job())
+    Display(seen.append, line)(job())
     assert len(seen) == 1
     assert terminal.getvalue() == ""

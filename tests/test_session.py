@@ -270,7 +270,7 @@ def test_a_job_stays_with_its_user(client, service):
         job.refresh()
     assert caught.value.job is job
     anonymous = MmodaClass(server=service.url).submit_product("toy")
-    anonymous.connection.account.login(service.url, mint())
+    anonymous.connection.account.login(service.url, Token(mint()))
     anonymous.refresh()
     assert service.requests[-1].form.get("token") is None
 

@@ -65,7 +65,7 @@ def test_what_is_not_a_token_is_not_sent(elsewhere, monkeypatch, place, content)
 def test_what_is_not_a_token_is_refused(content):
     client = MmodaClass(server="http://127.0.0.1:9")
     for given in (ODD[content], ODD[content].decode("latin-1"), {content: 1}, 5, [mint()]):
-        with pytest.raises(AuthenticationError, match="no token"):
+        with pytest.raises(AuthenticationError, match="not a valid token|No token was given"):
             client.login(given)
         with pytest.raises(MmodaError):
             client.query_product("toy", token=given)

@@ -94,7 +94,7 @@ def test_large_integers_are_exact():
         ),
         (ANGLE, [1, 2] * u.deg, "must be one value, not 2"),
         (ANGLE, True, "radius=.* must be a number or a Quantity .* not a bool"),
-        (ANGLE, float("nan"), "not finite"),
+        (ANGLE, float("nan"), "finite number"),
         (ANGLE, object, "must be a number or a Quantity"),
         (BIN, 5 * u.deg, "wrong unit"),
         (COUNT, 5.5, "n=5.5 must be a whole number"),

@@ -89,9 +89,10 @@ class Search:
             *self._energy_range(),
         ]
         where = " AND ".join(condition for condition in conditions if condition)
+        top = "" if self.maxrec is None else f"TOP {self.maxrec}"
         # an order of its own makes TOP mean something
-        top = "" if self.maxrec is None else f"TOP {self.maxrec} "
-        return f"SELECT {top}* FROM {OBSCORE}{where and f' WHERE {where}'} ORDER BY t_min"
+        parts = ("SELECT", top, "*", "FROM", OBSCORE, where and f"WHERE {where}", "ORDER BY t_min")
+        return " ".join(part for part in parts if part)
 
     def _region(self) -> list[str]:
         if self.position is None or self.radius >= 180:

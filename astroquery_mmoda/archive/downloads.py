@@ -71,14 +71,14 @@ def download_products(
         def show(part: float) -> None:
             display((number + part, f"file {number + 1} of {len(downloads)}"))
 
-        server = printable(urlsplit(download.url).netloc, limit=100)
-        download.size = retrying(lambda: _fetched(connection, download, show), Patience(), server)
+        patience = Patience(advice="Try again later.")
+        download.size = retrying(lambda: _fetched(connection, download, show), patience, "The server of the file")
         download.status = "COMPLETE"
 
     for number, download in enumerate(downloads):
         try:
             fetch(number, download)
-        except (ServiceError, OSError, ValueError) as error:  # does not keep the others from being fetched
+        except (ServiceError, OSError) as error:  # does not keep the others from being fetched
             download.message = printable(error)
             log.warning("%s could not be fetched: %s", printable(download.url, limit=200), download.message)
     display.close()

@@ -117,14 +117,14 @@ def _plain(column: Column) -> MaskedColumn:
     else:
         cells = zip(np.ma.getdata(column.data), np.ma.getmaskarray(column.data).tolist(), strict=True)
         items = [None if masked else _scalar(item) for item, masked in cells]
-        mask = [item is None for item in items]
         kind = column.dtype if column.dtype.kind != "O" else _kind(items, column) or np.dtype(its_type or "U")
-        if kind.kind != "O":
-            # texts of no characters would be cut later, when one is put there
-            filler: Any = "" if kind.kind in "SU" else 0
-            items = [filler if item is None else item for item in items]
-        values = np.array(items, dtype="U" if kind.kind in "SU" else kind) if kind.kind != "O" else items
-        plain = MaskedColumn(values, dtype=kind if kind.kind == "O" else None, mask=mask, **about)
+        filler: Any = {"O": None, "S": "", "U": ""}.get(kind.kind, 0)
+        plain = MaskedColumn(
+            [filler if item is None else item for item in items],
+            dtype="U" if kind.kind in "SU" else kind,
+            mask=[item is None for item in items],
+            **about,
+        )
     if its_unit and plain.unit is None and plain.dtype.kind in "iuf":
         plain.unit = u.Unit(its_unit)
     return plain
@@ -197,32 +197,25 @@ def _days_of_texts(column: MaskedColumn) -> np.ma.MaskedArray[Any, Any]:
 
 def _add_energies(table: Table) -> None:
     """The longest wavelength is the lowest energy."""
-    pairs = (("em_max", "e_min", "Lowest energy"), ("em_min", "e_max", "Highest energy"))
-    if any(old not in table.colnames or not _is_length(table[old]) for old, _, _ in pairs):
+    if not {"em_min", "em_max"} <= set(table.colnames):
         return
-    index = max(table.colnames.index(old) for old, _, _ in pairs) + 1
-    for old, new, description in reversed(pairs):
-        if new not in table.colnames:
-            table.add_column(_energies(table[old], new, description), index=index)
-
-
-def _is_length(column: MaskedColumn) -> bool:
-    return column.dtype.kind == "f" and (column.unit is None or column.unit.is_equivalent(u.m))
+    index = max(table.colnames.index(name) for name in ("em_min", "em_max")) + 1
+    for old, new, description in (("em_min", "e_max", "Highest energy"), ("em_max", "e_min", "Lowest energy")):
+        unit = table[old].unit or u.m
+        if table[old].dtype.kind == "f" and unit.is_equivalent(u.m) and new not in table.colnames:
+            metres = _floats(table[old]) * unit.to(u.m)
+            known = metres > 0
+            values = np.zeros(len(metres))
+            found = (metres[known] * u.m).to_value(u.keV, equivalencies=u.spectral())
+            # wavelengths were made of round energies, by division
+            values[known] = [float(f"{energy:.12g}") for energy in np.atleast_1d(found)]
+            column = MaskedColumn(values, mask=~known, name=new, unit=u.keV, description=description)
+            table.add_column(column, index=index)
 
 
 def _floats(column: MaskedColumn) -> np.ndarray[Any, Any]:
     """Bare numbers, NaN where there are none."""
     return np.ma.MaskedArray(column.data, dtype=float).filled(np.nan)
-
-
-def _energies(wavelengths: MaskedColumn, name: str, description: str) -> MaskedColumn:
-    metres = _floats(wavelengths) * (wavelengths.unit or u.m).to(u.m)
-    known = metres > 0
-    values = np.zeros(len(metres))
-    found = (metres[known] * u.m).to_value(u.keV, equivalencies=u.spectral())
-    # wavelengths were made of round energies, by division
-    values[known] = [float(f"{energy:.12g}") for energy in np.atleast_1d(found)]
-    return MaskedColumn(values, mask=~known, name=name, unit=u.keV, description=description)
 
 
 def _add_position(table: Table) -> None:

@@ -20,8 +20,7 @@ from astroquery.exceptions import MaxResultsWarning, NoResultsWarning
 from ..errors import MmodaError, ParameterError, warn
 from ..request.builder import RequestBuilder
 from ..request.metadata import nearest
-from ..request.resolver import position_of
-from ..request.values import energy_pair, time_pair
+from ..request.values import energy_pair, sky_position, time_pair
 from ..service.connection import Connection
 from ..text import printable
 from .adql import OBSCORE, Search, as_maxrec, as_radius, is_plain
@@ -157,8 +156,8 @@ def _position(connection: Connection, builder: RequestBuilder, name: str, page: 
     except ParameterError:
         pass
     try:
-        return position_of(page["source_ra"], page["source_dec"])
-    except (KeyError, TypeError, ValueError, OverflowError):
+        return sky_position((page["source_ra"], page["source_dec"]))
+    except (KeyError, ParameterError):
         log.warning("no position is known for %s, so only products that bear its name are found", printable(name))
         return None
 

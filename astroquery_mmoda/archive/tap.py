@@ -56,10 +56,9 @@ def run_adql(routes: Routes, adql: str, maxrec: int | None) -> tuple[Table | Non
 
     def read() -> tuple[Table | None, bool]:
         document = votable.parse(io.BytesIO(body), verify="ignore")
-        tables = list(document.iter_tables())
-        results = TAPResults(document)
-        if tables and not tables[0].fields:
+        if any(not table.fields for table in document.iter_tables()):  # the service's way to say that it found nothing
             return None, False
+        results = TAPResults(document)
         return results.to_table(), str(results.query_status).upper() == "OVERFLOW"
 
     return _parsed(read)

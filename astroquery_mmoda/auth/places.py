@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Where tokens are: environment, files, keyring, and the person at the keyboard."""
+"""Where tokens are kept: environment, files and keyring; or the user types one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Discovery:
     expired: bool = False
 
 
-# ---- looking
+# ---- finding
 
 
 @without_frames
@@ -65,40 +65,27 @@ def discover(server: str | None = None) -> Discovery:
     """
     expired = False
     for text, place in _texts(server):
-        token = _usable(text, place)
-        if token is None:
+        try:
+            token = Token(text)
+        except AuthenticationError:
+            log.warning("The token in %s is %s; it is passed over.", place, "malformed" if text.strip() else "empty")
             continue
-        if token.expired:
-            expired = True
-            log.warning("The token in %s %s; it is passed over.", place, token.lifetime)
-            continue
-        log.info("Using the token in %s, which %s.", place, token.lifetime)
-        return Discovery(Found(token, place), expired)
+        if not token.expired:
+            log.info("Using the token in %s, which %s.", place, token.lifetime)
+            return Discovery(Found(token, place), expired)
+        expired = True
+        log.warning("The token in %s %s; it is passed over.", place, token.lifetime)
     return Discovery(None, expired)
-
-
-def _usable(text: str, place: str) -> Token | None:
-    if not text.strip():
-        log.warning("The token in %s is empty; it is passed over.", place)
-        return None
-    try:
-        return Token(text)
-    except AuthenticationError:
-        log.warning("The token in %s is malformed; it is passed over.", place)
-        return None
 
 
 def _texts(server: str | None) -> Iterator[tuple[str, str]]:
     if _ENVIRONMENT in os.environ:
         yield os.environ[_ENVIRONMENT], "environment"
     for path in dict.fromkeys((_file("cwd"), _file("home"))):
-        text = None if path is None else _read_file(path)
-        if text is not None:
+        if path is not None and (text := _read_file(path)) is not None:
             yield text, str(path)
-    if server is not None:
-        text = from_keyring(server)
-        if text is not None:
-            yield text, "keyring"
+    if server is not None and (text := from_keyring(server)) is not None:
+        yield text, "keyring"
 
 
 def _file(place: str) -> Path | None:
@@ -118,25 +105,20 @@ def _read_file(path: Path) -> str | None:
     except (OSError, ValueError) as error:
         log.warning("The token file %s can't be read: %s", path, getattr(error, "strerror", None) or error)
         return None
-    _warn_of_exposure(path, status)
+    if os.name == "posix":
+        _warn_of_exposure(path, status)
     return data.decode("utf-8", "replace")
 
 
 def _warn_of_exposure(path: Path, status: os.stat_result) -> None:
-    """Tell whoever relies on a file that others can read or change, and how to mend it."""
-    if os.name != "posix":
-        return
+    """Warn who relies on a file that others can read or change, and tell the remedy."""
+    problem = ""
     if status.st_uid != os.getuid():
-        warn(
-            f"The token file {path} belongs to another user, who may have put it there; if you do not know it, remove "
-            f"it: rm {path}",
-            AuthenticationWarning,
-        )
+        problem = f"belongs to another user, who may have put it there; if you do not know it, remove it: rm {path}"
     elif status.st_mode & 0o077:
-        warn(
-            f"The token file {path} can be read by others; mend that by: chmod 600 {path}",
-            AuthenticationWarning,
-        )
+        problem = f"can be read by others; mend that by: chmod 600 {path}"
+    if problem:
+        warn(f"The token file {path} {problem}", AuthenticationWarning)
 
 
 # ---- the keyring
@@ -162,7 +144,7 @@ def _with_keyring(action: Callable[[], str | None], what: str) -> str | None:
 
 
 def _has_keyring() -> bool:
-    """Whether there is a backend at all; having none is no fault worth a warning when only looking."""
+    """Whether there is a backend at all; having none is not worth a warning when only looking."""
     from keyring.backends import fail
 
     return not isinstance(keyring.get_keyring(), fail.Keyring)
@@ -171,7 +153,6 @@ def _has_keyring() -> bool:
 def from_keyring(server: str) -> str | None:
     """Text of the token that is kept for a server, or None."""
     if not _has_keyring():
-        log.debug("There is no keyring on this machine.")
         return None
     return _with_keyring(lambda: keyring.get_password(_keyring_service(server), _KEYRING_USER), "give")
 
@@ -179,47 +160,37 @@ def from_keyring(server: str) -> str | None:
 def _into_keyring(token: Token, server: str) -> None:
     backend = type(keyring.get_keyring())
     if any(word in f"{backend.__module__}.{backend.__name__}" for word in _PLAIN_TEXT):
-        warn(
-            f"The keyring of this machine ({backend.__name__}) keeps the token as plain text.",
-            AuthenticationWarning,
-        )
+        warn(f"The keyring of this machine ({backend.__name__}) keeps the token as plain text.", AuthenticationWarning)
+    service = _keyring_service(server)
 
     def keep() -> str | None:
-        keyring.set_password(_keyring_service(server), _KEYRING_USER, token.secret)
-        kept = keyring.get_password(_keyring_service(server), _KEYRING_USER)
+        keyring.set_password(service, _KEYRING_USER, token.secret)
+        kept = keyring.get_password(service, _KEYRING_USER)
         if kept != token.secret:  # the null backend takes everything and keeps nothing
             raise keyring.errors.PasswordSetError("not kept")
         return kept
 
     if _with_keyring(keep, "keep") is not None:
-        log.info("The token is in the keyring now, as %s.", _keyring_service(server))
+        log.info("The token is in the keyring now, as %s.", service)
 
 
 def forget_in_keyring(server: str) -> None:
     """Remove what was kept for a server; nothing to remove is fine."""
 
-    def remove() -> str | None:
+    def remove() -> None:
         with contextlib.suppress(keyring.errors.PasswordDeleteError):
             keyring.delete_password(_keyring_service(server), _KEYRING_USER)
-        return None
 
     if _has_keyring():
         _with_keyring(remove, "remove")
 
 
-# ---- the person
+# ---- asking
 
 
 @without_frames
 def from_prompt(server: str) -> Token:
-    """
-    Ask for a token, where someone can answer.
-
-    Raises
-    ------
-    AuthenticationError
-        Nobody is there: no terminal and no notebook.
-    """
+    """Ask the user for a token; `AuthenticationError` where nobody can answer: no terminal and no notebook."""
     if not _someone_is_there():
         raise AuthenticationError(f"No usable token was found, and nobody can be asked for one here. {HOW_TO_GET_ONE}")
     try:
@@ -263,8 +234,6 @@ def store(found: Found, places: str | tuple[str, ...], server: str) -> None:
     """
     for place in places if isinstance(places, (tuple, list)) else (places,):
         name = found.place if place == "same" else place
-        if not isinstance(name, str):
-            raise _no_place(place)
         if name in ("argument", "prompt"):
             log.info("The new token is kept in memory only, like the one it replaces.")
         elif name == "keyring":
@@ -272,19 +241,15 @@ def store(found: Found, places: str | tuple[str, ...], server: str) -> None:
         elif name == "environment":
             os.environ[_ENVIRONMENT] = found.token.secret
             log.info("The token is in %s of this process now.", _ENVIRONMENT)
-        elif name in ("cwd", "home") or Path(name).name == _FILE:
+        elif name in ("cwd", "home") or (isinstance(name, str) and Path(name).name == _FILE):
             path = _file(name) if name in ("cwd", "home") else Path(name)
             if path is None:
                 raise AuthenticationError(f"store_token={place!r}: there is no such directory any more.")
             _write_file(path, found.token)
         else:
-            raise _no_place(place)
-
-
-def _no_place(place: object) -> AuthenticationError:
-    return AuthenticationError(
-        f"store_token={printable(place)!r}: a token can be kept in 'keyring', 'environment', 'cwd' or 'home'."
-    )
+            raise AuthenticationError(
+                f"store_token={printable(place)!r}: a token can be kept in 'keyring', 'environment', 'cwd' or 'home'."
+            )
 
 
 def _write_file(path: Path, token: Token) -> None:

@@ -14,10 +14,10 @@ from astropy.time import Time
 
 from ..errors import AuthenticationError, without_frames
 
-__all__ = ["EMAIL_OPTIONS", "HOW_TO_GET_ONE", "Handed", "Token", "token_of"]
+__all__ = ["EMAIL_OPTIONS", "HOW_TO_GET_ONE", "Handed", "Token", "as_token", "token_of"]
 
 HOW_TO_GET_ONE = (
-    "Get a token from the web page of the service (it lives 24 hours) and give it as Mmoda.login(token), in the "
+    "Get a token from the web page of the service (it is valid for 24 hours) and give it as Mmoda.login(token), in the "
     "environment variable ODA_TOKEN, or in the file ./.oda-token or ~/.oda-token."
 )
 # other characters are not told by the library that reads it
@@ -36,7 +36,7 @@ EMAIL_OPTIONS = {
 @dataclass(frozen=True, repr=False)
 class Token:
     """
-    A MMODA token, which shows itself nowhere.
+    A MMODA token, whose text is not shown anywhere.
 
     What it says is read, not verified: only the service can do that.
 
@@ -48,7 +48,7 @@ class Token:
     Raises
     ------
     AuthenticationError
-        The text is no token.
+        The text is not a token.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class Token:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "secret", self.secret.strip() if isinstance(self.secret, str) else "")
-        _ = self.claims, self.expires  # what can't be read should not travel
+        _ = self.claims, self.expires  # or an error
 
     @cached_property
     def claims(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Token:
 
     @property
     def expires(self) -> Time | None:
-        """`~astropy.time.Time` or None: end of its life (UTC); None if it has none."""
+        """`~astropy.time.Time` or None: when it expires (UTC); None if it does not."""
         if self._end is None:
             return None
         end = Time(self._end, format="unix")
@@ -116,7 +116,7 @@ class Token:
 
     @property
     def expired(self) -> bool:
-        """`bool`: whether its life is over, by the clock of this machine."""
+        """`bool`: whether it has expired, by the clock of this machine."""
         return self._end is not None and self._end <= time.time()
 
     @property
@@ -126,7 +126,7 @@ class Token:
 
     @property
     def lifetime(self) -> str:
-        """`str`: words on how long it lives, or since when it does not."""
+        """`str`: when it expires or expired, in words."""
         if self.expires is None:
             return "does not expire"
         hours = float((self.expires - Time.now()).to_value(u.hour))
@@ -178,7 +178,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Handed:
-    """A token that was knowingly given for a worker: unlike `Token` it is pickled, and shows itself as little."""
+    """A token that was knowingly given for a worker: unlike `Token` it is pickled; its text is not shown either."""
 
     secret: str = field(repr=False)
 
@@ -186,6 +186,12 @@ class Handed:
     def token(self) -> Token:
         """The token itself, on arrival."""
         return Token(self.secret)
+
+
+@without_frames
+def as_token(token: str | Token | None) -> Token | None:
+    """A token that does not show its text; `AuthenticationError` if this is not one."""
+    return token if token is None or isinstance(token, Token) else Token(token)
 
 
 @without_frames
@@ -211,6 +217,5 @@ def _claims(token: Token) -> dict[str, Any] | None:
 
 
 def _refuse(token: Token) -> NoReturn:
-    given = bool(token.secret)
-    what = "This text is no token (three parts with points between them)" if given else "There is no token"
+    what = "not a valid token (three parts with points between them)" if token.secret else "No token was given"
     raise AuthenticationError(f"{what}. {HOW_TO_GET_ONE}")

@@ -23,10 +23,9 @@ from astropy.table import Column, MaskedColumn, Table
 
 from ..allowance import COLUMN_MEMORY, Allowance
 from ..config import conf
-from ..errors import DecodingError
+from ..errors import DecodingError, reading
 from ..text import printable
 from ..units import check_units, read_unit
-from .boundary import reading
 from .ecsvheaders import ColumnHeader, Header, read_header
 from .literals import read_json
 

@@ -16,12 +16,11 @@ import numpy as np
 from astropy.io import fits
 
 from ..allowance import CARD_MEMORY, HDU_MEMORY, Allowance
-from ..errors import DecodingError
+from ..errors import DecodingError, reading
 from ..text import printable
 from . import headercards as headers
 from . import tabledata as tables
 from .arrays import FitsTable, read_pickle
-from .boundary import reading
 from .envelope import opened_base64
 from .literals import read_json
 from .nested import read_nested

@@ -17,9 +17,8 @@ import numpy as np
 
 from ..allowance import Allowance
 from ..config import conf
-from ..errors import DecodingError
+from ..errors import DecodingError, reading
 from ..text import printable
-from .boundary import reading
 
 __all__ = ["parse_body", "read_json", "read_json_text", "read_literal"]
 

@@ -17,12 +17,11 @@ from astropy.table import Column, MaskedColumn, Table
 
 from ..allowance import COLUMN_MEMORY, Allowance
 from ..config import conf
-from ..errors import DecodingError
+from ..errors import DecodingError, reading
 from ..text import printable
 from ..units import check_units, read_unit
 from .arrays import _class_of
 from .arrays import _Reader as ArrayReader
-from .boundary import reading
 from .envelope import opened_base64
 from .plainpickle import Global, Instance, interpret
 

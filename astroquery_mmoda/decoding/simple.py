@@ -7,9 +7,8 @@ import hashlib
 from typing import Any
 
 from ..allowance import Allowance
-from ..errors import DecodingError
+from ..errors import DecodingError, reading
 from ..text import printable
-from .boundary import reading
 from .envelope import decode_base64
 
 __all__ = ["read_binary", "read_picture"]

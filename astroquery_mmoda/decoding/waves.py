@@ -11,8 +11,7 @@ from astropy import units as u
 from astropy.table import Column, Table
 
 from ..allowance import Allowance
-from ..errors import DecodingError
-from .boundary import reading
+from ..errors import DecodingError, reading
 from .literals import read_json_text
 
 __all__ = ["read_contours", "read_spectrogram", "read_strain"]

@@ -45,7 +45,7 @@ def run_query(kind: str, query: Query, builder: RequestBuilder, connection: Conn
     return in_form(kind, products, query.source)
 
 
-def submit_query(kind: str, query: Query, builder: RequestBuilder, connection: Connection) -> Job | dict[str, str]:
+def submit_query(kind: str, query: Query, builder: RequestBuilder, connection: Connection) -> Any:
     """Submit a query, or return the fields of its form."""
     fields = builder.build(kind, query, connection)
     return fields if query.get_query_payload else submit(connection, fields)

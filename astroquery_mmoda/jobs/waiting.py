@@ -69,6 +69,7 @@ def follow(
     begin: float,
     *,
     progress: bool | Callable[[Job], Any] | None = None,
+    shortest_pause: float = 0.0,
     sleep: Callable[[float], Any] | None = None,
 ) -> None:
     """
@@ -81,7 +82,7 @@ def follow(
     try:
         while not job.over and (elapsed := time.monotonic() - begin) < limit:
             display(job)
-            (sleep or time.sleep)(min(_pause_after(elapsed), limit - elapsed))
+            (sleep or time.sleep)(min(max(shortest_pause, _pause_after(elapsed)), limit - elapsed))
             job.refresh(Patience(begin + limit, 5 * conf.seconds("retry_time"), how_to_continue(job)))
     except JobTimeout as error:
         fault = str(error)

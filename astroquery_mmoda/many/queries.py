@@ -16,7 +16,7 @@ from astropy.table import Table
 from astroquery import log
 
 from ..auth import Handed, Token
-from ..errors import MmodaError, ParameterError, ServiceError
+from ..errors import MmodaError, ParameterError
 from ..jobs.waiting import deadline_of, in_time, longest_wait
 from ..markup import facts_html, meter
 from ..products import Products
@@ -27,7 +27,7 @@ from ..request.preflight import needed_roles
 from ..request.query import Query
 from ..request.records import summary_of
 from ..service.account import Account
-from ..text import is_id, printable, shorten
+from ..text import printable, shorten
 from .names import ResolvedNames
 from .rows import Rows
 from .states import Records
@@ -155,7 +155,7 @@ class ManyQueries:
 
     def _begin(self) -> Run:
         """Find out who asks, at the last moment."""
-        connection = self._account.connect(self._server, self._token)
+        connection = self._account.connect(self._server, self._token).throttled()
         connection.warn_of_short_life()
         self._began = time.monotonic()
         self._run = Run(connection)
@@ -220,16 +220,14 @@ class ManyQueries:
         self._records.update(index, instrument=payload["instrument"], **about)
         self._submissions += 1
         return WorkItem(
-            self._server,
             run.key,
+            run.connection,
             self._kind,
             index,
             payload,
             query.source,
             limit,
-            time.monotonic() - begin,
-            email=connection.email,
-            anonymous=connection.anonymous,
+            spent=time.monotonic() - begin,
             token=Handed(self._token.secret) if self._token else None,
             share=min(self._max_active, len(self)),
             number=self._submissions,
@@ -254,14 +252,11 @@ class ManyQueries:
             self._executor, self._broken = None, False
 
     def _result(self, future: Future[Result], item: WorkItem, run: Run) -> Result:
-        """What a worker gave back, which may be anything."""
+        """What a worker gave back, or what became of the worker."""
         try:
             result = future.result()
         except (Exception, CancelledError) as error:  # of the executor; one of the query is within its result
             self._broken |= isinstance(error, BrokenExecutor)
-            return Result(item.index, error=error)
-        if not isinstance(result, Result) or result.index != item.index or (result.job_id and not is_id(result.job_id)):
-            error = ServiceError("The executor gave back something else than the end of this query.")
             return Result(item.index, error=error)
         if isinstance(result.error, MmodaError) and result.error.job is not None:
             result.error.job.connection = run.connection

@@ -2,9 +2,8 @@
 """
 Work items: one query each, submitted, waited for and fetched by a thread of this process or a worker of any executor.
 
-What an executor gets is one function of this package and plain values: the address, the fields of the form, the user.
-No token is among them unless it was given for these queries knowingly; a worker finds one of its own, and an analysis
-in the name of another user is refused there.
+What an executor gets is one function of this package and plain values. No token is among them unless it was given for
+these queries knowingly; a worker finds one of its own, and an analysis in the name of another user is refused there.
 """
 
 from __future__ import annotations
@@ -16,18 +15,17 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..auth import Handed
 from ..config import conf
-from ..errors import AuthenticationError, MmodaError
+from ..errors import MmodaError
 from ..jobs.job import Job
 from ..jobs.run import prepare
 from ..jobs.waiting import follow, submit_within
 from ..products import Products
 from ..products.forms import in_form
-from ..service.account import Account
 from ..service.connection import Connection
 
 __all__ = ["DaemonThreads", "Result", "Run", "WorkItem", "run_item"]
@@ -131,18 +129,14 @@ class WorkItem:
 
     Attributes
     ----------
-    server : str
-        Address of the service.
     run : str
         Key of the `Run` in the process that sent it.
+    connection : Connection
+        Where it is pickled, the token is left out: a worker finds one of the same user.
     kind, payload, source, limit
         The query; ``limit`` is its timeout in s.
     spent : float
         Seconds of the timeout that are over.
-    email : str
-        The user; empty if the process that sent it has no token.
-    anonymous : bool
-        Whether not to look for a token: the user has logged out.
     token : Handed or None
         The one that was given for these queries.
     share : int
@@ -153,16 +147,14 @@ class WorkItem:
         Function of the form of the query; its value is sent back instead of the products.
     """
 
-    server: str
     run: str
+    connection: Connection
     kind: str
     index: int = -1
     payload: Mapping[str, str] = field(default_factory=dict)
     source: str | None = None
     limit: float = 0.0
     spent: float = 0.0
-    email: str = ""
-    anonymous: bool = False
     token: Handed | None = field(default=None, repr=False)
     share: int = 1
     number: int = 0
@@ -189,13 +181,12 @@ def run_item(item: WorkItem) -> Result:
     products, reduced, error = None, None, None
     run = _RUNS.get(item.run)
     try:
-        job = prepare(run.connection if run else _connect(item), item.payload)
+        job = prepare(run.connection if run else _connection(item), item.payload)
         if run and run.is_of_this_process:
             run.follow(item, job, begin)
         else:
-            least = item.share * shortest_pause()
             submit_within(job, item.limit, begin)
-            follow(job, item.limit, begin, progress=False, sleep=lambda seconds: time.sleep(max(seconds, least)))
+            follow(job, item.limit, begin, progress=False, shortest_pause=item.share * shortest_pause())
         products = job.result()
         if item.reduce is not None:
             form = in_form(item.kind, products, item.source, where=f"query {item.index}: ")
@@ -207,23 +198,13 @@ def run_item(item: WorkItem) -> Result:
     return Result(item.index, products, reduced, error, job_id, seconds, size)
 
 
-def _connect(item: WorkItem) -> Connection:
-    """Connection in a worker's process, kept from one item to the next."""
-    key = item.server, item.run, item.token
-    if key not in _CONNECTIONS:
-        account = Account()
-        if item.anonymous:
-            account.logout()
-        connection = account.connect(item.server, item.token.token() if item.token else None)
-        if item.email and connection.email != item.email:
-            found = f"a token of {connection.email} is" if connection.email else "no token is"
-            raise AuthenticationError(
-                f"This was asked in the name of {item.email}, and {found} found where the worker runs. Put one there "
-                "(ODA_TOKEN, or the file ~/.oda-token), or hand it over: query_many(..., token=...)."
-            )
-        _CONNECTIONS.clear()  # of an earlier run
-        _CONNECTIONS[key] = connection
-    return _CONNECTIONS[key]
+def _connection(item: WorkItem) -> Connection:
+    """Connection in a worker's process, kept from one item of a run to the next."""
+    if item.run not in _KEPT:
+        _KEPT.clear()
+        token = item.token.token() if item.token else None
+        _KEPT[item.run] = replace(item.connection, token=token).throttled()
+    return _KEPT[item.run]
 
 
-_CONNECTIONS: dict[Any, Connection] = {}
+_KEPT: dict[str, Connection] = {}

@@ -13,8 +13,7 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from ..catalog import table_of
-from ..decoding.boundary import reading
-from ..errors import ParameterError
+from ..errors import ParameterError, reading
 from ..text import printable
 from .drawing import band_text, literal, new_figure, note, pyplot, unit_text
 from .marks import mark_sources

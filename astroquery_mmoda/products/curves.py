@@ -13,8 +13,7 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.table import Column, Table
 
-from ..decoding.boundary import reading
-from ..errors import DecodingError
+from ..errors import DecodingError, reading
 from ..instruments import IJD_ORIGIN, LAUNCH
 from ..text import printable
 from ..units import known_unit, read_unit

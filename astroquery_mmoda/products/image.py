@@ -17,8 +17,7 @@ from astropy.time import Time
 from astroquery import log
 
 from ..catalog import to_hdu
-from ..decoding.boundary import reading
-from ..errors import DecodingError
+from ..errors import DecodingError, reading
 from ..text import printable, transliterated
 from ..units import known_unit, standard_spelling
 from .budget import Budget, size_when_read

@@ -16,8 +16,7 @@ from astroquery import log
 from .. import decoding
 from ..allowance import Allowance
 from ..catalog import read_catalog
-from ..decoding.boundary import reading
-from ..errors import DecodingError
+from ..errors import DecodingError, reading
 from ..request.metadata import kind_from_name
 from ..text import printable
 

@@ -15,8 +15,7 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
 from astroquery.exceptions import CorruptDataWarning, InputWarning
 
-from ..decoding.boundary import reading
-from ..errors import ServiceError, warn
+from ..errors import ServiceError, reading, warn
 from ..text import printable, visible
 from .budget import Budget
 from .cards import flat_provenance, flat_text, number

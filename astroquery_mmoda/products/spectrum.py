@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from astropy.io import fits
 from astroquery.exceptions import InputWarning
 
-from ..decoding.boundary import reading
-from ..errors import DecodingError, warn
+from ..errors import DecodingError, reading, warn
 from ..text import in_hex, printable, transliterated
 from .budget import Budget, size_when_read
 from .cards import name_source, primary_hdu, with_origin

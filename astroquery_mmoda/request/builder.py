@@ -46,26 +46,9 @@ class RequestBuilder:
 
     def build(self, kind: str, query: Query, connection: Connection) -> dict[str, str]:
         """
-        Write a query as the fields of a form; the service is asked for metadata and names, nothing is submitted.
+        Fields of the form of a query, without token and session; `ParameterError` if something is wrong with it.
 
-        Parameters
-        ----------
-        kind : str
-            ``image``, ``catalog``, ``spectrum``, ``lightcurve`` or ``product``.
-        query : Query
-            The arguments.
-        connection : Connection
-            To the service.
-
-        Returns
-        -------
-        dict of str
-            Neither token nor session in it.
-
-        Raises
-        ------
-        ParameterError
-            A name, unit or value is wrong.
+        The service is asked for metadata and positions; nothing is submitted.
         """
         schema = self.schema(query.instrument, connection)
         product = schema.choose(kind, query.product)

@@ -19,37 +19,21 @@ from ..errors import ParameterError
 from ..files import read_plain
 from ..protocol import NUL, Upload
 from ..text import Pasted, printable
-from .constants import literal
 from .metadata import Parameter, nearest
+from .scripts import literal
 from .values import as_quantity, convert, is_number, list_items, plain_float, science_windows, service_unit, to_time
 
 __all__ = ["is_address", "to_wire"]
 
-_TRUE = {"true", "yes", "1"}
-_FALSE = {"false", "no", "0"}
+_BOOLEANS = {**dict.fromkeys(("true", "yes", "1"), "True"), **dict.fromkeys(("false", "no", "0"), "False")}
 
 
 def to_wire(parameter: Parameter, value: Any, *, time_format: str | None = None) -> str:
     """
-    Turn a value of a parameter into the text that goes over the wire.
+    Text that a value is sent as, checked against what the service says of its parameter.
 
-    Parameters
-    ----------
-    parameter : Parameter
-        What the service says of it: type, unit, limits, choices.
-    value : object
-        Number or text in the service's unit, Quantity, Time, list, dict, bool or None.
-    time_format : str, optional
-        Format of times given as text or number.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ParameterError
-        Wrong type, unit, range or choice; the message tells what is allowed.
+    Numbers and texts are in the service's unit, times in ``time_format``. `ParameterError` for a wrong type, unit,
+    range or choice; the message names what is allowed.
     """
     value = _plain(value)
     if value is None:
@@ -75,56 +59,46 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _write_float(parameter: Parameter, value: Any) -> str:
-    number = _number(parameter, value)
-    if not math.isfinite(number):
-        raise ParameterError(f"{parameter.name}={number} is not finite{_hint(parameter)}.")
-    _check_limits(parameter, number)
+def _write_number(parameter: Parameter, value: Any) -> str:
+    name, number = parameter.name, _number(parameter, value)
+    whole = parameter.type == "integer"
+    if not math.isfinite(number) or (whole and number != int(number)):
+        what = "whole" if whole else "finite"
+        raise ParameterError(f"{name}={printable(value, limit=100)} must be a {what} number{_hint(parameter)}.")
+    if name in _POSITIVE and number <= 0:
+        raise ParameterError(f"{name}={number:g} must be larger than zero{_hint(parameter)}.")
+    low, high = _limits(parameter)
+    if not low <= number <= high:
+        raise ParameterError(f"{name}={number:.12g} is out of range{_hint(parameter)}.")
+    if whole:  # not through float, which would round beyond 2**53
+        return str(int(value if isinstance(value, Integral) else number))
     return repr(number)
 
 
-def _write_integer(parameter: Parameter, value: Any) -> str:
-    number = _number(parameter, value)
-    if not math.isfinite(number) or number != int(number):
-        raise ParameterError(
-            f"{parameter.name}={printable(value, limit=100)} must be a whole number{_hint(parameter)}."
-        )
-    _check_limits(parameter, number)
-    # not through float, which would round beyond 2**53
-    return str(int(value)) if isinstance(value, Integral) else str(int(number))
-
-
 def _number(parameter: Parameter, value: Any) -> float:
-    unit = service_unit(parameter)
-    if isinstance(value, TimeDelta):
-        value = value.to(u.s)
-    if isinstance(value, bool) or not isinstance(value, (str, Real, u.Quantity)):
+    name, unit = parameter.name, service_unit(parameter)
+    if isinstance(value, bool) or not isinstance(value, (str, Real, u.Quantity, TimeDelta)):
         raise ParameterError(
-            f"{parameter.name}={printable(value, limit=100)!r} must be a number or a Quantity{_hint(parameter)}; "
+            f"{name}={printable(value, limit=100)!r} must be a number or a Quantity{_hint(parameter)}; "
             f"not a {type(value).__name__}."
         )
+    if isinstance(value, TimeDelta):
+        value = value.to(u.s)
     if unit is not None:
-        return convert(as_quantity(value, unit, parameter.name), unit, parameter.name)
-    if isinstance(value, u.Quantity):
-        try:
-            return float(value.to_value(u.dimensionless_unscaled))
-        except (u.UnitsError, TypeError, ValueError) as error:
-            raise ParameterError(
-                f"{parameter.name}={value}: the service knows no unit for it; give a number."
-            ) from error
+        return convert(as_quantity(value, unit, name), unit, name)
     try:
-        return float(value)
-    except (ValueError, OverflowError) as error:
-        raise ParameterError(f"{parameter.name}={printable(value)!r} is not a number{_hint(parameter)}.") from error
+        return float(value.to_value(u.dimensionless_unscaled) if isinstance(value, u.Quantity) else value)
+    except u.UnitsError as error:
+        raise ParameterError(f"{name}={value}: the service knows no unit for it; give a number.") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ParameterError(f"{name}={printable(value)!r} is not a number{_hint(parameter)}.") from error
 
 
 def _write_boolean(parameter: Parameter, value: Any) -> str:
     word = str(value).lower()
-    if word in _TRUE:
-        return "True"
-    if word in _FALSE:
-        return "False"
-    raise ParameterError(f"{parameter.name}={printable(value)!r} must be True or False.")
+    if word not in _BOOLEANS:
+        raise ParameterError(f"{parameter.name}={printable(value)!r} must be True or False.")
+    return _BOOLEANS[word]
 
 
 def _write_string(parameter: Parameter, value: Any) -> str:
@@ -143,9 +117,7 @@ def _write_list(parameter: Parameter, value: Any) -> str:
 def _write_structured(parameter: Parameter, value: Any) -> str:
     try:
         plain = _from_text(value) if isinstance(value, str) else value
-        if isinstance(plain, tuple):
-            plain = list(plain)
-        if isinstance(plain, (dict, list)):
+        if isinstance(plain, (dict, list, tuple)):
             return json.dumps(plain, default=_json_value)
     except (ValueError, TypeError, RecursionError) as error:
         raise ParameterError(f"{parameter.name} can't be written as JSON: {printable(error)}.") from error
@@ -164,14 +136,9 @@ def _from_text(text: str) -> Any:
 
 
 def _json_value(value: Any) -> Any:
-    """Arrays and numpy scalars within a structure."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} can't be written as JSON")
-
-
-def _write_catalog(parameter: Parameter, value: Any) -> str:
-    return _write_structured(parameter, value)
 
 
 def is_address(value: object) -> TypeGuard[str]:
@@ -180,98 +147,75 @@ def is_address(value: object) -> TypeGuard[str]:
 
 
 def _write_file(parameter: Parameter, value: Any) -> str:
+    name = parameter.name
     if isinstance(value, (bytes, bytearray)):
-        return Upload(f"{parameter.name}.dat", bytes(value))
+        return Upload(f"{name}.dat", bytes(value))
     if is_address(value):
-        return str(value)  # the service fetches it itself
+        return value
     if isinstance(value, str) and value == parameter.default and not os.path.exists(value):
         return value  # a file of the service's own
     if isinstance(value, Pasted):
         raise ParameterError(
-            f"{parameter.name}={printable(value)!r} came from a snippet, a link or a record, which never name files to "
-            f"be uploaded. If you want this file to be sent, give it yourself: {parameter.name}=Path(...)."
+            f"{name}={printable(value)!r} came from a snippet, a link or a record, which never name files to be "
+            f"uploaded. If you want this file to be sent, give it yourself: {name}=Path(...)."
         )
     if not isinstance(value, (str, Path)):
-        raise ParameterError(
-            f"{parameter.name} takes a file: a path, bytes, or an address; not a {type(value).__name__}."
-        )
-    path = Path(value)
+        raise ParameterError(f"{name} takes a file: a path, bytes, or an address; not a {type(value).__name__}.")
     try:
-        path = path.expanduser()
+        path = Path(value).expanduser()
         return Upload(path.name, read_plain(path, limit=int(conf.max_product_size), links=True))
-    except OSError as error:
-        raise ParameterError(f"{parameter.name}={printable(path)!r} can't be read: {error.strerror}.") from error
-    except (ValueError, RuntimeError) as error:  # a NUL in it, or the home of nobody
-        raise ParameterError(
-            f"{parameter.name}={printable(value)!r} is not a valid path: {printable(error)}."
-        ) from error
+    except (OSError, ValueError, RuntimeError) as error:  # a NUL in it, or the home of nobody
+        reason = getattr(error, "strerror", None) or printable(error)
+        raise ParameterError(f"{name}={printable(value)!r} can't be read: {reason}.") from error
 
 
 _WRITERS = {
-    "float": _write_float,
-    "angle": _write_float,
-    "energy": _write_float,
-    "duration": _write_float,
-    "integer": _write_integer,
+    **dict.fromkeys(("float", "angle", "energy", "duration", "integer"), _write_number),
+    **dict.fromkeys(("structured", "catalog"), _write_structured),
     "boolean": _write_boolean,
     "string": _write_string,
     "list": _write_list,
-    "structured": _write_structured,
-    "catalog": _write_catalog,
     "file": _write_file,
 }
 
+# ---- what is allowed
 
 # in the service's units, which checks none of these; angles in deg
 _IMPLIED_LIMITS = {"RA": (-360.0, 360.0), "DEC": (-90.0, 90.0), "max_pointings": (1.0, math.inf)}
-_LARGEST_RADIUS = 180.0
-_POSITIVE = frozenset({"radius", "time_bin", "E1_keV", "E2_keV"})
-
-
-def _check_limits(parameter: Parameter, number: float) -> None:
-    low, high = _limits(parameter)
-    if parameter.name in _POSITIVE and number <= 0:
-        raise ParameterError(f"{parameter.name}={number:g} must be larger than zero{_hint(parameter)}.")
-    if not low <= number <= high:
-        raise ParameterError(f"{parameter.name}={number:.12g} is out of range{_hint(parameter)}.")
-
-
-def _largest_radius(unit: u.UnitBase | None) -> float:
-    if unit is None or unit == u.deg:
-        return _LARGEST_RADIUS
-    return float((_LARGEST_RADIUS * u.deg).to_value(unit)) if unit.is_equivalent(u.deg) else math.inf
+_LARGEST_RADIUS = 180 * u.deg
+_POSITIVE = ("radius", "time_bin", "E1_keV", "E2_keV")
 
 
 def _limits(parameter: Parameter) -> tuple[float, float]:
     """What the service says, or what the meaning of the parameter implies."""
     low, high = _IMPLIED_LIMITS.get(parameter.name, (-math.inf, math.inf))
     if parameter.type == "angle" and parameter.name.lower().endswith("radius"):
-        low, high = 0.0, _largest_radius(service_unit(parameter))
-    low = low if parameter.minimum is None else float(parameter.minimum)
-    return low, high if parameter.maximum is None else float(parameter.maximum)
+        unit = service_unit(parameter) or u.deg
+        low, high = 0.0, float(_LARGEST_RADIUS.to_value(unit)) if unit.is_equivalent(u.deg) else math.inf
+    return (
+        low if parameter.minimum is None else parameter.minimum,
+        high if parameter.maximum is None else parameter.maximum,
+    )
 
 
 def _check_choice(parameter: Parameter, text: str) -> None:
     choices = [str(choice) for choice in parameter.enforced_choices]
-    if choices and text not in choices and not _equal_number(text, choices):
-        listing = ", ".join(printable(choice) for choice in choices)
+    number = float(text) if is_number(text) else None
+    if choices and text not in choices and number not in [float(choice) for choice in choices if is_number(choice)]:
         raise ParameterError(
-            f"{parameter.name}={printable(text)!r} is not among the choices{nearest(text, choices)}: {listing}."
+            f"{parameter.name}={printable(text)!r} is not among the choices{nearest(text, choices)}: "
+            f"{', '.join(map(printable, choices))}."
         )
-
-
-def _equal_number(text: str, choices: list[str]) -> bool:
-    return is_number(text) and any(is_number(choice) and float(choice) == float(text) for choice in choices)
 
 
 def _hint(parameter: Parameter) -> str:
     """What is allowed, in brackets."""
-    words = [f"type {parameter.type}"]
-    unit = service_unit(parameter)
-    if unit is not None:
-        words.append(f"in {unit}")
-    low, high = _limits(parameter)
-    words += [f"at least {low:g}"] if math.isfinite(low) else []
-    words += [f"at most {high:g}"] if math.isfinite(high) else []
-    words.append(f"default {printable(parameter.default, limit=60)}")
-    return f" ({', '.join(words)})"
+    unit, (low, high) = service_unit(parameter), _limits(parameter)
+    words = [
+        f"type {parameter.type}",
+        f"in {unit}" if unit is not None else "",
+        f"at least {low:g}" if math.isfinite(low) else "",
+        f"at most {high:g}" if math.isfinite(high) else "",
+        f"default {printable(parameter.default, limit=60)}",
+    ]
+    return f" ({', '.join(filter(None, words))})"

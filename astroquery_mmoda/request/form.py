@@ -58,31 +58,11 @@ def form_fields(
     also_known: Callable[[], Iterable[str]] = tuple,
 ) -> dict[str, str]:
     """
-    Write a query as the fields of a form.
+    Fields of the form of a query, whose coordinates are a position and whose catalogue is a text.
 
-    Parameters
-    ----------
-    schema : InstrumentSchema
-        What the instrument offers.
-    product : str
-        One of its products.
-    query : Query
-        Its coordinates are no name of an object, and its catalogue is the text that the service takes.
-    name : str, optional
-        Name of the object at the coordinates.
-    also_known : callable
-        Gives further names that the service accepts, without saying more about them (``api/par-names``); called
-        only when a name is not in the schema.
-
-    Returns
-    -------
-    dict of str
-        Neither token nor session in it. Times are ISO 8601, UTC, to the millisecond.
-
-    Raises
-    ------
-    ParameterError
-        A name, unit, value or range is wrong.
+    ``name`` is that of the object at the position. ``also_known`` gives further names that the service accepts without
+    describing them (``api/par-names``); it is called only for a name that is not in the schema. Times are written in
+    ISO 8601, UTC, to the millisecond. `ParameterError` for a wrong name, unit, value or range.
     """
     known = schema.products[product]
     where = f"{product} of instrument {schema.instrument!r}"
@@ -102,8 +82,8 @@ def form_fields(
     if schema.instrument in INTEGRAL:
         _refuse_times_before_launch(query, raw, time_format)
     values = _values_of_arguments(known, query, name) | raw
-    _check_ranges(known, raw, time_format)
     fields = _formats(known, values, time_format, bin_format)
+    _check_ranges(known, raw, time_format)
     for name, value in values.items():
         # a switch is True or False
         parameter = known.get(name) or Parameter(name, default=True if name in SWITCHES else None)
@@ -128,8 +108,8 @@ def _is_not_given(known: Mapping[str, Parameter], name: str, value: Any) -> bool
     return nothing and name in known and known[name].default is None
 
 
-def _word(value: Any) -> Any:
-    return value.strip().lower() if isinstance(value, str) else value
+def _word(value: Any) -> str | None:
+    return None if value is None else str(value).strip().lower()
 
 
 # ---- names
@@ -231,7 +211,7 @@ def _refuse_times_before_launch(query: Query, raw: Mapping[str, Any], time_forma
 
 
 def _formats(
-    known: Mapping[str, Parameter], values: dict[str, Any], time_format: Any, bin_format: Any
+    known: Mapping[str, Parameter], values: dict[str, Any], time_format: str | None, bin_format: str | None
 ) -> dict[str, str]:
     """The formats in which times and widths of bins are sent, whatever those are in which they are given."""
     if time_format is not None and time_format not in Time.FORMATS:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -22,37 +22,9 @@ from .positions import plain_dashes
 
 __all__ = ["KINDS", "InstrumentSchema", "Parameter", "folded", "kind_from_name", "nearest", "read_metadata"]
 
-KINDS = (
-    "image",
-    "spectrum",
-    "arf",
-    "rmf",
-    "lightcurve",
-    "catalog",
-    "table",
-    "picture",
-    "text",
-    "binary",
-    "skymap",
-    "contours",
-    "strain",
-    "spectrogram",
-    "array",
-    "other",
-)
+_NOT_FOR_USERS = ("token", "user_catalog", "selected_catalog")
 
-# which query gives products of a kind in a form of its own
-_METHODS = {
-    "image": "query_image",
-    "spectrum": "query_spectrum",
-    "lightcurve": "query_lightcurve",
-    "catalog": "query_catalog",
-}
-
-# rows of the meta-data that are no questions to the user
-_PSEUDO = frozenset({"token", "user_catalog", "selected_catalog"})
-
-# last part of an ontology address -> type; the first line that matches counts, since a parameter bears several
+# last part of an ontology address -> type; the first line that matches counts, since a parameter has several
 _TYPES_BY_URI = (
     ("boolean", {"Boolean"}),
     ("file", {"FileReference", "FileURL", "POSIXPath"}),
@@ -75,51 +47,38 @@ _TYPES_BY_UNIT = (
 )
 _TYPES_BY_DEFAULT = ((bool, "boolean"), (int, "integer"), (float, "float"), (dict, "structured"), (list, "list"))
 
-_WORDS_BY_KIND = (
-    ("arf", {"arf"}),
-    ("rmf", {"rmf"}),
-    ("lightcurve", {"lc", "lcs", "lightcurve", "lightcurves"}),
-    ("spectrogram", {"spectrogram"}),
-    ("skymap", {"skymap"}),
-    ("contours", {"contours"}),
-    ("strain", {"strain"}),
-    ("spectrum", {"spectrum", "spectra"}),
-    ("image", {"image", "images", "mosaic"}),
-    ("catalog", {"catalog", "catalogue"}),
-    ("table", {"table"}),
-    ("picture", {"picture", "plot", "png"}),
-    ("text", {"text"}),
-    ("binary", {"binary"}),
-)
+# the first line that matches counts
+_WORDS_BY_KIND = {
+    "arf": {"arf"},
+    "rmf": {"rmf"},
+    "lightcurve": {"lc", "lcs", "lightcurve", "lightcurves"},
+    "spectrogram": {"spectrogram"},
+    "skymap": {"skymap"},
+    "contours": {"contours"},
+    "strain": {"strain"},
+    "spectrum": {"spectrum", "spectra"},
+    "image": {"image", "images", "mosaic"},
+    "catalog": {"catalog", "catalogue"},
+    "table": {"table"},
+    "picture": {"picture", "plot", "png"},
+    "text": {"text"},
+    "binary": {"binary"},
+}
+KINDS = (*_WORDS_BY_KIND, "array", "other")
 
 
 def kind_from_name(name: str | None) -> str:
-    """
-    Guess what kind of thing a product is from the words in its name.
-
-    Parameters
-    ----------
-    name : str or None
-        Such as ``isgri_lc``, ``LightCurve``, ``jemx_image``.
-
-    Returns
-    -------
-    str
-        One of the kinds; ``other`` where no word tells.
-    """
+    """Kind of a product, by the words in its name; ``other`` where no word tells."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name or "")
-    words = [word for word in re.split(r"[^a-z]+", spaced.lower()) if word]
-    pairs = {first + second for first, second in zip(words, words[1:], strict=False)}
-    for kind, names in _WORDS_BY_KIND:
-        if names & (set(words) | pairs):
-            return kind
-    return "other"
+    words = re.findall("[a-z]+", spaced.lower())
+    found = {*words, *(first + second for first, second in pairwise(words))}
+    return next((kind for kind, names in _WORDS_BY_KIND.items() if names & found), "other")
 
 
 @dataclass(frozen=True)
 class Parameter:
     """
-    One question of a product: its name, unit, default and limits in the service's own terms.
+    One parameter of a product: its name, unit, default and limits in the service's own terms.
 
     ``units`` is the unit of bare numbers; for times it is the name of a time format. ``choices`` are the values
     that the service lists as allowed.
@@ -143,12 +102,10 @@ class Parameter:
         if self.name in {"T1", "T2"}:
             return "time"
         words = {re.split(r"[#/]", uri)[-1] for uri in self.uris}
-        for name, uri_words in _TYPES_BY_URI:
-            if words & uri_words:
-                return name
-        by_unit = next((name for name, units in _TYPES_BY_UNIT if self.units in units), None)
-        by_default = next((name for kind, name in _TYPES_BY_DEFAULT if isinstance(self.default, kind)), None)
-        return by_unit or by_default or "string"
+        by_uri = (name for name, uri_words in _TYPES_BY_URI if words & uri_words)
+        by_unit = (name for name, units in _TYPES_BY_UNIT if self.units in units)
+        by_default = (name for kind, name in _TYPES_BY_DEFAULT if isinstance(self.default, kind))
+        return next(chain(by_uri, by_unit, by_default), "string")
 
     @property
     def enforced_choices(self) -> tuple[Any, ...]:
@@ -157,13 +114,13 @@ class Parameter:
 
     @property
     def hidden(self) -> bool:
-        """`bool`: whether this is part of the machinery rather than a question to the user."""
-        return self.name in _PSEUDO or self.name.endswith("_format")
+        """`bool`: whether users have no need of it."""
+        return self.name in _NOT_FOR_USERS or self.name.endswith("_format")
 
 
 @dataclass(frozen=True)
 class InstrumentSchema:
-    """All that the service tells of an instrument: its products and the parameters of each."""
+    """All that the service says of an instrument: its products and the parameters of each."""
 
     instrument: str
     products: Mapping[str, Mapping[str, Parameter]] = field(default_factory=dict)
@@ -174,50 +131,38 @@ class InstrumentSchema:
 
     def choose(self, kind: str, product: str | None) -> str:
         """
-        Find the product that a query for a kind of thing means.
+        The product that a query for a kind of thing means; ``product`` is any, and sources are found in images.
 
-        Parameters
-        ----------
-        kind : str
-            ``image``, ``spectrum``, ``lightcurve``, or ``product`` for any.
-        product : str or None
-            An explicit choice, always accepted if the instrument has it.
-
-        Returns
-        -------
-        str
-
-        Raises
-        ------
-        ParameterError
-            No such product, none of that kind, or several.
+        An explicit choice is accepted if the instrument has it, whatever its kind. `ParameterError` if there is no such
+        product, none of that kind, or several.
         """
+        if isinstance(product, str) and product in self.products:
+            return product
+        listed = f"It has: {self._listing(self.products)}"
         if product is not None:
-            return self._explicit(product)
+            raise ParameterError(
+                f"Unknown product {printable(product)!r} of instrument {self.instrument!r}"
+                f"{nearest(str(product), self.products)}. {listed}."
+            )
         kind = "image" if kind == "catalog" else kind  # sources are found in images
         fitting = [name for name in self.products if kind in ("product", self.kind(name))]
         if len(fitting) == 1:
             return fitting[0]
-        if not fitting:
-            raise ParameterError(self._lacking(kind))
-        what = "product" if kind == "product" else f"{kind} product"
-        raise ParameterError(
-            f"Instrument {self.instrument!r} has {len(fitting)} {what}s. Choose one with product=: "
-            f"{self._listing(fitting)}."
-        )
-
-    def _lacking(self, kind: str) -> str:
-        """Words for an instrument without a product of some kind: what it has, and which method gives that."""
-        unclear = [name for name in self.products if self.kind(name) == "other" and name != "spectral_fit"]
-        if unclear:
-            return (
-                f"Instrument {self.instrument!r} has no {kind} product that can be told by its name. Choose one with "
-                f"product=: {self._listing(self.products)}."
+        if fitting:
+            what = "product" if kind == "product" else f"{kind} product"
+            raise ParameterError(
+                f"Instrument {self.instrument!r} has {len(fitting)} {what}s. Choose one with product=: "
+                f"{self._listing(fitting)}."
             )
-        kinds = {self.kind(name) for name in self.products} & set(_METHODS)
-        methods = " or ".join(_METHODS[each] for each in _METHODS if each in kinds) or "query_product"
-        has = self._listing(self.products)
-        return f"Instrument {self.instrument!r} has no {kind} product. It has: {has}; use {methods}."
+        kinds = {self.kind(name) for name in self.products}
+        methods = [f"query_{kind}" for kind in ("image", "spectrum", "lightcurve", "catalog") if kind in kinds]
+        lacking = f"Instrument {self.instrument!r} has no {kind} product"
+        if any(self.kind(name) == "other" and name != "spectral_fit" for name in self.products):
+            raise ParameterError(f"{lacking} that can be told by its name. {listed}; choose one with product=.")
+        raise ParameterError(f"{lacking}. {listed}; use {' or '.join(methods) or 'query_product'}.")
+
+    def _listing(self, names: Iterable[str]) -> str:
+        return ", ".join(f"{printable(name)} ({self.kind(name)})" for name in names) or "nothing"
 
     def list_products(self) -> Table:
         """Products and their kinds."""
@@ -225,59 +170,33 @@ class InstrumentSchema:
         return Table(rows=rows or None, names=("product", "kind"), dtype=("U", "U"))
 
     def list_parameters(self, product: str | None = None) -> Table:
-        """Parameters of a product, or of all, without those that are not for users."""
-        products = list(self.products) if product is None else [self.choose("product", product)]
-        columns: dict[str, list[Any]] = {name: [] for name in _TABLE_COLUMNS}
-        for product in products:
-            for parameter in self.products[product].values():
-                if not parameter.hidden:
-                    for name, value in _table_row(product, parameter).items():
-                        columns[name].append(value)
-        table = Table(columns, dtype=[_TABLE_COLUMNS[name] for name in columns])
-        for name in ("min", "max"):
-            table[name] = MaskedColumn(table[name], mask=np.isnan(table[name]))
+        """Parameters of a product, or of all, without those that users have no need of."""
+        rows = [
+            (printable(name), *_table_row(parameter))
+            for name in (self.products if product is None else [self.choose("product", product)])
+            for parameter in self.products[name].values()
+            if not parameter.hidden
+        ]
+        names = ("product", "name", "default", "unit", "type", "min", "max", "choices", "optional", "description")
+        table = Table(rows=rows or None, names=names, dtype=("U", "U", "U", "U", "U", "f8", "f8", "U", "?", "U"))
+        for column in ("min", "max"):
+            table[column] = MaskedColumn(table[column], mask=np.isnan(table[column]))
         return table
 
-    def _explicit(self, product: str) -> str:
-        if isinstance(product, str) and product in self.products:
-            return product
-        raise ParameterError(
-            f"Unknown product {printable(product)!r} of instrument {self.instrument!r}"
-            f"{nearest(str(product), self.products)}. It has: {self._listing(self.products)}."
-        )
 
-    def _listing(self, names: Iterable[str]) -> str:
-        return ", ".join(f"{printable(name)} ({self.kind(name)})" for name in names) or "nothing"
-
-
-_TABLE_COLUMNS = {
-    "product": "U",
-    "name": "U",
-    "default": "U",
-    "unit": "U",
-    "type": "U",
-    "min": "f8",
-    "max": "f8",
-    "choices": "U",
-    "optional": "?",
-    "description": "U",
-}
-
-
-def _table_row(product: str, parameter: Parameter) -> dict[str, Any]:
-    default = parameter.default
-    return {
-        "product": printable(product),
-        "name": printable(parameter.name),
-        "default": "" if default is None else printable(default if isinstance(default, str) else json.dumps(default)),
-        "unit": "" if parameter.units in (None, "str") else printable(parameter.units),
-        "type": parameter.type,
-        "min": math.nan if parameter.minimum is None else float(parameter.minimum),
-        "max": math.nan if parameter.maximum is None else float(parameter.maximum),
-        "choices": ", ".join(printable(choice) for choice in parameter.choices),
-        "optional": parameter.optional,
-        "description": printable(parameter.description),
-    }
+def _table_row(parameter: Parameter) -> tuple[Any, ...]:
+    default = "" if parameter.default is None else parameter.default
+    return (
+        printable(parameter.name),
+        printable(default if isinstance(default, str) else json.dumps(default)),
+        "" if parameter.units in (None, "str") else printable(parameter.units),
+        parameter.type,
+        math.nan if parameter.minimum is None else parameter.minimum,
+        math.nan if parameter.maximum is None else parameter.maximum,
+        ", ".join(map(printable, parameter.choices)),
+        parameter.optional,
+        printable(parameter.description),
+    )
 
 
 def folded(name: str) -> str:
@@ -298,23 +217,9 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
     """
-    Read the reply of ``api/meta-data``, in the shape of today's servers or of older ones.
+    Read the reply of ``api/meta-data``; `ServiceError` if it is something else.
 
-    Parameters
-    ----------
-    reply : list
-        Parsed JSON: one list within a list; its later elements are lists, or JSON texts of lists (dispatcher 1.3.3).
-    instrument : str
-        Name of the instrument that was asked for.
-
-    Returns
-    -------
-    InstrumentSchema
-
-    Raises
-    ------
-    ServiceError
-        The reply is something else.
+    It is one list within a list, whose later elements are lists, or JSON texts of lists (dispatcher 1.3.3).
     """
     try:
         return _read_metadata(reply, instrument)
@@ -327,7 +232,6 @@ def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
 
 def _read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
     rows = [json.loads(row) if isinstance(row, str) else row for row in reply[0]]
-    queries = [row for row in rows if isinstance(row, list)]
     query_of_product: dict[str, str] = {}
     for row in rows:
         if isinstance(row, dict):
@@ -336,10 +240,10 @@ def _read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
         raise ValueError("it names no products")
     common: dict[str, Parameter] = {}
     own: dict[str, dict[str, Parameter]] = {}
-    for query in queries:
-        parameters = {_word(row["name"], "name"): _read_parameter(row) for row in query if row.get("name")}
-        products = {_word(row["product_name"], "product_name") for row in query if row.get("product_name")}
-        names = {_word(row["query_name"], "query_name") for row in query if row.get("query_name")}
+    for query in (row for row in rows if isinstance(row, list)):
+        parameters = {row["name"]: _read_parameter(row) for row in query if row.get("name")}
+        products = {_typed(row, "product_name", str) for row in query if row.get("product_name")}
+        names = {_typed(row, "query_name", str) for row in query if row.get("query_name")}
         products |= {product for product, name in query_of_product.items() if name in names}
         if not products:
             common |= parameters
@@ -348,45 +252,35 @@ def _read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
     return InstrumentSchema(instrument, {product: common | own.get(product, {}) for product in query_of_product})
 
 
-def _word(value: Any, what: str) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{what} must be text, not {type(value).__name__}")
-    return value
-
-
 def _read_parameter(row: Mapping[str, Any]) -> Parameter:
-    restrictions = _mapping(row.get("restrictions"), "restrictions")
-    extra = _mapping(row.get("extra_metadata"), "extra_metadata")
-    uris = row.get("owl_uri")
+    restrictions = _typed(row, "restrictions", Mapping) or {}
+    extra = _typed(row, "extra_metadata", Mapping) or {}
+    uris = row.get("owl_uri") or ()
     return Parameter(
-        name=str(row["name"]),
-        units=None if row.get("units") is None else _word(row["units"], "units"),
+        name=_typed(row, "name", str),
+        units=_typed(row, "units", str),
         default=row.get("value"),
         optional=bool(restrictions.get("is_optional", False)),
-        minimum=_limit(restrictions.get("min_value"), "min_value"),
-        maximum=_limit(restrictions.get("max_value"), "max_value"),
-        choices=_choices(restrictions.get("allowed_values")),
-        uris=tuple(str(uri) for uri in ([uris] if isinstance(uris, str) else uris or ())),
+        minimum=_limit(restrictions, "min_value"),
+        maximum=_limit(restrictions, "max_value"),
+        choices=tuple(_typed(restrictions, "allowed_values", list) or ()),
+        uris=tuple(map(str, [uris] if isinstance(uris, str) else uris)),
         description=" - ".join(str(extra[key]) for key in ("label", "description") if extra.get(key)),
     )
 
 
-def _mapping(value: Any, what: str) -> Mapping[str, Any]:
-    if value is not None and not isinstance(value, Mapping):
-        raise TypeError(f"{what} must be a JSON object, not {type(value).__name__}")
-    return value or {}
+def _typed(row: Mapping[str, Any], key: str, kind: Any) -> Any:
+    """A value that is of some kind or None."""
+    value = row.get(key)
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{key} must not be a {type(value).__name__}")
+    return value
 
 
-def _limit(value: Any, what: str) -> float | None:
-    """Smallest or largest value of a parameter, which is a number or missing."""
-    if value is None:
-        return None
-    if isinstance(value, (bool, list, dict)) or math.isnan(number := float(value)):
-        raise TypeError(f"{what} must be a number, not {type(value).__name__}")
+def _limit(row: Mapping[str, Any], key: str) -> float | None:
+    """Smallest or largest value of a parameter; some come as text."""
+    value = _typed(row, key, (int, float, str))
+    number = None if value is None else float(value)
+    if number is not None and math.isnan(number):
+        raise ValueError(f"{key} is not a number")
     return number
-
-
-def _choices(value: Any) -> tuple[Any, ...]:
-    if value is not None and not isinstance(value, (list, tuple)):
-        raise TypeError(f"allowed_values must be a list, not {type(value).__name__}")
-    return tuple(value or ())

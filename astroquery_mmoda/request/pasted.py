@@ -12,15 +12,15 @@ import unicodedata
 from collections.abc import Iterator
 
 from ..text import printable
-from .constants import parse
+from .scripts import parse
 
 __all__ = ["readings"]
 
-_MOST_LINES = 40
+_MOST_BAD_LINES = 40
 _MOST_CHARACTERS = 40_000_000
-_PROMPT = re.compile(r"\s*(?:>>>|\.\.\.|In\s*\[[\d ]*\]:|\.{3,}:)(?: |$)")
 _ARROWS = re.compile(r"\s*>>>(?: |$)")
 _NUMBERED = re.compile(r"\s*In\s*\[[\d ]*\]:")
+_PROMPT = re.compile(r"\s*(?:>>>|\.\.\.|In\s*\[[\d ]*\]:|\.{3,}:)(?: |$)")
 _OUTPUT = re.compile(r"\s*Out\s*\[\d*\]:")
 # a line that goes on after % formats a text, and has a blank or bracket there
 _MAGIC = re.compile(r"\s*(?:%{1,2}[A-Za-z]|[!?])|.*[\w)]\?{1,2}\s*$")
@@ -28,77 +28,39 @@ _MAGIC = re.compile(r"\s*(?:%{1,2}[A-Za-z]|[!?])|.*[\w)]\?{1,2}\s*$")
 _TIMED = re.compile(r"(\s*)%(?:time|timeit|prun|memit)\b(?:\s+-\w+(?:\s+\d+)?)*[ ](?=\s*\S)")
 _CELL_MAGIC = re.compile(r"\s*%%(?:bash|sh|script|html|latex|javascript|js|markdown|writefile|perl|ruby)\b")
 _TAG = re.compile(r"</?(?:pre|code|p|div|span|body|html|font|b|i|tt|a|td|tr|table)\b[^<>]{0,500}>", re.IGNORECASE)
-_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _CODE = re.compile(r"\s*(?:from\s+oda_api\b|import\s+oda_api\b|\w+\s*=\s*(?:\{|dict\(|[\w.]*DispatcherAPI\()|disp\.)")
 _STATEMENT = re.compile(r"\s*[\w.\[\]'\"]+\s*(?:[|+]?=|\()|\s*\.{3}|\s*(['\"])\w+\1\s*:")
-_STRAIGHT = str.maketrans(
-    {
-        **dict.fromkeys(
-            "\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}\N{DOUBLE LOW-9 QUOTATION MARK}", '"'
-        ),
-        **dict.fromkeys("\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}", "'"),
-        **dict.fromkeys("\N{MINUS SIGN}\N{EN DASH}", "-"),
-    }
-)
+_KEYBOARD = str.maketrans("\u201c\u201d\u201e\u2018\u2019\u2212\u2013", '"""\'\'--')
 
 
 def readings(text: str) -> Iterator[tuple[str, list[str]]]:
-    """
-    Give a text as it may have been meant, the least changed first.
-
-    Parameters
-    ----------
-    text : str
-        What was pasted.
-
-    Yields
-    ------
-    tuple of str and list of str
-        Python, it is hoped; and lines that were left out because they are not, though they look like code.
-    """
+    """Give a text as it may be meant, the least changed first, and lines left out though they look like code."""
     tidy = _tidy(text)
-    seen: set[str] = set()
-    for version in _versions(tidy):
-        if version not in seen:
-            seen.add(version)
-            yield version, []
-    for version in list(dict.fromkeys((_code_part(_without_marks(tidy)), _code_part(_of_mail(tidy))))):
-        yield _without_bad_lines(version)
-
-
-def _versions(tidy: str) -> Iterator[str]:
-    notebook = _of_notebook(tidy)
-    if notebook is not None:
-        yield notebook
-        return
-    yield tidy
-    yield _without_marks(tidy)
+    code = _of_notebook(tidy) or tidy
     mail = _of_mail(tidy)
-    yield mail
-    yield _without_marks(mail)
+    for version in dict.fromkeys((code, _without_marks(code), mail, _without_marks(mail))):
+        yield version, []
+    for version in dict.fromkeys((_code_part(_without_marks(tidy)), _code_part(mail))):
+        yield _without_bad_lines(version)
 
 
 def _tidy(text: str) -> str:
     """Text with plain blanks and line ends, and nothing that can't be seen."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
-    odd = {character for character in set(text) if not character.isascii()}
-    blanks = {character: " " for character in odd if unicodedata.category(character) == "Zs"}
-    hidden = {character: "" for character in odd if unicodedata.category(character) == "Cf"}
-    changes: dict[str, str | int | None] = {**blanks, **hidden, "\u2028": "\n", "\u2029": "\n"}
-    text = text.translate(str.maketrans(changes))
-    return textwrap.dedent(text.strip("\n"))
+    text = re.sub("\r\n|[\r\f\u2028\u2029]", "\n", text)
+    odd = {character: unicodedata.category(character) for character in set(text) if not character.isascii()}
+    blanks = {ord(character): {"Zs": " ", "Cf": ""}.get(category, character) for character, category in odd.items()}
+    return textwrap.dedent(text.translate(blanks).strip("\n"))
 
 
-def _of_notebook(text: str) -> str | None:
-    """Code cells of a whole notebook file; None if it is none."""
+def _of_notebook(text: str) -> str:
+    """Code cells of a whole notebook file; empty if it is none."""
     if not text.startswith("{") or '"cells"' not in text:
-        return None
+        return ""
     try:
-        cells = json.loads(text)["cells"]
-        codes = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
-        return "\n".join(_without_marks(code if isinstance(code, str) else "".join(code)) for code in codes)
+        cells = ["".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+        return "\n".join(map(_without_marks, cells))
     except (ValueError, TypeError, LookupError, RecursionError):
-        return None
+        return ""
 
 
 def _without_marks(text: str) -> str:
@@ -119,13 +81,9 @@ def _of_session(lines: list[str]) -> Iterator[str]:
     depth = 0
     for line in lines:
         prompt = _PROMPT.match(line)
-        if prompt is None and depth <= 0:
-            yield ""
-            continue
-        code = line[prompt.end() :] if prompt else line
-        depth = (0 if _ARROWS.match(line) else depth) + sum(
-            (character in "([{") - (character in ")]}") for character in code
-        )
+        code = line[prompt.end() :] if prompt else line if depth > 0 else ""
+        opened = sum((character in "([{") - (character in ")]}") for character in code)
+        depth = opened if _ARROWS.match(line) else depth + opened
         yield code
 
 
@@ -133,12 +91,12 @@ def _of_mail(text: str) -> str:
     """Out of an e-mail or the source of a page: quoted, encoded, with tags, and with the signs of typeset texts."""
     if "=3D" in text or "=\n" in text:
         text = quopri.decodestring(text.encode("utf-8")).decode("utf-8", "replace")
-    lines = [line for line in text.split("\n") if line.strip()]
-    if lines and all(line.lstrip().startswith(">") and not line.lstrip().startswith(">>>") for line in lines):
-        text = "\n".join(re.sub(r"^\s*>[ ]?", "", line) for line in text.split("\n"))
+    lines = text.split("\n")
+    if all(re.match(r"\s*(?:>(?!>>)|$)", line) for line in lines):
+        text = "\n".join(re.sub(r"^\s*>[ ]?", "", line) for line in lines)
     if "<" in text or "&" in text:
-        text = html.unescape(_TAG.sub("", _BREAK.sub("\n", text)))
-    return textwrap.dedent(_tidy(text).translate(_STRAIGHT))
+        text = html.unescape(_TAG.sub("", re.sub(r"<br\s*/?>", "\n", text, flags=re.IGNORECASE)))
+    return textwrap.dedent(_tidy(text).translate(_KEYBOARD))
 
 
 def _code_part(text: str) -> str:
@@ -152,20 +110,19 @@ def _without_bad_lines(text: str) -> tuple[str, list[str]]:
     """Leave out lines that are not valid Python, a few at most, and return those among them that look like code."""
     lines = text.split("\n")
     left_out: list[str] = []
-    for _ in range(min(_MOST_LINES, _MOST_CHARACTERS // (len(text) + 1))):
+    for _ in range(min(_MOST_BAD_LINES, _MOST_CHARACTERS // (len(text) + 1))):
         try:
             parse("\n".join(lines))
             break
-        except IndentationError as error:
-            number = (error.lineno or 1) - 1
-            if number < len(lines) and lines[number] != lines[number].lstrip():
-                lines[number] = lines[number].lstrip()
-                continue
         except SyntaxError as error:
             number = (error.lineno or 1) - 1
+            if number >= len(lines) or not lines[number].strip():
+                break
+            bare = lines[number].lstrip()
+            if isinstance(error, IndentationError) and bare != lines[number]:
+                lines[number] = bare
+                continue
         except (ValueError, RecursionError, MemoryError):
-            break
-        if number >= len(lines) or not lines[number].strip():
             break
         if _STATEMENT.match(lines[number]):
             left_out.append(printable(lines[number], limit=60))

@@ -22,15 +22,18 @@ POSITION_FORMS = (
 _LONGEST = 200
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,2})?"
 # longer words first, as the first alternative that fits is taken
-_UNITS = {
-    **dict.fromkeys(("degrees", "degree", "deg", "d"), "d"),
-    **dict.fromkeys(("hours", "hour", "hrs", "hr", "h"), "h"),
-    **dict.fromkeys(("minutes", "min", "arcmin", "m", "'"), "m"),
-    **dict.fromkeys(("seconds", "sec", "arcsec", "s", '"'), "s"),
-    ":": ":",
+_WORDS = {
+    "d": r"degrees|degree|deg|d",
+    "h": r"hours|hour|hrs|hr|h",
+    "m": r"minutes|arcmin|min|m|'",
+    "s": r"seconds|arcsec|sec|s|\"",
 }
-_UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
-_PART = re.compile(rf"\s*({_NUMBER})\s*({_UNIT}|(?=\s|$))")
+_UNIT = "|".join(_WORDS.values())
+_NEXT = r"(?:(?<=[dhm:])|\s)\s*"
+_ANGLE = re.compile(
+    rf"(?P<sign>[+-]?)\s*({_NUMBER})(?:\s*(?P<unit>[dh:]))?"
+    rf"(?:{_NEXT}({_NUMBER})(?:\s*[m:])?(?:{_NEXT}({_NUMBER})(?:\s*s)?)?)?"
+)
 _MARKS = str.maketrans(
     {
         **dict.fromkeys("\N{DEGREE SIGN}\N{MASCULINE ORDINAL INDICATOR}\N{RING ABOVE}", "d"),
@@ -46,7 +49,7 @@ _LABEL = re.compile(
 _GALACTIC = re.compile(rf"(?:galactic\s*)?l\s*[:=]?\s*({_NUMBER})\s*d?\s*[,;\s]\s*b\s*[:=]?\s*([+-]?\s*{_NUMBER})\s*d?")
 # designations of sources such as 1H 0323+342, 2S 0114+650 or 0716+714, which have no blank before their sign
 _DESIGNATION = re.compile(r"(?:\d{1,2}[A-Z]\s*)?\d{4,6}(?:\.\d)?[+-]\d{2,6}")
-_SIGN = re.compile(r"(?<=[\d.hdms'\"])\s*(?=[+-])")
+_SIGN = re.compile(r"(?<=[\d.hdms])\s*(?=[+-])")
 
 
 def parse_position(text: str) -> SkyCoord | None:
@@ -75,20 +78,21 @@ def parse_position(text: str) -> SkyCoord | None:
     plain = _plain(text)
     if _DESIGNATION.fullmatch(plain):
         return None
-    lowered = plain.lower()
-    galactic = _GALACTIC.fullmatch(lowered)
+    plain = plain.lower()
+    galactic = _GALACTIC.fullmatch(plain)
     try:
         if galactic:
-            longitude, latitude = float(galactic[1]), float(galactic[2].replace(" ", ""))
-            return SkyCoord(_in_range(longitude, 360), _in_range(latitude, 90), unit="deg", frame="galactic").icrs
-        halves = _halves(lowered)
+            return SkyCoord(float(galactic[1]), float(galactic[2].replace(" ", "")), unit="deg", frame="galactic").icrs
+        halves = _halves(plain)
         if halves is not None:
-            return SkyCoord(_in_range(halves[0], 360), _in_range(halves[1], 90), unit="deg")
+            if abs(halves[0]) > 360:
+                raise ValueError(f"{halves[0]:g} deg is beyond 360 deg")
+            return SkyCoord(*halves, unit="deg")
     except ValueError as error:
         raise ParameterError(
             f"coordinates={printable(text)!r}: not a valid position ({error}). {POSITION_FORMS}."
         ) from error
-    if _only_numbers(lowered):
+    if _only_numbers(plain):
         raise ParameterError(
             f"coordinates={printable(text)!r}: not a valid position, and numbers are not looked up as a name. "
             f"{POSITION_FORMS}."
@@ -107,61 +111,28 @@ def _plain(text: str) -> str:
 
 
 def _halves(text: str) -> tuple[float, float] | None:
-    """Both angles in degrees, or None if this is not a pair of them."""
-    halves = _split(text)
-    if halves is None:
-        return None
-    first, second = _parts(halves[0]), _parts(halves[1])
-    if first is None or second is None or _unclear(first[1], second[1]):
-        return None
-    return _degrees(*first, in_hours=True), _degrees(*second, in_hours=False)
-
-
-def _unclear(first: list[tuple[str, str]], second: list[tuple[str, str]]) -> bool:
-    """Whether the first may be hours or degrees: it has another number of parts, and no unit or too few parts."""
-    return len(first) != len(second) and len(first) < 3 and not first[0][1]
-
-
-def _split(text: str) -> list[str] | None:
-    """Two halves: at the comma, at the sign of the second, or in the middle."""
+    """Both angles in degrees, or None if this is not a pair of them: at the comma, at the second sign, or halfway."""
+    for letter, words in _WORDS.items():
+        text = re.sub(rf"(?<=[\d.])\s*(?:{words})(?![a-z])|(?<=[\d.])\s*(?:{words})(?=\d)", letter, text)
     pieces = re.split(r"\s*[,;]\s*", text)
+    numbers = text.split()
     if len(pieces) == 1:
         pieces = _SIGN.split(text)
-    words = text.split()
-    if len(pieces) == 1 and len(words) % 2 == 0:
-        pieces = [" ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :])]
-    return pieces if len(pieces) == 2 else None
+    if len(pieces) == 1 and len(numbers) % 2 == 0:
+        pieces = [" ".join(numbers[: len(numbers) // 2]), " ".join(numbers[len(numbers) // 2 :])]
+    angles = [angle for angle in map(_ANGLE.fullmatch, pieces) if angle]
+    if len(pieces) != 2 or len(angles) != 2:
+        return None
+    longitude, latitude = ([number for number in angle.group(2, 4, 5) if number] for angle in angles)
+    if len(longitude) != len(latitude) and len(longitude) < 3 and not angles[0]["unit"]:
+        return None  # it may be hours or degrees
+    return _degrees(angles[0], longitude, in_hours=True), _degrees(angles[1], latitude, in_hours=False)
 
 
-def _parts(half: str) -> tuple[str, list[tuple[str, str]]] | None:
-    """Sign, and up to three numbers with the unit behind each; None if there is anything else in it."""
-    sign = half[0] if half[:1] in ("+", "-") else ""
-    position, found = len(sign), []
-    while position < len(half):
-        part = _PART.match(half, position)
-        if part is None or part.end() == position:
-            return None
-        found.append((part[1], _UNITS.get(part[2], "")))
-        position = part.end()
-    units = tuple(unit for _, unit in found)
-    return (sign, found) if units in _UNIT_ORDERS else None
-
-
-def _unit_orders() -> frozenset[tuple[str, ...]]:
-    lettered = [(first, "m", "s")[:length] for first in "dh" for length in (1, 2, 3)]
-    bare = [("",), ("", ""), ("", "", ""), (":", ""), (":", ":", "")]
-    unfinished = [(*order[:-1], "") for order in lettered if len(order) > 1]
-    return frozenset([*lettered, *bare, *unfinished])
-
-
-_UNIT_ORDERS = _unit_orders()
-
-
-def _degrees(sign: str, parts: list[tuple[str, str]], *, in_hours: bool) -> float:
+def _degrees(angle: re.Match[str], parts: list[str], *, in_hours: bool) -> float:
     """Angle in degrees; `ValueError` tells what is wrong with it."""
-    unit = parts[0][1]
-    numbers = [float(number) for number, _ in parts]
-    if any("." in number for number, _ in parts[:-1]):
+    unit, numbers = angle["unit"], [float(part) for part in parts]
+    if any("." in part for part in parts[:-1]):
         raise ValueError("only the last number of a sexagesimal angle has decimals")
     if any(number >= 60 for number in numbers[1:]):
         raise ValueError("minutes and seconds must be below 60")
@@ -170,14 +141,8 @@ def _degrees(sign: str, parts: list[tuple[str, str]], *, in_hours: bool) -> floa
         raise ValueError("a declination is in degrees, not in hours")
     if hours and numbers[0] >= 24:
         raise ValueError("hours must be below 24; mark degrees as in 83d37m59s")
-    angle = sum(number / 60**power for power, number in enumerate(numbers))
-    return (-angle if sign == "-" else angle) * (15.0 if hours else 1.0)
-
-
-def _in_range(degrees: float, limit: float) -> float:
-    if abs(degrees) > limit:
-        raise ValueError(f"{degrees:g} deg is beyond {limit:g} deg")
-    return degrees
+    degrees = sum(number / 60**power for power, number in enumerate(numbers))
+    return (-degrees if angle["sign"] == "-" else degrees) * (15.0 if hours else 1.0)
 
 
 def _only_numbers(text: str) -> bool:
@@ -188,8 +153,4 @@ def _only_numbers(text: str) -> bool:
 
 def plain_dashes(name: str) -> str:
     """Name of an object with the hyphen of a keyboard in the place of dashes and minus signs of typeset texts."""
-    return "".join("-" if _is_dash(character) else character for character in name)
-
-
-def _is_dash(character: str) -> bool:
-    return character == "\N{MINUS SIGN}" or unicodedata.category(character) == "Pd"
+    return "".join("-" if each == "\N{MINUS SIGN}" or unicodedata.category(each) == "Pd" else each for each in name)

@@ -10,78 +10,73 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, TypeVar, cast
 
-from ..auth import Token
-from ..errors import ParameterError, bare
+from ..auth import Token, as_token
+from ..errors import ParameterError
 from ..protocol import CATALOG_FIELDS
 
-__all__ = ["Query", "masked_token", "query_method", "submission_method"]
+__all__ = ["Query", "query_method", "submission_method"]
 
 _Result = TypeVar("_Result", covariant=True)
 _ONLY_WAITING = ("source", "timeout", "progress")
-
-_PARAMETERS = """
-        Parameters
-        ----------
-        instrument : str
-            As in `list_instruments`; case, blanks, ``-`` and ``_`` do not matter.
-        coordinates : str, SkyCoord or pair, optional
-            Position (ICRS, unless it says otherwise), or name of an object; two numbers are in deg.
-        product : str, optional
-            Needed if the instrument has several products of this kind, or none whose name tells its kind.
-        radius : Quantity or str, optional
-            Size of the field, more than 0 and at most 180 deg; a bare number is in the service's unit (deg).
-        time_range : pair, optional
-            Begin and end: `~astropy.time.Time` of any scale, ISO text, `datetime`, `numpy.datetime64` or MJD, all
-            three in UTC where they don't say otherwise; or a centre and a `~astropy.time.TimeDelta` that reaches to
-            both sides. For INTEGRAL's instruments numbers before its launch (MJD 52564) are refused: they are IJD.
-        energy_range : pair, optional
-            Quantities of energy, frequency or wavelength (in either order); bare numbers are in keV.
-        time_bin : Quantity or str, optional
-            Width of the bins of a light curve; a bare number is in the service's unit (s).
-        catalog : Table, HDUList, dict, list or str, optional
-            Sources: a table as `query_catalog` gives it, an image with a ``CATALOG``, any table with names and
-            coordinates (in any unit and frame), a list of names, the service's own form as dict or JSON text, or the
-            path of an ECSV, FITS or JSON file. For a coded mask (``isgri``, ``jemx``) all bright sources of the field
-            belong into it.
-        scw_list : list of str, optional
-            INTEGRAL science windows, ``ddddddddpppp.vvv``; a file or text of them, lines of OSA's index files, or a
-            Table with ``scw_id`` and ``scw_ver``.
-        source : str, optional
-            Keep only this source of the reply; blanks and case do not count.
-        query_type : str
-            ``Real``, or ``Dummy`` for canned data.
-        parameters : dict, optional
-            Parameters by the service's names, never mistaken for arguments of this method.
-        token : str or Token, optional
-            For this call only.
-        timeout : float or Quantity, optional
-            Longest time from the call to the result in s, ``conf.job_timeout`` by default; less than 1 s: don't wait.
-        progress : bool or callable, optional
-            False: quiet; a callable gets the `Job` after every look.
-        get_query_payload : bool
-            Return the request's fields, as a dict of str without token, and submit nothing.
-        **more_parameters
-            Any other parameter of the product, as in `list_parameters`: a value in the service's unit, Quantity,
-            Time, list, dict or bool. None where that is the default: not given.
-"""
-_RAISES = """
-        Raises
-        ------
-        ParameterError
-            A name, unit or value is wrong; nothing was submitted.
-        AuthenticationError
-            A token is missing, expired, or lacks a role.
-        JobFailed, JobTimeout, ServiceError, DecodingError
-            What the service did; ``error.job`` is the analysis, once there is one.
-"""
 
 
 @dataclass(frozen=True)
 class Query:
     """
-    What is asked of an instrument, and how to wait for it.
+    What is asked of an instrument, and how to wait for it; these are the arguments of all query methods.
 
-    The attributes are the arguments of the query methods. ``parameters`` has all that are given by the service's names.
+    Parameters
+    ----------
+    instrument : str
+        As in `list_instruments`; case, blanks, ``-`` and ``_`` do not matter.
+    coordinates : str, SkyCoord or pair, optional
+        Position (ICRS, unless it says otherwise), or name of an object; two numbers are in deg.
+    product : str, optional
+        Needed if the instrument has several products of this kind, or none whose name tells its kind.
+    radius : Quantity or str, optional
+        Size of the field, more than 0 and at most 180 deg; a bare number is in the service's unit (deg).
+    time_range : pair, optional
+        Begin and end: `~astropy.time.Time` of any scale, ISO text, `datetime`, `numpy.datetime64` or MJD, all
+        three in UTC where they don't say otherwise; or a centre and a `~astropy.time.TimeDelta` that reaches to
+        both sides. For INTEGRAL's instruments numbers before its launch (MJD 52564) are refused: they are IJD.
+    energy_range : pair, optional
+        Quantities of energy, frequency or wavelength (in either order); bare numbers are in keV.
+    time_bin : Quantity or str, optional
+        Width of the bins of a light curve; a bare number is in the service's unit (s).
+    catalog : Table, HDUList, dict, list or str, optional
+        Sources: a table as `query_catalog` gives it, an image with a ``CATALOG``, any table with names and
+        coordinates (in any unit and frame), a list of names, the service's own form as dict or JSON text, or the
+        path of an ECSV, FITS or JSON file. For a coded mask (``isgri``, ``jemx``) all bright sources of the field
+        belong into it.
+    scw_list : list of str, optional
+        INTEGRAL science windows, ``ddddddddpppp.vvv``; a file or text of them, lines of OSA's index files, or a
+        Table with ``scw_id`` and ``scw_ver``.
+    source : str, optional
+        Keep only this source of the reply; blanks and case do not count.
+    query_type : str
+        ``Real``, or ``Dummy`` for canned data.
+    parameters : dict, optional
+        Parameters by the service's names, never mistaken for arguments of this method.
+    token : str or Token, optional
+        For this call only.
+    timeout : float or Quantity, optional
+        Longest time from the call to the result in s, ``conf.job_timeout`` by default; less than 1 s: don't wait.
+    progress : bool or callable, optional
+        False: quiet; a callable gets the `Job` after every look.
+    get_query_payload : bool
+        Return the request's fields, as a dict of str without token, and submit nothing.
+    **more_parameters
+        Any other parameter of the product, as in `list_parameters`: a value in the service's unit, Quantity,
+        Time, list, dict or bool. None where that is the default: not given.
+
+    Raises
+    ------
+    ParameterError
+        A name, unit or value is wrong; nothing was submitted.
+    AuthenticationError
+        A token is missing, expired, or lacks a role.
+    JobFailed, JobTimeout, ServiceError, DecodingError
+        What the service did; ``error.job`` is the analysis, once there is one.
     """
 
     instrument: Any
@@ -131,7 +126,7 @@ def _keywords(*, submission: bool) -> dict[str, Any]:
 
 
 class _QueryMethod(Protocol[_Result]):
-    def __call__(self, instrument: str, coordinates: Any = None, **arguments: Any) -> _Result: ...
+    def __call__(self, instrument: str, coordinates: Any = None, **more_parameters: Any) -> _Result: ...
 
 
 def query_method(method: Callable[[Any, Query], _Result]) -> _QueryMethod[_Result]:
@@ -147,50 +142,37 @@ def submission_method(method: Callable[[Any, Query], _Result]) -> _QueryMethod[_
 def _with_arguments(method: Callable[[Any, Query], _Result], *, submission: bool) -> _QueryMethod[_Result]:
     @functools.wraps(method)
     def wrapper(self: Any, instrument: str, coordinates: Any = None, **arguments: Any) -> _Result:
-        problem = _mask_tokens(arguments)
-        if problem is not None:
-            raise problem
+        _mask_tokens(arguments)
         return method(self, Query.of_arguments(instrument, coordinates, arguments, submission=submission))
 
-    keywords = _keywords(submission=submission)
-    plain = inspect.signature(wrapper, follow_wrapped=False).parameters
-    own = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=keywords[name]) for name in keywords]
-    more = inspect.Parameter("more_parameters", inspect.Parameter.VAR_KEYWORD)
-    wrapper.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [*list(plain.values())[:3], *own, more], return_annotation=inspect.signature(method).return_annotation
-    )
-    hidden = "|".join(_ONLY_WAITING) if submission else "(?!)"
-    parameters = re.sub(rf"^ {{8}}(?:{hidden}) :.*\n(?: {{9,}}.*\n)+", "", _PARAMETERS, flags=re.MULTILINE)
-    summary, returns = (method.__doc__ or "").split("\n        Returns\n")
-    returns, examples = returns.split("\n        Examples\n")
-    returns, examples = f"        Returns\n{returns}", f"        Examples\n{examples}"
-    sections = [section.strip("\n").rstrip() for section in (summary, parameters, returns, _RAISES, examples)]
-    wrapper.__doc__ = "\n\n".join(sections) + "\n        "
+    *first, last = inspect.signature(_QueryMethod.__call__).parameters.values()
+    own = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+        for name, default in _keywords(submission=submission).items()
+    ]
+    returned = inspect.signature(method).return_annotation
+    wrapper.__signature__ = inspect.Signature([*first, *own, last], return_annotation=returned)  # type: ignore[attr-defined]
+    wrapper.__doc__ = _documentation(method, _ONLY_WAITING if submission else ())
     return cast(_QueryMethod[_Result], wrapper)
 
 
-def _mask_tokens(arguments: dict[str, Any]) -> BaseException | None:
-    """
-    Turn the text of a token into a `Token`, in place and before anything else, or return what is wrong with it.
-
-    Otherwise the arguments in a traceback would show it. One among ``parameters``, where calls written for oda_api
-    have it, serves the call as well.
-    """
-    more = arguments.get("parameters")
-    if isinstance(more, Mapping) and "token" in more:
-        arguments["parameters"] = {name: value for name, value in more.items() if name != "token"}
-        arguments["token"] = arguments.get("token") or more["token"]
-    token, problem = masked_token(arguments.pop("token", None))
-    if token is not None:
-        arguments["token"] = token
-    return problem
+def _documentation(method: Callable[..., Any], without: tuple[str, ...]) -> str:
+    """Documentation of a method, and that of the arguments in `Query` but some."""
+    of_query = inspect.cleandoc(Query.__doc__ or "")
+    for name in without:
+        of_query = re.sub(rf"^{name} :.*\n(?: .*\n)+", "", of_query, flags=re.MULTILINE)
+    _, parameters, raises = re.split(r"\n\n(?=Parameters\n|Raises\n)", of_query)
+    summary, returns, examples = re.split(r"\n\n(?=Returns\n|Examples\n)", inspect.cleandoc(method.__doc__ or ""))
+    return "\n\n".join((summary, parameters, returns, raises, examples)) + "\n"
 
 
-def masked_token(token: str | Token | None) -> tuple[Token | None, BaseException | None]:
-    """A token that does not show its text, or what to raise, without a traceback that would show it."""
-    if token is None or isinstance(token, Token):
-        return token, None
-    try:
-        return Token(token), None
-    except BaseException as error:  # Ctrl-C among them
-        return None, bare(error)
+def _mask_tokens(arguments: dict[str, Any]) -> None:
+    """Turn the text of a token into a `Token`, in place: the arguments in a traceback would show it."""
+    if isinstance(arguments.get("parameters"), Mapping) and "token" in arguments["parameters"]:
+        # where calls written for oda_api have it
+        parameters = dict(arguments["parameters"])
+        token = parameters.pop("token")
+        arguments |= {"parameters": parameters, "token": arguments.get("token") or token}
+        del token
+    if "token" in arguments:
+        arguments["token"] = as_token(arguments.pop("token"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
 
 from astropy.coordinates import SkyCoord
 from astroquery import log
@@ -14,39 +13,26 @@ from ..errors import JobTimeout, MmodaError, ParameterError
 from ..service.routes import Routes
 from ..service.sockets import answer_within
 from ..text import printable
+from .values import sky_position
 
-__all__ = ["find_position", "position_of"]
+__all__ = ["find_position"]
 
 
 def find_position(name: str, routes: Routes) -> SkyCoord:
-    """Find the position of an object (ICRS); `ParameterError` if nobody knows it."""
-    return from_service(name, routes) or from_sesame(name, routes.patience.until)
-
-
-def from_service(name: str, routes: Routes) -> SkyCoord | None:
-    """What the service's resolver says, or None."""
+    """Position of an object (ICRS); `ParameterError` if neither resolver knows it."""
     try:
         found = routes.resolve_name(name)
-        return position_of(found["RA"], found["DEC"]) if "RA" in found else None
+        if "RA" in found:
+            return sky_position((found["RA"], found.get("DEC")))
     except JobTimeout:
         raise
-    except (MmodaError, KeyError, TypeError, ValueError, OverflowError) as error:
+    except MmodaError as error:
         log.debug("the service's name resolver: %s", error)
-        return None
-
-
-def position_of(ra: Any, dec: Any) -> SkyCoord:
-    """Position of two numbers in degrees; `ValueError` or `TypeError` where they are none."""
-    if isinstance(ra, bool) or isinstance(dec, bool):
-        raise TypeError("a truth value")
-    longitude, latitude = float(ra), float(dec)
-    if not (math.isfinite(longitude) and abs(latitude) <= 90):
-        raise ValueError(f"{longitude}, {latitude} are not a position")
-    return SkyCoord(longitude, latitude, unit="deg")
+    return from_sesame(name, routes.patience.until)
 
 
 def from_sesame(name: str, until: float = math.inf) -> SkyCoord:
-    """What the resolver of CDS says before a moment on the monotonic clock (s)."""
+    """Position of an object by the resolver of CDS, before a moment on the monotonic clock (s)."""
     from astropy.coordinates.name_resolve import NameResolveError
 
     try:

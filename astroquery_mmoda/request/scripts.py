@@ -1,17 +1,36 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Which analyses a piece of Python asks for: its statements are followed one by one, and none is run."""
+"""
+Which analyses a piece of Python asks for: its syntax tree is followed over constants, and nothing is run.
+
+Only what is listed here is understood, on plain values, and within limits of size, depth and work. Every expression has
+a value, which is `Unknown` where it is only known when the code runs.
+"""
 
 from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Callable, Iterable, Iterator
+import json
+import math
+import operator
+import re
+import string
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .constants import Constants, NotConstant, Record, Unknown, source_of
+from ..text import printable
 
-__all__ = ["Analysis", "analyses"]
+__all__ = ["Analysis", "NotConstant", "Record", "TooMuch", "Unknown", "analyses", "literal", "parse", "plain"]
+
+_DEEPEST = 100
+_LONGEST_CODE = 2_000_000
+_MOST_STEPS = 2_000_000
+_LARGEST = 5_000_000  # characters of a value
+_ITEM = 25  # each item counts as so many besides
+_MOST_BITS = 1000
+_CONDITION = "only set under a condition"
 
 _OF_ODA_API = "get_product"
 _KINDS = ("image", "catalog", "spectrum", "lightcurve", "product")
@@ -21,10 +40,80 @@ _POSITIONAL = {
     "long_scw_list_call": ("scw_list",),  # of oda_integral_wrapper
     **dict.fromkeys(_OF_OURS, ("instrument", "coordinates")),
 }
+_NOT_ANALYSES = frozenset({"dict", "OrderedDict", "update", "DispatcherAPI", "print"})
 _KNOWN_IMPORTS = frozenset({"copy", "deepcopy", "units", "u", "OrderedDict"})
-# expressions with names of their own
-_WITH_OWN_NAMES = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_CONDITION = "only set under a condition"
+
+# JSON's words, which the service leaves in its snippets
+_WORDS = {"null": None, "true": True, "false": False}
+_CONSTANTS = {"math.pi": math.pi, "np.pi": math.pi, "math.e": math.e, "np.e": math.e}
+_UNIT = re.compile(r"(?:u|units)\.(\w+)")
+_OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+    ast.Not: operator.not_,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Is: operator.is_,
+    ast.IsNot: operator.is_not,
+    ast.In: lambda item, whole: item in whole,
+    ast.NotIn: lambda item, whole: item not in whole,
+}
+_TEXT_METHODS = frozenset("join lower lstrip replace rstrip split splitlines strip title upper zfill".split())
+_LIST_METHODS = frozenset("append clear copy extend insert pop remove reverse sort".split())
+# a width or precision that makes long texts, or one that is not written in the format
+_WIDE = re.compile(r"\d{4}|\*")
+_WIDE_PERCENT = re.compile(r"%(?:\(\w*\))?[^A-Za-z%]*?(?:\d{4}|\*)")
+
+
+class NotConstant(ValueError):
+    """A value that is only known when the code runs."""
+
+
+class TooMuch(Exception):
+    """The work that a text asks for is beyond all snippets."""
+
+
+@dataclass(frozen=True, eq=False)
+class Unknown:
+    """In the place of a value that is only known when the code runs; its text is how it is written."""
+
+    source: ast.AST | str
+
+    def __str__(self) -> str:
+        return self.source if isinstance(self.source, str) else _source_of(self.source)
+
+    def __deepcopy__(self, memo: Any) -> Unknown:
+        """Nothing in it changes."""
+        return self
+
+
+class Record(dict[Any, Any]):
+    """A dictionary of the code, whose values may be `Unknown`; ``doubts`` are steps that may have changed it."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.doubts: list[str] = list(arguments[0].doubts) if arguments and isinstance(arguments[0], Record) else []
+
+    def take(self, other: Any, source: str) -> None:
+        """Update it by another one, or pairs; ``source`` is how that is written."""
+        if isinstance(other, (list, tuple)) and not any(isinstance(pair, Unknown) or pair[0] is None for pair in other):
+            other = Record(other)
+        if isinstance(other, Record) and not any(isinstance(key, Unknown) for key in other):
+            self.update(other)
+            self.doubts += other.doubts
+        else:
+            self.doubts.append(source)
 
 
 @dataclass(frozen=True)
@@ -35,178 +124,165 @@ class Analysis:
     ours: bool = False
 
 
+def parse(text: str) -> ast.Module:
+    """Syntax tree of a text, without warnings about its style; `SyntaxError` and others where it is not Python."""
+    if len(text) > _LONGEST_CODE:
+        raise ValueError(f"{len(text)} characters are too many")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
+
+
 def analyses(tree: ast.Module) -> tuple[list[Analysis], list[str]]:
     """
-    Find what is asked of the service.
+    Find what is asked of the service, and calls of the service whose parameters are only known when the code runs.
 
-    Parameters
-    ----------
-    tree : ast.Module
-        Syntax tree of the code.
-
-    Returns
-    -------
-    list of Analysis
-        Calls in their order, those within functions first; if there are none with parameters, dictionaries that name
-        an instrument.
-    list of str
-        Calls of the service whose parameters are only known when the code runs.
+    Calls come in their order, those within functions first; if there are none with parameters, dictionaries that name
+    an instrument come instead.
     """
     follower = _Follower()
-    follower.follow(tree.body)
-    at_top = follower.calls
-    follower.calls = []
-    follower.follow_functions()
-    called = [*follower.calls, *at_top]
-    return called or [Analysis(record) for record in follower.records()], follower.unread
+    follower.visit(tree)
+    at_top, follower.calls = follower.calls, []
+    follower.visit_functions()
+    named = [value for value in follower.names.values() if isinstance(value, Record)]
+    found = [record for record in (*follower.records, *named) if "instrument" in record]
+    found = [record for record in found if "product" in record or "product_type" in record] or found
+    return [*follower.calls, *at_top] or [Analysis(record) for record in found], follower.unread
 
 
-class _Follower:
-    """Goes through statements, and remembers what names stand for."""
+def literal(text: str) -> Any:
+    """Value of one expression, such as a list or dictionary as Python or JSON writes it; else `ValueError`."""
+    try:
+        body = parse(text.strip()).body
+        if len(body) != 1 or not isinstance(body[0], ast.Expr):
+            raise NotConstant("not one expression")
+        return plain(_Follower().visit(body[0].value))
+    except (TooMuch, SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError("not a plain value") from error
+
+
+def plain(value: Any) -> Any:
+    """A value with plain dictionaries in the place of records; `NotConstant` if part of it is unknown."""
+    if isinstance(value, Unknown) or (isinstance(value, Record) and value.doubts):
+        raise NotConstant("part of it is only known when the code runs")
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return type(value)(map(plain, value)) if isinstance(value, (list, tuple)) else value
+
+
+class _Follower(ast.NodeVisitor):
+    """Goes through statements, remembers what names stand for, and gives the values of expressions."""
 
     def __init__(self) -> None:
         self.names: dict[str, Any] = {"__name__": "__main__"}
-        self.constants = Constants(self.names)
         self.calls: list[Analysis] = []
         self.unread: list[str] = []
-        self._displays: list[Record] = []
+        self.records: list[Record] = []
         # functions, with the names of others whose values they change
-        self._defined: dict[str, set[str]] = {}
-        self._functions: list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] = []
-        self._followers: dict[type[ast.AST], Callable[[Any], Any]] = {
-            ast.Assign: self._assign,
-            ast.AnnAssign: self._annotate,
-            ast.AugAssign: self._augment,
-            ast.Expr: lambda node: self._value(node.value),
-            ast.Return: lambda node: self._value(node.value or ast.Constant(None)),
-            ast.Delete: self._delete,
-            ast.If: self._if,
-            ast.For: self._loop,
-            ast.AsyncFor: self._loop,
-            ast.While: self._loop,
-            ast.Try: self._try,
-            ast.With: self._with,
-            ast.AsyncWith: self._with,
-            ast.FunctionDef: self._define,
-            ast.AsyncFunctionDef: self._define,
-            ast.ClassDef: self._define,
-            ast.Import: self._import,
-            ast.ImportFrom: self._import,
-            ast.Match: lambda node: self._branches([case.body for case in node.cases]),
-        }
+        self._changes: dict[str, set[str]] = {}
+        self._functions: list[ast.FunctionDef | ast.AsyncFunctionDef] = []
+        self._steps = self._depth = 0
 
-    def records(self) -> list[Record]:
-        """Dictionaries that name an instrument: those that have a name of their own last."""
-        named = [value for value in self.names.values() if isinstance(value, Record)]
-        found = [record for record in (*self._displays, *named) if "instrument" in record]
-        return [record for record in found if "product" in record or "product_type" in record] or found
+    def visit(self, node: ast.AST) -> Any:
+        """Follow a statement, or give the value of an expression; each part of it is visited once."""
+        self._work(1)
+        if not isinstance(node, ast.expr):
+            return super().visit(node)
+        self._depth += 1
+        try:
+            if self._depth > _DEEPEST:
+                raise NotConstant
+            value = super().visit(node)
+            if not isinstance(node, (ast.Name, ast.Subscript, ast.Slice)):
+                self._size(value)
+            return value
+        # the code would fail there, too
+        except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError):
+            return Unknown(node)
+        finally:
+            self._depth -= 1
 
-    def follow(self, statements: Iterable[ast.stmt]) -> None:
-        """Go through statements in their order."""
-        for statement in statements:
-            self.constants.work(1)
-            follower = self._followers.get(type(statement))
-            if follower is not None:
-                follower(statement)
+    def generic_visit(self, node: ast.AST) -> None:
+        """Visit the parts of what is not understood."""
+        super().generic_visit(node)
+        if isinstance(node, ast.expr):
+            raise NotConstant
 
-    def follow_functions(self) -> None:
+    def visit_functions(self) -> None:
         """Go through the bodies of functions, with what the names stand for at the end of the code."""
+        names = self.names
         while self._functions:
             node = self._functions.pop(0)
-            before = self._copy()
-            if not isinstance(node, ast.ClassDef):
-                for argument in _arguments(node.args):
-                    self.names[argument] = Unknown(f"an argument of {node.name}()")
-            self.follow(node.body)
-            self._restore(before)
+            own = {argument.arg: Unknown(f"an argument of {node.name}()") for argument in _arguments(node.args)}
+            self.names = {**self._copy(names), **own}
+            self._follow(node.body)
+        self.names = names
 
-    # ---- expressions
+    # ---- limits
 
-    def _value(self, node: ast.expr) -> Any:
-        """Value of an expression, in which calls and dictionaries are noticed."""
-        if isinstance(node, ast.Constant):
-            return self.constants.or_unknown(node)
-        self._notice(node)
-        value = self.constants.or_unknown(node)
-        shown = [value]
-        if isinstance(node, ast.Call) and isinstance(value, Unknown):
-            shown = [self.constants.or_unknown(part) for part in (*node.args, *(word.value for word in node.keywords))]
-        for each in shown:
-            self._displays += _records_in(each)
+    def _work(self, steps: int) -> None:
+        self._steps += steps
+        if self._steps > _MOST_STEPS:
+            raise TooMuch
+
+    def _parts(self, value: Any, depth: int = 0) -> Iterator[Any]:
+        """A value and what is in it, each as often as it is met."""
+        self._work(1)
+        if depth > _DEEPEST:
+            raise NotConstant
+        yield value
+        if isinstance(value, (list, tuple, dict)):
+            for part in (*value, *value.values()) if isinstance(value, dict) else value:
+                yield from self._parts(part, depth + 1)
+
+    def _size(self, value: Any) -> int:
+        """Characters of a value, unless it is not plain, or larger or deeper than any in a snippet."""
+        total = 0
+        for part in self._parts(value):
+            total += _ITEM + (len(part) if isinstance(part, str) else 0)
+            if not isinstance(part, (str, int, float, type(None), list, tuple, Record, Unknown)) or total > _LARGEST:
+                raise NotConstant
+            if isinstance(part, int) and part.bit_length() > _MOST_BITS:
+                raise NotConstant
+        self._work(total // 100)
+        return total
+
+    def _known(self, value: Any) -> Any:
+        """Hand a value through, unless part of it is unknown."""
+        if any(isinstance(part, Unknown) or getattr(part, "doubts", None) for part in self._parts(value)):
+            raise NotConstant
         return value
 
-    def _notice(self, node: ast.AST) -> None:
-        """Look for calls of the service in an expression, the inner ones first."""
-        pending, calls, inner = [node], [], []
-        while pending:
-            current = pending.pop()
-            self.constants.work(1)
-            if isinstance(current, _WITH_OWN_NAMES):
-                inner.append(current)
-                continue
-            if isinstance(current, ast.Call):
-                calls.append(current)
-            pending += ast.iter_child_nodes(current)
-        for part in inner:
-            self._notice_inside(part)
-        for call in reversed(calls):
-            self._call(call)
-
-    def _notice_inside(self, node: ast.AST) -> None:
-        """Likewise where names are of their own, with values that are not known."""
-        own = set(_arguments(node.args) if isinstance(node, ast.Lambda) else _assigned_in(node))
-        before = {name: self.names.pop(name) for name in own if name in self.names}
-        self.names.update({name: Unknown(name) for name in own})
-        for part in ast.iter_child_nodes(node):
-            self._notice(part)
-        for name in own:
-            self.names.pop(name, None)
-        self.names.update(before)
-
-    def _call(self, node: ast.Call) -> None:
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if name in ("dict", "update", "DispatcherAPI", "print"):
-            return
-        if name in _POSITIONAL or {word.arg for word in node.keywords} & {None, "instrument"}:
-            parameters = self._arguments_of(node, name)
-            if "instrument" in parameters and (name in _POSITIONAL or "product" in parameters):
-                self.calls.append(Analysis(parameters, ours=name in _OF_OURS))
-            elif name in _POSITIONAL:
-                self.unread.append(source_of(node))
-        self._doubt_records(node)
-
-    def _arguments_of(self, node: ast.Call, name: str) -> Record:
-        found = Record()
-        words = [
-            ast.keyword(arg=word, value=value)
-            for word, value in zip(_POSITIONAL.get(name, ()), node.args, strict=False)
-        ]
-        call = ast.Call(func=node.func, args=[], keywords=[*words, *node.keywords])
-        self.constants.update(found, call)
-        others = [value for value in node.args[len(words) :] if getattr(value, "attr", "") not in _POSITIONAL]
-        if others or name == "partial":
-            found.doubts.append(source_of(node))
-        return found
-
-    def _doubt_records(self, node: ast.Call) -> None:
-        """A function of this code may change a dictionary that it is given, or one that it finds outside."""
-        if isinstance(node.func, ast.Name) and node.func.id in self._defined:
-            given = {argument.id for argument in node.args if isinstance(argument, ast.Name)}
-            for name in given | self._defined[node.func.id]:
-                value = self.names.get(name)
-                if isinstance(value, Record):
-                    value.doubts.append(source_of(node))
+    def _copy(self, names: dict[str, Any]) -> dict[str, Any]:
+        self._work(sum(len(value) if isinstance(value, (list, Record)) else 1 for value in names.values()))
+        return copy.deepcopy(names)
 
     # ---- statements
 
-    def _assign(self, node: ast.Assign) -> None:
-        value = self._value(node.value)
+    def _follow(self, statements: Iterable[ast.stmt]) -> None:
+        for statement in statements:
+            self.visit(statement)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        value = self.visit(node.value)
         for target in node.targets:
             self._bind(target, value)
 
-    def _annotate(self, node: ast.AnnAssign) -> None:
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
-            self._bind(node.target, self._value(node.value))
+            self._bind(node.target, self.visit(node.value))
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        target = copy.copy(node.target)
+        target.ctx = ast.Load()
+        current = self.visit(target)
+        method = {ast.BitOr: "update", ast.Add: "extend"}.get(type(node.op))
+        if (
+            isinstance(current, Record if method == "update" else list) and method
+        ):  # in place, whatever else it is called
+            self.visit(ast.Call(func=ast.Attribute(target, method), args=[node.value], keywords=[]))
+        else:
+            self._bind(node.target, self.visit(ast.BinOp(target, node.op, node.value)))
 
     def _bind(self, target: ast.expr, value: Any) -> None:
         if isinstance(target, ast.Name):
@@ -214,123 +290,356 @@ class _Follower:
         elif isinstance(target, (ast.Tuple, ast.List)):
             items = value if isinstance(value, (list, tuple)) and len(value) == len(target.elts) else None
             for index, part in enumerate(target.elts):
-                self._bind(part, Unknown(source_of(target)) if items is None else items[index])
+                self._bind(part, Unknown(target) if items is None or isinstance(part, ast.Starred) else items[index])
         elif isinstance(target, ast.Starred):
-            self._bind(target.value, Unknown(source_of(target)))
+            self._bind(target.value, value)
         elif isinstance(target, ast.Subscript):
             self._put(target, value)
 
     def _put(self, target: ast.Subscript, value: Any) -> None:
-        whole = self.constants.or_unknown(target.value)
+        whole, key = self.visit(target.value), self.visit(target.slice)
         if isinstance(whole, Record):
+            if isinstance(key, Unknown) or not isinstance(key, (str, int, float)):
+                whole.doubts.append(_source_of(target))
+                return
+            whole[key] = value
             try:
-                key = self.constants.value(target.slice)
-                whole[key] = value
-                self.constants.sized(whole)
-            except (NotConstant, TypeError):
-                whole.doubts.append(source_of(target))
-        elif isinstance(whole, list):
-            whole[:] = [*whole, Unknown(source_of(target))]
-
-    def _augment(self, node: ast.AugAssign) -> None:
-        change = self._value(node.value)
-        current = self.constants.or_unknown(node.target)
-        if isinstance(current, Record) and isinstance(node.op, ast.BitOr):
-            try:
-                current.take(change)
+                self._size(whole)
             except NotConstant:
-                current.doubts.append(source_of(node))
-            return
-        unknown = Unknown(source_of(node))
-        try:
-            known = not isinstance(current, Unknown) and not isinstance(change, Unknown)
-            self._bind(node.target, self.constants.combined(node.op, current, change) if known else unknown)
-        except (NotConstant, TypeError, ValueError, LookupError, ArithmeticError):
-            self._bind(node.target, unknown)
+                whole[key] = Unknown(target)
+        elif isinstance(whole, list):
+            whole.append(Unknown(target))
 
-    def _delete(self, node: ast.Delete) -> None:
+    def visit_Delete(self, node: ast.Delete) -> None:
         for target in node.targets:
             if isinstance(target, ast.Name):
                 self.names.pop(target.id, None)
-            elif isinstance(target, ast.Subscript) and isinstance(
-                whole := self.constants.or_unknown(target.value), Record
-            ):
-                key = self.constants.or_unknown(target.slice)
-                if isinstance(key, Unknown):
-                    whole.doubts.append(source_of(node))
-                elif isinstance(key, (str, int, float)):
-                    whole.pop(key, None)  # type: ignore[arg-type]
+            elif isinstance(target, ast.Subscript):
+                whole, key = self.visit(target.value), self.visit(target.slice)
+                if isinstance(whole, list):
+                    whole.append(Unknown(node))
+                elif isinstance(whole, Record) and isinstance(key, (str, int, float)):
+                    whole.pop(key, None)
+                elif isinstance(whole, Record):
+                    whole.doubts.append(_source_of(node))
 
-    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
+    def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
-            name = alias.asname or alias.name.partition(".")[0]
-            self.names.pop(name, None)
-            if isinstance(node, ast.ImportFrom) and name not in _KNOWN_IMPORTS:
-                self.names[name] = Unknown(name)
+            self.names.pop(alias.asname or alias.name.partition(".")[0], None)
 
-    def _define(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        for name in (alias.asname or alias.name for alias in node.names):
+            self.names[name] = Unknown(name)
+            if name in _KNOWN_IMPORTS:
+                del self.names[name]
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self.names[node.name] = Unknown(f"{node.name}()")
-        self._defined[node.name] = set() if isinstance(node, ast.ClassDef) else set(_changed_in(node))
+        self._changes[node.name] = set(_changed_in(node))
         self._functions.append(node)
 
-    def _with(self, node: ast.With | ast.AsyncWith) -> None:
-        for item in node.items:
-            self._value(item.context_expr)
-            if item.optional_vars is not None:
-                self._bind(item.optional_vars, Unknown(source_of(item.context_expr)))
-        self.follow(node.body)
+    visit_AsyncFunctionDef = visit_FunctionDef
 
     # ---- what may happen or not
 
-    def _if(self, node: ast.If) -> None:
-        test = self._value(node.test)
+    def visit_If(self, node: ast.If) -> None:
+        test = self.visit(node.test)
         if isinstance(test, Unknown):
-            self._branches([node.body, node.orelse])
+            self._perhaps(node.body, node.orelse)
         else:
-            self.follow(node.body if test else node.orelse)
+            self._follow(node.body if test else node.orelse)
 
-    def _loop(self, node: ast.For | ast.AsyncFor | ast.While) -> None:
-        self._value(node.test if isinstance(node, ast.While) else node.iter)
-        before = self._copy()
-        for name in _assigned_in(node):
-            self.names[name] = Unknown(f"{name}, which a loop changes")
-        self.follow(node.body)
-        self._join(before)
-        self.follow(node.orelse)
+    def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
+        self.visit(node.iter)
+        self.visit(node.target)
+        self._repeat(node)
 
-    def _try(self, node: ast.Try) -> None:
-        """Follow what happens if nothing fails; handlers may ask for analyses, too."""
-        for handler in node.handlers:
-            before = self._copy()
-            self.follow(handler.body)
-            self._restore(before)
-        self.follow([*node.body, *node.orelse, *node.finalbody])
+    def visit_While(self, node: ast.While) -> None:
+        self.visit(node.test)
+        self._repeat(node)
 
-    def _branches(self, bodies: list[list[ast.stmt]]) -> None:
-        """Ways of which the code takes one: what they do not agree about is unknown."""
-        before, ends = self._copy(), []
+    def _repeat(self, node: ast.For | ast.AsyncFor | ast.While) -> None:
+        calls, records = len(self.calls), len(self.records)
+        self._perhaps(node.body)
+        del self.calls[calls:], self.records[records:]
+        self._perhaps(node.body)  # once more, since what one turn changes another one finds changed
+        self._follow(node.orelse)
+
+    def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
+        """Follow what happens if nothing fails."""
+        self._follow([*node.body, *node.orelse, *node.finalbody])
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self._perhaps(node.body)
+
+    def visit_Match(self, node: ast.Match) -> None:
+        self.visit(node.subject)
+        self._perhaps(*(case.body for case in node.cases))
+
+    visit_AsyncFor = visit_For
+    visit_TryStar = visit_Try
+
+    def _perhaps(self, *bodies: list[ast.stmt]) -> None:
+        """Ways that the code may take: what they change is unknown."""
         for body in bodies:
-            self._restore(copy.deepcopy(before))
-            self.follow(body)
-            ends.append(self._copy())
-        self._restore(ends[0])
-        for end in ends[1:]:
-            self._join(end)
+            before = self._copy(self.names)
+            self._follow(body)
+            # a name that is new would be missing otherwise, and the code fail
+            for name, value in before.items():
+                self.names[name] = _common(self.names[name], value) if name in self.names else value
 
-    def _copy(self) -> dict[str, Any]:
-        self.constants.work(
-            sum(len(value) if isinstance(value, (list, Record)) else 1 for value in self.names.values())
-        )
-        return copy.deepcopy(self.names)
+    # ---- expressions
 
-    def _restore(self, names: dict[str, Any]) -> None:
-        self.names.clear()
-        self.names.update(names)
+    def visit_Constant(self, node: ast.Constant) -> Any:
+        return node.value
 
-    def _join(self, other: dict[str, Any]) -> None:
-        """Keep what is the same in another state; a name that only one has fails in the other."""
-        for name, value in other.items():
-            self.names[name] = _common(self.names[name], value) if name in self.names else value
+    def visit_Name(self, node: ast.Name) -> Any:
+        if not isinstance(node.ctx, ast.Load):  # of a loop, a with statement, a walrus
+            self.names[node.id] = Unknown(node.id)
+        return self.names[node.id] if node.id in self.names else _WORDS[node.id]
+
+    def visit_List(self, node: ast.List) -> list[Any]:
+        return self._items(node.elts)
+
+    def visit_Tuple(self, node: ast.Tuple) -> tuple[Any, ...]:
+        return tuple(self._items(node.elts))
+
+    def _items(self, nodes: Iterable[ast.expr]) -> list[Any]:
+        found: list[Any] = []
+        for node in nodes:
+            value = self.visit(node.value if isinstance(node, ast.Starred) else node)
+            found += value if isinstance(node, ast.Starred) and isinstance(value, (list, tuple)) else [value]
+        return found
+
+    def visit_Dict(self, node: ast.Dict) -> Record:
+        keys = (key and self.visit(key) for key in node.keys)
+        self.records.append(self._filled(zip(keys, node.values, strict=True)))
+        return self.records[-1]
+
+    def _filled(self, pairs: Iterable[tuple[Any, ast.expr]]) -> Record:
+        """A record of keys and values; None in the place of a key stands for ``**``."""
+        record = Record()
+        for key, node in pairs:
+            value = self.visit(node)
+            if key is None:
+                record.take(value if isinstance(value, Record) else Unknown(node), f"**{_source_of(node)}")
+            elif isinstance(key, Unknown):
+                record.doubts.append(str(key))
+            else:
+                record[key] = value
+        return record
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> str:
+        pieces = [self.visit(part) for part in node.values]
+        self._size(pieces)
+        return "".join(pieces)
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> str:
+        value = self.visit(node.value)
+        spec = "" if node.format_spec is None else self.visit(node.format_spec)
+        if _WIDE.search(spec):
+            raise NotConstant
+        changes: dict[int, Callable[[Any], str]] = {ord("s"): str, ord("r"): repr, ord("a"): ascii}
+        change = changes.get(node.conversion)
+        return format(change(self._known(value)) if change else self._known(value), spec)
+
+    def visit_BinOp(self, node: ast.BinOp) -> Any:
+        left, right = self.visit(node.left), self.visit(node.right)
+        unit = _UNIT.fullmatch(self._dotted(node.right))
+        if unit and isinstance(node.op, ast.Mult):
+            return _with_unit(self._known(left), unit[1])
+        if isinstance(node.op, ast.BitOr):
+            both = Record(left)
+            both.take(right, _source_of(node.right))
+            return both
+        _check_growth(node.op, self._known(left), self._known(right))
+        return _OPERATORS[type(node.op)](left, right)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
+        return _OPERATORS[type(node.op)](self._known(self.visit(node.operand)))
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> Any:
+        values = self._known([self.visit(part) for part in node.values])
+        return next((value for value in values if bool(value) is isinstance(node.op, ast.Or)), values[-1])
+
+    def visit_Compare(self, node: ast.Compare) -> bool:
+        values = self._known([self.visit(part) for part in (node.left, *node.comparators)])
+        pairs = zip(node.ops, values, values[1:], strict=False)
+        return all(_OPERATORS[type(op)](left, right) for op, left, right in pairs)
+
+    def visit_IfExp(self, node: ast.IfExp) -> Any:
+        test, one, other = self.visit(node.test), self.visit(node.body), self.visit(node.orelse)
+        return one if self._known(test) else other
+
+    def visit_Subscript(self, node: ast.Subscript) -> Any:
+        whole, key = self.visit(node.value), self.visit(node.slice)
+        if isinstance(whole, Record) and whole.doubts:
+            raise NotConstant
+        return whole[key]
+
+    def visit_Slice(self, node: ast.Slice) -> slice:
+        return slice(*(part and self.visit(part) for part in (node.lower, node.upper, node.step)))
+
+    def visit_Attribute(self, node: ast.Attribute) -> float:
+        self.visit(node.value)
+        return _CONSTANTS[self._dotted(node)]
+
+    def visit_Lambda(self, node: ast.expr) -> None:
+        """Follow an expression that has names of its own, whose values are not known."""
+        own = {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+        own |= {each.arg for each in ast.walk(node) if isinstance(each, ast.arg)}
+        outer, self.names = self.names, {**self.names, **{name: Unknown(name) for name in own}}
+        try:
+            self.generic_visit(node)
+        finally:
+            self.names = outer
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_Lambda
+
+    # ---- calls
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        owner = self.visit(node.func.value if isinstance(node.func, ast.Attribute) else node.func)
+        arguments = self._items(node.args)
+        words = self._filled((word.arg, word.value) for word in node.keywords)
+        self._notice(node, arguments, words)
+        name = getattr(node.func, "attr", "")
+        if isinstance(owner, Record):
+            return self._method_of_record(node, owner, arguments, words)
+        if isinstance(owner, list):
+            return self._method_of_list(node, owner, arguments, words)
+        if isinstance(owner, str):
+            return self._method_of_text(owner, name, self._known(arguments), self._known(words))
+        function = re.sub(r"^(?:copy|collections)\.", "", self._dotted(node.func))
+        if function in ("dict", "OrderedDict"):
+            record = Record()
+            self._update(record, node, arguments, words)
+            self.records.append(record)
+            return record
+        if function in ("copy", "deepcopy"):
+            return copy.deepcopy(arguments[0])
+        if words and function != "json.dumps":  # whose options change the looks only
+            raise NotConstant
+        return _FUNCTIONS[function](*self._known(arguments))
+
+    def _dotted(self, node: ast.AST) -> str:
+        """Name of a function or constant of a module; empty if it is anything else, or a name of the code."""
+        parts = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name) or node.id in self.names:
+            return ""
+        return ".".join([node.id.replace("numpy", "np"), *reversed(parts)])
+
+    def _notice(self, node: ast.Call, arguments: Sequence[Any], words: Record) -> None:
+        """Keep the parameters of a call of the service, and doubt what a function of the code may change."""
+        name = getattr(node.func, "attr", "") or getattr(node.func, "id", "")
+        if name in _NOT_ANALYSES:
+            return
+        given, positional = Record(words), _POSITIONAL.get(name, ())
+        given.update(zip(positional, arguments, strict=False))
+        if "instrument" in given and (positional or "product" in given):
+            others = [part for part in node.args[len(positional) :] if getattr(part, "attr", "") not in _POSITIONAL]
+            if others or name == "partial":
+                given.doubts.append(_source_of(node))
+            self.calls.append(Analysis(given, ours=name in _OF_OURS))
+        elif positional:
+            self.unread.append(_source_of(node))
+        if isinstance(node.func, ast.Name) and name in self._changes:
+            for each in {part.id for part in node.args if isinstance(part, ast.Name)} | self._changes[name]:
+                if isinstance(record := self.names.get(each), Record):
+                    record.doubts.append(_source_of(node))
+
+    def _update(self, record: Record, node: ast.Call, arguments: Sequence[Any], words: Record) -> None:
+        """What ``dict(...)`` and ``record.update(...)`` put into a record."""
+        for part, argument in zip(node.args, arguments, strict=True):
+            record.take(argument, _source_of(part))
+        record.take(words, "")
+
+    def _method_of_record(self, node: ast.Call, owner: Record, arguments: Sequence[Any], words: Record) -> Any:
+        name = node.func.attr  # type: ignore[attr-defined]
+        if name == "update":
+            self._update(owner, node, arguments, words)
+            self._size(owner)
+            return None
+        if name == "copy":
+            return Record(owner)
+        known = bool(arguments) and not isinstance(arguments[0], Unknown)
+        if name == "get" or (known and name in ("pop", "setdefault")):
+            if not known or (owner.doubts and name == "get"):
+                raise NotConstant
+            found = getattr(owner, name)(*arguments)
+            return Unknown(node) if owner.doubts else found
+        if name not in ("keys", "values", "items"):
+            owner.doubts.append(_source_of(node))
+        raise NotConstant
+
+    def _method_of_list(self, node: ast.Call, owner: list[Any], arguments: Sequence[Any], words: Record) -> Any:
+        name, before = node.func.attr, list(owner)  # type: ignore[attr-defined]
+        try:
+            if name not in _LIST_METHODS or words or words.doubts:
+                raise NotConstant
+            found = getattr(owner, name)(*arguments)
+            self._size(owner)
+        except (NotConstant, TypeError, LookupError, ValueError):
+            owner[:] = [*before, Unknown(node)]
+            raise
+        return found
+
+    def _method_of_text(self, text: str, name: str, arguments: list[Any], words: Record) -> Any:
+        if name == "format":
+            for _, field, spec, _ in string.Formatter().parse(text):
+                if not re.fullmatch(r"\w*", field or "") or re.search(r"\{|\d{4}", spec or ""):
+                    raise NotConstant
+        elif name not in _TEXT_METHODS or words or any(isinstance(part, int) and part > 1000 for part in arguments):
+            raise NotConstant
+        if (len(text) + 1) * self._size([*arguments, words]) > 10 * _LARGEST:
+            raise NotConstant
+        return getattr(text, name)(*arguments, **words)
+
+
+def _check_growth(op: ast.operator, left: Any, right: Any) -> None:
+    """Refuse what would make long texts, long lists or large numbers."""
+    numbers = isinstance(left, (int, float)) and isinstance(right, (int, float))
+    if isinstance(op, ast.Mod) and isinstance(left, str) and _WIDE_PERCENT.search(left):
+        raise NotConstant
+    if isinstance(op, ast.Mult) and not numbers:
+        whole, times = (left, right) if isinstance(right, int) else (right, left)
+        if len(whole) * times > _LARGEST // 10:
+            raise NotConstant
+    if isinstance(op, ast.Pow) and isinstance(left, int) and isinstance(right, int):
+        if left.bit_length() * abs(right) > _MOST_BITS:
+            raise NotConstant
+
+
+_BUILTINS = (abs, bool, float, int, len, list, max, min, round, sorted, str, tuple)
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{function.__name__: function for function in _BUILTINS},
+    "json.dumps": json.dumps,
+    "json.loads": lambda text: json.loads(text, object_hook=Record),
+    # as numpy shows its numbers
+    **dict.fromkeys(("np.float64", "np.float32"), float),
+    **dict.fromkeys(("np.int64", "np.int32"), int),
+    **{"np.bool_": bool, "np.str_": str, "np.array": list},
+}
+
+
+def _source_of(node: ast.AST) -> str:
+    """How a piece of code is written, shortened."""
+    try:
+        return printable(ast.unparse(node), limit=60)
+    except (RecursionError, ValueError):
+        return "a long expression"
+
+
+def _with_unit(value: Any, unit: str) -> Any:
+    """Numbers with a unit, as this package's methods take them in text."""
+    if isinstance(value, (list, tuple)):
+        return tuple(_with_unit(item, unit) for item in value)
+    if not isinstance(value, (int, float)):
+        raise NotConstant
+    return f"{value} {unit}"
 
 
 def _common(one: Any, other: Any) -> Any:
@@ -348,24 +657,9 @@ def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def _records_in(value: Any) -> Iterator[Record]:
-    """Dictionaries in a value, each once."""
-    pending, seen = [value], set()
-    while pending:
-        part = pending.pop()
-        if not isinstance(part, (list, tuple, Record)) or id(part) in seen:
-            continue
-        seen.add(id(part))
-        if isinstance(part, Record):
-            yield part
-        pending += part.values() if isinstance(part, Record) else part
-
-
-def _assigned_in(part: ast.AST) -> Iterator[str]:
-    """Names that a loop or a comprehension gives values to."""
-    for node in ast.walk(part):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id
+def _arguments(arguments: ast.arguments) -> list[ast.arg]:
+    listed = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    return [argument for argument in listed if argument is not None]
 
 
 def _changed_in(function: ast.AST) -> Iterator[str]:
@@ -377,8 +671,3 @@ def _changed_in(function: ast.AST) -> Iterator[str]:
         changes = isinstance(node, ast.Call) or not isinstance(getattr(node, "ctx", None), ast.Load)
         if changes and isinstance(part, (ast.Subscript, ast.Attribute)) and isinstance(part.value, ast.Name):
             yield part.value.id
-
-
-def _arguments(arguments: ast.arguments) -> Iterator[str]:
-    listed = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    return (argument.arg for argument in listed if argument is not None)

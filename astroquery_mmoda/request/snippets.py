@@ -12,12 +12,11 @@ from typing import Any
 from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, warn
-from ..protocol import NUL, Upload
+from ..protocol import IGNORED_FIELDS, NUL, STATE_FIELDS, Upload
 from ..text import Pasted, printable, without_token
-from .constants import NotConstant, TooMuch, Unknown, parse, plain
 from .encode import is_address
 from .pasted import readings
-from .scripts import Analysis, analyses
+from .scripts import Analysis, NotConstant, Record, TooMuch, Unknown, analyses, parse, plain
 
 __all__ = ["code_for", "read_api_code"]
 
@@ -25,49 +24,24 @@ _LARGEST_SNIPPET = 20_000_000
 _MOST_LINES = 50_000
 _MOST_NAMED = 20
 # what a call of oda_api has and a query of ours does not need
-_DROPPED = frozenset({"token", "api", "oda_api_version", "off_line", "verbose", "session_id", "job_id", "query_status"})
-_DROPPED_FROM_CALLS = frozenset({"dry_run", "silent", "wait", "return_progress"})
+_DROPPED = frozenset({"token", *IGNORED_FIELDS, *STATE_FIELDS})
+_DROPPED_FROM_CALLS = frozenset("dry_run silent wait return_progress".split())
+_DROPPED_FROM_OURS = frozenset("timeout progress get_query_payload".split())
 _LONG_LISTS = "s_max"  # of oda_integral_wrapper: windows in each of several jobs
 # arguments of the query methods that a workflow may have a parameter of the same name as
 _OURS = frozenset(
-    {
-        "catalog",
-        "coordinates",
-        "energy_range",
-        "get_query_payload",
-        "on_error",
-        "parameters",
-        "progress",
-        "query_type",
-        "source",
-        "time_range",
-        "timeout",
-        "windows_per_job",
-    }
+    "catalog coordinates energy_range get_query_payload on_error parameters progress source time_range timeout "
+    "windows_per_job".split()
 )
-# of a call of ours, what is about waiting, and not about the analysis
-_ABOUT_WAITING = frozenset({"timeout", "progress", "get_query_payload"})
 # None says that there is nothing to say
 _NONE_IS_NOTHING = frozenset(
-    {
-        "product",
-        "product_type",
-        "radius",
-        "scw_list",
-        "selected_catalog",
-        "src_name",
-        "T_format",
-        "time_bin",
-        "time_bin_format",
-        "user_catalog_file",
-    }
+    "product product_type radius scw_list selected_catalog src_name T_format time_bin time_bin_format "
+    "user_catalog_file".split()
 )
 # these are never files
-_TEXTS = frozenset(
-    {"instrument", "product", "product_type", "query_type", "src_name", "T1", "T2", "T_format", "RA", "DEC"}
-)
+_TEXTS = frozenset("instrument product product_type query_type src_name T1 T2 T_format RA DEC".split())
 _FILES = frozenset({"user_catalog_file", "user_scw_list_file"})
-_PATH = re.compile(r"~|/|\.{1,2}[/\\]|\.[A-Za-z_]|[A-Za-z]:[\\/]|\\\\|file:", re.IGNORECASE)
+_PATH = re.compile(r"\s*(?:~|/|\.{1,2}[/\\]|\.[A-Za-z_]|[A-Za-z]:[\\/]|\\\\|file:)", re.IGNORECASE)
 _QUERY_TYPES = ("Real", "Dummy")
 
 
@@ -93,37 +67,30 @@ def read_api_code(text: str) -> dict[str, Any]:
     """
     if not isinstance(text, str):
         raise ParameterError(f"A snippet is a text, not a {type(text).__name__}.")
-    if len(text) > _LARGEST_SNIPPET:
-        raise ParameterError(f"A snippet of {len(text)} characters is too long to be read.")
-    if text.count("\n") > _MOST_LINES:
-        raise ParameterError(f"A snippet of more than {_MOST_LINES} lines is too long to be read.")
+    if len(text) > _LARGEST_SNIPPET or text.count("\n") > _MOST_LINES:
+        raise ParameterError(f"A snippet of {len(text)} characters or more than {_MOST_LINES} lines is too long.")
     analysis, remarks = _last_analysis(text)
-    parameters = analysis.parameters
+    parameters, ours = analysis.parameters, analysis.ours
     if isinstance(parameters["instrument"], Unknown):
         raise ParameterError(
-            "The instrument in this text is only known when the code runs: "
-            f"{parameters['instrument'].source}. Write its name there."
+            f"The instrument in this text is only known when the code runs: {parameters['instrument']}. Write its name "
+            "there."
         )
-    arguments: dict[str, Any] = {}
-    left_out = []
-    for name, value in parameters.items():
-        if name in _DROPPED or (name in _DROPPED_FROM_CALLS and not analysis.ours):
-            continue
-        if analysis.ours and name in _ABOUT_WAITING:
-            continue
-        if value is None and name in _NONE_IS_NOTHING:
-            continue
-        if name == _LONG_LISTS and not analysis.ours:
-            left_out.append(f"{name} (it divides long lists of science windows into several jobs)")
-            continue
-        try:
-            kept = _kept(str(name), value)
-            ours = analysis.ours and name == "parameters"
-            arguments[str(name)] = _kept_parameters(kept, left_out) if ours else kept
-        except NotConstant as error:
-            left_out.append(f"{printable(name, limit=60)} ({error})")
+    left_out: list[str] = []
+    dropped = _DROPPED | (_DROPPED_FROM_OURS if ours else _DROPPED_FROM_CALLS)
+    arguments = _kept(
+        {
+            name: value
+            for name, value in parameters.items()
+            if name not in dropped and not (value is None and name in _NONE_IS_NOTHING)
+        },
+        left_out,
+        ours=ours,
+    )
+    if not ours and arguments.pop(_LONG_LISTS, None) is not None:
+        left_out.append(f"{_LONG_LISTS} (it divides long lists of science windows into several jobs)")
     _warn(left_out, [*remarks, *(f"the effect of {doubt} is not known" for doubt in parameters.doubts)])
-    return arguments if analysis.ours else _in_our_words(arguments)
+    return arguments if ours else _in_our_words(arguments)
 
 
 def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
@@ -141,7 +108,7 @@ def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
         if found:
             remarks = [f"this line is not Python: {line}" for line in left_out[:_MOST_NAMED]]
             remarks += [f"the parameters of {call} are not known" for call in dict.fromkeys(unread)]
-            different = [each for each in found[:-1] if dict(each.parameters) != dict(found[-1].parameters)]
+            different = [each for each in found[:-1] if each.parameters != found[-1].parameters]
             if different:
                 remarks.append(f"the text has {len(different) + 1} different analyses, of which the last is read")
             return found[-1], remarks
@@ -152,14 +119,26 @@ def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
     )
 
 
-def _kept(name: str, value: Any) -> Any:
+def _kept(parameters: Mapping[Any, Any], left_out: list[str], *, ours: bool) -> dict[str, Any]:
+    """Values that are known and are not files or tokens; the others are named in ``left_out``."""
+    kept: dict[str, Any] = {}
+    for name, value in parameters.items():
+        try:
+            if ours and name == "parameters" and isinstance(value, Record) and not value.doubts:
+                inner = {key: item for key, item in value.items() if key not in _DROPPED}
+                kept["parameters"] = _kept(inner, left_out, ours=False)
+            else:
+                kept[str(name)] = _checked(str(name), value)
+        except NotConstant as error:
+            left_out.append(f"{printable(name, limit=60)} ({error})")
+    return kept
+
+
+def _checked(name: str, value: Any) -> Any:
     """A value as an argument; `NotConstant` tells why it has to be left out."""
     if isinstance(value, Unknown):
-        raise NotConstant(value.source)
-    try:
-        value = plain(value)
-    except NotConstant:
-        raise NotConstant("part of it is only known when the code runs") from None
+        raise NotConstant(str(value))
+    value = plain(value)
     if not isinstance(value, str):
         return value
     if without_token(value) != value:
@@ -171,32 +150,14 @@ def _kept(name: str, value: Any) -> Any:
     return Pasted(value)
 
 
-def _kept_parameters(parameters: Any, left_out: list[str]) -> Any:
-    """Likewise what is in the argument ``parameters`` of our methods, each by itself."""
-    if not isinstance(parameters, dict):
-        return parameters
-    kept = {}
-    for name, value in parameters.items():
-        try:
-            if name not in _DROPPED:
-                kept[name] = _kept(str(name), value)
-        except NotConstant as error:
-            left_out.append(f"{printable(name, limit=60)} ({error})")
-    return kept
-
-
 def _is_file(name: str, text: str) -> bool:
-    return _names_a_file(text) or (name in _FILES and not is_address(text))
-
-
-def _names_a_file(text: str) -> bool:
     """Whether a text would be taken for a path of this machine."""
-    if len(text) > 1000 or "\n" in text or re.search(r"\d{12}\.\d{3}", text):
-        return False
-    if _PATH.match(text.strip()):
+    if name in _FILES and not is_address(text):
         return True
+    if not text or len(text) > 1000 or "\n" in text or re.search(r"\d{12}\.\d{3}", text):
+        return False
     try:
-        return bool(text) and Path(text).expanduser().is_file()
+        return _PATH.match(text) is not None or Path(text).expanduser().is_file()
     except (OSError, ValueError, RuntimeError):
         return False
 
@@ -204,9 +165,7 @@ def _names_a_file(text: str) -> bool:
 def _in_our_words(arguments: dict[str, Any]) -> dict[str, Any]:
     """With the words of oda_api, or of the service's own records, turned into those of the query methods."""
     renamed = {name: value for name, value in arguments.items() if name not in _OURS}
-    hidden = {name: value for name, value in arguments.items() if name in _OURS and name != "query_type"}
-    if "query_type" in arguments:
-        renamed["query_type"] = arguments["query_type"]
+    hidden = {name: value for name, value in arguments.items() if name in _OURS}
     kind = renamed.pop("product_type", None)
     if kind in _QUERY_TYPES:  # what oda_api calls the product's type is Real or Dummy
         renamed["query_type"] = kind
@@ -216,20 +175,13 @@ def _in_our_words(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _warn(left_out: list[str], remarks: list[str]) -> None:
-    sentences = []
+    sentences = remarks[:_MOST_NAMED]
     if left_out:
         more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
-        sentences.append(
-            f"left out: {', '.join(left_out[:_MOST_NAMED])}{more}. The service would use its defaults for them; give "
-            "their values yourself"
-        )
-    sentences += remarks[:_MOST_NAMED]
+        named = f"left out: {', '.join(left_out[:_MOST_NAMED])}{more}"
+        sentences.insert(0, f"{named}. The service would use its defaults for them; give their values yourself")
     if sentences:
         warn(f"Reading the snippet without running it, {'; '.join(sentences)}.", InputWarning)
-
-
-def _may_be_file(name: str, text: str) -> bool:
-    return name not in _TEXTS and text not in ("", NUL) and _is_file(name, text)
 
 
 def code_for(server: str | None, fields: Mapping[str, str]) -> str:
@@ -252,7 +204,8 @@ def code_for(server: str | None, fields: Mapping[str, str]) -> str:
     own = ("instrument", "product_type", "query_type", *_DROPPED)
     sent = {name: value for name, value in fields.items() if name not in own}
     files = [name for name, value in sent.items() if isinstance(value, Upload)]
-    files += [name for name, value in sent.items() if isinstance(value, Pasted) and _may_be_file(name, value)]
+    may_be_files = (name for name, value in sent.items() if isinstance(value, Pasted) and value not in ("", NUL))
+    files += [name for name in may_be_files if name not in _TEXTS and _is_file(name, sent[name])]
     parameters = {
         name: Ellipsis if name in files else None if value == NUL else without_token(str(value))
         for name, value in sent.items()

@@ -47,45 +47,30 @@ _MILLISECOND_NOISE = 2e-5
 _LATEST_MJD = 200_000  # the year 2406
 _NO_UNITS = frozenset({"str", "isot", "sigma"})
 _DIGITS = 12  # significant ones of a converted number: more would be the noise of the conversion
+_NUMBER_WITH_UNIT = re.compile(r"\s*([-+]?[\d.]*(?:[eE][-+]?\d+)?)\s*(.*?)\s*", re.DOTALL)
 _OFFSET = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s*[+-]\d\d:?\d\d$")
-_MJD_WORD = re.compile(r"MJD\s*[:=]?\s*", re.IGNORECASE)
+_MJD_WORD = re.compile(r"^MJD\s*[:=]?\s*", re.IGNORECASE)
 
 
 # ---- positions
 
 
 def sky_position(coordinates: Any) -> SkyCoord:
-    """
-    Bring one position on the sky into ICRS.
-
-    Parameters
-    ----------
-    coordinates : SkyCoord or pair
-        A position; or right ascension and declination as numbers in degrees, Quantities or texts.
-
-    Raises
-    ------
-    ParameterError
-        Not a position, or more than one.
-    """
+    """Position in ICRS of a SkyCoord, or of a pair of numbers in degrees, Quantities or texts."""
     if not isinstance(coordinates, (SkyCoord, BaseCoordinateFrame)):
         coordinates = _position_of_pair(coordinates)
     if coordinates.size != 1:
         raise ParameterError(f"coordinates holds {coordinates.size} positions; a query is about one.")
     try:
-        position = _in_icrs(coordinates)
+        position = coordinates
+        if not (isinstance(position, SkyCoord) and position.name == "icrs" and not position.shape):
+            position = SkyCoord(coordinates).reshape(()).icrs
         finite = all(np.isfinite(in_degrees(position)))
     except (ValueError, u.UnitsError, AttributeError, TypeError) as error:
         raise ParameterError(f"coordinates can't be turned into ICRS: {printable(error)}.") from error
     if not finite:
         raise ParameterError("coordinates are not finite, or masked.")
     return position
-
-
-def _in_icrs(coordinates: SkyCoord | BaseCoordinateFrame) -> SkyCoord:
-    if isinstance(coordinates, SkyCoord) and coordinates.name == "icrs" and not coordinates.shape:
-        return coordinates
-    return SkyCoord(coordinates).reshape(()).icrs
 
 
 def _position_of_pair(pair: Any) -> SkyCoord:
@@ -108,7 +93,7 @@ def _position_of_pair(pair: Any) -> SkyCoord:
         if not (abs(longitude) <= 360 and abs(latitude) <= 90):
             raise ValueError("beyond 360 and 90 degrees")
         return SkyCoord(longitude, latitude, unit="deg")
-    except (TypeError, ValueError, u.UnitsError) as error:
+    except (TypeError, ValueError, OverflowError, u.UnitsError) as error:
         raise ParameterError(
             f"coordinates={printable(pair, limit=100)}: not a valid position ({printable(error, limit=150)}). "
             f"{POSITION_FORMS}."
@@ -133,14 +118,9 @@ def designation(position: SkyCoord) -> str:
     """
     # the tiny shift keeps 12:00:00, written with rounding errors as 11:59:59.99999, at 12:00:00
     ra, dec = in_degrees(position)
-    seconds = int(ra * 240 + 1e-5) % 86400
-    arcseconds = int(abs(dec) * 3600 + 1e-5)
-    sign = "-" if dec < 0 else "+"
-    return f"J{_sexagesimal(seconds)}{sign}{_sexagesimal(arcseconds)}"
-
-
-def _sexagesimal(seconds: int) -> str:
-    return f"{seconds // 3600:02d}{seconds // 60 % 60:02d}{seconds % 60:02d}"
+    seconds, arcseconds = int(ra * 240 + 1e-5) % 86400, int(abs(dec) * 3600 + 1e-5)
+    digits = [f"{value // 3600:02d}{value // 60 % 60:02d}{value % 60:02d}" for value in (seconds, arcseconds)]
+    return f"J{digits[0]}{'-' if dec < 0 else '+'}{digits[1]}"
 
 
 # ---- times
@@ -148,7 +128,7 @@ def _sexagesimal(seconds: int) -> str:
 
 def to_time(value: Any, what: str, *, format: str | None = None) -> Time:
     """
-    Read one instant.
+    Read one instant, as a scalar Time in UTC that is shown to the millisecond.
 
     Parameters
     ----------
@@ -159,38 +139,35 @@ def to_time(value: Any, what: str, *, format: str | None = None) -> Time:
         Name of the argument, for messages.
     format : str, optional
         Any time format of astropy.
-
-    Returns
-    -------
-    Time
-        Scalar, in UTC, shown to the millisecond.
-
-    Raises
-    ------
-    ParameterError
-        It can't be read as a time, or is far from any that an instrument saw.
     """
     try:
         with _years_of_unknown_leap_seconds():
             time = _read_time(value, format).utc
             mjd = float(time.jd1 - 2_400_000.5 + time.jd2)
-            lost = _below_milliseconds(time) if 0 <= mjd <= _LATEST_MJD else 0.0
+            if not 0 <= mjd <= _LATEST_MJD:
+                raise ParameterError(
+                    f"{what}={printable(value, limit=100)!r} would be MJD {mjd:.1f}. Numbers are taken as MJD; write "
+                    "other kinds of time as Time(value, format='jd'), for example."
+                )
+            time.precision = 3
+            lost = 0.0
+            milliseconds = float(time.jd2) * 86_400_000
+            if abs(milliseconds - round(milliseconds)) > _MILLISECOND_NOISE * 1000:  # maybe a day with a leap second
+                lost = abs(float((Time(time.isot, format="isot", scale="utc") - time).to_value(u.s)))
             _ = time.isot  # astropy remembers the text, and would warn again where it is needed
     except (ValueError, TypeError, u.UnitsError, AttributeError, ScaleValueError) as error:
+        if isinstance(error, ParameterError):
+            raise
+        # astropy may only say all that it tried
+        detail = (
+            "" if re.search("did not match|input", str(error), re.IGNORECASE) else f" ({printable(error, limit=200)})"
+        )
         raise ParameterError(
-            f"{what}={printable(value, limit=100)!r}: not a valid time{_detail(error)}. Give a Time, an ISO text such "
+            f"{what}={printable(value, limit=100)!r}: not a valid time{detail}. Give a Time, an ISO text such "
             "as '2018-03-16T11:00:00' (UTC), a datetime, or a number that is an MJD (UTC)."
         ) from error
     if lost > _MILLISECOND_NOISE:
-        warn(
-            f"{what}: the service takes milliseconds, so {lost * 1e3:.3g} ms are rounded away.",
-            InputWarning,
-        )
-    if not 0 <= mjd <= _LATEST_MJD:
-        raise ParameterError(
-            f"{what}={printable(value, limit=100)!r} would be MJD {mjd:.1f}. Numbers are taken as MJD; write "
-            "other kinds of time as Time(value, format='jd'), for example."
-        )
+        warn(f"{what}: the service takes milliseconds, so {lost * 1e3:.3g} ms are rounded away.", InputWarning)
     return time
 
 
@@ -202,75 +179,35 @@ def _years_of_unknown_leap_seconds() -> Iterator[None]:
         yield
 
 
-def _below_milliseconds(time: Time) -> float:
-    """Seconds by which an instant misses a whole millisecond; it is shown to the millisecond from then on."""
-    if time.precision != 3:  # setting it makes astropy forget its texts
-        time.precision = 3
-    milliseconds = float(time.jd2) * 86_400_000
-    if abs(milliseconds - round(milliseconds)) * 1e-3 <= _MILLISECOND_NOISE:
-        return 0.0
-    # it may be a day with a leap second, which only the slower text knows
-    time.precision = 9
-    nanoseconds = int(time.isot.rpartition(".")[2]) % 1_000_000
-    time.precision = 3
-    return min(nanoseconds, 1_000_000 - nanoseconds) * 1e-9
-
-
-def _detail(error: Exception) -> str:
-    """What is wrong with a time, unless astropy only tells all that it tried."""
-    words = str(error)
-    return "" if "did not match" in words or "input" in words.lower() else f" ({printable(words, limit=200)})"
-
-
 def _read_time(value: Any, format: str | None) -> Time:
     if isinstance(value, Time):
         if value.size != 1:
             raise ValueError(f"it holds {value.size} instants, one is needed")
         return value.reshape(())
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError("a truth value")
-    if isinstance(value, (date, np.datetime64)):
-        return _time_of_date(value)
-    if isinstance(value, (timedelta, np.timedelta64)):
-        raise TypeError("a time span, where an instant is needed")
-    if not isinstance(value, str) and np.ndim(value):
+    if isinstance(value, (bool, np.bool_, timedelta, np.timedelta64)) or np.ndim(value):
         raise TypeError(f"a {type(value).__name__}, where one instant is needed")
-    return _known_time(value, format) if isinstance(value, (str, float)) else _new_time(value, format)
-
-
-def _time_of_date(value: date | np.datetime64) -> Time:
-    """Instant of Python's or numpy's kinds of dates; those without a time zone are in UTC."""
-    if isinstance(value, np.datetime64):
-        if np.isnat(value):
+    if isinstance(value, (date, np.datetime64)):
+        if value != value:
             raise ValueError("NaT")
-        return Time(value.astype("datetime64[ns]"), format="datetime64", scale="utc")
-    if value != value:  # pandas' NaT
-        raise ValueError("NaT")
-    moment = value if isinstance(value, datetime) else datetime.combine(value, datetime.min.time())
-    return Time(moment, format="datetime", scale="utc")
-
-
-def _new_time(value: Any, format: str | None) -> Time:
+        if isinstance(value, np.datetime64):
+            value = value.astype("datetime64[ns]")
+        elif not isinstance(value, datetime):
+            value = datetime.combine(value, datetime.min.time())
+        return Time(value, scale="utc")
     if isinstance(value, str):
-        text = value.strip()
-        if format in (None, "isot", "iso"):
-            text = _MJD_WORD.sub("", text, count=1) if _MJD_WORD.match(text) else text
-            return Time(float(text), format="mjd", scale="utc") if is_number(text) else _time_of_text(text)
-        value = float(text) if is_number(text) else text
-    elif format in ("isot", "iso"):
-        format = "mjd"
-    return Time(value, format=format or "mjd", scale="utc")
+        return _time_of_text(value.strip(), format)
+    return Time(value, format="mjd" if format in (None, "isot", "iso") else format, scale="utc")
 
 
-def _time_of_text(text: str) -> Time:
-    """Instant of an ISO text, which may end with Z or an offset from UTC."""
-    if _OFFSET.search(text):
-        return Time(datetime.fromisoformat(text), format="datetime", scale="utc")
-    return Time(text.removesuffix("Z"), scale="utc")
-
-
-# the queries of a survey share their times
-_known_time = lru_cache(256)(_new_time)
+@lru_cache(256)  # the queries of a survey share their times
+def _time_of_text(text: str, format: str | None) -> Time:
+    if format in (None, "isot", "iso"):
+        text, format = _MJD_WORD.sub("", text), None
+        if _OFFSET.search(text):
+            return Time(datetime.fromisoformat(text), scale="utc")
+    if is_number(text):
+        return Time(float(text), format=format or "mjd", scale="utc")
+    return Time(text.removesuffix("Z"), format=format, scale="utc")
 
 
 def time_pair(time_range: Any, what: str = "time_range") -> tuple[Time, Time]:
@@ -285,24 +222,14 @@ def time_pair(time_range: Any, what: str = "time_range") -> tuple[Time, Time]:
         reaches to both sides of it.
     what : str
         Name of the argument, for messages.
-
-    Returns
-    -------
-    tuple of Time
-
-    Raises
-    ------
-    ParameterError
-        No pair, no times, or the end is not after the begin.
     """
     begin, end = _pair(time_range, what, "(begin, end) or (centre, TimeDelta)")
     if isinstance(end, np.timedelta64):
         end = end.astype("timedelta64[ns]").astype(float) * u.ns
     if isinstance(end, (TimeDelta, timedelta)) or (isinstance(end, u.Quantity) and end.unit.is_equivalent(u.s)):
-        centre = to_time(begin, what)
-        end = TimeDelta(end)
+        centre, half = to_time(begin, what), TimeDelta(end)
         with _years_of_unknown_leap_seconds():
-            begin, end = centre - end, centre + end
+            begin, end = centre - half, centre + half
     first, last = to_time(begin, what), to_time(end, what)
     if not (last.jd1 - first.jd1) + (last.jd2 - first.jd2) > 0:  # both are in UTC
         raise ParameterError(f"{what} runs from {first.isot} to {last.isot}: the end must come after the begin.")
@@ -314,26 +241,10 @@ def time_pair(time_range: Any, what: str = "time_range") -> tuple[Time, Time]:
 
 def energy_pair(energy_range: Any, unit: u.UnitBase, what: str = "energy_range") -> tuple[float, float]:
     """
-    Read an energy band.
+    Read an energy band as numbers in a unit.
 
-    Parameters
-    ----------
-    energy_range : pair
-        Lower and upper bound: Quantities of energy, frequency or wavelength, texts with a unit, or numbers in
-        ``unit``. Wavelengths may stand in either order.
-    unit : Unit
-        Unit of the result.
-    what : str
-        Name of the argument, for messages.
-
-    Returns
-    -------
-    tuple of float
-
-    Raises
-    ------
-    ParameterError
-        No pair, no energies, or the larger one first.
+    Its bounds are Quantities of energy, frequency or wavelength, texts with a unit, or numbers in ``unit``. Wavelengths
+    may stand in either order.
     """
     bounds = [as_quantity(bound, unit, what) for bound in _pair(energy_range, what, "(lower, upper)")]
     low, high = (convert(bound, unit, what) for bound in bounds)
@@ -376,9 +287,14 @@ def as_quantity(value: Any, unit: u.UnitBase, what: str) -> u.Quantity:
     if isinstance(value, bool):
         raise ParameterError(f"{what}={value} must be a number or a Quantity, as in 5*u.Unit('{unit}').")
     try:
-        if isinstance(value, str) and is_number(value.strip()):
-            value = float(value)
-        quantity = u.Quantity(value) if isinstance(value, (str, u.Quantity)) else u.Quantity(value, unit)
+        if isinstance(value, str):
+            number, word = _NUMBER_WITH_UNIT.fullmatch(value).groups()  # type: ignore[union-attr]
+            given = known_unit(word) if word else unit
+            if given is None:
+                raise ValueError(f"unknown unit {word!r}")
+            quantity = u.Quantity(float(number), given)
+        else:
+            quantity = u.Quantity(value, None if isinstance(value, u.Quantity) else unit)
     except (TypeError, ValueError, OverflowError) as error:
         raise ParameterError(
             f"{what}={printable(value, limit=100)!r} is not a number with a unit ({printable(error, limit=200)}). "

@@ -16,7 +16,7 @@ from astroquery.exceptions import AuthenticationWarning
 from ..auth import HOW_TO_GET_ONE, Found, Token, TokenAuth, discover, forget_in_keyring, from_prompt, store
 from ..auth.token import EMAIL_OPTIONS
 from ..config import Conf, conf
-from ..errors import AuthenticationError, ParameterError, warn, without_frames
+from ..errors import AuthenticationError, ParameterError, warn
 from ..origin import is_loopback, origin_of
 from ..text import printable
 from ..units import seconds_of
@@ -49,12 +49,13 @@ class Account:
         # tokens stay in their process
         return Account, ()
 
-    def connect(self, server: str, token: str | Token | None = None) -> Connection:
+    def connect(self, server: str, token: Token | None = None) -> Connection:
         """A connection in the name of whoever asks now: the owner of a token given for it, or of the one held."""
         server = base_address(server)
-        own = None if token is None else _as_token(token)
-        bearer = own or self.token(server)
-        return Connection(server, self.http, self, bearer.email if bearer else "", anonymous=bearer is None, token=own)
+        bearer = token or self.token(server)
+        return Connection(
+            server, self.http, self, bearer.email if bearer else "", anonymous=bearer is None, token=token
+        )
 
     def connect_openly(self, server: str) -> Connection:
         """A connection without a token."""
@@ -101,11 +102,11 @@ class Account:
     # ---- login and logout
 
     def login(
-        self, server: str, token: str | Token | None, *, store_token: bool = False, reenter_token: bool = False
+        self, server: str, token: Token | None, *, store_token: bool = False, reenter_token: bool = False
     ) -> bool:
         """Hold a token that is given, found, or asked for; see ``Mmoda.login``."""
         if token is not None:
-            found = Found(_as_token(token), "argument", server)
+            found = Found(token, "argument", server)
         else:
             there = None if reenter_token else discover(server).found
             found = replace(there or Found(from_prompt(server), "prompt"), server=server)
@@ -203,11 +204,6 @@ def base_address(server: object) -> str:
 def _may_discover(server: str) -> bool:
     """A token that was not given knowingly is sent to the default server or to this machine only."""
     return is_loopback(server) or origin_of(server) == origin_of(str(Conf.server.defaultvalue))
-
-
-@without_frames
-def _as_token(token: str | Token) -> Token:
-    return token if isinstance(token, Token) else Token(token)
 
 
 def _refuse_worse(old: Token, new: Token) -> None:

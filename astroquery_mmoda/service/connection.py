@@ -49,8 +49,6 @@ class Connection:
         One that was given for these requests only.
     until : float
         Moment on the monotonic clock (s) at which an answer is of no use any more.
-    shortest_pause : float
-        Between two polls of a job, in s, where many are polled.
     """
 
     server: str
@@ -60,7 +58,6 @@ class Connection:
     anonymous: bool = True
     token: Token | None = field(default=None, repr=False)
     until: float = math.inf
-    shortest_pause: float = 0.0
 
     def __reduce__(self) -> tuple[Any, ...]:
         # a token is not sent to other processes by itself; there the account finds one of its own
@@ -75,10 +72,9 @@ class Connection:
         """The same until a moment on the monotonic clock (s)."""
         return replace(self, until=until)
 
-    def throttled(self, shortest_pause: float) -> Connection:
+    def throttled(self) -> Connection:
         """The same for many analyses at once: they share the pauses that the server asks for."""
-        http = Http(self.http.session, Throttle.of(self.server))
-        return replace(self, http=http, shortest_pause=shortest_pause)
+        return replace(self, http=Http(self.http.session, Throttle.of(self.server)))
 
     @property
     def expires(self) -> float | None:

@@ -30,14 +30,13 @@ from ..errors import (
     DecodingError,
     JobTimeout,
     MmodaError,
-    ParameterError,
     ServiceError,
     bare,
     without_frames,
 )
 from ..origin import is_loopback, origin_of
 from ..protocol import Upload
-from ..text import printable, without_token
+from ..text import without_token
 from .replies import without_tokens
 from .sockets import BoundedAdapter, Bounds, TooLarge
 
@@ -49,7 +48,6 @@ _LONGEST_OWN_PAUSE = 15.0
 _LARGEST_ERROR = 20_000_000  # body of an answer that is not a good one, bytes
 _CHUNK = 1 << 18
 _CONNECTIONS = 16  # kept to one server
-_FORM = "application/x-www-form-urlencoded"
 
 _Result = TypeVar("_Result")
 
@@ -196,9 +194,10 @@ class Throttle:
         while (left := min(self._free, until) - time.monotonic()) > 0:
             time.sleep(left)
 
-    def hear(self, status: int, pause: float | None) -> None:
-        """Take in what an answer asks for."""
-        if pause is not None and status in (429, 503):
+    def hear(self, response: requests.Response) -> None:
+        """Take in the pause that an answer asks for."""
+        pause = asked_pause(response.headers.get("Retry-After", ""))
+        if pause is not None and response.status_code in (429, 503):
             self._free = max(self._free, time.monotonic() + pause)
 
 
@@ -254,7 +253,7 @@ class Http:
         """
         bounds = Bounds.of_request(until)
         known = origin_of(url) in self._found
-        answer, pause = _translated(lambda: self._answered(method, url, bounds, auth, query, form), bounds, known=known)
+        answer, pause = _translated(lambda: self._answered(bounds, method, url, query, form, auth), bounds, known=known)
         if answer.status in _PASSING:
             raise Fault(f"HTTP status {answer.status}", pause=pause)
         if answer.status == 200 and not answer.body.strip():
@@ -276,7 +275,7 @@ class Http:
         """
         bounds = Bounds.of_request(until)
         known = origin_of(url) in self._found
-        with _translated(lambda: self._sent("GET", url, bounds, headers=headers), bounds, known=known) as response:
+        with _translated(lambda: self._sent(bounds, "GET", url, headers=headers), bounds, known=known) as response:
             if response.status_code in _PASSING:
                 pause = asked_pause(response.headers.get("Retry-After", ""))
                 raise Fault(f"HTTP status {response.status_code}", pause=pause)
@@ -284,15 +283,7 @@ class Http:
             checked = iter(lambda: _translated(lambda: next(pieces, b""), bounds, known=known), b"")
             yield Stream(response.status_code, response.headers, checked)
 
-    def _answered(
-        self,
-        method: str,
-        url: str,
-        bounds: Bounds,
-        auth: TokenAuth | None,
-        query: Mapping[str, str] | None,
-        form: Mapping[str, str] | None,
-    ) -> tuple[Answer, float | None]:
+    def _answered(self, bounds: Bounds, *request: Any) -> tuple[Answer, float | None]:
         """
         An answer without its JSON, and the pause that it asks for; the body of a redirect is not read.
 
@@ -300,7 +291,7 @@ class Http:
         """
         chunks: list[bytes] = []
         size = 0
-        with self._sent(method, url, bounds, auth=auth, params=query, **_body(form)) as response:
+        with self._sent(bounds, *request) as response:
             status, headers = response.status_code, response.headers
             limit = bounds.size if status == 200 else min(bounds.size, _LARGEST_ERROR)
             try:
@@ -318,21 +309,25 @@ class Http:
 
     def _sent(
         self,
+        bounds: Bounds,
         method: str,
         url: str,
-        bounds: Bounds,
-        *,
+        query: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
         auth: TokenAuth | None = None,
         headers: Mapping[str, str] | None = None,
-        **options: Any,
     ) -> requests.Response:
         """An answer of which the headers are read."""
-        together: Any = {**self.session.headers, **(headers or {})}
-        request = requests.Request(method, url, headers=together, auth=auth, **options).prepare()
+        fields = dict((query if form is None else form) or {})
+        if auth:
+            fields["token"] = auth.secret_for(url)
+        options: dict[str, Any] = {"params": fields} if form is None else _body(fields)
+        options["headers"] = {**self.session.headers, **options.get("headers", {}), **(headers or {})}
+        request = requests.Request(method, url, **options).prepare()
         settings: Any = self.session.merge_environment_settings(url, {}, True, None, None)
         if is_loopback(url):
             settings["proxies"] = {}
-        if auth and not url.startswith("https:") and select_proxy(url, settings["proxies"]):
+        if auth and not str(request.url).startswith("https:") and select_proxy(str(request.url), settings["proxies"]):
             raise AuthenticationError(
                 "The token was not sent: it would go through a proxy over plain http, where it can be read. Use the "
                 "https address of the service, or put its host into the environment variable NO_PROXY."
@@ -344,27 +339,19 @@ class Http:
         response: requests.Response = self._adapter.send(request, timeout=bounds, **settings)
         self._found.add(origin_of(url))
         if self.throttle:
-            self.throttle.hear(response.status_code, asked_pause(response.headers.get("Retry-After", "")))
+            self.throttle.hear(response)
         log.debug("%s %s: HTTP %d", method, urlsplit(url).path, response.status_code)
         return response
 
 
-def _body(form: Mapping[str, str] | None) -> dict[str, Any]:
+def _body(form: Mapping[str, str]) -> dict[str, Any]:
     """Fields of a form, and the files among them, which make it a multipart one."""
-    if form is None:
-        return {}
     files = {name: (value.filename, value.content) for name, value in form.items() if isinstance(value, Upload)}
     fields = {name: value for name, value in form.items() if name not in files}
-    for name, value in fields.items():
-        try:
-            f"{name}{value}".encode()
-        except UnicodeEncodeError as error:
-            problem = f"{printable(name, limit=60)}={printable(value, limit=100)!r} has halves of characters in it"
-            raise ParameterError(f"{problem}, which can't be sent.") from error
     if files:
         return {"data": fields, "files": files}
     # written here, since the library looks at each field several times
-    return {"data": urlencode(fields), "headers": {"Content-Type": _FORM}}
+    return {"data": urlencode(fields), "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:
@@ -406,39 +393,24 @@ def _translated(action: Callable[[], _Result], bounds: Bounds, *, known: bool) -
 
 _ADDRESS = "this is not a valid address, or that of the proxy is not"
 _SCHEME = "only http and https addresses work (and SOCKS proxies where PySocks is installed)"
+_CERTIFICATE = "its certificate could not be verified"
 _UNKNOWN_HOST = "unknown host"
 # words of the library -> whether the fault may pass, and what it is
 _FAULTS = (
-    ("URLSchemeUnknown", False, _SCHEME),
-    ("InvalidSchema", False, _SCHEME),
-    ("InvalidURL", False, _ADDRESS),
-    ("MissingSchema", False, _ADDRESS),
-    ("LocationParseError", False, _ADDRESS),
+    ("URLSchemeUnknown|InvalidSchema", False, _SCHEME),
+    ("InvalidURL|MissingSchema|LocationParseError", False, _ADDRESS),
     ("connect timeout=", True, "no connection in time"),
     ("timed out", True, "nothing came for {idle:g} s (astroquery_mmoda.conf.idle_timeout)"),
     ("EOF occurred", True, "the encrypted connection was closed"),
-    ("CERTIFICATE_VERIFY_FAILED", False, "its certificate could not be verified"),
-    ("CertificateError", False, "its certificate could not be verified"),
+    ("CERTIFICATE_VERIFY_FAILED|CertificateError", False, _CERTIFICATE),
     ("SSLError", False, "no encrypted connection can be made; it may be an http address, or an old server"),
-    ("Name or service not known", False, _UNKNOWN_HOST),
-    ("nodename nor servname", False, _UNKNOWN_HOST),
-    ("No address associated with hostname", False, _UNKNOWN_HOST),
+    ("Name or service not known|nodename nor servname|No address associated", False, _UNKNOWN_HOST),
     ("Connection refused", True, "connection refused"),
-    ("Temporary failure in name resolution", True, "its name could not be looked up"),
     ("reset by peer", True, "connection reset"),
-    ("Remote end closed", True, "the connection was closed without a reply"),
-    ("IncompleteRead", True, "the reply was cut"),
-    ("Response ended prematurely", True, "the reply was cut"),
+    ("IncompleteRead|Response ended prematurely", True, "the reply was cut"),
     ("failed to decode", True, "the reply can't be decompressed"),
-    ("Cannot connect to proxy", True, "the proxy does not answer"),
 )
-_BROKEN = (
-    requests.exceptions.RequestException,
-    urllib3.exceptions.HTTPError,
-    http.client.HTTPException,
-    ConnectionError,
-    TimeoutError,
-)
+_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError)
 
 
 def _fault(error: Exception, bounds: Bounds, *, known: bool) -> Fault:
@@ -456,14 +428,13 @@ def _fault(error: Exception, bounds: Bounds, *, known: bool) -> Fault:
         return Fault(f"the proxy refused to connect (HTTP status {refused[1]})", passing=passing)
     if bounds.over:
         return Fault(f"no complete reply within {conf.timeout:g} s (astroquery_mmoda.conf.timeout)")
-    for sign, passing, meaning in _FAULTS:
-        if sign in words:
+    for signs, passing, meaning in _FAULTS:
+        if re.search(signs, words):
             # a host that was there before is away with the network, such as that of an institute behind a VPN
             passing = passing or (known and meaning is _UNKNOWN_HOST)
             return Fault(meaning.format(idle=bounds.idle), passing=passing)
+    what = type(error).__name__
     if isinstance(error, _BROKEN):
-        return Fault("the connection failed")
-    if isinstance(error, OSError):  # such as a file of certificates that is not there
-        what = f"the connection can't be made ({type(error).__name__}); see REQUESTS_CA_BUNDLE, if it is set"
-        return Fault(what, passing=False)
-    return Fault(f"the HTTP library can't make the request, or read the answer ({type(error).__name__})", passing=False)
+        return Fault(f"the connection failed ({what})")
+    # such as a file of certificates that is not there
+    return Fault(f"the request can't be made, or its answer read ({what}); see REQUESTS_CA_BUNDLE", passing=False)

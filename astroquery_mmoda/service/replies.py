@@ -41,7 +41,8 @@ _TOKEN_TEXTS = re.compile(
     re.IGNORECASE,
 )
 _LOST_TEXT = "unable to find any record for"
-_BY_CLASS: dict[str, type[MmodaError]] = {
+_BY_STATUS = {400: ParameterError, 401: AuthenticationError, 403: AuthenticationError}
+_BY_CLASS = {
     "RequestNotUnderstood": ParameterError,
     "MissingRequestParameter": ParameterError,
     "InstrumentNotRecognized": ParameterError,
@@ -62,31 +63,6 @@ _ABOUT_NO_POINTINGS = (
 )
 # all that the service says of a failure that was reported before
 _EMPTY_REASONS = frozenset({"", "failed: submitted job"})
-
-
-_TEXT: tuple[type, ...] = (str, type(None))
-_OBJECT: tuple[type, ...] = (dict, type(None))
-_LIST: tuple[type, ...] = (list, type(None))
-# what is read of a reply, and of which JSON types it is; a field that is missing is no fault
-_FIELDS: Mapping[tuple[str, ...], tuple[type, ...]] = {
-    ("query_status",): (str,),
-    ("exit_status",): (dict,),
-    ("job_monitor",): (dict,),
-    ("products",): _OBJECT,
-    ("session_id",): _TEXT,
-    ("job_status",): _TEXT,
-    ("status_code",): (int, type(None)),
-    **{("exit_status", key): _TEXT for key in ("message", "error_message", "debug_message", "comment", "warning")},
-    **{("job_monitor", key): _TEXT for key in ("job_id", "session_id", "status")},
-    ("job_monitor", "full_report_dict"): _OBJECT,
-    ("job_monitor", "full_report_dict_list"): _LIST,
-    **{("products", key): _TEXT for key in ("job_id", "session_id", "api_code")},
-    ("products", "analysis_parameters"): _OBJECT,
-    ("products", "input_prod_list"): (list, str, type(None)),
-    **{("products", "analysis_parameters", key): _TEXT for key in ("instrument", "product_type", "src_name")},
-}
-_JOB_IDS = (("job_monitor", "job_id"), ("products", "job_id"))
-_JSON_WORDS = {dict: "an object", list: "a list", str: "text", int: "a number", type(None): "null"}
 
 
 # ---- any answer
@@ -140,53 +116,19 @@ def _without_query(url: str) -> str:
 
 
 def check_reply(body: Mapping[str, Any]) -> None:
-    """
-    See that what is read of a reply is of the types that the protocol has, and that names of jobs are such.
-
-    Parameters
-    ----------
-    body : dict
-        Reply of ``run_analysis`` with a ``query_status``.
-
-    Raises
-    ------
-    DecodingError
-        A field is of another type; it is named.
-    """
-    for path, types in _FIELDS.items():
-        value = _at(body, path)
-        if value is _MISSING or (isinstance(value, types) and not isinstance(value, bool)):
-            continue
-        allowed = " or ".join(_JSON_WORDS[each] for each in types)
-        raise DecodingError(
-            f"The reply to an analysis is malformed: {'.'.join(path)} must be {allowed}, not "
-            f"{printable(value, limit=60)!r}."
-        )
-    for path in _JOB_IDS:
-        value = _at(body, path)
-        if value and not is_id(value):
-            raise DecodingError(
-                f"The reply to an analysis is malformed: {'.'.join(path)} must be {ID_FORM}, not "
-                f"{printable(value, limit=80)!r}."
-            )
-    for number, report in enumerate(_at(body, ("job_monitor", "full_report_dict_list")) or ()):
-        if not isinstance(report, dict):
-            raise DecodingError(
-                f"The reply to an analysis is malformed: report {number} must be an object, not "
-                f"{printable(report, limit=60)!r}."
-            )
+    """See that the parts of a reply are JSON objects, and ids of jobs are such; `DecodingError` names what is not."""
+    for key in ("exit_status", "job_monitor", "products"):
+        if not isinstance(body.get(key) or {}, dict):
+            raise _malformed(key, "an object", body[key])
+    for key in ("job_monitor", "products"):
+        job_id = section(body, key).get("job_id")
+        if job_id and not is_id(job_id):
+            raise _malformed(f"{key}.job_id", ID_FORM, job_id)
 
 
-_MISSING: Any = ()  # JSON has no tuples
-
-
-def _at(body: Any, path: tuple[str, ...]) -> Any:
-    """A field in its depth, or `_MISSING`."""
-    for key in path:
-        if not isinstance(body, Mapping) or key not in body:
-            return _MISSING
-        body = body[key]
-    return body
+def _malformed(name: str, form: str, value: object) -> DecodingError:
+    shown = printable(value, limit=80)
+    return DecodingError(f"The reply to an analysis is malformed: {name} must be {form}, not {shown!r}.")
 
 
 def section(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -197,28 +139,23 @@ def section(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def without_tokens(reply: Any) -> Any:
     """
-    Copy a reply without the tokens that the service sends back.
+    Copy a reply without the tokens that the service sends back, wherever a workflow put them.
 
-    They stand in ``analysis_parameters``, ``api_code``, ``echo``, in every report, and in whatever a workflow made.
     Parts without one are not copied.
     """
     if isinstance(reply, dict):
-        cleaned = {_masked(key): without_tokens(value) for key, value in reply.items() if key != "token"}
+        cleaned = {without_tokens(key): without_tokens(value) for key, value in reply.items() if key != "token"}
         same = len(cleaned) == len(reply) and all(cleaned.get(key) is value for key, value in reply.items())
         return reply if same else cleaned
     if isinstance(reply, list):
-        if _NUMBERS.issuperset(map(type, reply)):  # rows of them need no look at each
+        if _NUMBERS.issuperset(map(type, reply)):  # rows of them, which need not be looked at one by one
             return reply
         items = [without_tokens(value) for value in reply]
         return reply if all(map(operator.is_, items, reply)) else items
-    return _masked(reply)
+    return without_token(reply) if isinstance(reply, str) else reply
 
 
 _NUMBERS = frozenset({int, float, bool, type(None)})
-
-
-def _masked(value: Any) -> Any:
-    return without_token(value) if isinstance(value, str) else value
 
 
 def error_from_body(body: Mapping[str, Any], *, status: int | None = None) -> MmodaError:
@@ -245,20 +182,14 @@ def error_from_body(body: Mapping[str, Any], *, status: int | None = None) -> Mm
     if _TOKEN_TEXTS.search(text):
         return AuthenticationError(f"The service refused the token: {reason.rstrip('.')}. {HOW_TO_GET_ONE}")
     found = _CLASS.match(str(body.get("error") or ""))
-    kind = _BY_CLASS.get(found[1] if found else "", _by_status(status))
-    if _LOST_TEXT in text:
-        kind = JobLost
-    if kind is JobLost:
+    kind = _BY_CLASS.get(found[1] if found else "") or _BY_STATUS.get(status or 0)
+    if kind is JobLost or _LOST_TEXT in text:
         return JobLost(f"The service has no record of this job: {reason}. Submit it again to start anew.")
     if kind is AuthenticationError:
         return _refusal(reason)
     if kind is ParameterError:
         return ParameterError(f"The service did not accept the request: {reason}")
     return ServiceError(f"The service failed: {reason}")
-
-
-def _by_status(status: int | None) -> type[MmodaError]:
-    return {400: ParameterError, 401: AuthenticationError, 403: AuthenticationError}.get(status or 0, ServiceError)
 
 
 def failure(reply: Mapping[str, Any], *, status: int | None = None) -> MmodaError:

@@ -14,8 +14,7 @@ from typing import Any, BinaryIO
 
 from astropy.table import Table
 
-from ...decoding.boundary import reading
-from ...errors import MmodaError, ParameterError
+from ...errors import MmodaError, ParameterError, reading
 from ...files import DiskFull, remove_leftovers, whole_file
 from ...text import printable, shorten, transliterated
 

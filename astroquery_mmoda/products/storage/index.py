@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...decoding import parse_body
-from ...decoding.boundary import reading
-from ...errors import DecodingError, ParameterError
+from ...errors import DecodingError, ParameterError, reading
 from ...files import opened_plain, read_plain
 from ...request.metadata import KINDS
 from ...text import listed, printable, without_token

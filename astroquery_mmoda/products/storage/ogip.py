@@ -24,8 +24,7 @@ from astropy.table import Table
 from astropy.time import Time
 from astroquery.exceptions import CorruptDataWarning, InputWarning
 
-from ...decoding.boundary import reading
-from ...errors import DecodingError, MmodaError, ParameterError, warn
+from ...errors import DecodingError, MmodaError, ParameterError, reading, warn
 from ...instruments import is_deconvolved
 from ...text import listed, original, printable, transliterated
 from ...units import known_unit

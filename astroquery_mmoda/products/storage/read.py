@@ -16,8 +16,7 @@ from astropy.table import Column, MaskedColumn, Table
 
 from ... import decoding
 from ...allowance import Allowance
-from ...decoding.boundary import reading
-from ...errors import DecodingError
+from ...errors import DecodingError, reading
 from ...text import transliterated
 from ..budget import size_when_read
 from ..channels import limits_of, renumbered

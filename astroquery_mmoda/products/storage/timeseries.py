@@ -24,9 +24,8 @@ from astroquery.exceptions import CorruptDataWarning
 
 from ...allowance import Allowance
 from ...config import conf
-from ...decoding.boundary import reading
 from ...decoding.envelope import unzipped
-from ...errors import DecodingError, MmodaError, ParameterError, warn
+from ...errors import DecodingError, MmodaError, ParameterError, reading, warn
 from ...files import read_plain
 from ...instruments import IJD_ORIGIN, background_of_rates
 from ...text import in_hex, listed, original, printable, transliterated

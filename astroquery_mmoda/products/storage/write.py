@@ -16,8 +16,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
-from ...decoding.boundary import reading
-from ...errors import DecodingError, MmodaError, ParameterError
+from ...errors import DecodingError, MmodaError, ParameterError, reading
 from ...text import without_token
 from ..cards import add_date, card_value, clean, complete_copy, provenance_cards, with_origin
 from ..channels import CHANNELS_IN, Numbering, limits_of
