@@ -105,7 +105,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
         monkeypatch.setattr(files, "open", opened, raising=False)
         if number is None:
-            monkeypatch.setattr("shutil.disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, left[0]))
+            monkeypatch.setattr("shutil.disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, left[0]))  # noqa: SLF001 - of shutil
 
     return fill
 

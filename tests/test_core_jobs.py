@@ -22,9 +22,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from astropy.config.paths import get_config_dir
 
 from astroquery_mmoda import Job, JobLost, MmodaClass, ParameterError
-from astroquery_mmoda.jobs import journal
 from tests.local_mmoda.client_process import act, digest
 from tests.local_mmoda.server import LocalMmoda
 from tests.tokens import mint
@@ -66,7 +66,7 @@ def token(local_mmoda):
 @pytest.fixture(scope="module")
 def slow(local_mmoda):
     """A dispatcher whose jobs take long enough to be interrupted."""
-    with LocalMmoda(local_mmoda._python, step=0.2) as service:
+    with LocalMmoda(local_mmoda.python, step=0.2) as service:
         yield service
 
 
@@ -92,6 +92,11 @@ def told(process):
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     return json.loads(output.splitlines()[-1])
+
+
+def records():
+    """Where the journal is."""
+    return Path(get_config_dir(), "astroquery_mmoda", "jobs")
 
 
 # ---- the journal -------------------------------------------------------------------------------------------------
@@ -131,7 +136,7 @@ def test_jobs_are_listed_with_records_of_the_supplement(client, token):
     client.login(token(sub="lists@example.org"))
     known, forgotten = (client.submit_product(**question()) for _ in range(2))
     forgotten.result()
-    next(journal._directory().glob(f"{forgotten.job_id}-*")).unlink()
+    next(records().glob(f"{forgotten.job_id}-*")).unlink()
     table = client.list_jobs()
     table = table[table["server"] == client.URL]
     rows = {row["job_id"]: row for row in table}
@@ -150,7 +155,7 @@ def test_a_job_that_only_the_service_knows(client, token):
     client.login(token(sub="session@example.org"))
     job = client.submit_product(**question())
     mine = job.result()
-    shutil.rmtree(journal._directory())
+    shutil.rmtree(records())
     revived = client.get_job(job.job_id, session_id=job.session_id)
     assert (revived.instrument, revived.product, revived.session_id) == ("isgri", "isgri_lc", job.session_id)
     assert digest(revived.result()) == digest(mine)
@@ -160,7 +165,7 @@ def test_a_job_that_only_the_service_knows(client, token):
 def test_an_anonymous_job_that_only_the_service_knows(client):
     job = client.submit_product(**question())
     mine = job.result()
-    shutil.rmtree(journal._directory())
+    shutil.rmtree(records())
     assert digest(client.get_job(job.job_id, session_id=job.session_id).result()) == digest(mine)
 
 
@@ -168,7 +173,7 @@ def test_a_job_in_records_of_the_supplement(client, token):
     client.login(token(sub="records@example.org"))
     job = client.submit_product(**question())
     mine = job.result()
-    shutil.rmtree(journal._directory())
+    shutil.rmtree(records())
     assert digest(client.get_job(job.job_id).result()) == digest(mine)
 
 
@@ -179,20 +184,20 @@ def test_a_link_is_not_a_login(client, token, local_mmoda):
     job = client.submit_product(**question())
     mine = job.result()
     link = f"{local_mmoda.url}/resolve-job-url?job_id={job.job_id}&session_id={job.session_id}&token={owner}"
-    shutil.rmtree(journal._directory())
+    shutil.rmtree(records())
     begin = local_mmoda.log_path.stat().st_size
     assert digest(client.get_job(link).result()) == digest(mine)
 
     stranger = MmodaClass(server=local_mmoda.url)
     stranger.login(token(sub="stranger@example.org"))
-    shutil.rmtree(journal._directory())
+    shutil.rmtree(records())
     asked = local_mmoda.log_path.stat().st_size
     with pytest.raises(Exception, match="not authorized"):
         stranger.get_job(link)
     log = local_mmoda.log_path.read_bytes()
     assert owner.encode() in log[begin:asked]
     assert owner.encode() not in log[asked:]
-    assert not list(journal._directory().glob("*.json"))
+    assert not list(records().glob("*.json"))
 
 
 @pytest.mark.parametrize("session_id", [None, "ABCDEFGHIJKLMNOP"])

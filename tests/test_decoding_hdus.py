@@ -113,8 +113,8 @@ def assert_equal_data(hdu, truth):
         return
     assert hdu.columns.names == list(truth.dtype.names)
     for name in truth.dtype.names:
-        if isinstance(truth, fits.FITS_rec) and name in truth._converted:
-            expected = truth._converted[name]
+        if isinstance(truth, fits.FITS_rec) and name in truth._converted:  # noqa: SLF001 - of astropy
+            expected = truth._converted[name]  # noqa: SLF001 - of astropy
         else:
             expected = truth[name]
         column = hdu.data[name]
@@ -325,7 +325,7 @@ def test_rows_of_variable_length_in_any_order():
 def test_variable_length_columns_of_no_rows_and_without_rows():
     data = fits_rec(*ROWS, touch=["PE", "QJ", "PB"])
     assert len(read(unit(fits_rec(*ROWS, touch=["PE", "QJ", "PB"])[:0]))[1].data) == 0
-    data._converted.pop("QJ")
+    data._converted.pop("QJ")  # noqa: SLF001 - of astropy
     data.columns  # noqa: B018
     with pytest.raises(DecodingError, match="'QJ' came without its rows"):
         read(unit(data))

@@ -78,7 +78,7 @@ def converted_columns(number, rows):
     data = fits_rec(*columns)
     values = data.field(0)
     for i in range(number):
-        data._converted[f"c{i}"] = values
+        data._converted[f"c{i}"] = values  # noqa: SLF001 - of astropy
     return pickle.dumps(data, 4)
 
 
