@@ -9,7 +9,9 @@ from astropy.config import ConfigItem, ConfigNamespace
 
 from .errors import ParameterError
 
-__all__ = ["Conf", "conf"]
+__all__ = ["DEFAULT_SERVER", "Conf", "conf"]
+
+DEFAULT_SERVER = "https://www.astro.unige.ch/mmoda/dispatch-data"
 
 
 class _Item(ConfigItem):
@@ -31,7 +33,7 @@ class _Item(ConfigItem):
         return value
 
 
-def _item(default: Any, description: str, *, least: float = 0.0) -> ConfigItem:
+def _item(default: Any, description: str, *, least: float = 0.0) -> Any:
     # without `module=` astropy would call the section after this file instead of the package
     item = _Item(default, description, module="astroquery_mmoda")
     item.least = least
@@ -53,87 +55,52 @@ class Conf(ConfigNamespace):
     600.0
     """
 
-    server = _item(
-        "https://www.astro.unige.ch/mmoda/dispatch-data",
-        "Base address of the MMODA dispatcher.",
+    server: str = _item(DEFAULT_SERVER, "Base address of the MMODA dispatcher.")
+    timeout: float = _item(
+        600.0, "Longest time for one request to the service, from connecting to the last byte of the reply (seconds)."
     )
-    timeout = _item(
-        600.0,
-        "Longest time for one request to the service, from connecting to the last byte of the reply (seconds).",
-    )
-    idle_timeout = _item(
+    idle_timeout: float = _item(60.0, "Longest time within a request without a byte sent or received (seconds).")
+    retry_time: float = _item(
         60.0,
-        "Longest time within a request without a byte sent or received (seconds).",
-    )
-    retry_time = _item(
-        60.0,
-        "How long an outage is sat out (connection refused or cut, no reply in time, HTTP 429, 502, 503, 504), from "
+        "How long an outage is waited out (connection refused or cut, no reply in time, HTTP 429, 502, 503, 504), from "
         "the first failure on; five times that while an analysis is being waited for (seconds).",
     )
-    job_timeout = _item(
-        86400.0,
-        "Longest time that a query waits for its analysis (seconds). The analysis itself goes on.",
+    job_timeout: float = _item(
+        86400.0, "Longest time that a query waits for its analysis (seconds). The analysis itself goes on."
     )
-    poll_interval_max = _item(
-        30.0,
-        "Longest pause between two looks at a running analysis (seconds).",
-    )
-    many_polls_per_second = _item(
+    poll_interval_max: float = _item(30.0, "Longest pause between two polls of a running analysis (seconds).")
+    many_polls_per_second: float = _item(
         5.0,
-        "Most looks per second at running analyses by one call of query_many, all its analyses together.",
+        "Most polls of running analyses per second by one call of query_many, all its analyses together.",
         least=0.001,
     )
-    discover_token = _item(
-        True,
-        "Whether queries without a login look for a token in ODA_TOKEN, ./.oda-token and ~/.oda-token.",
+    discover_token: bool = _item(
+        True, "Whether queries without a login look for a token in ODA_TOKEN, ./.oda-token and ~/.oda-token."
     )
-    insecure_http = _item(
-        False,
-        "Whether a token may travel over plain http to other machines than this one.",
-    )
-    max_reply_size = _item(
-        4_000_000_000,
-        "Largest reply that is read, after decompression (bytes).",
-    )
-    max_product_size = _item(
-        4_000_000_000,
-        "Largest single product that is decoded (bytes).",
-    )
-    max_gunzip_size = _item(
-        80_000_000,
-        "Largest expansion of a product that comes compressed (bytes).",
-    )
-    max_extra_memory = _item(
+    insecure_http: bool = _item(False, "Whether a token may travel over plain http to other machines than this one.")
+    max_reply_size: int = _item(4_000_000_000, "Largest reply that is read, after decompression (bytes).")
+    max_product_size: int = _item(4_000_000_000, "Largest single product that is decoded (bytes).")
+    max_gunzip_size: int = _item(80_000_000, "Largest expansion of a product that comes compressed (bytes).")
+    max_extra_memory: int = _item(
         100_000_000,
         "Memory that the data of a reply, and each form of them, may take beside the size of the reply (bytes).",
     )
-    max_json_values = _item(
-        2_000_000,
-        "Most values in a reply, names and punctuation of lists and dictionaries counted.",
+    max_json_values: int = _item(
+        2_000_000, "Most values in a reply, names and punctuation of lists and dictionaries counted."
     )
-    max_pickle_opcodes = _item(
+    max_pickle_opcodes: int = _item(
         2_000_000,
         "Most instructions in the serialised form of one product; those that take memory count more than once.",
     )
-    max_form_parts = _item(
+    max_form_parts: int = _item(
         500,
         "Most small arrays and tables that an image, spectrum or light curve is made of; large replies may have more.",
     )
-    journal_size = _item(
-        1000,
-        "Most jobs that are remembered on disk.",
-    )
-    journal_days = _item(
-        90.0,
-        "How long a job is remembered on disk (days).",
-    )
-    max_nesting = _item(
-        100,
-        "Deepest nesting of lists and dictionaries in a reply or product.",
-    )
-    max_table_header = _item(
-        200_000,
-        "Longest header of a text table: names, types and units of its columns, and remarks (characters).",
+    journal_size: int = _item(1000, "Most jobs that are remembered on disk.")
+    journal_days: float = _item(90.0, "How long a job is remembered on disk (days).")
+    max_nesting: int = _item(100, "Deepest nesting of lists and dictionaries in a reply or product.")
+    max_table_header: int = _item(
+        200_000, "Longest header of a text table: names, types and units of its columns, and remarks (characters)."
     )
 
     def reset(self, attr: str | None = None) -> None:
@@ -155,33 +122,6 @@ class Conf(ConfigNamespace):
             item.set(item.defaultvalue)  # astropy would read it before
         else:
             super().reset(attr)
-
-    def seconds(self, name: str) -> float:
-        """
-        Tell one of the times, checked.
-
-        Parameters
-        ----------
-        name : str
-            Name of an item that is a number of seconds.
-
-        Returns
-        -------
-        float
-            Its value, zero or more.
-
-        Raises
-        ------
-        ParameterError
-            It is negative or not a number.
-
-        Examples
-        --------
-        >>> from astroquery_mmoda import conf
-        >>> conf.seconds("retry_time")
-        60.0
-        """
-        return float(getattr(self, name))
 
 
 conf = Conf()

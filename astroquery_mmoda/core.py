@@ -1034,7 +1034,7 @@ class MmodaClass(_LoginOfAstroquery):
         >>> print((Mmoda.refresh_token(store_token=False)["expires"] - before).to("day"))
         7.0 d
         """
-        return self._account.refresh(self.URL, store_token=store_token, force=force)
+        return self._account.renew(self.URL, store_token=store_token, force=force)
 
     def set_email_notifications(
         self,
@@ -1088,7 +1088,8 @@ class MmodaClass(_LoginOfAstroquery):
         """
         mails = {"submitted": submitted, "done": done, "failed": failed, "timed_out": timed_out}
         spans = {"min_duration": min_duration, "submit_interval": submit_interval}
-        return self._account.set_email_options(self.URL, email_options(enabled, mails, spans), store_token=store_token)
+        options = email_options(enabled, mails, spans)
+        return self._account.renew(self.URL, options, store_token=store_token)
 
 
 def _archive() -> ModuleType:

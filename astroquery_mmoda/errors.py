@@ -1,20 +1,20 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """
-What can go wrong, as a tree.
+Errors of this package, as a tree.
 
 ::
 
     MmodaError
-    |-- ParameterError        the question is wrong         (astroquery: InvalidQueryError)
-    |-- AuthenticationError   who asks is wrong             (astroquery: LoginError)
+    |-- ParameterError        the query is wrong            (astroquery: InvalidQueryError)
+    |-- AuthenticationError   the token is wrong            (astroquery: LoginError)
     |-- ServiceError          the service is wrong          (astroquery: RemoteServiceError)
     |   |-- JobFailed           ... the analysis ended without a result
-    |   `-- JobLost             ... the service forgot the job
-    |-- JobTimeout            nobody is wrong, it takes long (astroquery's and the builtin TimeoutError)
+    |   `-- JobLost             ... the service has no record of the job
+    |-- JobTimeout            it takes longer than allowed   (astroquery's and the builtin TimeoutError)
     `-- DecodingError         the answer can't be read
 
 Messages go first and positionally, everything else by keyword, so that all of them survive pickling. `warn` is for what
-is no error.
+is not an error.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ def without_frames(function: _Function) -> _Function:
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn about the line of the user, however many rooms of this package it went through."""
+    """Warn about the line of the user, however many functions of this package are between."""
     package, level, frame = __name__.partition(".")[0], 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         level, frame = level + 1, frame.f_back

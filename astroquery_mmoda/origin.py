@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -30,11 +29,7 @@ def is_loopback(url: str) -> bool:
     origin = origin_of(url)
     if origin is None:
         return False
-    host = origin[1].replace("%25", "%")
     with suppress(ValueError):
-        with suppress(OSError):  # 127.1 and 0x7f000001 are addresses too
-            host = socket.inet_ntoa(socket.inet_aton(host))
-        address = ipaddress.ip_address(host)
-        address = getattr(address, "ipv4_mapped", None) or address
+        address = ipaddress.ip_address(origin[1].replace("%25", "%"))
         return address.is_loopback or address.is_unspecified  # connecting to 0.0.0.0 leads here
-    return host in ("localhost", "localhost.")
+    return origin[1] in ("localhost", "localhost.")

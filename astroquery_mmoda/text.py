@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 __all__ = [
     "ID_FORM",
@@ -14,6 +16,7 @@ __all__ = [
     "is_id",
     "listed",
     "may_hold_token",
+    "nearest",
     "original",
     "printable",
     "shorten",
@@ -267,6 +270,17 @@ def listed(names: Iterable[str], *, most: int = 15) -> str:
     known = list(names)
     more = f" and {len(known) - most} more" if len(known) > most else ""
     return (", ".join(printable(name, limit=60) for name in known[:most]) or "none") + more
+
+
+_MOST_COMPARED, _LONGEST_COMPARED = 1000, 100
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Words that suggest the valid name most like a wrong one; empty if none is like it."""
+    # of thousands of names, or long ones, a comparison would take minutes
+    by_lower = {name.lower(): name for name in islice(valid, _MOST_COMPARED) if len(name) <= _LONGEST_COMPARED}
+    found = difflib.get_close_matches(str(name)[:_LONGEST_COMPARED].lower(), by_lower, n=1, cutoff=0.6)
+    return f" (did you mean {by_lower[found[0]]!r}?)" if found else ""
 
 
 def visible(texts: Iterable[str]) -> list[str]:

@@ -306,7 +306,7 @@ def test_a_call_of_this_package():
         ("par[key] = 5", r"the effect of par\[key\] is not known"),
         ("par.update(**more)", r"the effect of \*\*more is not known"),
         ("par.clear()", r"the effect of par\.clear\(\) is not known"),
-        ("del par[key]", r"the effect of del par\[key\] is not known"),
+        ("del par[key]", r"the effect of par\.pop\(key\) is not known"),
         ('for e in (20, 30):\n    par["E1_keV"] = e', r"left out: E1_keV"),
         ('for e in (20, 30):\n    par["E1_keV"] = 20', r"left out: E1_keV \(only set under a condition\)"),
         ('n = 0\nwhile more():\n    n += 1\npar["max_pointings"] = n', "left out: max_pointings"),

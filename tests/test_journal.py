@@ -156,7 +156,7 @@ def test_a_journal_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch, l
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(journal, "get_config_dir", lambda: str(tmp_path / "file"))
     journal.keep(record())
-    assert any("could not be noted" in message for message in log_records())
+    assert any("could not be written to the journal" in message for message in log_records())
 
 
 def test_a_failed_write_leaves_the_old_record(directory, monkeypatch):
@@ -295,7 +295,7 @@ def test_what_is_not_a_plain_file_is_passed_over(directory, tmp_path, log_record
         journal.keep(record("newjob00"))
     assert outside.exists()
     assert found("newjob00") == ["newjob00"]
-    assert not any("could not be noted" in message for message in log_records())
+    assert not any("could not be written to the journal" in message for message in log_records())
 
 
 @pytest.mark.skipif(os.name != "posix" or os.getuid() == 0, reason="nothing is closed to root")

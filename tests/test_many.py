@@ -291,7 +291,8 @@ def test_what_is_wrong_with_a_row_is_its_outcome(client, service):
     assert "not a valid time span" in str(outcomes[8])
     assert many.counts == {"waiting": 0, "running": 0, "done": 2, "failed": 7}
     assert many.summary["status"].tolist() == ["done", *["failed"] * 6, "done", "failed"]
-    assert "must be larger than zero" in many.summary["error"][1]
+    assert many.summary["error"][1] == str(outcomes[1])[:27] + "..."
+    assert "must be larger than zero" in str(outcomes[1])
     assert outcomes[6].job.job_id == many.summary["job_id"][6]
 
 

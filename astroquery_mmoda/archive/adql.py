@@ -20,8 +20,7 @@ from astropy.coordinates import Angle, SkyCoord
 from astropy.time import Time
 
 from ..errors import ParameterError
-from ..request.metadata import nearest
-from ..text import printable
+from ..text import nearest, printable
 
 __all__ = ["OBSCORE", "Search", "as_maxrec", "as_radius", "is_plain", "number"]
 

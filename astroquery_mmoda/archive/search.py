@@ -19,10 +19,9 @@ from astroquery.exceptions import MaxResultsWarning, NoResultsWarning
 
 from ..errors import MmodaError, ParameterError, warn
 from ..request.builder import RequestBuilder
-from ..request.metadata import nearest
 from ..request.values import energy_pair, sky_position, time_pair
 from ..service.connection import Connection
-from ..text import printable
+from ..text import nearest, printable
 from .adql import OBSCORE, Search, as_maxrec, as_radius, is_plain
 from .obscore import PUBLISHED, empty_table, standard, tidy
 from .tap import ArchiveTable, describe_tables, run_adql

@@ -20,7 +20,7 @@ HOW_TO_GET_ONE = (
     "Get a token from the web page of the service (it is valid for 24 hours) and give it as Mmoda.login(token), in the "
     "environment variable ODA_TOKEN, or in the file ./.oda-token or ~/.oda-token."
 )
-# other characters are not told by the library that reads it
+# the library that reads it passes over other characters
 _FORM = re.compile(r"[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]*")
 #: our names of the service's e-mail options -> the claims of a token
 EMAIL_OPTIONS = {

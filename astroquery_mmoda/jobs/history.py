@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,20 +25,11 @@ from .run import prepare
 
 __all__ = ["get_job", "list_jobs"]
 
-_PYTHON_ERROR = re.compile(r"\w+(Error|Exception)\(")
 _LATEST = 4e9  # seconds since 1970, in 2096
 _DAYS = 30.0  # of the service's records
 _SIDE_OUTAGE = 5.0  # s; a list from the journal alone is worth more than a complete one after a long wait
 _COLUMNS = (
-    "job_id",
-    "session_id",
-    "instrument",
-    "product",
-    "source",
-    "energy_range",
-    "time_range",
-    "status",
-    "submitted",
+    *("job_id", "session_id", "instrument", "product", "source", "energy_range", "time_range", "status", "submitted"),
     "server",
 )
 
@@ -62,10 +52,10 @@ def get_job(account: Account, server: str, job_id_or_link: str, session_id: str 
 def _wanted(job_id_or_link: object, session_id: str | None) -> tuple[str, str | None]:
     """Names of a job and of its session, as they were given or are in a link."""
     text = job_id_or_link.strip() if isinstance(job_id_or_link, str) else ""
-    told = fields_of_link(text) if "?" in text else {}
-    job_id = str(told.get("job_id", text)).strip()
+    given = fields_of_link(text) if "?" in text else {}
+    job_id = str(given.get("job_id", text)).strip()
     if session_id is None or (isinstance(session_id, str) and not session_id):
-        session_id = str(told.get("session_id", "")) or None
+        session_id = str(given.get("session_id", "")) or None
     if not is_id(job_id) or not (session_id is None or is_id(session_id)):
         raise ParameterError(
             f"{printable(job_id_or_link, limit=100)!r} is not a valid job. Give its id, such as 'bc0582f30061217d', or "
@@ -122,32 +112,22 @@ def _from_service(connection: Connection, job_id: str, session_id: str | None) -
 
 
 def _from_link(connection: Connection, job_id: str, session_id: str) -> dict[str, str]:
-    """Parameters of a job as the service's redirect tells them."""
-    try:
-        fields = fields_of_link(connection.routes().resolve_job(job_id, session_id))
-    except ServiceError as error:
-        raise ServiceError(f"The service could not be asked: {error}") from None
+    """Parameters of a job as the service's redirect has them."""
+    fields = fields_of_link(connection.routes().resolve_job(job_id, session_id))
     if "error_message" in fields:
-        # the service also sends the errors of its own code
-        reason = (
-            "no reason given" if _PYTHON_ERROR.match(fields["error_message"]) else printable(fields["error_message"])
-        )
-        told = f"{connection.server} was asked for job {job_id} of session {session_id}"
+        reason = printable(fields["error_message"])
+        asked = f"{connection.server} was asked for job {job_id} of session {session_id}"
         if fields.get("status_code") == "403":
             raise AuthenticationError(
-                f"{told}, and refused: {reason}. Log in as its owner, or Mmoda.logout() for a job without one."
+                f"{asked}, and refused: {reason}. Log in as its owner, or Mmoda.logout() for a job without one."
             )
-        raise JobLost(f"{told}, and does not know it: {reason}. Submit the same query again.")
+        raise JobLost(f"{asked}, and does not know it: {reason}. Submit the same query again.")
     return fields
 
 
 def _record(connection: Connection, job_id: str) -> Mapping[str, Any]:
     """The service's record of a job of this user."""
-    try:
-        records = connection.routes().job_records(job_id, days=_DAYS)
-    except ServiceError as error:
-        raise ServiceError(f"The service could not be asked: {error}") from None
-    for record in records:
+    for record in connection.routes().job_records(job_id, days=_DAYS):
         if record["job_id"] == job_id and "instrument" in _parameters(record):
             return record
     raise JobLost(
@@ -168,16 +148,16 @@ def _parameters(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return parameters if isinstance(parameters, Mapping) else {}
 
 
-def _checked(connection: Connection, job_id: str, session_id: str, told: Mapping[str, str], submitted: str) -> Job:
+def _checked(connection: Connection, job_id: str, session_id: str, known: Mapping[str, str], submitted: str) -> Job:
     """
-    The job that the service told the parameters of, once it is clear that it is this one.
+    The job that has these parameters, once it is clear that it is this one.
 
-    The service tells them in units of its own, and where files were it tells addresses: sent again, they may be another
-    question. It says so by the id of the job with which it answers.
+    The service has them in units of its own, and addresses in the place of files: sent again, they may make another
+    job. The id in its answer tells.
     """
-    fields = {name: value for name, value in told.items() if name not in STATE_FIELDS}
+    fields = {name: value for name, value in known.items() if name not in STATE_FIELDS}
     if not fields.get("instrument") or not fields.get("product_type"):
-        raise ServiceError(f"{connection.server} knows job {job_id}, but does not tell what was asked.")
+        raise ServiceError(f"{connection.server} knows job {job_id}, but does not tell its parameters.")
     # a job of the web page has no such field, and would come back as a page
     job = prepare(connection, {**fields, "api": "True", "oda_api_version": PROTOCOL_VERSION})
     job.session_id = session_id
@@ -185,35 +165,29 @@ def _checked(connection: Connection, job_id: str, session_id: str, told: Mapping
         job.refresh()
     except ParameterError as error:
         raise ServiceError(
-            f"{connection.server} tells parameters for job {job_id}, and does not take them again: {error}"
+            f"{connection.server} does not accept the parameters that it has for job {job_id}: {error}"
         ) from None
     if not job.job_id:
         job.raise_if_error()
     if job.job_id != job_id:
         raise ServiceError(
-            f"{connection.server} tells parameters for job {job_id} that make another one, {job.job_id or 'of no id'}: "
-            "quantities and files are not told as they were given. Results of it would not be those of the job, so "
-            "submit the query itself again, or continue where it was submitted."
+            f"The parameters that {connection.server} has for job {job_id} make another job, "
+            f"{job.job_id or 'without an id'}: it does not keep quantities and files as they were given. Submit the "
+            "query itself again, or continue where it was submitted."
         )
-    job.submitted = submitted or _isot_of_reports(job.reports)
+    reported = [report.get("time_original_request") for report in job.reports]
+    job.submitted = submitted or next(filter(None, map(_isot, reported)), "")
     journal.keep(job.to_dict(), firmly=False)
     return job
 
 
-def _isot_of_reports(reports: list[dict[str, Any]]) -> str:
-    """When a job was submitted, as reports of the back end tell; empty if they don't."""
-    for report in reports:
-        try:
-            return _isot(float(str(report.get("time_original_request"))))
-        except ValueError:
-            continue
-    return ""
-
-
 def _isot(seconds: object) -> str:
     """A time since 1970 as text (ISO 8601, UTC); empty if it is not valid."""
-    is_time = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 <= seconds < _LATEST
-    return str(Time(seconds, format="unix").isot) if is_time else ""
+    try:
+        number = float(str(seconds))
+    except ValueError:
+        return ""
+    return str(Time(number, format="unix").isot) if 0 <= number < _LATEST else ""
 
 
 # ---- the list
@@ -251,7 +225,7 @@ def _service_records(account: Account, server: str) -> list[dict[str, Any]]:
         connection = account.connect(server)
         if connection.anonymous:
             return []
-        outage = min(_SIDE_OUTAGE, conf.seconds("retry_time"))
+        outage = min(_SIDE_OUTAGE, conf.retry_time)
         return connection.routes(Patience(outage=outage)).job_records(days=_DAYS)
     except MmodaError as error:
         log.warning("The service's own records are left out: %s", error)
@@ -261,13 +235,13 @@ def _service_records(account: Account, server: str) -> list[dict[str, Any]]:
 def _row_of_service(record: Mapping[str, Any], server: str) -> dict[str, Any]:
     fields = fields_of_record(_parameters(record))
     return {
+        **dict.fromkeys(_COLUMNS, ""),
         "job_id": record["job_id"],
         "session_id": record["session_id"],
         "instrument": fields.get("instrument", ""),
         "product": fields.get("product_type", ""),
         **summary_of(fields),
         "status": "submitted",
-        "submitted": _isot(record.get("ctime")),
         "server": server,
         "journal": False,
     }

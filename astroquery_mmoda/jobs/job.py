@@ -14,7 +14,7 @@ from astropy.table import Table
 from astroquery import log
 from astroquery.exceptions import InputWarning
 
-from ..config import Conf
+from ..config import DEFAULT_SERVER
 from ..errors import AuthenticationError, JobFailed, JobLost, MmodaError, ServiceError, warn, without_frames
 from ..markup import facts_html, facts_text, meter
 from ..products import Products
@@ -195,7 +195,7 @@ class Job:
         """
         server = self.connection.server
         fields = {"instrument": self.instrument, "product_type": self.product, **self.parameters}
-        return code_for(None if server == str(Conf.server.defaultvalue).rstrip("/") else server, fields)
+        return code_for(None if server == DEFAULT_SERVER else server, fields)
 
     # ---- for reading
 
@@ -251,7 +251,7 @@ class Job:
         `~astropy.table.Table`: reports of the service, one in a row.
 
         Columns: ``time`` (UTC, as the service wrote it), ``node`` (the step), ``message``, ``scw`` (science window) and
-        ``progress`` (fraction of the step, masked where it is not told). Empty if it was answered at once.
+        ``progress`` (fraction of the step, masked where unknown). Empty if it was answered at once.
 
         Examples
         --------
@@ -319,7 +319,7 @@ class Job:
         Whether the service may have stopped hearing its own back end.
 
         Reports of the back end bear the token of the submission, and are refused once it has expired. The state would
-        then never change; asking anew for the same job looks at the work itself.
+        then never change; asking anew for the same job has the service check the work itself.
         """
         return self.expires is not None and time.time() > self.expires
 
@@ -546,7 +546,7 @@ class Job:
             self._products = Products._from_clean(reply, requested=self.parameters, service=self.connection.server)
 
     def _compare(self, reply: Mapping[str, Any]) -> None:
-        """See what the service made of the request: a difference is told, and an uploaded file has an address now."""
+        """Compare with the request: warn of differences, and take the addresses that uploaded files have now."""
         products = section(reply, "products")
         windows = products.get("input_prod_list")
         self._windows = len(windows) if isinstance(windows, list) else 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -33,16 +34,26 @@ from ..text import ID_FORM, Pasted, is_id, printable
 __all__ = ["checked", "find", "forget_places", "keep", "keep_place", "place", "records"]
 
 _LARGEST_RECORD = 20_000_000
-_LARGEST_PLACE = 100_000
 _FEWEST = 4  # characters of an id that stand for the whole
 _DAY = 86400.0
 _FOREVER = 1e12  # seconds since 1970
 _WRITES_PER_TIDYING = 50
-_writes: dict[Path, int] = {}
+_writes = itertools.count()
+_REQUIRED: Any = object()
+# fields of a record: types, and what is taken where one is missing
+_FIELDS: dict[str, tuple[type | tuple[type, ...], Any]] = {
+    **dict.fromkeys(("server", "instrument", "product", "session_id", "job_id", "status"), (str, _REQUIRED)),
+    "parameters": (Mapping, _REQUIRED),
+    "email": (str, ""),
+    "anonymous": (bool, True),
+    "files": (list, []),
+    "submitted": (str, ""),
+    "expires": ((int, float, type(None)), None),
+}
 
 
 def _directory(what: str = "jobs") -> Path:
-    """Where the files are; `OSError` if there can't be such a place."""
+    """Directory of the files; `OSError` if there can't be one."""
     try:
         # in the configuration, not in the cache: a cache may be emptied at any time
         return Path(get_config_dir()) / "astroquery_mmoda" / what
@@ -73,46 +84,33 @@ def checked(record: object) -> dict[str, Any]:
         A field is missing or of the wrong kind; it is named.
     """
     if not isinstance(record, Mapping):
-        raise _no_record(f"it is {printable(type(record).__name__)}, not a dict")
-    texts = ("server", "instrument", "product", "session_id", "job_id", "status")
-    fields = {name: _typed(record, name, str) for name in texts}
+        raise _not_valid(f"it is {printable(type(record).__name__)}, not a dict")
+    fields = {}
+    for name, (kind, default) in _FIELDS.items():
+        value = fields[name] = record.get(name, default)
+        if value is _REQUIRED:
+            raise _not_valid(f"{name} is missing")
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise _not_valid(f"{name} must not be {printable(value, limit=80)!r}")
     for name in ("job_id", "session_id"):
         if not is_id(fields[name]):
-            raise _no_record(f"{name} must be {ID_FORM}, not {printable(fields[name], limit=80)!r}")
-    origin = origin_of(fields["server"])
-    if origin is None or origin[0] not in ("http", "https"):
-        raise _no_record(f"server must be an address, not {printable(fields['server'], limit=80)!r}")
-    parameters = _typed(record, "parameters", Mapping)
+            raise _not_valid(f"{name} must be {ID_FORM}, not {printable(fields[name], limit=80)!r}")
+    if (origin_of(fields["server"]) or ("",))[0] not in ("http", "https"):
+        raise _not_valid(f"server must be an address, not {printable(fields['server'], limit=80)!r}")
+    parameters = fields["parameters"]
     if "token" in parameters or not all(isinstance(text, str) for pair in parameters.items() for text in pair):
-        raise _no_record("parameters must be texts by name, without a token")
-    files = _typed(record, "files", list, [])
-    if not all(isinstance(name, str) for name in files):
-        raise _no_record("files must be names of parameters")
-    expires = _typed(record, "expires", (int, float, type(None)), None)
+        raise _not_valid("parameters must be texts by name, without a token")
+    if not all(isinstance(name, str) for name in fields["files"]):
+        raise _not_valid("files must be names of parameters")
+    expires = fields["expires"]
     return {
         **fields,
-        "email": _typed(record, "email", str, ""),
-        "anonymous": _typed(record, "anonymous", bool, True),
         "parameters": {name: Pasted(value) for name, value in parameters.items()},
-        "files": files,
-        "submitted": _typed(record, "submitted", str, ""),
         "expires": expires if expires is not None and abs(expires) < _FOREVER else None,
     }
 
 
-_REQUIRED = object()
-
-
-def _typed(record: Mapping[str, Any], name: str, kind: type | tuple[type, ...], default: Any = _REQUIRED) -> Any:
-    value = record.get(name, default)
-    if value is _REQUIRED:
-        raise _no_record(f"{name} is missing")
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise _no_record(f"{name} must not be {printable(value, limit=80)!r}")
-    return value
-
-
-def _no_record(why: str) -> ParameterError:
+def _not_valid(why: str) -> ParameterError:
     return ParameterError(f"This is not a valid record of a job, as Job.to_dict writes it: {why}.")
 
 
@@ -127,7 +125,7 @@ def keep(record: Mapping[str, Any], *, firmly: bool = True) -> None:
     """
     Write the record of a job, in the place of an older one of the same job.
 
-    A journal that can't be written is told in the log and is no reason to lose the analysis.
+    A journal that can't be written is logged, and does not stop the analysis.
 
     Parameters
     ----------
@@ -139,26 +137,18 @@ def keep(record: Mapping[str, Any], *, firmly: bool = True) -> None:
     try:
         _put(_directory(), _name(record), record, firmly=firmly)
     except (OSError, ValueError, TypeError) as error:
-        log.warning("Job %s could not be noted in the journal (%s); keep its id.", record.get("job_id"), error)
+        log.warning("Job %s could not be written to the journal (%s); keep its id.", record.get("job_id"), error)
 
 
 def _put(directory: Path, name: str, record: Mapping[str, Any], *, firmly: bool) -> None:
-    """Write a record, and tidy now and then: a look at all files takes longer than a short query."""
+    """Write a record, and tidy now and then: to go through all files takes longer than a short query."""
     text = json.dumps(record)
-    try:
-        _write(directory / name, text, firmly=firmly)
-    except FileNotFoundError:  # the first one
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(directory / name, text, firmly=firmly)
-    _writes[directory] = _writes.get(directory, -1) + 1
-    if _writes[directory] % min(_WRITES_PER_TIDYING, max(1, int(conf.journal_size) // 20)) == 0:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with whole_file(directory / name, private=True, firmly=firmly) as file:
+        file.write(text.encode())
+    if next(_writes) % min(_WRITES_PER_TIDYING, max(1, int(conf.journal_size) // 20)) == 0:
         with suppress(OSError):  # the record is there
             _tidy(directory)
-
-
-def _write(path: Path, text: str, *, firmly: bool) -> None:
-    with whole_file(path, private=True, firmly=firmly) as file:
-        file.write(text.encode())
 
 
 def _tidy(directory: Path) -> None:
@@ -168,12 +158,9 @@ def _tidy(directory: Path) -> None:
     Ages are counted from the newest file, since the clock of this machine and that of the disk may differ.
     """
     remove_leftovers(directory)
-    times = []
     with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.name.endswith(".json") and not entry.is_dir(follow_symlinks=False):
-                times.append((_changed(entry), entry.path))
-    times.sort(reverse=True)
+        files = [each for each in entries if each.name.endswith(".json") and not each.is_dir(follow_symlinks=False)]
+    times = sorted(((each.stat(follow_symlinks=False).st_mtime, each.path) for each in files), reverse=True)
     most, longest = int(conf.journal_size), float(conf.journal_days) * _DAY
     for number, (changed, path) in enumerate(times):
         if number >= most or times[0][0] - changed > longest:
@@ -181,17 +168,9 @@ def _tidy(directory: Path) -> None:
                 os.unlink(path)
 
 
-def _changed(path: Path | os.DirEntry[str]) -> float:
-    """When a file was written, in s since 1970."""
-    try:
-        return path.stat(follow_symlinks=False).st_mtime
-    except FileNotFoundError:  # another process was quicker
-        return -math.inf
-
-
 def records() -> list[dict[str, Any]]:
     """
-    Records of all jobs, newest first; what can't be read is passed over and told in the log.
+    Records of all jobs, newest first; what can't be read is passed over and logged.
 
     Raises
     ------
@@ -251,7 +230,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
 
 
-# ---- places of named objects
+# ---- positions of named objects
 
 
 def place(server: str, name: str) -> tuple[float, float] | None:
@@ -261,24 +240,31 @@ def place(server: str, name: str) -> tuple[float, float] | None:
     Resolvers improve positions now and then, and another position is another analysis, even of the same name.
     """
     try:
-        record = _read_place(_directory("places") / _place_name(server, name))
-        ra, dec = (float(record["ra"]), float(record["dec"])) if record else (math.nan, math.nan)
-    except (OSError, KeyError, TypeError, ValueError, OverflowError):
+        path = _directory("places") / _place_name(server, name)
+        if time.time() - path.stat().st_mtime > float(conf.journal_days) * _DAY:
+            return None
+        record = parse_body(read_plain(path, limit=_LARGEST_RECORD), what="position")
+        ra, dec = float(record["ra"]), float(record["dec"])
+    except (OSError, DecodingError, LookupError, TypeError, ValueError, OverflowError):
         return None
     return (ra, dec) if math.isfinite(ra) and abs(dec) <= 90 else None
 
 
 def keep_place(server: str, name: str, ra: float, dec: float) -> None:
-    """Remember what a name stands for; not being able to is told in the log."""
+    """Remember what a name stands for; not being able to is logged."""
     try:
         record = {"server": server, "name": name, "ra": ra, "dec": dec}
         _put(_directory("places"), _place_name(server, name), record, firmly=True)
     except (OSError, ValueError, TypeError) as error:
-        log.warning("The position of %r could not be noted (%s); a later run may find another one.", name, error)
+        log.warning(
+            "The position of %r could not be written to the journal (%s); a later run may find another one.",
+            name,
+            error,
+        )
 
 
 def forget_places(server: str) -> None:
-    """Forget what names stand for on a server; not being able to is told in the log."""
+    """Forget what names stand for on a server; not being able to is logged."""
     try:
         for path in _directory("places").glob(f"{_short_hash(server)}-*.json"):
             path.unlink(missing_ok=True)
@@ -292,13 +278,3 @@ def _place_name(server: str, name: str) -> str:
 
 def _short_hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
-
-
-def _read_place(path: Path) -> dict[str, Any] | None:
-    if time.time() - _changed(path) > float(conf.journal_days) * _DAY:
-        return None
-    try:
-        record = json.loads(read_plain(path, limit=_LARGEST_PLACE).decode())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None

@@ -7,7 +7,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from astropy import units as u
@@ -29,7 +29,7 @@ _FIRST_PAUSE = 0.1
 
 def longest_wait(timeout: float | u.Quantity | None) -> float:
     """Seconds that a query may take; zero submits, and does not wait."""
-    return conf.seconds("job_timeout") if timeout is None else seconds_of(timeout, "timeout")
+    return conf.job_timeout if timeout is None else seconds_of(timeout, "timeout")
 
 
 def deadline_of(limit: float, begin: float) -> float:
@@ -49,10 +49,11 @@ def in_time(limit: float) -> Iterator[None]:
     raise JobTimeout(f"{words} Nothing was submitted; timeout= (now {limit:g} s) waits longer.")
 
 
-def submit_within(job: Job, limit: float, begin: float) -> None:
-    """Submit a prepared job; it may come back answered at once."""
+@contextmanager
+def _how_it_ends(job: Job, limit: float) -> Iterator[None]:
+    """Have a wait tell how to continue that took so many seconds in vain, or was interrupted."""
     try:
-        job.refresh(Patience(deadline_of(limit, begin), advice=how_to_continue(job)))
+        yield
     except JobTimeout as error:
         fault = str(error)
     except KeyboardInterrupt:
@@ -60,7 +61,13 @@ def submit_within(job: Job, limit: float, begin: float) -> None:
         raise
     else:
         return
-    raise _timed_out(job, limit, fault)
+    raise _timed_out(job, limit, fault and f" {fault}")
+
+
+def submit_within(job: Job, limit: float, begin: float) -> None:
+    """Submit a prepared job; it may come back answered at once."""
+    with _how_it_ends(job, limit):
+        job.refresh(Patience(deadline_of(limit, begin), advice=how_to_continue(job)))
 
 
 def follow(
@@ -75,29 +82,22 @@ def follow(
     """
     Wait until a job is over, at most so many seconds since a moment on the monotonic clock.
 
-    An outage is sat out five times as long as otherwise, since the analysis goes on all the same.
+    An outage may last five times as long as otherwise, since the analysis goes on all the same.
     """
     display = Display(progress, _progress_line)
-    fault = ""
-    try:
-        while not job.over and (elapsed := time.monotonic() - begin) < limit:
+    with _how_it_ends(job, limit), closing(display):
+        while not job.over:
+            elapsed = time.monotonic() - begin
+            if elapsed >= limit:
+                raise JobTimeout
             display(job)
-            (sleep or time.sleep)(min(max(shortest_pause, _pause_after(elapsed)), limit - elapsed))
-            job.refresh(Patience(begin + limit, 5 * conf.seconds("retry_time"), how_to_continue(job)))
-    except JobTimeout as error:
-        fault = str(error)
-    except KeyboardInterrupt:
-        log.warning("%s", how_to_continue(job))
-        raise
-    finally:
-        display.close()
-    if not job.over:
-        raise _timed_out(job, limit, fault)
+            (sleep or time.sleep)(min(_pause_after(elapsed), limit - elapsed))
+            job.refresh(Patience(begin + limit, 5 * conf.retry_time, how_to_continue(job)))
 
 
 def _pause_after(elapsed: float) -> float:
     """Seconds until the next poll of a job that was submitted that many seconds ago."""
-    pause = min(max(_FIRST_PAUSE, elapsed / 10), conf.seconds("poll_interval_max"))
+    pause = min(max(_FIRST_PAUSE, elapsed / 10), conf.poll_interval_max)
     # some chance in it, so that many who wait do not come all at once
     return pause * random.uniform(0.85, 1.0)  # noqa: S311 - no secret hangs on it
 
@@ -122,7 +122,6 @@ def how_to_continue(job: Job) -> str:
 
 def _timed_out(job: Job, limit: float, fault: str) -> JobTimeout:
     """Error of a wait of so many seconds that came to nothing, with what the last request said of it."""
-    fault = f" {fault}" if fault else ""
     if not job.job_id:
         return JobTimeout(
             f"The service did not take {job.product} of {job.instrument} within {limit:g} s.{fault} "

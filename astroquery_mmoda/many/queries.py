@@ -87,7 +87,7 @@ class ManyQueries:
         self._account, self._builder, self._server, self._token = account, builder, server, token
         self._kind = kind
         self._max_active = int(max_active)
-        self._executor = executor
+        self._executor, self._threads = executor, DaemonThreads()
         self._on_error = on_error
         self._reduce = reduce
         self._rows = Rows.of(queries)
@@ -159,7 +159,7 @@ class ManyQueries:
         connection.warn_of_short_life()
         self._began = time.monotonic()
         self._run = Run(connection)
-        weakref.finalize(self, _abandon, self._run, self._active)
+        weakref.finalize(self, _abandon, self._run, self._threads, self._active)
         return self._run
 
     def _next_outcome(self, run: Run) -> Outcome | None:
@@ -185,6 +185,7 @@ class ManyQueries:
             raise
         if not self._over:
             self._over = True
+            self._threads.shutdown()
             log.info("%s %s in %.0f s", self._kind, self._records, time.monotonic() - self._began)
         return None
 
@@ -193,7 +194,7 @@ class ManyQueries:
         index = self._waiting[0]
         try:
             item = self._item(index, run)
-            future = (self._executor or DaemonThreads()).submit(run_item, item)
+            future = (self._executor or self._threads).submit(run_item, item)
         except BrokenExecutor:
             self._broken = True
         except Exception as error:
@@ -216,7 +217,7 @@ class ManyQueries:
             self._names.resolve(coordinates, query.catalog, connection)
             payload = self._builder.build(self._kind, query, connection)
         connection.warn_of_missing_roles(needed_roles(payload))
-        about = {name: shorten(value, 40) for name, value in summary_of(payload).items() if value}
+        about = {name: shorten(value, 42) for name, value in summary_of(payload).items() if value}
         self._records.update(index, instrument=payload["instrument"], **about)
         self._submissions += 1
         return WorkItem(
@@ -247,6 +248,7 @@ class ManyQueries:
             else:
                 self._end(result, item)
             del self._active[future]
+            run.jobs.pop(item.index, None)
         if self._broken and not self._active:
             log.warning("The executor has broken down: a worker died. The remaining queries go on in this process.")
             self._executor, self._broken = None, False
@@ -289,9 +291,10 @@ class ManyQueries:
             self._waiting.append(index)
 
 
-def _abandon(run: Run, active: Mapping[Future[Result], WorkItem]) -> None:
+def _abandon(run: Run, threads: DaemonThreads, active: Mapping[Future[Result], WorkItem]) -> None:
     """Stop what nobody will ask for any more."""
     run.close()
+    threads.shutdown()
     for future in active:
         future.cancel()
 

@@ -16,7 +16,8 @@ from ..text import printable
 __all__ = ["Record", "Records"]
 
 _STATES = ("waiting", "running", "done", "failed")
-_LONGEST_ERROR = 60
+# with the usual columns beside it, a terminal of 80 columns has room for so many characters of an error
+_LONGEST_ERROR = 30
 # columns only where the queries differ in them
 _CONDITIONS = ("energy_range", "time_range")
 _NUMBERS = {"seconds": ("f8", "s"), "size": ("i8", "byte")}

@@ -16,6 +16,8 @@ import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from ..auth import Handed
@@ -32,24 +34,46 @@ __all__ = ["DaemonThreads", "Result", "Run", "WorkItem", "run_item"]
 
 # connections of one run at a time, however many queries are active: each poll is short
 _MOST_CONNECTIONS = 16
+_Call = tuple[Future[Any], Callable[[], Any]]
 
 
 class DaemonThreads(Executor):
-    """A thread for each call that, unlike those of ThreadPoolExecutor, does not keep a script from ending."""
+    """As many threads as there are calls; unlike those of ThreadPoolExecutor, they do not keep a script from ending."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._number = 0
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Call a function in a new thread."""
+        """Call a function in a thread that is idle, or a new one."""
         future: Future[Any] = Future()
-
-        def call() -> None:
-            try:
-                future.set_result(fn(*args, **kwargs))
-            except BaseException as error:  # else whoever waits for it would do so for ever
-                future.set_exception(error)
-
         future.set_running_or_notify_cancel()
-        threading.Thread(target=call, name="mmoda", daemon=True).start()
+        self._calls.put((future, partial(fn, *args, **kwargs)))
+        if not self._idle.acquire(blocking=False):
+            self._number += 1
+            threading.Thread(target=_work, args=(self._calls, self._idle), name="mmoda", daemon=True).start()
         return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - as in Executor
+        """Let each thread end after its call; nobody waits for that."""
+        for _ in range(self._number):
+            self._calls.put(None)
+        self._number = 0
+
+
+def _work(calls: SimpleQueue[_Call | None], idle: threading.Semaphore) -> None:
+    while (call := calls.get()) is not None:
+        _make(*call)
+        call = None  # an idle thread keeps nothing alive
+        idle.release()
+
+
+def _make(future: Future[Any], function: Callable[[], Any]) -> None:
+    try:
+        future.set_result(function())
+    except BaseException as error:  # else whoever waits for it would do so for ever
+        future.set_exception(error)
 
 
 class Run:
@@ -92,12 +116,9 @@ class Run:
     def follow(self, item: WorkItem, job: Job, begin: float) -> None:
         """Submit a job and wait for it."""
         self.jobs[item.index] = job
-        try:
-            with self._connections:
-                submit_within(job, item.limit, begin)
-                follow(job, item.limit, begin, progress=False, sleep=self._sleep)
-        finally:
-            del self.jobs[item.index]
+        with self._connections:
+            submit_within(job, item.limit, begin)
+            follow(job, item.limit, begin, progress=False, sleep=self._sleep)
 
     def _sleep(self, seconds: float) -> None:
         """Sleep for so long at least, and until it is this query's turn to poll."""

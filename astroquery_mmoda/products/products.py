@@ -15,9 +15,8 @@ from ..allowance import Allowance
 from ..catalog import empty_catalog
 from ..decoding import parse_body
 from ..errors import DecodingError, ParameterError, ServiceError
-from ..request.metadata import nearest
 from ..service.replies import check_reply, error_from_body, failure, section, without_tokens
-from ..text import listed, printable
+from ..text import listed, nearest, printable
 from .cards import is_missing
 from .kinds import LONGEST_NAME, Entry, check_name, describe, entries_of, free_name, names_in_headers
 from .sources import Spellings, match_source, same_source

@@ -7,8 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from ..errors import ParameterError
-from ..request.metadata import nearest
-from ..text import listed, printable, transliterated
+from ..text import listed, nearest, printable, transliterated
 
 __all__ = ["Spellings", "match_source", "same_source"]
 

@@ -15,9 +15,9 @@ from astroquery import log
 
 from ..config import conf
 from ..errors import MmodaError, ParameterError, ServiceError
-from ..text import printable
+from ..text import nearest, printable
 from .form import form_fields
-from .metadata import InstrumentSchema, folded, nearest, read_metadata
+from .metadata import InstrumentSchema, folded, read_metadata
 from .positions import parse_position, plain_dashes
 from .query import Query
 from .resolver import find_position
@@ -97,7 +97,7 @@ class RequestBuilder:
                 yield ""
                 if isinstance(error, ServiceError) and math.isinf(connection.until):
                     # an outage is waited out once, not for each instrument
-                    connection = connection.within(time.monotonic() + conf.seconds("retry_time"))
+                    connection = connection.within(time.monotonic() + conf.retry_time)
 
     # ---- positions
 

@@ -18,8 +18,8 @@ from ..config import conf
 from ..errors import ParameterError
 from ..files import read_plain
 from ..protocol import NUL, Upload
-from ..text import Pasted, printable
-from .metadata import Parameter, nearest
+from ..text import Pasted, nearest, printable
+from .metadata import Parameter
 from .scripts import literal
 from .values import as_quantity, convert, is_number, list_items, plain_float, science_windows, service_unit, to_time
 
@@ -35,7 +35,7 @@ def to_wire(parameter: Parameter, value: Any, *, time_format: str | None = None)
     Numbers and texts are in the service's unit, times in ``time_format``. `ParameterError` for a wrong type, unit,
     range or choice; the message names what is allowed.
     """
-    value = _plain(value)
+    value = _python_value(value)
     if value is None:
         if parameter.optional:
             return NUL
@@ -48,7 +48,7 @@ def to_wire(parameter: Parameter, value: Any, *, time_format: str | None = None)
     return text
 
 
-def _plain(value: Any) -> Any:
+def _python_value(value: Any) -> Any:
     """Numpy scalars and zero-dimensional arrays as the Python values they stand for."""
     if isinstance(value, np.floating):
         return plain_float(value)

@@ -15,9 +15,9 @@ from astroquery.exceptions import InputWarning
 from ..errors import ParameterError, warn
 from ..instruments import IJD_ORIGIN, INTEGRAL, LAUNCH
 from ..protocol import FORMAT_FIELDS, IGNORED_FIELDS, OWN_FIELDS, PROTOCOL_VERSION, SWITCHES
-from ..text import printable
+from ..text import nearest, printable
 from .encode import to_wire
-from .metadata import InstrumentSchema, Parameter, nearest
+from .metadata import InstrumentSchema, Parameter
 from .query import Query
 from .values import (
     as_quantity,

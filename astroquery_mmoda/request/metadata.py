@@ -3,24 +3,23 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain, islice, pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from ..errors import ParameterError, ServiceError
-from ..text import printable
+from ..text import nearest, printable
 from .positions import plain_dashes
 
-__all__ = ["KINDS", "InstrumentSchema", "Parameter", "folded", "kind_from_name", "nearest", "read_metadata"]
+__all__ = ["KINDS", "InstrumentSchema", "Parameter", "folded", "kind_from_name", "read_metadata"]
 
 _NOT_FOR_USERS = ("token", "user_catalog", "selected_catalog")
 
@@ -204,17 +203,6 @@ def folded(name: str) -> str:
     return re.sub(r"[\s_-]+", "", plain_dashes(name)).casefold()
 
 
-_MOST_COMPARED, _LONGEST_COMPARED = 1000, 100
-
-
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """Words that suggest the valid name most like a wrong one; empty if none is like it."""
-    # of thousands of names, or long ones, a comparison would take minutes
-    by_lower = {name.lower(): name for name in islice(valid, _MOST_COMPARED) if len(name) <= _LONGEST_COMPARED}
-    found = difflib.get_close_matches(str(name)[:_LONGEST_COMPARED].lower(), by_lower, n=1, cutoff=0.6)
-    return f" (did you mean {by_lower[found[0]]!r}?)" if found else ""
-
-
 def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
     """
     Read the reply of ``api/meta-data``; `ServiceError` if it is something else.
@@ -242,8 +230,8 @@ def _read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
     own: dict[str, dict[str, Parameter]] = {}
     for query in (row for row in rows if isinstance(row, list)):
         parameters = {row["name"]: _read_parameter(row) for row in query if row.get("name")}
-        products = {_typed(row, "product_name", str) for row in query if row.get("product_name")}
-        names = {_typed(row, "query_name", str) for row in query if row.get("query_name")}
+        products = {_optional(row, "product_name", str) for row in query if row.get("product_name")}
+        names = {_optional(row, "query_name", str) for row in query if row.get("query_name")}
         products |= {product for product, name in query_of_product.items() if name in names}
         if not products:
             common |= parameters
@@ -253,23 +241,23 @@ def _read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
 
 
 def _read_parameter(row: Mapping[str, Any]) -> Parameter:
-    restrictions = _typed(row, "restrictions", Mapping) or {}
-    extra = _typed(row, "extra_metadata", Mapping) or {}
+    restrictions = _optional(row, "restrictions", Mapping) or {}
+    extra = _optional(row, "extra_metadata", Mapping) or {}
     uris = row.get("owl_uri") or ()
     return Parameter(
-        name=_typed(row, "name", str),
-        units=_typed(row, "units", str),
+        name=_optional(row, "name", str),
+        units=_optional(row, "units", str),
         default=row.get("value"),
         optional=bool(restrictions.get("is_optional", False)),
         minimum=_limit(restrictions, "min_value"),
         maximum=_limit(restrictions, "max_value"),
-        choices=tuple(_typed(restrictions, "allowed_values", list) or ()),
+        choices=tuple(_optional(restrictions, "allowed_values", list) or ()),
         uris=tuple(map(str, [uris] if isinstance(uris, str) else uris)),
         description=" - ".join(str(extra[key]) for key in ("label", "description") if extra.get(key)),
     )
 
 
-def _typed(row: Mapping[str, Any], key: str, kind: Any) -> Any:
+def _optional(row: Mapping[str, Any], key: str, kind: Any) -> Any:
     """A value that is of some kind or None."""
     value = row.get(key)
     if value is not None and not isinstance(value, kind):
@@ -279,7 +267,7 @@ def _typed(row: Mapping[str, Any], key: str, kind: Any) -> Any:
 
 def _limit(row: Mapping[str, Any], key: str) -> float | None:
     """Smallest or largest value of a parameter; some come as text."""
-    value = _typed(row, key, (int, float, str))
+    value = _optional(row, key, (int, float, str))
     number = None if value is None else float(value)
     if number is not None and math.isnan(number):
         raise ValueError(f"{key} is not a number")

@@ -22,7 +22,7 @@ from typing import Any
 
 from ..text import printable
 
-__all__ = ["Analysis", "NotConstant", "Record", "TooMuch", "Unknown", "analyses", "literal", "parse", "plain"]
+__all__ = ["Analysis", "NotConstant", "TooMuch", "Unknown", "analyses", "literal", "parse", "plain"]
 
 _DEEPEST = 100
 _LONGEST_CODE = 2_000_000
@@ -86,7 +86,11 @@ class TooMuch(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Unknown:
-    """In the place of a value that is only known when the code runs; its text is how it is written."""
+    """
+    In the place of a value that is only known when the code runs; its text is how it is written.
+
+    As a key of a dictionary it stands for a step that may have changed the other ones.
+    """
 
     source: ast.AST | str
 
@@ -98,29 +102,11 @@ class Unknown:
         return self
 
 
-class Record(dict[Any, Any]):
-    """A dictionary of the code, whose values may be `Unknown`; ``doubts`` are steps that may have changed it."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.doubts: list[str] = list(arguments[0].doubts) if arguments and isinstance(arguments[0], Record) else []
-
-    def take(self, other: Any, source: str) -> None:
-        """Update it by another one, or pairs; ``source`` is how that is written."""
-        if isinstance(other, (list, tuple)) and not any(isinstance(pair, Unknown) or pair[0] is None for pair in other):
-            other = Record(other)
-        if isinstance(other, Record) and not any(isinstance(key, Unknown) for key in other):
-            self.update(other)
-            self.doubts += other.doubts
-        else:
-            self.doubts.append(source)
-
-
 @dataclass(frozen=True)
 class Analysis:
     """Parameters that a call or a dictionary of the code gives; ``ours`` if by this package's methods."""
 
-    parameters: Record
+    parameters: dict[Any, Any]
     ours: bool = False
 
 
@@ -144,7 +130,7 @@ def analyses(tree: ast.Module) -> tuple[list[Analysis], list[str]]:
     follower.visit(tree)
     at_top, follower.calls = follower.calls, []
     follower.visit_functions()
-    named = [value for value in follower.names.values() if isinstance(value, Record)]
+    named = [value for value in follower.names.values() if isinstance(value, dict)]
     found = [record for record in (*follower.records, *named) if "instrument" in record]
     found = [record for record in found if "product" in record or "product_type" in record] or found
     return [*follower.calls, *at_top] or [Analysis(record) for record in found], follower.unread
@@ -162,11 +148,11 @@ def literal(text: str) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value with plain dictionaries in the place of records; `NotConstant` if part of it is unknown."""
-    if isinstance(value, Unknown) or (isinstance(value, Record) and value.doubts):
+    """A value of which all parts are known, or `NotConstant`."""
+    if isinstance(value, Unknown):
         raise NotConstant("part of it is only known when the code runs")
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {plain(key): plain(item) for key, item in value.items()}
     return type(value)(map(plain, value)) if isinstance(value, (list, tuple)) else value
 
 
@@ -177,7 +163,7 @@ class _Follower(ast.NodeVisitor):
         self.names: dict[str, Any] = {"__name__": "__main__"}
         self.calls: list[Analysis] = []
         self.unread: list[str] = []
-        self.records: list[Record] = []
+        self.records: list[dict[Any, Any]] = []
         # functions, with the names of others whose values they change
         self._changes: dict[str, set[str]] = {}
         self._functions: list[ast.FunctionDef | ast.AsyncFunctionDef] = []
@@ -213,8 +199,8 @@ class _Follower(ast.NodeVisitor):
         names = self.names
         while self._functions:
             node = self._functions.pop(0)
-            own = {argument.arg: Unknown(f"an argument of {node.name}()") for argument in _arguments(node.args)}
-            self.names = {**self._copy(names), **own}
+            own = {each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)}
+            self.names = self._copy(names) | {name: Unknown(f"an argument of {node.name}()") for name in own}
             self._follow(node.body)
         self.names = names
 
@@ -240,7 +226,7 @@ class _Follower(ast.NodeVisitor):
         total = 0
         for part in self._parts(value):
             total += _ITEM + (len(part) if isinstance(part, str) else 0)
-            if not isinstance(part, (str, int, float, type(None), list, tuple, Record, Unknown)) or total > _LARGEST:
+            if not isinstance(part, (str, int, float, type(None), list, tuple, dict, Unknown)) or total > _LARGEST:
                 raise NotConstant
             if isinstance(part, int) and part.bit_length() > _MOST_BITS:
                 raise NotConstant
@@ -249,12 +235,12 @@ class _Follower(ast.NodeVisitor):
 
     def _known(self, value: Any) -> Any:
         """Hand a value through, unless part of it is unknown."""
-        if any(isinstance(part, Unknown) or getattr(part, "doubts", None) for part in self._parts(value)):
+        if any(isinstance(part, Unknown) for part in self._parts(value)):
             raise NotConstant
         return value
 
     def _copy(self, names: dict[str, Any]) -> dict[str, Any]:
-        self._work(sum(len(value) if isinstance(value, (list, Record)) else 1 for value in names.values()))
+        self._work(sum(len(value) if isinstance(value, (list, dict)) else 1 for value in names.values()))
         return copy.deepcopy(names)
 
     # ---- statements
@@ -277,9 +263,7 @@ class _Follower(ast.NodeVisitor):
         target.ctx = ast.Load()
         current = self.visit(target)
         method = {ast.BitOr: "update", ast.Add: "extend"}.get(type(node.op))
-        if (
-            isinstance(current, Record if method == "update" else list) and method
-        ):  # in place, whatever else it is called
+        if isinstance(current, dict if method == "update" else list) and method:  # in place, whatever else it is called
             self.visit(ast.Call(func=ast.Attribute(target, method), args=[node.value], keywords=[]))
         else:
             self._bind(node.target, self.visit(ast.BinOp(target, node.op, node.value)))
@@ -298,30 +282,22 @@ class _Follower(ast.NodeVisitor):
 
     def _put(self, target: ast.Subscript, value: Any) -> None:
         whole, key = self.visit(target.value), self.visit(target.slice)
-        if isinstance(whole, Record):
-            if isinstance(key, Unknown) or not isinstance(key, (str, int, float)):
-                whole.doubts.append(_source_of(target))
-                return
+        if isinstance(whole, list):
+            whole.append(Unknown(target))
+        elif isinstance(whole, dict):
+            key = Unknown(target) if isinstance(key, (Unknown, list, dict)) else key
             whole[key] = value
             try:
                 self._size(whole)
             except NotConstant:
                 whole[key] = Unknown(target)
-        elif isinstance(whole, list):
-            whole.append(Unknown(target))
 
     def visit_Delete(self, node: ast.Delete) -> None:
         for target in node.targets:
             if isinstance(target, ast.Name):
                 self.names.pop(target.id, None)
             elif isinstance(target, ast.Subscript):
-                whole, key = self.visit(target.value), self.visit(target.slice)
-                if isinstance(whole, list):
-                    whole.append(Unknown(node))
-                elif isinstance(whole, Record) and isinstance(key, (str, int, float)):
-                    whole.pop(key, None)
-                elif isinstance(whole, Record):
-                    whole.doubts.append(_source_of(node))
+                self.visit(ast.Call(ast.Attribute(target.value, "pop"), [target.slice], []))
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -411,20 +387,18 @@ class _Follower(ast.NodeVisitor):
             found += value if isinstance(node, ast.Starred) and isinstance(value, (list, tuple)) else [value]
         return found
 
-    def visit_Dict(self, node: ast.Dict) -> Record:
+    def visit_Dict(self, node: ast.Dict) -> dict[Any, Any]:
         keys = (key and self.visit(key) for key in node.keys)
         self.records.append(self._filled(zip(keys, node.values, strict=True)))
         return self.records[-1]
 
-    def _filled(self, pairs: Iterable[tuple[Any, ast.expr]]) -> Record:
-        """A record of keys and values; None in the place of a key stands for ``**``."""
-        record = Record()
+    def _filled(self, pairs: Iterable[tuple[Any, ast.expr]]) -> dict[Any, Any]:
+        """Make a dictionary of keys and values; None in the place of a key stands for ``**``."""
+        record: dict[Any, Any] = {}
         for key, node in pairs:
             value = self.visit(node)
             if key is None:
-                record.take(value if isinstance(value, Record) else Unknown(node), f"**{_source_of(node)}")
-            elif isinstance(key, Unknown):
-                record.doubts.append(str(key))
+                _merge(record, value, f"**{_source_of(node)}")
             else:
                 record[key] = value
         return record
@@ -449,8 +423,8 @@ class _Follower(ast.NodeVisitor):
         if unit and isinstance(node.op, ast.Mult):
             return _with_unit(self._known(left), unit[1])
         if isinstance(node.op, ast.BitOr):
-            both = Record(left)
-            both.take(right, _source_of(node.right))
+            both = dict(left)
+            _merge(both, right, _source_of(node.right))
             return both
         _check_growth(node.op, self._known(left), self._known(right))
         return _OPERATORS[type(node.op)](left, right)
@@ -473,7 +447,7 @@ class _Follower(ast.NodeVisitor):
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
         whole, key = self.visit(node.value), self.visit(node.slice)
-        if isinstance(whole, Record) and whole.doubts:
+        if _doubted(whole):
             raise NotConstant
         return whole[key]
 
@@ -504,7 +478,7 @@ class _Follower(ast.NodeVisitor):
         words = self._filled((word.arg, word.value) for word in node.keywords)
         self._notice(node, arguments, words)
         name = getattr(node.func, "attr", "")
-        if isinstance(owner, Record):
+        if isinstance(owner, dict):
             return self._method_of_record(node, owner, arguments, words)
         if isinstance(owner, list):
             return self._method_of_list(node, owner, arguments, words)
@@ -512,10 +486,8 @@ class _Follower(ast.NodeVisitor):
             return self._method_of_text(owner, name, self._known(arguments), self._known(words))
         function = re.sub(r"^(?:copy|collections)\.", "", self._dotted(node.func))
         if function in ("dict", "OrderedDict"):
-            record = Record()
-            self._update(record, node, arguments, words)
-            self.records.append(record)
-            return record
+            self.records.append(self._updated({}, node, arguments, words))
+            return self.records[-1]
         if function in ("copy", "deepcopy"):
             return copy.deepcopy(arguments[0])
         if words and function != "json.dumps":  # whose options change the looks only
@@ -532,53 +504,49 @@ class _Follower(ast.NodeVisitor):
             return ""
         return ".".join([node.id.replace("numpy", "np"), *reversed(parts)])
 
-    def _notice(self, node: ast.Call, arguments: Sequence[Any], words: Record) -> None:
+    def _notice(self, node: ast.Call, arguments: Sequence[Any], words: dict[Any, Any]) -> None:
         """Keep the parameters of a call of the service, and doubt what a function of the code may change."""
         name = getattr(node.func, "attr", "") or getattr(node.func, "id", "")
         if name in _NOT_ANALYSES:
             return
-        given, positional = Record(words), _POSITIONAL.get(name, ())
+        given, positional = dict(words), _POSITIONAL.get(name, ())
         given.update(zip(positional, arguments, strict=False))
         if "instrument" in given and (positional or "product" in given):
             others = [part for part in node.args[len(positional) :] if getattr(part, "attr", "") not in _POSITIONAL]
             if others or name == "partial":
-                given.doubts.append(_source_of(node))
+                given[Unknown(node)] = None
             self.calls.append(Analysis(given, ours=name in _OF_OURS))
         elif positional:
             self.unread.append(_source_of(node))
         if isinstance(node.func, ast.Name) and name in self._changes:
             for each in {part.id for part in node.args if isinstance(part, ast.Name)} | self._changes[name]:
-                if isinstance(record := self.names.get(each), Record):
-                    record.doubts.append(_source_of(node))
+                if isinstance(record := self.names.get(each), dict):
+                    record[Unknown(node)] = None
 
-    def _update(self, record: Record, node: ast.Call, arguments: Sequence[Any], words: Record) -> None:
-        """What ``dict(...)`` and ``record.update(...)`` put into a record."""
+    def _updated(self, record: dict[Any, Any], node: ast.Call, arguments: Sequence[Any], words: dict[Any, Any]) -> Any:
+        """What ``dict(...)`` and ``record.update(...)`` make of a dictionary."""
         for part, argument in zip(node.args, arguments, strict=True):
-            record.take(argument, _source_of(part))
-        record.take(words, "")
+            _merge(record, argument, _source_of(part))
+        record.update(words)
+        return record
 
-    def _method_of_record(self, node: ast.Call, owner: Record, arguments: Sequence[Any], words: Record) -> Any:
+    def _method_of_record(self, node: ast.Call, owner: dict[Any, Any], arguments: Sequence[Any], words: Any) -> Any:
         name = node.func.attr  # type: ignore[attr-defined]
         if name == "update":
-            self._update(owner, node, arguments, words)
-            self._size(owner)
+            self._size(self._updated(owner, node, arguments, words))
             return None
-        if name == "copy":
-            return Record(owner)
         known = bool(arguments) and not isinstance(arguments[0], Unknown)
-        if name == "get" or (known and name in ("pop", "setdefault")):
-            if not known or (owner.doubts and name == "get"):
-                raise NotConstant
+        if name == "copy" or (known and name in ("get", "pop", "setdefault")):
             found = getattr(owner, name)(*arguments)
-            return Unknown(node) if owner.doubts else found
-        if name not in ("keys", "values", "items"):
-            owner.doubts.append(_source_of(node))
+            return Unknown(node) if name != "copy" and _doubted(owner) else found
+        if name not in ("get", "keys", "values", "items"):
+            owner[Unknown(node)] = None
         raise NotConstant
 
-    def _method_of_list(self, node: ast.Call, owner: list[Any], arguments: Sequence[Any], words: Record) -> Any:
+    def _method_of_list(self, node: ast.Call, owner: list[Any], arguments: Sequence[Any], words: dict[Any, Any]) -> Any:
         name, before = node.func.attr, list(owner)  # type: ignore[attr-defined]
         try:
-            if name not in _LIST_METHODS or words or words.doubts:
+            if name not in _LIST_METHODS or words:
                 raise NotConstant
             found = getattr(owner, name)(*arguments)
             self._size(owner)
@@ -587,7 +555,7 @@ class _Follower(ast.NodeVisitor):
             raise
         return found
 
-    def _method_of_text(self, text: str, name: str, arguments: list[Any], words: Record) -> Any:
+    def _method_of_text(self, text: str, name: str, arguments: list[Any], words: dict[Any, Any]) -> Any:
         if name == "format":
             for _, field, spec, _ in string.Formatter().parse(text):
                 if not re.fullmatch(r"\w*", field or "") or re.search(r"\{|\d{4}", spec or ""):
@@ -617,7 +585,7 @@ _BUILTINS = (abs, bool, float, int, len, list, max, min, round, sorted, str, tup
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{function.__name__: function for function in _BUILTINS},
     "json.dumps": json.dumps,
-    "json.loads": lambda text: json.loads(text, object_hook=Record),
+    "json.loads": json.loads,
     # as numpy shows its numbers
     **dict.fromkeys(("np.float64", "np.float32"), float),
     **dict.fromkeys(("np.int64", "np.int32"), int),
@@ -642,24 +610,30 @@ def _with_unit(value: Any, unit: str) -> Any:
     return f"{value} {unit}"
 
 
+def _merge(record: dict[Any, Any], other: Any, source: str) -> None:
+    """Update a dictionary by another one, or by pairs; ``source`` is how that is written."""
+    try:
+        record.update(other)
+    except (TypeError, ValueError):
+        record[Unknown(source)] = None
+
+
+def _doubted(value: Any) -> bool:
+    return isinstance(value, dict) and any(isinstance(key, Unknown) for key in value)
+
+
 def _common(one: Any, other: Any) -> Any:
     """What two states agree about."""
-    if isinstance(one, Record) and isinstance(other, Record):
-        for key in list(dict.fromkeys((*one, *other))):
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in (*one, *other):
             if key not in one or key not in other or not _same(one[key], other[key]):
                 one[key] = Unknown(_CONDITION)
-        one.doubts = list(dict.fromkeys((*one.doubts, *other.doubts)))
         return one
     return one if _same(one, other) else Unknown(_CONDITION)
 
 
 def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
-
-
-def _arguments(arguments: ast.arguments) -> list[ast.arg]:
-    listed = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    return [argument for argument in listed if argument is not None]
 
 
 def _changed_in(function: ast.AST) -> Iterator[str]:

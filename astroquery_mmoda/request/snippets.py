@@ -16,7 +16,7 @@ from ..protocol import IGNORED_FIELDS, NUL, STATE_FIELDS, Upload
 from ..text import Pasted, printable, without_token
 from .encode import is_address
 from .pasted import readings
-from .scripts import Analysis, NotConstant, Record, TooMuch, Unknown, analyses, parse, plain
+from .scripts import Analysis, NotConstant, TooMuch, Unknown, analyses, parse, plain
 
 __all__ = ["code_for", "read_api_code"]
 
@@ -78,18 +78,15 @@ def read_api_code(text: str) -> dict[str, Any]:
         )
     left_out: list[str] = []
     dropped = _DROPPED | (_DROPPED_FROM_OURS if ours else _DROPPED_FROM_CALLS)
-    arguments = _kept(
-        {
-            name: value
-            for name, value in parameters.items()
-            if name not in dropped and not (value is None and name in _NONE_IS_NOTHING)
-        },
-        left_out,
-        ours=ours,
-    )
+    given = {
+        name: value
+        for name, value in parameters.items()
+        if name not in dropped and not (value is None and name in _NONE_IS_NOTHING)
+    }
+    arguments = _kept(given, left_out, remarks, ours=ours)
     if not ours and arguments.pop(_LONG_LISTS, None) is not None:
         left_out.append(f"{_LONG_LISTS} (it divides long lists of science windows into several jobs)")
-    _warn(left_out, [*remarks, *(f"the effect of {doubt} is not known" for doubt in parameters.doubts)])
+    _warn(left_out, list(dict.fromkeys(remarks)))
     return arguments if ours else _in_our_words(arguments)
 
 
@@ -119,14 +116,16 @@ def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
     )
 
 
-def _kept(parameters: Mapping[Any, Any], left_out: list[str], *, ours: bool) -> dict[str, Any]:
-    """Values that are known and are not files or tokens; the others are named in ``left_out``."""
+def _kept(given: Mapping[Any, Any], left_out: list[str], remarks: list[str], *, ours: bool) -> dict[str, Any]:
+    """Values that are known and are not files or tokens; the others are named in ``left_out`` and ``remarks``."""
     kept: dict[str, Any] = {}
-    for name, value in parameters.items():
+    for name, value in given.items():
         try:
-            if ours and name == "parameters" and isinstance(value, Record) and not value.doubts:
+            if isinstance(name, Unknown):
+                remarks.append(f"the effect of {name} is not known")
+            elif ours and name == "parameters" and isinstance(value, dict):
                 inner = {key: item for key, item in value.items() if key not in _DROPPED}
-                kept["parameters"] = _kept(inner, left_out, ours=False)
+                kept["parameters"] = _kept(inner, left_out, remarks, ours=False)
             else:
                 kept[str(name)] = _checked(str(name), value)
         except NotConstant as error:

@@ -15,7 +15,7 @@ from astroquery.exceptions import AuthenticationWarning
 
 from ..auth import HOW_TO_GET_ONE, Found, Token, TokenAuth, discover, forget_in_keyring, from_prompt, store
 from ..auth.token import EMAIL_OPTIONS
-from ..config import Conf, conf
+from ..config import DEFAULT_SERVER, conf
 from ..errors import AuthenticationError, ParameterError, warn
 from ..origin import is_loopback, origin_of
 from ..text import printable
@@ -133,42 +133,33 @@ class Account:
         names = ("user", "email", "roles", "expires", "email_options")
         return {name: getattr(held.token, name) for name in names} | {"location": held.place}
 
-    # ---- renewing
-
-    def refresh(
-        self, server: str, *, store_token: bool | str | tuple[str, ...] = True, force: bool = False
+    def renew(
+        self,
+        server: str,
+        options: Mapping[str, str] | None = None,
+        *,
+        store_token: bool | str | tuple[str, ...] = True,
+        force: bool = False,
     ) -> dict[str, Any]:
-        """Let the service make the token live longer; see ``Mmoda.refresh_token``."""
-        held = self._require(server)
-        return self._replace(held, self._routes(held).refreshed_token(), places=store_token, force=force)
+        """
+        Let the service make a new token, with a longer life or other e-mail options (by the names of the claims).
 
-    def set_email_options(
-        self, server: str, options: Mapping[str, str], *, store_token: bool | str | tuple[str, ...] = True
-    ) -> dict[str, Any]:
-        """Change e-mail options, by the names of the claims; see ``Mmoda.set_email_notifications``."""
-        held = self._require(server)
-        return self._replace(held, self._routes(held).token_with_options(options), places=store_token)
-
-    def _require(self, server: str) -> Found:
-        """The token that is held or can be found, or an error."""
+        See ``Mmoda.refresh_token`` and ``Mmoda.set_email_notifications``.
+        """
         if self.token(server) is None or self._held is None:
             raise AuthenticationError(f"No token is held for {server}. {HOW_TO_GET_ONE}")
-        return self._held
+        held = self._held
+        new = replace(held, token=self._routes(held).new_token(options))
+        if not force:
+            _refuse_worse(held.token, new.token)
+        if store_token:
+            store(new, "same" if isinstance(store_token, bool) else store_token, held.server)
+        self._held = new
+        log.info("The new token %s.", new.token.lifetime)
+        return self.info()
 
     def _routes(self, found: Found) -> Routes:
         return Routes(found.server, self.http, TokenAuth(found.token, found.server))
-
-    def _replace(
-        self, held: Found, token: Token, *, places: bool | str | tuple[str, ...], force: bool = False
-    ) -> dict[str, Any]:
-        if not force:
-            _refuse_worse(held.token, token)
-        new = replace(held, token=token)
-        if places:
-            store(new, "same" if isinstance(places, bool) else places, held.server)
-        self._held = new
-        log.info("The new token %s.", token.lifetime)
-        return self.info()
 
 
 def email_options(
@@ -203,7 +194,7 @@ def base_address(server: object) -> str:
 
 def _may_discover(server: str) -> bool:
     """A token that was not given knowingly is sent to the default server or to this machine only."""
-    return is_loopback(server) or origin_of(server) == origin_of(str(Conf.server.defaultvalue))
+    return is_loopback(server) or origin_of(server) == origin_of(DEFAULT_SERVER)
 
 
 def _refuse_worse(old: Token, new: Token) -> None:

@@ -14,7 +14,7 @@ from astroquery.exceptions import AuthenticationWarning
 
 from ..auth import Token, TokenAuth
 from ..errors import AuthenticationError, warn
-from .http import Http, Patience, Throttle
+from .http import Http, Patience
 from .routes import Routes
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Connection:
 
     def throttled(self) -> Connection:
         """The same for many analyses at once: they share the pauses that the server asks for."""
-        return replace(self, http=Http(self.http.session, Throttle.of(self.server)))
+        return replace(self, http=self.http.throttled(self.server))
 
     @property
     def expires(self) -> float | None:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import copy
 import email.utils
-import http.client
 import math
 import os
 import random
@@ -25,24 +25,16 @@ from requests.utils import select_proxy
 from ..auth import TokenAuth
 from ..config import conf
 from ..decoding import parse_body
-from ..errors import (
-    AuthenticationError,
-    DecodingError,
-    JobTimeout,
-    MmodaError,
-    ServiceError,
-    bare,
-    without_frames,
-)
+from ..errors import AuthenticationError, DecodingError, JobTimeout, ServiceError, without_frames
 from ..origin import is_loopback, origin_of
 from ..protocol import Upload
 from ..text import without_token
+from .faults import PASSING, Fault, translated
 from .replies import without_tokens
 from .sockets import BoundedAdapter, Bounds, TooLarge
 
 __all__ = ["Answer", "Fault", "Http", "Patience", "Stream", "Throttle", "asked_pause", "retrying"]
 
-_PASSING = frozenset({429, 502, 503, 504})
 _LONGEST_PAUSE = 60.0  # that a server may ask for, s
 _LONGEST_OWN_PAUSE = 15.0
 _LARGEST_ERROR = 20_000_000  # body of an answer that is not a good one, bytes
@@ -52,7 +44,7 @@ _CONNECTIONS = 16  # kept to one server
 _Result = TypeVar("_Result")
 
 
-# ---- answers, and faults in the place of one
+# ---- answers
 
 
 @dataclass(frozen=True)
@@ -81,25 +73,6 @@ class Stream:
     pieces: Iterator[bytes]
 
 
-class Fault(ServiceError):
-    """
-    There is no answer.
-
-    Parameters
-    ----------
-    message : str
-        What was wrong, without an address.
-    passing : bool
-        Whether it may pass by itself.
-    pause : float, optional
-        For how long the server wants to be left alone, in s.
-    """
-
-    def __init__(self, message: str = "", *, passing: bool = True, pause: float | None = None) -> None:
-        super().__init__(message)
-        self.passing, self.pause = passing, pause
-
-
 # ---- waiting
 
 
@@ -113,7 +86,7 @@ class Patience:
     until : float
         Moment on the monotonic clock (s) at which an answer is of no use any more.
     outage : float or None
-        How long passing faults are sat out, from the first one on, in s; ``conf.retry_time`` if None.
+        How long it goes on after faults that pass, from the first one on, in s; ``conf.retry_time`` if None.
     advice : str
         What is safe, and what to do next.
     """
@@ -140,7 +113,7 @@ def retrying(ask: Callable[[], _Result], patience: Patience, server: str) -> _Re
                     f"{server} can't be asked: {fault}. Check astroquery_mmoda.conf.server and the network."
                 )
             since = min(since, now)
-            outage = conf.seconds("retry_time") if patience.outage is None else patience.outage
+            outage = conf.retry_time if patience.outage is None else patience.outage
             if now - since >= outage:
                 tries = "1 time" if attempt == 1 else f"{attempt} times"
                 raise ServiceError(
@@ -223,11 +196,19 @@ class Http:
             session = requests.Session()
             session.headers["User-Agent"] = f"astroquery/{astroquery.__version__} {requests.utils.default_user_agent()}"
         self.session, self.throttle = session, throttle
-        self._process, self._adapter = 0, BoundedAdapter()
+        self._process, self._adapter = os.getpid(), BoundedAdapter(pool_maxsize=_CONNECTIONS)
         self._found: set[Any] = set()  # origins that have answered
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Http, ()
+
+    def throttled(self, server: str) -> Http:
+        """The same for many requests to one server: with a throttle, and the environment is read once."""
+        session = copy.copy(self.session)
+        found: Any = session.merge_environment_settings(server, {}, None, None, None)
+        session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
+        session.trust_env = False
+        return Http(session, Throttle.of(server))
 
     def close(self) -> None:
         """Close all connections that are kept."""
@@ -253,8 +234,8 @@ class Http:
         """
         bounds = Bounds.of_request(until)
         known = origin_of(url) in self._found
-        answer, pause = _translated(lambda: self._answered(bounds, method, url, query, form, auth), bounds, known=known)
-        if answer.status in _PASSING:
+        answer, pause = translated(lambda: self._answered(bounds, method, url, query, form, auth), bounds, known=known)
+        if answer.status in PASSING:
             raise Fault(f"HTTP status {answer.status}", pause=pause)
         if answer.status == 200 and not answer.body.strip():
             raise Fault("the reply was empty")
@@ -275,12 +256,12 @@ class Http:
         """
         bounds = Bounds.of_request(until)
         known = origin_of(url) in self._found
-        with _translated(lambda: self._sent(bounds, "GET", url, headers=headers), bounds, known=known) as response:
-            if response.status_code in _PASSING:
+        with translated(lambda: self._sent(bounds, "GET", url, headers=headers), bounds, known=known) as response:
+            if response.status_code in PASSING:
                 pause = asked_pause(response.headers.get("Retry-After", ""))
                 raise Fault(f"HTTP status {response.status_code}", pause=pause)
             pieces = _pieces(response)
-            checked = iter(lambda: _translated(lambda: next(pieces, b""), bounds, known=known), b"")
+            checked = iter(lambda: translated(lambda: next(pieces, b""), bounds, known=known), b"")
             yield Stream(response.status_code, response.headers, checked)
 
     def _answered(self, bounds: Bounds, *request: Any) -> tuple[Answer, float | None]:
@@ -304,8 +285,8 @@ class Http:
                 spoilt = bounds.over or isinstance(error, (TooLarge, urllib3.exceptions.DecodeError))
                 if status == 200 or not spoilt:
                     raise
-        told = [without_token(headers.get(name, "")) for name in ("Content-Type", "Location")]
-        return Answer(status, b"".join(chunks), *told), asked_pause(headers.get("Retry-After", ""))
+        named = [without_token(headers.get(name, "")) for name in ("Content-Type", "Location")]
+        return Answer(status, b"".join(chunks), *named), asked_pause(headers.get("Retry-After", ""))
 
     def _sent(
         self,
@@ -350,7 +331,7 @@ def _body(form: Mapping[str, str]) -> dict[str, Any]:
     fields = {name: value for name, value in form.items() if name not in files}
     if files:
         return {"data": fields, "files": files}
-    # written here, since the library looks at each field several times
+    # written here, since the library goes through the fields several times
     return {"data": urlencode(fields), "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
 
 
@@ -367,74 +348,3 @@ def _content(body: bytes) -> tuple[Any, str]:
         return without_tokens(parse_body(body, what="the reply")), ""
     except DecodingError as error:
         return None, str(error)
-
-
-# ---- faults
-
-
-def _translated(action: Callable[[], _Result], bounds: Bounds, *, known: bool) -> _Result:
-    """
-    What a function of the HTTP library gives.
-
-    Errors are raised anew, and nothing of the library's error is kept: it quotes addresses, and the frames in its
-    traceback hold forms with tokens, also where Ctrl-C came in the middle.
-    """
-    problem: BaseException
-    try:
-        return action()
-    except MmodaError as error:
-        problem = bare(error)
-    except Exception as error:
-        problem = _fault(error, bounds, known=known)
-    except BaseException as error:
-        problem = bare(error)
-    raise problem
-
-
-_ADDRESS = "this is not a valid address, or that of the proxy is not"
-_SCHEME = "only http and https addresses work (and SOCKS proxies where PySocks is installed)"
-_CERTIFICATE = "its certificate could not be verified"
-_UNKNOWN_HOST = "unknown host"
-# words of the library -> whether the fault may pass, and what it is
-_FAULTS = (
-    ("URLSchemeUnknown|InvalidSchema", False, _SCHEME),
-    ("InvalidURL|MissingSchema|LocationParseError", False, _ADDRESS),
-    ("connect timeout=", True, "no connection in time"),
-    ("timed out", True, "nothing came for {idle:g} s (astroquery_mmoda.conf.idle_timeout)"),
-    ("EOF occurred", True, "the encrypted connection was closed"),
-    ("CERTIFICATE_VERIFY_FAILED|CertificateError", False, _CERTIFICATE),
-    ("SSLError", False, "no encrypted connection can be made; it may be an http address, or an old server"),
-    ("Name or service not known|nodename nor servname|No address associated", False, _UNKNOWN_HOST),
-    ("Connection refused", True, "connection refused"),
-    ("reset by peer", True, "connection reset"),
-    ("IncompleteRead|Response ended prematurely", True, "the reply was cut"),
-    ("failed to decode", True, "the reply can't be decompressed"),
-)
-_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError)
-
-
-def _fault(error: Exception, bounds: Bounds, *, known: bool) -> Fault:
-    """What was wrong, in words without an address or a form, and whether it may pass by itself."""
-    words = ""
-    made_of: BaseException | None = error
-    while made_of is not None and len(words) < 10_000:
-        words += f"{type(made_of).__name__} {made_of} "
-        made_of = made_of.__cause__ or made_of.__context__
-    if isinstance(error, TooLarge):
-        limit = f"{bounds.size} bytes (astroquery_mmoda.conf.max_reply_size)"
-        return Fault(f"the reply is larger than {limit}; not all of it was read", passing=False)
-    if refused := re.search(r"Tunnel connection failed: (\d{3})", words):
-        passing = int(refused[1]) in _PASSING
-        return Fault(f"the proxy refused to connect (HTTP status {refused[1]})", passing=passing)
-    if bounds.over:
-        return Fault(f"no complete reply within {conf.timeout:g} s (astroquery_mmoda.conf.timeout)")
-    for signs, passing, meaning in _FAULTS:
-        if re.search(signs, words):
-            # a host that was there before is away with the network, such as that of an institute behind a VPN
-            passing = passing or (known and meaning is _UNKNOWN_HOST)
-            return Fault(meaning.format(idle=bounds.idle), passing=passing)
-    what = type(error).__name__
-    if isinstance(error, _BROKEN):
-        return Fault(f"the connection failed ({what})")
-    # such as a file of certificates that is not there
-    return Fault(f"the request can't be made, or its answer read ({what}); see REQUESTS_CA_BUNDLE", passing=False)

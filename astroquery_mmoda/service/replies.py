@@ -54,7 +54,6 @@ _BY_CLASS = {
 _CLASS = re.compile(r"\s*(\w+)\s*\(")
 _NOISE = re.compile(r"^\s*\[ InstrumentQueryBackEnd : [^\]]*\] constructor failed:\s*")
 _SUPPORT_TEXT = "support team has been notified"
-_NO_POINTINGS = "NoValidScW"
 _ABOUT_NO_POINTINGS = (
     "NoValidScW means that no INTEGRAL pointings match the position, radius, times and data rights asked for. "
     "Try a larger radius= or time_range=; see the pointings that there are in the INTEGRAL archive (HEASARC's table "
@@ -220,16 +219,14 @@ def failure(reply: Mapping[str, Any], *, status: int | None = None) -> MmodaErro
     parts = [part for part in (message, debug, more) if part]
     # "Backend failed. RuntimeError: x" and "x" say the same
     parts = [part for index, part in enumerate(parts) if not any(part in other for other in parts[:index])]
-    monitor = section(reply, "job_monitor")
-    job_id = printable(monitor.get("job_id") or "", limit=40)
+    job_id = printable(section(reply, "job_monitor").get("job_id") or "", limit=40)
     if (status or reply.get("status_code")) == 403:
         return _refusal(" - ".join(parts) or "it gave no reason")
     if set(parts) <= _EMPTY_REASONS:
         parts += [f"last report: {text}" for text in _last_words(reply) if text]
     reason = " - ".join(parts) or "the service gave no reason; submitting it again may tell one"
-    if _NO_POINTINGS in reason:
-        end = "" if reason.endswith((".", "!")) else "."
-        reason += f"{end} {_ABOUT_NO_POINTINGS}"
+    if "NoValidScW" in reason:
+        reason = f"{reason.rstrip('.')}. {_ABOUT_NO_POINTINGS}"
     return JobFailed(f"The analysis failed (job {job_id or 'without id'}): {reason}")
 
 
@@ -238,9 +235,7 @@ def _refusal(reason: str) -> AuthenticationError:
     advice = "Log in as the user who asked for it (Mmoda.login)."
     if _ROLES_TEXT.search(reason):
         advice = f"It needs a token with these rights; the service's team grants them. {HOW_TO_GET_ONE}"
-    end = "" if reason.endswith((".", "!")) else "."
-    gap = "\n" if "\n" in reason else " "
-    return AuthenticationError(f"The service refused the request: {reason}{end}{gap}{advice}")
+    return AuthenticationError(f"The service refused the request: {reason.rstrip('.')}. {advice}")
 
 
 def has_reason(reply: Mapping[str, Any]) -> bool:
@@ -254,10 +249,8 @@ def reports(reply: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Reports of the back end in a reply, oldest first; some servers keep only the last one."""
     monitor = section(reply, "job_monitor")
     listed = monitor.get("full_report_dict_list")
-    listed = listed if isinstance(listed, list) else []
-    last = monitor.get("full_report_dict")
-    found = [report for report in listed if isinstance(report, dict)]
-    return found or ([last] if isinstance(last, dict) else [])
+    found = listed if listed and isinstance(listed, list) else [monitor.get("full_report_dict")]
+    return [report for report in found if isinstance(report, dict)]
 
 
 def _last_words(reply: Mapping[str, Any]) -> list[str]:

@@ -136,12 +136,10 @@ class Routes:
             raise AuthenticationError(str(error_of(answer, "the check of the token", self.url)))
         self._token(answer)
 
-    def refreshed_token(self) -> Token:
-        """A token with a longer life."""
-        return self._token(self._ask("GET", "refresh_token", {"query_status": "new"}, auth=self.auth))
-
-    def token_with_options(self, options: Mapping[str, str]) -> Token:
-        """A token with other e-mail options."""
+    def new_token(self, options: Mapping[str, str] | None = None) -> Token:
+        """A token with a longer life, or with other e-mail options."""
+        if options is None:
+            return self._token(self._ask("GET", "refresh_token", {"query_status": "new"}, auth=self.auth))
         form = {"query_status": "new", **options}
         return self._token(self._ask("POST", "update_token_email_options", form=form, auth=self.auth))
 

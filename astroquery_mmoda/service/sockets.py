@@ -55,13 +55,13 @@ class Bounds:
 
     deadline: float
     size: int
-    idle: float = field(default_factory=lambda: conf.seconds("idle_timeout"))
+    idle: float = field(default_factory=lambda: conf.idle_timeout)
     came: int = 0
 
     @classmethod
     def of_request(cls, until: float) -> Bounds:
         """Those of the configuration, but no later than a moment on the monotonic clock."""
-        return cls(min(time.monotonic() + conf.seconds("timeout"), until), int(conf.max_reply_size))
+        return cls(min(time.monotonic() + conf.timeout, until), int(conf.max_reply_size))
 
     @property
     def over(self) -> bool:
@@ -159,12 +159,10 @@ class _Bounded(_Connection):
 
     def send(self, data: Any) -> None:
         """Send in pieces, each of which may take its time."""
-        bounds = _BOUNDS.get()
-        pieces = (data[begin : begin + _RECORD] for begin in range(0, len(data), _RECORD))
-        for piece in pieces if isinstance(data, bytes) else (data,):
+        for begin in range(0, len(data), _RECORD):
             if self.sock is not None:
-                self.sock.settimeout(bounds.left())
-            super().send(piece)
+                self.sock.settimeout(_BOUNDS.get().left())
+            super().send(data[begin : begin + _RECORD])
 
 
 def _bound(manager: urllib3.PoolManager) -> None:
