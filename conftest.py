@@ -20,6 +20,10 @@ for _name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
     os.environ[_name] = str(Path(_PLACE, _name.lower()))
     for _package in ("astropy", "astroquery_mmoda"):
         Path(os.environ[_name], _package).mkdir(parents=True, exist_ok=True)
+# astropy's own table of leap seconds will do, however old it is by now; in processes that tests start, too
+Path(os.environ["XDG_CONFIG_HOME"], "astropy", "astropy.cfg").write_text(
+    "[utils.iers.iers]\nauto_download = False\n", encoding="utf-8"
+)
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
 # tests of the real service may use it, all others must not find it
 _LIVE_TOKEN = os.environ.pop("ODA_TOKEN", None)
@@ -101,7 +105,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
         monkeypatch.setattr(files, "open", opened, raising=False)
         if number is None:
-            monkeypatch.setattr("shutil.disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, left[0]))
+            monkeypatch.setattr("shutil.disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, left[0]))  # noqa: SLF001 - of shutil
 
     return fill
 

@@ -58,7 +58,7 @@ def by_oda_api(url: str, rows: range, active: int) -> Iterator[bool]:
             src_name=f"row {row}",
             **POSITION,
         )
-        curve = next(product for product in products._p_list if "Crab" in str(product.meta_data))
+        curve = next(product for product in products._p_list if "Crab" in str(product.meta_data))  # noqa: SLF001 - of oda_api
         return belongs(row, [float(value) + MJDREF - TT_MINUS_UTC for value in curve.data_unit[1].data["TIME"]])
 
     with ThreadPoolExecutor(active) as executor:

@@ -11,8 +11,9 @@ import random
 import statistics
 from unittest import mock
 
-from astroquery_mmoda import MmodaClass, conf
+from astroquery_mmoda import conf
 from astroquery_mmoda.jobs.job import Job
+from astroquery_mmoda.service.account import Account
 
 LENGTHS = (0.5, 2, 10, 60, 600, 3600, 86400)
 RUNS = 200
@@ -32,7 +33,7 @@ def play(length: float) -> tuple[float, int]:
             job.status = "failed"  # over; products are not what is measured
         return job
 
-    job = Job(MmodaClass()._connect(), "isgri", "isgri_lc", {}, "S", job_id="0123", status="submitted")
+    job = Job(Account().connect(conf.server), "isgri", "isgri_lc", {}, "S", job_id="0123", status="submitted")
     with (
         mock.patch("astroquery_mmoda.jobs.waiting.time.monotonic", lambda: clock[0]),
         mock.patch(

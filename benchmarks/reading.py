@@ -121,10 +121,10 @@ def _oda_api() -> Callable[[bytes, cases.Case], Any]:
 
     def read(text: bytes, case: cases.Case) -> Any:
         response = SimpleNamespace(content=text, json=lambda: json.loads(text))
-        reply = client._decode_res_json(response)
+        reply = client._decode_res_json(response)  # noqa: SLF001 - of oda_api
         collection = DataCollection.from_response_json(reply, "isgri", "product")
         found = []
-        for product in collection._p_list:
+        for product in collection._p_list:  # noqa: SLF001 - of oda_api
             form = product.to_fits_hdu_list() if isinstance(product, NumpyDataProduct) else None
             found.append(form if form is not None else getattr(product, "table", getattr(product, "bin_data", None)))
             touch(found[-1])

@@ -48,19 +48,19 @@ class ScriptedServer:
     def __init__(self, answer: Callable[[Request], Reply]) -> None:
         self.answer = answer
         self.requests: list[Request] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self.listener = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.listener.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.listener.server_port}"
+        self._thread = threading.Thread(target=self.listener.serve_forever, args=(0.02,), daemon=True)
 
     def __enter__(self) -> ScriptedServer:
         self._thread.start()
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
-        self._server.shutdown()
+        self.listener.shutdown()
         self._thread.join()
-        self._server.server_close()
+        self.listener.server_close()
 
     def _handler(server) -> type[BaseHTTPRequestHandler]:  # noqa: N805
         class Handler(BaseHTTPRequestHandler):

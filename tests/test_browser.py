@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from astroquery_mmoda import Job, MmodaClass
+from astroquery_mmoda import Job
+from astroquery_mmoda.service.account import Account
 from conftest import require
 from tests.scripted_server import Reply, ScriptedServer
 from tests.test_glance import HOSTILE, hostile
@@ -52,7 +53,7 @@ class Cells(HTMLParser):
 
 @pytest.fixture
 def job():
-    connection = MmodaClass(server="https://mmoda.example")._connect()
+    connection = Account().connect("https://mmoda.example")
     parameters = {"src_name": HOSTILE[1], "T1": HOSTILE[0], "T2": HOSTILE[2], "E1_keV": "20", "E2_keV": "40"}
     reports = [{"message": HOSTILE[0], "progress": 30, "progress_max": 100}]
     return Job(

@@ -89,7 +89,7 @@ def test_instruments_of_a_bare_server(local_mmoda):
     """Dispatcher 1.3.3 without our supplement."""
     from tests.local_mmoda.server import LocalMmoda
 
-    with LocalMmoda(local_mmoda._python, instrument_list=False) as service:
+    with LocalMmoda(local_mmoda.python, instrument_list=False) as service:
         assert "isgri" in MmodaClass(server=service.url).list_instruments()["instrument"]
 
 

@@ -11,15 +11,16 @@ from __future__ import annotations
 import re
 import time
 from functools import partial
+from pathlib import Path
 
 import jwt
 import pytest
 from astropy import units as u
+from astropy.config.paths import get_config_dir
 from astropy.time import Time
 from astroquery.exceptions import AuthenticationWarning
 
 from astroquery_mmoda import AuthenticationError, JobFailed, MmodaClass, Token
-from astroquery_mmoda.jobs import journal
 from tests.local_mmoda.server import LocalMmoda
 from tests.tokens import KEY, mint
 
@@ -42,7 +43,7 @@ def token(local_mmoda):
 @pytest.fixture(scope="module")
 def slow(local_mmoda):
     """A dispatcher whose jobs take one and a half second, and which sends mail."""
-    with LocalMmoda(local_mmoda._python, step=0.4, mail=True) as service:
+    with LocalMmoda(local_mmoda.python, step=0.4, mail=True) as service:
         yield service
 
 
@@ -65,7 +66,7 @@ def test_an_expired_token_is_not_even_sent(client, token):
         client.login(token(hours=-1))
     # the clock of this machine may be wrong, so the server's word is what counts
     client.login(token())
-    client._account.token(client.URL).claims["exp"] = time.time() - 10
+    client._account.token(client.URL).claims["exp"] = time.time() - 10  # noqa: SLF001 - the token held gets old
     with pytest.raises(AuthenticationError, match="expired"):
         client.query_product(**QUICK)
 
@@ -215,7 +216,7 @@ def test_a_job_of_another_user(client, token):
     with pytest.raises(AuthenticationError, match="not authorized") as caught:
         stolen.refresh()
     assert caught.value.job is stolen
-    next(journal._directory().glob(f"{job.job_id}-*")).unlink()
+    next(Path(get_config_dir(), "astroquery_mmoda", "jobs").glob(f"{job.job_id}-*")).unlink()
     with pytest.raises(AuthenticationError, match=r"not authorized.*Log in as its owner"):
         other.get_job(job.job_id, session_id=job.session_id)
     # and the honest way to be wrong: the client does not ask in another's name
@@ -233,7 +234,7 @@ def test_a_token_that_expires_after_the_analysis(slow):
     client.login(brief(exp=int(time.time()) + 4))
     with pytest.warns(AuthenticationWarning, match="continued after a new login"):
         job = client.submit_product(**IMAGE, max_pointings=2)
-    time.sleep(max(0.0, Token.expires.fget(client._account.token(client.URL)).unix - time.time() + 0.1))
+    time.sleep(max(0.0, Token.expires.fget(client._account.token(client.URL)).unix - time.time() + 0.1))  # noqa: SLF001 - the token held gets old
     with pytest.raises(AuthenticationError, match=r"expired .*Get a token") as caught:
         job.result()
     assert caught.value.job is job

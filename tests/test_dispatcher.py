@@ -8,7 +8,8 @@ import time
 import pytest
 from astroquery import log
 
-from astroquery_mmoda import MmodaClass, conf, errors
+from astroquery_mmoda import conf, errors
+from astroquery_mmoda.service.account import Account
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 
 
@@ -26,7 +27,7 @@ def serve():
     def start(answer):
         server = ScriptedServer(answer if callable(answer) else lambda request: answer).__enter__()
         servers.append(server)
-        return server, MmodaClass(server=server.url)._connect().routes()
+        return server, Account().connect(server.url).routes()
 
     yield start
     for server in servers:
@@ -173,7 +174,7 @@ def test_nobody_listens():
         conf.set_temp("retry_time", 0.1),
         pytest.raises(errors.ServiceError, match=r"connection refused\); tried \d+ times") as caught,
     ):
-        MmodaClass(server="http://127.0.0.1:9")._connect().routes().run_analysis({"a": "marked-secret"})
+        Account().connect("http://127.0.0.1:9").routes().run_analysis({"a": "marked-secret"})
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
 
@@ -183,7 +184,7 @@ def test_nobody_listens():
 )
 def test_addresses_that_are_none(url, says):
     with pytest.raises(errors.ServiceError, match=says):
-        MmodaClass(server=url)._connect().routes().instruments()
+        Account().connect(url).routes().instruments()
 
 
 def test_a_reply_that_is_too_large(serve):

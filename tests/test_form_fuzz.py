@@ -103,15 +103,14 @@ def look_at(products, output, plotting, chance):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("part", range(2))
 @pytest.mark.parametrize("reply", REPLIES)
-def test_cards_of_any_value(recorded, tmp_path, reply, part):
+def test_cards_of_any_value(recorded, tmp_path, reply):
     plt = pytest.importorskip("matplotlib.pyplot")
     plt.switch_backend("agg")
     from astroquery_mmoda import plotting
 
-    body, chance = small(recorded(reply)), random.Random(f"{reply} {part}")
-    for card in CARDS[reply][part::4]:
+    body, chance = small(recorded(reply)), random.Random(reply)
+    for card in CARDS[reply][::6]:
         wrong, changed = chance.choice(WRONG), copy.deepcopy(body)
         for header in headers(changed):
             header[card] = wrong
@@ -134,7 +133,7 @@ def test_pictures_of_images_with_a_wrong_coordinate(recorded, card):
 
     image = Products.from_response(recorded("isgri_image_dummy")).image()
     hdu = next(hdu for hdu in image if hdu.is_image and hdu.name == "SIGNIFICANCE")
-    for wrong in ("NaN", "XLON-ABC", 0, None):
+    for wrong in ("XLON-ABC", None):
         hdu.header[card] = wrong
         tried(lambda: plot_image(image, extension=("SIGNIFICANCE", hdu.ver)))
         plt.close("all")

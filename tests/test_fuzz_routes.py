@@ -27,7 +27,7 @@ from tests.raw_server import RawServer
 from tests.scripted_server import Reply, ScriptedServer
 from tests.tokens import mint
 
-SEEDS = range(60)
+SEEDS = range(12)
 LONGEST = 2000
 # what the recorded replies are about
 JOB, SESSION = "bc0582f30061217d", "ABCDEFGHIJKLMNOP"
@@ -67,11 +67,11 @@ CALLS = {
     "list_instruments": (lambda m: m.list_instruments(), ["instr-list", "meta-data"]),
     "list_products": (lambda m: m.list_products("isgri"), ["meta-data", "instr-list"]),
     "list_parameters": (lambda m: m.list_parameters("isgri"), ["meta-data"]),
-    "query_product": (lambda m: m.query_product(coordinates="1 2", timeout=0.1, progress=False, **ASK), ["products"]),
+    "query_product": (lambda m: m.query_product(coordinates="1 2", timeout=0.4, progress=False, **ASK), ["products"]),
     "wait": (lambda m: m.submit_product(coordinates="1 2", **ASK).wait(0.2).messages, ["run_analysis"]),
     "a name": (lambda m: m.query_product(coordinates="Crab", **ASK | {"get_query_payload": True}), ["resolve_name"]),
     "a parameter": (lambda m: m.query_product(coordinates="1 2", odd=1, **ASK | {"get_query_payload": True}), ["par-names"]),
-    "query_many": (lambda m: raised(m.query_many("product", [{"coordinates": "1 2", "timeout": 0.1, **MANY}])), ["products"]),
+    "query_many": (lambda m: raised(m.query_many("product", [{"coordinates": "1 2", "timeout": 0.4, **MANY}])), ["products"]),
     "get_job": (lambda m: str(m.get_job(JOB, session_id=SESSION)), ["resolve-job-url"]),
     "get_job of a record": (lambda m: (m.login(mint()), str(m.get_job(JOB)))[1], ["inspect-user-state"]),
     "list_jobs": (lambda m: (m.login(mint()), m.list_jobs())[1], ["inspect-user-state"]),

@@ -23,9 +23,9 @@ from tests.raw_server import Client, RawServer, dripped, forever, silence
 from tests.tokens import mint
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-LONGEST = 4.0  # s for what should end after 1 s, with other work on the machine
+LONGEST = 4.0  # s for what should end after 0.5 s, with other work on the machine
 MOST_MEMORY = 150_000_000
-LIMITS = {"timeout": 1.0, "retry_time": 0.0, "max_reply_size": 20_000_000}
+LIMITS = {"timeout": 0.5, "retry_time": 0.0, "max_reply_size": 20_000_000}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,6 @@ def framed(status=b"200 OK", encoding=b"", length=b"Transfer-Encoding: chunked\r
 
 INTERIM = {
     "interim 100": chain(endless(b"HTTP/1.1 100 Continue\r\n\r\n")),
-    "interim 102": chain(endless(b"HTTP/1.1 102 Processing\r\n\r\n")),
     "interim 103": chain(endless(b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n")),
     "interim 150 of HTTP 1.0": chain(endless(b"HTTP/1.0 150 \r\n\r\n")),
     "interim 100, dripped": chain(drip(endless(b"HTTP/1.1 100 Continue\r\n\r\n"))),
@@ -126,7 +125,7 @@ COMPRESSED = {
     "identity": endless(b" " * 65536),
 }
 STATUS = {
-    b"200 OK": "larger than 20000000 bytes|no complete reply within 1 s|can't be decompressed|connection failed",
+    b"200 OK": "larger than 20000000 bytes|no complete reply within 0.5 s|can't be decompressed|connection failed",
     b"302 Found": "redirects to another address",
     b"400 Bad Request": "did not accept the request",
     b"403 Forbidden": "refused the request",
@@ -170,8 +169,10 @@ def test_bytes_that_are_no_body_are_counted(client, kind):
     assert "larger than" in outcome.text
 
 
-@pytest.mark.parametrize("status", STATUS, ids=bytes.decode)
-@pytest.mark.parametrize("kind", COMPRESSED)
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [*((kind, b"200 OK") for kind in COMPRESSED), *(("gzip", status) for status in STATUS if status != b"200 OK")],
+)
 def test_what_expands(client, kind, status):
     """A status other than 200 counts, whatever its body does."""
     encoding = kind.partition(" in ")[0].partition(" without")[0].encode()
@@ -194,10 +195,11 @@ def test_what_expands(client, kind, status):
     ],
     ids=lambda call: call[2:].partition("(")[0],
 )
-@pytest.mark.parametrize("kind", ["gzip", "gzip in members of nothing", "identity", "dripped", "interim"])
+@pytest.mark.parametrize("kind", ["gzip", "dripped"])
 def test_every_route(client, call, kind):
-    script = chain(framed(encoding=kind.split()[0].encode()), chunked(COMPRESSED.get(kind, endless(b""))))
-    script = {"dripped": BODIES["a dripped body"], "interim": INTERIM["interim 103"]}.get(kind, script)
+    script = (
+        BODIES["a dripped body"] if kind == "dripped" else chain(framed(encoding=b"gzip"), chunked(COMPRESSED[kind]))
+    )
     outcome, _ = seen(client, script, call)
     check(outcome, error=outcome.error)
     assert outcome.error in ("ServiceError", "ParameterError") or "ERROR" in outcome.text
@@ -247,7 +249,7 @@ def test_a_healthy_tls_server(tls_client, certified):
     assert outcome.text == "['isgri']"
 
 
-@pytest.mark.parametrize("kind", ["interim 103", "a dripped header", "a dripped body", "dripped trailers"])
+@pytest.mark.parametrize("kind", ["interim 103", "a dripped header", "a dripped body"])
 def test_answers_over_tls(tls_client, certified, kind):
     outcome, _ = seen(tls_client, {**INTERIM, **HEADS, **BODIES}[kind], context=certified[0])
     check(outcome)
@@ -268,8 +270,8 @@ def test_handshakes(tls_client, kind):
         outcome = tls_client.call(server.url.replace("http:", "https:"), "M.list_instruments()", **LIMITS)
     check(outcome)
     expected = {
-        "silent": "no complete reply within 1 s",
-        "dripped": "no complete reply within 1 s|no encrypted connection",
+        "silent": "no complete reply within 0.5 s",
+        "dripped": "no complete reply within 0.5 s|no encrypted connection",
         "plain HTTP": "it may be an http address",
         "closed": "closed|reset",
         "noise": "no encrypted connection",
@@ -294,7 +296,7 @@ def test_nobody_accepts(client):
         for each in waiting:
             each.close()
     check(outcome)
-    assert "no complete reply within 1 s" in outcome.text
+    assert "no complete reply within 0.5 s" in outcome.text
 
 
 def test_nobody_answers(client):
@@ -311,7 +313,7 @@ def test_nobody_reads_what_is_sent(client, tls_client, certified, encrypted):
     with slow as server:
         outcome = (tls_client if encrypted else client).call(server.url, call, **LIMITS)
     check(outcome, error="ServiceError")
-    assert "no complete reply within 1 s" in outcome.text
+    assert "no complete reply within 0.5 s" in outcome.text
 
 
 class Reader(RawServer):
@@ -323,6 +325,13 @@ class Reader(RawServer):
     def _read_request(self, connection):
         while connection.recv(1000):
             time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def proxied():
+    """A proxy whose script is set by the tests, and a client that uses it."""
+    with RawServer(silence) as proxy, Client(https_proxy=proxy.url) as process:
+        yield proxy, process
 
 
 @pytest.mark.parametrize(
@@ -339,11 +348,12 @@ class Reader(RawServer):
     ],
     ids=["dripped", "headers", "dripped headers", "a long header", "interim", "407", "silent", "noise"],
 )
-def test_a_proxy_on_the_way(script):
-    with RawServer(script) as proxy, Client(https_proxy=proxy.url) as process:
-        outcome = process.call("https://mmoda.example", "M.list_instruments()", **LIMITS)
+def test_a_proxy_on_the_way(proxied, script):
+    proxy, process = proxied
+    proxy.script = script
+    outcome = process.call("https://mmoda.example", "M.list_instruments()", **LIMITS)
     check(outcome)
-    assert proxy.requests[0].startswith(b"CONNECT mmoda.example:443 ")
+    assert proxy.requests[-1].startswith(b"CONNECT mmoda.example:443 ")
 
 
 class EncryptedProxy(RawServer):
@@ -355,6 +365,15 @@ class EncryptedProxy(RawServer):
         for piece in self.script():
             connection.sendall(piece)
             self.sent += len(piece)
+
+
+@pytest.fixture(scope="module")
+def proxied_in_tls(certified):
+    """The same, where the proxy itself is reached by TLS."""
+    certificate = {"REQUESTS_CA_BUNDLE": certified[1], "SSL_CERT_FILE": certified[1]}
+    with EncryptedProxy(silence, context=certified[0]) as proxy:
+        with Client(https_proxy=proxy.url, **certificate) as process:
+            yield proxy, process
 
 
 RECORD = b"\x16\x03\x03\x00\x04\x00\x00\x00\x00"  # of a handshake: a request to begin, which may be passed over
@@ -371,14 +390,14 @@ RECORD = b"\x16\x03\x03\x00\x04\x00\x00\x00\x00"  # of a handshake: a request to
     ],
     ids=["records", "dripped records", "a dripped record", "silent", "noise"],
 )
-def test_handshakes_behind_an_encrypted_proxy(certified, script):
-    with EncryptedProxy(script, context=certified[0]) as proxy:
-        with Client(https_proxy=proxy.url, REQUESTS_CA_BUNDLE=certified[1], SSL_CERT_FILE=certified[1]) as process:
-            outcome = process.call("https://mmoda.example", "M.list_instruments()", **LIMITS)
+def test_handshakes_behind_an_encrypted_proxy(proxied_in_tls, script):
+    proxy, process = proxied_in_tls
+    proxy.script = script
+    outcome = process.call("https://mmoda.example", "M.list_instruments()", **LIMITS)
     print(outcome)
     check(outcome)
-    assert proxy.requests[0].startswith(b"CONNECT mmoda.example:443 ")
-    assert re.search("no complete reply within 1 s|no encrypted connection", outcome.text)
+    assert proxy.requests[-1].startswith(b"CONNECT mmoda.example:443 ")
+    assert re.search("no complete reply within 0.5 s|no encrypted connection", outcome.text)
 
 
 # ---- time without a byte
@@ -397,18 +416,18 @@ def test_handshakes_behind_an_encrypted_proxy(certified, script):
     ids=["nothing", "in the headers", "after an interim answer", "in the body", "in the trailers", "compressed"],
 )
 def test_time_without_a_byte(client, script):
-    outcome, _ = seen(client, script, limits={"idle_timeout": 0.5, "retry_time": 0.0})
+    outcome, _ = seen(client, script, limits={"idle_timeout": 0.3, "retry_time": 0.0})
     check(outcome)
-    assert "nothing came for 0.5 s (astroquery_mmoda.conf.idle_timeout)" in outcome.text
+    assert "nothing came for 0.3 s (astroquery_mmoda.conf.idle_timeout)" in outcome.text
     assert outcome.seconds < 2
 
 
 def test_bytes_now_and_then_are_not_idle(client):
-    body = b'["' + b"x" * 40 + b'"]'
+    body = b'["' + b"x" * 16 + b'"]'
     script = chain(framed(length=b"Content-Length: %d\r\n" % len(body)), drip(body))
-    outcome, _ = seen(client, script, "M._connect().routes().instruments()", limits={"idle_timeout": 0.5})
+    outcome, _ = seen(client, script, "M._connect().routes().instruments()", limits={"idle_timeout": 0.4})
     assert outcome.error == ""
-    assert outcome.seconds > 2
+    assert outcome.seconds > 0.8
 
 
 # ---- the next answer
@@ -444,7 +463,7 @@ MORE = {
 
 @pytest.mark.parametrize("kind", MORE)
 def test_an_answer_belongs_to_its_request(client, kind):
-    ask = "[(SLEEP(0.2), M._connect().routes().instruments()[0])[1] for _ in range(4)]"
+    ask = "[(SLEEP(0.15), M._connect().routes().instruments()[0])[1] for _ in range(4)]"
     outcome, server = seen(client, numbered(MORE[kind]), ask, limits={"retry_time": 5.0})
     assert outcome.error == ""
     numbers = [int(number) for number in re.findall("'([0-9]+)'", outcome.text)]

@@ -8,9 +8,10 @@ import pytest
 from astropy import units as u
 from astropy.table import Table
 
-from astroquery_mmoda import MmodaClass, Products, conf, errors
+from astroquery_mmoda import Products, conf, errors
 from astroquery_mmoda.jobs.job import Job
 from astroquery_mmoda.jobs.run import submit as hand_over
+from astroquery_mmoda.service.account import Account
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 
 PAYLOAD = {
@@ -47,7 +48,7 @@ def play():
         played = [reply if isinstance(reply, Reply) else Reply(reply) for reply in replies]
         server = ScriptedServer(lambda request: played[min(len(server.requests), len(played)) - 1]).__enter__()
         servers.append(server)
-        return server, lambda: hand_over(MmodaClass(server=server.url)._connect(), PAYLOAD)
+        return server, lambda: hand_over(Account().connect(server.url), PAYLOAD)
 
     yield start
     for server in servers:

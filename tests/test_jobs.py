@@ -30,6 +30,7 @@ from astroquery_mmoda.jobs.run import prepare, submit
 from astroquery_mmoda.protocol import Upload
 from astroquery_mmoda.request.encode import to_wire
 from astroquery_mmoda.request.metadata import Parameter
+from astroquery_mmoda.service.account import Account
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 from tests.test_job import DONE, PAYLOAD
 from tests.tokens import mint
@@ -66,7 +67,7 @@ def client(service):
 
 def submitted(client, service):
     service.replies["/run_analysis"] = Reply(analysis_reply("submitted", job_id=JOB))
-    job = submit(client._connect(), PAYLOAD)
+    job = submit(Account().connect(client.URL), PAYLOAD)
     service.replies["/run_analysis"] = Reply({**DONE, "job_monitor": {"job_id": JOB}})
     return job
 
@@ -181,7 +182,7 @@ def test_several_servers_in_one_journal(client, service):
         table = MmodaClass().list_jobs()
     assert table["server"].tolist() == [service.url]
     with ScriptedServer(service.answer) as second:
-        submit(MmodaClass(server=second.url)._connect(), PAYLOAD)
+        submit(Account().connect(second.url), PAYLOAD)
         assert client.get_job(JOB).connection.server == service.url
         assert MmodaClass(server=second.url).get_job(JOB).connection.server == second.url
         with pytest.raises(ParameterError, match=f"several jobs.*{JOB}.*Mmoda\\(server="):
@@ -298,7 +299,7 @@ def test_ids_are_checked_when_they_are_heard(client, service, name, log_records)
         body = {**analysis_reply("submitted"), "job_monitor": monitor, "products": {"job_id": name}}
         service.replies["/run_analysis"] = Reply(body)
         with pytest.raises(DecodingError, match="job_id must be 1 to 64 letters") as caught:
-            submit(client._connect(), PAYLOAD)
+            submit(Account().connect(client.URL), PAYLOAD)
         assert "\x1b" not in str(caught.value)
         with pytest.raises(DecodingError, match="job_id must be"):
             Products.from_response(body)
@@ -371,16 +372,16 @@ def test_no_path_is_taken_from_what_was_told(client, service, recorded, tmp_path
 
 
 def test_a_file_that_was_sent_is_named_in_the_code(client):
-    job = prepare(client._connect(), {**PAYLOAD, "dummy_file": Upload("cat.fits", b"SIMPLE")})
+    job = prepare(Account().connect(client.URL), {**PAYLOAD, "dummy_file": Upload("cat.fits", b"SIMPLE")})
     assert "dummy_file': Ellipsis" in job.to_code()
     assert "never sends files: dummy_file\n" in job.to_code()
     reply = {"products": {"analysis_parameters": {"dummy_file": "~/.oda-token"}}}
-    job._compare(reply)
+    job._compare(reply)  # noqa: SLF001 - checked while a job is waited for
     assert isinstance(job.parameters["dummy_file"], Upload)
     with pytest.warns(InputWarning, match="has no files.*dummy_file"):
         Job.from_dict({**job.to_dict(), "job_id": JOB})
     reply["products"]["analysis_parameters"]["dummy_file"] = "https://x/download_file?file_list=1"
-    job._compare(reply)
+    job._compare(reply)  # noqa: SLF001 - checked while a job is waited for
     assert job.parameters["dummy_file"] == "https://x/download_file?file_list=1"
     assert "download_file" in job.to_code()
 
@@ -533,7 +534,7 @@ def test_a_failure_without_words_is_asked_for_its_reason(client, service):
     silent["exit_status"]["message"] = "failed: submitted job"
     replies = [analysis_reply("submitted", job_id=JOB), silent, reason]
     service.answer = lambda request: Reply(replies.pop(0))
-    job = submit(client._connect(), PAYLOAD)
+    job = submit(Account().connect(client.URL), PAYLOAD)
     assert "no data in this interval" in str(job.exception())
     assert [request.form["query_status"] for request in service.requests] == ["new", "submitted", "new"]
 
@@ -541,6 +542,6 @@ def test_a_failure_without_words_is_asked_for_its_reason(client, service):
 def test_a_failure_that_stays_without_words(client, service):
     silent = analysis_reply("failed", job_id=JOB)
     service.answer = lambda request: Reply(silent)
-    job = submit(client._connect(), PAYLOAD)
+    job = submit(Account().connect(client.URL), PAYLOAD)
     assert "gave no reason" in str(job.exception())
     assert len(service.requests) == 2

@@ -1055,7 +1055,7 @@ def test_tables_of_one_name(local_mmoda):
 
 def test_reports_of_the_workflow(local_mmoda):
     """All values are texts; only the last report is kept, so that a poll may miss this one."""
-    with LocalMmoda(local_mmoda._python, step=0.3) as service:
+    with LocalMmoda(local_mmoda.python, step=0.3) as service:
         replies = run(service, instrument="workflow", product_type="lightcurve")
     reports = [reply["job_monitor"].get("full_report_dict", {}) for reply in replies]
     (report,) = {json.dumps(report, sort_keys=True) for report in reports if "stage" in report}

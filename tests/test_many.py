@@ -604,7 +604,7 @@ def test_processes(client, service, processes):
     for row, products in many:
         outcomes[row] = name_of(products)
         if len(outcomes) == 3:
-            os.kill(next(iter(processes._processes)), signal.SIGKILL)
+            os.kill(next(iter(processes._processes)), signal.SIGKILL)  # noqa: SLF001 - of concurrent.futures
     assert outcomes == {row: f"source {row}" for row in range(20)}
     assert set(many.summary["status"]) == {"done"}
 

@@ -154,11 +154,15 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def known():
+    return {"s": products("isgri_spectrum_dummy"), "l": products("isgri_lc_real"), "i": products("isgri_image_dummy")}
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_of_a_function(name, tmp_path, monkeypatch):
+def test_of_a_function(name, known, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    known = {"s": products("isgri_spectrum_dummy"), "l": products("isgri_lc_real"), "i": products("isgri_image_dummy")}
     assert not try_all(lambda value: FUNCTIONS[name](known, value))
 
 

@@ -320,7 +320,7 @@ def test_a_name_that_is_unknown_for_a_while(monkeypatch):
         address = service.url.replace("127.0.0.1", "mmoda.example")
         client = MmodaClass(server=address)
         job = client.submit_product(**ASK_MANY)
-        client._account.http.close()
+        client._account.http.close()  # noqa: SLF001 - a connection that ends
         down.set()
         timer = threading.Timer(1.0, down.clear)
         timer.start()
@@ -349,12 +349,12 @@ def test_an_outage_of_the_whole_machine():
     """Nobody listens for a while, and then somebody does at the same address."""
     with Service(states=["submitted"]) as first:
         job = MmodaClass(server=first.url).submit_product(**ASK_MANY)
-        port = first._server.server_port
+        port = first.listener.server_port
     later = Service(states=["done"])
-    later._server.server_close()
+    later.listener.server_close()
 
     def start():
-        later._server.socket = socket.create_server(("127.0.0.1", port))
+        later.listener.socket = socket.create_server(("127.0.0.1", port))
         later.__enter__()
 
     timer = threading.Timer(1.5, start)
@@ -404,7 +404,7 @@ def test_to_be_asked_at_once_is_not_done_without_end(status, asked):
 
 @pytest.mark.parametrize("attempt", [1, 3, 1024, 5000, 10**6])
 def test_pauses_of_long_outages(attempt):
-    assert 0 < http._pause(attempt, None) <= 15
+    assert 0 < http._pause(attempt, None) <= 15  # noqa: SLF001 - of outages that last for hours
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
@@ -501,7 +501,7 @@ def test_a_name_of_several_machines(monkeypatch, others):
 
     monkeypatch.setattr(socket, "getaddrinfo", several)
     with Service() as service, conf.set_temp("retry_time", 0):
-        url = f"http://mmoda.example:{service._server.server_port}"
+        url = f"http://mmoda.example:{service.listener.server_port}"
         client = MmodaClass(server=url)
         assert client.list_products("isgri")["product"].tolist() == ["isgri_image"]
         assert client.list_parameters("isgri")["product"][0] == "isgri_image"

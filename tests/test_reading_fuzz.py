@@ -143,12 +143,12 @@ def look_at(directory, output):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("reply", REPLIES)
 def test_index_and_files_of_any_content(written, tmp_path, reply, seed):
     chance = random.Random(f"{reply} {seed}")
     name, whole, files = written[reply]
-    for number in range(8):
+    for number in range(5):
         directory, output = tmp_path / f"{number}", tmp_path / f"{number} out"
         directory.mkdir()
         output.mkdir()
@@ -169,7 +169,8 @@ def test_index_and_files_of_any_content(written, tmp_path, reply, seed):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_kinds_that_do_not_fit_their_files(written, tmp_path, kind):
-    for reply in REPLIES:
+    begin = sorted(KINDS).index(kind)
+    for reply in (REPLIES[begin % len(REPLIES)], REPLIES[(begin + 2) % len(REPLIES)]):
         name, whole, files = written[reply]
         for number, record in enumerate({each["format"]: each for each in whole["products"]}.values()):
             directory, output = tmp_path / f"{reply} {number}", tmp_path / f"{reply} {number} out"

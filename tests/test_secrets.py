@@ -177,7 +177,7 @@ def test_the_token_is_where_it_belongs_and_nowhere_else(everything_logged, ring,
         walk.keep(job.messages)
         walk.keep(client)
         walk.keep({name: value for name, value in vars(client).items()})
-        walk.keep(client._session.headers)
+        walk.keep(client._session.headers)  # noqa: SLF001 - of astroquery
         walk(lambda: client.set_email_notifications(False))
         client.login(MARKED)
         walk(lambda: client.refresh_token())

@@ -8,6 +8,7 @@ from astroquery.exceptions import AuthenticationWarning
 from astroquery.query import QueryWithLogin
 
 from astroquery_mmoda import AuthenticationError, JobFailed, MmodaClass, ParameterError, ServiceError, Token, conf
+from astroquery_mmoda.service.account import Account
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 from tests.test_auth import put
 from tests.tokens import mint
@@ -204,9 +205,9 @@ def test_only_the_default_server_and_this_machine_see_what_lies_around(monkeypat
         ("http://www.astro.unige.ch/mmoda/dispatch-data", False),
         ("https://www.astro.unige.ch.example", False),
     ):
-        assert (not MmodaClass(server=url)._connect().anonymous) is found, url
+        assert (not Account().connect(url).anonymous) is found, url
     with conf.set_temp("server", "https://mmoda.example/dispatch-data"):
-        assert MmodaClass()._connect().anonymous
+        assert Account().connect(conf.server).anonymous
 
 
 def test_only_expired_ones_lie_around(client, service, monkeypatch):
@@ -230,7 +231,7 @@ def test_a_token_for_one_call(client, service):
 
 def expire(client):
     """Let the time of the token that is held be over."""
-    client._account.token(client.URL).claims["exp"] = time.time() - 360
+    client._account.token(client.URL).claims["exp"] = time.time() - 360  # noqa: SLF001 - the token held gets old
 
 
 def test_after_a_login_an_expired_token_is_an_error(client, service):

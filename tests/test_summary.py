@@ -11,8 +11,9 @@ import pytest
 from astropy import units as u
 from hypothesis import HealthCheck, given, settings
 
-from astroquery_mmoda import Job, JobFailed, MmodaClass, MmodaError, Products
+from astroquery_mmoda import Job, JobFailed, MmodaError, Products
 from astroquery_mmoda.decoding import pickled_shape
+from astroquery_mmoda.service.account import Account
 from tests.test_decoding_limits import BODIES, mutations, put
 from tests.test_entries import encoded, only, recorded, reply
 
@@ -302,7 +303,7 @@ def test_a_look_never_fails(mutation):
 
 
 def job(**state):
-    connection = MmodaClass(server="https://mmoda.example")._connect()
+    connection = Account().connect("https://mmoda.example")
     asked = {"src_name": "Crab", "T1": "2017-03-06T13:26:48.000", "T2": "2017-03-06T15:32:27.000"}
     return Job(connection, "isgri", "isgri_lc", asked, "S" * 16, job_id="65ac0b054ca2d65f", **state)
 
@@ -316,11 +317,11 @@ def test_jobs():
     assert "Mmoda.get_job('65ac0b054ca2d65f')" in str(going)
 
     done = job(status="done", reports=half_way)
-    done._products = Products.from_response(recorded("isgri_lc_real"))
+    done._products = Products.from_response(recorded("isgri_lc_real"))  # noqa: SLF001 - as after waiting
     assert "status done, products 2 lightcurve" in repr(done)
 
     failed = job(status="failed", reports=half_way)
-    failed._failure = JobFailed("no data in this interval")
+    failed._failure = JobFailed("no data in this interval")  # noqa: SLF001 - as after waiting
     assert "failure no data in this interval" in repr(failed)
     assert ".raise_if_error() raises the error" in str(failed)
     for over in (done, failed):

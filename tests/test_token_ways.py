@@ -82,7 +82,7 @@ def test_plain_http_is_refused_before_anything_is_asked(monkeypatch, call, addre
     client = MmodaClass(server=address)
     client.login(TOKEN)
     asked = []
-    monkeypatch.setattr(client._account.http, "ask", lambda *given, **options: asked.append(given))
+    monkeypatch.setattr(client._account.http, "ask", lambda *given, **options: asked.append(given))  # noqa: SLF001 - what is sent
     with pytest.raises(AuthenticationError, match="plain http"):
         CALLS[call](client)
     assert asked == []
@@ -315,7 +315,7 @@ class Tunnel(RawServer):
 
 def test_https_goes_through_a_proxy_unread(monkeypatch, certified, service):  # noqa: F811
     context: ssl.SSLContext = certified[0]
-    service._server.socket = context.wrap_socket(service._server.socket, server_side=True)
+    service.listener.socket = context.wrap_socket(service.listener.socket, server_side=True)
     port = urlsplit(service.url).port
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certified[1])
     # the certificate is for an address of this machine, which would not be asked through a proxy
@@ -326,7 +326,7 @@ def test_https_goes_through_a_proxy_unread(monkeypatch, certified, service):  # 
         client.login(TOKEN)
         client.refresh_token(store_token=False)
         assert proxy.requests[0].startswith(b"CONNECT 127.0.0.1:")
-        client._account.http.close()
+        client._account.http.close()  # noqa: SLF001 - what is sent
         assert shows(service.requests[-1].line)
         assert not shows(bytes(proxy.passed) + b"".join(proxy.requests))
 

@@ -97,7 +97,7 @@ class LocalMmoda:
                 "there is no environment for the server: run `python -m tests.local_mmoda.environment "
                 f"{environment.DEFAULT_DIRECTORY}`, or let MMODA_SERVER_PYTHON name the interpreter of one"
             )
-        self._python = os.fspath(found)
+        self.python = os.fspath(found)
         self._port = port
         self._step = step
         self._instrument_list = instrument_list
@@ -194,7 +194,7 @@ class LocalMmoda:
         variables["DISPATCHER_DEBUG_MODE"] = "yes" if self._debug_instruments else "no"
         variables["MPLCONFIGDIR"] = os.fspath(directory)
         variables.update(self._variables(directory))
-        command = [self._python, os.fspath(self._script), os.fspath(configuration), "--parent", str(os.getpid())]
+        command = [self.python, os.fspath(self._script), os.fspath(configuration), "--parent", str(os.getpid())]
         if not self._instrument_list:
             command.append("--without-instrument-list")
         if self._mail:

@@ -53,9 +53,9 @@ class ReleasedPlugins(LocalMmoda):
     _script = HERE / "serve.py"
 
     def _variables(self, directory: Path) -> dict[str, str]:
-        plugins = environment.find_plugins(self._python)
+        plugins = environment.find_plugins(self.python)
         if plugins is None:
-            raise RuntimeError(f"there are no plugins in the environment of {self._python}: make it again")
+            raise RuntimeError(f"there are no plugins in the environment of {self.python}: make it again")
         shared = {"dispatcher_mnt_point": ".", "data_server_cache": "cache", "dummy_cache": "none"}
         addresses = {
             "isgri": f"{self.url}/no-dda",
