@@ -11,8 +11,6 @@ from typing import Any
 from .config import conf
 from .errors import DecodingError
 
-__all__ = ["CARD_MEMORY", "COLUMN_MEMORY", "HDU_MEMORY", "Allowance"]
-
 #: what astropy's objects take: a card of a header, an HDU, a column of a table
 CARD_MEMORY = 500
 HDU_MEMORY = 20_000

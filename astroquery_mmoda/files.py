@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["DiskFull", "opened_plain", "read_plain", "remove_leftovers", "whole_file"]
 
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _LEFTOVER = re.compile(r"\.mmoda-[0-9a-f]{16}\.part")

@@ -11,17 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = [
-    "CATALOG_VALUES",
-    "IJD_ORIGIN",
-    "INTEGRAL",
-    "LAUNCH",
-    "MOST_SOURCES",
-    "USED_FLAGS",
-    "background_of_rates",
-    "is_deconvolved",
-]
-
 #: MJD (TT) from which INTEGRAL counts days (IJD)
 IJD_ORIGIN = 51544.0
 #: MJD of INTEGRAL's launch

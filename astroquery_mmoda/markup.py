@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from html import escape
 
-__all__ = ["facts_html", "facts_text", "meter", "table_html"]
-
 _NO_TEX = "tex2jax_ignore mathjax_ignore"
 _BLOCK = "margin:0.5em 0"
 _FRAME = "max-width:100%;overflow-x:auto"

@@ -9,8 +9,6 @@ from urllib.parse import urlsplit
 
 import requests
 
-__all__ = ["is_loopback", "origin_of"]
-
 
 def origin_of(url: str) -> tuple[str, str, int | None] | None:
     """Scheme, host and port of an address; None if it is not a valid one."""

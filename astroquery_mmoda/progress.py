@@ -17,8 +17,6 @@ from astroquery import log
 
 from .text import printable, shorten
 
-__all__ = ["Display", "fraction", "last_message", "reports_table"]
-
 _SECONDS_PER_LINE = 60.0
 _SECONDS_PER_DRAWING = 0.2
 _WIDTH = 20

@@ -5,24 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = [
-    "CATALOG_FIELDS",
-    "COORDINATE_COLUMNS",
-    "ERROR_COLUMNS",
-    "FORMAT_FIELDS",
-    "IGNORED_FIELDS",
-    "NAME_COLUMNS",
-    "NUL",
-    "OWN_FIELDS",
-    "PROTOCOL_VERSION",
-    "REQUEST_FIELDS",
-    "STATE_FIELDS",
-    "SWITCHES",
-    "TIME_COLUMNS",
-    "VALUE_COLUMNS",
-    "Upload",
-]
-
 #: version of the service's own client whose requests ours are like
 PROTOCOL_VERSION = "1.3.5"
 #: None in a request; an empty text or the word would mean something else

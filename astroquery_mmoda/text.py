@@ -9,22 +9,6 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-__all__ = [
-    "ID_FORM",
-    "Pasted",
-    "in_hex",
-    "is_id",
-    "listed",
-    "may_hold_token",
-    "nearest",
-    "original",
-    "printable",
-    "shorten",
-    "transliterated",
-    "visible",
-    "without_token",
-]
-
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 #: what `is_id` takes, in words
 ID_FORM = "1 to 64 letters, digits, _ or -"

@@ -15,8 +15,6 @@ from astropy import units as u
 from .errors import DecodingError, ParameterError
 from .text import printable
 
-__all__ = ["check_units", "known_unit", "read_unit", "seconds_of", "standard_spelling"]
-
 _MAX_TEXT = 200
 _MOST = 200
 _MOST_CHARACTERS = 5000

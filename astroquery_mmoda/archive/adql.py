@@ -22,8 +22,6 @@ from astropy.time import Time
 from ..errors import ParameterError
 from ..text import nearest, printable
 
-__all__ = ["OBSCORE", "Search", "as_maxrec", "as_radius", "is_plain", "number"]
-
 OBSCORE = "ivoa.obscore"
 
 # patterns (in lower case) that the archive's names of product types fit to, which are those of ObsCore or our own

@@ -33,8 +33,6 @@ from ..service.faults import Fault
 from ..service.http import Patience, Stream, retrying
 from ..text import printable
 
-__all__ = ["download_products"]
-
 _MOST_REDIRECTS = 5
 _SEVERAL = re.compile(r"\s*,\s+|[,;|\s]+(?=https?://)", re.I)
 _ENDING = re.compile(r"((?:\.(?:fits|tar|ecsv|txt|csv|xml))?\.[A-Za-z0-9]{1,8})$")

@@ -14,8 +14,6 @@ from astropy.time import Time
 
 from ..text import printable, without_token
 
-__all__ = ["PUBLISHED", "empty_table", "standard", "tidy"]
-
 # name: (type, unit, description); the last ones are no part of the standard
 _STANDARD = {
     "dataproduct_type": ("U", "", "Kind of data product"),

@@ -26,8 +26,6 @@ from .adql import OBSCORE, Search, as_maxrec, as_radius, is_plain
 from .obscore import PUBLISHED, empty_table, standard, tidy
 from .tap import ArchiveTable, describe_tables, run_adql
 
-__all__ = ["list_columns", "list_tables", "query_object", "query_region", "query_tap", "search"]
-
 _TABLE_NAME = re.compile(r"\w+(\.\w+){0,2}", re.ASCII)
 _SELECT = re.compile(
     r"\s*select\s+(?:(?:distinct|all)\s+)?(?:top\s+\d+\s+)?(?P<columns>[\w\s.,*]+?)\s+from\s+(?P<table>[\w.]+)", re.I

@@ -26,8 +26,6 @@ from ..service.http import Answer
 from ..service.routes import Routes
 from ..text import printable
 
-__all__ = ["ArchiveTable", "describe_tables", "run_adql"]
-
 _STREAM = re.compile(rb"<(?:[^\s<>/:]+:)?STREAM\b")
 _OWN_STREAM = re.compile(rb"<(?:[^\s<>/:]+:)?STREAM(?:\s+encoding=[\"']base64[\"'])?\s*>")
 _FIELD = re.compile(rb"<(?:[^\s<>/:]+:)?FIELD\b")

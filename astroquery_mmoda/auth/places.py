@@ -21,8 +21,6 @@ from ..files import opened_plain, remove_leftovers, whole_file
 from ..text import printable
 from .token import HOW_TO_GET_ONE, Token
 
-__all__ = ["Discovery", "Found", "discover", "forget_in_keyring", "from_keyring", "from_prompt", "store"]
-
 _ENVIRONMENT = "ODA_TOKEN"
 _FILE = ".oda-token"
 _LARGEST_FILE = 100_000

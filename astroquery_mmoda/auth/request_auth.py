@@ -12,8 +12,6 @@ from ..origin import is_loopback, origin_of
 from ..text import without_token
 from .token import HOW_TO_GET_ONE, Token
 
-__all__ = ["TokenAuth"]
-
 _IN_QUERY = re.compile(r"([?&]token=)[^&\s\"']+")
 _LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")
 

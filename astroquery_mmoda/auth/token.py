@@ -14,8 +14,6 @@ from astropy.time import Time
 
 from ..errors import AuthenticationError, without_frames
 
-__all__ = ["EMAIL_OPTIONS", "HOW_TO_GET_ONE", "Handed", "Token", "as_token", "token_of"]
-
 HOW_TO_GET_ONE = (
     "Get a token from the web page of the service (it is valid for 24 hours) and give it as Mmoda.login(token), in the "
     "environment variable ODA_TOKEN, or in the file ./.oda-token or ~/.oda-token."

@@ -20,19 +20,6 @@ from ..protocol import COORDINATE_COLUMNS, NAME_COLUMNS
 from ..text import listed, printable
 from ..units import known_unit
 
-__all__ = [
-    "FRAMES",
-    "FRAME_KEYS",
-    "Positions",
-    "angle_unit",
-    "angles",
-    "cells",
-    "coordinate_columns",
-    "positions",
-    "read_positions",
-    "source_names",
-]
-
 #: frames of the service's catalogues
 FRAMES = ("fk5", "icrs", "fk4", "galactic")
 #: in the meta of a table

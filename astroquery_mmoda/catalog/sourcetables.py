@@ -19,8 +19,6 @@ from ..errors import DecodingError, ParameterError, reading
 from ..text import in_hex, original, printable, transliterated, visible
 from .sourcecolumns import FRAME_KEYS, angle_unit, cells
 
-__all__ = ["empty_catalog", "read_catalog", "table_of", "to_hdu"]
-
 # what a list of an INTEGRAL image has, for a reply that has none
 _USUAL_COLUMNS = {
     **{"meta_ID": "i8", "src_names": "U20", "significance": "f8", "ra": "f8", "dec": "f8"},

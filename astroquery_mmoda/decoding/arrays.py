@@ -21,8 +21,6 @@ from . import picklenames as names
 from .dtypes import checked_shape, read_dtype
 from .plainpickle import Global, Instance, interpret
 
-__all__ = ["Array", "Column", "FitsTable", "pickled_shape", "read_pickle"]
-
 Array = np.ndarray[Any, Any]
 
 # memory of an array that is a view of the bytes of others

@@ -13,8 +13,6 @@ from ..errors import DecodingError
 from ..text import printable
 from .plainpickle import Instance
 
-__all__ = ["checked_shape", "read_dtype"]
-
 # half, single and double precision; long double is left out, as its bytes mean something else on each machine
 _CODE = re.compile(r"b1|[iu][1248]|f[248]|c8|c16|[SU][0-9]{1,9}")
 _ORDERS = {"<": "<", ">": ">", "|": "|", "=": "<"}

@@ -29,8 +29,6 @@ from .arrays import Array
 from .ecsvheaders import ColumnHeader, Header, read_header
 from .jsontext import read_json
 
-__all__ = ["read_ecsv"]
-
 _CELLS_AT_ONCE = 50_000
 _ROWS_AT_ONCE = 5_000
 _CHARACTERS_AT_ONCE = 200_000

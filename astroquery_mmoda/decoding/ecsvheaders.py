@@ -17,8 +17,6 @@ from ..errors import DecodingError
 from ..text import printable
 from .yamlheaders import MIXINS, read_yaml
 
-__all__ = ["ColumnHeader", "Header", "read_header"]
-
 _VERSION = re.compile(r"%ECSV [0-9]+\.[0-9]+(\.[0-9]+)?")
 _DELIMITERS = (" ", ",")
 _TYPES: dict[str, np.dtype[Any]] = {

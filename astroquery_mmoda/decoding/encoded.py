@@ -14,8 +14,6 @@ from ..config import conf
 from ..errors import DecodingError, reading
 from ..text import printable
 
-__all__ = ["decode_base64", "decode_between", "read_binary", "read_picture", "unzipped"]
-
 _PIECE = 1 << 15
 
 

@@ -23,8 +23,6 @@ from .encoded import decode_base64, decode_between, unzipped
 from .jsontext import read_json
 from .tabledata import TableLayout, lay_out
 
-__all__ = ["read_hdulist"]
-
 _BLOCK = 2880
 # base64 of this length is decoded between room for a header, rather long ones included, and padding
 _LARGE = 1_000_000

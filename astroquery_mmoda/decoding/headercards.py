@@ -19,17 +19,6 @@ from ..errors import DecodingError
 from ..text import printable
 from .jsontext import read_json_text
 
-__all__ = [
-    "UNDEFINED",
-    "ascii_text",
-    "card",
-    "column_cards",
-    "count_cards",
-    "header_block",
-    "other_cards",
-    "read_header",
-]
-
 UNDEFINED = object()
 
 _CARD = 80

@@ -15,8 +15,6 @@ from ..config import conf
 from ..errors import DecodingError, reading
 from ..text import printable
 
-__all__ = ["parse_body", "read_json", "read_json_text"]
-
 _MAX_LITERAL = 20_000
 _PIECE = 16_384
 _MARKS = "[{,:"  # each value brings one of them

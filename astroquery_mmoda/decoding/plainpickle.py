@@ -19,8 +19,6 @@ from ..config import conf
 from ..errors import DecodingError
 from .picklenames import EMPTY_BYTES, ENCODE, NAMES, RECONSTRUCT
 
-__all__ = ["Global", "Instance", "interpret"]
-
 # longer byte strings are views of the payload instead of copies
 _VIEW_SIZE = 1024
 # longer texts are bytes in disguise (protocol 2), which have no wide characters: these take four times the memory

@@ -18,8 +18,6 @@ from .encoded import decode_base64, unzipped
 from .headercards import UNDEFINED, ascii_text, column_cards, read_header
 from .jsontext import read_json
 
-__all__ = ["PlainTable", "read_plain_tables"]
-
 _FORMAT = re.compile(r"[0-9]{0,4}([BIJKED]?)")
 _LETTERS = {"u1": "B", "i2": "I", "i4": "J", "i8": "K", "f4": "E", "f8": "D"}
 _LONGEST_UNIT = 500

@@ -21,8 +21,6 @@ from ..errors import DecodingError
 from .arrays import Array, Column, FitsTable
 from .headercards import UNDEFINED, ascii_text, card
 
-__all__ = ["TableLayout", "lay_out"]
-
 _MAX_UNIT = 500
 _MAX_P_HEAP = 2**31 - 1
 _VALUES_AT_ONCE = 1_000_000

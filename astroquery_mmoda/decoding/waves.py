@@ -14,8 +14,6 @@ from ..allowance import Allowance
 from ..errors import DecodingError, reading
 from .arrays import Array
 
-__all__ = ["read_contours", "read_spectrogram", "read_strain"]
-
 # memory of a number with the time, or the level and contour, that goes with it; of a contour of any length
 _NUMBER = 24
 _CONTOUR = 250

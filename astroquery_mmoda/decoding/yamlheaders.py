@@ -17,8 +17,6 @@ from ..config import conf
 from ..errors import DecodingError
 from ..text import printable
 
-__all__ = ["MIXINS", "read_yaml"]
-
 #: where astropy describes mixin columns
 MIXINS = "__serialized_columns__"
 

@@ -23,8 +23,6 @@ from . import journal
 from .job import Job, revive
 from .run import prepare
 
-__all__ = ["get_job", "list_jobs"]
-
 _LATEST = 4e9  # seconds since 1970, in 2096
 _DAYS = 30.0  # of the service's records
 _SIDE_OUTAGE = 5.0  # s; a list from the journal alone is worth more than a complete one after a long wait

@@ -36,7 +36,6 @@ from .waiting import follow, how_to_continue, longest_wait
 if TYPE_CHECKING:
     from ..core import MmodaClass
 
-__all__ = ["Job", "revive"]
 
 _RECORD_VERSION = 1
 _LONGEST_REASON = 1500  # characters, before the way on

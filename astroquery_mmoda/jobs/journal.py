@@ -31,8 +31,6 @@ from ..files import read_plain, remove_leftovers, whole_file
 from ..origin import origin_of
 from ..text import ID_FORM, Pasted, is_id, printable
 
-__all__ = ["checked", "find", "forget_places", "keep", "keep_place", "place", "records"]
-
 _LARGEST_RECORD = 20_000_000
 _FEWEST = 4  # characters of an id that stand for the whole
 _DAY = 86400.0

@@ -22,8 +22,6 @@ from ..service.connection import Connection
 from .job import Job
 from .waiting import deadline_of, follow, in_time, longest_wait, submit_within
 
-__all__ = ["prepare", "run_query", "submit", "submit_query"]
-
 _SESSION_ALPHABET = string.ascii_uppercase + string.digits
 
 

@@ -22,7 +22,6 @@ from ..units import seconds_of
 if TYPE_CHECKING:
     from .job import Job
 
-__all__ = ["deadline_of", "follow", "how_to_continue", "in_time", "longest_wait", "submit_within"]
 
 _FIRST_PAUSE = 0.1
 

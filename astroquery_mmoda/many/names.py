@@ -15,8 +15,6 @@ from ..request.positions import parse_position
 from ..request.values import in_degrees
 from ..service.connection import Connection
 
-__all__ = ["ResolvedNames"]
-
 
 class ResolvedNames:
     """

@@ -33,8 +33,6 @@ from .rows import Rows
 from .states import Records
 from .work import DaemonThreads, Result, Run, WorkItem, run_item
 
-__all__ = ["ManyQueries"]
-
 _PATIENCE = 0.25  # seconds between two turns of the display
 _MOST_REMARKS = 20
 Outcome = tuple[int, Any, BaseException | None]

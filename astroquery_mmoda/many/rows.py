@@ -16,8 +16,6 @@ from astropy.table import Table
 from ..errors import ParameterError
 from ..text import printable
 
-__all__ = ["Rows"]
-
 _NOTHING = object()
 _NOT_OF_ONE = {
     "token": "a token serves all queries: query_many(..., token=...)",

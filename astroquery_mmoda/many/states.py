@@ -13,8 +13,6 @@ from astropy.table import MaskedColumn, Table
 
 from ..text import printable
 
-__all__ = ["Record", "Records"]
-
 _STATES = ("waiting", "running", "done", "failed")
 # with the usual columns beside it, a terminal of 80 columns has room for so many characters of an error
 _LONGEST_ERROR = 30

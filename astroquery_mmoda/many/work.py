@@ -30,8 +30,6 @@ from ..products import Products
 from ..products.forms import in_form
 from ..service.connection import Connection
 
-__all__ = ["DaemonThreads", "Result", "Run", "WorkItem", "run_item"]
-
 # connections of one run at a time, however many queries are active: each poll is short
 _MOST_CONNECTIONS = 16
 _Call = tuple[Future[Any], Callable[[], Any]]

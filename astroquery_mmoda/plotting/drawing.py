@@ -18,23 +18,6 @@ from ..units import known_unit
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = [
-    "Points",
-    "band_text",
-    "colour",
-    "curves_on",
-    "draw_points",
-    "draw_steps",
-    "is_continuous",
-    "legend",
-    "literal",
-    "new_figure",
-    "note",
-    "plain_axes",
-    "plain_numbers",
-    "pyplot",
-    "unit_text",
-]
 
 # below this signal to noise ratio a point is drawn as an upper limit of so many standard deviations
 _DETECTED, _LIMIT = 2.0, 3.0

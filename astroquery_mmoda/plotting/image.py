@@ -21,7 +21,6 @@ from .marks import mark_sources
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_image"]
 
 # width of a significance map, in sigma, from which there is more than the noise of statistics
 _CROWDED = 1.1

@@ -35,7 +35,6 @@ from .drawing import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_lightcurve"]
 
 _FIXED = ("src_name", "time", "time_bin", "e_min", "e_max")
 # light curves shorter than this (days) are drawn in seconds

@@ -12,8 +12,6 @@ from astropy.table import Table
 from ..catalog import positions, source_names
 from .drawing import literal, plain_numbers
 
-__all__ = ["mark_sources"]
-
 # points: of the letters, around a mark, and from where on a line leads from a name to its mark
 _SIZE, _MARK, _FAR = 9.0, 6.0, 16.0
 # a name of which more than this part would be upon other names is left out

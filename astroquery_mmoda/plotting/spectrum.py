@@ -15,8 +15,6 @@ from .drawing import Points, curves_on, draw_points, legend, literal, note, plai
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_spectrum"]
-
 
 def plot_spectrum(hdulist: fits.HDUList, source: str | None = None, ax: Axes | None = None) -> Axes:
     """

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .product import Product
     from .products import Products
 
-__all__ = ["CARD_MEMORY", "HDU_MEMORY", "VARIABLE", "WIDTHS", "Budget", "column_size", "size_when_read"]
 
 # bytes of a reply that genuine HDUs and header cards come with at least; these take milliseconds, however small
 _PER_HDU = 3000

@@ -20,29 +20,6 @@ from .storage.provenance import Provenance, creator, now
 if TYPE_CHECKING:
     from .products import Products
 
-__all__ = [
-    "TimeSystem",
-    "add_date",
-    "add_provenance",
-    "card_value",
-    "clean",
-    "complete_copy",
-    "drop_missing",
-    "flat_provenance",
-    "flat_text",
-    "has_time_reference",
-    "is_missing",
-    "mend_rows",
-    "name_source",
-    "number",
-    "primary_hdu",
-    "provenance_cards",
-    "split_number",
-    "time_reference",
-    "time_scale",
-    "time_system",
-    "with_origin",
-]
 
 _HDU = TypeVar("_HDU")
 _SCALES = frozenset(Time.SCALES) - {"local"}

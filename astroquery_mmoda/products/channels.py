@@ -19,16 +19,6 @@ from ..errors import warn
 from ..text import printable
 from .cards import number
 
-__all__ = [
-    "CHANNELS_IN",
-    "Numbering",
-    "energy_rows",
-    "first_channel",
-    "first_of_matrix",
-    "limits_of",
-    "renumbered",
-]
-
 #: columns with numbers of channels, by the role of their table, in the order of their claim to the numbering
 CHANNELS_IN = {"SPECTRUM": "CHANNEL", "EBOUNDS": "CHANNEL", "MATRIX": "F_CHAN"}
 

@@ -26,7 +26,6 @@ from .cards import TimeSystem, card_value, has_time_reference, number, split_num
 if TYPE_CHECKING:
     from .product import Product
 
-__all__ = ["Curve", "Values", "read_curves"]
 
 # columns that become `time` and `time_bin`
 _BINS = frozenset({"TIME", "XAX_E", "TIMEDEL"})

@@ -11,8 +11,6 @@ from astroquery.exceptions import NoResultsWarning
 from ..errors import warn
 from .products import Products
 
-__all__ = ["FORMS", "in_form"]
-
 FORMS: Mapping[str, Callable[[Products, str | None], Any]] = {
     "image": lambda products, source: products.image(),
     "catalog": lambda products, source: products.catalog(),

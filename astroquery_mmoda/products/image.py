@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from .product import Product
     from .products import Products
 
-__all__ = ["image_form"]
 
 # JEM-X's word for its intensities
 _NAMES = {"RECONSTRUCTED": "INTENSITY"}

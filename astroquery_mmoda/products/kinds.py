@@ -25,18 +25,6 @@ from ..protocol import VALUE_COLUMNS
 from ..request.metadata import kind_from_name
 from ..text import printable
 
-__all__ = [
-    "KINDS",
-    "LONGEST_NAME",
-    "Entry",
-    "Kind",
-    "check_meta",
-    "check_name",
-    "entries_of",
-    "free_name",
-    "names_in_headers",
-]
-
 #: characters of names of products and sources, which stand in each row of a form
 LONGEST_NAME = 1000
 _LONGEST_COUNTED = 200_000

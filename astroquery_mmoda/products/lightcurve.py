@@ -25,7 +25,6 @@ from .curves import Curve, Values, read_curves
 if TYPE_CHECKING:
     from .products import Products
 
-__all__ = ["POSITIONS", "lightcurve_form"]
 
 #: key of ``meta`` for the positions of several sources, as JSON: name -> [RA_OBJ, DEC_OBJ] in deg
 POSITIONS = "OBJ_POS"

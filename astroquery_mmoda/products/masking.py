@@ -17,8 +17,6 @@ from ..text import may_hold_token, without_token
 from .budget import column_size
 from .kinds import free_name
 
-__all__ = ["mask_tokens"]
-
 _PIECE = 250_000  # of a column that is looked at in one go, bytes
 _COPIES = 16  # that looking takes
 _CONTINUED = re.compile(r"&' *CONTINUE  '")  # within a long value, which goes over several cards

@@ -14,8 +14,6 @@ from .kinds import Entry
 if TYPE_CHECKING:
     from .products import Products
 
-__all__ = ["Product", "read_data", "subset"]
-
 
 class Product:
     """

@@ -20,8 +20,6 @@ from .product import Product, subset
 from .reply import read_reply
 from .sources import match_source, same_source
 
-__all__ = ["Products", "products_of"]
-
 
 class Products(Sequence[Product]):
     """

@@ -17,8 +17,6 @@ from .product import Product
 from .sources import Spellings
 from .storage.provenance import SERVICE_VERSION
 
-__all__ = ["read_reply"]
-
 # memory of a product without its content, and of each of its meta data
 _PRODUCT, _META_DATUM = 2000, 200
 _META = (

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable
 from ..errors import ParameterError
 from ..text import listed, nearest, printable, transliterated
 
-__all__ = ["Spellings", "match_source", "same_source"]
-
 
 def _folded(name: object) -> str:
     text = str(name)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .product import Product
     from .products import Products
 
-__all__ = ["ROLES", "is_complete", "missing_columns", "set_name", "spectral_sets", "spectrum_form", "tables_by_role"]
 
 #: what the form of a spectrum consists of, in its order
 ROLES = ("SPECTRUM", "SPECRESP", "EBOUNDS", "MATRIX")

@@ -14,8 +14,6 @@ import math
 
 import numpy as np
 
-__all__ = ["NATIVE", "shift", "true_widths"]
-
 #: width of the native bins (s)
 NATIVE = 0.05
 _PER_SECOND = 20

@@ -27,7 +27,6 @@ from .values import sky_position
 if TYPE_CHECKING:
     from ..service.connection import Connection
 
-__all__ = ["RequestBuilder"]
 
 _SCHEMA_LIFETIME = 3600.0  # seconds; instruments change rarely
 

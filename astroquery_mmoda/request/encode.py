@@ -21,9 +21,8 @@ from ..protocol import NUL, Upload
 from ..text import Pasted, nearest, printable
 from .expressions import literal_value
 from .metadata import Parameter
-from .values import as_quantity, convert, is_number, list_items, plain_float, science_windows, service_unit, to_time
-
-__all__ = ["is_address", "to_wire"]
+from .values import as_quantity, convert, is_number, plain_float, service_unit, to_time
+from .windows import list_items, science_windows
 
 _BOOLEANS = {**dict.fromkeys(("true", "yes", "1"), "True"), **dict.fromkeys(("false", "no", "0"), "False")}
 

@@ -22,8 +22,6 @@ from typing import Any
 
 from .unknowns import DEEPEST, NotConstant, TooMuch, Unknown, is_doubtful, known_value, merge, source_of
 
-__all__ = ["Expressions", "parse", "literal_value"]
-
 _LONGEST_CODE = 2_000_000
 _MOST_STEPS = 2_000_000
 _LARGEST = 5_000_000  # characters of a value

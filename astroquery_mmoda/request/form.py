@@ -32,8 +32,6 @@ from .values import (
     to_time,
 )
 
-__all__ = ["form_fields"]
-
 # argument -> the service's parameters that it stands for
 _STANDS_FOR = {
     "coordinates": ("RA", "DEC"),

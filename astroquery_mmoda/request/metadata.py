@@ -19,8 +19,6 @@ from ..errors import ParameterError, ServiceError
 from ..text import nearest, printable
 from .positions import plain_dashes
 
-__all__ = ["KINDS", "InstrumentSchema", "Parameter", "folded", "kind_from_name", "read_metadata"]
-
 _NOT_FOR_USERS = ("token", "user_catalog", "selected_catalog")
 
 # last part of an ontology address -> type; the first line that matches counts, since a parameter has several

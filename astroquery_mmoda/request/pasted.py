@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from ..text import printable
 from .expressions import parse
 
-__all__ = ["readings"]
-
 _MOST_BAD_LINES = 40
 _MOST_CHARACTERS = 40_000_000
 _ARROWS = re.compile(r"\s*>>>(?: |$)")

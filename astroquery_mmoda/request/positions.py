@@ -11,8 +11,6 @@ from astropy.coordinates import SkyCoord
 from ..errors import ParameterError
 from ..text import printable, transliterated
 
-__all__ = ["POSITION_FORMS", "parse_position", "plain_dashes"]
-
 #: for errors: what to write instead
 POSITION_FORMS = (
     "Write right ascension and declination in degrees ('83.63 22.01') or sexagesimal ('5h34m31.9s +22d00m52s', "

@@ -11,8 +11,6 @@ from typing import Any
 from ..protocol import NUL, REQUEST_FIELDS, Upload
 from ..text import printable
 
-__all__ = ["misunderstood", "needed_roles"]
-
 _MANY, _VERY_MANY = 50, 500
 # the service may write angles, energies and times in a unit of its own
 _UNIT_RATIOS = (60.0, 3600.0, 86400.0, 1e3, 1e6, 1e9, 180.0 / math.pi)

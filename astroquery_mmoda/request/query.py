@@ -14,8 +14,6 @@ from ..auth import Token, as_token
 from ..errors import ParameterError
 from ..protocol import CATALOG_FIELDS
 
-__all__ = ["Query", "query_method", "submission_method"]
-
 _Result = TypeVar("_Result", covariant=True)
 _ONLY_WAITING = ("source", "timeout", "progress")
 

@@ -11,8 +11,6 @@ from urllib.parse import parse_qsl, urlsplit
 from ..protocol import NUL, STATE_FIELDS
 from ..text import Pasted
 
-__all__ = ["fields_of_link", "fields_of_record", "summary_of"]
-
 
 def fields_of_link(link: str) -> dict[str, str]:
     """Fields in an address of the service, without a token; a value is never the path of a file to be uploaded."""

@@ -15,8 +15,6 @@ from ..service.sockets import answer_within
 from ..text import printable
 from .values import sky_position
 
-__all__ = ["find_position"]
-
 
 def find_position(name: str, routes: Routes) -> SkyCoord:
     """Position of an object (ICRS); `ParameterError` if neither resolver knows it."""

@@ -13,8 +13,6 @@ from typing import Any
 from .expressions import Expressions
 from .unknowns import NotConstant, Unknown, source_of
 
-__all__ = ["Analysis", "analyses"]
-
 _OF_ODA_API = "get_product"
 _KINDS = ("image", "catalog", "spectrum", "lightcurve", "product")
 _OF_OURS = frozenset(f"{verb}_{kind}" for verb in ("query", "submit") for kind in _KINDS)

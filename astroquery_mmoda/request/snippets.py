@@ -20,8 +20,6 @@ from .pasted import readings
 from .scripts import Analysis, analyses
 from .unknowns import NotConstant, TooMuch, Unknown, known_value
 
-__all__ = ["code_for", "read_api_code"]
-
 _LARGEST_SNIPPET = 20_000_000
 _MOST_LINES = 50_000
 _MOST_NAMED = 20

@@ -30,8 +30,6 @@ from ..instruments import CATALOG_VALUES, MOST_SOURCES, USED_FLAGS
 from ..protocol import NAME_COLUMNS
 from ..text import Pasted, listed, printable, transliterated
 
-__all__ = ["named_positions", "same_name", "to_catalog_text", "to_service"]
-
 _Array = np.ndarray[Any, Any]
 _NOT_EXTRACTED_BY_JEMX = "NEW SOURCE"
 _SAME_PLACE = 30 * u.arcsec

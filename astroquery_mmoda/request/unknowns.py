@@ -9,8 +9,6 @@ from typing import Any
 
 from ..text import printable
 
-__all__ = ["DEEPEST", "NotConstant", "TooMuch", "Unknown", "is_doubtful", "known_value", "merge", "source_of"]
-
 #: nesting of expressions and of values
 DEEPEST = 100
 

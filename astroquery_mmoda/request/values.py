@@ -23,24 +23,6 @@ from ..text import printable
 from ..units import known_unit
 from .metadata import Parameter
 from .positions import POSITION_FORMS, parse_position
-from .windows import list_items, science_windows
-
-__all__ = [
-    "as_quantity",
-    "convert",
-    "designation",
-    "energy_pair",
-    "in_degrees",
-    "is_number",
-    "list_items",
-    "parse_position",
-    "plain_float",
-    "science_windows",
-    "service_unit",
-    "sky_position",
-    "time_pair",
-    "to_time",
-]
 
 # a number of days has this much noise in its last digit
 _MILLISECOND_NOISE = 2e-5

@@ -18,8 +18,6 @@ from astroquery.exceptions import InputWarning
 from ..errors import ParameterError, warn
 from ..text import Pasted, listed, printable
 
-__all__ = ["list_items", "science_windows"]
-
 _LONGEST_PATH = 1000
 _MOST_NAMED = 5
 _COLUMNS = {"scw_id": 12, "scw_ver": 3}  # with their digits

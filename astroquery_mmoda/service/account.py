@@ -24,8 +24,6 @@ from .connection import Connection
 from .http import Http
 from .routes import Routes
 
-__all__ = ["Account", "base_address", "email_options"]
-
 
 class Account:
     """

@@ -20,7 +20,6 @@ from .routes import Routes
 if TYPE_CHECKING:
     from .account import Account
 
-__all__ = ["Connection"]
 
 _SHORT_LIFE = 1 * u.hour
 

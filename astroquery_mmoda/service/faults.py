@@ -15,8 +15,6 @@ from ..config import conf
 from ..errors import MmodaError, ServiceError, bare
 from .sockets import Bounds, TooLarge
 
-__all__ = ["PASSING", "Fault", "translated"]
-
 #: HTTP status of an answer in the place of which another one may come later
 PASSING = frozenset({429, 502, 503, 504})
 

@@ -33,8 +33,6 @@ from .faults import PASSING, Fault, translated
 from .replies import without_tokens
 from .sockets import BoundedAdapter, Bounds, TooLarge
 
-__all__ = ["Answer", "Fault", "Http", "Patience", "Stream", "Throttle", "asked_pause", "retrying"]
-
 _LONGEST_PAUSE = 60.0  # that a server may ask for, s
 _LONGEST_OWN_PAUSE = 15.0
 _LARGEST_ERROR = 20_000_000  # body of an answer that is not a good one, bytes

@@ -16,19 +16,6 @@ from ..text import ID_FORM, is_id, printable, without_token
 if TYPE_CHECKING:
     from .http import Answer
 
-__all__ = [
-    "GOING",
-    "STATUSES",
-    "check_reply",
-    "content_of",
-    "error_from_body",
-    "error_of",
-    "failure",
-    "has_reason",
-    "reports",
-    "section",
-    "without_tokens",
-]
 
 #: states of an analysis that goes on, with those that stand for "the service can't tell just now"
 GOING = frozenset({"submitted", "progress", "ready", "post-processing", "unaccessible", "unknown"})

@@ -16,8 +16,6 @@ from ..text import is_id, printable
 from .http import Answer, Http, Patience, retrying
 from .replies import content_of, error_from_body, error_of
 
-__all__ = ["Routes"]
-
 
 @dataclass(frozen=True)
 class Routes:

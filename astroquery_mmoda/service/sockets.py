@@ -24,8 +24,6 @@ from requests.adapters import HTTPAdapter
 
 from ..config import conf
 
-__all__ = ["BoundedAdapter", "Bounds", "TooLarge", "answer_within"]
-
 _CONNECT_TIMEOUT = 15.0  # for each address of a host, s
 _LONGEST_WAIT = 1e6  # that the system's functions take, s
 _HEADERS = 1 << 18  # bytes allowed beside those of the body

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..product import Product
     from ..products import Products
 
-__all__ = ["overview", "product_html", "product_line", "product_text", "products_html", "products_text"]
 
 _SHOWN = 20
 _MOST_COMPARED = 500

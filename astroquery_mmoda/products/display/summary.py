@@ -32,7 +32,6 @@ from ..kinds import KINDS, Kind
 if TYPE_CHECKING:
     from ..product import Product
 
-__all__ = ["Summary", "summarize"]
 
 _MOST_UNITS = 500
 _MOST_COLUMNS = 60

@@ -13,7 +13,6 @@ from .provenance import Provenance
 if TYPE_CHECKING:
     from ..products import Products
 
-__all__ = ["bibtex"]
 
 # keys of entries in references.bib
 _SERVICE, _MISSION = "Neronov2021", "Winkler2003"

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from ..product import Product
     from ..products import Products
 
-__all__ = ["READERS", "Plan", "cleaned", "few", "plan_single", "name_hdu"]
 
 _MOST_OPTIONS = 100
 _PICTURES = ("png", "jpg", "jpeg", "gif", "svg", "pdf")

@@ -12,8 +12,6 @@ from ...errors import ParameterError
 from ...files import remove_leftovers
 from ...text import printable, transliterated
 
-__all__ = ["OutputDirectory", "chosen_path", "make_directory", "safe_name"]
-
 # with a counter and "_pha.fits" behind it, a name still fits into the 68 characters of a FITS keyword (RESPFILE)
 _LONGEST = 48
 _DEVICES = frozenset(

@@ -16,13 +16,11 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from ...allowance import Allowance
+from ...allowance import CARD_MEMORY, HDU_MEMORY, Allowance
 from ...config import conf
 from ...errors import DecodingError
 from ...text import printable
-from ..budget import CARD_MEMORY, HDU_MEMORY, VARIABLE, WIDTHS
-
-__all__ = ["opened"]
+from ..budget import VARIABLE, WIDTHS
 
 _BLOCK, _CARD = 2880, 80
 _MOST_CARDS = 20_000

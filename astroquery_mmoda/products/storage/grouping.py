@@ -17,8 +17,6 @@ from ...errors import DecodingError, ParameterError, reading, warn
 from ...text import listed, printable
 from .spectrumtable import DUBIOUS, GOOD, ChannelValues
 
-__all__ = ["SpectrumOptions"]
-
 
 @dataclass(frozen=True)
 class SpectrumOptions:

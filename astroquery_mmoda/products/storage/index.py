@@ -29,18 +29,6 @@ from .filenames import safe_name
 from .output import write_whole
 from .provenance import Provenance, public_parameters
 
-__all__ = [
-    "FORMATS",
-    "PREFIX",
-    "Index",
-    "StoredFile",
-    "StoredProduct",
-    "contents",
-    "find_index",
-    "index_path",
-    "older_index",
-]
-
 #: beginning of the names of indexes; files of products have no such names
 PREFIX = "mmoda-"
 #: how a product is kept in its files

@@ -26,8 +26,6 @@ from .filenames import chosen_path
 from .output import write_whole
 from .timeseries import FIXED_COLUMNS, blanked, numbers_of, position_of, rows_of, widths_of
 
-__all__ = ["KEYWORDS", "lightcurve_hdus", "write_lightcurve"]
-
 # Stingray divides rates by FRACEXP and takes bins below 0.9 for empty; the service's rates are corrected already
 _FRACTION, _STORED_FRACTION = "FRACEXP", "EXPFRAC"
 # names of columns by HDUCLAS3, which tools expect

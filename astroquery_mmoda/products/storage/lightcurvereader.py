@@ -27,8 +27,6 @@ from .filenames import chosen_path
 from .fitsfiles import opened
 from .lightcurvefiles import KEYWORDS
 
-__all__ = ["read_lightcurve"]
-
 # bytes for each row beside its columns
 _ROW = 160
 # columns times sources; genuine files have some thousands

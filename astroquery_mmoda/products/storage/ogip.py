@@ -32,8 +32,6 @@ from .spectrumtable import (
     pick_sources,
 )
 
-__all__ = ["TABLES_IN", "ogip_files", "write_spectra"]
-
 #: which tables are in a file of a kind, in their order
 TABLES_IN = {"spectrum": ("SPECTRUM",), "arf": ("SPECRESP",), "rmf": ("EBOUNDS", "MATRIX")}
 _ENDINGS = {"spectrum": "_pha.fits", "arf": "_arf.fits", "rmf": "_rmf.fits"}

@@ -40,8 +40,6 @@ from .spectrumtable import (
     unit_of,
 )
 
-__all__ = ["numbering", "ogip_tables", "plain_header"]
-
 # a matrix has in it: redistribution only, the detector's efficiency as well, or all (CAL/GEN/92-002a)
 _CONTENTS = ("REDIST", "DETECTOR", "FULL")
 _LARGEST_SUM = 1.5

@@ -17,8 +17,6 @@ from ...files import DiskFull, whole_file
 from ...text import printable, shorten
 from .filenames import OutputDirectory
 
-__all__ = ["OutputFile", "FileOutcome", "manifest_of", "write_files", "write_whole"]
-
 _MOST_SHOWN = 5
 
 

@@ -18,7 +18,6 @@ from ...text import printable, without_token
 if TYPE_CHECKING:
     from ..products import Products
 
-__all__ = ["SERVICE_VERSION", "Provenance", "creator", "now", "plain_address", "public_parameters"]
 
 #: what the service calls its own version, in those replies that have it
 SERVICE_VERSION = "cdci_data_analysis_version"

@@ -20,7 +20,6 @@ from .spectrumfiles import read_spectrum
 if TYPE_CHECKING:
     from ..products import Products
 
-__all__ = ["Stored", "read_products"]
 
 _READERS = {**READERS, "spectrum": read_spectrum}
 

@@ -19,8 +19,6 @@ from ...text import transliterated
 from .filenames import chosen_path
 from .output import write_whole
 
-__all__ = ["write_regions"]
-
 _FRAMES = ("icrs", "fk5", "fk4", "galactic")
 _HEADER = "# Region file format: DS9\n"
 # DS9 keeps 79 characters of a label

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from ..product import Product
     from ..products import Products
 
-__all__ = ["SpectrumSet", "plan_spectrum", "read_spectrum"]
-
 
 # a product, and the number of an HDU in it
 Place = tuple["Product", int]

@@ -23,22 +23,6 @@ from ..channels import energy_rows
 from ..sources import match_source
 from ..spectrum import missing_columns
 
-__all__ = [
-    "BAD",
-    "DUBIOUS",
-    "GOOD",
-    "ChannelValues",
-    "channel_table",
-    "check_columns",
-    "count_factors",
-    "find_table",
-    "has_column",
-    "is_in_counts",
-    "pick_sources",
-    "spectrum_table",
-    "unit_of",
-]
-
 GOOD, BAD, DUBIOUS, _UNUSABLE = 0, 1, 2, 5
 _META = "EXPOSURE TELESCOP INSTRUME DETNAM FILTER TSTART TSTOP MJDREF TIMESYS RA_OBJ DEC_OBJ".split()
 

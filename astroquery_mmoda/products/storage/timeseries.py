@@ -20,7 +20,6 @@ from ..sources import match_source
 if TYPE_CHECKING:
     from astropy.timeseries import BinnedTimeSeries, TimeSeries
 
-__all__ = ["FIXED_COLUMNS", "blanked", "numbers_of", "position_of", "rows_of", "to_timeseries", "widths_of"]
 
 #: columns that each light curve has
 FIXED_COLUMNS = ("src_name", "time", "time_bin", "e_min", "e_max")

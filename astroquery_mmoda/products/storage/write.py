@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from ..product import Product
     from ..products import Products
 
-__all__ = ["write_products"]
-
 
 def write_products(
     products: Products,
