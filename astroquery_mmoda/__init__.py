@@ -65,8 +65,8 @@ __all__ = [
     "write_spectra",
 ]
 
-# files are written at the end of a session, not at its begin: these rooms are opened when they are entered
-_HOMES = {
+# what writes files is imported when it is used, at the end of a session
+_LATER = {
     "ManyQueries": "many",
     "read_lightcurve": "products.storage.lightcurvereader",
     "spectrum_table": "products.storage.spectrumtable",
@@ -80,9 +80,9 @@ _HOMES = {
 def __getattr__(name: str) -> _Any:
     if name in ("__citation__", "__bibtex__"):
         return _Path(__file__).with_name("CITATION").read_text(encoding="utf-8")
-    if name not in _HOMES:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(_importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    return getattr(_importlib.import_module(f".{_LATER[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -77,7 +77,7 @@ class Conf(ConfigNamespace):
     discover_token: bool = _item(
         True, "Whether queries without a login look for a token in ODA_TOKEN, ./.oda-token and ~/.oda-token."
     )
-    insecure_http: bool = _item(False, "Whether a token may travel over plain http to other machines than this one.")
+    insecure_http: bool = _item(False, "Whether a token may be sent over plain http to other machines than this one.")
     max_reply_size: int = _item(4_000_000_000, "Largest reply that is read, after decompression (bytes).")
     max_product_size: int = _item(4_000_000_000, "Largest single product that is decoded (bytes).")
     max_gunzip_size: int = _item(80_000_000, "Largest expansion of a product that comes compressed (bytes).")
@@ -100,7 +100,7 @@ class Conf(ConfigNamespace):
     journal_days: float = _item(90.0, "How long a job is remembered on disk (days).")
     max_nesting: int = _item(100, "Deepest nesting of lists and dictionaries in a reply or product.")
     max_table_header: int = _item(
-        200_000, "Longest header of a text table: names, types and units of its columns, and remarks (characters)."
+        200_000, "Longest header of a text table: names, types and units of its columns, and comments (characters)."
     )
 
     def reset(self, attr: str | None = None) -> None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import builtins
 import functools
-import sys
+import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,7 +85,7 @@ class MmodaError(Exception):
         products: Products | None = None,
         manifest: Table | None = None,
     ) -> None:
-        # parts of it may come from elsewhere
+        # parts of it may be the words of a server
         super().__init__(printable(message, limit=_LONGEST, newlines=True))
         self.job = job
         self.products = products
@@ -124,7 +124,7 @@ class AuthenticationError(MmodaError, astroquery_exceptions.LoginError):
 
 class ServiceError(MmodaError, astroquery_exceptions.RemoteServiceError):
     """
-    The service can't be reached, or answers with something that is no answer.
+    The service can't be reached, or what it answers is not what was asked for.
 
     Examples
     --------
@@ -245,7 +245,7 @@ def without_frames(function: _Function) -> _Function:
 
 def warn(message: str, category: type[Warning]) -> None:
     """Warn about the line of the user, however many functions of this package are between."""
-    package, level, frame = __name__.partition(".")[0], 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+    package, level, frame = __name__.partition(".")[0], 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         level, frame = level + 1, frame.f_back
     warnings.warn(printable(message, limit=_LONGEST, newlines=True), category, stacklevel=level)

@@ -124,7 +124,7 @@ def _disk_full(number: int | None, path: Path, needed: Callable[[], int | None])
         return None
     try:
         free, size = shutil.disk_usage(path.parent).free, needed()
-    except OSError:  # the directory is gone
+    except OSError:  # the directory was removed
         return None
     missing = 0 if size is None else size - free
     if number is None and missing <= 0:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import islice
 
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -34,143 +34,43 @@ def printable(text: object, *, limit: int = 500, newlines: bool = False) -> str:
     return shorten(joined, limit)
 
 
-# ---- tokens in texts
-
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+# ---- tokens in texts: three parts in base64 with points between them, the first of which is JSON
 
 
-def _one_of(letters: str, *, escaped: bool) -> str:
-    """Pattern of one of some characters, and of what JSON, Python, addresses and HTML may write for it."""
-    plain = f"[{re.escape(letters)}]" if len(letters) > 1 else re.escape(letters)
-    if not escaped:
-        return plain
-    digits = "|".join(f"{ord(letter):02x}" for letter in letters)
-    decimal = "|".join(str(ord(letter)) for letter in letters)
-    return rf"(?:{plain}|(?:\\+u00|\\+x|%(?:25)*)(?i:{digits})|&#(?:[xX]0*(?i:{digits})|0*(?:{decimal}));)"
+def _either(letters: str, digits: str) -> str:
+    """Pattern of some characters, and of what JSON, Python and addresses may write for them."""
+    return rf"(?:{letters}|\\\\*u00{digits}|\\\\*x{digits}|%(?:25)*{digits})"
 
 
-def _token_start(quote: str, *, escaped: bool = False) -> str:
-    """Pattern of how a JSON web token begins: base64 of a brace, a quote (or a blank or line end), and ASCII."""
-    # each letter stands for six bits; looking at all of the first eight keeps words such as "keyJournal" out
-
-    def letters(known: Callable[[int], bool]) -> str:
-        return _one_of("".join(_LETTERS[value] for value in range(64) if known(value)), escaped=escaped)
-
-    parts = (
-        *(_one_of(letter, escaped=escaped) for letter in ("e", quote)),
-        letters(lambda value: value >> 1 in ((0, 4) if quote == "y" else (18, 20, 26))),
-        _one_of(_LETTERS, escaped=escaped),
-        letters(lambda value: 8 <= value < 32),
-        letters(lambda value: not value & 8),
-        letters(lambda value: not value & 2),
-        _one_of(_LETTERS, escaped=escaped),
-    )
-    return "".join(parts)
-
-
-# each by itself: patterns that begin with a fixed text are found much faster
-_BEGINNINGS = [re.compile(_token_start(quote)) for quote in "wy"]
-_ESCAPED_BEGINNINGS = [re.compile("|".join(_token_start(quote, escaped=True) for quote in "yw"))]
-_RUN = re.compile(rf"(?:[A-Za-z0-9_-]++|{_one_of(_LETTERS, escaped=True)})*+")
-_POINT = re.compile("={0,2}" + _one_of(".", escaped=True))  # some fill the parts up with =
-_POINTS = (".", "%", "\\", "&")  # single characters are found ten times faster than two
-# whether it is worth while to look for escaped beginnings, which takes longer
-_MAYBE_ESCAPED = [re.compile(r"e(?:\\+u00|\\+x|%(?:25)*|&#[xX]0*)7[79]|e&#0*1(?:21|19)")] + [
-    re.compile(rf"e{quote}[A-Za-z0-9_-]{{0,6}}(?:\\+u00|\\+x|%|&#)") for quote in "yw"
-]
-_ESCAPED_E = ("\\u0065", "\\x65", "%65", "%2565", "&#101", "&#0101", "&#x", "&#X")
-# a line end within a token, as mails and code have it
-_LINE_END = re.compile(r"[\"']?[ \t]*[=\\+]?\r?\n[ \t>]*[\"']?|(?:\\+r)?\\+n")
-_LETTER = re.compile(_one_of(_LETTERS, escaped=True))
-_SHORTEST_LINE = 8
-_LONGEST_HEAD = 20_000  # escaped; data in base64 are longer
-_SIGNATURES = frozenset({43, 64, 86, 176, 342, 512, 683})  # lengths, in letters
+_ANY_DIGITS = r"(?!2[5eE])[2-7][0-9A-Fa-f]"
+_LETTER = _either("[A-Za-z0-9_-]", _ANY_DIGITS)
+_WRAPPED = rf"(?:(?:\r?\n)?{_LETTER})"  # headers of FITS have long texts in several lines
+_POINT = r"={0,2}(?:\r?\n)?" + _either(r"\.", "2[eE]")
+# base64 of a brace, a quote and small letters, which words such as "keyJournal" are not
+_STARTS = [("e", "65"), ("y", "79"), ("J", "4[aA]")]
+_STARTS += [(letters, _ANY_DIGITS) for letters in ("[h-z0-6]", "[I-Za-f]", "[A-HQ-Xg-nw-z0-3]")]
+_HEAD = "".join(letter for letter, _ in _STARTS)
+_ESCAPED_HEAD = "".join(_either(letter, digits) for letter, digits in _STARTS)
+# the limit keeps a text of nothing but beginnings from taking longer than others
+_REST = rf"{_WRAPPED}{{2,500}}+{_POINT}{_WRAPPED}*+(?:{_POINT}(?:\r?\n)?{_LETTER}*+)?"
+_TOKEN, _ESCAPED_TOKEN = re.compile(_HEAD + _REST), re.compile(_ESCAPED_HEAD + _REST)
+_ESCAPED_START = re.compile(r"(?:u00|x|%(?:25)*)(?:65|79|4[aA])")
 
 
 def without_token(text: str) -> str:
     """
     Text with any token in it masked; the service sends them back in many places.
 
-    Tokens of any age and owner, cut or whole, also escaped for JSON, Python, addresses or HTML, and over several lines.
+    Tokens of any age and owner, cut after their first part or whole, also escaped for JSON, Python or addresses.
     """
-    for beginning in _beginnings_in(text):
-        text = _mask_from(text, beginning)
-    return text
+    if not any(sign in text for sign in ".%\\"):  # most texts in the columns of tables, and data in base64
+        return text
+    return (_ESCAPED_TOKEN if _ESCAPED_START.search(text) else _TOKEN).sub("<token>", text)
 
 
 def may_hold_token(text: str) -> bool:
     """Whether something in a text begins like a token, however it goes on."""
-    return any(beginning.search(text) for beginning in _beginnings_in(text))
-
-
-def _beginnings_in(text: str) -> list[re.Pattern[str]]:
-    """Patterns that are worth looking for in a text."""
-    # base64 has none of these, nor have most texts in the columns of tables
-    if not any(point in text for point in _POINTS):
-        return []
-    escaped = any(sign in text for sign in _ESCAPED_E) or any(maybe.search(text) for maybe in _MAYBE_ESCAPED)
-    return _ESCAPED_BEGINNINGS if escaped else _BEGINNINGS
-
-
-def _mask_from(text: str, beginning: re.Pattern[str]) -> str:
-    pieces: list[str] = []
-    end = kept = 0
-    # what was looked at is not looked at again, so that a text of nothing but beginnings takes no longer than others
-    while found := beginning.search(text, end):
-        end = _part(text, found.start(), across=True)
-        point = _point_after(text, end) if end - found.start() <= _LONGEST_HEAD else None
-        if point is not None:
-            pieces += [text[kept : found.start()], "<token>"]
-            end = kept = _end_of_token(text, point)
-    return "".join([*pieces, text[kept:]]) if pieces else text
-
-
-def _end_of_token(text: str, begin: int) -> int:
-    """Where a token ends whose second part begins here."""
-    payload = _part(text, begin, across=True)
-    point = _point_after(text, payload)
-    if point is None:  # it is cut
-        return _part(text, begin, across=False)
-    end = _part(text, point, across=False)
-    longest = max(_SIGNATURES)
-    wrapped = end
-    while (length := _letters_in(text[point:wrapped])) < longest:
-        if length in _SIGNATURES:
-            return wrapped
-        following = _next_line(text, wrapped)
-        if following is None:
-            break
-        wrapped = _RUN.match(text, following).end()  # type: ignore[union-attr]
-    return wrapped if _letters_in(text[point:wrapped]) in _SIGNATURES else end
-
-
-def _part(text: str, begin: int, *, across: bool) -> int:
-    """Where the letters end that begin here, across line ends if that is wanted."""
-    end = _RUN.match(text, begin).end()  # type: ignore[union-attr]
-    while across and end - begin >= _SHORTEST_LINE and (following := _next_line(text, end)) is not None:
-        end = _RUN.match(text, following).end()  # type: ignore[union-attr]
-    return end
-
-
-def _next_line(text: str, end: int) -> int | None:
-    """Where letters go on in the next line, if the line ends here."""
-    line_end = _LINE_END.match(text, end)
-    return line_end.end() if line_end and _LETTER.match(text, line_end.end()) else None
-
-
-def _point_after(text: str, end: int) -> int | None:
-    """Where the next part of a token begins, if there is a point here or at the beginning of the next line."""
-    line_end = _LINE_END.match(text, end)
-    point = _POINT.match(text, end) or (line_end and _POINT.match(text, line_end.end()))
-    if not point:
-        return None
-    line_end = _LINE_END.match(text, point.end())
-    return line_end.end() if line_end and _next_line(text, point.end()) else point.end()
-
-
-def _letters_in(part: str) -> int:
-    """Number of letters in a part of a token, escapes and line ends not counted as such."""
-    return len(_LETTER.findall(_LINE_END.sub("", part)))
+    return re.search(_ESCAPED_HEAD, text) is not None
 
 
 _DASHES = {"\N{MINUS SIGN}": "-", "\N{HYPHEN BULLET}": "-"}

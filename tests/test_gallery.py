@@ -957,7 +957,7 @@ def test_a_file_that_stays_cut_leaves_nothing(serve, tmp_path):
     with conf.set_temp("retry_time", 0):
         (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path / "d")
     assert (row["status"], row["size"]) == ("ERROR", 0)
-    assert "the reply was cut); tried 1 time" in row["message"]
+    assert "the reply was cut); tries: 1, in" in row["message"]
     assert files_in(tmp_path / "d") == []
 
 

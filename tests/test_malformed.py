@@ -130,7 +130,7 @@ UNIT = {"name": "A", "hdu_type": "image", "header": {}, "binarys": None, "data":
         ({**UNIT, "name": ["A"]}, "expected text as name of a unit"),
         ({**UNIT, "name": {}}, "expected text as name of a unit"),
         ({**UNIT, "hdu_type": []}, "malformed data|hdu_type"),
-        ({**UNIT, "header": [1]}, "header that is no dictionary"),
+        ({**UNIT, "header": [1]}, "expected a dictionary of at most"),
     ],
 )
 def test_a_malformed_unit_is_refused(unit, says):

@@ -381,7 +381,7 @@ def test_pauses_that_are_none(text):
     assert asked_pause(text) is None or 0 <= asked_pause(text) <= 60
 
 
-@pytest.mark.parametrize("text", ["0", "000", "7", "60", "61", "9" * 5000, " 7 "], ids=lambda text: text[:5])
+@pytest.mark.parametrize("text", ["0", "000", "7", "60", "61", "9" * 300, " 7 "], ids=lambda text: text[:5])
 def test_pauses_in_seconds(text):
     assert asked_pause(text) == min(float(text[:300]), 60)
 

@@ -29,8 +29,8 @@ from ..files import whole_file
 from ..products.storage.filenames import chosen_path, make_directory, safe_name
 from ..progress import Display
 from ..service.connection import Connection
-from ..service.faults import Fault
 from ..service.http import Patience, Stream, retrying
+from ..service.sockets import Fault
 from ..text import printable
 
 _MOST_REDIRECTS = 5

@@ -34,7 +34,7 @@ class TokenAuth:
     """
 
     def __init__(self, token: Token, server: str) -> None:
-        self._token, self._origin = token, origin_of(server)
+        self._token, self._origin, self.user = token, origin_of(server), token.email
         # before anything is asked for its sake
         _check_encryption(server)
         for name in _LOGGERS:

@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 import copy
-import email.utils
 import math
 import os
 import random
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -29,15 +27,16 @@ from ..errors import AuthenticationError, DecodingError, JobTimeout, ServiceErro
 from ..origin import is_loopback, origin_of
 from ..protocol import Upload
 from ..text import without_token
-from .faults import PASSING, Fault, translated
 from .replies import without_tokens
-from .sockets import BoundedAdapter, Bounds, TooLarge
+from .sockets import PASSING, BoundedAdapter, Bounds, Fault, TooLarge, translated
 
 _LONGEST_PAUSE = 60.0  # that a server may ask for, s
 _LONGEST_OWN_PAUSE = 15.0
 _LARGEST_ERROR = 20_000_000  # body of an answer that is not a good one, bytes
 _CHUNK = 1 << 18
 _CONNECTIONS = 16  # kept to one server
+#: origin -> moment until which it wants to be left alone
+_PAUSES: dict[Any, float] = {}
 
 _Result = TypeVar("_Result")
 
@@ -104,72 +103,35 @@ def retrying(ask: Callable[[], _Result], patience: Patience, server: str) -> _Re
         except Fault as error:
             fault = error
         now = time.monotonic()
-        left, why = patience.until - now, ""
-        if left > 0:
-            if not fault.passing:
-                raise ServiceError(
-                    f"{server} can't be asked: {fault}. Check astroquery_mmoda.conf.server and the network."
-                )
-            since = min(since, now)
-            outage = conf.retry_time if patience.outage is None else patience.outage
-            if now - since >= outage:
-                tries = "1 time" if attempt == 1 else f"{attempt} times"
-                raise ServiceError(
-                    f"{server} can't be asked ({fault}); tried {tries} in {now - since:.0f} s "
-                    f"(astroquery_mmoda.conf.retry_time). {patience.advice}"
-                )
-            # the last try is made when the time is over
-            pause = min(_pause(attempt, fault.pause), since + outage - now)
-            log.debug("%s: %s; trying again in %.1f s", server, fault, pause)
-            time.sleep(min(pause, left))
-            if pause < left:
-                continue
-            why = f" The last fault was: {fault}."
-        raise JobTimeout(f"{server} did not answer within the time that was given.{why}")
+        since = min(since, now)
+        outage = conf.retry_time if patience.outage is None else patience.outage
+        if now < patience.until and not fault.passing:
+            raise ServiceError(f"{server} can't be asked: {fault}. Check astroquery_mmoda.conf.server and the network.")
+        if now < patience.until and now - since >= outage:
+            raise ServiceError(
+                f"{server} can't be asked ({fault}); tries: {attempt}, in {now - since:.0f} s "
+                f"(astroquery_mmoda.conf.retry_time). {patience.advice}"
+            )
+        # the last try is made when the time is over
+        pause = min(_pause(attempt, fault.pause), since + outage - now, patience.until - now)
+        log.debug("%s: %s; trying again in %.1f s", server, fault, max(pause, 0.0))
+        time.sleep(max(pause, 0.0))
+        if time.monotonic() >= patience.until:
+            raise JobTimeout(f"{server} did not answer within the time that was given; the last fault was: {fault}.")
 
 
 def _pause(attempt: int, asked: float | None) -> float:
     """Seconds before the next try: what the server asks for, or growing with some chance in it."""
-    if asked:  # to be asked again at once is no reason to do that again and again
-        return asked
-    return min(0.3 * 2 ** min(attempt, 10), _LONGEST_OWN_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+    # to be asked to come again at once is not taken literally
+    return asked or min(0.3 * 2 ** min(attempt, 10), _LONGEST_OWN_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 def asked_pause(text: str) -> float | None:
     """Seconds that a header Retry-After asks for, as a number or a date, up to a limit; None if it is neither."""
     try:
-        is_number = re.fullmatch(r"[0-9]+", text.strip())
-        seconds = (
-            float(text[:20]) if is_number else email.utils.parsedate_to_datetime(text[:100]).timestamp() - time.time()
-        )
-    except Exception:  # noqa: BLE001 - what a server writes makes this module fail in many ways
+        return min(urllib3.Retry().parse_retry_after(text), _LONGEST_PAUSE)
+    except Exception:  # noqa: BLE001 - what a server writes makes that fail in many ways
         return None
-    return min(max(0.0, seconds), _LONGEST_PAUSE)
-
-
-class Throttle:
-    """When the next request to a server may go: nothing goes while it wants a pause (Retry-After)."""
-
-    _of_server: dict[str, Throttle] = {}
-
-    def __init__(self) -> None:
-        self._free = 0.0
-
-    @classmethod
-    def of(cls, server: str) -> Throttle:
-        """The one of a server for the whole process, whoever's threads ask it."""
-        return cls._of_server.setdefault(server, cls())
-
-    def wait(self, until: float) -> None:
-        """Wait for the end of a pause, at most until a moment on the monotonic clock."""
-        while (left := min(self._free, until) - time.monotonic()) > 0:
-            time.sleep(left)
-
-    def hear(self, response: requests.Response) -> None:
-        """Take in the pause that an answer asks for."""
-        pause = asked_pause(response.headers.get("Retry-After", ""))
-        if pause is not None and response.status_code in (429, 503):
-            self._free = max(self._free, time.monotonic() + pause)
 
 
 # ---- sending
@@ -185,28 +147,32 @@ class Http:
     ----------
     session : Session, optional
         Its headers, proxies and certificates are used.
-    throttle : Throttle, optional
-        Asked before each request.
+    shared : bool
+        Whether nothing is sent during a pause that the server asked anybody in this process for.
     """
 
-    def __init__(self, session: requests.Session | None = None, throttle: Throttle | None = None) -> None:
+    def __init__(self, session: requests.Session | None = None, *, shared: bool = False) -> None:
         if session is None:
             session = requests.Session()
             session.headers["User-Agent"] = f"astroquery/{astroquery.__version__} {requests.utils.default_user_agent()}"
-        self.session, self.throttle = session, throttle
+        self.session, self.shared = session, shared
         self._process, self._adapter = os.getpid(), BoundedAdapter(pool_maxsize=_CONNECTIONS)
-        self._found: set[Any] = set()  # origins that have answered
+        self._answered: set[Any] = set()  # origins that have
+        #: (server, user, instrument) of what is described with a token only
+        self.restricted: set[tuple[str, str, str]] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Http, ()
 
     def throttled(self, server: str) -> Http:
-        """The same for many requests to one server: with a throttle, and the environment is read once."""
+        """The same for many requests to one server, which share pauses; the environment is read once."""
         session = copy.copy(self.session)
         found: Any = session.merge_environment_settings(server, {}, None, None, None)
         session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
         session.trust_env = False
-        return Http(session, Throttle.of(server))
+        http = Http(session, shared=True)
+        http.restricted = self.restricted
+        return http
 
     def close(self) -> None:
         """Close all connections that are kept."""
@@ -222,69 +188,42 @@ class Http:
         auth: TokenAuth | None = None,
         until: float = math.inf,
     ) -> Answer:
-        """
-        Send one request, and read the answer.
-
-        Raises
-        ------
-        Fault
-            There is none, or one that says so, or that was cut.
-        """
-        bounds = Bounds.of_request(until)
-        known = origin_of(url) in self._found
-        answer, pause = translated(lambda: self._answered(bounds, method, url, query, form, auth), bounds, known=known)
-        if answer.status in PASSING:
-            raise Fault(f"HTTP status {answer.status}", pause=pause)
+        """Send one request, and read the answer; `Fault` if there is none, or one that was cut or says so."""
+        bounds = Bounds(until, known=origin_of(url) in self._answered)
+        answer = translated(lambda: self._read(bounds, method, url, query, form, auth), bounds)
         if answer.status == 200 and not answer.body.strip():
             raise Fault("the reply was empty")
-        content, problem = _content(auth.masked(answer.body) if auth else answer.body)
+        content, problem = _parsed(auth.masked(answer.body) if auth else answer.body)
         if problem and answer.status == 200 and answer.body.lstrip()[:1] in (b"{", b"["):
             raise Fault(f"the reply is not whole JSON ({problem})")
-        return Answer(answer.status, answer.body, answer.content_type, answer.location, content, problem)
+        return replace(answer, content=content, problem=problem)
 
     @contextmanager
     def stream(self, url: str, headers: Mapping[str, str], *, until: float = math.inf) -> Iterator[Stream]:
-        """
-        One GET of any address without a token, its body in pieces.
-
-        Raises
-        ------
-        Fault
-            By this or by its pieces.
-        """
-        bounds = Bounds.of_request(until)
-        known = origin_of(url) in self._found
-        with translated(lambda: self._sent(bounds, "GET", url, headers=headers), bounds, known=known) as response:
-            if response.status_code in PASSING:
-                pause = asked_pause(response.headers.get("Retry-After", ""))
-                raise Fault(f"HTTP status {response.status_code}", pause=pause)
-            pieces = _pieces(response)
-            checked = iter(lambda: translated(lambda: next(pieces, b""), bounds, known=known), b"")
+        """One GET of any address without a token, its body in pieces; `Fault` by this or by its pieces."""
+        bounds = Bounds(until, known=origin_of(url) in self._answered)
+        with translated(lambda: self._sent(bounds, "GET", url, headers=headers), bounds) as response:
+            pieces = _body_pieces(response)
+            checked = iter(lambda: translated(lambda: next(pieces, b""), bounds), b"")
             yield Stream(response.status_code, response.headers, checked)
 
-    def _answered(self, bounds: Bounds, *request: Any) -> tuple[Answer, float | None]:
-        """
-        An answer without its JSON, and the pause that it asks for; the body of a redirect is not read.
-
-        The status of an answer that is not a good one counts even if its body has no end.
-        """
+    def _read(self, bounds: Bounds, *request: Any) -> Answer:
+        """An answer without its JSON; the body of a redirect is not read."""
         chunks: list[bytes] = []
-        size = 0
         with self._sent(bounds, *request) as response:
             status, headers = response.status_code, response.headers
-            limit = bounds.size if status == 200 else min(bounds.size, _LARGEST_ERROR)
+            left = bounds.size if status == 200 else min(bounds.size, _LARGEST_ERROR)
             try:
-                for chunk in () if 300 <= status < 400 else _pieces(response):
-                    size += len(chunk)
-                    if size > limit:
-                        raise TooLarge
+                for chunk in () if 300 <= status < 400 else _body_pieces(response):
                     chunks.append(chunk)
-            except Exception as error:
-                spoilt = bounds.over or isinstance(error, (TooLarge, urllib3.exceptions.DecodeError))
-                if status == 200 or not spoilt:
+                    left -= len(chunk)
+                    if left < 0:
+                        raise TooLarge
+            except Exception:
+                if status == 200:  # others count even if their body is spoilt or has no end
                     raise
         named = [without_token(headers.get(name, "")) for name in ("Content-Type", "Location")]
-        return Answer(status, b"".join(chunks), *named), asked_pause(headers.get("Retry-After", ""))
+        return Answer(status, b"".join(chunks), *named)
 
     def _sent(
         self,
@@ -296,7 +235,7 @@ class Http:
         auth: TokenAuth | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """An answer of which the headers are read."""
+        """A response of which the headers are read."""
         fields = dict((query if form is None else form) or {})
         if auth:
             fields["token"] = auth.secret_for(url)
@@ -313,13 +252,17 @@ class Http:
             )
         if self._process != os.getpid():  # connections shared over a fork hang
             self._process, self._adapter = os.getpid(), BoundedAdapter(pool_maxsize=_CONNECTIONS)
-        if self.throttle:
-            self.throttle.wait(bounds.deadline)
+        origin = origin_of(url)
+        while self.shared and (left := min(_PAUSES.get(origin, 0.0), bounds.deadline) - time.monotonic()) > 0:
+            time.sleep(left)
         response: requests.Response = self._adapter.send(request, timeout=bounds, **settings)
-        self._found.add(origin_of(url))
-        if self.throttle:
-            self.throttle.hear(response)
+        self._answered.add(origin)
         log.debug("%s %s: HTTP %d", method, urlsplit(url).path, response.status_code)
+        if response.status_code in PASSING:
+            response.close()
+            pause = asked_pause(response.headers.get("Retry-After", ""))
+            _PAUSES[origin] = max(_PAUSES.get(origin, 0.0), time.monotonic() + (pause or 0.0))
+            raise Fault(f"HTTP status {response.status_code}", pause=pause)
         return response
 
 
@@ -333,14 +276,14 @@ def _body(form: Mapping[str, str]) -> dict[str, Any]:
     return {"data": urlencode(fields), "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
 
 
-def _pieces(response: requests.Response) -> Iterator[bytes]:
+def _body_pieces(response: requests.Response) -> Iterator[bytes]:
     """Body of an answer as it comes, decompressed; waiting for full pieces would take longer."""
     while piece := response.raw.read1(_CHUNK, decode_content=True):
         yield piece
 
 
 @without_frames
-def _content(body: bytes) -> tuple[Any, str]:
+def _parsed(body: bytes) -> tuple[Any, str]:
     """JSON of a body without tokens, and what is wrong with it."""
     try:
         return without_tokens(parse_body(body, what="the reply")), ""

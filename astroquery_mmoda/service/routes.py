@@ -166,15 +166,14 @@ class Routes:
         return answer
 
     def _described(self, route: str, instrument: str) -> Answer:
-        """
-        What the service tells of an instrument; the token goes along only where it does not tell everybody.
-
-        These routes take it in the address, where servers and proxies on the way may log it.
-        """
-        answer = self._ask("GET", route, {"instrument": instrument})
-        if answer.status == 403 and self.auth:
-            answer = self._ask("GET", route, {"instrument": instrument}, auth=self.auth)
-        return answer
+        """An answer about an instrument, with the token in the address only where it is not for everybody."""
+        key = (self.url, self.auth.user if self.auth else "", instrument)
+        if key not in self.http.restricted:
+            answer = self._ask("GET", route, {"instrument": instrument})
+            if answer.status != 403 or self.auth is None:
+                return answer
+            self.http.restricted.add(key)
+        return self._ask("GET", route, {"instrument": instrument}, auth=self.auth)
 
     def _names(self, answer: Answer, what: str) -> list[str]:
         names = content_of(answer, what, self.url)

@@ -1,6 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """
-Connections of the HTTP library within bounds: one deadline and one count for all bytes of an answer.
+Connections of the HTTP library within bounds: one deadline and one count for all bytes of an answer; and its errors.
 
 Timeouts of the library hold for each wait on the socket: a server that sends a byte now and then, in an interim answer,
 a header, a body that decompresses to nothing, or a trailer, would never be over.
@@ -10,56 +10,46 @@ from __future__ import annotations
 
 import http.client
 import io
-import queue
+import re
 import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextvars import ContextVar, copy_context
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from urllib3.util.ssltransport import SSLTransport
 
 from ..config import conf
+from ..errors import MmodaError, ServiceError, bare
 
+#: HTTP status of an answer in the place of which another one may come later
+PASSING = frozenset({429, 502, 503, 504})
 _CONNECT_TIMEOUT = 15.0  # for each address of a host, s
 _LONGEST_WAIT = 1e6  # that the system's functions take, s
 _HEADERS = 1 << 18  # bytes allowed beside those of the body
 _RECORD = 1 << 14  # what TLS sends in one go
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 class TooLarge(Exception):
     """More bytes came than are read of one answer; not an OSError, which the HTTP library would take for a fault."""
 
 
-@dataclass
 class Bounds:
-    """
-    What one request may take, from connecting to the last byte.
+    """What one request to a server, known or not, may take from connecting to the last byte."""
 
-    Parameters
-    ----------
-    deadline : float
-        On the monotonic clock, s.
-    size : int
-        Most bytes of the body, as they come and decompressed.
-    idle : float
-        Longest time without a byte, s.
-    """
-
-    deadline: float
-    size: int
-    idle: float = field(default_factory=lambda: conf.idle_timeout)
-    came: int = 0
-
-    @classmethod
-    def of_request(cls, until: float) -> Bounds:
-        """Those of the configuration, but no later than a moment on the monotonic clock."""
-        return cls(min(time.monotonic() + conf.timeout, until), int(conf.max_reply_size))
+    def __init__(self, until: float, *, known: bool) -> None:
+        self.known = known
+        self.deadline = min(time.monotonic() + conf.timeout, until)  # on the monotonic clock, s
+        self.size = int(conf.max_reply_size)  # of the body, as it comes and decompressed, bytes
+        self.idle: float = conf.idle_timeout  # longest time without a byte, s
+        self.came = 0
 
     @property
     def over(self) -> bool:
@@ -70,7 +60,7 @@ class Bounds:
         """Seconds that the next wait may take; `TimeoutError` if there are none."""
         left = min(self.deadline - time.monotonic(), self.idle, _LONGEST_WAIT)
         if left <= 0:
-            raise TimeoutError("timed out")
+            raise TimeoutError
         return left
 
     def count(self, number: int) -> None:
@@ -83,43 +73,37 @@ class Bounds:
 _BOUNDS: ContextVar[Bounds] = ContextVar("bounds of the request that is under way")
 
 
-def answer_within(seconds: float, ask: Callable[[], _Answer]) -> _Answer:
-    """
-    What a function gives that takes no timeout, or `TimeoutError` so many seconds later.
-
-    It runs in a thread, so that Ctrl-C need not wait for it either.
-    """
-    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+def answer_within(seconds: float, ask: Callable[[], _Result]) -> _Result:
+    """What a function gives that takes no timeout, from a thread that Ctrl-C need not wait for; or `TimeoutError`."""
+    answer: Future[_Result] = Future()
     context = copy_context()
 
     def run() -> None:
         try:
-            answers.put((context.run(ask), None))
+            answer.set_result(context.run(ask))
         except Exception as error:  # raised again where it is waited for
-            answers.put((None, error))
+            answer.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    try:
-        answer, error = answers.get(timeout=max(0.0, min(seconds, _LONGEST_WAIT)))
-    except queue.Empty:
-        raise TimeoutError("timed out") from None
-    if error is not None:
-        raise error
-    return cast("_Answer", answer)
+    return answer.result(max(0.0, min(seconds, _LONGEST_WAIT)))
 
 
 class _Watched(io.RawIOBase):
     """What a socket receives, within bounds."""
 
-    def __init__(self, sock: socket.socket, raw: Any, bounds: Bounds) -> None:
+    def __init__(self, sock: Any, raw: Any, bounds: Bounds) -> None:
         self._sock, self._raw, self._bounds = sock, raw, bounds
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        self._sock.settimeout(self._bounds.left())
-        number: int | None = self._raw.readinto(buffer)
+        left = self._bounds.left()
+        self._sock.settimeout(left)
+        if isinstance(self._sock, SSLTransport):  # behind an encrypted proxy, one read waits several times
+            number = answer_within(left, lambda: self._raw.readinto(buffer))
+        else:
+            number = self._raw.readinto(buffer)
         self._bounds.count(number or 0)
         return number
 
@@ -197,3 +181,79 @@ class BoundedAdapter(HTTPAdapter):
             return super().send(request, timeout=(min(wait, _CONNECT_TIMEOUT), wait), **options)
         finally:
             _BOUNDS.reset(mark)
+
+
+# ---- errors
+
+
+class Fault(ServiceError):
+    """There is no answer: why, whether that may pass, and how long the server wants to be left alone (s)."""
+
+    def __init__(self, message: str = "", *, passing: bool = True, pause: float | None = None) -> None:
+        super().__init__(message)
+        self.passing, self.pause = passing, pause
+
+
+def translated(action: Callable[[], _Result], bounds: Bounds) -> _Result:
+    """
+    What a function of the HTTP library gives; nothing of its errors is kept, which quote addresses and hold tokens.
+
+    Errors are raised anew, also those of Ctrl-C in the middle.
+    """
+    problem: BaseException
+    try:
+        return action()
+    except BaseException as error:
+        is_own = isinstance(error, MmodaError) or not isinstance(error, Exception)
+        problem = bare(error) if is_own else _fault(error, bounds)
+    raise problem
+
+
+_UNKNOWN_HOST = "unknown host"
+# words of the library -> whether the fault may pass, and what it is
+_FAULTS = (
+    (
+        "URLSchemeUnknown|InvalidSchema",
+        False,
+        "only http and https work (and SOCKS proxies where PySocks is installed)",
+    ),
+    ("InvalidURL|MissingSchema|LocationParseError", False, "this is not a valid address, or that of the proxy is not"),
+    ("connect timeout=", True, "no connection in time"),
+    ("timed out|TimeoutError", True, "nothing came for {idle:g} s (astroquery_mmoda.conf.idle_timeout)"),
+    ("EOF occurred", True, "the encrypted connection was closed"),
+    ("CERTIFICATE_VERIFY_FAILED|CertificateError", False, "its certificate could not be verified"),
+    ("SSLError", False, "no encrypted connection can be made; it may be an http address, or an old server"),
+    ("Name or service not known|nodename nor servname|No address associated", False, _UNKNOWN_HOST),
+    ("Connection refused", True, "connection refused"),
+    ("reset by peer", True, "connection reset"),
+    ("IncompleteRead|Response ended prematurely", True, "the reply was cut"),
+    ("failed to decode", True, "the reply can't be decompressed"),
+)
+_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError)
+
+
+def _fault(error: BaseException, bounds: Bounds) -> Fault:
+    """What was wrong, in words without an address or a form, and whether it may pass by itself."""
+    if isinstance(error, TooLarge):
+        limit = f"{bounds.size} bytes (astroquery_mmoda.conf.max_reply_size)"
+        return Fault(f"the reply is larger than {limit}; not all of it was read", passing=False)
+    words = ""
+    made_of: BaseException | None = error
+    while made_of is not None and len(words) < 10_000:
+        words += f"{type(made_of).__name__} {made_of} "
+        made_of = made_of.__cause__ or made_of.__context__
+    if refused := re.search(r"Tunnel connection failed: (\d{3})", words):
+        passing = int(refused[1]) in PASSING
+        return Fault(f"the proxy refused to connect (HTTP status {refused[1]})", passing=passing)
+    if bounds.over:
+        return Fault(f"no complete reply within {conf.timeout:g} s (astroquery_mmoda.conf.timeout)")
+    for signs, passing, meaning in _FAULTS:
+        if re.search(signs, words):
+            # a host that was there before is away with the network, such as that of an institute behind a VPN
+            passing = passing or (bounds.known and meaning is _UNKNOWN_HOST)
+            return Fault(meaning.format(idle=bounds.idle), passing=passing)
+    what = type(error).__name__
+    if isinstance(error, _BROKEN):
+        return Fault(f"the connection failed ({what})")
+    # such as a file of certificates that is not there
+    return Fault(f"the request can't be made, or its answer read ({what}); see REQUESTS_CA_BUNDLE", passing=False)
