@@ -12,7 +12,7 @@ from pathlib import Path as _Path
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from .auth import Token
+from .auth.token import Token
 from .config import Conf, conf
 from .core import Mmoda, MmodaClass
 from .errors import (

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ COLUMN_MEMORY = 5_000
 
 # a number in a list of them
 _VALUE = 32
-_CONTAINERS = (dict, list)
+_WITH_SIZE = (str, dict, list)
 
 
 @dataclass(slots=True)
@@ -49,7 +49,10 @@ class Allowance:
     @classmethod
     def of(cls, value: Any) -> Allowance:
         """One for plain data that were parsed already: for their texts, less what their values take."""
-        size, count = _measured(value)
+        try:
+            size, count = _measured(value)
+        except RecursionError:
+            raise DecodingError("nested too deeply") from None
         allowance = cls(size + 2 * count)
         allowance.spend(_VALUE * count, "a reply of so many values")
         return allowance
@@ -86,22 +89,8 @@ class Allowance:
 
 def _measured(value: Any) -> tuple[int, int]:
     """Characters of all texts in plain data, and the number of values."""
-    size, count, level = 0, 0, [[value]]
-    for _ in range(conf.max_nesting + 2):
-        if not level:
-            return size, count
-        inner: list[Any] = []
-        for item in level:
-            children: Any = item
-            if isinstance(item, Mapping):
-                size += sum(map(len, map(str, item)))
-                count += len(item)
-                children = item.values()
-            count += len(item)
-            kinds = set(map(type, children))
-            if str in kinds:
-                size += sum(len(child) for child in children if type(child) is str)
-            if any(issubclass(kind, _CONTAINERS) for kind in kinds):
-                inner += [child for child in children if isinstance(child, _CONTAINERS)]
-        level = inner
-    raise DecodingError(f"nested deeper than conf.max_nesting = {conf.max_nesting}")
+    if not isinstance(value, (dict, list)):
+        return len(value) if isinstance(value, str) else 0, 0
+    parts = [*value, *value.values()] if isinstance(value, dict) else value
+    inner = [_measured(part) for part in parts if isinstance(part, _WITH_SIZE)]
+    return sum(size for size, _ in inner), len(parts) + sum(count for _, count in inner)

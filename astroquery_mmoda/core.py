@@ -15,7 +15,7 @@ from astropy.table import Table
 from astroquery import log
 from astroquery.query import QueryWithLogin
 
-from .auth import Token, as_token
+from .auth.token import Token, as_token
 from .config import conf
 from .errors import ParameterError, without_frames
 from .jobs import journal

@@ -37,18 +37,6 @@ if TYPE_CHECKING:
     from .jobs.job import Job
     from .products import Products
 
-__all__ = [
-    "AuthenticationError",
-    "DecodingError",
-    "JobFailed",
-    "JobLost",
-    "JobTimeout",
-    "MmodaError",
-    "ParameterError",
-    "ServiceError",
-]
-
-
 _LONGEST = 1900  # characters of a message
 
 

@@ -12,7 +12,6 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _LEFTOVER = re.compile(r"\.mmoda-[0-9a-f]{16}\.part")
 _LEFTOVER_AGE = 3600.0
-# no link at the end of a path, no waiting for the other end of a pipe
-_READING = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
+# no waiting for the other end of a pipe
+_READING = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
 
 
 class DiskFull(OSError):
@@ -45,33 +44,11 @@ def whole_file(
     needed: Callable[[], int | None] = lambda: None,
 ) -> Iterator[BinaryIO]:
     """
-    Open a new file that gets its name when the block ends, if no error ended it.
+    Open a new file that gets its name when the block ends, if no error ended it; then the old file is as it was.
 
-    Until then it is a new file of a random name in the same directory, which only its owner can read. What was there
-    under the final name is replaced as a whole; a link is replaced too, not followed.
-
-    Parameters
-    ----------
-    path : str or path-like
-        Final name; its directory must exist.
-    private : bool
-        Whether the file stays readable for its owner only; others follow the umask.
-    firmly : bool
-        Whether it has to outlive a power failure too, which takes longer.
-    needed : callable
-        Size of the whole file (bytes), or None if unknown; called on a full disk only, to report how much is missing.
-
-    Yields
-    ------
-    binary file
-        Open for writing.
-
-    Raises
-    ------
-    DiskFull
-        No space is left. Then, as after any other error, the old file is as it was and nothing else is left behind.
-    OSError
-        If writing failed for another reason.
+    Until then it is a file of a random name in the same directory, which only its owner can read, and with ``private``
+    it stays so. What was under the final name is replaced as a whole; a link is replaced too, not followed. With
+    ``firmly`` it outlives a power failure. ``needed`` gives its size (bytes) for `DiskFull`, the error of a full disk.
     """
     path = Path(path)
     temporary = path.with_name(f".mmoda-{secrets.token_hex(8)}.part")
@@ -149,50 +126,15 @@ def remove_leftovers(directory: Path, *, age: float = _LEFTOVER_AGE) -> None:
 # ---- reading
 
 
-@contextmanager
-def opened_plain(path: str | os.PathLike[str], *, limit: int, links: bool = False) -> Iterator[BufferedReader]:
-    """
-    Open a plain file for reading; never a pipe, which would block, or a device.
-
-    Parameters
-    ----------
-    path : str or path-like
-        What to open.
-    limit : int
-        Most bytes that it may have.
-    links : bool
-        Whether the name may be that of a link.
-
-    Raises
-    ------
-    OSError
-        It can't be opened, is not a plain file, or is larger; ``strerror`` says which.
-    """
-    _check_plain(os.stat(path) if links else os.lstat(path), path, limit)
-    # checked again once it is open, should it have changed meanwhile
-    flags = _READING & ~getattr(os, "O_NOFOLLOW", 0) if links else _READING
-    with open(path, "rb", opener=lambda name, given: os.open(name, given | flags)) as file:
-        _check_plain(os.fstat(file.fileno()), path, limit)
-        yield file
-
-
 def read_plain(path: str | os.PathLike[str], *, limit: int, links: bool = False) -> bytes:
-    """All bytes of a plain file; parameters and errors as of `opened_plain`."""
-    with opened_plain(path, limit=limit, links=links) as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:  # it grew
-        raise _too_large(path, len(data), limit)
-    return data
-
-
-def _check_plain(status: os.stat_result, path: str | os.PathLike[str], limit: int) -> None:
-    if stat.S_ISLNK(status.st_mode):
+    """All bytes of a plain file; `OSError` for a pipe, which would block, a device, a link, or a larger file."""
+    if not links and os.path.islink(path):
         raise OSError(errno.ELOOP, "it is a link", str(path))
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "it is not a plain file", str(path))
-    if status.st_size > limit:
-        raise _too_large(path, status.st_size, limit)
-
-
-def _too_large(path: str | os.PathLike[str], size: int, limit: int) -> OSError:
-    return OSError(errno.EFBIG, f"it has {size} bytes or more, where at most {limit} are expected", str(path))
+    flags = _READING if links else _READING | getattr(os, "O_NOFOLLOW", 0)
+    with open(path, "rb", opener=lambda name, given: os.open(name, given | flags)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"it has more than {limit} bytes", str(path))
+    return data

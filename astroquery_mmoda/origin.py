@@ -28,6 +28,6 @@ def is_loopback(url: str) -> bool:
     if origin is None:
         return False
     with suppress(ValueError):
-        address = ipaddress.ip_address(origin[1].replace("%25", "%"))
+        address = ipaddress.ip_address(origin[1])
         return address.is_loopback or address.is_unspecified  # connecting to 0.0.0.0 leads here
     return origin[1] in ("localhost", "localhost.")

@@ -19,8 +19,16 @@ from astropy.time import Time
 from astroquery.exceptions import AuthenticationWarning
 
 from astroquery_mmoda import AuthenticationError, Token, conf
-from astroquery_mmoda.auth import Found, TokenAuth, discover, forget_in_keyring, from_keyring, from_prompt, store
-from astroquery_mmoda.auth.places import _write_file
+from astroquery_mmoda.auth.places import (
+    Found,
+    _write_token,
+    discover,
+    forget_in_keyring,
+    from_keyring,
+    from_prompt,
+    store,
+)
+from astroquery_mmoda.auth.token import TokenAuth
 from astroquery_mmoda.origin import is_loopback
 from tests.keyrings import MemoryKeyring
 from tests.tokens import mint
@@ -123,26 +131,26 @@ def test_the_order_of_places(home, tmp_path, monkeypatch, ring):
     cwd = put(Path.cwd() / ".oda-token", texts["cwd"])
     put(home / ".oda-token", texts["home"])
     ring.kept["astroquery:mmoda.example", "mmoda-token"] = texts["keyring"]
-    found = discover(SERVER).found
+    found = discover(SERVER)[0]
     assert (found.token.user, found.place) == ("environment", "environment")
     monkeypatch.delenv("ODA_TOKEN")
-    found = discover(SERVER).found
+    found = discover(SERVER)[0]
     assert (found.token.user, found.place) == ("cwd", str(cwd))
     cwd.unlink()
-    assert discover(SERVER).found.token.user == "home"
+    assert discover(SERVER)[0].token.user == "home"
     (home / ".oda-token").unlink()
-    assert discover(SERVER).found.place == "keyring"
-    assert discover().found is None
-    assert discover("https://elsewhere.example").found is None
+    assert discover(SERVER)[0].place == "keyring"
+    assert discover()[0] is None
+    assert discover("https://elsewhere.example")[0] is None
 
 
 def test_what_is_passed_over_is_told(home, monkeypatch, log_records):
     monkeypatch.setenv("ODA_TOKEN", "garbage")
     put(Path.cwd() / ".oda-token", mint(hours=-1))
     put(home / ".oda-token", "\n")
-    discovery = discover()
-    assert discovery.found is None
-    assert discovery.expired
+    found, expired = discover()
+    assert found is None
+    assert expired
     told = "\n".join(log_records())
     assert "environment is malformed" in told
     assert "expired" in told
@@ -177,15 +185,15 @@ def test_a_file_of_another_user(home, monkeypatch):
 
 def test_strange_files(home):
     (home / ".oda-token").mkdir()
-    assert discover().found is None
+    assert discover()[0] is None
     (home / ".oda-token").rmdir()
     os.mkfifo(home / ".oda-token")  # opening it would wait for ever
-    assert discover().found is None
+    assert discover()[0] is None
     (home / ".oda-token").unlink()
     put(home / ".oda-token", "x" * 200_000)
-    assert discover().found is None
+    assert discover()[0] is None
     put(home / ".oda-token", "\udcff\x00".encode("utf-8", "surrogateescape").decode("latin-1"))
-    assert discover().found is None
+    assert discover()[0] is None
 
 
 # ---- the keyring
@@ -214,7 +222,7 @@ def test_no_keyring_is_no_reason_to_stop(use_ring):
 def test_looking_into_a_broken_keyring(use_ring):
     use_ring(BrokenKeyring())
     with pytest.warns(AuthenticationWarning, match="can't give the token"):
-        assert discover(SERVER).found is None
+        assert discover(SERVER)[0] is None
     use_ring(keyring.backends.fail.Keyring())
     assert from_keyring(SERVER) is None
     forget_in_keyring(SERVER)
@@ -314,7 +322,7 @@ def _keep_writing(path, text, times, started=None):
     if started is not None:
         started.set()
     for _ in range(times):
-        _write_file(Path(path), Token(text))
+        _write_token(Path(path), Token(text))
 
 
 def test_two_processes_write_whole_tokens(home):
@@ -353,7 +361,7 @@ def test_a_writer_that_is_killed_leaves_a_whole_token(home):
     for leftover in home.glob(".mmoda-*.part"):
         assert stat.S_IMODE(leftover.stat().st_mode) == 0o600
         os.utime(leftover, (time.time() - 100,) * 2)
-    _write_file(path, Token(text))  # which also clears away what a killed one left
+    _write_token(path, Token(text))  # which also clears away what a killed one left
     assert [entry.name for entry in home.iterdir()] == [".oda-token"]
 
 

@@ -301,7 +301,7 @@ def test_refreshing(client, service, tmp_path):
 
 @pytest.mark.parametrize(
     ("new", "says"),
-    [({"hours": 1}, "expires earlier"), ({"hours": 100, "roles": "general"}, "lacks roles.*refresh-tokens")],
+    [({"hours": 1}, "the old one, which is kept"), ({"hours": 100, "roles": "general"}, "lacks roles.*refresh-tokens")],
 )
 def test_a_worse_token_is_refused(client, service, new, says):
     client.login(mint())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from astroquery_mmoda import AuthenticationError, MmodaClass, MmodaError
-from astroquery_mmoda.auth import discover
+from astroquery_mmoda.auth.places import discover
 from tests.scripted_server import Reply, ScriptedServer
 from tests.tokens import mint
 
@@ -57,7 +57,7 @@ def test_what_is_not_a_token_is_not_sent(elsewhere, monkeypatch, place, content)
     else:
         (elsewhere / place / ".oda-token").write_bytes(ODD[content])
         (elsewhere / place / ".oda-token").chmod(0o600)
-    assert discover().found is None
+    assert discover()[0] is None
     assert asked_with_token() == []
 
 
@@ -95,7 +95,7 @@ def a_device(path: Path) -> None:
 @pytest.mark.parametrize("place", ["here", "home"])
 def test_what_is_not_a_file(elsewhere, make, place):
     make(elsewhere / place / ".oda-token")
-    assert discover().found is None
+    assert discover()[0] is None
     assert asked_with_token() == []
 
 
@@ -105,18 +105,18 @@ def test_what_is_not_a_file(elsewhere, make, place):
 @pytest.mark.parametrize("name", ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"])
 def test_odd_homes(monkeypatch, name, home):
     monkeypatch.setenv(name, home)
-    assert discover().found is None
+    assert discover()[0] is None
     assert asked_with_token() == []
     monkeypatch.setenv("ODA_TOKEN", mint())
-    assert discover().found is not None
+    assert discover()[0] is not None
 
 
 def test_a_working_directory_that_was_removed(elsewhere, monkeypatch):
     os.rmdir(elsewhere / "here")
-    assert discover().found is None
+    assert discover()[0] is None
     text = mint()
     monkeypatch.setenv("ODA_TOKEN", text)
-    assert discover().found.token.secret == text
+    assert discover()[0].token.secret == text
     client = MmodaClass(server="http://127.0.0.1:9")
     client.login()
     with ScriptedServer(lambda request: Reply(mint(hours=60))) as server:

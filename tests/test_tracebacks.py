@@ -14,7 +14,7 @@ import pytest
 from astroquery.exceptions import AuthenticationWarning
 
 from astroquery_mmoda import Job, MmodaClass, Token, conf
-from astroquery_mmoda.auth import discover
+from astroquery_mmoda.auth.places import discover
 from tests.scripted_server import Reply, ScriptedServer, analysis_reply
 from tests.test_auth import put
 from tests.test_session import META
@@ -92,7 +92,7 @@ PLACES = (
     "json.loads",
     "astroquery_mmoda.service.http:parse_body",
     "astroquery_mmoda.service.http:without_tokens",
-    "astroquery_mmoda.auth:TokenAuth.secret_for",
+    "astroquery_mmoda.auth.token:TokenAuth.secret_for",
     "astroquery_mmoda.service.http:urlencode",
     "astroquery_mmoda.jobs.job:check_reply",
     "astroquery_mmoda.jobs.journal:keep",

@@ -17,7 +17,7 @@ from astroquery import log
 from astroquery.exceptions import AuthenticationWarning
 
 from ..errors import AuthenticationError, warn, without_frames
-from ..files import opened_plain, remove_leftovers, whole_file
+from ..files import read_plain, remove_leftovers, whole_file
 from ..text import printable
 from .token import HOW_TO_GET_ONE, Token
 
@@ -27,7 +27,6 @@ _LARGEST_FILE = 100_000
 # seconds; writing a token takes no longer
 _LEFTOVER_AGE = 60.0
 _KEYRING_USER = "mmoda-token"
-_PLAIN_TEXT = ("PlaintextKeyring", "plaintext")
 
 
 @dataclass(frozen=True)
@@ -43,21 +42,13 @@ class Found:
     server: str = ""
 
 
-@dataclass(frozen=True)
-class Discovery:
-    """What a search gave: a usable token or none, and whether there were expired ones."""
-
-    found: Found | None
-    expired: bool = False
-
-
 # ---- finding
 
 
 @without_frames
-def discover(server: str | None = None) -> Discovery:
+def discover(server: str | None = None) -> tuple[Found | None, bool]:
     """
-    Look for a token: in the environment, in files, and, if a server is named, in the keyring.
+    A token from the environment, files, or, if a server is named, the keyring; and whether there are expired ones.
 
     What is malformed, empty or expired is passed over, and the reason logged; never the content.
     """
@@ -70,10 +61,10 @@ def discover(server: str | None = None) -> Discovery:
             continue
         if not token.expired:
             log.info("Using the token in %s, which %s.", place, token.lifetime)
-            return Discovery(Found(token, place), expired)
+            return Found(token, place), expired
         expired = True
         log.warning("The token in %s %s; it is passed over.", place, token.lifetime)
-    return Discovery(None, expired)
+    return None, expired
 
 
 def _texts(server: str | None) -> Iterator[tuple[str, str]]:
@@ -96,40 +87,29 @@ def _file(place: str) -> Path | None:
 
 def _read_file(path: Path) -> str | None:
     try:
-        with opened_plain(path, limit=_LARGEST_FILE, links=True) as file:
-            status, data = os.fstat(file.fileno()), file.read(_LARGEST_FILE)
+        status, data = path.stat(), read_plain(path, limit=_LARGEST_FILE, links=True)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         log.warning("The token file %s can't be read: %s", path, getattr(error, "strerror", None) or error)
         return None
-    if os.name == "posix":
-        _warn_of_exposure(path, status)
-    return data.decode("utf-8", "replace")
-
-
-def _warn_of_exposure(path: Path, status: os.stat_result) -> None:
-    """Warn who relies on a file that others can read or change, and tell the remedy."""
     problem = ""
-    if status.st_uid != os.getuid():
+    if os.name == "posix" and status.st_uid != os.getuid():
         problem = f"belongs to another user, who may have put it there; if you do not know it, remove it: rm {path}"
-    elif status.st_mode & 0o077:
+    elif os.name == "posix" and status.st_mode & 0o077:
         problem = f"can be read by others; mend that by: chmod 600 {path}"
     if problem:
         warn(f"The token file {path} {problem}", AuthenticationWarning)
+    return data.decode("utf-8", "replace")
 
 
 # ---- the keyring
 
 
-def _keyring_service(server: str) -> str:
-    return f"astroquery:{urlsplit(server).hostname or server}"
-
-
-def _with_keyring(action: Callable[[], str | None], what: str) -> str | None:
-    """Do something with the keyring; whatever its backend does wrong becomes one warning."""
+def _with_keyring(action: Callable[[str], str | None], server: str, what: str) -> str | None:
+    """Do something with the keyring's entry for a server; whatever its backend does wrong becomes one warning."""
     try:
-        return without_frames(action)()
+        return without_frames(action)(f"astroquery:{urlsplit(server).hostname or server}")
     except Exception as error:  # noqa: BLE001 - backends raise errors of many libraries
         name = type(error).__name__
     # outside of the except block: a backend's error may quote what it was to keep
@@ -152,35 +132,33 @@ def from_keyring(server: str) -> str | None:
     """Text of the token that is kept for a server, or None."""
     if not _has_keyring():
         return None
-    return _with_keyring(lambda: keyring.get_password(_keyring_service(server), _KEYRING_USER), "give")
+    return _with_keyring(lambda service: keyring.get_password(service, _KEYRING_USER), server, "give")
 
 
 def _into_keyring(token: Token, server: str) -> None:
     backend = type(keyring.get_keyring())
-    if any(word in f"{backend.__module__}.{backend.__name__}" for word in _PLAIN_TEXT):
+    if "plaintext" in f"{backend.__module__}.{backend.__name__}".lower():
         warn(f"The keyring of this machine ({backend.__name__}) keeps the token as plain text.", AuthenticationWarning)
-    service = _keyring_service(server)
 
-    def keep() -> str | None:
+    def keep(service: str) -> str:
         keyring.set_password(service, _KEYRING_USER, token.secret)
-        kept = keyring.get_password(service, _KEYRING_USER)
-        if kept != token.secret:  # the null backend takes everything and keeps nothing
+        if keyring.get_password(service, _KEYRING_USER) != token.secret:  # the null backend keeps nothing
             raise keyring.errors.PasswordSetError("not kept")
-        return kept
+        return service
 
-    if _with_keyring(keep, "keep") is not None:
+    if (service := _with_keyring(keep, server, "keep")) is not None:
         log.info("The token is in the keyring now, as %s.", service)
 
 
 def forget_in_keyring(server: str) -> None:
     """Remove what was kept for a server; nothing to remove is fine."""
 
-    def remove() -> None:
+    def remove(service: str) -> None:
         with contextlib.suppress(keyring.errors.PasswordDeleteError):
-            keyring.delete_password(_keyring_service(server), _KEYRING_USER)
+            keyring.delete_password(service, _KEYRING_USER)
 
     if _has_keyring():
-        _with_keyring(remove, "remove")
+        _with_keyring(remove, server, "remove")
 
 
 # ---- asking
@@ -198,13 +176,11 @@ def from_prompt(server: str) -> Token:
 
 
 def _someone_is_there() -> bool:
-    try:
-        if sys.stdin is not None and sys.stdin.isatty():
+    with contextlib.suppress(AttributeError, ValueError):  # closed, or there is none
+        if sys.stdin.isatty():
             return True
-    except ValueError:  # closed
-        return False
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    # in a notebook getpass asks through the browser, although standard input is no terminal
+    # in a notebook getpass asks through the browser, although standard input is not a terminal
     return getattr(getattr(shell, "kernel", None), "_allow_stdin", False) is True
 
 
@@ -214,21 +190,9 @@ def _someone_is_there() -> bool:
 @without_frames
 def store(found: Found, places: str | tuple[str, ...], server: str) -> None:
     """
-    Put a token where it shall be found again.
+    Put a token where it shall be found again: ``keyring``, ``environment`` (of this process), ``cwd``, ``home``.
 
-    Parameters
-    ----------
-    found : Found
-        The token, and where the one came from that it replaces.
-    places : str or tuple of str
-        ``keyring``, ``environment`` (of this process), ``cwd``, ``home``; ``same`` is where the old one came from.
-    server : str
-        Address of the service.
-
-    Raises
-    ------
-    AuthenticationError
-        There is no such place, or a file could not be written; then the old one is untouched.
+    ``same`` is where the one came from that it replaces. After an `AuthenticationError` an old file is untouched.
     """
     for place in places if isinstance(places, (tuple, list)) else (places,):
         name = found.place if place == "same" else place
@@ -239,29 +203,28 @@ def store(found: Found, places: str | tuple[str, ...], server: str) -> None:
         elif name == "environment":
             os.environ[_ENVIRONMENT] = found.token.secret
             log.info("The token is in %s of this process now.", _ENVIRONMENT)
-        elif name in ("cwd", "home") or (isinstance(name, str) and Path(name).name == _FILE):
+        elif name in ("cwd", "home") or (place == "same" and Path(name).name == _FILE):
             path = _file(name) if name in ("cwd", "home") else Path(name)
             if path is None:
                 raise AuthenticationError(f"store_token={place!r}: there is no such directory any more.")
-            _write_file(path, found.token)
+            _write_token(path, found.token)
         else:
             raise AuthenticationError(
                 f"store_token={printable(place)!r}: a token can be kept in 'keyring', 'environment', 'cwd' or 'home'."
             )
 
 
-def _write_file(path: Path, token: Token) -> None:
+def _write_token(path: Path, token: Token) -> None:
     """Replace a token file as a whole: owner-only from the first byte, flushed, then renamed over the old one."""
-    if os.path.islink(path):
+    if path.is_symlink():
         raise AuthenticationError(f"{path} is a link; the token was not written through it. Remove the link first.")
-    # a copy of a token under another name
-    remove_leftovers(path.parent, age=_LEFTOVER_AGE)
+    remove_leftovers(path.parent, age=_LEFTOVER_AGE)  # a copy of a token under another name
+    reason = ""
     try:
         with whole_file(path, private=True) as file:
             file.write(token.secret.encode("ascii") + b"\n")
     except OSError as error:
         reason = error.strerror or type(error).__name__
-    else:
-        log.info("The token is in %s now.", path)
-        return
-    raise AuthenticationError(f"The token could not be written to {path}: {reason}. What was there is untouched.")
+    if reason:
+        raise AuthenticationError(f"The token could not be written to {path}: {reason}. What was there is untouched.")
+    log.info("The token is in %s now.", path)

@@ -1,8 +1,9 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""`Token`: the secret, and what it says of itself."""
+"""Tokens: what they say of themselves, where they may be sent, and how they are kept out of logs."""
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from dataclasses import dataclass, field
@@ -12,7 +13,10 @@ from typing import Any, NoReturn
 from astropy import units as u
 from astropy.time import Time
 
+from ..config import conf
 from ..errors import AuthenticationError, without_frames
+from ..origin import is_loopback, origin_of
+from ..text import without_token
 
 HOW_TO_GET_ONE = (
     "Get a token from the web page of the service (it is valid for 24 hours) and give it as Mmoda.login(token), in the "
@@ -20,6 +24,8 @@ HOW_TO_GET_ONE = (
 )
 # the library that reads it passes over other characters
 _FORM = re.compile(r"[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]*")
+_IN_QUERY = re.compile(r"([?&]token=)[^&\s\"']+")
+_LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")
 #: our names of the service's e-mail options -> the claims of a token
 EMAIL_OPTIONS = {
     "submitted": "mssub",
@@ -64,15 +70,16 @@ class Token:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "secret", self.secret.strip() if isinstance(self.secret, str) else "")
-        _ = self.claims, self.expires  # or an error
+        end = (self.claims or {}).get("exp", 0)
+        is_number = isinstance(end, (int, float)) and not isinstance(end, bool)
+        if not self.claims or not (end is None or (is_number and 0 <= end < 1e11)):
+            what = "not a valid token (three parts with points between them)" if self.secret else "No token was given"
+            raise AuthenticationError(f"{what}. {HOW_TO_GET_ONE}")
 
     @cached_property
     def claims(self) -> dict[str, Any]:
         """`dict`: all that the token says, by the service's names."""
-        claims = _claims(self)
-        if claims is None:
-            _refuse(self)
-        return claims
+        return _claims(self.secret) or {}
 
     @property
     def user(self) -> str:
@@ -87,35 +94,25 @@ class Token:
     @property
     def roles(self) -> list[str]:
         """`list` of `str`: what the service lets its owner do."""
-        roles = self.claims.get("roles") or []
-        if not isinstance(roles, (str, list)):
-            return []
-        names = roles.split(",") if isinstance(roles, str) else [str(role) for role in roles]
-        return [name.strip() for name in names if name.strip()]
+        roles = self.claims.get("roles")
+        names = roles if isinstance(roles, list) else str(roles or "").split(",")
+        return [str(name).strip() for name in names if str(name).strip()]
 
     @property
     def expires(self) -> Time | None:
         """`~astropy.time.Time` or None: when it expires (UTC); None if it does not."""
-        if self._end is None:
+        end = self.claims.get("exp")
+        if end is None:
             return None
-        end = Time(self._end, format="unix")
-        end.format = "isot"  # to be read by a person
-        return end
-
-    @property
-    def _end(self) -> float | None:
-        """The same in seconds since 1970: looked at several times for each request, where a Time would take long."""
-        seconds = self.claims.get("exp")
-        if seconds is None:
-            return None
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < 1e11:
-            _refuse(self)
-        return float(seconds)
+        moment = Time(end, format="unix")
+        moment.format = "isot"  # to be read by a person
+        return moment
 
     @property
     def expired(self) -> bool:
         """`bool`: whether it has expired, by the clock of this machine."""
-        return self._end is not None and self._end <= time.time()
+        end = self.claims.get("exp")  # asked for several times for each request, where a Time would take long
+        return end is not None and end <= time.time()
 
     @property
     def email_options(self) -> dict[str, Any]:
@@ -152,7 +149,7 @@ class Token:
         """
         from .places import discover
 
-        found = discover().found
+        found, _ = discover()
         return found.token if found else None
 
     def __repr__(self) -> str:
@@ -160,12 +157,6 @@ class Token:
 
     def __str__(self) -> str:
         return repr(self)
-
-    def __copy__(self) -> Token:
-        return self
-
-    def __deepcopy__(self, memo: Any) -> Token:
-        return self
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -202,18 +193,68 @@ def token_of(body: bytes) -> Token | None:
 
 
 @without_frames
-def _claims(token: Token) -> dict[str, Any] | None:
+def _claims(text: str) -> dict[str, Any] | None:
     """What a token says, or None if it is not one; neither the library's errors nor its frames are kept."""
     import jwt  # not at the top: it takes longer to import than the rest of this package
 
-    if not _FORM.fullmatch(token.secret):
+    if not _FORM.fullmatch(text):
         return None
     try:
-        return dict(jwt.decode(token.secret, options={"verify_signature": False, "verify_exp": False}))
+        return dict(jwt.decode(text, options={"verify_signature": False, "verify_exp": False}))
     except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError):
         return None
 
 
-def _refuse(token: Token) -> NoReturn:
-    what = "not a valid token (three parts with points between them)" if token.secret else "No token was given"
-    raise AuthenticationError(f"{what}. {HOW_TO_GET_ONE}")
+# ---- requests
+
+
+class TokenAuth:
+    """A token for requests to one origin, that of a server; `AuthenticationError` if it would go there in clear."""
+
+    def __init__(self, token: Token, server: str) -> None:
+        self._token, self._origin, self.user = token, origin_of(server), token.email
+        # before anything is asked for its sake
+        _check_encryption(server)
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(_MASK)  # adding it again changes nothing
+
+    @without_frames
+    def secret_for(self, url: str) -> str:
+        """Text of the token, if it may be sent to an address; it goes into the form or the query last of all."""
+        if self._origin is None or origin_of(url) != self._origin:
+            raise AuthenticationError("The token was not sent: the request goes to another server.")
+        _check_encryption(url)
+        if self._token.expired:
+            raise AuthenticationError(f"The token {self._token.lifetime}. {HOW_TO_GET_ONE}")
+        return self._token.secret
+
+    @without_frames
+    def masked(self, body: bytes) -> bytes:
+        """Body of a reply without the token, which the service likes to send back."""
+        return body.replace(self._token.secret.encode(), b"<token>")
+
+    def __repr__(self) -> str:
+        return "<TokenAuth>"
+
+
+def _check_encryption(url: str) -> None:
+    """Refuse to send a token in clear to another machine."""
+    origin = origin_of(url)
+    if origin is not None and origin[0] != "https" and not is_loopback(url) and not conf.insecure_http:
+        raise AuthenticationError(
+            "The token was not sent: over plain http others can read it. Use the https address of the service, or, "
+            "if you know the network, set astroquery_mmoda.conf.insecure_http = True. Mmoda.logout() asks anonymously."
+        )
+
+
+class _TokenMask(logging.Filter):
+    """Takes tokens out of the addresses that the HTTP library logs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, masked."""
+        record.msg, record.args = without_token(_IN_QUERY.sub(r"\1<token>", record.getMessage())), None
+        record.exc_info = None  # of headers that can't be read, which quote them
+        return True
+
+
+_MASK = _TokenMask()

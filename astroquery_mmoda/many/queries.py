@@ -15,7 +15,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astroquery import log
 
-from ..auth import Handed, Token
+from ..auth.token import Handed, Token
 from ..errors import MmodaError, ParameterError
 from ..jobs.waiting import deadline_of, in_time, longest_wait
 from ..markup import facts_html, meter

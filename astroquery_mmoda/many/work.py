@@ -20,7 +20,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from ..auth import Handed
+from ..auth.token import Handed
 from ..config import conf
 from ..errors import MmodaError
 from ..jobs.job import Job

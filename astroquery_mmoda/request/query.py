@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, TypeVar, cast
 
-from ..auth import Token, as_token
+from ..auth.token import Token, as_token
 from ..errors import ParameterError
 from ..protocol import CATALOG_FIELDS
 

@@ -13,8 +13,8 @@ from astropy import units as u
 from astroquery import log
 from astroquery.exceptions import AuthenticationWarning
 
-from ..auth import HOW_TO_GET_ONE, Found, Token, TokenAuth, discover, forget_in_keyring, from_prompt, store
-from ..auth.token import EMAIL_OPTIONS
+from ..auth.places import Found, discover, forget_in_keyring, from_prompt, store
+from ..auth.token import EMAIL_OPTIONS, HOW_TO_GET_ONE, Token, TokenAuth
 from ..config import DEFAULT_SERVER, conf
 from ..errors import AuthenticationError, ParameterError, warn
 from ..origin import is_loopback, origin_of
@@ -73,21 +73,13 @@ class Account:
                 raise AuthenticationError(f"The token {self._held.token.lifetime}. {HOW_TO_GET_ONE}")
             self._held = None
         if self._held is None and not self.anonymous and conf.discover_token and _may_discover(server):
-            discovery = discover()
-            self._held = replace(discovery.found, server=server) if discovery.found else None
-            if discovery.found is None and discovery.expired:
-                warn(
-                    f"Only expired tokens were found; going on anonymously. {HOW_TO_GET_ONE}",
-                    AuthenticationWarning,
-                )
-        if self._held is not None and origin_of(self._held.server) != origin_of(server):
-            self._keep_from(server, self._held)
-            return None
-        return self._held.token if self._held else None
-
-    def _keep_from(self, server: str, held: Found) -> None:
-        """Don't let a token be sent to another server than its own."""
-        why = f"The token in use is for {printable(held.server)}, and does not go to {printable(server)}"
+            found, expired = discover()
+            self._held = replace(found, server=server) if found else None
+            if expired and not found:
+                warn(f"Only expired tokens were found; going on anonymously. {HOW_TO_GET_ONE}", AuthenticationWarning)
+        if self._held is None or origin_of(self._held.server) == origin_of(server):
+            return self._held.token if self._held else None
+        why = f"The token in use is for {printable(self._held.server)}, and does not go to {printable(server)}"
         if self._logged_in:
             raise AuthenticationError(
                 f"{why}. Call Mmoda.login() again for that server, or Mmoda.logout() to ask it anonymously; "
@@ -96,6 +88,7 @@ class Account:
         if self._warned_of != server:
             self._warned_of = server
             warn(f"{why}; going on anonymously. Mmoda.login() uses it there too.", AuthenticationWarning)
+        return None
 
     # ---- login and logout
 
@@ -103,11 +96,8 @@ class Account:
         self, server: str, token: Token | None, *, store_token: bool = False, reenter_token: bool = False
     ) -> bool:
         """Hold a token that is given, found, or asked for; see ``Mmoda.login``."""
-        if token is not None:
-            found = Found(token, "argument", server)
-        else:
-            there = None if reenter_token else discover(server).found
-            found = replace(there or Found(from_prompt(server), "prompt"), server=server)
+        found = Found(token, "argument") if token else None if reenter_token else discover(server)[0]
+        found = replace(found or Found(from_prompt(server), "prompt"), server=server)
         if found.token.expired:
             raise AuthenticationError(f"The token {found.token.lifetime}. {HOW_TO_GET_ONE}")
         if store_token:
@@ -125,11 +115,10 @@ class Account:
 
     def info(self) -> dict[str, Any]:
         """What the token says that is held; see ``Mmoda.session_info``."""
-        held = self._held
-        if held is None:
-            return {"user": None, "email": None, "roles": [], "expires": None, "email_options": {}, "location": None}
         names = ("user", "email", "roles", "expires", "email_options")
-        return {name: getattr(held.token, name) for name in names} | {"location": held.place}
+        if self._held is None:
+            return dict.fromkeys(names) | {"roles": [], "email_options": {}, "location": None}
+        return {name: getattr(self._held.token, name) for name in names} | {"location": self._held.place}
 
     def renew(
         self,
@@ -139,14 +128,10 @@ class Account:
         store_token: bool | str | tuple[str, ...] = True,
         force: bool = False,
     ) -> dict[str, Any]:
-        """
-        Let the service make a new token, with a longer life or other e-mail options (by the names of the claims).
-
-        See ``Mmoda.refresh_token`` and ``Mmoda.set_email_notifications``.
-        """
-        if self.token(server) is None or self._held is None:
+        """Let the service make a new token, with a longer life or other e-mail options (by the names of the claims)."""
+        held = self._held if self.token(server) else None
+        if held is None:
             raise AuthenticationError(f"No token is held for {server}. {HOW_TO_GET_ONE}")
-        held = self._held
         new = replace(held, token=self._routes(held).new_token(options))
         if not force:
             _refuse_worse(held.token, new.token)
@@ -170,9 +155,10 @@ def email_options(
     for name, value in chosen.items():
         if value is not None and not isinstance(value, (bool, np.bool_)):
             raise ParameterError(f"{name}={printable(value, limit=60)!r} must be True, False or None.")
-    chosen |= {name: None if value is None else seconds_of(value, name) for name, value in spans.items()}
-    if math.inf in chosen.values():
-        raise ParameterError("min_duration and submit_interval must be finite.")
+    for name, span in spans.items():
+        chosen[name] = None if span is None else seconds_of(span, name)
+        if chosen[name] == math.inf:
+            raise ParameterError(f"{name} must be finite.")
     options = {EMAIL_OPTIONS[name]: str(value) for name, value in chosen.items() if value is not None}
     if not options:
         raise ParameterError(f"Choose something: True or False for all mail, or {', '.join(chosen)}.")
@@ -184,8 +170,7 @@ def base_address(server: object) -> str:
     address = str(server).rstrip("/")
     if "@" in address.partition("//")[2].partition("/")[0]:
         raise ParameterError(
-            "The address of the service has a user name or a password in it (before @), which this package does not "
-            "send. Write it without them: astroquery_mmoda.conf.server, or Mmoda(server=...)."
+            "The address of the service (conf.server, Mmoda(server=...)) must not have a user name or a password in it."
         )
     return address
 
@@ -202,6 +187,6 @@ def _refuse_worse(old: Token, new: Token) -> None:
         raise AuthenticationError(f"The new token lacks roles of the old one, which is kept: {', '.join(lost)}.")
     if new.expires is not None and (old.expires is None or new.expires < old.expires):
         raise AuthenticationError(
-            f"The new token expires earlier than the old one, which is kept: it {new.lifetime}; the old one "
-            f"{old.lifetime}. force=True takes it all the same, where that can be said."
+            f"The new token {new.lifetime}, the old one, which is kept, {old.lifetime}; refresh_token(force=True) "
+            "takes the new one."
         )

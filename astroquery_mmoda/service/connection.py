@@ -12,7 +12,7 @@ from astropy import units as u
 from astropy.time import Time
 from astroquery.exceptions import AuthenticationWarning
 
-from ..auth import Token, TokenAuth
+from ..auth.token import Token, TokenAuth
 from ..errors import AuthenticationError, warn
 from .http import Http, Patience
 from .routes import Routes
@@ -64,7 +64,8 @@ class Connection:
 
     def routes(self, patience: Patience | None = None) -> Routes:
         """The service's routes, with today's token of that user."""
-        auth = None if self.anonymous else TokenAuth(self._bearer(), self.server)
+        bearer = self._bearer()
+        auth = TokenAuth(bearer, self.server) if bearer else None
         return Routes(self.server, self.http, auth, patience or Patience(self.until))
 
     def within(self, until: float) -> Connection:
@@ -78,12 +79,12 @@ class Connection:
     @property
     def expires(self) -> float | None:
         """`float` or None: end of the life of today's token, in seconds since 1970."""
-        end = None if self.anonymous else self._bearer().claims.get("exp")
-        return None if end is None else float(end)
+        bearer = self._bearer()
+        return bearer.claims.get("exp") if bearer else None
 
     def warn_of_short_life(self) -> None:
         """Warn whoever submits something that the token will soon expire."""
-        token = None if self.anonymous else self._bearer()
+        token = self._bearer()
         if token is not None and token.expires is not None and token.expires - Time.now() < _SHORT_LIFE:
             warn(
                 f"The token {token.lifetime}. An analysis that takes longer can be continued after a new login.",
@@ -92,16 +93,21 @@ class Connection:
 
     def warn_of_missing_roles(self, needed: Mapping[str, str]) -> None:
         """Warn whoever submits something that the service will refuse it, as far as its rules are known."""
-        roles = [] if self.anonymous else self._bearer().roles
-        missing = [f"{role} for {reason}" for role, reason in needed.items() if role not in roles]
+        token = self._bearer()
+        missing = [
+            f"{role} for {reason}" for role, reason in needed.items() if token is None or role not in token.roles
+        ]
         if missing:
-            why = "nobody is logged in, and it needs" if self.anonymous else "the token lacks"
+            why = "nobody is logged in, and it needs" if token is None else "the token lacks"
             warn(
                 f"The service will probably refuse this, since {why} the role {'; and the role '.join(missing)}.",
                 AuthenticationWarning,
             )
 
-    def _bearer(self) -> Token:
+    def _bearer(self) -> Token | None:
+        """Today's token of who asks."""
+        if self.anonymous:
+            return None
         token = self.token
         if token is None or token.expired:
             token = self.account.token(self.server) or token

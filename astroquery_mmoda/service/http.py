@@ -20,7 +20,7 @@ import urllib3
 from astroquery import log
 from requests.utils import select_proxy
 
-from ..auth import TokenAuth
+from ..auth.token import TokenAuth
 from ..config import conf
 from ..decoding import parse_body
 from ..errors import AuthenticationError, DecodingError, JobTimeout, ServiceError, without_frames

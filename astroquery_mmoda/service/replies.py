@@ -7,9 +7,8 @@ import operator
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
-from ..auth import HOW_TO_GET_ONE
+from ..auth.token import HOW_TO_GET_ONE
 from ..errors import AuthenticationError, DecodingError, JobFailed, JobLost, MmodaError, ParameterError, ServiceError
 from ..text import ID_FORM, is_id, printable, without_token
 
@@ -65,9 +64,10 @@ def error_of(answer: Answer, what: str, server: str) -> MmodaError:
     """What an answer means that is not what was asked for."""
     status, content = answer.status, answer.content
     if 300 <= status < 400:
+        place = printable(re.split("[?#]", answer.location)[0], limit=300) or "an unnamed place"
         return ServiceError(
-            f"The service redirects to another address for {what}: {_without_query(answer.location)}. If you trust it, "
-            "set astroquery_mmoda.conf.server to it."
+            f"The service redirects to another address for {what}: {place}. If you trust it, set "
+            "astroquery_mmoda.conf.server to it."
         )
     if status == 404:
         return ServiceError(f"404: {server} has no route for {what}. Is it the address of a MMODA dispatcher?")
@@ -88,33 +88,19 @@ def error_of(answer: Answer, what: str, server: str) -> MmodaError:
     )
 
 
-def _without_query(url: str) -> str:
-    """Where a redirect leads, without parameters, which may hold a token."""
-    try:
-        parts = urlsplit(url)
-        place = urlunsplit((parts.scheme, parts.hostname or "", parts.path, "", ""))
-    except ValueError:
-        place = ""
-    return printable(place or "an unnamed place", limit=300)
-
-
 # ---- replies of run_analysis
 
 
 def check_reply(body: Mapping[str, Any]) -> None:
     """See that the parts of a reply are JSON objects, and ids of jobs are such; `DecodingError` names what is not."""
     for key in ("exit_status", "job_monitor", "products"):
-        if not isinstance(body.get(key) or {}, dict):
-            raise _malformed(key, "an object", body[key])
-    for key in ("job_monitor", "products"):
-        job_id = section(body, key).get("job_id")
-        if job_id and not is_id(job_id):
-            raise _malformed(f"{key}.job_id", ID_FORM, job_id)
-
-
-def _malformed(name: str, form: str, value: object) -> DecodingError:
-    shown = printable(value, limit=80)
-    return DecodingError(f"The reply to an analysis is malformed: {name} must be {form}, not {shown!r}.")
+        name, form, value = key, "an object", body.get(key)
+        if not value or isinstance(value, dict):
+            name, form, value = f"{key}.job_id", ID_FORM, section(body, key).get("job_id")
+            if not value or is_id(value):
+                continue
+        shown = printable(value, limit=80)
+        raise DecodingError(f"The reply to an analysis is malformed: {name} must be {form}, not {shown!r}.")
 
 
 def section(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -145,21 +131,7 @@ _NUMBERS = frozenset({int, float, bool, type(None)})
 
 
 def error_from_body(body: Mapping[str, Any], *, status: int | None = None) -> MmodaError:
-    """
-    Tell what an error body means: texts about tokens first, then the class name in ``error``, then the HTTP status.
-
-    Parameters
-    ----------
-    body : dict
-        With ``error_message``, ``error``, ``debug_message``; without ``query_status``.
-    status : int, optional
-        HTTP status, where known.
-
-    Returns
-    -------
-    MmodaError
-        To be raised; its message is the service's own reason, since the rest of the body is server configuration.
-    """
+    """What an error body means: texts about tokens first, then the class name in ``error``, then the HTTP status."""
     text = _NOISE.sub("", str(body.get("error_message") or body.get("message") or body.get("error") or ""))
     reason = printable(text, limit=1000) or "it gave no reason"
     debug = printable(body.get("debug_message") or "", limit=300)
@@ -179,23 +151,7 @@ def error_from_body(body: Mapping[str, Any], *, status: int | None = None) -> Mm
 
 
 def failure(reply: Mapping[str, Any], *, status: int | None = None) -> MmodaError:
-    """
-    Tell why an analysis failed or was refused.
-
-    The reason is in the exit status, or, for a back end that gave up, only in the last of its reports.
-
-    Parameters
-    ----------
-    reply : dict
-        With ``query_status`` ``failed``.
-    status : int, optional
-        HTTP status, where known; else the ``status_code`` of the body counts.
-
-    Returns
-    -------
-    MmodaError
-        `JobFailed`, or `AuthenticationError` for a refusal.
-    """
+    """Why an analysis failed or was refused: in the exit status, or only in the last report of a back end."""
     exit_status = section(reply, "exit_status")
     message, debug, more = (
         printable(exit_status.get(key) or "", limit=1000, newlines=True)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from astroquery import log
 
-from ..auth import Token, TokenAuth, token_of
+from ..auth.token import Token, TokenAuth, token_of
 from ..errors import AuthenticationError, ServiceError
 from ..text import is_id, printable
 from .http import Answer, Http, Patience, retrying
@@ -67,24 +67,7 @@ class Routes:
     # ---- analyses
 
     def run_analysis(self, fields: Mapping[str, str]) -> tuple[dict[str, Any], int]:
-        """
-        Submit an analysis or ask after one.
-
-        Parameters
-        ----------
-        fields : dict of str
-            All of the form, ``session_id`` and (unless it is new) ``job_id`` among them.
-
-        Returns
-        -------
-        tuple
-            The reply without tokens, and its size in bytes.
-
-        Raises
-        ------
-        ParameterError, AuthenticationError, JobLost, ServiceError
-            As the service's reply says.
-        """
+        """Reply to a new analysis or about one that runs, without tokens, and its size in bytes."""
         answer = self._ask("POST", "run_analysis", form=fields, auth=self.auth)
         reply = content_of(answer, "the reply to an analysis", self.url)
         if not isinstance(reply, dict):

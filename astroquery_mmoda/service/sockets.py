@@ -126,7 +126,7 @@ class _BoundedResponse(http.client.HTTPResponse):
             super().begin()
 
 
-# it is put in front of the class of whatever connection the library would make
+# put in front of the class of whatever connection the library would make
 _Connection: Any = urllib3.connection.HTTPConnection if TYPE_CHECKING else object
 
 
@@ -147,31 +147,15 @@ class _Bounded(_Connection):
             super().send(data[begin : begin + _RECORD])
 
 
-def _bound(manager: urllib3.PoolManager) -> None:
-    """Have a manager make bounded connections, whatever kind of proxy it is for."""
-
-    def bounded(pool: Any) -> Any:
-        connection = type(pool.ConnectionCls.__name__, (_Bounded, pool.ConnectionCls), {})
-        return type(pool.__name__, (pool,), {"ConnectionCls": connection})
-
-    manager.pool_classes_by_scheme = {scheme: bounded(pool) for scheme, pool in manager.pool_classes_by_scheme.items()}
-
-
 class BoundedAdapter(HTTPAdapter):
     """Sends each request within the bounds that come as its ``timeout``."""
 
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """As ever, with bounded connections."""
-        super().init_poolmanager(*args, **options)
-        _bound(self.poolmanager)
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """As ever, with bounded connections."""
-        known = proxy in self.proxy_manager
-        manager = super().proxy_manager_for(proxy, **options)
-        if not known:
-            _bound(manager)
-        return manager
+    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
+        """Bounded connections, whatever kind of proxy is between."""
+        pool: Any = super().get_connection_with_tls_context(*args, **options)
+        if not issubclass(pool.ConnectionCls, _Bounded):
+            pool.ConnectionCls = type(pool.ConnectionCls.__name__, (_Bounded, pool.ConnectionCls), {})
+        return pool
 
     def send(self, request: Any, *, timeout: Any, **options: Any) -> Any:  # type: ignore[override]
         """Send a request, and read the headers of its answer."""

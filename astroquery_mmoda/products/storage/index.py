@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import re
-import sys
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from functools import lru_cache
@@ -22,7 +21,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from ...decoding import parse_body
 from ...errors import DecodingError, ParameterError, reading
-from ...files import opened_plain, read_plain
+from ...files import read_plain
 from ...text import listed, printable, without_token
 from ..kinds import KINDS, check_meta, check_name
 from .filenames import safe_name
@@ -58,7 +57,7 @@ class StoredFile:
     @classmethod
     def of(cls, path: Path) -> StoredFile:
         """Describe a file that was written."""
-        with opened_plain(path, limit=sys.maxsize) as file:
+        with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return cls(path.name, os.fstat(file.fileno()).st_size, digest)
 
