@@ -222,7 +222,12 @@ def certified(tmp_path_factory):
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName(
+                [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("mmoda.example")]
+            ),
+            critical=False,
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -398,6 +403,44 @@ def test_handshakes_behind_an_encrypted_proxy(proxied_in_tls, script):
     check(outcome)
     assert proxy.requests[-1].startswith(b"CONNECT mmoda.example:443 ")
     assert re.search("no complete reply within 0.5 s|no encrypted connection", outcome.text)
+
+
+class EncryptedTunnel(EncryptedProxy):
+    """Answers as the server behind the proxy: TLS within TLS, of which the last records come as a test wants."""
+
+    def _talk(self, connection):
+        self._read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        inner = self.context.wrap_bio(incoming, outgoing, server_side=True)
+
+        def done(action):
+            while True:
+                try:
+                    return action()
+                except ssl.SSLWantReadError:
+                    connection.sendall(outgoing.read())
+                    incoming.write(connection.recv(20_000))
+
+        done(inner.do_handshake)
+        done(lambda: inner.read(20_000))
+        inner.write(b"".join(GOOD()))
+        for piece in self.script(outgoing.read()):
+            connection.sendall(piece)
+
+
+@pytest.mark.parametrize("drips", [False, True])
+def test_records_behind_an_encrypted_proxy(certified, drips):
+    certificate = {"REQUESTS_CA_BUNDLE": certified[1], "SSL_CERT_FILE": certified[1]}
+    script = dripped if drips else lambda data: [data]
+    with EncryptedTunnel(script, context=certified[0]) as proxy, Client(https_proxy=proxy.url, **certificate) as process:
+        limits = LIMITS if drips else {"timeout": 10.0}
+        outcome = process.call("https://mmoda.example", "M._connect().routes().instruments()", **limits)
+    if drips:
+        check(outcome)
+        assert "no complete reply within 0.5 s" in outcome.text
+    else:
+        assert outcome.text == "['isgri']"
 
 
 # ---- time without a byte
