@@ -44,11 +44,9 @@ def whole_file(
     needed: Callable[[], int | None] = lambda: None,
 ) -> Iterator[BinaryIO]:
     """
-    Open a new file that gets its name when the block ends, if no error ended it; then the old file is as it was.
+    Open a new file, for its owner only (forever if ``private``), that gets its name when the block ends without error.
 
-    Until then it is a file of a random name in the same directory, which only its owner can read, and with ``private``
-    it stays so. What was under the final name is replaced as a whole; a link is replaced too, not followed. With
-    ``firmly`` it outlives a power failure. ``needed`` gives its size (bytes) for `DiskFull`, the error of a full disk.
+    What had that name is replaced, be it a link. ``needed`` gives the size (bytes), for the error of a full disk.
     """
     path = Path(path)
     temporary = path.with_name(f".mmoda-{secrets.token_hex(8)}.part")

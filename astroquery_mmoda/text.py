@@ -149,12 +149,8 @@ def _escape_line(line: str) -> str:
     line = line.replace("\t", " ")
     # a long text has few different characters
     hidden = {
-        ord(character): _escaped_character(character)
+        ord(character): character.encode("unicode_escape", "backslashreplace").decode("ascii")
         for character in set(line)
         if unicodedata.category(character) in _HIDDEN
     }
     return line.translate(hidden) if hidden else line
-
-
-def _escaped_character(character: str) -> str:
-    return character.encode("unicode_escape", errors="backslashreplace").decode("ascii")

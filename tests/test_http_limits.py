@@ -433,7 +433,10 @@ class EncryptedTunnel(EncryptedProxy):
 def test_records_behind_an_encrypted_proxy(certified, drips):
     certificate = {"REQUESTS_CA_BUNDLE": certified[1], "SSL_CERT_FILE": certified[1]}
     script = dripped if drips else lambda data: [data]
-    with EncryptedTunnel(script, context=certified[0]) as proxy, Client(https_proxy=proxy.url, **certificate) as process:
+    with (
+        EncryptedTunnel(script, context=certified[0]) as proxy,
+        Client(https_proxy=proxy.url, **certificate) as process,
+    ):
         limits = LIMITS if drips else {"timeout": 10.0}
         outcome = process.call("https://mmoda.example", "M._connect().routes().instruments()", **limits)
     if drips:

@@ -320,7 +320,7 @@ def test_a_name_that_is_unknown_for_a_while(monkeypatch):
         address = service.url.replace("127.0.0.1", "mmoda.example")
         client = MmodaClass(server=address)
         job = client.submit_product(**ASK_MANY)
-        client._account.http.close()  # noqa: SLF001 - a connection that ends
+        client._account.http._adapter.close()  # noqa: SLF001 - a connection that ends
         down.set()
         timer = threading.Timer(1.0, down.clear)
         timer.start()

@@ -327,7 +327,7 @@ def test_https_goes_through_a_proxy_unread(monkeypatch, certified, service):  # 
         client.login(TOKEN)
         client.refresh_token(store_token=False)
         assert proxy.requests[0].startswith(b"CONNECT 127.0.0.1:")
-        client._account.http.close()  # noqa: SLF001 - what is sent
+        client._account.http._adapter.close()  # noqa: SLF001 - what is sent
         assert shows(service.requests[-1].line)
         assert not shows(bytes(proxy.passed) + b"".join(proxy.requests))
 

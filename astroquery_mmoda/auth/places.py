@@ -53,7 +53,7 @@ def discover(server: str | None = None) -> tuple[Found | None, bool]:
     What is malformed, empty or expired is passed over, and the reason logged; never the content.
     """
     expired = False
-    for text, place in _texts(server):
+    for text, place in _token_texts(server):
         try:
             token = Token(text)
         except AuthenticationError:
@@ -67,17 +67,17 @@ def discover(server: str | None = None) -> tuple[Found | None, bool]:
     return None, expired
 
 
-def _texts(server: str | None) -> Iterator[tuple[str, str]]:
+def _token_texts(server: str | None) -> Iterator[tuple[str, str]]:
     if _ENVIRONMENT in os.environ:
         yield os.environ[_ENVIRONMENT], "environment"
-    for path in dict.fromkeys((_file("cwd"), _file("home"))):
-        if path is not None and (text := _read_file(path)) is not None:
+    for path in dict.fromkeys((_token_file("cwd"), _token_file("home"))):
+        if path is not None and (text := _read_token(path)) is not None:
             yield text, str(path)
     if server is not None and (text := from_keyring(server)) is not None:
         yield text, "keyring"
 
 
-def _file(place: str) -> Path | None:
+def _token_file(place: str) -> Path | None:
     """Where a token may be; None if the working directory was removed, or nobody knows the home."""
     try:
         return (Path.cwd() if place == "cwd" else Path.home()) / _FILE
@@ -85,7 +85,7 @@ def _file(place: str) -> Path | None:
         return None
 
 
-def _read_file(path: Path) -> str | None:
+def _read_token(path: Path) -> str | None:
     try:
         status, data = path.stat(), read_plain(path, limit=_LARGEST_FILE, links=True)
     except (FileNotFoundError, NotADirectoryError):
@@ -204,7 +204,7 @@ def store(found: Found, places: str | tuple[str, ...], server: str) -> None:
             os.environ[_ENVIRONMENT] = found.token.secret
             log.info("The token is in %s of this process now.", _ENVIRONMENT)
         elif name in ("cwd", "home") or (place == "same" and Path(name).name == _FILE):
-            path = _file(name) if name in ("cwd", "home") else Path(name)
+            path = _token_file(name) if name in ("cwd", "home") else Path(name)
             if path is None:
                 raise AuthenticationError(f"store_token={place!r}: there is no such directory any more.")
             _write_token(path, found.token)

@@ -72,7 +72,9 @@ class Account:
             if self._logged_in:
                 raise AuthenticationError(f"The token {self._held.token.lifetime}. {HOW_TO_GET_ONE}")
             self._held = None
-        if self._held is None and not self.anonymous and conf.discover_token and _may_discover(server):
+        # one that was not given knowingly is sent to the default server or to this machine only
+        is_usual = is_loopback(server) or origin_of(server) == origin_of(DEFAULT_SERVER)
+        if self._held is None and not self.anonymous and conf.discover_token and is_usual:
             found, expired = discover()
             self._held = replace(found, server=server) if found else None
             if expired and not found:
@@ -173,11 +175,6 @@ def base_address(server: object) -> str:
             "The address of the service (conf.server, Mmoda(server=...)) must not have a user name or a password in it."
         )
     return address
-
-
-def _may_discover(server: str) -> bool:
-    """A token that was not given knowingly is sent to the default server or to this machine only."""
-    return is_loopback(server) or origin_of(server) == origin_of(DEFAULT_SERVER)
 
 
 def _refuse_worse(old: Token, new: Token) -> None:

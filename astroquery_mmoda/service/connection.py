@@ -74,7 +74,7 @@ class Connection:
 
     def throttled(self) -> Connection:
         """The same for many analyses at once: they share the pauses that the server asks for."""
-        return replace(self, http=self.http.throttled(self.server))
+        return replace(self, http=self.http.throttled())
 
     @property
     def expires(self) -> float | None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import random
@@ -11,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import astroquery
@@ -39,6 +38,7 @@ _CONNECTIONS = 16  # kept to one server
 _PAUSES: dict[Any, float] = {}
 
 _Result = TypeVar("_Result")
+Fields: TypeAlias = Mapping[str, str] | None
 
 
 # ---- answers
@@ -164,45 +164,30 @@ class Http:
     def __reduce__(self) -> tuple[Any, ...]:
         return Http, ()
 
-    def throttled(self, server: str) -> Http:
-        """The same for many requests to one server, which share pauses; the environment is read once."""
-        session = copy.copy(self.session)
-        found: Any = session.merge_environment_settings(server, {}, None, None, None)
-        session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
-        session.trust_env = False
-        http = Http(session, shared=True)
+    def throttled(self) -> Http:
+        """The same for many requests, which share pauses."""
+        http = Http(self.session, shared=True)
         http.restricted = self.restricted
         return http
 
-    def close(self) -> None:
-        """Close all connections that are kept."""
-        self._adapter.close()
-
     def ask(
-        self,
-        method: str,
-        url: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        form: Mapping[str, str] | None = None,
-        auth: TokenAuth | None = None,
-        until: float = math.inf,
+        self, url: str, query: Fields = None, *, form: Fields = None, auth: TokenAuth | None = None, until: float
     ) -> Answer:
-        """Send one request, and read the answer; `Fault` if there is none, or one that was cut or says so."""
+        """Answer to a POST (with a form) or a GET; `Fault` if there is none, or one that was cut or says so."""
         bounds = Bounds(until, known=origin_of(url) in self._answered)
-        answer = translated(lambda: self._read(bounds, method, url, query, form, auth), bounds)
+        answer = translated(lambda: self._read(bounds, url, query, form, auth), bounds)
         if answer.status == 200 and not answer.body.strip():
             raise Fault("the reply was empty")
-        content, problem = _parsed(auth.masked(answer.body) if auth else answer.body)
+        content, problem = _json_of(auth.masked(answer.body) if auth else answer.body)
         if problem and answer.status == 200 and answer.body.lstrip()[:1] in (b"{", b"["):
             raise Fault(f"the reply is not whole JSON ({problem})")
         return replace(answer, content=content, problem=problem)
 
     @contextmanager
-    def stream(self, url: str, headers: Mapping[str, str], *, until: float = math.inf) -> Iterator[Stream]:
+    def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[Stream]:
         """One GET of any address without a token, its body in pieces; `Fault` by this or by its pieces."""
-        bounds = Bounds(until, known=origin_of(url) in self._answered)
-        with translated(lambda: self._sent(bounds, "GET", url, headers=headers), bounds) as response:
+        bounds = Bounds(math.inf, known=origin_of(url) in self._answered)
+        with translated(lambda: self._sent(bounds, url, headers=headers), bounds) as response:
             pieces = _body_pieces(response)
             checked = iter(lambda: translated(lambda: next(pieces, b""), bounds), b"")
             yield Stream(response.status_code, response.headers, checked)
@@ -228,12 +213,11 @@ class Http:
     def _sent(
         self,
         bounds: Bounds,
-        method: str,
         url: str,
-        query: Mapping[str, str] | None = None,
-        form: Mapping[str, str] | None = None,
+        query: Fields = None,
+        form: Fields = None,
         auth: TokenAuth | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Fields = None,
     ) -> requests.Response:
         """A response of which the headers are read."""
         fields = dict((query if form is None else form) or {})
@@ -241,7 +225,7 @@ class Http:
             fields["token"] = auth.secret_for(url)
         options: dict[str, Any] = {"params": fields} if form is None else _body(fields)
         options["headers"] = {**self.session.headers, **options.get("headers", {}), **(headers or {})}
-        request = requests.Request(method, url, **options).prepare()
+        request = requests.Request("GET" if form is None else "POST", url, **options).prepare()
         settings: Any = self.session.merge_environment_settings(url, {}, True, None, None)
         if is_loopback(url):
             settings["proxies"] = {}
@@ -257,7 +241,7 @@ class Http:
             time.sleep(left)
         response: requests.Response = self._adapter.send(request, timeout=bounds, **settings)
         self._answered.add(origin)
-        log.debug("%s %s: HTTP %d", method, urlsplit(url).path, response.status_code)
+        log.debug("%s %s: HTTP %d", request.method, urlsplit(url).path, response.status_code)
         if response.status_code in PASSING:
             response.close()
             pause = asked_pause(response.headers.get("Retry-After", ""))
@@ -283,7 +267,7 @@ def _body_pieces(response: requests.Response) -> Iterator[bytes]:
 
 
 @without_frames
-def _parsed(body: bytes) -> tuple[Any, str]:
+def _json_of(body: bytes) -> tuple[Any, str]:
     """JSON of a body without tokens, and what is wrong with it."""
     try:
         return without_tokens(parse_body(body, what="the reply")), ""

@@ -144,7 +144,7 @@ def error_from_body(body: Mapping[str, Any], *, status: int | None = None) -> Mm
     if kind is JobLost or _LOST_TEXT in text:
         return JobLost(f"The service has no record of this job: {reason}. Submit it again to start anew.")
     if kind is AuthenticationError:
-        return _refusal(reason)
+        return _refused(reason)
     if kind is ParameterError:
         return ParameterError(f"The service did not accept the request: {reason}")
     return ServiceError(f"The service failed: {reason}")
@@ -164,7 +164,7 @@ def failure(reply: Mapping[str, Any], *, status: int | None = None) -> MmodaErro
     parts = [part for index, part in enumerate(parts) if not any(part in other for other in parts[:index])]
     job_id = printable(section(reply, "job_monitor").get("job_id") or "", limit=40)
     if (status or reply.get("status_code")) == 403:
-        return _refusal(" - ".join(parts) or "it gave no reason")
+        return _refused(" - ".join(parts) or "it gave no reason")
     if set(parts) <= _EMPTY_REASONS:
         parts += [f"last report: {text}" for text in _last_words(reply) if text]
     reason = " - ".join(parts) or "the service gave no reason; submitting it again may tell one"
@@ -173,7 +173,7 @@ def failure(reply: Mapping[str, Any], *, status: int | None = None) -> MmodaErro
     return JobFailed(f"The analysis failed (job {job_id or 'without id'}): {reason}")
 
 
-def _refusal(reason: str) -> AuthenticationError:
+def _refused(reason: str) -> AuthenticationError:
     """What to do about a refusal depends on what it is about."""
     advice = "Log in as the user who asked for it (Mmoda.login)."
     if _ROLES_TEXT.search(reason):

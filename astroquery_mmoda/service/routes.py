@@ -13,7 +13,7 @@ from astroquery import log
 from ..auth.token import Token, TokenAuth, token_of
 from ..errors import AuthenticationError, ServiceError
 from ..text import is_id, printable
-from .http import Answer, Http, Patience, retrying
+from .http import Answer, Fields, Http, Patience, retrying
 from .replies import content_of, error_from_body, error_of
 
 
@@ -46,9 +46,9 @@ class Routes:
     def instruments(self, *, openly: bool = False) -> list[str]:
         """Names of the instruments that are open to this user, or, without a token in the address, to everybody."""
         what = "the list of instruments"
-        answer = self._ask("GET", "instr-list", auth=None if openly else self.auth)
+        answer = self._ask("instr-list", auth=None if openly else self.auth)
         if answer.status == 404:  # dispatcher 1.3.3 has it under another path, which wants any instrument
-            answer = self._ask("GET", "api/instr-list", {"instrument": "mock"})
+            answer = self._ask("api/instr-list", {"instrument": "mock"})
         return self._names(answer, what)
 
     def metadata(self, instrument: str) -> Any:
@@ -62,13 +62,13 @@ class Routes:
 
     def resolve_name(self, name: str) -> Mapping[str, Any]:
         """What the service's resolver knows of an object; the key ``RA`` is missing if nothing."""
-        return self._mapping(self._ask("GET", "resolve_name", {"name": name}), "the name resolver's reply")
+        return self._mapping(self._ask("resolve_name", {"name": name}), "the name resolver's reply")
 
     # ---- analyses
 
     def run_analysis(self, fields: Mapping[str, str]) -> tuple[dict[str, Any], int]:
         """Reply to a new analysis or about one that runs, without tokens, and its size in bytes."""
-        answer = self._ask("POST", "run_analysis", form=fields, auth=self.auth)
+        answer = self._ask("run_analysis", form=fields, auth=self.auth)
         reply = content_of(answer, "the reply to an analysis", self.url)
         if not isinstance(reply, dict):
             raise ServiceError("The service answered an analysis with something that is not a reply to it.")
@@ -81,7 +81,7 @@ class Routes:
         query = {"job_id": job_id, "session_id": session_id}
         if self.auth is None:
             query["token"] = ""  # this route wants exactly three parameters
-        answer = self._ask("GET", "resolve-job-url", query, auth=self.auth)
+        answer = self._ask("resolve-job-url", query, auth=self.auth)
         if not 300 <= answer.status < 400:
             content_of(answer, "the parameters of the job", self.url)
             raise ServiceError("The service did not send the parameters of the job.")
@@ -96,7 +96,7 @@ class Routes:
         query = {"recent_days": repr(float(days))}
         if job_id is not None:
             query["job_id"] = job_id[:8]  # with more of it the service finds nothing
-        answer = self._ask("GET", "inspect-user-state", query, auth=self.auth)
+        answer = self._ask("inspect-user-state", query, auth=self.auth)
         found = self._mapping(answer, "the records of your jobs").get("records")
         if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
             raise ServiceError(f"{self.url} did not send a list of your jobs.")
@@ -111,7 +111,7 @@ class Routes:
 
     def check_token(self) -> None:
         """Ask whether the service accepts the token; `AuthenticationError` if not, `ServiceError` if it can't tell."""
-        answer = self._ask("POST", "update_token_email_options", form={"query_status": "new"}, auth=self.auth)
+        answer = self._ask("update_token_email_options", form={"query_status": "new"}, auth=self.auth)
         if answer.status in (400, 403):
             # whatever its words are: there was nothing but the token in the request
             raise AuthenticationError(str(error_of(answer, "the check of the token", self.url)))
@@ -120,30 +120,30 @@ class Routes:
     def new_token(self, options: Mapping[str, str] | None = None) -> Token:
         """A token with a longer life, or with other e-mail options."""
         if options is None:
-            return self._token(self._ask("GET", "refresh_token", {"query_status": "new"}, auth=self.auth))
+            return self._token(self._ask("refresh_token", {"query_status": "new"}, auth=self.auth))
         form = {"query_status": "new", **options}
-        return self._token(self._ask("POST", "update_token_email_options", form=form, auth=self.auth))
+        return self._token(self._ask("update_token_email_options", form=form, auth=self.auth))
 
     # ---- the archive of published products, which is never given the token
 
     def query_archive(self, form: Mapping[str, str]) -> Answer:
         """Answer to an ADQL query, whatever it is."""
-        return self._archived("POST", "tap/sync", "the archive's answer", form)
+        return self._archived("tap/sync", "the archive's answer", form)
 
     def archive_tables(self) -> Answer:
         """Description of the archive's tables."""
-        return self._archived("GET", "tap/tables", "the archive's tables")
+        return self._archived("tap/tables", "the archive's tables")
 
     def gallery_page(self, name: str) -> Mapping[str, Any]:
         """What the gallery knows of an object; empty if nothing."""
-        answer = self._ask("GET", "get_astro_entity_info_by_source_name", {"src_name": name})
+        answer = self._ask("get_astro_entity_info_by_source_name", {"src_name": name})
         return self._mapping(answer, "the gallery's page of an object")
 
     # ---- from an answer to its meaning
 
-    def _archived(self, method: str, route: str, what: str, form: Mapping[str, str] | None = None) -> Answer:
+    def _archived(self, route: str, what: str, form: Fields = None) -> Answer:
         """An answer of the archive's service, which has errors of its own making."""
-        answer = self._ask(method, route, form=form)
+        answer = self._ask(route, form=form)
         if answer.status == 404 or 300 <= answer.status < 400:
             raise error_of(answer, what, self.url)
         return answer
@@ -152,11 +152,11 @@ class Routes:
         """An answer about an instrument, with the token in the address only where it is not for everybody."""
         key = (self.url, self.auth.user if self.auth else "", instrument)
         if key not in self.http.restricted:
-            answer = self._ask("GET", route, {"instrument": instrument})
+            answer = self._ask(route, {"instrument": instrument})
             if answer.status != 403 or self.auth is None:
                 return answer
             self.http.restricted.add(key)
-        return self._ask("GET", route, {"instrument": instrument}, auth=self.auth)
+        return self._ask(route, {"instrument": instrument}, auth=self.auth)
 
     def _names(self, answer: Answer, what: str) -> list[str]:
         names = content_of(answer, what, self.url)
@@ -175,17 +175,7 @@ class Routes:
             raise error_of(answer, "a new token", self.url)
         return token
 
-    def _ask(
-        self,
-        method: str,
-        route: str,
-        query: Mapping[str, str] | None = None,
-        *,
-        form: Mapping[str, str] | None = None,
-        auth: TokenAuth | None = None,
-    ) -> Answer:
+    def _ask(self, route: str, query: Fields = None, *, form: Fields = None, auth: TokenAuth | None = None) -> Answer:
         """One request, repeated after faults that pass by themselves."""
         url, until = f"{self.url.rstrip('/')}/{route}", self.patience.until
-        return retrying(
-            lambda: self.http.ask(method, url, query=query, form=form, auth=auth, until=until), self.patience, self.url
-        )
+        return retrying(lambda: self.http.ask(url, query, form=form, auth=auth, until=until), self.patience, self.url)

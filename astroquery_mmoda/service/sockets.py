@@ -51,11 +51,6 @@ class Bounds:
         self.idle: float = conf.idle_timeout  # longest time without a byte, s
         self.came = 0
 
-    @property
-    def over(self) -> bool:
-        """`bool`: whether the time is over."""
-        return time.monotonic() >= self.deadline
-
     def left(self) -> float:
         """Seconds that the next wait may take; `TimeoutError` if there are none."""
         left = min(self.deadline - time.monotonic(), self.idle, _LONGEST_WAIT)
@@ -229,7 +224,7 @@ def _fault(error: BaseException, bounds: Bounds) -> Fault:
     if refused := re.search(r"Tunnel connection failed: (\d{3})", words):
         passing = int(refused[1]) in PASSING
         return Fault(f"the proxy refused to connect (HTTP status {refused[1]})", passing=passing)
-    if bounds.over:
+    if time.monotonic() >= bounds.deadline:
         return Fault(f"no complete reply within {conf.timeout:g} s (astroquery_mmoda.conf.timeout)")
     for signs, passing, meaning in _FAULTS:
         if re.search(signs, words):
