@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -110,20 +109,12 @@ def section(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def without_tokens(reply: Any) -> Any:
-    """
-    Copy a reply without the tokens that the service sends back, wherever a workflow put them.
-
-    Parts without one are not copied.
-    """
+    """Copy a reply without the tokens that the service sends back, wherever a workflow put them."""
     if isinstance(reply, dict):
-        cleaned = {without_tokens(key): without_tokens(value) for key, value in reply.items() if key != "token"}
-        same = len(cleaned) == len(reply) and all(cleaned.get(key) is value for key, value in reply.items())
-        return reply if same else cleaned
+        return {without_tokens(key): without_tokens(value) for key, value in reply.items() if key != "token"}
     if isinstance(reply, list):
-        if _NUMBERS.issuperset(map(type, reply)):  # rows of them, which need not be looked at one by one
-            return reply
-        items = [without_tokens(value) for value in reply]
-        return reply if all(map(operator.is_, items, reply)) else items
+        # rows of numbers need not be looked at one by one
+        return reply if _NUMBERS.issuperset(map(type, reply)) else [without_tokens(value) for value in reply]
     return without_token(reply) if isinstance(reply, str) else reply
 
 

@@ -45,11 +45,10 @@ class Routes:
 
     def instruments(self, *, openly: bool = False) -> list[str]:
         """Names of the instruments that are open to this user, or, without a token in the address, to everybody."""
-        what = "the list of instruments"
         answer = self._ask("instr-list", auth=None if openly else self.auth)
         if answer.status == 404:  # dispatcher 1.3.3 has it under another path, which wants any instrument
             answer = self._ask("api/instr-list", {"instrument": "mock"})
-        return self._names(answer, what)
+        return self._names(answer, "the list of instruments")
 
     def metadata(self, instrument: str) -> Any:
         """Description of an instrument: its products and parameters."""
@@ -102,9 +101,7 @@ class Routes:
             raise ServiceError(f"{self.url} did not send a list of your jobs.")
         known = [record for record in found if is_id(record.get("job_id")) and is_id(record.get("session_id"))]
         if len(known) < len(found):
-            log.warning(
-                "%d records of jobs without a valid job_id and session_id are left out.", len(found) - len(known)
-            )
+            log.warning("%d records of jobs without a valid id are left out.", len(found) - len(known))
         return known
 
     # ---- tokens
