@@ -26,9 +26,11 @@ def test_every_error_is_what_people_catch(kind, parents):
         assert issubclass(kind, parent)
 
 
-@pytest.mark.parametrize("name", errors.__all__)
-def test_errors_pickle_with_what_they_carry(name):
-    error = getattr(errors, name)("what was wrong", job="a job", products="some products")
+@pytest.mark.parametrize(
+    "kind", [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.MmodaError)]
+)
+def test_errors_pickle_with_what_they_carry(kind):
+    error = kind("what was wrong", job="a job", products="some products")
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     assert str(again) == "what was wrong"
