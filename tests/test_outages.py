@@ -238,7 +238,7 @@ def test_an_outage_counts_from_its_first_failure(number):
         Service(before, states=["submitted"]) as service,
         conf.set_temp("retry_time", 0.3),
         timed(least=2, most=9),
-        pytest.raises(ServiceError, match="HTTP status 503.*tried [0-9]+ times"),
+        pytest.raises(ServiceError, match="HTTP status 503.*tries: [0-9]+, in"),
     ):
         MmodaClass(server=service.url).query_product(**ASK)
     assert service.numbers["run_analysis"] >= number + 1
