@@ -170,16 +170,11 @@ def _ascii_column(values: list[str], allowance: Allowance) -> _Array:
 
 def _fits_names(names: Sequence[str]) -> dict[str, str]:
     """Names of columns that fit into FITS cards, in ASCII, no two equal apart from capitals."""
-    taken = {name.lower() for name in names}
     found: dict[str, str] = {}
     for number, name in enumerate(names):
         new = transliterated(name).replace("'", "").strip()[:_LONGEST_NAME].strip()
-        if new != name or new.lower() in {other.lower() for other in found.values()}:
-            new = f"{new or 'column'}_{number}"
-            while new.lower() in taken:
-                new += "_"
-            taken.add(new.lower())
-        found[name] = new
+        same = [other for other in (*names, *found.values()) if other.lower() == new.lower()]
+        found[name] = name if new == name and len(same) == 1 else f"{new or 'column'}_{number}_"
     return found
 
 

@@ -176,10 +176,9 @@ class Expressions(ast.NodeVisitor):
         record: dict[Any, Any] = {}
         for key, node in pairs:
             value = self.visit(node)
-            if key is None:
-                _merge(record, value, Unknown(f"**{Unknown(node)}"))
-            else:
-                record[key] = value
+            if key is None and not isinstance(value, dict):
+                key, value = Unknown(f"**{Unknown(node)}"), None
+            record.update(value if key is None else {key: value})
         return record
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
@@ -192,17 +191,12 @@ class Expressions(ast.NodeVisitor):
     def visit_arg(self, node: ast.arg) -> None:
         self.names[node.arg] = Unknown(node.arg)
 
-    def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Lambda) -> None:
-        """Follow an expression that has names of its own, whose values are not known."""
-        outer, self.names = self.names, dict(self.names)
-        for part in [node.args] if isinstance(node, ast.Lambda) else node.generators:
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
+        for part in node.generators:  # first, since they make the names unknown
             self.visit(part)
-        try:
-            self.generic_visit(node)
-        finally:
-            self.names = outer
+        self.generic_visit(node)
 
-    visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_Lambda = visit_ListComp
+    visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_ListComp
 
     # ---- arithmetic and texts
 
@@ -212,7 +206,7 @@ class Expressions(ast.NodeVisitor):
     def visit_BinOp(self, node: ast.BinOp) -> Any:
         left, right = self.visit(node.left), self.visit(node.right)
         if isinstance(node.op, ast.BitOr):
-            return _merge(dict(left), right, Unknown(node.right))
+            return _updated(dict(left), node.right, [right], {})
         unit = re.fullmatch(r"(?:u|units)\.(\w+)", self._dotted(node.right))
         if unit and isinstance(node.op, ast.Mult):
             return _with_unit(known_value(left), unit[1])
@@ -221,7 +215,7 @@ class Expressions(ast.NodeVisitor):
             _check_growth(left, right)
             if re.search(r"%[^A-Za-z%]*(?:\d{4}|\*)", left):
                 raise NotConstant
-        elif not isinstance(node.op, ast.Add) and not (_is_number(left) and _is_number(right)):
+        elif not isinstance(node.op, ast.Add) and not (_is_plain_number(left) and _is_plain_number(right)):
             raise NotConstant
         elif isinstance(node.op, ast.Pow) and abs(right) > _MOST_BITS:
             raise NotConstant
@@ -292,24 +286,19 @@ def _is_doubtful(owner: Any) -> bool:
     return isinstance(owner, (dict, list)) and any(isinstance(part, Unknown) for part in owner)
 
 
-def _is_number(value: Any) -> bool:
+def _is_plain_number(value: Any) -> bool:
     return isinstance(value, (int, float))
 
 
-def _merge(record: dict[Any, Any], other: Any, source: Unknown) -> dict[Any, Any]:
-    """Update a dictionary by another one, or by pairs; ``source`` stands for them where they are not known."""
-    try:
-        record.update(other)
-    except (TypeError, ValueError):
-        record[source] = None
+def _updated(record: dict[Any, Any], node: ast.AST, others: list[Any], words: dict[Any, Any]) -> dict[Any, Any]:
+    """Update a dictionary by others, or by pairs; the code stands for them where they are not known."""
+    for other in others:
+        try:
+            record.update(other)
+        except (TypeError, ValueError):
+            record[other if isinstance(other, Unknown) else Unknown(node)] = None
+    record.update(words)
     return record
-
-
-def _updated(record: dict[Any, Any], node: ast.Call, arguments: list[Any], words: dict[Any, Any]) -> dict[Any, Any]:
-    """What ``dict(...)`` and ``record.update(...)`` make of a dictionary."""
-    for argument in arguments:
-        _merge(record, argument, argument if isinstance(argument, Unknown) else Unknown(node))
-    return _merge(record, words, Unknown(node))
 
 
 def _call_of_text(text: str, name: str, arguments: list[Any], words: dict[Any, Any]) -> Any:
@@ -330,6 +319,6 @@ def _with_unit(value: Any, unit: str) -> Any:
     """Numbers with a unit, as this package's methods take them in text."""
     if isinstance(value, (list, tuple)):
         return tuple(_with_unit(item, unit) for item in value)
-    if not _is_number(value):
+    if not _is_plain_number(value):
         raise NotConstant
     return f"{value} {unit}"
