@@ -173,8 +173,9 @@ def _fits_names(names: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, name in enumerate(names):
         new = transliterated(name).replace("'", "").strip()[:_LONGEST_NAME].strip()
-        same = [other for other in (*names, *found.values()) if other.lower() == new.lower()]
-        found[name] = name if new == name and len(same) == 1 else f"{new or 'column'}_{number}_"
+        if new != name or new.lower() in {other.lower() for other in found.values()}:
+            new = f"{new or 'column'}_{number}_"
+        found[name] = new
     return found
 
 
