@@ -64,7 +64,7 @@ def seconds_of(value: Any, name: str) -> float:
         seconds = float(u.Quantity(value, u.s).value)
     except (TypeError, ValueError, OverflowError, u.UnitsError) as error:
         raise ParameterError(
-            f"{name}={printable(value, limit=60)!r} is not a number of seconds or a Quantity."
+            f"{name}={printable(value, limit=60)!r} is not a valid time span (seconds, or a Quantity)."
         ) from error
     if not seconds >= 0:
         raise ParameterError(f"{name}={seconds:g} must be zero or more seconds.")
