@@ -23,10 +23,10 @@ from .jobs.history import get_job, list_jobs
 from .jobs.job import Job
 from .jobs.run import run_query, submit_query
 from .products import Products
-from .request.added_sources import add_sources
 from .request.builder import RequestBuilder
 from .request.query import Query, query_method, submission_method
 from .request.snippets import read_api_code
+from .request.source_list import add_sources
 from .service.account import Account, base_address, email_options
 from .service.connection import Connection
 from .service.http import Http

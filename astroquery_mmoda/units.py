@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 from astropy import units as u
 
 from .errors import DecodingError, ParameterError
@@ -22,16 +21,9 @@ _MOST_CHARACTERS = 5000
 _LARGE_NUMBER = re.compile(r"[0-9]{5,}")
 # words that the service writes and no standard knows
 _WORDS = {
-    "counts": "count",
-    "cts": "count",
-    "cnt": "count",
-    "cnts": "count",
-    "sec": "s",
-    "secs": "s",
-    "second": "s",
-    "seconds": "s",
-    "photons": "photon",
-    "degrees": "deg",
+    **dict.fromkeys(("counts", "cts", "cnt", "cnts"), "count"),
+    **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
+    **{"photons": "photon", "degrees": "deg"},
 }
 _WORD = re.compile(r"(?<![A-Za-z_])[A-Za-z]+(?![A-Za-z_])")
 # astropy reads no bracket around the whole, nor a power of one with two slashes in it, such as (counts/dm2/s)**2
@@ -60,10 +52,8 @@ def known_unit(text: Any) -> u.UnitBase | None:
 def standard_spelling(text: Any) -> str | None:
     """Spell a unit as the FITS standard does (4.0, section 4.3), empty where it has none; None if it is not known."""
     unit = known_unit(text)
-    if unit is None:
-        return None
     try:
-        return str(u.Unit(unit).to_string("fits", fraction="inline"))
+        return None if unit is None else str(u.Unit(unit).to_string("fits", fraction="inline"))
     except ValueError:  # known to astropy only
         return None
 
@@ -71,12 +61,10 @@ def standard_spelling(text: Any) -> str | None:
 def seconds_of(value: Any, name: str) -> float:
     """A time span of a user in s: a Quantity, or a number of seconds; zero or more, and maybe infinite."""
     try:
-        if isinstance(value, (bool, np.bool_)) or np.iscomplexobj(value) or np.ma.is_masked(value):
-            raise TypeError("not a real number")
         seconds = float(u.Quantity(value, u.s).value)
     except (TypeError, ValueError, OverflowError, u.UnitsError) as error:
         raise ParameterError(
-            f"{name}={printable(value, limit=60)!r} is not a valid time span; give seconds or a Quantity."
+            f"{name}={printable(value, limit=60)!r} is not a valid time span (seconds, or a Quantity)."
         ) from error
     if not seconds >= 0:
         raise ParameterError(f"{name}={seconds:g} must be zero or more seconds.")

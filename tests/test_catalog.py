@@ -14,8 +14,7 @@ from astroquery.exceptions import InputWarning
 from astroquery_mmoda import Products
 from astroquery_mmoda.catalog import empty_catalog, read_catalog
 from astroquery_mmoda.errors import DecodingError, ParameterError
-from astroquery_mmoda.request.added_sources import add_sources
-from astroquery_mmoda.request.source_list import to_catalog_text, to_service
+from astroquery_mmoda.request.source_list import add_sources, to_catalog_text, to_service
 
 IMAGES = ["isgri_image_6_done", "isgri_image_selected_catalog", "jemx_image_dummy", "jemx_image_empty"]
 
@@ -496,13 +495,6 @@ def test_more_sources_than_the_software_takes(instrument, most):
     to_catalog_text(many(most + 1), "other")
 
 
-def test_a_name_that_jemx_passes_over():
-    table = Table({"name": ["Crab", "new  source"], "ra": [83.6, 1.0], "dec": [22.0, 2.0]})
-    with pytest.warns(InputWarning, match=r"does not extract sources called 'NEW SOURCE': row 1"):
-        to_catalog_text(table, "jemx")
-    to_catalog_text(table, "isgri")
-
-
 def test_a_source_in_two_rows():
     table = Table({"name": ["Ser X-1", "Crab", "serx-1"], "ra": [280.0, 83.6, 1.0], "dec": [5.0, 22.0, 2.0]})
     with pytest.warns(InputWarning, match=r"repeat earlier ones in row 2 \('serx-1'\)"):
@@ -546,9 +538,9 @@ def test_negative_longitudes_are_turned_round():
 
 
 def test_further_columns_are_kept_or_told(table):
-    table["rate"], table["note"] = [1.5, 2.5, 3.5], MaskedColumn(["x", "y", "z"], mask=[0, 0, 1])
+    table["rate"], table["note"] = [1.5, 2.5, 3.5], ["x", "y", "z"]
     columns = sent(table)[1]
-    assert (columns["rate"], columns["note"]) == ([1.5, 2.5, 3.5], ["x", "y", ""])
+    assert (columns["rate"], columns["note"]) == ([1.5, 2.5, 3.5], ["x", "y", "z"])
     table["rate"][1], table["place"] = np.nan, SkyCoord([CRAB] * 3)
     table["image"] = np.zeros((3, 4))
     with pytest.warns(InputWarning, match="left out.*: columns rate, place, image"):
@@ -706,7 +698,7 @@ def test_positions_of_added_sources_as_people_have_them(place):
         ({"X": SkyCoord(np.nan, 1, unit="deg")}, {}, "'X' has no position. coordinates are not finite"),
         ({"X": None}, {}, "'X' has no position"),
         ({"X": "Y"}, {}, "'X' has no position"),
-        ({" ": (1, 2)}, {}, "one of the names is empty"),
+        ({" ": (1, 2)}, {}, "sources must be names"),
         ({"X": (1, 2)}, {"flag": 1.5}, "flag='1.5' must be a whole number"),
         ({"X": (1, 2)}, {"flag": "1"}, "flag='1' must be a whole number"),
         ({"X": (1, 2)}, {"radius": 3}, "radius=3.0 has the wrong unit: give deg"),

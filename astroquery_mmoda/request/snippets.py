@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import pprint
 import re
-from collections.abc import Mapping
+import textwrap
+import unicodedata
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +15,41 @@ from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, warn
 from ..protocol import IGNORED_FIELDS, NUL, STATE_FIELDS, Upload
-from ..text import Pasted, printable, without_token
+from ..text import Pasted, listed, printable, without_token
 from .encode import is_address
-from .expressions import parse
-from .pasted import readings
+from .expressions import NotConstant, TooMuch, Unknown, known_value, parse
 from .scripts import Analysis, analyses
-from .unknowns import NotConstant, TooMuch, Unknown, known_value
 
-_LARGEST_SNIPPET = 20_000_000
+_LARGEST_SNIPPET = 2_000_000
 _MOST_LINES = 50_000
 _MOST_NAMED = 20
-# what a call of oda_api has and a query of ours does not need
+# what a call has and a query of ours does not need
 _DROPPED = frozenset({"token", *IGNORED_FIELDS, *STATE_FIELDS})
-_DROPPED_FROM_CALLS = frozenset("dry_run silent wait return_progress".split())
-_DROPPED_FROM_OURS = frozenset("timeout progress get_query_payload".split())
-_LONG_LISTS = "s_max"  # of oda_integral_wrapper: windows in each of several jobs
+_DROPPED_FROM_CALLS = _DROPPED | frozenset("dry_run silent wait return_progress s_max".split())
+_DROPPED_FROM_OURS = _DROPPED | frozenset("timeout progress get_query_payload".split())
 # arguments of the query methods that a workflow may have a parameter of the same name as
 _OURS = frozenset(
     "catalog coordinates energy_range get_query_payload on_error parameters progress source time_range timeout "
     "windows_per_job".split()
 )
-# None means: not given
-_NONE_IS_NOTHING = frozenset(
-    "product product_type radius scw_list selected_catalog src_name T_format time_bin time_bin_format "
-    "user_catalog_file".split()
-)
 # these are never files
-_TEXTS = frozenset("instrument product product_type query_type src_name T1 T2 T_format RA DEC".split())
+_TEXTS = frozenset("instrument product product_type query_type src_name".split())
 _FILES = frozenset({"user_catalog_file", "user_scw_list_file"})
 _PATH = re.compile(r"\s*(?:~|/|\.{1,2}[/\\]|\.[A-Za-z_]|[A-Za-z]:[\\/]|\\\\|file:)", re.IGNORECASE)
-_QUERY_TYPES = ("Real", "Dummy")
+
+# code as it comes out of web pages, e-mails and notebooks
+_MOST_BAD_LINES = 40
+_ARROWS = re.compile(r"\s*>>>(?: |$)")
+_PROMPT = re.compile(r"\s*(?:>>>|\.\.\.|In\s*\[[\d ]*\]:|\.{3,}:)(?: |$)")
+_NUMBERED = re.compile(r"\s*(?:In|Out)\s*\[[\d ]*\]:")
+_OUTPUT = re.compile(r"\s*Out\s*\[\d*\]:")
+# a line that goes on after % formats a text, and has a blank or bracket there
+_MAGIC = re.compile(r"\s*(?:%{1,2}[A-Za-z]|[!?])|.*[\w)]\?{1,2}\s*$")
+# magics with a statement behind them
+_TIMED = re.compile(r"(\s*)%(?:time|timeit|prun|memit)\b(?:\s+-\w+(?:\s+\d+)?)*[ ](?=\s*\S)")
+_CODE = re.compile(r"\s*(?:from\s+oda_api\b|import\s+oda_api\b|\w+\s*=\s*(?:\{|dict\(|[\w.]*DispatcherAPI\()|disp\.)")
+_STATEMENT = re.compile(r"\s*[\w.\[\]'\"]+\s*(?:[|+]?=|\()|\s*\.{3}|\s*(['\"])\w+\1\s*:")
+_TYPESET = str.maketrans("\u201c\u201d\u201e\u2018\u2019\u2212\u2013", '"""\'\'--')
 
 
 def read_api_code(text: str) -> dict[str, Any]:
@@ -52,30 +59,27 @@ def read_api_code(text: str) -> dict[str, Any]:
     if len(text) > _LARGEST_SNIPPET or text.count("\n") > _MOST_LINES:
         raise ParameterError(f"A snippet of {len(text)} characters or more than {_MOST_LINES} lines is too long.")
     analysis, notes = _last_analysis(text)
-    parameters, ours = analysis.parameters, analysis.ours
-    if isinstance(parameters["instrument"], Unknown):
+    instrument = analysis.parameters["instrument"]
+    if isinstance(instrument, Unknown):
         raise ParameterError(
-            f"The instrument in this text is only known when the code runs: {parameters['instrument']}. Write its name "
-            "there."
+            f"The instrument in this text is only known when the code runs: {instrument}. Write its name there."
         )
     left_out: list[str] = []
-    dropped = _DROPPED | (_DROPPED_FROM_OURS if ours else _DROPPED_FROM_CALLS)
-    given = {
-        name: value
-        for name, value in parameters.items()
-        if name not in dropped and not (value is None and name in _NONE_IS_NOTHING)
-    }
-    arguments = _kept(given, left_out, notes, ours=ours)
-    if not ours and arguments.pop(_LONG_LISTS, None) is not None:
-        left_out.append(f"{_LONG_LISTS} (it divides long lists of science windows into several jobs)")
-    _warn(left_out, list(dict.fromkeys(notes)))
-    return arguments if ours else _in_our_words(arguments)
+    arguments = _kept_values(analysis.parameters, left_out, notes, ours=analysis.ours)
+    if left_out:
+        notes.insert(
+            0,
+            f"left out: {listed(left_out)}. The service would use its defaults for them; give their values yourself",
+        )
+    if notes:
+        warn(f"Reading the snippet without running it, {'; '.join(dict.fromkeys(notes[:_MOST_NAMED]))}.", InputWarning)
+    return arguments if analysis.ours else _in_our_words(arguments)
 
 
 def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
     """The last thing that a text asks of the service, and what was seen besides."""
     problem: Exception | None = None
-    for version, left_out in readings(text):
+    for version, left_out in _readings(text):
         try:
             everything, unread = analyses(parse(version))
             found = [each for each in everything if "instrument" in each.parameters]
@@ -86,8 +90,8 @@ def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
             problem = problem or error
             continue
         if found:
-            notes = [f"this line is not Python: {line}" for line in left_out[:_MOST_NAMED]]
-            notes += [f"the parameters of {call} are not known" for call in dict.fromkeys(unread)]
+            notes = [f"this line is not Python: {line}" for line in left_out]
+            notes += [f"the parameters of {call} are not known" for call in unread]
             if different:
                 notes.append(f"the text has {len(different) + 1} different analyses, of which the last is read")
             return found[-1], notes
@@ -98,20 +102,19 @@ def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
     )
 
 
-def _kept(given: Mapping[Any, Any], left_out: list[str], notes: list[str], *, ours: bool) -> dict[str, Any]:
+def _kept_values(given: Mapping[Any, Any], left_out: list[str], notes: list[str], *, ours: bool) -> dict[str, Any]:
     """Values that are known and are not files or tokens; the others are named in ``left_out`` and ``notes``."""
     kept: dict[str, Any] = {}
     for name, value in given.items():
-        try:
-            if isinstance(name, Unknown):
-                notes.append(f"the effect of {name} is not known")
-            elif ours and name == "parameters" and isinstance(value, dict):
-                inner = {key: item for key, item in value.items() if key not in _DROPPED}
-                kept["parameters"] = _kept(inner, left_out, notes, ours=False)
-            else:
+        if isinstance(name, Unknown):
+            notes.append(f"the effect of {name} is not known")
+        elif ours and name == "parameters" and isinstance(value, dict):
+            kept["parameters"] = _kept_values(value, left_out, notes, ours=False)
+        elif name not in (_DROPPED_FROM_OURS if ours else _DROPPED_FROM_CALLS):
+            try:
                 kept[str(name)] = _checked_value(str(name), value)
-        except NotConstant as error:
-            left_out.append(f"{printable(name, limit=60)} ({error})")
+            except (NotConstant, RecursionError) as error:
+                left_out.append(f"{printable(name, limit=60)} ({error})")
     return kept
 
 
@@ -135,8 +138,6 @@ def _is_file(name: str, text: str) -> bool:
     """Whether a text would be taken for a path of this machine."""
     if name in _FILES and not is_address(text):
         return True
-    if not text or len(text) > 1000 or "\n" in text or re.search(r"\d{12}\.\d{3}", text):
-        return False
     try:
         return _PATH.match(text) is not None or Path(text).expanduser().is_file()
     except (OSError, ValueError, RuntimeError):
@@ -148,44 +149,106 @@ def _in_our_words(arguments: dict[str, Any]) -> dict[str, Any]:
     renamed = {name: value for name, value in arguments.items() if name not in _OURS}
     hidden = {name: value for name, value in arguments.items() if name in _OURS}
     kind = renamed.pop("product_type", None)
-    if kind in _QUERY_TYPES:  # what oda_api calls the product's type is Real or Dummy
+    if kind in ("Real", "Dummy"):  # what oda_api calls the product's type
         renamed["query_type"] = kind
     elif kind is not None:
         renamed.setdefault("product", kind)  # the service calls the product so
     return {**renamed, "parameters": hidden} if hidden else renamed
 
 
-def _warn(left_out: list[str], notes: list[str]) -> None:
-    sentences = notes[:_MOST_NAMED]
-    if left_out:
-        more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
-        named = f"left out: {', '.join(left_out[:_MOST_NAMED])}{more}"
-        sentences.insert(0, f"{named}. The service would use its defaults for them; give their values yourself")
-    if sentences:
-        warn(f"Reading the snippet without running it, {'; '.join(sentences)}.", InputWarning)
+# ---- made Python again
+
+
+def _readings(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Give a text as it may be meant, the least changed first, and lines left out though they look like code."""
+    tidy = _tidy_text(text)
+    bare = _without_marks(tidy)
+    typed = textwrap.dedent(re.sub(r"^\s*>(?!>>)[ ]?", "", bare, flags=re.MULTILINE).translate(_TYPESET))
+    for version in (tidy, bare, typed):
+        yield version, []
+    lines = typed.split("\n")
+    first = next((number for number, line in enumerate(lines) if _CODE.match(line)), 0)
+    yield _without_bad_lines(textwrap.dedent("\n".join(lines[first:])))
+
+
+def _tidy_text(text: str) -> str:
+    """Text with plain blanks and line ends, and nothing that can't be seen."""
+    odd = {character: unicodedata.category(character) for character in set(text) if not character.isascii()}
+    blanks = {ord(character): {"Zs": " ", "Cf": ""}.get(category, character) for character, category in odd.items()}
+    return textwrap.dedent(text.replace("\r\n", "\n").translate(blanks).strip("\n"))
+
+
+def _without_marks(text: str) -> str:
+    """Without prompts, outputs, magics and lines for a shell."""
+    lines = text.split("\n")
+    if any(_ARROWS.match(line) for line in lines):
+        lines = list(_of_session(lines))
+    elif any(_NUMBERED.match(line) for line in lines):
+        lines = ["" if _OUTPUT.match(line) else _PROMPT.sub("", line, count=1) for line in lines]
+    lines = [_TIMED.sub(r"\1", line, count=1) for line in lines]
+    return textwrap.dedent("\n".join("" if _MAGIC.match(line) else line for line in lines))
+
+
+def _of_session(lines: list[str]) -> Iterator[str]:
+    """Lines behind prompts, and those that go on in brackets without one; what was printed is left out."""
+    depth = 0
+    for line in lines:
+        prompt = _PROMPT.match(line)
+        code = line[prompt.end() :] if prompt else line if depth > 0 else ""
+        opened = sum((character in "([{") - (character in ")]}") for character in code)
+        depth = opened if _ARROWS.match(line) else depth + opened
+        yield code
+
+
+def _without_bad_lines(text: str) -> tuple[str, list[str]]:
+    """Leave out lines that are not valid Python, a few at most, and return those among them that look like code."""
+    lines = text.split("\n")
+    left_out: list[str] = []
+    for _ in range(min(_MOST_BAD_LINES, 40_000_000 // (len(text) + 1))):
+        try:
+            parse("\n".join(lines))
+            break
+        except (ValueError, RecursionError, MemoryError):
+            break
+        except SyntaxError as error:
+            number = min(error.lineno or 1, len(lines)) - 1
+            if not lines[number].strip():
+                break
+            if isinstance(error, IndentationError) and lines[number][0].isspace():
+                lines[number] = lines[number].lstrip()
+                continue
+        if _STATEMENT.match(lines[number]):
+            left_out.append(printable(lines[number], limit=60))
+        lines[number] = ""
+    return "\n".join(lines), left_out
+
+
+# ---- code of ours
 
 
 def code_for(server: str | None, fields: Mapping[str, str]) -> str:
     """Python code that asks the same again, without token and files; ``server`` where it is not the usual one."""
-    # Ellipsis stands for files that were uploaded, and for pasted texts that may be paths; it is refused
-    own = ("instrument", "product_type", "query_type", *_DROPPED)
-    sent = {name: value for name, value in fields.items() if name not in own}
-    files = [name for name, value in sent.items() if isinstance(value, Upload)]
-    may_be_files = (name for name, value in sent.items() if isinstance(value, Pasted) and value not in ("", NUL))
-    files += [name for name in may_be_files if name not in _TEXTS and _is_file(name, sent[name])]
+    sent = {name: value for name, value in fields.items() if name not in (*_TEXTS - {"src_name"}, *_DROPPED)}
+    # uploads, and texts of records that may be paths, are to be given anew: Ellipsis is refused in a query
+    files = [
+        name
+        for name, value in sent.items()
+        if isinstance(value, Upload)
+        or (isinstance(value, Pasted) and name not in _TEXTS and value not in ("", NUL) and _is_file(name, value))
+    ]
     parameters = {
         name: Ellipsis if name in files else None if value == NUL else without_token(str(value))
         for name, value in sent.items()
     }
     note = f"# to be given anew, since a snippet never sends files: {', '.join(map(printable, files))}\n"
-    query_type = fields.get("query_type", "Real")
-    arguments = [repr(fields["instrument"]), f"product={fields['product_type']!r}"]
-    arguments += [f"query_type={query_type!r}"] if query_type != "Real" else []
+    arguments = f"{fields['instrument']!r}, product={fields['product_type']!r}"
+    if fields.get("query_type", "Real") != "Real":
+        arguments += f", query_type={fields['query_type']!r}"
     client = "Mmoda" if server is None else f"Mmoda(server={server!r})"
     return (
         "from astroquery_mmoda import Mmoda\n\n"
         f"{note if files else ''}"
         f"parameters = {pprint.pformat(parameters, sort_dicts=False, width=100)}\n"
-        f"job = {client}.submit_product({', '.join(arguments)}, parameters=parameters)\n"
+        f"job = {client}.submit_product({arguments}, parameters=parameters)\n"
         "products = job.result()\n"
     )

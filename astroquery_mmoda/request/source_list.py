@@ -1,10 +1,11 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Source lists for the service: what users have, in the form that its software takes."""
+"""Source lists for the service: what users have, in the form that its software takes; and sources added to them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import Column, Table
 from astroquery.exceptions import InputWarning
 
 from ..catalog import (
@@ -20,6 +21,7 @@ from ..catalog import (
     angles,
     cells,
     coordinate_columns,
+    positions,
     read_catalog,
     read_positions,
     source_names,
@@ -29,9 +31,10 @@ from ..errors import DecodingError, ParameterError, warn
 from ..instruments import CATALOG_VALUES, MOST_SOURCES, USED_FLAGS
 from ..protocol import NAME_COLUMNS
 from ..text import Pasted, listed, printable, transliterated
+from .positions import parse_position
+from .values import as_quantity, convert, sky_position
 
 _Array = np.ndarray[Any, Any]
-_NOT_EXTRACTED_BY_JEMX = "NEW SOURCE"
 _SAME_PLACE = 30 * u.arcsec
 _MOST_COMPARED = 1000
 
@@ -54,19 +57,13 @@ def to_catalog_text(catalog: Any, instrument: str = "") -> str:
 def _table_given(catalog: Any) -> tuple[Table, dict[str, Any]]:
     """The table in whatever was given, and what the service's form has beside it."""
     if isinstance(catalog, (str, Path)):
-        text = str(catalog).lstrip()
-        if not text:
-            raise ParameterError("catalog= is an empty text. Leave it out to let the service choose.")
-        catalog = _from_json(text, "catalog=") if text.startswith("{") else _from_file(catalog)
+        catalog = _from_text_or_file(catalog)
     if isinstance(catalog, Mapping):
         try:
             # numbers as they are written, whatever precision the list once had
             table = read_catalog({**catalog, "cat_column_descr": None}, what="catalog=")
         except DecodingError as error:
-            raise ParameterError(
-                f"{error} (The service's form has cat_column_names, cat_column_list, cat_frame, cat_coord_units, "
-                "cat_lon_name and cat_lat_name, as in products.catalog of a reply.)"
-            ) from error
+            raise ParameterError(f"{error} (The service's form is that of products.catalog in a reply.)") from error
         return table, {name: value for name, value in catalog.items() if not str(name).startswith("cat_c")}
     if isinstance(catalog, (list, tuple)) and not catalog:
         catalog = Table()
@@ -78,44 +75,43 @@ def _table_given(catalog: Any) -> tuple[Table, dict[str, Any]]:
     return table_of(catalog), {}
 
 
-def _from_json(text: str, what: str) -> Mapping[str, Any]:
+def _from_text_or_file(given: str | Path) -> Table | Mapping[str, Any]:
+    what = f"catalog={printable(given, limit=100)!r}"
+    text = str(given).lstrip()
+    if not text:
+        raise ParameterError("catalog= is an empty text. Leave it out to let the service choose.")
+    if not text.startswith("{"):
+        if isinstance(given, Pasted):
+            raise ParameterError(
+                f"{what} came from a snippet, a link or a record, which never name files to be read. If you want this "
+                "file, give it yourself: catalog=Path(...)."
+            )
+        try:
+            path = Path(given).expanduser()
+            start = path.read_bytes()[:512] if path.is_file() else None
+        except (OSError, RuntimeError):  # longer than any path, or the home of nobody
+            start = None
+        if start is None:
+            raise ParameterError(
+                f"{what} is neither a file nor JSON. Names go into a list: {what.replace('=', '=[')}]."
+            )
+        if not start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+            return _table_in_file(path, what, is_fits=start.startswith((b"SIMPLE  =", b"\x1f\x8b")))
+        text = path.read_text("utf-8-sig", "replace")
     try:
         form = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ParameterError(f"{what} is not valid JSON: {printable(error)}.") from error
-    if not isinstance(form, Mapping):
-        raise ParameterError(f"{what} must be a JSON object with the service's form of a catalogue.")
     return form
 
 
-def _from_file(given: str | Path) -> Table | Mapping[str, Any]:
-    what = f"catalog={printable(given, limit=100)!r}"
-    if isinstance(given, Pasted):
-        raise ParameterError(
-            f"{what} came from a snippet, a link or a record, which never name files to be read. If you want this "
-            "file, give it yourself: catalog=Path(...)."
-        )
-    path = Path(given)
+def _table_in_file(path: Path, what: str, *, is_fits: bool) -> Table:
     try:
-        path = path.expanduser()
-        exists = path.is_file()
-    except (OSError, RuntimeError):  # longer than any path, or the home of nobody
-        exists = False
-    if not exists:
-        raise ParameterError(
-            f"{what} is neither a file nor JSON. Names of sources go into a list: "
-            f"catalog=[{printable(given, limit=100)!r}]."
-        )
-    try:
-        with path.open("rb") as file:
-            start = file.read(512)
-        if start.startswith((b"SIMPLE  =", b"\x1f\x8b")):
-            with fits.open(path) as hdulist:
-                return Table.read(hdulist["CATALOG" if "CATALOG" in hdulist else 1])
-        if start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
-            return _from_json(path.read_text("utf-8-sig"), what)
-        return Table.read(path, format="ascii.ecsv")
-    except (OSError, ValueError, KeyError, IndexError) as error:
+        if not is_fits:
+            return Table.read(path, format="ascii.ecsv")
+        with fits.open(path) as hdulist:
+            return Table.read(hdulist["CATALOG" if "CATALOG" in hdulist else 1])
+    except (OSError, ValueError, LookupError) as error:
         raise ParameterError(
             f"{what} is not an ECSV or FITS table, nor a text with the service's JSON: {printable(error)}."
         ) from error
@@ -131,16 +127,15 @@ def to_service(table: Table, instrument: str = "") -> dict[str, Any]:
     if len(table) == 0:
         raise ParameterError("catalog= has no sources in it. Leave it out to let the service choose.")
     table = table_of(table)
-    names, positions = named_positions(table)
-    columns = _sent_columns(table, positions, names)
+    names, places = named_positions(table)
+    columns = _sent_columns(table, places, names)
     if instrument in MOST_SOURCES:
         for name, value in CATALOG_VALUES.items():
             columns.setdefault(name, np.full(len(table), value))
-        _warn_of_unused(columns, names, instrument)
-        _warn_of_doubles(positions, names)
-    lon, lat = positions.names
+        _warn_of_unused(columns["ISGRI_FLAG"], places, names, instrument)
+    lon, lat = places.names
     return {
-        "cat_frame": positions.frame,
+        "cat_frame": places.frame,
         "cat_coord_units": "deg",
         "cat_column_list": [column.tolist() for column in columns.values()],
         "cat_column_names": list(columns),
@@ -152,52 +147,50 @@ def to_service(table: Table, instrument: str = "") -> dict[str, Any]:
 
 def named_positions(table: Table) -> tuple[list[str], Positions]:
     """Names and positions of sources; `ParameterError` names a row that lacks one."""
-    names, positions = source_names(table), read_positions(table)
+    names, places = source_names(table), read_positions(table)
     if names is None:
         raise ParameterError(
             f"catalog= needs a column with the names of the sources (one of {', '.join(NAME_COLUMNS)}); it has "
             f"{listed(table.colnames)}."
         )
-    on_sky = np.isfinite(positions.lon) & (np.abs(positions.lon) <= 360) & (np.abs(positions.lat) <= 90)
-    for row, (name, lon, lat) in enumerate(zip(names, positions.lon, positions.lat, strict=True)):
+    for row, (name, lon, lat) in enumerate(zip(names, places.lon.tolist(), places.lat.tolist(), strict=True)):
         if not name:
-            raise ParameterError(
-                f"catalog=: row {row} (at {lon:g}, {lat:g} deg) has no name. Give it one, or leave it out."
-            )
-        if not on_sky[row]:
+            raise ParameterError(f"catalog=: row {row} (at {lon:g}, {lat:g} deg) has no name. Give it one.")
+        if not (abs(lon) <= 360 and abs(lat) <= 90):
             raise ParameterError(
                 f"catalog=: {_rows_of([row], names)} has no position on the sky, but ({lon:g}, {lat:g}) deg. Check the "
                 "units of the coordinates (columns without unit are read in degrees), or leave it out."
             )
-    return names, positions
+    return names, places
 
 
-def _sent_columns(table: Table, positions: Positions, names: Sequence[str]) -> dict[str, _Array]:
+def _sent_columns(table: Table, places: Positions, names: Sequence[str]) -> dict[str, _Array]:
     """All that is sent, by the service's names; a list of the service keeps its columns and their order."""
-    lon, lat = positions.names
+    by_lower = {name.lower(): name for name in reversed(table.colnames)}
+    lon, lat = places.names
     made = {
         "meta_ID": _identifiers(table),
         "src_names": np.array(names),
-        "significance": _known_significances(table),
-        lon: np.where(positions.lon < 0, positions.lon + 360, positions.lon),
-        lat: positions.lat,
+        "significance": np.zeros(len(table)),
+        lon: np.where(places.lon < 0, places.lon + 360, places.lon),
+        lat: places.lat,
     }
-    used = set(made)
+    used = {*made, by_lower.get("significance")}
+    if "significance" in by_lower:
+        made["significance"] = _numbers_of(table[by_lower["significance"]], 0)
     for name, value in CATALOG_VALUES.items():
         # in small letters too where it can mean nothing else
-        same = [each for each in table.colnames if each == name or (each.upper() == name and name != "FLAG")]
-        if same:
-            used.add(same[0])
-            made[name] = _radii_in_degrees(table[same[0]]) if name == "ERR_RAD" else _whole_flags(table[same[0]], value)
+        given = name if name in table.colnames or name == "FLAG" else by_lower.get(name.lower())
+        if given in table.colnames:
+            used.add(given)
+            made[name] = _numbers_of(table[given], value)
     if coordinate_columns(table) is None or "src_names" not in table.colnames:
         return made  # a table of other origin has many columns that mean nothing to the service
     others = {name: _further_column(table[name]) for name in table.colnames if name not in used}
     left_out = [name for name, column in others.items() if column is None]
     if left_out:
         warn(
-            f"catalog=: left out, since they have gaps or values that the service can't take: columns "
-            f"{listed(left_out)}.",
-            InputWarning,
+            f"catalog=: left out, since the service can't take their values: columns {listed(left_out)}.", InputWarning
         )
     everything = {**made, **{name: column for name, column in others.items() if column is not None}}
     order = dict.fromkeys([name for name in made if name not in table.colnames] + table.colnames)
@@ -208,111 +201,68 @@ def _identifiers(table: Table) -> _Array:
     """meta_ID, by which the service picks rows: counted anew where it does not name one row each."""
     given = cells(table["meta_ID"]) if "meta_ID" in table.colnames else []
     whole = all(isinstance(value, (int, float)) and value == int(value) for value in given)
-    if not whole or len(set(given)) < len(table):
-        return np.arange(len(table))
-    return np.array([int(value) for value in given])
+    return np.array(given, dtype=int) if whole and len(set(given)) == len(table) else np.arange(len(table))
 
 
-def _known_significances(table: Table) -> _Array:
-    name = next((name for name in table.colnames if name.lower() == "significance"), None)
-    if name is None:
-        return np.zeros(len(table))
-    column = table[name]
-    if column.dtype.kind not in "biuf" or column.ndim != 1:
-        raise ParameterError(f"catalog=: the column {printable(name)!r} must hold numbers; rename it.")
-    return np.array([cell or 0 for cell in cells(column)], dtype=column.dtype)
-
-
-def _whole_flags(column: Any, value: float) -> _Array:
-    given = cells(column) if column.ndim == 1 else ["?"]
+def _numbers_of(column: Any, value: float) -> _Array:
+    """Radii in degrees, significances, or whole flags of a column; ``value`` where one is missing."""
+    name = column.info.name
+    if name.upper() == "ERR_RAD":
+        degrees = angles(column).value
+        return np.where(np.isfinite(degrees), degrees, value)
+    flags = name.lower() != "significance"
     try:
-        numbers = [int(value if flag in (None, "") else flag) for flag in given]
-    except (TypeError, ValueError):
-        numbers = []
-    if not numbers or any(isinstance(flag, float) and flag != int(flag) for flag in given):
+        given = [value if cell in (None, "") else cell for cell in cells(column)]
+        numbers = np.array(given, dtype=float if flags else column.dtype)
+        if numbers.ndim != 1 or numbers.dtype.kind not in "biuf" or (flags and (numbers % 1).any()):
+            raise ValueError("not such numbers")
+    except (TypeError, ValueError) as error:
         raise ParameterError(
-            f"catalog=: the column {printable(column.info.name)!r} must hold whole numbers, which tell INTEGRAL's "
-            f"software what to do with a source. Rename or remove it to have {value:g} sent."
-        )
-    return np.array(numbers)
-
-
-def _radii_in_degrees(column: Any) -> _Array:
-    """Degrees; those of a list of the service have no unit where it was lost."""
-    degrees: _Array = angles(column).value
-    return np.where(np.isfinite(degrees), degrees, CATALOG_VALUES["ERR_RAD"])
+            f"catalog=: the column {printable(name)!r} must hold {'whole ' if flags else ''}numbers. Rename or remove "
+            f"it to have {value:g} sent."
+        ) from error
+    return numbers.astype(int) if flags else numbers
 
 
 def _further_column(column: Any) -> _Array | None:
     """Values of a further column; None if the service can't take them."""
-    kind = getattr(getattr(column, "dtype", None), "kind", "")
-    if getattr(column, "ndim", 0) != 1 or not kind or kind not in "biufUSO" or isinstance(column, SkyCoord):
-        return None
-    values = cells(column)
-    if kind in "USO":
-        texts = all(value is None or isinstance(value, str) for value in values)
-        return np.array([value or "" for value in values]) if texts else None
-    return None if None in values else np.array(values, dtype=column.dtype)
+    plain = isinstance(column, (Column, u.Quantity)) and column.ndim == 1 and column.dtype.kind in "biufUS"
+    values = cells(column) if plain else [None]
+    return None if None in values else np.array(values)
 
 
-# ---- what INTEGRAL's software makes of it
+def _warn_of_unused(flags: _Array, places: Positions, names: Sequence[str], instrument: str) -> None:
+    """Warn of what INTEGRAL's software leaves out or can't separate: a coded mask shares counts out between doubles."""
+    first: dict[str, int] = {}
+    doubles = [row for row, name in enumerate(names) if first.setdefault(_same_name(name), row) != row]
+    close: list[str] = []
+    if len(names) <= _MOST_COMPARED:
+        sky = places.as_sky_coord()
+        pairs = np.argwhere(np.triu(sky[:, np.newaxis].separation(sky) < _SAME_PLACE, k=1)).tolist()
+        close = [_rows_of(pair, names) for pair in pairs if pair[1] not in doubles]
+    unused = np.flatnonzero(~np.isin(flags, USED_FLAGS)).tolist()
+    most = MOST_SOURCES[instrument]
+    warnings = {
+        f"catalog=: INTEGRAL's software uses only sources with an ISGRI_FLAG of 1 or 2, and leaves out "
+        f"{_rows_of(unused, names)}. Set the flag to 2 to have them extracted.": unused,
+        f"catalog= has {len(names)} sources; the software of {instrument} takes at most {most}.": len(names) > most,
+        f"catalog=: names repeat earlier ones in {_rows_of(doubles, names)}. A source in two rows gets a share of its "
+        "counts in each: keep one row per source.": doubles,
+        "catalog=: these are less than 30 arcsec apart, which a coded mask can't separate: "
+        f"{'; '.join(close[:3])}. Keep one row per source.": close,
+    }
+    for message, holds in warnings.items():
+        if holds:
+            warn(message, InputWarning)
 
 
-def _warn_of_unused(columns: Mapping[str, _Array], names: Sequence[str], instrument: str) -> None:
-    unused = np.flatnonzero(~np.isin(columns["ISGRI_FLAG"], USED_FLAGS))
-    if unused.size:
-        warn(
-            f"catalog=: INTEGRAL's software uses only sources with an ISGRI_FLAG of 1 or 2, and leaves out "
-            f"{_rows_of(unused, names)}. Set the flag to 2 to have them extracted.",
-            InputWarning,
-        )
-    if len(names) > MOST_SOURCES[instrument]:
-        warn(
-            f"catalog= has {len(names)} sources; the software of {instrument} takes at most "
-            f"{MOST_SOURCES[instrument]}. Keep those that are bright, or that you want.",
-            InputWarning,
-        )
-    nameless = [row for row, name in enumerate(names) if " ".join(name.upper().split()) == _NOT_EXTRACTED_BY_JEMX]
-    if nameless and instrument == "jemx":
-        warn(
-            f"catalog=: JEM-X does not extract sources called 'NEW SOURCE': {_rows_of(nameless, names)}. Rename them.",
-            InputWarning,
-        )
-
-
-def _warn_of_doubles(positions: Positions, names: Sequence[str]) -> None:
-    """One source in two rows: a coded mask shares its counts out between them."""
-    seen: dict[str, int] = {}
-    doubles = [row for row, name in enumerate(names) if seen.setdefault(same_name(name), row) != row]
-    if doubles:
-        warn(
-            f"catalog=: names repeat earlier ones in {_rows_of(doubles, names)}. A source in two rows gets a "
-            "share of its counts in each: keep one row per source, and give each a name of its own.",
-            InputWarning,
-        )
-    if len(names) > _MOST_COMPARED:
-        return
-    sky = positions.as_sky_coord()
-    pairs = np.argwhere(np.triu(sky[:, np.newaxis].separation(sky) < _SAME_PLACE, k=1))
-    close = [pair for pair in pairs.tolist() if pair[1] not in doubles]
-    if close:
-        shown = "; ".join(_rows_of(pair, names) for pair in close[:3]) + ("; ..." if len(close) > 3 else "")
-        warn(
-            f"catalog=: these are less than 30 arcsec apart, which a coded mask can't separate: {shown}. Keep one row "
-            "per source.",
-            InputWarning,
-        )
-
-
-def same_name(name: str) -> str:
+def _same_name(name: str) -> str:
     """Name of a source without blanks and capitals, which do not distinguish sources."""
     return "".join(name.split()).casefold()
 
 
-def _rows_of(rows: Iterable[Any], names: Sequence[str]) -> str:
-    numbers = list(rows)
-    first = ", ".join(f"row {row} ({printable(names[row])!r})" for row in numbers[:5])
-    return first + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
+def _rows_of(rows: Iterable[int], names: Sequence[str]) -> str:
+    return listed([f"row {row} ({printable(names[row])!r})" for row in rows], most=5)
 
 
 def _in_ascii(names: list[Any]) -> list[Any]:
@@ -325,7 +275,83 @@ def _in_ascii(names: list[Any]) -> list[Any]:
             "has no spelling of its own in it. Rename it."
         )
     if foreign:
-        shown = ", ".join(f"{printable(name)!r} is sent as {spelled[name]!r}" for name in foreign[:5])
-        more = f", and {len(foreign) - 5} more" if len(foreign) > 5 else ""
-        warn(f"MMODA: the service takes names of sources in ASCII only; {shown}{more}.", InputWarning)
-    return [spelled[name] if name in foreign else name for name in names]
+        shown = listed([f"{printable(name)!r} is sent as {spelled[name]!r}" for name in foreign], most=5)
+        warn(f"MMODA: the service takes names of sources in ASCII only; {shown}.", InputWarning)
+    return list(map(spelled.__getitem__, names))
+
+
+# ---- objects of interest
+
+
+def add_sources(catalog: Table, sources: Mapping[str, SkyCoord] | Table, *, flag: int, radius: u.Quantity) -> Table:
+    """Add sources, or give their names to unnamed detections close by; see ``Mmoda.add_sources``."""
+    if not isinstance(catalog, Table) or not {"meta_ID", "src_names"} <= set(catalog.colnames):
+        raise ParameterError("add_sources needs a table as query_catalog returns it.")
+    wanted = _positions_to_add(sources)
+    # a bare number may be meant in arcmin
+    degrees = convert(as_quantity(radius, u.dimensionless_unscaled, "radius"), u.deg, "radius")
+    if not degrees >= 0:
+        raise ParameterError(f"radius={printable(radius)} must be an angle of 0 or more, as in 3*u.arcmin.")
+    if isinstance(flag, bool) or not isinstance(flag, Integral):
+        raise ParameterError(f"flag={printable(flag)!r} must be a whole number, such as 1 for objects of interest.")
+    table = table_of(catalog).copy()
+    names = source_names(table) or []
+    for name, position in wanted.items():
+        row = _row_of(name, position, table, names, degrees * u.deg)
+        if row is None:
+            names.append(name)
+            table.add_row(_new_row(table, name, position, flag))
+            continue
+        names[row] = name
+        if "FLAG" in table.colnames:
+            table["FLAG"][row] = flag
+        if "ISGRI_FLAG" in table.colnames and table["ISGRI_FLAG"][row] not in USED_FLAGS:
+            table["ISGRI_FLAG"][row] = CATALOG_VALUES["ISGRI_FLAG"]
+    # a column of names is as wide as its longest
+    table["src_names"] = names
+    return table
+
+
+def _positions_to_add(sources: Any) -> dict[str, SkyCoord]:
+    if isinstance(sources, Table):
+        names, places = named_positions(table_of(sources))
+        return dict(zip(names, places.as_sky_coord(), strict=True))
+    if not isinstance(sources, Mapping) or not all(str(name).strip() for name in sources):
+        raise ParameterError("sources must be names, a dict of names and positions, or a table.")
+    wanted: dict[str, SkyCoord] = {}
+    for name, place in sources.items():
+        try:
+            found = parse_position(place) if isinstance(place, str) else place
+            wanted[str(name).strip()] = sky_position(place if found is None else found)
+        except ParameterError as error:
+            raise ParameterError(f"sources: {printable(name)!r} has no position. {error}") from error
+    return wanted
+
+
+def _row_of(name: str, position: SkyCoord, table: Table, names: Sequence[str], radius: u.Quantity) -> int | None:
+    """Row of a known source, or of the nearest unnamed detection within the radius."""
+    known = [_same_name(each) for each in names]
+    if _same_name(name) in known:
+        return known.index(_same_name(name))
+    if not names:
+        return None
+    separations = positions(table).icrs.separation(position.icrs)
+    near = [row for row, each in enumerate(names) if each.upper().startswith("NEW") and separations[row] <= radius]
+    return min(near, key=lambda row: separations[row], default=None)
+
+
+def _new_row(table: Table, name: str, position: SkyCoord, flag: int) -> dict[str, Any]:
+    """Values of a row with a name and a position, as the service marks known sources; the others become zero."""
+    places = read_positions(table)
+    here = position.transform_to(places.frame).spherical
+    values: dict[str, Any] = {**CATALOG_VALUES, "FLAG": flag, "src_names": name}
+    values["meta_ID"] = max((int(value) for value in cells(table["meta_ID"]) if value is not None), default=-1) + 1
+    for column in table.columns.values():
+        key = column.info.name
+        angle = {places.names[0]: here.lon, places.names[1]: here.lat, "ERR_RAD": values["ERR_RAD"] * u.deg}.get(key)
+        if isinstance(column, SkyCoord):
+            values[key] = position.transform_to(column.frame)
+        elif angle is not None:
+            unit = column.unit or u.deg
+            values[key] = angle.to(unit) if isinstance(column, u.Quantity) else float(angle.to_value(unit))
+    return {key: value for key, value in values.items() if key in table.colnames}

@@ -1,0 +1,360 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Lists of sources as tables: from the service, into FITS files, and of any origin."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import Angle, SkyCoord
+from astropy.io import fits
+from astropy.table import Column, MaskedColumn, Table
+from astropy.utils.masked import Masked
+
+from .allowance import Allowance
+from .errors import DecodingError, ParameterError, reading
+from .protocol import COORDINATE_COLUMNS, NAME_COLUMNS
+from .text import in_hex, listed, original, printable, transliterated, visible
+from .units import known_unit
+
+# what a list of an INTEGRAL image has, for a reply that has none
+_USUAL_COLUMNS = {
+    **{"meta_ID": "i8", "src_names": "U20", "significance": "f8", "ra": "f8", "dec": "f8"},
+    **{"NEW_SOURCE": "i8", "ISGRI_FLAG": "i8", "FLAG": "i8", "ERR_RAD": "f8"},
+}
+_FRAMES = ("fk5", "icrs", "fk4", "galactic")  # that the service knows
+_FRAME_KEYS = ("FRAME", "LON_NAME", "LAT_NAME")
+_EQUATORIAL = ("fk5", "icrs")
+_DTYPE = re.compile(r"[<>=|]?(?:[SUa]\d+|[iuf][1248]|b1|\?)|bool|str|(?:u?int|float)(?:8|16|32|64)?")
+_MOST_TEXT = 30_000_000
+_MOST_COLUMNS = 999  # a table of FITS has no more
+_COPIES = 3  # as astropy makes them of a table that becomes FITS
+_TEXT = 60  # bytes of a text beside its letters, as Python has it
+_LONGEST_NAME = 60  # of a FITS column, so that a number can still be added
+_LONGEST_VALUE = 1000
+_Array = np.ndarray[Any, Any]
+
+
+# ---- from the service
+
+
+def read_catalog(entry: Any, *, what: str = "the catalogue") -> Table:
+    """Turn the service's catalogue (``products.catalog`` of a reply) into a table with units and frame."""
+    if not isinstance(entry, Mapping):
+        raise DecodingError(f"{what} must be a JSON object, not a {type(entry).__name__}.")
+    for key in ("cat_column_names", "cat_column_list"):
+        if not isinstance(entry.get(key), list):
+            raise DecodingError(f"{what} has no list {key!r}.")
+    names, columns = entry["cat_column_names"], entry["cat_column_list"]
+    if not all(isinstance(name, str) and len(name) <= _LONGEST_VALUE for name in names):
+        raise DecodingError(f"The column names of {what} are not texts of at most {_LONGEST_VALUE} characters.")
+    if not len(set(names)) == len(names) == len(columns) <= _MOST_COLUMNS:
+        raise DecodingError(
+            f"{what} has {len(names)} column names for {len(columns)} columns; each needs its own, and "
+            f"{_MOST_COLUMNS} are the most."
+        )
+    if not all(isinstance(column, list) for column in columns) or len({len(column) for column in columns}) > 1:
+        raise DecodingError(f"The columns of {what} are not lists of one length.")
+    _refuse_wide(columns, what)
+    descriptions = entry.get("cat_column_descr")
+    pairs = [pair for pair in descriptions if isinstance(pair, (list, tuple))] if isinstance(descriptions, list) else []
+    dtypes = {str(pair[0]): str(pair[1]) for pair in pairs if len(pair) > 1 and _DTYPE.fullmatch(str(pair[1]))}
+    table = Table(
+        [_read_column(name, values, dtypes.get(name), what) for name, values in zip(names, columns, strict=True)]
+    )
+    lon, lat = str(entry.get("cat_lon_name") or "ra"), str(entry.get("cat_lat_name") or "dec")
+    if {lon, lat} <= set(names):
+        table.meta.update(FRAME=str(entry.get("cat_frame") or "fk5"), LON_NAME=lon, LAT_NAME=lat)
+    # one unit for both coordinates, or a pair such as hourangle,deg
+    given = entry.get("cat_coord_units") or "deg"
+    units = list(given) if isinstance(given, (list, tuple)) else str(given).split(",")
+    for name, unit in ((lon, units[0]), (lat, units[-1]), ("ERR_RAD", "deg")):
+        if name in names and table[name].dtype.kind in "fiu":
+            try:
+                table[name].unit = _angle_unit(unit) or u.deg
+            except ValueError as error:
+                raise DecodingError(f"The unit of the coordinates in {what}: {error}.") from error
+    return table
+
+
+def empty_catalog() -> Table:
+    """Catalogue without sources, with the usual columns."""
+    names = list(_USUAL_COLUMNS)
+    descriptions = [list(item) for item in _USUAL_COLUMNS.items()]
+    lists: list[list[Any]] = [[] for _ in names]
+    return read_catalog({"cat_column_names": names, "cat_column_list": lists, "cat_column_descr": descriptions})
+
+
+def _refuse_wide(columns: Sequence[Sequence[Any]], what: str) -> None:
+    """A column of texts is as wide as its longest one in each row: one name of megabytes would take gigabytes."""
+    present, needed = 0, 0
+    for column in columns:
+        # numbers with a fraction are left out: they are many, and short
+        lengths = [len(str(value)) for value in column] if set(map(type, column)) - {float, bool} else [0]
+        present += sum(lengths)
+        needed += max(lengths, default=0) * len(column)
+    if needed > _MOST_TEXT // 4 + 2 * present:
+        raise DecodingError(f"{what} has texts that are too long for a table of {len(columns[0])} sources.")
+
+
+def _read_column(name: str, values: Sequence[Any], dtype: str | None, what: str) -> Column:
+    # most columns have none missing, which `in` finds much faster than looking at each value
+    missing = [value is None for value in values] if None in values else None
+    try:
+        array = _typed_array(values, None if dtype is None else np.dtype(dtype).newbyteorder("="))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DecodingError(
+            f"Column {printable(name)!r} of {what} does not hold {printable(dtype)}: {printable(error, limit=200)}."
+        ) from error
+    if missing and array.dtype.kind != "f":
+        return MaskedColumn(array, name=name, mask=missing)
+    return Column(array, name=name)
+
+
+def _typed_array(values: Sequence[Any], dtype: np.dtype[Any] | None) -> _Array:
+    """Values of one type, by default their own; missing ones are NaN, 0 or empty."""
+    kinds = set(map(type, values)) - {type(None)}
+    if not all(issubclass(kind, (str, Real)) for kind in kinds):
+        raise TypeError("values of several kinds")
+    kind = dtype.kind if dtype is not None else "U" if any(issubclass(kind, str) for kind in kinds) else "f"
+    fill = {"f": math.nan, "S": "", "U": ""}.get(kind, 0)
+    filled = [fill if value is None else value for value in values] if None in values else values
+    if kind in "SU":  # byte strings are text in the values; the width is the values', never cut
+        return np.array(visible(map(str, filled)), dtype=str)
+    if kind in "iu" and any(isinstance(value, float) and not value.is_integer() for value in filled):
+        raise ValueError("a fraction among whole numbers")
+    array = np.array(filled, dtype=dtype)
+    if array.dtype.kind not in "biuf":
+        raise ValueError("numbers that are too large")
+    return array
+
+
+# ---- into a FITS file, and out of it
+
+
+def to_hdu(table: Table, allowance: Allowance | None = None) -> fits.BinTableHDU:
+    """Source list as a binary table named CATALOG; ``SRCNAME8`` keeps names that are not ASCII, in hexadecimal."""
+    allowance = allowance or Allowance(2**62)
+    allowance.spend(_COPIES * sum(column.nbytes for column in table.itercols()), "the catalogue as a FITS table")
+    new_names = _fits_names(table.colnames)
+    columns: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
+    for name, new in new_names.items():
+        columns[new] = table[name]
+        if table[name].dtype.kind == "U":
+            texts = [str(value) for value in np.ma.filled(table[name], "")]
+            # one character may become 18, of four bytes each
+            allowance.spend(72 * max(map(len, texts), default=0), "a text in ASCII")
+            columns[new] = _ascii_column([transliterated(text) for text in texts], allowance)
+            if name == "src_names" and not all(map(str.isascii, texts)):
+                kept["SRCNAME8"] = _ascii_column([in_hex(text) for text in texts], allowance)
+    hdu = fits.BinTableHDU(Table(columns | kept, copy=False), name="CATALOG")
+    for key in _FRAME_KEYS:
+        if key in table.meta:
+            value = str(table.meta[key])
+            hdu.header[key] = transliterated(new_names.get(value, value), limit=_LONGEST_VALUE)
+    return hdu
+
+
+def _ascii_column(values: list[str], allowance: Allowance) -> _Array:
+    size = _COPIES * len(values) * max(map(len, values), default=0)
+    allowance.spend(size + sum(map(len, values)) + _TEXT * len(values), "texts of the catalogue")
+    return np.array(values, dtype="S")
+
+
+def _fits_names(names: Sequence[str]) -> dict[str, str]:
+    """Names of columns that fit into FITS cards, in ASCII, no two equal apart from capitals."""
+    found: dict[str, str] = {}
+    for number, name in enumerate(names):
+        new = transliterated(name).replace("'", "").strip()[:_LONGEST_NAME].strip()
+        if new != name or new.lower() in {other.lower() for other in found.values()}:
+            new = f"{new or 'column'}_{number}_"
+        found[name] = new
+    return found
+
+
+def table_of(catalog: Table | fits.HDUList) -> Table:
+    """Sources with their names as they were before `to_hdu`."""
+    if isinstance(catalog, fits.HDUList):
+        if "CATALOG" not in catalog:
+            raise ParameterError("catalog= is an HDUList without a CATALOG; query_image gives one that has it.")
+        with reading("the CATALOG of an HDUList"):
+            catalog = Table.read(catalog["CATALOG"])
+    if not {"src_names", "SRCNAME8"} <= set(catalog.colnames):
+        return catalog
+    table = catalog.copy()
+    with reading("names in a catalogue"):
+        names, kept = ([cell or "" for cell in cells(table[name])] for name in ("src_names", "SRCNAME8"))
+        table["src_names"] = [original(str(name), digits) for name, digits in zip(names, kept, strict=True)]
+        table.remove_column("SRCNAME8")
+    return table
+
+
+# ---- names and positions
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Positions in degrees, NaN where there is none, in a frame that the service knows; ``names`` of the columns."""
+
+    lon: _Array
+    lat: _Array
+    frame: str
+    names: tuple[str, str] = ("ra", "dec")
+
+    def as_sky_coord(self) -> SkyCoord:
+        """Make positions of them."""
+        with reading("positions in a catalogue"):
+            return SkyCoord(self.lon * u.deg, self.lat * u.deg, frame=self.frame)
+
+
+def positions(table: Table) -> SkyCoord:
+    """Positions of sources, in the frame of the table."""
+    column = next((column for column in table.columns.values() if isinstance(column, SkyCoord)), None)
+    return read_positions(table).as_sky_coord() if column is None or coordinate_columns(table) else column
+
+
+def read_positions(table: Table) -> Positions:
+    """Positions from the columns that ``meta`` names, a SkyCoord column, or columns of usual names (FK5)."""
+    meta, columns = _meta_in_capitals(table), coordinate_columns(table)
+    named = next((meta[key] for key in ("FRAME", "RADESYS", "RADECSYS") if meta.get(key)), "")
+    frame = str(named).strip().lower()
+    if frame and frame not in _FRAMES:
+        raise ParameterError(f"The catalogue's frame {printable(named)!r} must be one of {', '.join(_FRAMES)}.")
+    if columns is not None:
+        return Positions(*_columns_in_degrees(table, *columns), frame or "fk5", columns)
+    for column in table.columns.values():
+        if isinstance(column, SkyCoord) and column.ndim == 1:
+            return _equatorial(column)
+    lon, lat, usual = _usual_columns(table)
+    if frame == "galactic" and usual == "fk5":
+        raise ParameterError("The catalogue's frame is 'galactic', but its columns are 'ra' and 'dec'; correct FRAME.")
+    given = Positions(*_columns_in_degrees(table, lon, lat), frame if frame and usual == "fk5" else usual)
+    return given if given.frame in _EQUATORIAL else _equatorial(given.as_sky_coord())
+
+
+def coordinate_columns(table: Table) -> tuple[str, str] | None:
+    """Columns of longitude and latitude, if ``meta`` names the frame or the columns, and the table has them."""
+    meta = _meta_in_capitals(table)
+    if not set(_FRAME_KEYS) & set(meta):
+        return None
+    usual = ("l", "b") if str(meta.get("FRAME")).strip().lower() == "galactic" else ("ra", "dec")
+    lon, lat = str(meta.get("LON_NAME") or usual[0]), str(meta.get("LAT_NAME") or usual[1])
+    return (lon, lat) if {lon, lat} <= set(table.colnames) else None
+
+
+def _meta_in_capitals(table: Table) -> dict[str, Any]:
+    return {str(key).upper(): value for key, value in table.meta.items()}
+
+
+def _usual_columns(table: Table) -> tuple[str, str, str]:
+    """Columns of longitude and latitude by their names, and the frame that these mean."""
+    by_lower = {name.lower(): name for name in table.colnames}
+    for lon, lat, frame in COORDINATE_COLUMNS:
+        if lon in by_lower and lat in by_lower:
+            return by_lower[lon], by_lower[lat], frame
+    # such as RA_deg and "dec (J2000)"
+    words = {word: name for name in reversed(table.colnames) for word in re.split("[^a-z]+", name.lower())}
+    if "ra" not in words or "dec" not in words:
+        raise ParameterError(
+            "catalog= needs coordinates: a SkyCoord column, or columns 'ra' and 'dec' with the unit deg; it has "
+            f"{listed(table.colnames)}."
+        )
+    return words["ra"], words["dec"], "fk5"
+
+
+def _equatorial(given: SkyCoord) -> Positions:
+    """Positions in ICRS, unless they are in FK5 of J2000."""
+    known = given.frame.name in _EQUATORIAL and given.frame.is_equivalent_frame(type(given.frame)())
+    try:
+        known_frame = given if known else given.icrs
+    except Exception as error:  # astropy raises several kinds where a frame can't be changed into another
+        raise ParameterError(f"The catalogue's positions can't be changed into ICRS: {printable(error)}.") from error
+    parts = [_values_and_mask(angle.to(u.deg)) for angle in (known_frame.spherical.lon, known_frame.spherical.lat)]
+    # what is below a micro-arcsecond comes from turning frames and units round
+    lon, lat = (np.round(np.where(masked, math.nan, values), 9) for values, masked in parts)
+    return Positions(lon, lat, known_frame.frame.name)
+
+
+def _columns_in_degrees(table: Table, lon: str, lat: str) -> tuple[_Array, _Array]:
+    try:
+        default = _angle_unit(_meta_in_capitals(table).get("COORD_UNIT")) or u.deg
+    except ValueError as error:
+        raise ParameterError(f"COORD_UNIT of the catalogue: {error}.") from error
+    return angles(table[lon], default, hours="ra" in lon.lower()).value, angles(table[lat], default).value
+
+
+def angles(column: Any, default: u.UnitBase = u.deg, *, hours: bool = False) -> u.Quantity:
+    """Angles of a column in degrees, NaN where one is masked or empty; numbers without a unit are in ``default``."""
+    try:
+        if column.ndim != 1:
+            raise ValueError(f"it has {column.ndim} dimensions")
+        unit = _angle_unit(column.unit)
+        if column.dtype.kind in "USO":
+            sexagesimal = u.hourangle if hours else u.deg
+            degrees = u.Quantity([_angle_of_text(cell, unit, default, sexagesimal) for cell in cells(column)], u.deg)
+        else:
+            values, masked = _values_and_mask(column)
+            degrees = u.Quantity(np.where(masked, math.nan, values.astype(float)), unit or default).to(u.deg)
+            if (unit or default) == u.deg:
+                return degrees
+        return np.round(degrees, 9)  # what is below a micro-arcsecond comes from the change of units
+    except (ValueError, TypeError, AttributeError) as error:  # such as that of a mixin
+        raise ParameterError(
+            f"The catalogue's column {printable(column.info.name)!r} holds no angles: {printable(error)}. Give "
+            "numbers with the unit of an angle (deg if there is none), or sexagesimal texts."
+        ) from error
+
+
+def _angle_unit(given: Any) -> u.UnitBase | None:
+    """Unit of angles; None if there is none, `ValueError` if it is that of something else."""
+    # right ascensions in h are hour angles, not times; h:m:s and "d m s" of VizieR and SIMBAD mean sexagesimal texts
+    text = "" if given is None else str(given).strip("\"' ")
+    if not text:
+        return None
+    text = re.sub(r"^([hd])([: ])m\2s$", r"\1", text)
+    unit = known_unit(text) or known_unit(text.lower())
+    unit = {u.hour: u.hourangle, u.day: u.deg}.get(unit, unit)
+    if not isinstance(unit, u.UnitBase) or not unit.is_equivalent(u.deg):
+        raise ValueError(f"{printable(given)!r} is not the unit of an angle")
+    return unit
+
+
+def _angle_of_text(cell: Any, unit: Any, default: Any, sexagesimal: Any) -> float:
+    """Degrees of a sexagesimal or decimal text."""
+    text = str(cell or "").strip().replace("\N{MINUS SIGN}", "-")
+    decimal = re.fullmatch(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?", text)
+    return float(Angle(text, unit or (default if decimal else sexagesimal)).deg) if text else math.nan
+
+
+def source_names(table: Table) -> list[str] | None:
+    """Names of sources, empty where one is masked; None if no column has them."""
+    by_lower = {name.lower(): name for name in table.colnames}
+    column = next((table[by_lower[name]] for name in NAME_COLUMNS if name in by_lower), None)
+    return None if column is None else ["" if name is None else str(name).strip() for name in cells(column)]
+
+
+def cells(column: Any) -> list[Any]:
+    """Values of a column as Python has them; None for what is masked or not finite."""
+    values, masked = _values_and_mask(column)
+    return [_plain_cell(value, gone) for value, gone in zip(values.tolist(), masked.tolist(), strict=True)]
+
+
+def _plain_cell(value: Any, gone: bool) -> Any:  # noqa: FBT001 - a pair from zip
+    if gone or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _values_and_mask(column: Any) -> tuple[_Array, _Array]:
+    """Values and mask of a column of any kind, without unit."""
+    plain = getattr(column, "value", column)
+    if isinstance(plain, Masked):
+        return np.asarray(plain.unmasked), np.asarray(plain.mask)
+    return np.ma.getdata(plain), np.ma.getmaskarray(plain)
