@@ -32,7 +32,7 @@ from .provenance import Provenance, public_parameters
 #: beginning of the names of indexes; files of products have no such names
 PREFIX = "mmoda-"
 #: how a product is kept in its files
-FORMATS = ("image", "spectrum", "lightcurve", "fits", "ecsv", "text", "json", "bytes")
+FORMATS = ("fits", "ecsv", "text", "json", "bytes")
 
 _FORMAT, _VERSION = "astroquery_mmoda products", 1
 _LARGEST = 50_000_000

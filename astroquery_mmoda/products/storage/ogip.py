@@ -16,21 +16,14 @@ from astropy.io import fits
 from astropy.table import Table
 
 from ...errors import MmodaError, reading
-from ..cards import (
-    add_date,
-    drop_missing,
-    mend_rows,
-)
+from ..cards import add_date, drop_missing, mend_rows
 from ..spectrum import ROLES
 from .filenames import OutputDirectory
 from .grouping import SpectrumOptions
 from .ogiptables import numbering, ogip_tables, plain_header
 from .output import OutputFile, manifest_of, write_files
 from .provenance import creator
-from .spectrumtable import (
-    find_table,
-    pick_sources,
-)
+from .spectrumtable import find_table, pick_sources
 
 #: which tables are in a file of a kind, in their order
 TABLES_IN = {"spectrum": ("SPECTRUM",), "arf": ("SPECRESP",), "rmf": ("EBOUNDS", "MATRIX")}
@@ -129,12 +122,10 @@ def ogip_files(
     """Make files of these extensions, with names reserved in a directory; ``default`` is one for a nameless source."""
     reserved = output.reserve(name, *(_ENDINGS[kind] for kind in contents), default=default)
     paths = dict(zip(contents, reserved, strict=True))
-    for key, kind, comment in (
-        ("RESPFILE", "rmf", "redistribution matrix"),
-        ("ANCRFILE", "arf", "effective area"),
-    ):
-        if "spectrum" in contents:
-            contents["spectrum"][0].header[key] = (paths[kind].name if kind in paths else "none", comment)
+    if "spectrum" in contents:
+        header = contents["spectrum"][0].header
+        header["RESPFILE"] = (paths["rmf"].name if "rmf" in paths else "none", "redistribution matrix")
+        header["ANCRFILE"] = (paths["arf"].name if "arf" in paths else "none", "effective area")
     responses = tuple(path for kind, path in paths.items() if kind != "spectrum")
     return [
         OutputFile(name, kind, _ogip_file(provenance, hdus), paths[kind], needs=responses if kind == "spectrum" else ())

@@ -64,22 +64,7 @@ def numbering(tables: Mapping[str, Any]) -> Numbering:
 def ogip_tables(
     tables: Mapping[str, Any], numbers: Numbering, provenance: fits.Header, name: str, options: SpectrumOptions
 ) -> dict[str, list[Any]]:
-    """
-    Make the extensions of each kind of file.
-
-    Parameters
-    ----------
-    tables : mapping
-        SPECTRUM, SPECRESP, EBOUNDS and MATRIX of one source, as far as they came.
-    numbers : Numbering
-        That of the files.
-    provenance : Header
-        Primary header of the query.
-    name : str
-        Name of the source.
-    options : SpectrumOptions
-        Groups and systematic error.
-    """
+    """Make the extensions of each kind of file, of tables of one source by their roles."""
     like = tables["SPECTRUM"].header if "SPECTRUM" in tables else {}
     made: dict[str, list[Any]] = {}
     if "SPECTRUM" in tables:

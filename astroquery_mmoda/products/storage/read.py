@@ -15,13 +15,9 @@ from ..kinds import Entry, free_name
 from .fileforms import READERS
 from .filenames import chosen_path
 from .index import Index, StoredFile, StoredProduct, contents, find_index
-from .spectrumfiles import read_spectrum
 
 if TYPE_CHECKING:
     from ..products import Products
-
-
-_READERS = {**READERS, "spectrum": read_spectrum}
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ def _read_stored(stored: Stored, what: str, allowance: Allowance) -> Any:
         # bytes that several products refer to are read for each of them
         allowance.spend(sum(file.size for file in record.files), "a product of these files")
         files = [_bytes(stored.directory / file.name, file) for file in record.files]
-        return _READERS[record.format](files, record, allowance)
+        return READERS[record.format](files, record, allowance)
 
 
 def _bytes(path: Path, file: StoredFile) -> bytes:

@@ -14,13 +14,12 @@ from ...errors import MmodaError, ParameterError, reading
 from ...text import without_token
 from ..product import subset
 from ..spectrum import spectral_sets
-from .fileforms import Plan, plan_single
+from .fileforms import Plan, SpectrumSet, plan_single, plan_spectrum
 from .filenames import OutputDirectory
 from .grouping import SpectrumOptions
 from .index import Index, index_path, older_index
 from .output import OutputFile, manifest_of, write_files
 from .provenance import Provenance, public_parameters
-from .spectrumfiles import SpectrumSet, plan_spectrum
 
 if TYPE_CHECKING:
     from ..product import Product
