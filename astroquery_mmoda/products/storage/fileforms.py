@@ -29,14 +29,13 @@ from ..kinds import KINDS
 from ..product import subset
 from ..spectrum import is_complete, spectrum_form, tables_by_role
 from ..spectrum import set_name as source_of
-from .filenames import OutputDirectory, safe_name
 from .fitsfiles import opened
 from .grouping import SpectrumOptions
 from .index import PREFIX, StoredFile, StoredProduct
 from .lightcurvefiles import lightcurve_hdus
 from .ogip import TABLES_IN, ogip_files
 from .ogiptables import numbering, ogip_tables
-from .output import OutputFile
+from .output import OutputDirectory, OutputFile, safe_name
 from .provenance import Provenance
 from .spectrumtable import check_columns
 
@@ -236,7 +235,8 @@ def plan_spectrum(found: SpectrumSet, output: OutputDirectory, options: Spectrum
         own = {i: places[product, i] for i in range(len(product.data)) if (product, i) in places}
         kinds = list(dict.fromkeys(kind for kind, _, _ in own.values()))
         hdus = [
-            _place_in_file(product.data[i], kinds.index(kind), number, shift) for i, (kind, number, shift) in own.items()
+            _place_in_file(product.data[i], kinds.index(kind), number, shift)
+            for i, (kind, number, shift) in own.items()
         ]
         chosen = [replace(files[kind], source=without_token(product.source)) for kind in kinds]
         plans.append(Plan(product, "fits", chosen, {"hdus": hdus}))

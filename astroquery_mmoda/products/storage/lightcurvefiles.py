@@ -22,8 +22,7 @@ from ...protocol import TIME_COLUMNS
 from ...text import in_hex, printable, transliterated
 from ...units import known_unit, standard_spelling
 from ..cards import add_provenance, flat_text, number
-from .filenames import chosen_path
-from .output import write_whole
+from .output import chosen_path, write_whole
 from .timeseries import FIXED_COLUMNS, blanked, numbers_of, position_of, rows_of, widths_of
 
 # Stingray divides rates by FRACEXP and takes bins below 0.9 for empty; the service's rates are corrected already

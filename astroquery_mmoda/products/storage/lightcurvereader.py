@@ -23,9 +23,9 @@ from ...units import read_unit
 from ..budget import size_when_read
 from ..cards import number, time_reference
 from ..lightcurve import empty_lightcurve
-from .filenames import chosen_path
 from .fitsfiles import opened
 from .lightcurvefiles import KEYWORDS
+from .output import chosen_path
 
 # bytes for each row beside its columns
 _ROW = 160

@@ -18,10 +18,9 @@ from astropy.table import Table
 from ...errors import MmodaError, reading
 from ..cards import add_date, drop_missing, mend_rows
 from ..spectrum import ROLES
-from .filenames import OutputDirectory
 from .grouping import SpectrumOptions
 from .ogiptables import numbering, ogip_tables, plain_header
-from .output import OutputFile, manifest_of, write_files
+from .output import OutputDirectory, OutputFile, manifest_of, write_files
 from .provenance import creator
 from .spectrumtable import find_table, pick_sources
 

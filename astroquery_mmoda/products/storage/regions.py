@@ -16,8 +16,7 @@ from astropy.table import Table
 from ...catalog import angles, positions, source_names, table_of
 from ...errors import ParameterError
 from ...text import transliterated
-from .filenames import chosen_path
-from .output import write_whole
+from .output import chosen_path, write_whole
 
 _FRAMES = ("icrs", "fk5", "fk4", "galactic")
 _HEADER = "# Region file format: DS9\n"

@@ -15,10 +15,9 @@ from ...text import without_token
 from ..product import subset
 from ..spectrum import spectral_sets
 from .fileforms import Plan, SpectrumSet, plan_single, plan_spectrum
-from .filenames import OutputDirectory
 from .grouping import SpectrumOptions
 from .index import Index, index_path, older_index
-from .output import OutputFile, manifest_of, write_files
+from .output import OutputDirectory, OutputFile, manifest_of, write_files
 from .provenance import Provenance, public_parameters
 
 if TYPE_CHECKING:
