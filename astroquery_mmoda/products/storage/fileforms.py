@@ -30,14 +30,12 @@ from ..product import subset
 from ..spectrum import is_complete, spectrum_form, tables_by_role
 from ..spectrum import set_name as source_of
 from .fitsfiles import opened
-from .grouping import SpectrumOptions
 from .index import PREFIX, StoredFile, StoredProduct
 from .lightcurvefiles import lightcurve_hdus
-from .ogip import TABLES_IN, ogip_files
-from .ogiptables import numbering, ogip_tables
+from .ogip import TABLES_IN, numbering, ogip_files, ogip_tables
 from .output import OutputDirectory, OutputFile, safe_name
 from .provenance import Provenance
-from .spectrumtable import check_columns
+from .spectrumtable import SpectrumOptions, check_columns
 
 if TYPE_CHECKING:
     from ..product import Product
@@ -234,10 +232,7 @@ def plan_spectrum(found: SpectrumSet, output: OutputDirectory, options: Spectrum
     for product in found.members:
         own = {i: places[product, i] for i in range(len(product.data)) if (product, i) in places}
         kinds = list(dict.fromkeys(kind for kind, _, _ in own.values()))
-        hdus = [
-            _place_in_file(product.data[i], kinds.index(kind), number, shift)
-            for i, (kind, number, shift) in own.items()
-        ]
+        hdus = [_place_in_file(product.data[i], kinds.index(kind), *rest) for i, (kind, *rest) in own.items()]
         chosen = [replace(files[kind], source=without_token(product.source)) for kind in kinds]
         plans.append(Plan(product, "fits", chosen, {"hdus": hdus}))
     return plans

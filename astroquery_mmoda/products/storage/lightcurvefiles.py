@@ -36,7 +36,8 @@ _BACKGROUND = {"NET": "background subtracted", "TOTAL": "source + background", "
 _PLACES = frozenset({"LOCAL", "GEOCENTRIC", "HELIOCENTRIC", "SOLARSYSTEM"})
 #: columns of the table that are keywords where they are the same in all rows
 KEYWORDS = {"time_bin": ("TIMEDEL", u.s), "e_min": ("E_MIN", u.keV), "e_max": ("E_MAX", u.keV)}
-_TIME_COMMENTS = {"BARYTIME": "barycentric time (TDB) since MJDREF"}
+#: what of the table no other card says: columns with masks, their own names, and ``meta``
+TABLE_CARD = "MMODA"
 
 
 def write_lightcurve(
@@ -88,13 +89,10 @@ def write_lightcurve(
     'ser_x1.fits'
     """
     path = chosen_path(path)
-    rows = rows_of(table, source, single=False)
     try:
-        write_whole(path, lightcurve_hdus(rows), overwrite=overwrite)
-    except MmodaError:
-        raise
+        write_whole(path, lightcurve_hdus(rows_of(table, source, single=False)), overwrite=overwrite)
     except Exception as error:  # some columns fail only when they are written
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, MmodaError) or getattr(error, "errno", None) is not None:
             raise
         raise ParameterError(
             f"FITS can't hold this light curve ({printable(error, limit=300)}); remove the column, or write ECSV."
@@ -102,9 +100,8 @@ def write_lightcurve(
     return path
 
 
-def lightcurve_hdus(table: Table) -> fits.HDUList:
+def lightcurve_hdus(rows: Table) -> fits.HDUList:
     """Make the file of `write_lightcurve`, without writing it."""
-    rows = rows_of(table, None, single=False)
     names = np.array([str(name) for name in rows["src_name"]], dtype=str)
     known = list(dict.fromkeys(names.tolist()))
     origin = _time_origin(rows)
@@ -184,11 +181,14 @@ def _rate_hdu(rows: Table, name: str, version: int, origin: _TimeOrigin) -> fits
         columns |= _constant_or_column(rows, column, header)
     stored, others = _stored_names(rows, kind), [each for each in rows.colnames if each not in FIXED_COLUMNS]
     columns |= {stored.get(column, column): _storable(rows[column]) for column in others}
+    meta = {key: value for key, value in rows.meta.items() if _is_plain(value)}
+    for key, value in meta.items():  # what is written already is right, whatever is there
+        if re.fullmatch(r"[A-Z0-9_]{1,8}", str(key)) and key != "MJDREF" and key not in header:
+            header[key] = transliterated(value) if isinstance(value, str) else value
     # columns in which NaN and TNULL mean: no data
-    header["MASKCOLS"] = ",".join(column for column in others if isinstance(rows[column], MaskedColumn))
-    if stored:
-        header["RENAMED"] = flat_text({there: here for here, there in stored.items()})
-    _write_meta(rows, header)
+    masked = [column for column in others if isinstance(rows[column], MaskedColumn)]
+    renamed = {there: here for here, there in stored.items()}
+    header[TABLE_CARD] = flat_text({"masked": masked, "renamed": renamed, "meta": meta})
     units = [_spelled(column.unit) for column in columns.values()]
     plain = Table(columns)
     for column in plain.colnames:
@@ -196,9 +196,13 @@ def _rate_hdu(rows: Table, name: str, version: int, origin: _TimeOrigin) -> fits
     hdu = fits.BinTableHDU(plain, header=header, name="RATE", ver=version)
     for index, (column, unit) in enumerate(zip(hdu.columns, units, strict=True), start=1):
         column.unit = unit
-        if column.name.upper() in TIME_COLUMNS:
-            hdu.header.comments[f"TTYPE{index}"] = _TIME_COMMENTS.get(column.name.upper(), "time since MJDREF")
+        if column.name.upper() == "BARYTIME":
+            hdu.header.comments[f"TTYPE{index}"] = "barycentric time (TDB) since MJDREF"
     return hdu
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _classes(rows: Table, kind: str | None) -> dict[str, Any]:
@@ -279,34 +283,7 @@ def _spelled(unit: Any) -> str | None:
     return "count/s" if known_unit(text) == u.ct / u.s else text or None
 
 
-def _write_meta(rows: Table, header: fits.Header) -> None:
-    """Write the keywords in ``meta``; what is written already is right, whatever is there."""
-    kept = []
-    for key, value in rows.meta.items():
-        is_plain = isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
-        if key == "MJDREF":  # the two cards of it are there already
-            kept += [key] if value == header["MJDREFI"] + header["MJDREFF"] else []
-        elif _is_keyword(key) and is_plain and header.get(key, value) == value:
-            header[key] = transliterated(value) if isinstance(value, str) else value
-            kept.append(key)
-    header["METAKEYS"] = ",".join(kept)
-    if any(isinstance(value, str) and len(value) > 68 for value in header.values()):
-        header["LONGSTRN"] = ("OGIP 1.0", "strings go on in CONTINUE")
-
-
-def _is_keyword(key: object) -> bool:
-    return isinstance(key, str) and key.isupper() and re.fullmatch(r"[A-Z0-9_]{1,8}", key) is not None
-
-
 def _gti_hdu(rows: Table, version: int, origin: _TimeOrigin) -> fits.BinTableHDU:
-    starts, stops = _good_times(rows, origin)
-    columns = [fits.Column("START", "D", unit="s", array=starts), fits.Column("STOP", "D", unit="s", array=stops)]
-    header = _time_header(rows, origin)
-    header["HDUCLASS"], header["HDUCLAS1"], header["HDUCLAS2"] = "OGIP", "GTI", "STANDARD"
-    return fits.BinTableHDU.from_columns(columns, header=header, name="GTI", ver=version)
-
-
-def _good_times(rows: Table, origin: _TimeOrigin) -> tuple[np.ndarray, np.ndarray]:
     """Begin and end of each stretch of bins with data; a bin of unknown width alone covers no time."""
     value = rows.meta.get("VALUECOL")
     gaps = np.ma.getmaskarray(rows[value]) if value in rows.colnames else np.zeros(len(rows), dtype=bool)
@@ -314,17 +291,18 @@ def _good_times(rows: Table, origin: _TimeOrigin) -> tuple[np.ndarray, np.ndarra
     order = np.argsort(starts + stops)
     filled = np.flatnonzero(~gaps[order])
     starts, stops = starts[order][filled], stops[order][filled]
-    # bins may overlap, or lie within others
-    reached = np.maximum.accumulate(stops) if len(stops) else stops
-    new = np.ones(len(starts), dtype=bool)
-    if np.array_equal(starts, stops):
-        # all widths unknown: neighbours belong together
-        new[1:] = np.diff(filled) > 1
-    else:
-        # bins that touch, but for rounding, belong together
-        new[1:] = starts[1:] > reached[:-1] + 5e-4 * np.maximum((stops - starts)[1:], 2e-6)
-    first = np.flatnonzero(new)
-    if not len(first):
-        return starts, stops
-    begins, ends = np.minimum.reduceat(starts, first), np.maximum.reduceat(stops, first)
-    return begins[ends > begins], ends[ends > begins]
+    if len(filled):
+        if np.array_equal(starts, stops):  # all widths unknown: neighbours belong together
+            apart = np.diff(filled) > 1
+        else:  # bins that touch, but for rounding, belong together; they may overlap, or lie within others
+            margin = 5e-4 * np.maximum((stops - starts)[1:], 2e-6)
+            apart = starts[1:] > np.maximum.accumulate(stops)[:-1] + margin
+        first = np.flatnonzero(np.append(True, apart))
+        starts, stops = np.minimum.reduceat(starts, first), np.maximum.reduceat(stops, first)
+    columns = [
+        fits.Column(name, "D", unit="s", array=times[stops > starts])
+        for name, times in (("START", starts), ("STOP", stops))
+    ]
+    header = _time_header(rows, origin)
+    header["HDUCLASS"], header["HDUCLAS1"], header["HDUCLAS2"] = "OGIP", "GTI", "STANDARD"
+    return fits.BinTableHDU.from_columns(columns, header=header, name="GTI", ver=version)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 
@@ -15,7 +14,7 @@ from astropy.time import Time
 
 from ...allowance import Allowance
 from ...config import conf
-from ...decoding import unzipped
+from ...decoding import read_json_text, unzipped
 from ...errors import DecodingError, reading
 from ...files import read_plain
 from ...text import original
@@ -24,7 +23,7 @@ from ..budget import size_when_read
 from ..cards import number, time_reference
 from ..lightcurve import empty_lightcurve
 from .fitsfiles import opened
-from .lightcurvefiles import KEYWORDS
+from .lightcurvefiles import KEYWORDS, TABLE_CARD
 from .output import chosen_path
 
 # bytes for each row beside its columns
@@ -67,22 +66,15 @@ def read_lightcurve(path: str | os.PathLike[str]) -> Table:
         allowance = Allowance(len(data))
         hdus = opened(bytes(unzipped(data, allowance)), allowance)
         curves = [hdu for hdu in hdus if hdu.name == "RATE" and isinstance(hdu, fits.BinTableHDU)]
-        _check_count(curves)
-        parts = [_read_part(hdu, allowance) for hdu in curves]
-        if not parts:
-            raise DecodingError("it has no extension RATE")
-        filled = [part for part in parts if len(part)]
+        count = len({name for hdu in curves for name in hdu.columns.names}) * len(curves)
+        if not curves or len(curves) > conf.max_form_parts or count > _MOST_JOINED:
+            raise DecodingError(
+                "it has no extension RATE"
+                if not curves
+                else f"{len(curves)} light curves are too many for one table; conf.max_form_parts can be raised"
+            )
+        filled = [part for hdu in curves if len(part := _read_part(hdu, allowance))]
         return _joined(filled, allowance) if filled else empty_lightcurve()
-
-
-def _check_count(curves: list[fits.BinTableHDU]) -> None:
-    """Refuse what would take minutes to read."""
-    columns = len({name for hdu in curves for name in hdu.columns.names})
-    if len(curves) > conf.max_form_parts or columns * len(curves) > _MOST_JOINED:
-        raise DecodingError(
-            f"{columns} columns of {len(curves)} light curves are too many for one table; conf.max_form_parts = "
-            f"{conf.max_form_parts} can be raised"
-        )
 
 
 def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
@@ -103,13 +95,11 @@ def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
         values = np.asarray(hdu.data[keyword], dtype=float) if keyword in stored else constant
         unknown = np.isnan(values)
         table[column] = MaskedColumn(values, mask=unknown, unit=unit) if unknown.any() else Column(values, unit=unit)
-    masked = str(header.get("MASKCOLS") or "").split(",")
-    renamed = json.loads(header.get("RENAMED") or "{}")
+    kept = read_json_text(header.get(TABLE_CARD), what=TABLE_CARD, allowance=allowance)
     for column in (each for each in stored if each not in ("TIME", "TIMEDEL", "E_MIN", "E_MAX")):
-        name = renamed.get(column, column)
-        table[name] = _restored(hdu, stored[column], masked=name in masked)
-    for key in filter(None, str(header.get("METAKEYS") or "").split(",")):
-        table.meta[key] = day + fraction if key == "MJDREF" else header[key]
+        name = kept.get("renamed", {}).get(column, column)
+        table[name] = _restored(hdu, stored[column], masked=name in kept.get("masked", ()))
+    table.meta.update(kept.get("meta", {}))
     return table
 
 

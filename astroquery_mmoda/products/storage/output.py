@@ -201,14 +201,13 @@ def manifest_of(directory: Path, outcomes: Sequence[FileOutcome]) -> Table:
             error.manifest = manifest
             raise error
     if errors:
-        is_one = len(set(map(type, errors))) == 1 and isinstance(errors[0], MmodaError)
+        kinds = {type(error) if isinstance(error, MmodaError) else MmodaError for error in errors}
+        kind = kinds.pop() if len(kinds) == 1 else MmodaError
         failed = manifest[manifest["error"] != ""]
-        shown = [
-            f"{row['kind']} {row['source'][:60]}".strip() + f": {shorten(row['error'], 250)}"
-            for row in failed[:_MOST_SHOWN]
-        ]
+        first = failed[:_MOST_SHOWN]
+        shown = [f"{row['kind']} {row['source'][:60]}".strip() + f": {shorten(row['error'], 250)}" for row in first]
         more = f"; and {len(failed) - _MOST_SHOWN} more" if len(failed) > _MOST_SHOWN else ""
-        raise (type(errors[0]) if is_one else MmodaError)(
+        raise kind(
             f"{len(failed)} of {len(manifest)} files could not be written to {printable(directory, limit=200)}: "
             f"{'; '.join(shown)}{more}. The manifest of this error (.manifest) lists these and what was written.",
             manifest=manifest,

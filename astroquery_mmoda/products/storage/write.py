@@ -15,10 +15,10 @@ from ...text import without_token
 from ..product import subset
 from ..spectrum import spectral_sets
 from .fileforms import Plan, SpectrumSet, plan_single, plan_spectrum
-from .grouping import SpectrumOptions
 from .index import Index, index_path, older_index
 from .output import OutputDirectory, OutputFile, manifest_of, write_files
 from .provenance import Provenance, public_parameters
+from .spectrumtable import SpectrumOptions
 
 if TYPE_CHECKING:
     from ..product import Product
@@ -58,42 +58,37 @@ def write_products(
 
 def _plans(products: Products, output: OutputDirectory, options: SpectrumOptions) -> list[Plan]:
     """How to write each product, in their order, but a spectrum and its responses together."""
-    failed: dict[Product, Plan] = {}
+    failed: dict[Product, MmodaError] = {}
     for product in products:
         try:
             product.data  # noqa: B018 - this decodes it
         except MmodaError as error:
-            failed[product] = _failure(product, error)
+            failed[product] = error
     usable = subset(products, [product for product in products if product not in failed])
     sets: dict[Product, SpectrumSet] = {}
     for members in spectral_sets(usable):
         try:
             with reading(members[0].title):
                 if spectrum := SpectrumSet.of(members, usable):
-                    sets |= {product: spectrum for product in spectrum.members}
+                    sets |= dict.fromkeys(spectrum.members, spectrum)
         except MmodaError as error:
-            failed |= {product: _failure(product, error) for product in members}
+            failed |= dict.fromkeys(members, error)
     _check_options(products, set(failed), sets, options)
-    plans: list[Plan] = []
-    done: set[Product] = set()
+    plans: dict[Product, Plan] = {}
     for product in products:
         found = sets.get(product)
         together = found.members if found else [product]
-        if product in failed:
-            plans.append(failed[product])
-        elif product not in done:
-            done |= set(together)
-            try:
-                with reading(together[0].title):
-                    plans += plan_spectrum(found, output, options) if found else [plan_single(product, usable, output)]
-            except MmodaError as error:
-                plans += [_failure(member, error) for member in together]
-    return plans
-
-
-def _failure(product: Product, error: MmodaError) -> Plan:
-    """In the place of a product that can't be written."""
-    return Plan(product, "", [OutputFile(without_token(product.source), product.kind, error)])
+        try:
+            if product in failed:
+                raise failed[product]
+            if product not in plans:
+                with reading(product.title):
+                    new = plan_spectrum(found, output, options) if found else [plan_single(product, usable, output)]
+                plans |= {plan.product: plan for plan in new}
+        except MmodaError as error:
+            for each in together:
+                plans[each] = Plan(each, "", [OutputFile(without_token(each.source), each.kind, error)])
+    return list(plans.values())
 
 
 def _check_options(
