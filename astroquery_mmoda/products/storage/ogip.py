@@ -49,13 +49,12 @@ _CONTENTS = ("REDIST", "DETECTOR", "FULL")
 _LARGEST_SUM = 1.5
 # columns that have a unit
 _MEASURED = {"RATE", "STAT_ERR", "SPECRESP", "ENERG_LO", "ENERG_HI", "E_MIN", "E_MAX"}
-_ENERGIES = {
-    "SPECRESP": ("ENERG_LO", "ENERG_HI"),
-    "EBOUNDS": ("E_MIN", "E_MAX"),
-    "MATRIX": ("ENERG_LO", "ENERG_HI"),
+# HDUCLAS2, the version of the convention, and columns of energies
+_RESPONSES = {
+    "SPECRESP": ("SPECRESP", "1.1.0", ("ENERG_LO", "ENERG_HI")),
+    "EBOUNDS": ("EBOUNDS", "1.2.0", ("E_MIN", "E_MAX")),
+    "MATRIX": ("RSP_MATRIX", "1.3.0", ("ENERG_LO", "ENERG_HI")),
 }
-# HDUCLAS2, and the version of the convention
-_CLASSES = {"SPECRESP": ("SPECRESP", "1.1.0"), "EBOUNDS": ("EBOUNDS", "1.2.0"), "MATRIX": ("RSP_MATRIX", "1.3.0")}
 
 
 def write_spectra(
@@ -275,10 +274,10 @@ def _response(
 ) -> fits.BinTableHDU:
     """Make an extension of a response (CAL/GEN/92-002 and 92-002a), of the instrument that a spectrum is of."""
     table = _table(hdu, name or role, shift=numbers.shifts.get(role, 0))
-    hduclas2, version = _CLASSES[role]
+    hduclas2, version, energies = _RESPONSES[role]
     _set_missing(table.header, HDUCLASS="OGIP", HDUCLAS1="RESPONSE", HDUCLAS2=hduclas2, HDUVERS=version)
     _identify(table.header, like)
-    _convert(table, "keV", *_ENERGIES[role])
+    _convert(table, "keV", *energies)
     if role in CHANNELS_IN:
         _set_missing(table.header, CHANTYPE=card_value(like, "CHANTYPE") or "PI")
         _limit_channels(table, role, numbers)

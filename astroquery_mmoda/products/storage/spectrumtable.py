@@ -26,7 +26,7 @@ from ...units import known_unit
 from ..cards import card_value, number
 from ..channels import energy_rows
 from ..sources import match_source
-from ..spectrum import missing_columns
+from ..spectrum import ROLES, missing_columns
 
 _GOOD, _BAD, _DUBIOUS, _UNUSABLE = 0, 1, 2, 5
 _META = "EXPOSURE TELESCOP INSTRUME DETNAM FILTER TSTART TSTOP MJDREF TIMESYS RA_OBJ DEC_OBJ".split()
@@ -36,45 +36,18 @@ _META = "EXPOSURE TELESCOP INSTRUME DETNAM FILTER TSTART TSTOP MJDREF TIMESYS RA
 
 
 def pick_sources(spectra: fits.HDUList, source: str | None = None) -> list[tuple[int, str]]:
-    """
-    Give number and name of each source, or of one of them.
-
-    Parameters
-    ----------
-    spectra : `~astropy.io.fits.HDUList`
-        As returned by ``query_spectrum``.
-    source : str, optional
-        Name of one source; case and blanks make no difference.
-
-    Returns
-    -------
-    list of (int, str)
-        EXTVER and SRC_NAME.
-
-    Raises
-    ------
-    ParameterError
-        If there is no such source.
-    """
+    """Give EXTVER and name of each source, or of one; `ParameterError` if there is no such source."""
     if not isinstance(spectra, fits.HDUList):
         raise ParameterError(f"spectra are an HDUList as query_spectrum returns it, not {type(spectra).__name__}")
-    with reading("the list of sources"):
-        numbered = _sources(spectra)
+    headers = {hdu.ver: hdu.header for hdu in reversed(spectra) if hdu.name in ROLES}
+    numbered = [
+        (ver, original(str(header.get("SRC_NAME", ver)), str(header.get("SRCNAME8", ""))))
+        for ver, header in sorted(headers.items())
+    ]
     if source is None:
         return numbered
     name = match_source([name for _, name in numbered], source)
-    return [(number, known) for number, known in numbered if known == name]
-
-
-def _sources(spectra: fits.HDUList) -> list[tuple[int, str]]:
-    for hdu in spectra:
-        if hdu.name == "SOURCES":
-            digits = hdu.data["SRCNAME8"] if "SRCNAME8" in hdu.columns.names else [""] * len(hdu.data)
-            named = zip(hdu.data["EXTVER"], hdu.data["SRC_NAME"], digits, strict=True)
-            return [(int(number), original(str(name).strip(), kept)) for number, name, kept in named]
-    # a list that was cut down or put together by the user
-    headers = [(hdu.ver, hdu.header) for hdu in spectra if hdu.name == "SPECTRUM"]
-    return [(number, original(str(h.get("SRC_NAME", number)), h.get("SRCNAME8", ""))) for number, h in headers]
+    return [(ver, known) for ver, known in numbered if known == name]
 
 
 def find_table(spectra: fits.HDUList, name: str, number: int) -> Any:
@@ -128,39 +101,30 @@ def spectrum_table(spectra: fits.HDUList, source: str | None = None) -> Table:
     return channel_table(spectra, *sources[0])
 
 
-def channel_table(spectra: fits.HDUList, number: int, name: str) -> Table:
+def channel_table(spectra: fits.HDUList, ver: int, name: str) -> Table:
     """Make the `spectrum_table` of a source as `pick_sources` gives it."""
-    hdu, bounds = (find_table(spectra, role, number) for role in ("SPECTRUM", "EBOUNDS"))
-    shown = printable(name)
-    if hdu is None:
-        raise DecodingError(f"there is no spectrum of {shown}, only its responses")
-    with reading("spectrum"):
+    hdu, bounds = (find_table(spectra, role, ver) for role in ("SPECTRUM", "EBOUNDS"))
+    with reading(f"the spectrum of {printable(name)}"):
+        if hdu is None or bounds is None:
+            raise DecodingError("it came without a SPECTRUM, or without the energies of its channels (EBOUNDS)")
         values = ChannelValues.of(hdu)
-        if bounds is None:
-            raise DecodingError(f"the spectrum of {shown} came without the energies of its channels (EBOUNDS)")
         check_columns(bounds, "EBOUNDS")
         rows = energy_rows(hdu, bounds)
         if rows is None:
-            raise DecodingError(f"the spectrum of {shown} has channels that are missing in its EBOUNDS")
-        table = Table({"e_min": _in_kev(bounds, "E_MIN")[rows], "e_max": _in_kev(bounds, "E_MAX")[rows]})
-        width = np.asarray(table["e_max"] - table["e_min"])
-        scale = 1 / (width * (_exposure(hdu, shown) if values.in_counts else 1.0)) * u.Unit("ct / (s keV)")
+            raise DecodingError("it has channels that are missing in its EBOUNDS")
+        table = Table()
+        for column in ("e_min", "e_max"):
+            energies = np.array(bounds.data[column], dtype=float) * (unit_of(bounds, column) or u.keV)
+            table[column] = energies.to(u.keV)[rows]
+        exposure = number(hdu.header, "EXPOSURE", 0.0) if values.in_counts else 1.0
+        if exposure <= 0:
+            raise DecodingError("it is in counts and has no EXPOSURE to divide by")
+        scale = 1 / (np.asarray(table["e_max"] - table["e_min"]) * exposure) * u.Unit("ct / (s keV)")
         table["rate"], table["error"] = values.value * scale, values.error * scale
         table["quality"] = values.quality.astype(np.int64)
         cards = {key: card_value(hdu.header, key) for key in _META}
         table.meta = {"SRC_NAME": name, **{key: value for key, value in cards.items() if value is not None}}
         return table
-
-
-def _in_kev(hdu: Any, name: str) -> u.Quantity:
-    return (np.array(hdu.data[name], dtype=float) * (unit_of(hdu, name) or u.keV)).to(u.keV)
-
-
-def _exposure(hdu: Any, name: str) -> float:
-    exposure = number(hdu.header, "EXPOSURE", 0.0)
-    if exposure <= 0:
-        raise DecodingError(f"the spectrum of {name} is in counts and has no EXPOSURE to divide by")
-    return exposure
 
 
 # ---- what was measured in each channel
@@ -219,9 +183,7 @@ def count_factors(hdu: Any) -> dict[str, float]:
         # 1/s is meant for counts, too
         unit = next((each for each in (given, given * u.ct) if each.is_equivalent(wanted)), None)
         if unit is None:
-            raise DecodingError(
-                f"{column} is in {printable(text, limit=40)}, not in {wanted} or the like: not a spectrum of counts"
-            )
+            raise DecodingError(f"{column} is in {printable(text, limit=40)}, not in {wanted} or the like")
         factors[column] = float(unit.to(wanted))
     return factors
 
@@ -245,8 +207,7 @@ def check_columns(hdu: Any, role: str) -> None:
     if missing := missing_columns(hdu, role):
         raise DecodingError(
             f"{printable(hdu.name or role, limit=60)} can't be the {role} of a spectrum of channels: it has no "
-            f"{', '.join(missing)} of one number a row, only "
-            f"{printable(', '.join(hdu.columns.names), limit=200)}; query_product gives it as it came"
+            f"{', '.join(missing)} of one number a row, only {listed(hdu.columns.names)}"
         )
     if role == "SPECTRUM":
         count_factors(hdu)
@@ -274,26 +235,21 @@ class SpectrumOptions:
     systematic: float | None = None
 
     def __post_init__(self) -> None:
-        if self.group is not None and not (_is_number(self.group) and 0 < self.group <= sys.float_info.max):
-            raise ParameterError(
-                f"group={printable(repr(self.group), limit=80)} has no meaning; "
-                "allowed: an int above 0 (least counts per group) or a float above 0 (least signal to noise ratio)"
-            )
-        if self.systematic is not None and not (_is_number(self.systematic) and 0 <= self.systematic <= 1):
-            raise ParameterError(
-                f"systematic={printable(repr(self.systematic), limit=80)} has no meaning; "
-                "allowed: a fraction from 0 to 1 (0.01 is 1 %)"
-            )
+        for option, value, most, allowed in (
+            (
+                "group",
+                self.group,
+                sys.float_info.max,
+                "an int (counts) or a float (signal to noise) above 0",
+            ),
+            ("systematic", self.systematic, 1, "a fraction from 0 to 1 (0.01 is 1 %)"),
+        ):
+            is_number = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+            if value is not None and not (is_number and 0 <= value <= most and (value or option != "group")):
+                raise ParameterError(f"{option}={printable(repr(value), limit=80)} has no meaning; allowed: {allowed}")
 
     def check(self, spectra: Sequence[tuple[str, Any]]) -> None:
-        """
-        Refuse what none of the spectra can take, and warn where some can't.
-
-        Parameters
-        ----------
-        spectra : sequence of (str, HDU or None)
-            Names and spectra; None for those that are not of the OGIP kind.
-        """
+        """Refuse what none of the spectra (names and HDUs, or None) can take, and warn where some can't."""
         for option, value in {"group": self.group, "systematic": self.systematic}.items():
             if value is None:
                 continue
@@ -304,12 +260,10 @@ class SpectrumOptions:
                         reasons.setdefault(self._obstacle(option, hdu and ChannelValues.of(hdu)), []).append(name)
                 except DecodingError:  # it can't be written at all, which the manifest will say
                     continue
-            is_possible = not reasons or "" in reasons
-            reasons.pop("", None)
-            text = "; ".join(f"{listed(names, most=10)}: {reason}" for reason, names in reasons.items())
-            if not is_possible:
+            text = "; ".join(f"{listed(names, most=10)}: {reason}" for reason, names in reasons.items() if reason)
+            if text and "" not in reasons:
                 raise ParameterError(f"{option}={value!r} can't be applied to any spectrum here. {text}")
-            if reasons:
+            if text:
                 warn(f"{option}={value!r} is left out of the spectrum of {text}", InputWarning)
 
     def _obstacle(self, option: str, values: ChannelValues | None) -> str:
@@ -337,28 +291,19 @@ class SpectrumOptions:
     def _grouping(self, values: ChannelValues) -> tuple[np.ndarray, np.ndarray]:
         """Find GROUPING (1 opens a group, -1 continues it) and the QUALITY that goes with it (OGIP/92-007)."""
         grouping, quality = np.ones(len(values.value), dtype=np.int16), values.quality.copy()
-        is_good = quality == _GOOD
+        is_good, is_least_counts = quality == _GOOD, isinstance(self.group, Integral)
         first, signal, variance = 0, 0.0, 0.0
-        for channel, (value, error) in enumerate(zip(values.value, values.error, strict=True)):
-            if not is_good[channel]:
-                # a group can't step over a channel: what was begun stays incomplete
+        for channel, good in enumerate(is_good):
+            ends_here = True
+            if good:
+                grouping[channel] = 1 if channel == first else -1
+                signal += values.value[channel]
+                variance += values.error[channel] ** 2
+                noise = 1.0 if is_least_counts else math.sqrt(variance)
+                ends_here = noise > 0 and signal >= (self.group or 0) * noise
+            else:  # a group can't step over a channel: what was begun stays incomplete
                 quality[first:channel] = _DUBIOUS
-                first, signal, variance = channel + 1, 0.0, 0.0
-                continue
-            grouping[channel] = 1 if channel == first else -1
-            signal += value
-            variance += error**2
-            if self._is_enough(signal, variance):
+            if ends_here:
                 first, signal, variance = channel + 1, 0.0, 0.0
         quality[first:] = _DUBIOUS
         return grouping, quality
-
-    def _is_enough(self, signal: float, variance: float) -> bool:
-        group = self.group or 0
-        if isinstance(group, Integral):
-            return signal >= group
-        return variance > 0 and signal >= group * math.sqrt(variance)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
