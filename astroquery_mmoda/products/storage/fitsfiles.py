@@ -52,6 +52,7 @@ def opened(data: bytes, allowance: Allowance) -> list[Any]:
         at = begin + _padded(size)
     with fits.open(io.BytesIO(data), memmap=False, lazy_load_hdus=False, disable_image_compression=True) as hdulist:
         for hdu in hdulist:
+            tuple(hdu.header.values())  # a card that can't be parsed is an error here
             _check(hdu, allowance)
             # this reads them
             if hdu.data is None and not isinstance(hdu, fits.PrimaryHDU):
