@@ -25,8 +25,6 @@ from ..cards import add_provenance, flat_text, number
 from .output import chosen_path, write_whole
 from .timeseries import FIXED_COLUMNS, blanked, numbers_of, position_of, rows_of, widths_of
 
-# Stingray divides rates by FRACEXP and takes bins below 0.9 for empty; the service's rates are corrected already
-_FRACTION, _STORED_FRACTION = "FRACEXP", "EXPFRAC"
 # names of columns by HDUCLAS3, which tools expect
 _OGIP_NAMES = {"RATE": "RATE", "COUNT": "COUNTS"}
 _KINDS_BY_NAME = {"RATE": "RATE", "COUNT_RATE": "RATE", "COUNTS": "COUNT"}
@@ -207,12 +205,11 @@ def _is_plain(value: Any) -> bool:
 
 def _classes(rows: Table, kind: str | None) -> dict[str, Any]:
     """Classes of OGIP, and how times are meant."""
+    background = background_of_rates(str(rows.meta.get("TELESCOP", "")), str(rows.meta.get("INSTRUME", "")))
+    background = background or str(rows.meta.get("HDUCLAS2", "")).strip().upper()
     cards: dict[str, Any] = {"HDUCLASS": "OGIP", "HDUCLAS1": "LIGHTCURVE"}
-    stated = str(rows.meta.get("HDUCLAS2", "")).strip().upper()
-    known = background_of_rates(str(rows.meta.get("TELESCOP", "")), str(rows.meta.get("INSTRUME", "")))
-    background = known or (stated if stated in _BACKGROUND else None)
-    if background:
-        cards["HDUCLAS2"] = (background, _BACKGROUND.get(background, ""))
+    if background in _BACKGROUND:
+        cards["HDUCLAS2"] = (background, _BACKGROUND[background])
     if kind:
         cards["HDUCLAS3"] = kind
     return cards | {"TIMVERSN": "OGIP/93-003", "TIMEZERO": 0.0, "TIMEPIXR": (0.5, "TIME is the centre of a bin")}
@@ -250,19 +247,14 @@ def _constant_or_column(rows: Table, column: str, header: fits.Header) -> dict[s
 
 def _stored_names(rows: Table, kind: str | None) -> dict[str, str]:
     """Columns that have another name in the file, where other tools expect it; no two get the same."""
-    wanted: dict[Any, str] = {}
     value = rows.meta.get("VALUECOL")
-    if kind:
-        wanted = {value: _OGIP_NAMES[kind], rows.meta.get("ERRORCOL"): "ERROR"}
-    # tools correct counts for it, as they should
+    wanted: dict[Any, str] = {value: _OGIP_NAMES[kind], rows.meta.get("ERRORCOL"): "ERROR"} if kind else {}
     if kind != "COUNT" and str(value).upper() != "COUNTS":
-        wanted[_FRACTION] = _STORED_FRACTION
+        # Stingray divides rates by it and takes bins below 0.9 for empty; the service's rates are corrected already
+        wanted["FRACEXP"] = "EXPFRAC"
+    own = [name for name in rows.colnames if name not in FIXED_COLUMNS]
     taken = {name.upper() for name in rows.colnames if name not in wanted}
-    return {
-        here: there
-        for here, there in wanted.items()
-        if here in rows.colnames and here not in FIXED_COLUMNS and here != there and there not in taken
-    }
+    return {name: wanted[name] for name in own if name in wanted and wanted[name] not in {name, *taken}}
 
 
 def _storable(column: Column) -> Column:
@@ -276,10 +268,9 @@ def _storable(column: Column) -> Column:
 
 def _spelled(unit: Any) -> str | None:
     """Spell a unit for a file; FITS has more spellings of count/s than OGIP."""
-    if unit is None:
-        return None
-    text = standard_spelling(str(unit))
-    text = str(unit) if text is None else text
+    text = "" if unit is None else str(unit)
+    spelled = standard_spelling(text)
+    text = text if spelled is None else spelled
     return "count/s" if known_unit(text) == u.ct / u.s else text or None
 
 

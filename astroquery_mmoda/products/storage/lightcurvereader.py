@@ -67,12 +67,10 @@ def read_lightcurve(path: str | os.PathLike[str]) -> Table:
         hdus = opened(bytes(unzipped(data, allowance)), allowance)
         curves = [hdu for hdu in hdus if hdu.name == "RATE" and isinstance(hdu, fits.BinTableHDU)]
         count = len({name for hdu in curves for name in hdu.columns.names}) * len(curves)
-        if not curves or len(curves) > conf.max_form_parts or count > _MOST_JOINED:
-            raise DecodingError(
-                "it has no extension RATE"
-                if not curves
-                else f"{len(curves)} light curves are too many for one table; conf.max_form_parts can be raised"
-            )
+        if not curves:
+            raise DecodingError("it has no extension RATE")
+        if len(curves) > conf.max_form_parts or count > _MOST_JOINED:
+            raise DecodingError("light curves too many for one table; conf.max_form_parts can be raised")
         filled = [part for hdu in curves if len(part := _read_part(hdu, allowance))]
         return _joined(filled, allowance) if filled else empty_lightcurve()
 
