@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Light curves as FITS files after the OGIP convention (OGIP/93-003)."""
+"""Light curves as FITS files after the OGIP convention (OGIP/93-003), written and read again."""
 
 from __future__ import annotations
 
@@ -13,29 +13,38 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
-from astropy.table import Column, MaskedColumn, Table
+from astropy.table import Column, MaskedColumn, Table, vstack
 from astropy.time import Time
 
-from ...errors import MmodaError, ParameterError
+from ...allowance import Allowance
+from ...config import conf
+from ...decoding import read_json_text, unzipped
+from ...errors import DecodingError, MmodaError, ParameterError, reading
+from ...files import read_plain
 from ...instruments import IJD_ORIGIN, background_of_rates
 from ...protocol import TIME_COLUMNS
-from ...text import in_hex, printable, transliterated
-from ...units import known_unit, standard_spelling
-from ..cards import add_provenance, flat_text, number
+from ...text import in_hex, original, printable, transliterated
+from ...units import known_unit, read_unit, standard_spelling
+from ..budget import size_when_read
+from ..cards import add_provenance, flat_text, number, time_reference
+from ..lightcurve import empty_lightcurve
+from .fitsfiles import opened
 from .output import chosen_path, write_whole
 from .timeseries import FIXED_COLUMNS, blanked, numbers_of, position_of, rows_of, widths_of
 
-# names of columns by HDUCLAS3, which tools expect
-_OGIP_NAMES = {"RATE": "RATE", "COUNT": "COUNTS"}
 _KINDS_BY_NAME = {"RATE": "RATE", "COUNT_RATE": "RATE", "COUNTS": "COUNT"}
 _KINDS_BY_UNIT = {"RATE": (u.ct / u.s, u.ph / u.s, 1 / u.s), "COUNT": (u.ct, u.ph)}
 # OGIP/93-003, section 4.1
 _BACKGROUND = {"NET": "background subtracted", "TOTAL": "source + background", "BKG": "background"}
 _PLACES = frozenset({"LOCAL", "GEOCENTRIC", "HELIOCENTRIC", "SOLARSYSTEM"})
-#: columns of the table that are keywords where they are the same in all rows
-KEYWORDS = {"time_bin": ("TIMEDEL", u.s), "e_min": ("E_MIN", u.keV), "e_max": ("E_MAX", u.keV)}
-#: what of the table no other card says: columns with masks, their own names, and ``meta``
-TABLE_CARD = "MMODA"
+# columns of the table that are keywords where they are the same in all rows
+_KEYWORDS = {"time_bin": ("TIMEDEL", u.s), "e_min": ("E_MIN", u.keV), "e_max": ("E_MAX", u.keV)}
+# what of the table no other card says: columns with masks, their own names, and ``meta``
+_TABLE_CARD = "MMODA"
+# bytes for each row beside its columns
+_ROW = 160
+# columns times sources; genuine files have some thousands
+_MOST_JOINED = 50_000
 
 
 def write_lightcurve(
@@ -130,7 +139,6 @@ class _TimeOrigin:
         return np.asarray((getattr(times, self.scale) - self.start).to_value(u.s), dtype=float)
 
     def edges(self, rows: Table) -> tuple[np.ndarray, np.ndarray]:
-        """Begin and end of each bin; both are its time where the width is unknown."""
         times, half = self.seconds(rows["time"]), np.nan_to_num(widths_of(rows)) / 2
         return times - half, times + half
 
@@ -175,18 +183,20 @@ def _rate_hdu(rows: Table, name: str, version: int, origin: _TimeOrigin) -> fits
     if in_hex(name):
         header["SRCNAME8"] = in_hex(name)  # FITS has no letters for it
     header.update(position_of(rows, name))
-    for column in KEYWORDS:
+    for column in _KEYWORDS:
         columns |= _constant_or_column(rows, column, header)
     stored, others = _stored_names(rows, kind), [each for each in rows.colnames if each not in FIXED_COLUMNS]
     columns |= {stored.get(column, column): _storable(rows[column]) for column in others}
-    meta = {key: value for key, value in rows.meta.items() if _is_plain(value)}
+    meta = {key: value for key, value in rows.meta.items() if isinstance(value, str | int | float)}
+    meta = {key: value for key, value in meta.items() if isinstance(value, str) or math.isfinite(value)}
     for key, value in meta.items():  # what is written already is right, whatever is there
         if re.fullmatch(r"[A-Z0-9_]{1,8}", str(key)) and key != "MJDREF" and key not in header:
             header[key] = transliterated(value) if isinstance(value, str) else value
     # columns in which NaN and TNULL mean: no data
     masked = [column for column in others if isinstance(rows[column], MaskedColumn)]
-    renamed = {there: here for here, there in stored.items()}
-    header[TABLE_CARD] = flat_text({"masked": masked, "renamed": renamed, "meta": meta})
+    header[_TABLE_CARD] = flat_text(
+        {"masked": masked, "renamed": {stored[each]: each for each in stored}, "meta": meta}
+    )
     units = [_spelled(column.unit) for column in columns.values()]
     plain = Table(columns)
     for column in plain.colnames:
@@ -197,10 +207,6 @@ def _rate_hdu(rows: Table, name: str, version: int, origin: _TimeOrigin) -> fits
         if column.name.upper() == "BARYTIME":
             hdu.header.comments[f"TTYPE{index}"] = "barycentric time (TDB) since MJDREF"
     return hdu
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _classes(rows: Table, kind: str | None) -> dict[str, Any]:
@@ -229,7 +235,7 @@ def _kind_of_values(rows: Table) -> str | None:
 
 def _constant_or_column(rows: Table, column: str, header: fits.Header) -> dict[str, Column]:
     """Write a keyword for what is the same in all rows, nothing for what is unknown in all, else give a column."""
-    keyword, unit = KEYWORDS[column]
+    keyword, unit = _KEYWORDS[column]
     values = widths_of(rows) if column == "time_bin" else numbers_of(rows[column])
     if not len(values) or np.isnan(values).all():
         return {}
@@ -248,13 +254,15 @@ def _constant_or_column(rows: Table, column: str, header: fits.Header) -> dict[s
 def _stored_names(rows: Table, kind: str | None) -> dict[str, str]:
     """Columns that have another name in the file, where other tools expect it; no two get the same."""
     value = rows.meta.get("VALUECOL")
-    wanted: dict[Any, str] = {value: _OGIP_NAMES[kind], rows.meta.get("ERRORCOL"): "ERROR"} if kind else {}
+    wanted: dict[Any, str] = {}
+    if kind:  # names that tools expect
+        wanted = {value: "COUNTS" if kind == "COUNT" else "RATE", rows.meta.get("ERRORCOL"): "ERROR"}
     if kind != "COUNT" and str(value).upper() != "COUNTS":
         # Stingray divides rates by it and takes bins below 0.9 for empty; the service's rates are corrected already
         wanted["FRACEXP"] = "EXPFRAC"
-    own = [name for name in rows.colnames if name not in FIXED_COLUMNS]
     taken = {name.upper() for name in rows.colnames if name not in wanted}
-    return {name: wanted[name] for name in own if name in wanted and wanted[name] not in {name, *taken}}
+    found = [name for name in rows.colnames if name in wanted and name not in FIXED_COLUMNS]
+    return {name: wanted[name] for name in found if wanted[name] not in {name, *taken}}
 
 
 def _storable(column: Column) -> Column:
@@ -297,3 +305,98 @@ def _gti_hdu(rows: Table, version: int, origin: _TimeOrigin) -> fits.BinTableHDU
     header = _time_header(rows, origin)
     header["HDUCLASS"], header["HDUCLAS1"], header["HDUCLAS2"] = "OGIP", "GTI", "STANDARD"
     return fits.BinTableHDU.from_columns(columns, header=header, name="GTI", ver=version)
+
+
+# ---- reading
+
+
+def read_lightcurve(path: str | os.PathLike[str]) -> Table:
+    """
+    Read what `write_lightcurve` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Name of the file.
+
+    Returns
+    -------
+    Table
+        The table that was written.
+
+    Raises
+    ------
+    DecodingError
+        It is another kind of file.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import Mmoda, read_lightcurve, write_lightcurve
+    >>> curve = Mmoda.query_lightcurve("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58195.5),
+    ...                                time_bin="1000 s")
+    >>> same = read_lightcurve(write_lightcurve(curve, "curves.fits"))
+    >>> len(same) == len(curve), same["time"].scale
+    (True, 'tt')
+    """
+    data = read_plain(chosen_path(path), limit=int(conf.max_product_size), links=True)
+    with reading(f"{path} is not a file of write_lightcurve"):
+        allowance = Allowance(len(data))
+        hdus = opened(bytes(unzipped(data, allowance)), allowance)
+        curves = [hdu for hdu in hdus if hdu.name == "RATE" and isinstance(hdu, fits.BinTableHDU)]
+        if not curves:
+            raise DecodingError("it has no extension RATE")
+        names = {name for hdu in curves for name in hdu.columns.names}
+        if len(curves) > conf.max_form_parts or len(curves) * len(names) > _MOST_JOINED:
+            raise DecodingError("light curves too many for one table; conf.max_form_parts can be raised")
+        filled = [part for hdu in curves if len(part := _read_part(hdu, allowance))]
+        return _joined(filled, allowance) if filled else empty_lightcurve()
+
+
+def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
+    header, count = hdu.header, len(hdu.data)
+    # columns are copied; times and names come on top
+    allowance.spend(size_when_read(hdu) + 3 * hdu.data.nbytes, "a light curve")
+    allowance.left += min(count, allowance.body // 8) * _ROW
+    allowance.spend((_ROW + 4 * len(str(header["OBJECT"]))) * count, "times and names")
+    stored = {column.name: column for column in hdu.columns}
+    day, fraction = time_reference(header)
+    reference = Time(day, fraction, format="mjd", scale=str(header.get("TIMESYS", "TT")).lower())
+    name = original(str(header["OBJECT"]), header.get("SRCNAME8", ""))
+    table = Table()
+    table["src_name"] = np.array([name] * count, dtype=str)
+    table["time"] = Time(reference + np.asarray(hdu.data["TIME"]) * u.s, format="mjd")
+    for column, (keyword, unit) in _KEYWORDS.items():
+        constant = np.full(count, number(header, keyword, math.nan))
+        values = np.asarray(hdu.data[keyword], dtype=float) if keyword in stored else constant
+        unknown = np.isnan(values)
+        table[column] = MaskedColumn(values, mask=unknown, unit=unit) if unknown.any() else Column(values, unit=unit)
+    kept = read_json_text(header.get(_TABLE_CARD), what=_TABLE_CARD, allowance=allowance)
+    for column in (each for each in stored if each not in ("TIME", "TIMEDEL", "E_MIN", "E_MAX")):
+        name = kept.get("renamed", {}).get(column, column)
+        table[name] = _restored(hdu, stored[column], masked=name in kept.get("masked", ()))
+    table.meta.update(kept.get("meta", {}))
+    return table
+
+
+def _restored(hdu: fits.BinTableHDU, column: fits.Column, *, masked: bool) -> Column:
+    """Read a column by itself: astropy's reader would parse its unit, however long that takes."""
+    data = np.array(hdu.data[column.name])
+    data = data.astype(data.dtype.newbyteorder("="), copy=False)
+    unit = read_unit(column.unit) if column.unit else None
+    if not masked:
+        return Column(data, unit=unit)
+    gone = np.isnan(data) if data.dtype.kind == "f" else column.null is not None and data == column.null
+    return MaskedColumn(data, mask=gone, unit=unit)
+
+
+def _joined(parts: list[Table], allowance: Allowance) -> Table:
+    """All light curves in one table, in which each row is as wide as the widest."""
+    if len(parts) == 1:
+        return parts[0]
+    widths: dict[str, int] = {}
+    for part in parts:
+        for name in part.colnames:
+            width = part[name].dtype.itemsize * math.prod(part[name].shape[1:]) if name != "time" else 16
+            widths[name] = max(widths.get(name, 0), width + 1)
+    allowance.spend(sum(widths.values()) * sum(map(len, parts)), "all light curves")
+    return vstack(parts, metadata_conflicts="silent")
