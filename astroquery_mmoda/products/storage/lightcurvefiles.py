@@ -194,9 +194,8 @@ def _rate_hdu(rows: Table, name: str, version: int, origin: _TimeOrigin) -> fits
             header[key] = transliterated(value) if isinstance(value, str) else value
     # columns in which NaN and TNULL mean: no data
     masked = [column for column in others if isinstance(rows[column], MaskedColumn)]
-    header[_TABLE_CARD] = flat_text(
-        {"masked": masked, "renamed": {stored[each]: each for each in stored}, "meta": meta}
-    )
+    renamed = {there: here for here, there in stored.items()}
+    header[_TABLE_CARD] = flat_text({"masked": masked, "renamed": renamed, "meta": meta})
     units = [_spelled(column.unit) for column in columns.values()]
     plain = Table(columns)
     for column in plain.colnames:
@@ -305,9 +304,6 @@ def _gti_hdu(rows: Table, version: int, origin: _TimeOrigin) -> fits.BinTableHDU
     header = _time_header(rows, origin)
     header["HDUCLASS"], header["HDUCLAS1"], header["HDUCLAS2"] = "OGIP", "GTI", "STANDARD"
     return fits.BinTableHDU.from_columns(columns, header=header, name="GTI", ver=version)
-
-
-# ---- reading
 
 
 def read_lightcurve(path: str | os.PathLike[str]) -> Table:
