@@ -75,20 +75,20 @@ def plan_single(product: Product, products: Products, output: OutputDirectory) -
     data, form = product.data, KINDS[product.kind].file
     if form == "image" or isinstance(data, fits.HDUList):
         hdulist, places = _hdus_for_file(product, products, form)
-        return Plan(product, "fits", [_file(product, ".fits", hdulist, output)], {"hdus": places})
+        return Plan(product, "fits", [_output_file(product, ".fits", hdulist, output)], {"hdus": places})
     if isinstance(data, Table):
         content, masked = _ecsv(data, products)
-        return Plan(product, "ecsv", [_file(product, ".ecsv", content, output)], {"masked": masked})
+        return Plan(product, "ecsv", [_output_file(product, ".ecsv", content, output)], {"masked": masked})
     if isinstance(data, bytes):
-        return Plan(product, "bytes", [_file(product, _ending(product), data, output)])
+        return Plan(product, "bytes", [_output_file(product, _ending(product), data, output)])
     with suppress(UnicodeEncodeError):  # JSON can hold halves of characters
         if isinstance(data, str):
-            return Plan(product, "text", [_file(product, ".txt", without_token(data).encode(), output)])
+            return Plan(product, "text", [_output_file(product, ".txt", without_token(data).encode(), output)])
     text = without_token(json.dumps(data, indent=1) + "\n")
-    return Plan(product, "json", [_file(product, ".json", text.encode(), output)])
+    return Plan(product, "json", [_output_file(product, ".json", text.encode(), output)])
 
 
-def _file(product: Product, ending: str, content: bytes | fits.HDUList, output: OutputDirectory) -> OutputFile:
+def _output_file(product: Product, ending: str, content: bytes | fits.HDUList, output: OutputDirectory) -> OutputFile:
     if isinstance(content, fits.HDUList):
         for hdu in content:
             clean(hdu)
@@ -263,7 +263,7 @@ def _ecsv(data: Table, products: Products) -> tuple[bytes, list[str]]:
 
 
 def _read_ecsv(files: Sequence[bytes], record: StoredProduct, allowance: Allowance) -> Table:
-    table = decoding.read_ecsv(_read_text(files, record, allowance), allowance=allowance)
+    table = decoding.read_ecsv(_read_text_file(files, record, allowance), allowance=allowance)
     table.meta.pop("MMODA", None)
     masked = set(record.options["masked"])
     for name in table.colnames:
@@ -278,7 +278,7 @@ def _read_ecsv(files: Sequence[bytes], record: StoredProduct, allowance: Allowan
 # ---- texts, plain values and bytes
 
 
-def _read_text(files: Sequence[bytes], record: StoredProduct, allowance: Allowance) -> str:
+def _read_text_file(files: Sequence[bytes], record: StoredProduct, allowance: Allowance) -> str:
     if not files[0].isascii():  # all characters are as wide as the widest
         allowance.spend(4 * len(files[0]), "a text")
     return str(files[0], "utf-8")
@@ -288,7 +288,7 @@ def _read_text(files: Sequence[bytes], record: StoredProduct, allowance: Allowan
 READERS = {
     "fits": _read_fits,
     "ecsv": _read_ecsv,
-    "text": _read_text,
+    "text": _read_text_file,
     "json": lambda files, record, allowance: decoding.parse_body(files[0], what="JSON"),
     "bytes": lambda files, record, allowance: files[0],
 }

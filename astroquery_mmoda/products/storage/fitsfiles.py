@@ -29,12 +29,7 @@ _HEADER = re.compile(rb"(?:.{80}){0,20000}?END {77}", re.DOTALL)
 
 
 def opened(data: bytes, allowance: Allowance) -> list[Any]:
-    """
-    Read all HDUs of an uncompressed FITS file, with their data in memory, without the sums over these.
-
-    The memory that they take beside the bytes of the file is spent. A `DecodingError` says that it is not a FITS file,
-    is cut short, or contradicts itself.
-    """
+    """Read all HDUs of an uncompressed FITS file, with their data; memory beside the bytes of the file is spent."""
     # a small file of a large one would be unpacked
     if not data.startswith(b"SIMPLE  ="):
         raise DecodingError("this is not a FITS file")

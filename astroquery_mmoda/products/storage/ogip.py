@@ -215,7 +215,7 @@ def _spectrum(
     """Make a PHA extension (OGIP/92-007a, HDUVERS 1.2): every mandatory keyword is there, others stay."""
     values = ChannelValues.of(hdu)
     changed = {"QUALITY": values.quality} if has_column(hdu, "QUALITY") or values.quality.any() else {}
-    table = _table(hdu, "SPECTRUM", changed | options.columns(values, name))
+    table = _file_table(hdu, "SPECTRUM", changed | options.columns(values, name))
     _state_counts(table)
     _limit_channels(table, "SPECTRUM", numbers)
     header, has_errors = table.header, has_column(table, "STAT_ERR")
@@ -273,7 +273,7 @@ def _response(
     hdu: Any, role: str, like: Mapping[str, Any], numbers: Numbering, name: str | None = None
 ) -> fits.BinTableHDU:
     """Make an extension of a response (CAL/GEN/92-002 and 92-002a), of the instrument that a spectrum is of."""
-    table = _table(hdu, name or role, shift=numbers.shifts.get(role, 0))
+    table = _file_table(hdu, name or role, shift=numbers.shifts.get(role, 0))
     hduclas2, version, energies = _RESPONSES[role]
     _set_missing(table.header, HDUCLASS="OGIP", HDUCLAS1="RESPONSE", HDUCLAS2=hduclas2, HDUVERS=version)
     _identify(table.header, like)
@@ -311,12 +311,7 @@ def _matrix(hdu: Any, area: Any, like: Mapping[str, Any], numbers: Numbering) ->
 
 
 def _has_area(matrix: Any, area: Any, instrument: str) -> bool:
-    """
-    Whether a matrix contains the effective area.
-
-    IBIS has it there (OSA 11); otherwise it shows by an ARF of 1, or by probabilities that sum up to more than 1, with
-    a margin for rounding.
-    """
+    """Whether a matrix contains the effective area: of IBIS (OSA 11), beside an ARF of 1, or by its sums."""
     if instrument.strip().upper() == "IBIS" or (area is not None and _is_one(area)):
         return True
     values = matrix.data["MATRIX"]
@@ -333,19 +328,21 @@ def _identify(header: fits.Header, like: Mapping[str, Any]) -> None:
 # ---- tables and headers
 
 
-def _table(hdu: Any, name: str, values: Mapping[str, np.ndarray] | None = None, *, shift: int = 0) -> fits.BinTableHDU:
+def _file_table(
+    hdu: Any, name: str, values: Mapping[str, np.ndarray] | None = None, *, shift: int = 0
+) -> fits.BinTableHDU:
     """Copy an extension for a file of its own, some columns set or added, and the channels in one counted anew."""
     changed = {
         key: fits.Column(key, "E" if array.dtype.kind == "f" else "I", array=array)
         for key, array in (values or {}).items()
     }
     # in their old places, since TLMINn and the like go by number
-    columns = [changed.pop(column.name.upper(), None) or _column(hdu, column, shift) for column in hdu.columns]
+    columns = [changed.pop(column.name.upper(), None) or _file_column(hdu, column, shift) for column in hdu.columns]
     header = plain_header(hdu.header)
     return fits.BinTableHDU.from_columns([*columns, *changed.values()], header=header, name=name, ver=1)
 
 
-def _column(hdu: Any, column: fits.Column, shift: int) -> fits.Column:
+def _file_column(hdu: Any, column: fits.Column, shift: int) -> fits.Column:
     # not column.copy(), whose changes would reach the old header
     kept = {key: getattr(column, key) for key in ("format", "unit", "null", "bscale", "bzero", "disp", "dim")}
     name = column.name.upper()

@@ -26,12 +26,7 @@ _DEVICES = frozenset(
 
 
 def safe_name(text: str, *, default: str = "product") -> str:
-    """
-    Turn any text into a name that is a plain file name on every common file system.
-
-    It has 1 to 48 of ``A-Z a-z 0-9 . _ + -``, does not begin with ``.`` or ``-``, and is not the name of a device of
-    Windows: ``"Cyg X-1"`` gives ``"Cyg_X-1"``. Where nothing readable is left of ``text``, it is ``default``.
-    """
+    """Turn any text into a plain file name on every common file system: 1 to 48 of ``A-Z a-z 0-9 . _ + -``."""
     # bounded first, so that a name of megabytes costs nothing
     name = re.sub(r"[^A-Za-z0-9.+-]+", "_", transliterated(text[: 4 * _LONGEST]))
     name = re.sub(r"\.{2,}", ".", name).lstrip(".-_")[:_LONGEST].rstrip("._")
@@ -75,12 +70,7 @@ class OutputDirectory:
         self._taken: set[str] = set()  # without case
 
     def reserve(self, text: str, *endings: str, default: str = "product") -> list[Path]:
-        """
-        Find names, one per ending, for files that belong together and are called after a text.
-
-        All have the same beginning, which ends in ``_2``, ``_3``, and so on where the plain name is used already,
-        whatever the case of its letters.
-        """
+        """Find names with one beginning, from a text, and these endings; it ends in ``_2`` and so on where it is in use."""
         stem = safe_name(text, default=default)
         names, number = [stem + ending for ending in endings], 1
         while self._taken.intersection(map(str.casefold, names)):
@@ -142,11 +132,7 @@ def _size_of(content: bytes | fits.HDUList) -> int:
 
 
 def write_files(output: OutputDirectory, files: Sequence[OutputFile]) -> list[FileOutcome]:
-    """
-    Write files, each whole or not at all; one that can't be written does not stop the others, unless the disk is full.
-
-    The outcomes are in the order of the files. `OSError` as from `OutputDirectory.prepare`, before anything is written.
-    """
+    """Write files, each whole or not at all; one that can't be written stops others only on a full disk."""
     if not files or not all(isinstance(file.content, Exception) for file in files):
         output.prepare()
     outcomes: dict[int, int | Exception] = {}
@@ -182,12 +168,7 @@ def _written(file: OutputFile, missing: set[Path], *, is_full: bool) -> int | Ex
 
 
 def manifest_of(directory: Path, outcomes: Sequence[FileOutcome]) -> Table:
-    """
-    List what was written: ``path``, ``source``, ``kind``, ``size`` (bytes) and ``error``.
-
-    If something could not be written, the list is the ``manifest`` of the error that is raised, with an empty path, the
-    size 0 and the reason for it: `DiskFull`, or else an error of ours, of the class of all errors where it is one.
-    """
+    """List what was written; if not all was, the list is the ``manifest`` of the error that is raised."""
     rows = []
     for file, outcome in outcomes:
         result = ("", 0, _reason(outcome)) if isinstance(outcome, Exception) else (str(file.path), outcome, "")

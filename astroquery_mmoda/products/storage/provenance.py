@@ -54,7 +54,7 @@ class Provenance:
             source=_short(parameters.get("src_name")),
             job_id=_short(products.job_id),
             parameters={
-                printable(name, limit=100): _value(value, _LONGEST_CATALOG if "catalog" in name else _LONGEST)
+                printable(name, limit=100): _parameter_text(value, _LONGEST_CATALOG if "catalog" in name else _LONGEST)
                 for name, value in parameters.items()
                 if name not in _LEFT_OUT and value is not None
             },
@@ -96,7 +96,7 @@ def _short(value: Any) -> str:
     return printable(value, limit=200) if isinstance(value, str) else ""
 
 
-def _value(value: Any, longest: int) -> str:
+def _parameter_text(value: Any, longest: int) -> str:
     """A parameter as one line; of what is too long for one, how long it is."""
     text = without_token(value if isinstance(value, str) else json.dumps(value, default=str))
     return printable(text, limit=longest) if len(text) <= longest else f"({len(text)} characters)"

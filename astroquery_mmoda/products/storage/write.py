@@ -33,12 +33,7 @@ def write_products(
     group: float | None = None,
     systematic: float | None = None,
 ) -> Table:
-    """
-    Write spectra and light curves as OGIP files, and an image with its source list in one FITS file.
-
-    Everything else is written as the service gave it: FITS for arrays and tables, ECSV for tables, text, JSON or bytes.
-    All of it is made and all names are checked before the first file is written.
-    """
+    """Write all products; everything is made and all names are checked before the first file is written."""
     output, options = OutputDirectory(directory, overwrite=overwrite), SpectrumOptions(group, systematic)
     plans = _plans(products, output, options)
     job_id = without_token(products.job_id)
