@@ -467,7 +467,7 @@ WRONG = [
         "comment": [["a"]],
         "parameters": [[], "a", None],
         "meta": [[], 3],
-        "products": [{}, None, [1], [{}], "abc", [None]],
+        "products": [None, [1], [{}], "abc", [None]],
     }.items()
     for value in values
 ]

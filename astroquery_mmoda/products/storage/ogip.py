@@ -273,7 +273,7 @@ def _response(
     hdu: Any, role: str, like: Mapping[str, Any], numbers: Numbering, name: str | None = None
 ) -> fits.BinTableHDU:
     """Make an extension of a response (CAL/GEN/92-002 and 92-002a), of the instrument that a spectrum is of."""
-    table = _file_table(hdu, name or role, shift=numbers.shifts.get(role, 0))
+    table = _file_table(hdu, name or role, {}, shift=numbers.shifts.get(role, 0))
     hduclas2, version, energies = _RESPONSES[role]
     _set_missing(table.header, HDUCLASS="OGIP", HDUCLAS1="RESPONSE", HDUCLAS2=hduclas2, HDUVERS=version)
     _identify(table.header, like)
@@ -333,8 +333,7 @@ def _file_table(
 ) -> fits.BinTableHDU:
     """Copy an extension for a file of its own, some columns set or added, and the channels in one counted anew."""
     changed = {
-        key: fits.Column(key, "E" if array.dtype.kind == "f" else "I", array=array)
-        for key, array in (values or {}).items()
+        key: fits.Column(key, "E" if array.dtype.kind == "f" else "I", array=array) for key, array in values.items()
     }
     # in their old places, since TLMINn and the like go by number
     columns = [changed.pop(column.name.upper(), None) or _file_column(hdu, column, shift) for column in hdu.columns]

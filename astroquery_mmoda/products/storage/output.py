@@ -70,7 +70,7 @@ class OutputDirectory:
         self._taken: set[str] = set()  # without case
 
     def reserve(self, text: str, *endings: str, default: str = "product") -> list[Path]:
-        """Find names with one beginning, from a text, and these endings; it ends in ``_2`` and so on where it is in use."""
+        """Find names with one beginning, from a text, and these endings; ends in ``_2`` where it is in use."""
         stem = safe_name(text, default=default)
         names, number = [stem + ending for ending in endings], 1
         while self._taken.intersection(map(str.casefold, names)):
