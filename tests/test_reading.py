@@ -175,7 +175,9 @@ def test_nothing_is_opened_before_it_is_looked_at(written, monkeypatch):
 def test_the_overview_is_there_before_a_file_is_opened(written, monkeypatch):
     directory, curves = written
     again = Products.read(directory)
-    monkeypatch.setattr("astroquery_mmoda.products.storage.read._bytes", lambda *_: pytest.fail("a file was opened"))
+    monkeypatch.setattr(
+        "astroquery_mmoda.products.storage.read.read_plain", lambda *_, **__: pytest.fail("a file was opened")
+    )
     assert again.table["content"][0] == curves.table["content"][0] != ""
     assert again.table["size"][0] > 0
     assert again.table["band", "time", "unit"][0].as_void() == curves.table["band", "time", "unit"][0].as_void()

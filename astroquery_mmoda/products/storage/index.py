@@ -116,10 +116,7 @@ class Index:
     def read(cls, path: Path) -> Index:
         """Read and check an index; `DecodingError` if anything in it is not as `write` leaves it."""
         with reading(f"the index {path}"):
-            try:
-                content = parse_body(read_plain(path, limit=_LARGEST), what="index")
-            except OSError as error:
-                raise DecodingError(error.strerror or str(error)) from error
+            content = parse_body(read_plain(path, limit=_LARGEST), what="index")
             content.pop("provenance", None)
             products = [
                 StoredProduct(**each | {"files": tuple(StoredFile(**file) for file in each["files"])})

@@ -328,9 +328,7 @@ def _identify(header: fits.Header, like: Mapping[str, Any]) -> None:
 # ---- tables and headers
 
 
-def _file_table(
-    hdu: Any, name: str, values: Mapping[str, np.ndarray] | None = None, *, shift: int = 0
-) -> fits.BinTableHDU:
+def _file_table(hdu: Any, name: str, values: Mapping[str, np.ndarray], *, shift: int = 0) -> fits.BinTableHDU:
     """Copy an extension for a file of its own, some columns set or added, and the channels in one counted anew."""
     changed = {
         key: fits.Column(key, "E" if array.dtype.kind == "f" else "I", array=array) for key, array in values.items()

@@ -71,15 +71,8 @@ def _read_stored(stored: Stored, what: str, allowance: Allowance) -> Any:
     with reading(f"{what} in {stored.directory} ({names})"):
         # bytes that several products refer to are read for each of them
         allowance.spend(sum(file.size for file in record.files), "a product of these files")
-        return READERS[record.format]([_bytes(stored.directory, file) for file in record.files], record, allowance)
-
-
-def _bytes(directory: Path, file: StoredFile) -> bytes:
-    path = directory / file.name
-    try:
-        data = read_plain(path, limit=file.size)
-    except OSError as error:
-        raise DecodingError(error.strerror or str(error)) from error
-    if len(data) != file.size or hashlib.sha256(data).hexdigest() != file.sha256:
-        raise _changed(path)
-    return data
+        contents = [read_plain(stored.directory / file.name, limit=file.size) for file in record.files]
+        for file, data in zip(record.files, contents, strict=True):
+            if len(data) != file.size or hashlib.sha256(data).hexdigest() != file.sha256:
+                raise _changed(stored.directory / file.name)
+        return READERS[record.format](contents, record, allowance)
