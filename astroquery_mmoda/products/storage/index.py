@@ -14,9 +14,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -123,11 +123,6 @@ class Index:
                 for each in content.pop("products")
             ]
             return cls(**content, products=tuple(products))
-
-    def joined(self, older: Index, replaced: Set[str]) -> Index:
-        """With products of the same analysis that were written before, unless files of theirs were replaced now."""
-        kept = [each for each in older.products if replaced.isdisjoint(file.name for file in each.files)]
-        return replace(self, products=(*kept, *self.products))
 
     def write(self, path: Path, provenance: Provenance) -> None:
         """Write it whole or not at all; what others wrote for people to read comes first."""

@@ -14,7 +14,7 @@ from ...errors import DecodingError, reading
 from ...files import read_plain
 from ..kinds import Entry, free_name
 from .fileforms import READERS
-from .index import Index, StoredFile, StoredProduct, find_index
+from .index import Index, StoredProduct, find_index
 from .output import chosen_path
 
 if TYPE_CHECKING:

@@ -104,14 +104,14 @@ def _write_index(
 ) -> None:
     """Describe what was written, in the order of the products, and what was there before and was not replaced."""
     whole = {plan.product: plan for plan in plans if written >= {file.path for file in plan.files}}
+    replaced = {file.name for file in written}
+    kept = [each for each in older.products if replaced.isdisjoint(file.name for file in each.files)] if older else []
     index = Index(
         job_id=products.job_id,
         service=products.service,
         comment=products.comment,
         parameters=public_parameters(products.parameters),
         meta=dict(products.meta),
-        products=tuple(whole[product].record() for product in products if product in whole),
+        products=(*kept, *(whole[product].record() for product in products if product in whole)),
     )
-    if older:
-        index = index.joined(older, replaced={file.name for file in written})
     index.write(path, Provenance.of(products))
