@@ -345,7 +345,7 @@ def read_lightcurve(path: str | os.PathLike[str]) -> Table:
         if len(curves) > conf.max_form_parts or len(curves) * len(names) > _MOST_JOINED:
             raise DecodingError("light curves too many for one table; conf.max_form_parts can be raised")
         filled = [part for hdu in curves if len(part := _read_part(hdu, allowance))]
-        return _stacked(filled, allowance) if filled else empty_lightcurve()
+        return _in_one_table(filled, allowance) if filled else empty_lightcurve()
 
 
 def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
@@ -385,7 +385,7 @@ def _restored(hdu: fits.BinTableHDU, column: fits.Column, *, masked: bool) -> Co
     return MaskedColumn(data, mask=gone, unit=unit)
 
 
-def _stacked(parts: list[Table], allowance: Allowance) -> Table:
+def _in_one_table(parts: list[Table], allowance: Allowance) -> Table:
     """All light curves in one table, in which each row is as wide as the widest."""
     if len(parts) == 1:
         return parts[0]
