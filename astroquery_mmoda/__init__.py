@@ -30,8 +30,7 @@ from .products import Product, Products
 
 if _TYPE_CHECKING:
     from .many import ManyQueries
-    from .products.storage.lightcurvefiles import write_lightcurve
-    from .products.storage.lightcurvereader import read_lightcurve
+    from .products.storage.lightcurvefiles import read_lightcurve, write_lightcurve
     from .products.storage.ogip import write_spectra
     from .products.storage.regions import write_regions
     from .products.storage.spectrumtable import spectrum_table
@@ -68,7 +67,7 @@ __all__ = [
 # what writes files is imported when it is used, at the end of a session
 _LATER = {
     "ManyQueries": "many",
-    "read_lightcurve": "products.storage.lightcurvereader",
+    "read_lightcurve": "products.storage.lightcurvefiles",
     "spectrum_table": "products.storage.spectrumtable",
     "to_timeseries": "products.storage.timeseries",
     "write_lightcurve": "products.storage.lightcurvefiles",

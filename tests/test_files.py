@@ -11,8 +11,14 @@ import pytest
 from astropy.io import fits
 
 from astroquery_mmoda.files import whole_file
-from astroquery_mmoda.products.storage.filenames import OutputDirectory, safe_name
-from astroquery_mmoda.products.storage.output import OutputFile, manifest_of, write_files, write_whole
+from astroquery_mmoda.products.storage.output import (
+    OutputDirectory,
+    OutputFile,
+    manifest_of,
+    safe_name,
+    write_files,
+    write_whole,
+)
 
 
 @pytest.fixture

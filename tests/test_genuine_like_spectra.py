@@ -513,7 +513,7 @@ def test_spectra_in_rows(tmp_path):
     parts = like.isgri()
     parts["spectrum"] = like.one_file(like.table("SPECTRUM", columns, HDUCLAS1="SPECTRUM", EXPOSURE=10.0))
     products = made(parts)
-    with pytest.raises(DecodingError, match="no CHANNEL, RATE or COUNTS of one number a row.*query_product"):
+    with pytest.raises(DecodingError, match="no CHANNEL, RATE or COUNTS of one number a row"):
         spectrum_table(products.spectrum())
     products.write(tmp_path / "out")
     again = Products.read(tmp_path / "out").select(kind="spectrum")[0].data[1]

@@ -71,7 +71,8 @@ def same_hdus(one, other):
             units = [[column.unit for column in hdu.columns] for hdu in (first, second)]
             # files for tools have units where the reply has none
             assert all(one in (None, other) for one, other in zip(*units, strict=True))
-            for name in first.columns.names:
+            # channels without a value are marked in files for tools
+            for name in set(first.columns.names) - {"QUALITY"}:
                 for a, b in zip(first.data[name], second.data[name], strict=True):
                     np.testing.assert_array_equal(a, b)
         elif first.data is not None:
@@ -174,7 +175,9 @@ def test_nothing_is_opened_before_it_is_looked_at(written, monkeypatch):
 def test_the_overview_is_there_before_a_file_is_opened(written, monkeypatch):
     directory, curves = written
     again = Products.read(directory)
-    monkeypatch.setattr("astroquery_mmoda.products.storage.read._bytes", lambda *_: pytest.fail("a file was opened"))
+    monkeypatch.setattr(
+        "astroquery_mmoda.products.storage.read.read_plain", lambda *_, **__: pytest.fail("a file was opened")
+    )
     assert again.table["content"][0] == curves.table["content"][0] != ""
     assert again.table["size"][0] > 0
     assert again.table["band", "time", "unit"][0].as_void() == curves.table["band", "time", "unit"][0].as_void()
@@ -274,12 +277,12 @@ def test_texts_that_a_table_could_lose(tmp_path):
     table["some"] = MaskedColumn(["", "x", "y"], mask=[False, True, False], description="d", meta={"k": 1})
     table["all"] = MaskedColumn([1, 2, 3], mask=[False, False, False], unit="keV")
     table["deep"] = np.arange(6).reshape(3, 2)
-    table.meta.update({"MMODA": "taken", "when": "2020-01-01", "nested": {"a": [1, None]}})
+    table.meta.update({"when": "2020-01-01", "nested": {"a": [1, None]}})
     made(table, kind="table").write(tmp_path / "out")
     again = Products.read(tmp_path / "out")[0].data
     same_tables(table, again)
     assert (again["some"].description, again["some"].meta) == ("d", {"k": 1})
-    assert Table.read(tmp_path / "out" / "thing.ecsv", format="ascii.ecsv").meta["MMODA_"]["job_id"] == "0123"
+    assert Table.read(tmp_path / "out" / "thing.ecsv", format="ascii.ecsv").meta["MMODA"]["job_id"] == "0123"
 
 
 @pytest.mark.parametrize(
@@ -314,15 +317,17 @@ def test_a_file_of_the_service_keeps_its_own_cards(tmp_path):
     products = made(fits.HDUList([primary, *tables]), kind="array")
     products.write(tmp_path / "out")
     with fits.open(tmp_path / "out" / "thing.fits", checksum=True) as hdulist:
-        assert hdulist[0].header["ORIGIN"] == "MMODA"
+        assert hdulist[0].header["ORIGIN"] == "ISDC"
         assert hdulist[0].header["JOB_ID"] == "0123"
     again = Products.read(tmp_path / "out")[0].data
     same_hdus(products[0].data, again)
-    assert again[0].header["ORIGIN"] == "ISDC"
-    assert list(again[0].header["HISTORY"]) == ["their own"]
-    assert primary.header["ORIGIN"] == "ISDC"
+    assert next(iter(again[0].header["HISTORY"])) == "their own"
+    assert isinstance(primary.header["JOB_ID"], fits.card.Undefined)
     assert "CHECKSUM" not in primary.header
-    assert "DATE" not in again[0].header
+    assert "DATE" not in primary.header
+    Products.read(tmp_path / "out").write(tmp_path / "again")
+    with fits.open(tmp_path / "again" / "thing.fits") as hdulist:
+        assert list(hdulist[0].header["HISTORY"]) == list(again[0].header["HISTORY"])
 
 
 # ---- files that were damaged, and indexes that lie
@@ -464,7 +469,7 @@ WRONG = [
         "comment": [["a"]],
         "parameters": [[], "a", None],
         "meta": [[], 3],
-        "products": [{}, None, [1], [{}], "abc", [None]],
+        "products": [None, [1], [{}], "abc", [None]],
     }.items()
     for value in values
 ]
@@ -475,13 +480,13 @@ WRONG_PRODUCT = [
         "kind": ["evil", None, 1],
         "source": [{}],
         "meta": [[]],
-        "format": ["pickle", None, ["fits"]],
+        "format": ["pickle", "image", None, ["fits"]],
         "files": [{}, None, [], ["isgri_lc_Crab.fits"]],
         "options": [[], None],
     }.items()
     for value in values
 ]
-WRONG_FILE = [("size", -1), ("size", True), ("size", "12"), ("size", 1.0), ("sha256", "0"), ("sha256", None)]
+WRONG_FILE = [("size", -1), ("size", True), ("size", "12"), ("size", 1.0), ("sha256", None)]
 
 
 @pytest.mark.parametrize(("key", "value"), WRONG)
@@ -527,7 +532,7 @@ def test_nothing_is_unpacked(written):
         Products.read(directory)[0].data  # noqa: B018
 
 
-@pytest.mark.parametrize("options", [{}, {"names": 5}, {"names": []}, {"names": [[1, 2]] * 99}, {"names": [["A", {}]]}])
+@pytest.mark.parametrize("options", [{}, {"hdus": 5}, {"hdus": []}, {"hdus": [[1, 2]]}, {"hdus": [[0, 99, "", 1, 0]]}])
 def test_wrong_options_of_a_format(written, options):
     directory, _ = written
     change(directory, lambda index: index["products"][0].update(options=options))

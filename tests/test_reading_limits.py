@@ -106,7 +106,7 @@ def in_directory(directory, files, copies=1, **record):
         "format": "fits",
         "files": told,
     }
-    product |= {"options": {"added": [], "replaced": [], "lines": 0}} | record
+    product |= {"options": {"hdus": [[0, 1, "", 1, 0]]}} | record
     index = {"format": "astroquery_mmoda products", "version": 1, "job_id": "0", "service": "", "comment": ""}
     index |= {"parameters": {}, "meta": {}, "products": [product] * copies}
     (directory / "mmoda-0.json").write_text(json.dumps(index))
@@ -208,27 +208,10 @@ HOSTILE = {
         d, {"a.txt": b"x" * 6_000_000 + "\N{FIRE}".encode()}, format="text", kind="text"
     ),
     "tables again and again": fits_case(
-        lambda: saved([curve("SPECTRUM")]), format="spectrum", kind="spectrum", options={"tables": [[0, 1]] * 30_000}
-    ),
-    "channels again and again": fits_case(
-        lambda: saved([curve("SPECTRUM", CHANNEL=np.arange(3.0))]),
-        format="spectrum",
-        kind="spectrum",
-        options={"renumbered": [{"file": 0, "hdu": 1, "column": "CHANNEL", "shift": 1, "cards": {}}] * 10_000},
-    ),
-    "cards again and again": fits_case(
-        lambda: saved([]), options={"added": ["A"] * 50_000, "replaced": [], "lines": 0}
-    ),
-    "lines of history": fits_case(
-        lambda: (
-            header(SIMPLE=True, BITPIX=8, NAXIS=0).replace(b"END".ljust(80), b"").rstrip().ljust(240)
-            + b"HISTORY".ljust(80) * 1900
-            + padded_header_end(1903)
-        ),
-        options={"added": [], "replaced": [], "lines": 1900},
+        lambda: saved([curve(CHANNEL=np.arange(3.0))]), options={"hdus": [[0, 1, "", 1, 1]] * 30_000}
     ),
     "names of columns": lambda d: in_directory(
-        d, {"a.ecsv": ecsv(2000)}, format="ecsv", kind="table", options={"provenance": "M", "masked": ["x"] * 100_000}
+        d, {"a.ecsv": ecsv(2000)}, format="ecsv", kind="table", options={"masked": ["x"] * 100_000}
     ),
     "summary": lambda d: in_directory(
         d,
@@ -244,10 +227,6 @@ HOSTILE = {
 }
 
 
-def padded_header_end(cards):
-    return b"END".ljust(80).ljust(-(-(cards + 1) * 80 // 2880) * 2880 - cards * 80)
-
-
 def ecsv(columns):
     names = [f"c{i}" for i in range(columns)]
     head = "".join(f"# - {{name: {name}, datatype: string}}\n" for name in names)
@@ -259,7 +238,7 @@ def ecsv(columns):
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     directory = tmp_path_factory.mktemp("small") / "d"
-    in_directory(directory, {"a.fits": saved([curve(RATE=np.zeros(3))])}, **LIGHTCURVE, options={"names": [["R", 1]]})
+    in_directory(directory, {"a.fits": saved([curve(RATE=np.zeros(3))])}, **LIGHTCURVE)
     with warm_process(directory) as ask:
         yield ask
 

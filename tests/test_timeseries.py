@@ -159,10 +159,12 @@ def test_rates_are_not_corrected_twice(curve, tmp_path, value, stored):
 def test_meta_does_not_replace_what_the_file_needs(curve, tmp_path):
     table = curve("spi_acs_lc_real")
     table.meta.update(TIMEZERO=5.0, MJDREFI=40000, NOTE="kept", VALUE=float("nan"))
-    again = read_lightcurve(write_lightcurve(table, tmp_path / "lc.fits"))
+    path = write_lightcurve(table, tmp_path / "lc.fits")
+    assert fits.getheader(path, "RATE")["TIMEZERO"] == 0
+    again = read_lightcurve(path)
     assert abs((again["time"] - table["time"]).to_value(u.s)).max() < 1e-7
-    assert again.meta["NOTE"] == "kept"
-    assert not {"TIMEZERO", "MJDREFI", "VALUE"} & set(again.meta)
+    del table.meta["VALUE"]
+    assert dict(again.meta) == dict(table.meta)
 
 
 def test_one_source_and_existing_files(curve, tmp_path):
@@ -424,7 +426,6 @@ def test_barycentric_times_keep_their_origin(tmp_path):
     del table["BARYTIME"]
     path = written_without_origin(table, tmp_path)
     assert fits.getheader(path, "RATE")["MJDREFI"] == 56543
-    assert "MJDREF" not in read_lightcurve(path).meta
 
 
 def written_without_origin(table, tmp_path):

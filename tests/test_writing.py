@@ -134,7 +134,7 @@ def test_what_is_too_long_for_a_header_is_in_the_index(tmp_path):
     products = made(("a", "text", "", "x"), parameters={"selected_catalog": catalog, "cfg": ["y" * 3000], "none": None})
     header = primary_hdu(products).header
     history = "".join(str(line) for line in header["HISTORY"])
-    assert re.search(rf"selected_catalog = \({len(catalog)} characters, SHA-256 [0-9a-f]{{16}}", history)
+    assert re.search(rf"selected_catalog = \({len(catalog)} characters\)", history)
     assert "cfg = (3004 characters" in history
     assert "none" not in history
     products.write(tmp_path)

@@ -26,7 +26,7 @@ from astroquery import log
 from ..config import conf
 from ..errors import ParameterError, ServiceError
 from ..files import whole_file
-from ..products.storage.filenames import chosen_path, make_directory, safe_name
+from ..products.storage.output import chosen_path, make_directory, safe_name
 from ..progress import Display
 from ..service.connection import Connection
 from ..service.http import Patience, Stream, retrying

@@ -510,8 +510,8 @@ class Products(Sequence[Product]):
         Open what `write` wrote.
 
         Files are read when their products are looked at, and not needed after that. Spectra and images have the
-        headers of the files, which were mended for other tools; spectra are grouped if they were written so, and images
-        are NaN where nothing was exposed.
+        headers of the files, which were mended for other tools; spectra are grouped if they were written so, their
+        channels without a value have QUALITY 1, and images are NaN where nothing was exposed.
 
         Parameters
         ----------

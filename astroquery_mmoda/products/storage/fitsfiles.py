@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,48 +21,33 @@ from ...errors import DecodingError
 from ...text import printable
 from ..budget import VARIABLE, WIDTHS
 
-_BLOCK, _CARD = 2880, 80
-_MOST_CARDS = 20_000
-_MOST_COLUMNS = 999
-_MOST_AXES = 32
+_BLOCK = 2880
+_MOST_AXES, _MOST_COLUMNS = 32, 999
 _LARGE_HDU = 40_000
-_BITPIX = frozenset({8, 16, 32, 64, -32, -64})
-_STRUCTURAL = re.compile(rb"(BITPIX|NAXIS[0-9]*|PCOUNT|GCOUNT|TFIELDS|GROUPS) *= *(.*?) *(?:/.*)?")
-_END = re.compile(rb"END {77}")
+# whole cards up to END
+_HEADER = re.compile(rb"(?:.{80}){0,20000}?END {77}", re.DOTALL)
 
 
 def opened(data: bytes, allowance: Allowance) -> list[Any]:
-    """
-    Read all HDUs of a FITS file, without the sums over their data.
-
-    Parameters
-    ----------
-    data : bytes
-        The file; compressed ones are refused.
-    allowance : Allowance
-        Memory that it may take, beside the bytes of the file.
-
-    Returns
-    -------
-    list of HDU
-        Their data are in memory. Those of an extension are never None.
-
-    Raises
-    ------
-    DecodingError
-        It is not a FITS file, is cut short, or says of itself what can't be.
-    """
+    """Read all HDUs of an uncompressed FITS file, with their data; memory beside the bytes of the file is spent."""
     # a small file of a large one would be unpacked
     if not data.startswith(b"SIMPLE  ="):
         raise DecodingError("this is not a FITS file")
     # light curves have two for each source; genuine ones of large files are large
-    most = max(2 * int(conf.max_form_parts) + 2, len(data) // _LARGE_HDU)
-    for number, layout in enumerate(_layouts(data)):
-        if number >= most:
-            raise DecodingError(f"more than {most} HDUs; conf.max_form_parts can be raised")
-        allowance.spend(HDU_MEMORY + CARD_MEMORY * layout["cards"], "headers")
+    left, at = max(2 * int(conf.max_form_parts) + 2, len(data) // _LARGE_HDU), 0
+    while at < len(data):
+        header, left = _HEADER.match(data, at), left - 1
+        if header is None or left < 0:
+            raise DecodingError("a header without an end, or more HDUs than conf.max_form_parts allows")
+        allowance.spend(HDU_MEMORY + CARD_MEMORY * (len(header[0]) // 80), "headers")
+        begin = _padded(header.end())
+        size = _data_size(fits.Header.fromstring(header[0]))
+        if begin + size > len(data):
+            raise DecodingError(f"{size} bytes of data by the header, of which {len(data) - begin} are there")
+        at = begin + _padded(size)
     with fits.open(io.BytesIO(data), memmap=False, lazy_load_hdus=False, disable_image_compression=True) as hdulist:
         for hdu in hdulist:
+            tuple(hdu.header.values())  # a card that can't be parsed is an error here
             _check(hdu, allowance)
             # this reads them
             if hdu.data is None and not isinstance(hdu, fits.PrimaryHDU):
@@ -75,47 +59,20 @@ def opened(data: bytes, allowance: Allowance) -> list[Any]:
         return list(hdulist)
 
 
-# ---- before astropy reads anything
+def _padded(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
 
 
-def _layouts(data: bytes) -> Iterator[dict[str, int]]:
-    """Structural cards of each header, and how many cards it has; `DecodingError` if the data are not all there."""
-    at = 0
-    while at < len(data):
-        layout = _layout(data, at)
-        at += -(-layout["cards"] * _CARD // _BLOCK) * _BLOCK
-        size = _data_size(layout)
-        if at + size > len(data):
-            raise DecodingError(f"{size} bytes of data by the header, of which {len(data) - at} are there")
-        at += -(-size // _BLOCK) * _BLOCK
-        yield layout
-
-
-def _layout(data: bytes, start: int) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for number in range(_MOST_CARDS):
-        card = data[start + number * _CARD : start + (number + 1) * _CARD]
-        if _END.fullmatch(card):
-            return found | {"cards": number + 1}
-        if match := _STRUCTURAL.fullmatch(card):
-            key = match[1].decode("ascii")
-            if key in found or not re.fullmatch(rb"[0-9]{1,18}|-[0-9]{2}", match[2]):
-                raise DecodingError(f"the card {key} is repeated, or not a number of things")
-            found[key] = int(match[2])
-    raise DecodingError(f"a header without end, or of more than {_MOST_CARDS} cards")
-
-
-def _data_size(layout: dict[str, int]) -> int:
-    axes = layout.get("NAXIS", -1)
-    lengths = [layout.get(f"NAXIS{axis}", -1) for axis in range(1, min(axes, _MOST_AXES) + 1)]
-    counts = [axes, layout.get("PCOUNT", 0), layout.get("GCOUNT", 1), layout.get("TFIELDS", 0), *lengths]
-    if layout.get("BITPIX") not in _BITPIX or min(counts) < 0 or axes > _MOST_AXES or counts[3] > _MOST_COLUMNS:
-        raise DecodingError("a header without valid BITPIX, NAXIS, NAXISn, PCOUNT, GCOUNT or TFIELDS")
-    cells = math.prod(lengths) if lengths else 0
-    return abs(layout["BITPIX"]) // 8 * layout.get("GCOUNT", 1) * (layout.get("PCOUNT", 0) + cells)
-
-
-# ---- before and after it reads the data of an HDU
+def _data_size(header: fits.Header) -> int:
+    """Bytes of data by a header, which astropy does not check."""
+    axes = header["NAXIS"]
+    if axes > _MOST_AXES or header.get("TFIELDS", 0) > _MOST_COLUMNS:
+        raise DecodingError(f"more than {_MOST_AXES} axes or {_MOST_COLUMNS} columns")
+    lengths = [header[f"NAXIS{axis}"] for axis in range(1, axes + 1)]
+    more, groups = header.get("PCOUNT", 0), header.get("GCOUNT", 1)
+    if min(axes, more, groups, *lengths) < 0:
+        raise DecodingError("a header with sizes below 0")
+    return int(abs(header["BITPIX"]) // 8 * groups * (more + (math.prod(lengths) if lengths else 0)))
 
 
 def _check(hdu: Any, allowance: Allowance) -> None:

@@ -13,31 +13,41 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Set
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
-from functools import lru_cache
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from ...decoding import parse_body
 from ...errors import DecodingError, ParameterError, reading
 from ...files import read_plain
 from ...text import listed, printable, without_token
 from ..kinds import KINDS, check_meta, check_name
-from .filenames import safe_name
-from .output import write_whole
+from .output import safe_name, write_whole
 from .provenance import Provenance, public_parameters
 
 #: beginning of the names of indexes; files of products have no such names
 PREFIX = "mmoda-"
 #: how a product is kept in its files
-FORMATS = ("image", "spectrum", "lightcurve", "fits", "ecsv", "text", "json", "bytes")
+FORMATS = ("fits", "ecsv", "text", "json", "bytes")
 
 _FORMAT, _VERSION = "astroquery_mmoda products", 1
 _LARGEST = 50_000_000
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_.+-]{0,99}")
 _INDEX = re.compile(re.escape(PREFIX) + r"([A-Za-z0-9_.+-]{1,60})\.json")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+# of fields, by what is written there
+_TYPES = {"str": str, "int": int, "dict[str, Any]": dict}
+
+
+def _check_types(record: Any) -> None:
+    """Refuse values of other types than those of the fields, from an index that somebody else wrote."""
+    for each in fields(record):
+        value, expected = getattr(record, each.name), _TYPES.get(str(each.type), tuple)
+        if not isinstance(value, expected) or isinstance(value, bool):
+            raise DecodingError(f"{each.name} must be of type {expected.__name__}, not {type(value).__name__}")
 
 
 @dataclass(frozen=True)
@@ -49,10 +59,9 @@ class StoredFile:
     sha256: str
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or _INDEX.fullmatch(self.name):
-            raise DecodingError(f"not the name of a product's file: {printable(self.name, limit=60)!r}")
-        if self.size < 0 or not _DIGEST.fullmatch(self.sha256):
-            raise DecodingError(f"not a size and a SHA-256, of {self.name}")
+        _check_types(self)
+        if not _NAME.fullmatch(self.name) or _INDEX.fullmatch(self.name) or self.size < 0:
+            raise DecodingError(f"not the name and size of a product's file: {printable(self.name, limit=60)!r}")
 
     @classmethod
     def of(cls, path: Path) -> StoredFile:
@@ -73,11 +82,12 @@ class StoredProduct:
     meta: dict[str, Any]
     format: str
     files: tuple[StoredFile, ...]
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any]
 
     def __post_init__(self) -> None:
-        for key in ("name", "service_name", "source"):
-            check_name(getattr(self, key), f"{key} of a product")
+        _check_types(self)
+        for name in (self.name, self.service_name, self.source):
+            check_name(name, "name of a product or source")
         check_meta(self.meta, "a product")
         if self.kind not in KINDS or self.format not in FORMATS or not self.files:
             raise DecodingError(f"unknown kind or format, or no file, of product {printable(self.name, limit=60)!r}")
@@ -97,6 +107,7 @@ class Index:
     version: int = _VERSION
 
     def __post_init__(self) -> None:
+        _check_types(self)
         if (self.format, self.version) != (_FORMAT, _VERSION):
             raise DecodingError("not an index of Products.write, or one of another version")
 
@@ -104,35 +115,18 @@ class Index:
     def read(cls, path: Path) -> Index:
         """Read and check an index; `DecodingError` if anything in it is not as `write` leaves it."""
         with reading(f"the index {path}"):
-            index: Index = _from_json(cls, parse_body(contents(path, limit=_LARGEST), what="index"), "it")
-            return index
-
-    def joined(self, older: Index, replaced: Set[str]) -> Index:
-        """With products of the same analysis that were written before, unless files of theirs were replaced now."""
-        kept = [each for each in older.products if replaced.isdisjoint(file.name for file in each.files)]
-        return replace(self, products=(*kept, *self.products))
+            content = parse_body(read_plain(path, limit=_LARGEST), what="index")
+            content.pop("provenance", None)
+            products = [
+                StoredProduct(**each | {"files": tuple(StoredFile(**file) for file in each["files"])})
+                for each in content.pop("products")
+            ]
+            return cls(**content, products=tuple(products))
 
     def write(self, path: Path, provenance: Provenance) -> None:
         """Write it whole or not at all; what others wrote for people to read comes first."""
         content = {"provenance": provenance.to_dict(), **asdict(self)}
         write_whole(path, without_token(json.dumps(content, indent=1, default=str)).encode("ascii"))
-
-
-# of strings, so each time they would be compiled
-_hints = lru_cache(get_type_hints)
-
-
-def _from_json(kind: Any, value: Any, what: str) -> Any:
-    """Value of a type from JSON: a class of those above, a tuple of them, or plain; `DecodingError` for another one."""
-    is_class, plain = is_dataclass(kind), get_origin(kind) or kind
-    expected: Any = dict if is_class else list if plain is tuple else plain
-    if not isinstance(value, expected) or isinstance(value, bool):
-        raise DecodingError(f"{what} must be of type {expected.__name__}, not {type(value).__name__}")
-    if is_class:
-        return kind(**{key: _from_json(hint, value.get(key), key) for key, hint in _hints(kind).items()})
-    if plain is tuple:
-        return tuple(_from_json(get_args(kind)[0], each, f"an element of {what}") for each in value)
-    return value
 
 
 def index_path(directory: Path, job_id: str) -> Path:
@@ -144,10 +138,9 @@ def older_index(path: Path, job_id: str, parameters: Mapping[str, Any]) -> Index
     """Index of the same analysis that is there already; `FileExistsError` if it is anything else."""
     if not os.path.lexists(path):
         return None
-    try:
+    index = None
+    with suppress(DecodingError):
         index = Index.read(path)
-    except DecodingError:
-        index = None
     # without a job id, only the parameters distinguish analyses
     if index and index.job_id == job_id and (job_id or _as_json(index.parameters) == _as_json(parameters)):
         return index
@@ -161,25 +154,11 @@ def _as_json(parameters: Mapping[str, Any]) -> str:
 
 def find_index(directory: Path, job_id: str | None) -> Path:
     """Find the index of a directory, or of one analysis in it; an error of ours says which there are instead."""
-    if job_id is not None and not isinstance(job_id, str):
-        raise ParameterError(f"job_id must be text, not {printable(job_id, limit=60)!r}.")
     found = {match[1]: match[0] for match in map(_INDEX.fullmatch, sorted(os.listdir(directory))) if match}
-    names = list(found.values()) if job_id is None else [index_path(directory, job_id).name]
-    if len(names) > 1:
-        raise ParameterError(
-            f"There are several analyses in {directory}; choose one by job_id=, of these: {listed(found)}."
-        )
-    if not names or names[0] not in found.values():
-        wanted = names[0] if names else f"index ({PREFIX}<job id>.json)"
-        raise DecodingError(
-            f"There is no {wanted} of Products.write in {directory}; analyses there: {listed(found) or 'none'}."
-        )
-    return directory / names[0]
-
-
-def contents(path: Path, *, limit: int) -> bytes:
-    """All of a plain file: not of a link or pipe, and not more than so many bytes."""
-    try:
-        return read_plain(path, limit=limit)
-    except OSError as error:
-        raise DecodingError(error.strerror or str(error)) from error
+    if job_id is None and len(found) > 1:
+        raise ParameterError(f"There are several analyses in {directory}; choose one by job_id=: {listed(found)}.")
+    wanted = next(iter(found.values()), None) if job_id is None else index_path(directory, str(job_id)).name
+    if wanted not in found.values():
+        missing = wanted or f"index ({PREFIX}<job id>.json)"
+        raise DecodingError(f"There is no {missing} of Products.write in {directory}; analyses there: {listed(found)}.")
+    return directory / str(wanted)

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Light curves as FITS files after the OGIP convention (OGIP/93-003)."""
+"""Light curves as FITS files after the OGIP convention (OGIP/93-003), written and read again."""
 
 from __future__ import annotations
 
@@ -13,31 +13,38 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
-from astropy.table import Column, MaskedColumn, Table
+from astropy.table import Column, MaskedColumn, Table, vstack
 from astropy.time import Time
 
-from ...errors import MmodaError, ParameterError
+from ...allowance import Allowance
+from ...config import conf
+from ...decoding import read_json_text, unzipped
+from ...errors import DecodingError, MmodaError, ParameterError, reading
+from ...files import read_plain
 from ...instruments import IJD_ORIGIN, background_of_rates
 from ...protocol import TIME_COLUMNS
-from ...text import in_hex, printable, transliterated
-from ...units import known_unit, standard_spelling
-from ..cards import add_provenance, flat_text, number
-from .filenames import chosen_path
-from .output import write_whole
+from ...text import in_hex, original, printable, transliterated
+from ...units import known_unit, read_unit, standard_spelling
+from ..budget import size_when_read
+from ..cards import add_provenance, flat_text, number, time_reference
+from ..lightcurve import empty_lightcurve
+from .fitsfiles import opened
+from .output import chosen_path, write_whole
 from .timeseries import FIXED_COLUMNS, blanked, numbers_of, position_of, rows_of, widths_of
 
-# Stingray divides rates by FRACEXP and takes bins below 0.9 for empty; the service's rates are corrected already
-_FRACTION, _STORED_FRACTION = "FRACEXP", "EXPFRAC"
-# names of columns by HDUCLAS3, which tools expect
-_OGIP_NAMES = {"RATE": "RATE", "COUNT": "COUNTS"}
 _KINDS_BY_NAME = {"RATE": "RATE", "COUNT_RATE": "RATE", "COUNTS": "COUNT"}
 _KINDS_BY_UNIT = {"RATE": (u.ct / u.s, u.ph / u.s, 1 / u.s), "COUNT": (u.ct, u.ph)}
 # OGIP/93-003, section 4.1
 _BACKGROUND = {"NET": "background subtracted", "TOTAL": "source + background", "BKG": "background"}
 _PLACES = frozenset({"LOCAL", "GEOCENTRIC", "HELIOCENTRIC", "SOLARSYSTEM"})
-#: columns of the table that are keywords where they are the same in all rows
-KEYWORDS = {"time_bin": ("TIMEDEL", u.s), "e_min": ("E_MIN", u.keV), "e_max": ("E_MAX", u.keV)}
-_TIME_COMMENTS = {"BARYTIME": "barycentric time (TDB) since MJDREF"}
+# columns of the table that are keywords where they are the same in all rows
+_KEYWORDS = {"time_bin": ("TIMEDEL", u.s), "e_min": ("E_MIN", u.keV), "e_max": ("E_MAX", u.keV)}
+# what of the table no other card says: columns with masks, their own names, and ``meta``
+_TABLE_CARD = "MMODA"
+# bytes for each row beside its columns
+_ROW = 160
+# columns times sources; genuine files have some thousands
+_MOST_JOINED = 50_000
 
 
 def write_lightcurve(
@@ -89,13 +96,10 @@ def write_lightcurve(
     'ser_x1.fits'
     """
     path = chosen_path(path)
-    rows = rows_of(table, source, single=False)
     try:
-        write_whole(path, lightcurve_hdus(rows), overwrite=overwrite)
-    except MmodaError:
-        raise
+        write_whole(path, lightcurve_hdus(rows_of(table, source, single=False)), overwrite=overwrite)
     except Exception as error:  # some columns fail only when they are written
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, MmodaError) or getattr(error, "errno", None) is not None:
             raise
         raise ParameterError(
             f"FITS can't hold this light curve ({printable(error, limit=300)}); remove the column, or write ECSV."
@@ -103,9 +107,8 @@ def write_lightcurve(
     return path
 
 
-def lightcurve_hdus(table: Table) -> fits.HDUList:
+def lightcurve_hdus(rows: Table) -> fits.HDUList:
     """Make the file of `write_lightcurve`, without writing it."""
-    rows = rows_of(table, None, single=False)
     names = np.array([str(name) for name in rows["src_name"]], dtype=str)
     known = list(dict.fromkeys(names.tolist()))
     origin = _time_origin(rows)
@@ -136,7 +139,6 @@ class _TimeOrigin:
         return np.asarray((getattr(times, self.scale) - self.start).to_value(u.s), dtype=float)
 
     def edges(self, rows: Table) -> tuple[np.ndarray, np.ndarray]:
-        """Begin and end of each bin; both are its time where the width is unknown."""
         times, half = self.seconds(rows["time"]), np.nan_to_num(widths_of(rows)) / 2
         return times - half, times + half
 
@@ -181,15 +183,19 @@ def _rate_hdu(rows: Table, name: str, version: int, origin: _TimeOrigin) -> fits
     if in_hex(name):
         header["SRCNAME8"] = in_hex(name)  # FITS has no letters for it
     header.update(position_of(rows, name))
-    for column in KEYWORDS:
+    for column in _KEYWORDS:
         columns |= _constant_or_column(rows, column, header)
     stored, others = _stored_names(rows, kind), [each for each in rows.colnames if each not in FIXED_COLUMNS]
     columns |= {stored.get(column, column): _storable(rows[column]) for column in others}
+    meta = {key: value for key, value in rows.meta.items() if isinstance(value, str | int | float)}
+    meta = {key: value for key, value in meta.items() if isinstance(value, str) or math.isfinite(value)}
+    for key, value in meta.items():  # what is written already is right, whatever is there
+        if re.fullmatch(r"[A-Z0-9_]{1,8}", str(key)) and key != "MJDREF" and key not in header:
+            header[key] = transliterated(value) if isinstance(value, str) else value
     # columns in which NaN and TNULL mean: no data
-    header["MASKCOLS"] = ",".join(column for column in others if isinstance(rows[column], MaskedColumn))
-    if stored:
-        header["RENAMED"] = flat_text({there: here for here, there in stored.items()})
-    _write_meta(rows, header)
+    masked = [column for column in others if isinstance(rows[column], MaskedColumn)]
+    renamed = {there: here for here, there in stored.items()}
+    header[_TABLE_CARD] = flat_text({"masked": masked, "renamed": renamed, "meta": meta})
     units = [_spelled(column.unit) for column in columns.values()]
     plain = Table(columns)
     for column in plain.colnames:
@@ -197,19 +203,18 @@ def _rate_hdu(rows: Table, name: str, version: int, origin: _TimeOrigin) -> fits
     hdu = fits.BinTableHDU(plain, header=header, name="RATE", ver=version)
     for index, (column, unit) in enumerate(zip(hdu.columns, units, strict=True), start=1):
         column.unit = unit
-        if column.name.upper() in TIME_COLUMNS:
-            hdu.header.comments[f"TTYPE{index}"] = _TIME_COMMENTS.get(column.name.upper(), "time since MJDREF")
+        if column.name.upper() == "BARYTIME":
+            hdu.header.comments[f"TTYPE{index}"] = "barycentric time (TDB) since MJDREF"
     return hdu
 
 
 def _classes(rows: Table, kind: str | None) -> dict[str, Any]:
     """Classes of OGIP, and how times are meant."""
+    background = background_of_rates(str(rows.meta.get("TELESCOP", "")), str(rows.meta.get("INSTRUME", "")))
+    background = background or str(rows.meta.get("HDUCLAS2", "")).strip().upper()
     cards: dict[str, Any] = {"HDUCLASS": "OGIP", "HDUCLAS1": "LIGHTCURVE"}
-    stated = str(rows.meta.get("HDUCLAS2", "")).strip().upper()
-    known = background_of_rates(str(rows.meta.get("TELESCOP", "")), str(rows.meta.get("INSTRUME", "")))
-    background = known or (stated if stated in _BACKGROUND else None)
-    if background:
-        cards["HDUCLAS2"] = (background, _BACKGROUND.get(background, ""))
+    if background in _BACKGROUND:
+        cards["HDUCLAS2"] = (background, _BACKGROUND[background])
     if kind:
         cards["HDUCLAS3"] = kind
     return cards | {"TIMVERSN": "OGIP/93-003", "TIMEZERO": 0.0, "TIMEPIXR": (0.5, "TIME is the centre of a bin")}
@@ -229,7 +234,7 @@ def _kind_of_values(rows: Table) -> str | None:
 
 def _constant_or_column(rows: Table, column: str, header: fits.Header) -> dict[str, Column]:
     """Write a keyword for what is the same in all rows, nothing for what is unknown in all, else give a column."""
-    keyword, unit = KEYWORDS[column]
+    keyword, unit = _KEYWORDS[column]
     values = widths_of(rows) if column == "time_bin" else numbers_of(rows[column])
     if not len(values) or np.isnan(values).all():
         return {}
@@ -247,19 +252,16 @@ def _constant_or_column(rows: Table, column: str, header: fits.Header) -> dict[s
 
 def _stored_names(rows: Table, kind: str | None) -> dict[str, str]:
     """Columns that have another name in the file, where other tools expect it; no two get the same."""
-    wanted: dict[Any, str] = {}
     value = rows.meta.get("VALUECOL")
-    if kind:
-        wanted = {value: _OGIP_NAMES[kind], rows.meta.get("ERRORCOL"): "ERROR"}
-    # tools correct counts for it, as they should
+    wanted: dict[Any, str] = {}
+    if kind:  # names that tools expect
+        wanted = {value: "COUNTS" if kind == "COUNT" else "RATE", rows.meta.get("ERRORCOL"): "ERROR"}
     if kind != "COUNT" and str(value).upper() != "COUNTS":
-        wanted[_FRACTION] = _STORED_FRACTION
+        # Stingray divides rates by it and takes bins below 0.9 for empty; the service's rates are corrected already
+        wanted["FRACEXP"] = "EXPFRAC"
     taken = {name.upper() for name in rows.colnames if name not in wanted}
-    return {
-        here: there
-        for here, there in wanted.items()
-        if here in rows.colnames and here not in FIXED_COLUMNS and here != there and there not in taken
-    }
+    found = [name for name in rows.colnames if name in wanted and name not in FIXED_COLUMNS]
+    return {name: wanted[name] for name in found if wanted[name] not in {name, *taken}}
 
 
 def _storable(column: Column) -> Column:
@@ -273,41 +275,13 @@ def _storable(column: Column) -> Column:
 
 def _spelled(unit: Any) -> str | None:
     """Spell a unit for a file; FITS has more spellings of count/s than OGIP."""
-    if unit is None:
-        return None
-    text = standard_spelling(str(unit))
-    text = str(unit) if text is None else text
+    text = "" if unit is None else str(unit)
+    spelled = standard_spelling(text)
+    text = text if spelled is None else spelled
     return "count/s" if known_unit(text) == u.ct / u.s else text or None
 
 
-def _write_meta(rows: Table, header: fits.Header) -> None:
-    """Write the keywords in ``meta``; what is written already is right, whatever is there."""
-    kept = []
-    for key, value in rows.meta.items():
-        is_plain = isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
-        if key == "MJDREF":  # the two cards of it are there already
-            kept += [key] if value == header["MJDREFI"] + header["MJDREFF"] else []
-        elif _is_keyword(key) and is_plain and header.get(key, value) == value:
-            header[key] = transliterated(value) if isinstance(value, str) else value
-            kept.append(key)
-    header["METAKEYS"] = ",".join(kept)
-    if any(isinstance(value, str) and len(value) > 68 for value in header.values()):
-        header["LONGSTRN"] = ("OGIP 1.0", "strings go on in CONTINUE")
-
-
-def _is_keyword(key: object) -> bool:
-    return isinstance(key, str) and key.isupper() and re.fullmatch(r"[A-Z0-9_]{1,8}", key) is not None
-
-
 def _gti_hdu(rows: Table, version: int, origin: _TimeOrigin) -> fits.BinTableHDU:
-    starts, stops = _good_times(rows, origin)
-    columns = [fits.Column("START", "D", unit="s", array=starts), fits.Column("STOP", "D", unit="s", array=stops)]
-    header = _time_header(rows, origin)
-    header["HDUCLASS"], header["HDUCLAS1"], header["HDUCLAS2"] = "OGIP", "GTI", "STANDARD"
-    return fits.BinTableHDU.from_columns(columns, header=header, name="GTI", ver=version)
-
-
-def _good_times(rows: Table, origin: _TimeOrigin) -> tuple[np.ndarray, np.ndarray]:
     """Begin and end of each stretch of bins with data; a bin of unknown width alone covers no time."""
     value = rows.meta.get("VALUECOL")
     gaps = np.ma.getmaskarray(rows[value]) if value in rows.colnames else np.zeros(len(rows), dtype=bool)
@@ -315,17 +289,110 @@ def _good_times(rows: Table, origin: _TimeOrigin) -> tuple[np.ndarray, np.ndarra
     order = np.argsort(starts + stops)
     filled = np.flatnonzero(~gaps[order])
     starts, stops = starts[order][filled], stops[order][filled]
-    # bins may overlap, or lie within others
-    reached = np.maximum.accumulate(stops) if len(stops) else stops
-    new = np.ones(len(starts), dtype=bool)
-    if np.array_equal(starts, stops):
-        # all widths unknown: neighbours belong together
-        new[1:] = np.diff(filled) > 1
-    else:
-        # bins that touch, but for rounding, belong together
-        new[1:] = starts[1:] > reached[:-1] + 5e-4 * np.maximum((stops - starts)[1:], 2e-6)
-    first = np.flatnonzero(new)
-    if not len(first):
-        return starts, stops
-    begins, ends = np.minimum.reduceat(starts, first), np.maximum.reduceat(stops, first)
-    return begins[ends > begins], ends[ends > begins]
+    if len(filled):
+        if np.array_equal(starts, stops):  # all widths unknown: neighbours belong together
+            apart = np.diff(filled) > 1
+        else:  # bins that touch, but for rounding, belong together; they may overlap, or lie within others
+            margin = 5e-4 * np.maximum((stops - starts)[1:], 2e-6)
+            apart = starts[1:] > np.maximum.accumulate(stops)[:-1] + margin
+        first = np.flatnonzero(np.append(True, apart))
+        starts, stops = np.minimum.reduceat(starts, first), np.maximum.reduceat(stops, first)
+    columns = [
+        fits.Column(name, "D", unit="s", array=times[stops > starts])
+        for name, times in (("START", starts), ("STOP", stops))
+    ]
+    header = _time_header(rows, origin)
+    header["HDUCLASS"], header["HDUCLAS1"], header["HDUCLAS2"] = "OGIP", "GTI", "STANDARD"
+    return fits.BinTableHDU.from_columns(columns, header=header, name="GTI", ver=version)
+
+
+def read_lightcurve(path: str | os.PathLike[str]) -> Table:
+    """
+    Read what `write_lightcurve` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Name of the file.
+
+    Returns
+    -------
+    Table
+        The table that was written.
+
+    Raises
+    ------
+    DecodingError
+        It is another kind of file.
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import Mmoda, read_lightcurve, write_lightcurve
+    >>> curve = Mmoda.query_lightcurve("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58195.5),
+    ...                                time_bin="1000 s")
+    >>> same = read_lightcurve(write_lightcurve(curve, "curves.fits"))
+    >>> len(same) == len(curve), same["time"].scale
+    (True, 'tt')
+    """
+    data = read_plain(chosen_path(path), limit=int(conf.max_product_size), links=True)
+    with reading(f"{path} is not a file of write_lightcurve"):
+        allowance = Allowance(len(data))
+        hdus = opened(bytes(unzipped(data, allowance)), allowance)
+        curves = [hdu for hdu in hdus if hdu.name == "RATE" and isinstance(hdu, fits.BinTableHDU)]
+        if not curves:
+            raise DecodingError("it has no extension RATE")
+        names = {name for hdu in curves for name in hdu.columns.names}
+        if len(curves) > conf.max_form_parts or len(curves) * len(names) > _MOST_JOINED:
+            raise DecodingError("light curves too many for one table; conf.max_form_parts can be raised")
+        filled = [part for hdu in curves if len(part := _read_part(hdu, allowance))]
+        return _in_one_table(filled, allowance) if filled else empty_lightcurve()
+
+
+def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
+    header, count = hdu.header, len(hdu.data)
+    # columns are copied; times and names come on top
+    allowance.spend(size_when_read(hdu) + 3 * hdu.data.nbytes, "a light curve")
+    allowance.left += min(count, allowance.body // 8) * _ROW
+    allowance.spend((_ROW + 4 * len(str(header["OBJECT"]))) * count, "times and names")
+    stored = {column.name: column for column in hdu.columns}
+    day, fraction = time_reference(header)
+    reference = Time(day, fraction, format="mjd", scale=str(header.get("TIMESYS", "TT")).lower())
+    name = original(str(header["OBJECT"]), header.get("SRCNAME8", ""))
+    table = Table()
+    table["src_name"] = np.array([name] * count, dtype=str)
+    table["time"] = Time(reference + np.asarray(hdu.data["TIME"]) * u.s, format="mjd")
+    for column, (keyword, unit) in _KEYWORDS.items():
+        constant = np.full(count, number(header, keyword, math.nan))
+        values = np.asarray(hdu.data[keyword], dtype=float) if keyword in stored else constant
+        unknown = np.isnan(values)
+        table[column] = MaskedColumn(values, mask=unknown, unit=unit) if unknown.any() else Column(values, unit=unit)
+    kept = read_json_text(header.get(_TABLE_CARD), what=_TABLE_CARD, allowance=allowance)
+    for column in (each for each in stored if each not in ("TIME", "TIMEDEL", "E_MIN", "E_MAX")):
+        name = kept.get("renamed", {}).get(column, column)
+        table[name] = _restored(hdu, stored[column], masked=name in kept.get("masked", ()))
+    table.meta.update(kept.get("meta", {}))
+    return table
+
+
+def _restored(hdu: fits.BinTableHDU, column: fits.Column, *, masked: bool) -> Column:
+    """Read a column by itself: astropy's reader would parse its unit, however long that takes."""
+    data = np.array(hdu.data[column.name])
+    data = data.astype(data.dtype.newbyteorder("="), copy=False)
+    unit = read_unit(column.unit) if column.unit else None
+    if not masked:
+        return Column(data, unit=unit)
+    gone = np.isnan(data) if data.dtype.kind == "f" else column.null is not None and data == column.null
+    return MaskedColumn(data, mask=gone, unit=unit)
+
+
+def _in_one_table(parts: list[Table], allowance: Allowance) -> Table:
+    """All light curves in one table, in which each row is as wide as the widest."""
+    if len(parts) == 1:
+        return parts[0]
+    widths: dict[str, int] = {}
+    for part in parts:
+        for name in part.colnames:
+            width = part[name].dtype.itemsize * math.prod(part[name].shape[1:]) if name != "time" else 16
+            widths[name] = max(widths.get(name, 0), width + 1)
+    allowance.spend(sum(widths.values()) * sum(map(len, parts)), "all light curves")
+    return vstack(parts, metadata_conflicts="silent")

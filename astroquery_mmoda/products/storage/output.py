@@ -1,10 +1,11 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Files with their contents, written whole or not at all, and the list of what was written."""
+"""Files with safe names in a directory of the user, written whole or not at all, and the list of what was written."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,85 @@ from pathlib import Path
 from astropy.io import fits
 from astropy.table import Table
 
-from ...errors import MmodaError, reading
-from ...files import DiskFull, whole_file
-from ...text import printable, shorten
-from .filenames import OutputDirectory
+from ...errors import MmodaError, ParameterError, reading
+from ...files import DiskFull, remove_leftovers, whole_file
+from ...text import listed, printable, shorten, transliterated
 
 _MOST_SHOWN = 5
+# with a counter and "_pha.fits" behind it, a name still fits into the 68 characters of a FITS keyword (RESPFILE)
+_LONGEST = 48
+_DEVICES = frozenset(
+    {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))}
+)
+
+
+def safe_name(text: str, *, default: str = "product") -> str:
+    """Turn any text into a plain file name on every common file system: 1 to 48 of ``A-Z a-z 0-9 . _ + -``."""
+    # bounded first, so that a name of megabytes costs nothing
+    name = re.sub(r"[^A-Za-z0-9.+-]+", "_", transliterated(text[: 4 * _LONGEST]))
+    name = re.sub(r"\.{2,}", ".", name).lstrip(".-_")[:_LONGEST].rstrip("._")
+    if name.split(".")[0].upper() in _DEVICES:
+        # for Windows, the part in front of the first dot decides
+        name = f"_{name}"[:_LONGEST]
+    return name or default
+
+
+def chosen_path(path: str | os.PathLike[str]) -> Path:
+    """Path that a user gave, with ``~`` spelled out; `ParameterError` if it can't be one."""
+    try:
+        chosen = Path(path).expanduser()
+        if b"\0" in os.fsencode(chosen):
+            raise ValueError("it has a NUL character")
+    except (TypeError, ValueError, RuntimeError) as error:  # the last one for an unknown home directory
+        raise ParameterError(f"{printable(path, limit=200)!r} is not a valid path ({printable(error)}).") from error
+    return chosen
+
+
+def make_directory(directory: Path) -> None:
+    """Make a directory for files, or clear one that is there of what killed writers left; `OSError` if it can't be."""
+    if os.path.lexists(directory) and not directory.is_dir():
+        what = "a link to nothing, or to a file" if directory.is_symlink() else "not a directory"
+        raise NotADirectoryError(errno.ENOTDIR, f"it is {what}; choose another directory", str(directory))
+    directory.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(directory)
+
+
+class OutputDirectory:
+    """
+    Names for new files inside one directory, which the user chose and is hence taken as it is, links included.
+
+    All names of one writing are reserved before anything is written, so that a refusal leaves the directory as it was.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        self.directory = chosen_path(directory)
+        self.overwrite = overwrite
+        self._names: list[str] = []
+        self._taken: set[str] = set()  # without case
+
+    def reserve(self, text: str, *endings: str, default: str = "product") -> list[Path]:
+        """Find names with one beginning, from a text, and these endings; ends in ``_2`` where it is in use."""
+        stem = safe_name(text, default=default)
+        names, number = [stem + ending for ending in endings], 1
+        while self._taken.intersection(map(str.casefold, names)):
+            number += 1
+            names = [f"{stem}_{number}{ending}" for ending in endings]
+        self._taken.update(map(str.casefold, names))
+        self._names += names
+        return [self.directory / name for name in names]
+
+    def prepare(self) -> None:
+        """Make the directory; `OSError` if names are in use, by directories or without ``overwrite``, or it fails."""
+        existing = [name for name in self._names if os.path.lexists(self.directory / name)]
+        for path in map(self.directory.joinpath, existing):
+            if path.is_dir() and not path.is_symlink():
+                raise IsADirectoryError(errno.EISDIR, "there is a directory of this name", str(path))
+        if existing and not self.overwrite:
+            text = f"nothing was written, since these files exist: {listed(existing, most=5)}"
+            raise FileExistsError(errno.EEXIST, f"{text}; overwrite=True replaces them", str(self.directory))
+        make_directory(self.directory)
+        if not os.access(self.directory, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "no file can be made in this directory", str(self.directory))
 
 
 @dataclass(frozen=True)
@@ -41,63 +115,24 @@ FileOutcome = tuple[OutputFile, int | Exception]
 
 
 def write_whole(path: Path, content: bytes | fits.HDUList, *, overwrite: bool = True) -> int:
-    """
-    Write a file that appears under its name only when it is complete; a link is replaced, not followed.
-
-    Parameters
-    ----------
-    path : Path
-        Name of the file.
-    content : bytes or HDUList
-        Of an HDUList, astropy mends what it can (the service writes the headers), and refuses the rest.
-    overwrite : bool
-        Whether a file that is there is replaced at the end.
-
-    Returns
-    -------
-    int
-        Size of the file in bytes.
-
-    Raises
-    ------
-    FileExistsError
-        The file is there already.
-    OSError
-        As from `~astroquery_mmoda.files.whole_file`.
-    """
+    """Write a file that appears under its name only when it is complete, and give its size; a link is replaced."""
     if not overwrite and os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
     with whole_file(path, needed=lambda: _size_of(content)) as file:
         if isinstance(content, bytes):
             file.write(content)
-        else:
+        else:  # astropy mends what it can (the service writes the headers), and refuses the rest
             content.writeto(file, output_verify="silentfix", checksum=True)
         file.flush()
         return os.fstat(file.fileno()).st_size
 
 
-def _size_of(content: bytes | fits.HDUList) -> int | None:
-    if isinstance(content, bytes):
-        return len(content)
-    return sum(hdu.filebytes() for hdu in content)
+def _size_of(content: bytes | fits.HDUList) -> int:
+    return len(content) if isinstance(content, bytes) else sum(hdu.filebytes() for hdu in content)
 
 
 def write_files(output: OutputDirectory, files: Sequence[OutputFile]) -> list[FileOutcome]:
-    """
-    Write files, each whole or not at all; one that can't be written does not stop the others, unless the disk is full.
-
-    Parameters
-    ----------
-    output : OutputDirectory
-        Where their names were reserved; `OSError` as from its ``prepare`` if nothing was written.
-    files : sequence of OutputFile
-        What to write, and what failed already.
-
-    Returns
-    -------
-    list of (OutputFile, int or Exception)
-        In the order of ``files``.
-    """
+    """Write files, each whole or not at all; one that can't be written stops others only on a full disk."""
     if not files or not all(isinstance(file.content, Exception) for file in files):
         output.prepare()
     outcomes: dict[int, int | Exception] = {}
@@ -106,9 +141,9 @@ def write_files(output: OutputDirectory, files: Sequence[OutputFile]) -> list[Fi
     # those that others need come first
     for index, file in sorted(enumerate(files), key=lambda each: bool(each[1].needs)):
         outcomes[index] = outcome = _written(file, missing, is_full=is_full)
-        is_full |= isinstance(outcome, DiskFull)
         if isinstance(outcome, Exception):
             missing.add(file.path)
+            is_full |= isinstance(outcome, DiskFull)
     return [(file, outcomes[index]) for index, file in enumerate(files)]
 
 
@@ -133,39 +168,14 @@ def _written(file: OutputFile, missing: set[Path], *, is_full: bool) -> int | Ex
 
 
 def manifest_of(directory: Path, outcomes: Sequence[FileOutcome]) -> Table:
-    """
-    List what was written, if all was.
-
-    Parameters
-    ----------
-    directory : Path
-        Where the files are.
-    outcomes : sequence of (OutputFile, int or Exception)
-        As from `write_files`.
-
-    Returns
-    -------
-    Table
-        One row per file: ``path``, ``source``, ``kind``, ``size`` (bytes) and ``error``. What could not be written has
-        an empty path, the size 0, and the reason as error, which is empty otherwise.
-
-    Raises
-    ------
-    DiskFull
-        No space was left, so that nothing was tried after that.
-    MmodaError
-        Some files could not be written; of the class of their errors where it is one for all.
-    """
-    rows: list[tuple[str, str, str, int, str]] = []
+    """List what was written; if not all was, the list is the ``manifest`` of the error that is raised."""
+    rows = []
     for file, outcome in outcomes:
-        what = printable(file.source), file.kind
-        if isinstance(outcome, Exception):
-            rows.append(("", *what, 0, _reason(outcome)))
-        else:
-            rows.append((str(file.path), *what, outcome, ""))
-    manifest = Table(
-        rows=rows or None, names=("path", "source", "kind", "size", "error"), dtype=("U", "U", "U", "i8", "U")
-    )
+        result = ("", 0, _reason(outcome)) if isinstance(outcome, Exception) else (str(file.path), outcome, "")
+        path, size, reason = result
+        rows.append((path, printable(file.source), file.kind, size, reason))
+    names = ("path", "source", "kind", "size", "error")
+    manifest = Table(rows=rows or None, names=names, dtype=("U", "U", "U", "i8", "U"))
     errors = [outcome for _, outcome in outcomes if isinstance(outcome, Exception)]
     for error in errors:
         if isinstance(error, DiskFull):
@@ -174,7 +184,15 @@ def manifest_of(directory: Path, outcomes: Sequence[FileOutcome]) -> Table:
     if errors:
         kinds = {type(error) if isinstance(error, MmodaError) else MmodaError for error in errors}
         kind = kinds.pop() if len(kinds) == 1 else MmodaError
-        raise kind(_summary(directory, manifest), manifest=manifest)
+        failed = manifest[manifest["error"] != ""]
+        first = failed[:_MOST_SHOWN]
+        shown = [f"{row['kind']} {row['source'][:60]}".strip() + f": {shorten(row['error'], 250)}" for row in first]
+        more = f"; and {len(failed) - _MOST_SHOWN} more" if len(failed) > _MOST_SHOWN else ""
+        raise kind(
+            f"{len(failed)} of {len(manifest)} files could not be written to {printable(directory, limit=200)}: "
+            f"{'; '.join(shown)}{more}. The manifest of this error (.manifest) lists these and what was written.",
+            manifest=manifest,
+        )
     return manifest
 
 
@@ -182,16 +200,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         return printable(f"{Path(error.filename2 or error.filename).name}: {error.strerror}")
     return printable(error)
-
-
-def _summary(directory: Path, manifest: Table) -> str:
-    failed = manifest[manifest["error"] != ""]
-    shown = [
-        f"{row['kind']} {printable(row['source'], limit=60)}".strip() + f": {shorten(row['error'], 250)}"
-        for row in failed[:_MOST_SHOWN]
-    ]
-    more = [f"and {len(failed) - _MOST_SHOWN} more"] if len(failed) > _MOST_SHOWN else []
-    return (
-        f"{len(failed)} of {len(manifest)} files could not be written to {printable(directory, limit=200)}: "
-        f"{'; '.join(shown + more)}. The manifest of this error (.manifest) lists these and what was written."
-    )

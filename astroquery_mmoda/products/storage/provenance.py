@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -55,7 +54,7 @@ class Provenance:
             source=_short(parameters.get("src_name")),
             job_id=_short(products.job_id),
             parameters={
-                printable(name, limit=100): _value(value, _LONGEST_CATALOG if "catalog" in name else _LONGEST)
+                printable(name, limit=100): _parameter_text(value, _LONGEST_CATALOG if "catalog" in name else _LONGEST)
                 for name, value in parameters.items()
                 if name not in _LEFT_OUT and value is not None
             },
@@ -97,10 +96,7 @@ def _short(value: Any) -> str:
     return printable(value, limit=200) if isinstance(value, str) else ""
 
 
-def _value(value: Any, longest: int) -> str:
-    """A parameter as one line; what is too long for one is identified by its length and a sum."""
+def _parameter_text(value: Any, longest: int) -> str:
+    """A parameter as one line; of what is too long for one, how long it is."""
     text = without_token(value if isinstance(value, str) else json.dumps(value, default=str))
-    if len(text) <= longest:
-        return printable(text, limit=longest)
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return f"({len(text)} characters, SHA-256 {digest}...)"
+    return printable(text, limit=longest) if len(text) <= longest else f"({len(text)} characters)"

@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from ...allowance import Allowance
 from ...errors import DecodingError, reading
+from ...files import read_plain
 from ..kinds import Entry, free_name
 from .fileforms import READERS
-from .filenames import chosen_path
-from .index import Index, StoredFile, StoredProduct, contents, find_index
-from .spectrumfiles import read_spectrum
+from .index import Index, StoredProduct, find_index
+from .output import chosen_path
 
 if TYPE_CHECKING:
     from ..products import Products
-
-
-_READERS = {**READERS, "spectrum": read_spectrum}
 
 
 @dataclass(frozen=True)
@@ -38,11 +35,15 @@ def read_products(cls: type[Products], directory: str | os.PathLike[str], *, job
 
     place = chosen_path(directory).absolute()
     index = Index.read(find_index(place, job_id))
-    sizes = {file.name: file.size for record in index.products for file in record.files}
-    for record in index.products:
-        for file in record.files:
-            _check_presence(place, file)
-    allowance, taken = Allowance(sum(sizes.values())), dict[str, int]()
+    files = {file.name: file for record in index.products for file in record.files}
+    for file in files.values():
+        try:
+            size = os.lstat(place / file.name).st_size
+        except OSError as error:
+            raise DecodingError(f"The file {place / file.name} is missing.") from error
+        if size != file.size:
+            raise _changed(place / file.name)
+    allowance, taken = Allowance(sum(file.size for file in files.values())), dict[str, int]()
     # files of one product may have been written twice under different names
     products = [
         Product(
@@ -53,25 +54,10 @@ def read_products(cls: type[Products], directory: str | os.PathLike[str], *, job
         )
         for each in index.products
     ]
-    found = cls(
-        products,
-        parameters=index.parameters,
-        job_id=index.job_id,
-        comment=index.comment,
-        meta=index.meta,
-        service=index.service,
-    )
+    about = {key: getattr(index, key) for key in ("parameters", "job_id", "comment", "meta", "service")}
+    found = cls(products, **about)
     found.allowance = allowance
     return found
-
-
-def _check_presence(directory: Path, file: StoredFile) -> None:
-    try:
-        size = os.lstat(directory / file.name).st_size
-    except OSError as error:
-        raise DecodingError(f"The file {file.name} of the products in {directory} is missing.") from error
-    if size != file.size:
-        raise _changed(directory / file.name)
 
 
 def _changed(path: Path) -> DecodingError:
@@ -85,12 +71,8 @@ def _read_stored(stored: Stored, what: str, allowance: Allowance) -> Any:
     with reading(f"{what} in {stored.directory} ({names})"):
         # bytes that several products refer to are read for each of them
         allowance.spend(sum(file.size for file in record.files), "a product of these files")
-        files = [_bytes(stored.directory / file.name, file) for file in record.files]
-        return _READERS[record.format](files, record, allowance)
-
-
-def _bytes(path: Path, file: StoredFile) -> bytes:
-    data = contents(path, limit=file.size)
-    if len(data) != file.size or hashlib.sha256(data).hexdigest() != file.sha256:
-        raise _changed(path)
-    return data
+        contents = [read_plain(stored.directory / file.name, limit=file.size) for file in record.files]
+        for file, data in zip(record.files, contents, strict=True):
+            if len(data) != file.size or hashlib.sha256(data).hexdigest() != file.sha256:
+                raise _changed(stored.directory / file.name)
+        return READERS[record.format](contents, record, allowance)

@@ -16,8 +16,7 @@ from astropy.table import Table
 from ...catalog import angles, positions, source_names, table_of
 from ...errors import ParameterError
 from ...text import transliterated
-from .filenames import chosen_path
-from .output import write_whole
+from .output import chosen_path, write_whole
 
 _FRAMES = ("icrs", "fk5", "fk4", "galactic")
 _HEADER = "# Region file format: DS9\n"
@@ -92,7 +91,9 @@ def write_regions(catalog: Table | fits.HDUList, path: str | os.PathLike[str], *
 
 def _shapes(regions: ModuleType, table: Table) -> list[Any]:
     """Circles of the errors, or points, of sources with a position."""
-    places, names, radii = positions(table), source_names(table) or [""] * len(table), _error_radii(table)
+    places, names, radii = positions(table), source_names(table) or [""] * len(table), np.zeros(len(table))
+    for name in (each for each in table.colnames if each.upper() == "ERR_RAD"):
+        radii = np.nan_to_num(angles(table[name]).to_value(u.deg), posinf=0.0)
     frame = places.frame
     if frame.name not in _FRAMES or not frame.is_equivalent_frame(type(frame)()):
         places = places.icrs  # frames of another equinox have no name in DS9
@@ -105,11 +106,3 @@ def _shapes(regions: ModuleType, table: Table) -> list[Any]:
         else:
             shapes.append(regions.PointSkyRegion(places[row], meta=meta, visual={"marker": "x"}))
     return shapes
-
-
-def _error_radii(table: Table) -> np.ndarray[Any, Any]:
-    """Degrees; 0 where there is none."""
-    name = next((name for name in table.colnames if name.upper() == "ERR_RAD"), None)
-    if name is None:
-        return np.zeros(len(table))
-    return np.nan_to_num(angles(table[name]).to_value(u.deg), posinf=0.0)

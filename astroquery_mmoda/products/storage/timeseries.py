@@ -76,14 +76,7 @@ def to_timeseries(table: Table, source: str | None = None) -> BinnedTimeSeries |
 
 
 def rows_of(table: Table, source: str | None, *, single: bool = True) -> Table:
-    """
-    Rows that have a time, of one source if it is named, of a light curve of ``query_lightcurve``.
-
-    Raises
-    ------
-    ParameterError
-        It is another table, there is no such source, or (``single``) there are several and none was named.
-    """
+    """Rows with a time of a light curve, of one source if it is named, as it has to be for a ``single`` one."""
     missing = [name for name in FIXED_COLUMNS if name not in getattr(table, "colnames", ())]
     if missing or not isinstance(table["time"], Time):
         reason = f"it has no column {', '.join(missing)}" if missing else "its column time does not hold astropy's Time"

@@ -14,13 +14,11 @@ from ...errors import MmodaError, ParameterError, reading
 from ...text import without_token
 from ..product import subset
 from ..spectrum import spectral_sets
-from .fileforms import Plan, plan_single
-from .filenames import OutputDirectory
-from .grouping import SpectrumOptions
+from .fileforms import Plan, SpectrumSet, plan_single, plan_spectrum
 from .index import Index, index_path, older_index
-from .output import OutputFile, manifest_of, write_files
+from .output import OutputDirectory, OutputFile, manifest_of, write_files
 from .provenance import Provenance, public_parameters
-from .spectrumfiles import SpectrumSet, plan_spectrum
+from .spectrumtable import SpectrumOptions
 
 if TYPE_CHECKING:
     from ..product import Product
@@ -35,12 +33,7 @@ def write_products(
     group: float | None = None,
     systematic: float | None = None,
 ) -> Table:
-    """
-    Write spectra and light curves as OGIP files, and an image with its source list in one FITS file.
-
-    Everything else is written as the service gave it: FITS for arrays and tables, ECSV for tables, text, JSON or bytes.
-    All of it is made and all names are checked before the first file is written.
-    """
+    """Write all products; everything is made and all names are checked before the first file is written."""
     output, options = OutputDirectory(directory, overwrite=overwrite), SpectrumOptions(group, systematic)
     plans = _plans(products, output, options)
     job_id = without_token(products.job_id)
@@ -60,42 +53,37 @@ def write_products(
 
 def _plans(products: Products, output: OutputDirectory, options: SpectrumOptions) -> list[Plan]:
     """How to write each product, in their order, but a spectrum and its responses together."""
-    failed: dict[Product, Plan] = {}
+    failed: dict[Product, MmodaError] = {}
     for product in products:
         try:
             product.data  # noqa: B018 - this decodes it
         except MmodaError as error:
-            failed[product] = _failure(product, error)
+            failed[product] = error
     usable = subset(products, [product for product in products if product not in failed])
     sets: dict[Product, SpectrumSet] = {}
     for members in spectral_sets(usable):
         try:
             with reading(members[0].title):
                 if spectrum := SpectrumSet.of(members, usable):
-                    sets |= {product: spectrum for product in spectrum.members}
+                    sets |= dict.fromkeys(spectrum.members, spectrum)
         except MmodaError as error:
-            failed |= {product: _failure(product, error) for product in members}
+            failed |= dict.fromkeys(members, error)
     _check_options(products, set(failed), sets, options)
-    plans: list[Plan] = []
-    done: set[Product] = set()
+    plans: dict[Product, Plan] = {}
     for product in products:
         found = sets.get(product)
         together = found.members if found else [product]
-        if product in failed:
-            plans.append(failed[product])
-        elif product not in done:
-            done |= set(together)
-            try:
-                with reading(together[0].title):
-                    plans += plan_spectrum(found, output, options) if found else [plan_single(product, usable, output)]
-            except MmodaError as error:
-                plans += [_failure(member, error) for member in together]
-    return plans
-
-
-def _failure(product: Product, error: MmodaError) -> Plan:
-    """In the place of a product that can't be written."""
-    return Plan(product, "", [OutputFile(without_token(product.source), product.kind, error)])
+        try:
+            if product in failed:
+                raise failed[product]
+            if product not in plans:
+                with reading(product.title):
+                    new = plan_spectrum(found, output, options) if found else [plan_single(product, usable, output)]
+                plans |= {plan.product: plan for plan in new}
+        except MmodaError as error:
+            for each in together:
+                plans[each] = Plan(each, "", [OutputFile(without_token(each.source), each.kind, error)])
+    return list(plans.values())
 
 
 def _check_options(
@@ -116,14 +104,14 @@ def _write_index(
 ) -> None:
     """Describe what was written, in the order of the products, and what was there before and was not replaced."""
     whole = {plan.product: plan for plan in plans if written >= {file.path for file in plan.files}}
+    replaced = {file.name for file in written}
+    kept = [each for each in older.products if replaced.isdisjoint(file.name for file in each.files)] if older else []
     index = Index(
         job_id=products.job_id,
         service=products.service,
         comment=products.comment,
         parameters=public_parameters(products.parameters),
         meta=dict(products.meta),
-        products=tuple(whole[product].record() for product in products if product in whole),
+        products=(*kept, *(whole[product].record() for product in products if product in whole)),
     )
-    if older:
-        index = index.joined(older, replaced={file.name for file in written})
     index.write(path, Provenance.of(products))
