@@ -489,7 +489,7 @@ def test_names_that_nobody_knows_are_looked_up_once(client, service, monkeypatch
     def from_sesame(name, until):
         raise ParameterError(f"nobody knows {name}")
 
-    monkeypatch.setattr("astroquery_mmoda.request.resolver.from_sesame", from_sesame)
+    monkeypatch.setattr("astroquery_mmoda.request.positions.from_sesame", from_sesame)
     rows = [{**FAST, "coordinates": name, "max_pointings": n} for n in (1, 2) for name in ("Crab", "Planet X")]
     outcomes = dict(client.query_many("product", rows, progress=False))
     assert [name_of(outcomes[row]) for row in (0, 2)] == ["Crab", "Crab"]

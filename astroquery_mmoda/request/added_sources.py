@@ -15,9 +15,9 @@ from ..catalog import cells, positions, read_positions, source_names, table_of
 from ..errors import ParameterError
 from ..instruments import CATALOG_VALUES, USED_FLAGS
 from ..text import printable
-from .positions import parse_position
+from .positions import parse_position, sky_position
 from .source_list import named_positions, same_name
-from .values import as_quantity, convert, sky_position
+from .values import as_quantity, convert
 
 
 def add_sources(catalog: Table, sources: Mapping[str, SkyCoord] | Table, *, flag: int, radius: u.Quantity) -> Table:

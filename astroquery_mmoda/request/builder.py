@@ -18,11 +18,9 @@ from ..errors import MmodaError, ParameterError, ServiceError
 from ..text import nearest, printable
 from .form import form_fields
 from .metadata import InstrumentSchema, folded, read_metadata
-from .positions import parse_position, plain_dashes
+from .positions import find_position, parse_position, plain_dashes, sky_position
 from .query import Query
-from .resolver import find_position
 from .source_list import to_catalog_text
-from .values import sky_position
 
 if TYPE_CHECKING:
     from ..service.connection import Connection

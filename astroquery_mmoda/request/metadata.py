@@ -17,7 +17,6 @@ from astropy.table import MaskedColumn, Table
 
 from ..errors import ParameterError, ServiceError
 from ..text import nearest, printable
-from .positions import plain_dashes
 
 _NOT_FOR_USERS = ("token", "user_catalog", "selected_catalog")
 
@@ -197,8 +196,8 @@ def _table_row(parameter: Parameter) -> tuple[Any, ...]:
 
 
 def folded(name: str) -> str:
-    """Name of an instrument without what does not matter in it: case, blanks, ``-`` and ``_``."""
-    return re.sub(r"[\s_-]+", "", plain_dashes(name)).casefold()
+    """Name of an instrument without what does not matter in it: case, blanks, dashes and ``_``."""
+    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
