@@ -14,7 +14,7 @@ from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda import Mmoda, MmodaClass, ParameterError
 from astroquery_mmoda.request.expressions import literal_value
-from astroquery_mmoda.request.preflight import misunderstood
+from astroquery_mmoda.request.records import misunderstood
 from astroquery_mmoda.request.snippets import read_api_code
 from tests.scripted_server import Reply, ScriptedServer
 from tests.tokens import mint

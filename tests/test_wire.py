@@ -99,7 +99,11 @@ def test_large_integers_are_exact():
         (BIN, 5 * u.deg, "wrong unit"),
         (COUNT, 5.5, "n=5.5: .*must be a whole number"),
         (COUNT, "many", "not a valid number"),
-        (COUNT, 9, "n=9: not a valid value .9 is out of range.. Needed: type integer, at least 2, at most 8, default 5."),
+        (
+            COUNT,
+            9,
+            "n=9: not a valid value .9 is out of range.. Needed: type integer, at least 2, at most 8, default 5.",
+        ),
         (COUNT, 1, "out of range"),
         (COUNT, float("inf"), "must be finite"),
         (COUNT, 5 * u.s, "a number without a unit"),

@@ -17,8 +17,8 @@ from ..protocol import FORMAT_FIELDS, IGNORED_FIELDS, OWN_FIELDS, PROTOCOL_VERSI
 from ..text import nearest, printable
 from .encode import to_wire
 from .metadata import InstrumentSchema, Parameter
-from .query import Query
 from .positions import designation, in_degrees, sky_position
+from .query import Query
 from .values import as_quantity, energy_pair, service_unit, time_pair
 
 # argument -> the service's parameters that it stands for

@@ -134,28 +134,26 @@ class InstrumentSchema:
         """
         if isinstance(product, str) and product in self.products:
             return product
-        listed = f"It has: {self._listing(self.products)}"
+        where = f"Instrument {self.instrument!r}"
         if product is not None:
             raise ParameterError(
-                f"Unknown product {printable(product)!r} of instrument {self.instrument!r}"
-                f"{nearest(str(product), self.products)}. {listed}."
+                f"Unknown product {printable(product)!r}{nearest(str(product), self.products)}. "
+                f"{where} has: {self._listing(self.products)}."
             )
         kind = "image" if kind == "catalog" else kind  # sources are found in images
         fitting = [name for name in self.products if kind in ("product", self.kind(name))]
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
-            what = "product" if kind == "product" else f"{kind} product"
-            raise ParameterError(
-                f"Instrument {self.instrument!r} has {len(fitting)} {what}s. Choose one with product=: "
-                f"{self._listing(fitting)}."
-            )
-        kinds = {self.kind(name) for name in self.products}
+            what = "products" if kind == "product" else f"{kind} products"
+            choices = self._listing(fitting)
+            raise ParameterError(f"{where} has {len(fitting)} {what}. Choose one with product=: {choices}.")
+        kinds = {self.kind(name) for name in self.products if name != "spectral_fit"}
         methods = [f"query_{kind}" for kind in ("image", "spectrum", "lightcurve", "catalog") if kind in kinds]
-        lacking = f"Instrument {self.instrument!r} has no {kind} product"
-        if any(self.kind(name) == "other" and name != "spectral_fit" for name in self.products):
-            raise ParameterError(f"{lacking} that is recognised by its name. {listed}; choose one with product=.")
-        raise ParameterError(f"{lacking}. {listed}; use {' or '.join(methods) or 'query_product'}.")
+        named, use = "", f"use {' or '.join(methods) or 'query_product'}"
+        if "other" in kinds:
+            named, use = " that is recognised by its name", "choose one with product="
+        raise ParameterError(f"{where} has no {kind} product{named}. It has: {self._listing(self.products)}; {use}.")
 
     def _listing(self, names: Iterable[str]) -> str:
         return ", ".join(f"{printable(name)} ({self.kind(name)})" for name in names) or "nothing"
@@ -207,65 +205,55 @@ def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
     It is one list within a list, whose later elements are lists, or JSON texts of lists (dispatcher 1.3.3).
     """
     try:
-        return _read_metadata(reply, instrument)
+        rows = [json.loads(row) if isinstance(row, str) else row for row in reply[0]]
+        query_of_product = {
+            product: _checked(query, str)
+            for row in rows
+            if isinstance(row, dict)
+            for product, query in row.get("prod_dict", {}).items()
+        }
+        if not query_of_product:
+            raise ValueError("it names no products")
+        common: dict[str, Parameter] = {}
+        own: dict[str, dict[str, Parameter]] = {}
+        for query in (row for row in rows if isinstance(row, list)):
+            parameters = {row["name"]: _read_parameter(row) for row in query if row.get("name")}
+            products = {_checked(row["product_name"], str) for row in query if row.get("product_name")}
+            names = {row["query_name"] for row in query if row.get("query_name")}
+            products |= {product for product, name in query_of_product.items() if name in names}
+            if not products:
+                common |= parameters
+            for product in products:
+                own[product] = own.get(product, {}) | parameters
     except (TypeError, ValueError, OverflowError, LookupError, AttributeError, RecursionError) as error:
         raise ServiceError(
             f"The description of instrument {instrument!r} that the service sent can't be read "
             f"({type(error).__name__}: {printable(error, limit=200)})."
         ) from error
-
-
-def _read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
-    rows = [json.loads(row) if isinstance(row, str) else row for row in reply[0]]
-    query_of_product: dict[str, str] = {}
-    for row in rows:
-        if isinstance(row, dict):
-            query_of_product |= row.get("prod_dict", {})
-    if not query_of_product or not all(isinstance(query, str) for query in query_of_product.values()):
-        raise ValueError("it names no products")
-    common: dict[str, Parameter] = {}
-    own: dict[str, dict[str, Parameter]] = {}
-    for query in (row for row in rows if isinstance(row, list)):
-        parameters = {row["name"]: _read_parameter(row) for row in query if row.get("name")}
-        products = {_optional(row, "product_name", str) for row in query if row.get("product_name")}
-        names = {_optional(row, "query_name", str) for row in query if row.get("query_name")}
-        products |= {product for product, name in query_of_product.items() if name in names}
-        if not products:
-            common |= parameters
-        for product in products:
-            own[product] = own.get(product, {}) | parameters
     return InstrumentSchema(instrument, {product: common | own.get(product, {}) for product in query_of_product})
 
 
 def _read_parameter(row: Mapping[str, Any]) -> Parameter:
-    restrictions = _optional(row, "restrictions", Mapping) or {}
-    extra = _optional(row, "extra_metadata", Mapping) or {}
+    restrictions = _checked(row.get("restrictions") or {}, Mapping)
+    extra = _checked(row.get("extra_metadata") or {}, Mapping)
     uris = row.get("owl_uri") or ()
+    limits = [_checked(restrictions.get(key), (int, float, str, type(None))) for key in ("min_value", "max_value")]
+    # some come as text
+    minimum, maximum = (None if limit is None else float(limit) for limit in limits)
     return Parameter(
-        name=_optional(row, "name", str),
-        units=_optional(row, "units", str),
+        name=_checked(row["name"], str),
+        units=_checked(row.get("units"), (str, type(None))),
         default=row.get("value"),
         optional=bool(restrictions.get("is_optional", False)),
-        minimum=_limit(restrictions, "min_value"),
-        maximum=_limit(restrictions, "max_value"),
-        choices=tuple(_optional(restrictions, "allowed_values", list) or ()),
+        minimum=minimum,
+        maximum=maximum,
+        choices=tuple(_checked(restrictions.get("allowed_values") or [], list)),
         uris=tuple(map(str, [uris] if isinstance(uris, str) else uris)),
         description=" - ".join(str(extra[key]) for key in ("label", "description") if extra.get(key)),
     )
 
 
-def _optional(row: Mapping[str, Any], key: str, kind: Any) -> Any:
-    """A value that is of some kind or None."""
-    value = row.get(key)
-    if value is not None and not isinstance(value, kind):
-        raise TypeError(f"{key} must not be a {type(value).__name__}")
+def _checked(value: Any, kind: Any) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"a {type(value).__name__} is not expected")
     return value
-
-
-def _limit(row: Mapping[str, Any], key: str) -> float | None:
-    """Smallest or largest value of a parameter; some come as text."""
-    value = _optional(row, key, (int, float, str))
-    number = None if value is None else float(value)
-    if number is not None and math.isnan(number):
-        raise ValueError(f"{key} is not a number")
-    return number

@@ -115,8 +115,10 @@ def sky_position(coordinates: Any) -> SkyCoord:
             longitude, latitude = coordinates
             if isinstance(longitude, str) and isinstance(latitude, str):
                 position = parse_position(f"{longitude}, {latitude}")
-            elif isinstance(coordinates, (str, dict, set)) or any(isinstance(item, (str, bool)) for item in coordinates):
-                raise TypeError("two numbers in degrees, or two texts, are needed")
+            elif isinstance(coordinates, (str, dict, set)) or any(
+                isinstance(item, (str, bool)) for item in coordinates
+            ):
+                raise TypeError(f"a {type(coordinates).__name__}")
             else:
                 position = _position_of_angles(u.Quantity(longitude, u.deg), u.Quantity(latitude, u.deg))
         if not (isinstance(position, SkyCoord) and position.name == "icrs" and not position.shape):

@@ -47,9 +47,7 @@ def valid(name: str, value: Any, wanted: str, advice: str = "") -> Iterator[None
         reason = f" ({error})" if len(str(error)) <= _LONGEST_REASON else ""
         text = printable(repr(value) if isinstance(value, str) else value, limit=100)
         # the long reasons are of libraries, about forms of their own
-        raise ParameterError(
-            f"{name}={text}: not a valid {wanted}{reason}. {advice}".rstrip()
-        ) from error
+        raise ParameterError(f"{name}={text}: not a valid {wanted}{reason}. {advice}".rstrip()) from error
 
 
 # ---- times
@@ -97,7 +95,7 @@ def _read_time(value: Any, format: str | None) -> Time:
     if isinstance(value, datetime):
         return Time(value, scale="utc")
     if isinstance(value, (date, np.datetime64)):
-        moment = np.datetime64(value, "ns")
+        moment = np.datetime64(str(value), "ns")
         if np.isnat(moment):
             raise ValueError("NaT")
         return Time(moment, scale="utc")

@@ -87,7 +87,7 @@ def _text_or_file(value: str | Path) -> str:
 
 
 def list_items(value: Any) -> list[str]:
-    """Items of a list however it is written: text with commas or blanks, also in Python's brackets; sequence, column."""
+    """Items of a sequence, a column, or a text with commas or blanks, also in Python's brackets."""
     if isinstance(value, str):
         text = value.strip()
         # as list_parameters shows a default, and as Python shows a list
