@@ -28,12 +28,7 @@ _BOOLEANS = {**dict.fromkeys(("true", "yes", "1"), "True"), **dict.fromkeys(("fa
 
 
 def to_wire(parameter: Parameter, value: Any, *, time_format: str | None = None) -> str:
-    """
-    Text that a value is sent as, checked against what the service says of its parameter.
-
-    Numbers and texts are in the service's unit, times in ``time_format``. `ParameterError` for a wrong type, unit,
-    range or choice; the message names what is allowed.
-    """
+    """Text that a value is sent as; `ParameterError` if it is not of the type, unit or range that the service wants."""
     if isinstance(value, np.floating):
         value = plain_float(value)
     elif isinstance(value, np.generic) or (type(value) is np.ndarray and value.ndim == 0):

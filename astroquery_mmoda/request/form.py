@@ -45,13 +45,8 @@ def form_fields(
     name: str | None = None,
     also_known: Callable[[], Iterable[str]] = tuple,
 ) -> dict[str, str]:
-    """
-    Fields of the form of a query, whose coordinates are a position and whose catalogue is a text.
-
-    ``name`` is that of the object at the position. ``also_known`` gives further names that the service accepts without
-    describing them (``api/par-names``); it is called only for a name that is not in the schema. Times are written in
-    ISO 8601, UTC, to the millisecond. `ParameterError` for a wrong name, unit, value or range.
-    """
+    """Fields of the form of a query, whose coordinates are a position (of an object of that name)."""
+    # `also_known` gives further names that the service accepts without describing them (api/par-names)
     known = schema.products[product]
     raw = {
         name: value
@@ -64,10 +59,8 @@ def form_fields(
     _check_names(known, query, raw, f"{product} of instrument {schema.instrument!r}", also_known)
     time_format, bin_format = (str(raw.pop(name)).strip().lower() if name in raw else None for name in FORMAT_FIELDS)
     if time_format is not None and time_format not in Time.FORMATS:
-        raise ParameterError(
-            f"T_format={printable(time_format)!r} is not a time format{nearest(time_format, Time.FORMATS)}; the web "
-            "page and its snippets use isot, mjd and jd."
-        )
+        guess = nearest(time_format, Time.FORMATS)
+        raise ParameterError(f"T_format={printable(time_format)!r} is not a time format{guess}.")
     if bin_format is not None and bin_format not in _BIN_UNITS:
         raise ParameterError(f"time_bin_format={printable(bin_format)!r} must be 'sec', or 'jd' for days.")
     values = _values_of_arguments(known, query, name) | raw

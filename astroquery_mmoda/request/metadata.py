@@ -126,12 +126,7 @@ class InstrumentSchema:
         return "other" if product == "spectral_fit" else kind_from_name(product)
 
     def choose(self, kind: str, product: str | None) -> str:
-        """
-        The product that a query for a kind of thing means; ``product`` is any, and sources are found in images.
-
-        An explicit choice is accepted if the instrument has it, whatever its kind. `ParameterError` if there is no such
-        product, none of that kind, or several.
-        """
+        """The product that a query for a kind means: ``product`` if it is given, whatever its kind, or the only one."""
         if isinstance(product, str) and product in self.products:
             return product
         where = f"Instrument {self.instrument!r}"

@@ -10,18 +10,12 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from astropy import units as u
-from astropy.coordinates import (
-    Angle,
-    BaseCoordinateFrame,
-    SkyCoord,
-    SphericalRepresentation,
-    UnitSphericalRepresentation,
-)
+from astropy.coordinates import Angle, BaseCoordinateFrame, SkyCoord
 from astroquery import log
 
 from ..errors import JobTimeout, MmodaError, ParameterError
 from ..service.sockets import answer_within
-from ..text import printable, transliterated
+from ..text import printable
 from .values import valid
 
 if TYPE_CHECKING:
@@ -33,54 +27,31 @@ _FORMS = (
 )
 _LONGEST = 200
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,2})?"
-_UNIT = r"d(?:eg(?:rees?)?)?|h(?:(?:ou)?rs?)?|m(?:in(?:utes)?)?|s(?:ec(?:onds)?)?|arcmin|arcsec"
-_ONLY_ANGLES = re.compile(rf"(?:galactic\s*)?(?:{_NUMBER}\s*(?:(?:{_UNIT})(?![a-z])|['\"])?|[\s.,;:+/()\[\]-])+")
-_MARKS = str.maketrans(
-    {
-        **dict.fromkeys("\N{DEGREE SIGN}\N{MASCULINE ORDINAL INDICATOR}\N{RING ABOVE}", "d"),
-        **dict.fromkeys("\N{PRIME}\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}\N{ACUTE ACCENT}`", "'"),
-        **dict.fromkeys("\N{DOUBLE PRIME}\N{RIGHT DOUBLE QUOTATION MARK}\N{LEFT DOUBLE QUOTATION MARK}", '"'),
-    }
-)
-_LABEL = re.compile(
-    r"\b(?:r\.\s?a\.|(?:right\s+ascension|declination|ra|decl?|alpha|delta)\b\.?)\s*(?:\(?\s*j2000(?:\.0)?\s*\)?)?\s*[:=]?\s*"
-    r"|\(?\b(?:j2000(?:\.0)?|icrs|fk5)\b(?![+-]\d)\)?",
-    re.IGNORECASE,
-)
-_GALACTIC = re.compile(r"(?:galactic\s*)?l\s*[:=]?\s*([\d.]+)\s*d?\s*[,;\s]\s*b\s*[:=]?\s*([+-]?\s*[\d.]+)\s*d?")
+_UNIT = r"(?:d(?:eg(?:rees?)?)?|h(?:(?:ou)?rs?)?|m(?:in(?:utes)?)?|s(?:ec(?:onds)?)?|arcmin|arcsec)(?![a-z])|['\"]"
+_ONLY_ANGLES = re.compile(rf"(?:{_NUMBER}\s*(?:{_UNIT})?|[\s.,;:+/-])++")
 # designations of sources such as 1H 0323+342, 2S 0114+650 or 0716+714, which have no blank before their sign
 _DESIGNATION = re.compile(r"(?:\d{1,2}[a-z]\s*)?\d{4,6}(?:\.\d)?[+-]\d{2,6}")
 
 
 def parse_position(text: str) -> SkyCoord | None:
-    """Position that a text means (ICRS, or galactic as ``l=... b=...``); None if it may be the name of an object."""
-    if len(text) > _LONGEST or not any(map(str.isdigit, text)):
+    """Position that a text of two angles means (ICRS); None if it may be the name of an object."""
+    plain = unicodedata.normalize("NFKC", plain_dashes(text[: _LONGEST + 1])).lower().strip(" ()[]")
+    for typeset, typed in (("\N{DEGREE SIGN}", "d"), ("\N{PRIME}", "'"), ("''", '"')):
+        plain = plain.replace(typeset, typed)
+    if len(text) > _LONGEST or not re.search(r"\d", plain):
         return None
-    plain = _keyboard_text(text).lower()
+    if _DESIGNATION.fullmatch(plain) or not _ONLY_ANGLES.fullmatch(plain):
+        return None
     with valid("coordinates", text, "position", _FORMS):
-        if galactic := _GALACTIC.fullmatch(plain):
-            return SkyCoord(float(galactic[1]), float(galactic[2].replace(" ", "")), unit="deg", frame="galactic").icrs
-        if _DESIGNATION.fullmatch(plain) or not _ONLY_ANGLES.fullmatch(plain):
-            return None
         pieces = re.split(r"\s*[,;]\s*", plain)
         if len(pieces) == 1:  # at the second sign
-            pieces = re.split(r"(?<=[\d.a-z'\"])(?<![\d.]e)\s*(?=[+-])", plain)
+            pieces = re.split(r"(?<=[^\s+-])(?<![\d.]e)\s*(?=[+-])", plain)
         words = plain.split()
         if len(pieces) == 1 and len(words) % 2 == 0:
             pieces = [" ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :])]
         if len(pieces) != 2:
             raise ValueError("numbers are not looked up as a name")
         return _position_of_texts(*pieces)
-
-
-def _keyboard_text(text: str) -> str:
-    """Text with the signs of a keyboard, without labels and brackets around it."""
-    if not text.isascii():
-        # before the compatibility forms, which would take marks apart
-        text = transliterated(unicodedata.normalize("NFKC", text.translate(_MARKS)))
-    plain = " ".join(text.split()).replace("''", '"')
-    stripped = _LABEL.sub(" ", plain).strip(" ,;:/")
-    return stripped[1:-1].strip() if stripped[:1] + stripped[-1:] in ("()", "[]") else stripped
 
 
 def _position_of_texts(longitude: str, latitude: str) -> SkyCoord:
@@ -129,12 +100,10 @@ def sky_position(coordinates: Any) -> SkyCoord:
 
 
 def in_degrees(position: SkyCoord) -> tuple[float, float]:
-    """Longitude and latitude of one position; much quicker than its attributes, which make new objects."""
-    data = position.data
-    if not isinstance(data, UnitSphericalRepresentation | SphericalRepresentation):
-        data = position.spherical
-    longitude = float(data.lon.deg)
-    return longitude + 360.0 * (longitude < 0), float(data.lat.deg)
+    """Longitude and latitude of one position."""
+    angles = position.spherical
+    longitude = float(angles.lon.deg)
+    return longitude + 360.0 * (longitude < 0), float(angles.lat.deg)
 
 
 def designation(position: SkyCoord) -> str:

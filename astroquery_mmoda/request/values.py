@@ -32,7 +32,6 @@ _LATEST_MJD = 200_000  # the year 2406
 _NO_UNITS = frozenset({"str", "isot", "sigma"})
 _NUMBER_WITH_UNIT = re.compile(r"\s*([-+]?[\d.]*(?:[eE][-+]?\d+)?)\s*((?:[^\d\s].*)?)", re.DOTALL)
 _OFFSET = re.compile(r":\d\d(?:\.\d+)?\s*[+-]\d\d:?\d\d$")
-_MJD_WORD = re.compile(r"^MJD\s*[:=]?\s*", re.IGNORECASE)
 
 
 @contextmanager
@@ -107,13 +106,11 @@ def _read_time(value: Any, format: str | None) -> Time:
 
 @lru_cache(256)  # the queries of a survey share their times
 def _time_of_text(text: str, format: str | None) -> Time:
-    if format is None:
-        text = _MJD_WORD.sub("", text).removesuffix("Z")
-        if _OFFSET.search(text):
-            return Time(datetime.fromisoformat(text), scale="utc")
+    if _OFFSET.search(text):
+        return Time(datetime.fromisoformat(text), scale="utc")
     if is_number(text):
         return Time(float(text), format=format or "mjd", scale="utc")
-    return Time(text, scale="utc")
+    return Time(text.removesuffix("Z"), scale="utc")
 
 
 def time_pair(
@@ -121,8 +118,6 @@ def time_pair(
 ) -> tuple[Time, Time]:
     """Begin and end, from such a pair or from a centre and half of the length."""
     begin, end = _pair(time_range, what, "pair (begin, end) or (centre, TimeDelta)")
-    if isinstance(end, np.timedelta64):
-        end = TimeDelta(float(end / np.timedelta64(1, "s")), format="sec")
     if isinstance(end, (TimeDelta, timedelta)) or (isinstance(end, u.Quantity) and end.unit.is_equivalent(u.s)):
         with valid(what, time_range, "pair (centre, TimeDelta)"):
             centre, half = to_time(begin, what, format=format, after_launch=after_launch), TimeDelta(end)
