@@ -17,7 +17,7 @@ from astroquery.query import QueryWithLogin
 
 from .auth import Token, as_token
 from .config import conf
-from .errors import ParameterError, without_frames
+from .errors import without_frames
 from .jobs import journal
 from .jobs.history import get_job, list_jobs
 from .jobs.job import Job
@@ -66,8 +66,6 @@ class MmodaClass(_LoginOfAstroquery):
 
     def __init__(self, server: str | None = None) -> None:
         super().__init__()
-        if server is not None and not isinstance(server, str):
-            raise ParameterError(f"server= must be an address, not a {type(server).__name__}.")
         self._server = server
         self._account = Account(Http(self._session))
         self._builder = RequestBuilder()

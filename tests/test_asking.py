@@ -554,10 +554,8 @@ def test_the_exact_name_wins(service):
 def test_what_an_instrument_has_instead(schemas):
     with pytest.raises(ParameterError) as caught:
         schemas["spi_acs"].choose("image", None)
-    assert str(caught.value) == (
-        "Instrument 'spi_acs' has no image product. It has: spi_acs_lc (lightcurve); use query_lightcurve."
-    )
-    with pytest.raises(ParameterError, match="is recognised by its name.*choose one with product="):
+    assert str(caught.value) == ("Instrument 'spi_acs' has no image products. It has: spi_acs_lc (lightcurve).")
+    with pytest.raises(ParameterError, match="no image products. Choose one with product="):
         schemas["empty"].choose("image", None)
 
 
@@ -599,7 +597,7 @@ def test_many_as_with_a_table(mmoda):
 def test_instruments_of_the_released_dispatcher(mmoda):
     for name, product in (("SPI-ACS", "spi_acs_lc"), ("JEM-X", "jemx_lc"), ("jem x", "jemx_lc"), ("ISGRI", "isgri_lc")):
         assert product in mmoda.list_products(name)["product"]
-    with pytest.raises(ParameterError, match="has no image product.*use query_lightcurve"):
+    with pytest.raises(ParameterError, match="has no image products"):
         mmoda.query_image("SPI-ACS", get_query_payload=True)
     with pytest.raises(ParameterError, match="numbers are not looked up as a name"):
         mmoda.query_image("isgri", "275.09", get_query_payload=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from astropy.coordinates import SkyCoord
@@ -58,10 +59,7 @@ class RequestBuilder:
             catalog = Table({"src_names": list(positions), "position": SkyCoord(list(positions.values()))})
         if catalog is not None:
             query = replace(query, catalog=to_catalog_text(catalog, schema.instrument))
-
-        def also_known() -> Iterable[str]:
-            return connection.routes().parameter_names(schema.instrument)
-
+        also_known = partial(connection.routes().parameter_names, schema.instrument)
         return form_fields(schema, product, query, name=name, also_known=also_known)
 
     # ---- instruments

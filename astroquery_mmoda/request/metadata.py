@@ -139,16 +139,12 @@ class InstrumentSchema:
         fitting = [name for name in self.products if kind in ("product", self.kind(name))]
         if len(fitting) == 1:
             return fitting[0]
-        if fitting:
-            what = "products" if kind == "product" else f"{kind} products"
-            choices = self._listing(fitting)
-            raise ParameterError(f"{where} has {len(fitting)} {what}. Choose one with product=: {choices}.")
-        kinds = {self.kind(name) for name in self.products if name != "spectral_fit"}
-        methods = [f"query_{kind}" for kind in ("image", "spectrum", "lightcurve", "catalog") if kind in kinds]
-        named, use = "", f"use {' or '.join(methods) or 'query_product'}"
-        if "other" in kinds:
-            named, use = " that is recognised by its name", "choose one with product="
-        raise ParameterError(f"{where} has no {kind} product{named}. It has: {self._listing(self.products)}; {use}.")
+        what = "products" if kind == "product" else f"{kind} products"
+        unclear = any(self.kind(name) == "other" and name != "spectral_fit" for name in self.products)
+        advice = "Choose one with product=" if fitting or unclear else "It has"
+        raise ParameterError(
+            f"{where} has {len(fitting) or 'no'} {what}. {advice}: {self._listing(fitting or self.products)}."
+        )
 
     def _listing(self, names: Iterable[str]) -> str:
         return ", ".join(f"{printable(name)} ({self.kind(name)})" for name in names) or "nothing"
