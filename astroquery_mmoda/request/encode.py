@@ -12,7 +12,6 @@ from typing import Any, TypeGuard
 
 import numpy as np
 from astropy import units as u
-from astropy.time import TimeDelta
 
 from ..config import conf
 from ..errors import ParameterError
@@ -50,8 +49,6 @@ def to_wire(parameter: Parameter, value: Any, *, time_format: str | None = None)
 
 
 def _write_number(parameter: Parameter, value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, (str, Real, u.Quantity, TimeDelta)):
-        raise TypeError(f"a number or a Quantity is needed, not a {type(value).__name__}")
     unit = service_unit(parameter) or u.dimensionless_unscaled
     number = convert(as_quantity(value, unit, parameter.name), unit, parameter.name)
     low, high = _limits(parameter)
