@@ -43,24 +43,18 @@ _TYPES_BY_UNIT = (
 )
 _TYPES_BY_DEFAULT = ((bool, "boolean"), (int, "integer"), (float, "float"), (dict, "structured"), (list, "list"))
 
-# the first line that matches counts
+# a name may mean several; the first one counts
+_NAMED_KINDS: tuple[str, ...] = ("arf", "rmf", "lightcurve", "spectrogram", "skymap", "contours", "strain", "spectrum", "image")
+_NAMED_KINDS += ("catalog", "table", "picture", "text", "binary")
+# words that mean a kind, beside its own name
 _WORDS_BY_KIND = {
-    "arf": {"arf"},
-    "rmf": {"rmf"},
-    "lightcurve": {"lc", "lcs", "lightcurve", "lightcurves"},
-    "spectrogram": {"spectrogram"},
-    "skymap": {"skymap"},
-    "contours": {"contours"},
-    "strain": {"strain"},
-    "spectrum": {"spectrum", "spectra"},
-    "image": {"image", "images", "mosaic"},
-    "catalog": {"catalog", "catalogue"},
-    "table": {"table"},
-    "picture": {"picture", "plot", "png"},
-    "text": {"text"},
-    "binary": {"binary"},
+    "lightcurve": {"lc", "lcs", "lightcurves"},
+    "spectrum": {"spectra"},
+    "image": {"images", "mosaic"},
+    "catalog": {"catalogue"},
+    "picture": {"plot", "png"},
 }
-KINDS = (*_WORDS_BY_KIND, "array", "other")
+KINDS = (*_NAMED_KINDS, "array", "other")
 
 
 def kind_from_name(name: str | None) -> str:
@@ -68,7 +62,7 @@ def kind_from_name(name: str | None) -> str:
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name or "")
     words = re.findall("[a-z]+", spaced.lower())
     found = {*words, *(first + second for first, second in pairwise(words))}
-    return next((kind for kind, names in _WORDS_BY_KIND.items() if names & found), "other")
+    return next((kind for kind in _NAMED_KINDS if found & {kind, *_WORDS_BY_KIND.get(kind, ())}), "other")
 
 
 @dataclass(frozen=True)
@@ -225,12 +219,10 @@ def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
 
 
 def _read_parameter(row: Mapping[str, Any]) -> Parameter:
-    restrictions = _checked(row.get("restrictions") or {}, Mapping)
-    extra = _checked(row.get("extra_metadata") or {}, Mapping)
+    restrictions, extra = row.get("restrictions") or {}, row.get("extra_metadata") or {}
     uris = row.get("owl_uri") or ()
-    limits = [_checked(restrictions.get(key), (int, float, str, type(None))) for key in ("min_value", "max_value")]
-    # some come as text
-    minimum, maximum = (None if limit is None else float(limit) for limit in limits)
+    limits = (restrictions.get(key) for key in ("min_value", "max_value"))
+    minimum, maximum = (None if limit is None else float(limit) for limit in limits)  # some come as text
     return Parameter(
         name=_checked(row["name"], str),
         units=_checked(row.get("units"), (str, type(None))),

@@ -71,7 +71,8 @@ def to_time(value: Any, what: str, *, format: str | None = None, after_launch: b
         if lost > _NOISE:  # or this is a day with a leap second
             lost = abs(float((Time(time.isot, scale="utc") - time).to_value(u.s)))
         _ = time.isot  # astropy remembers the text, and would warn again where it is needed
-    if after_launch and format is None and mjd < LAUNCH and _is_plain_number(value):
+    is_bare = is_number(value) if isinstance(value, str) else isinstance(value, Real)
+    if after_launch and is_bare and format is None and mjd < LAUNCH:
         raise ParameterError(
             f"The time {value} would be before INTEGRAL's launch (MJD {LAUNCH:g}): numbers are MJD (UTC). If it is in "
             f"INTEGRAL's own days (IJD = MJD - {IJD_ORIGIN:g}, TT), give Time({value} + {IJD_ORIGIN:g}, format='mjd', "
@@ -80,10 +81,6 @@ def to_time(value: Any, what: str, *, format: str | None = None, after_launch: b
     if lost > _NOISE:
         warn(f"{what}: the service takes milliseconds, so {lost * 1e3:.3g} ms are rounded away.", InputWarning)
     return time
-
-
-def _is_plain_number(value: Any) -> bool:
-    return is_number(value) if isinstance(value, str) else isinstance(value, Real)
 
 
 def _read_time(value: Any, format: str | None) -> Time:
@@ -179,16 +176,13 @@ def as_quantity(value: Any, unit: u.UnitBase, what: str) -> u.Quantity:
 
 def convert(quantity: u.Quantity, unit: u.UnitBase, what: str) -> float:
     """Number of a Quantity in another unit, to 12 digits; energies also from frequencies and wavelengths."""
-    try:
+    with valid(what, quantity, f"quantity in {unit}" if str(unit) else "number without a unit"):
         if quantity.unit == unit:  # exactly as given, not divided by one
             return plain_float(quantity.value)
         with np.errstate(divide="ignore"):
             number = float(quantity.to_value(unit, equivalencies=u.spectral() if unit.is_equivalent(u.eV) else []))
         # more would be the noise of the conversion: 15 keV given in GeV are 15 keV again
         return float(f"{number:.12g}")
-    except (u.UnitsError, TypeError, ValueError) as error:
-        allowed = f"give {unit} or anything equivalent to it" if str(unit) else "give a number without a unit"
-        raise ParameterError(f"{what}={printable(quantity)} has the wrong unit: {allowed}.") from error
 
 
 def plain_float(value: Any) -> float:
