@@ -649,7 +649,7 @@ class MmodaClass(_LoginOfAstroquery):
         Raises
         ------
         ParameterError
-            It is no text.
+            It is not a text.
         ServiceError
             The archive can't be asked, or refuses the query.
 

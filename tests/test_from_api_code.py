@@ -109,7 +109,7 @@ class OdaApi:
 
 
 # the service did not take this one either
-REFUSED = {"failed_isgri_bad_scw": "scw_list: '0665002200' is not a valid science window"}
+REFUSED = {"failed_isgri_bad_scw": "scw_list: not a valid science window: '0665002200'"}
 GOOD = [name for name in RECORDED if name not in REFUSED]
 
 
@@ -429,7 +429,7 @@ def test_a_file_that_appears_later_is_not_uploaded_either(client):
         client.query_product(**own, time_range=(58000, 58001), get_query_payload=True)["dummy_file"]
         == "later (6 bytes)"
     )
-    with pytest.raises(ParameterError, match="'later' is not a valid science window"):
+    with pytest.raises(ParameterError, match="not a valid science window: 'later'"):
         client.query_image(**windows, get_query_payload=True)
 
 

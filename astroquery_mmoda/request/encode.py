@@ -90,10 +90,10 @@ def _write_structured(parameter: Parameter, value: Any) -> str:
             value = literal_value(value)
     if not isinstance(value, (dict, list, tuple)):
         raise TypeError("a dict, a list, or the JSON text of one is needed")
-    return json.dumps(value, default=_plain)
+    return json.dumps(value, default=_numpy_value)
 
 
-def _plain(value: Any) -> Any:
+def _numpy_value(value: Any) -> Any:
     return value.tolist()  # of numpy
 
 
@@ -102,7 +102,7 @@ def is_address(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and value.startswith(("http://", "https://"))
 
 
-def _write_file(parameter: Parameter, value: Any) -> str:
+def _write_upload(parameter: Parameter, value: Any) -> str:
     if isinstance(value, (bytes, bytearray)):
         return Upload(f"{parameter.name}.dat", bytes(value))
     if is_address(value) or (isinstance(value, str) and value == parameter.default and not os.path.exists(value)):
@@ -122,7 +122,7 @@ _WRITERS = {
     "boolean": _write_boolean,
     "string": _write_string,
     "list": _write_list,
-    "file": _write_file,
+    "file": _write_upload,
 }
 
 # ---- what is allowed

@@ -44,7 +44,17 @@ _TYPES_BY_UNIT = (
 _TYPES_BY_DEFAULT = ((bool, "boolean"), (int, "integer"), (float, "float"), (dict, "structured"), (list, "list"))
 
 # a name may mean several; the first one counts
-_NAMED_KINDS: tuple[str, ...] = ("arf", "rmf", "lightcurve", "spectrogram", "skymap", "contours", "strain", "spectrum", "image")
+_NAMED_KINDS: tuple[str, ...] = (
+    "arf",
+    "rmf",
+    "lightcurve",
+    "spectrogram",
+    "skymap",
+    "contours",
+    "strain",
+    "spectrum",
+    "image",
+)
 _NAMED_KINDS += ("catalog", "table", "picture", "text", "binary")
 # words that mean a kind, beside its own name
 _WORDS_BY_KIND = {
@@ -192,7 +202,7 @@ def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
     try:
         rows = [json.loads(row) if isinstance(row, str) else row for row in reply[0]]
         query_of_product = {
-            product: _checked(query, str)
+            product: _of_type(query, str)
             for row in rows
             if isinstance(row, dict)
             for product, query in row.get("prod_dict", {}).items()
@@ -203,7 +213,7 @@ def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
         own: dict[str, dict[str, Parameter]] = {}
         for query in (row for row in rows if isinstance(row, list)):
             parameters = {row["name"]: _read_parameter(row) for row in query if row.get("name")}
-            products = {_checked(row["product_name"], str) for row in query if row.get("product_name")}
+            products = {_of_type(row["product_name"], str) for row in query if row.get("product_name")}
             names = {row["query_name"] for row in query if row.get("query_name")}
             products |= {product for product, name in query_of_product.items() if name in names}
             if not products:
@@ -224,19 +234,19 @@ def _read_parameter(row: Mapping[str, Any]) -> Parameter:
     limits = (restrictions.get(key) for key in ("min_value", "max_value"))
     minimum, maximum = (None if limit is None else float(limit) for limit in limits)  # some come as text
     return Parameter(
-        name=_checked(row["name"], str),
-        units=_checked(row.get("units"), (str, type(None))),
+        name=_of_type(row["name"], str),
+        units=_of_type(row.get("units"), (str, type(None))),
         default=row.get("value"),
         optional=bool(restrictions.get("is_optional", False)),
         minimum=minimum,
         maximum=maximum,
-        choices=tuple(_checked(restrictions.get("allowed_values") or [], list)),
+        choices=tuple(_of_type(restrictions.get("allowed_values") or [], list)),
         uris=tuple(map(str, [uris] if isinstance(uris, str) else uris)),
         description=" - ".join(str(extra[key]) for key in ("label", "description") if extra.get(key)),
     )
 
 
-def _checked(value: Any, kind: Any) -> Any:
+def _of_type(value: Any, kind: Any) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"a {type(value).__name__} is not expected")
     return value

@@ -87,7 +87,7 @@ def sky_position(coordinates: Any) -> SkyCoord:
             if isinstance(longitude, str) and isinstance(latitude, str):
                 position = parse_position(f"{longitude}, {latitude}")
             elif isinstance(coordinates, (str, dict, set)) or any(
-                isinstance(item, (str, bool)) for item in coordinates
+                isinstance(angle, (str, bool, list)) for angle in (longitude, latitude)
             ):
                 raise TypeError(f"a {type(coordinates).__name__}")
             else:

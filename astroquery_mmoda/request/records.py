@@ -56,7 +56,7 @@ def _same(sent: str, understood: Any) -> bool:
         return (sent.lower() in ("true", "yes", "1")) is understood
     if isinstance(understood, list) and [item for item in sent.split(",") if item] == list(map(str, understood)):
         return True
-    asked, meant = _read(sent), _read(understood if isinstance(understood, str) else json.dumps(understood))
+    asked, meant = _json_value(sent), _json_value(understood if isinstance(understood, str) else json.dumps(understood))
     if isinstance(asked, float) and isinstance(meant, float):
         return any(
             math.isclose(meant, asked * ratio, rel_tol=1e-6, abs_tol=1e-12)
@@ -66,7 +66,7 @@ def _same(sent: str, understood: Any) -> bool:
     return sent == understood or (asked is not None and bool(asked == meant))
 
 
-def _read(text: str) -> Any:
+def _json_value(text: str) -> Any:
     """What a text means in JSON, numbers that can be calculated with; None if it is something else."""
     try:
         return json.loads(text, parse_int=float)
