@@ -44,18 +44,8 @@ _TYPES_BY_UNIT = (
 _TYPES_BY_DEFAULT = ((bool, "boolean"), (int, "integer"), (float, "float"), (dict, "structured"), (list, "list"))
 
 # a name may mean several; the first one counts
-_NAMED_KINDS: tuple[str, ...] = (
-    "arf",
-    "rmf",
-    "lightcurve",
-    "spectrogram",
-    "skymap",
-    "contours",
-    "strain",
-    "spectrum",
-    "image",
-)
-_NAMED_KINDS += ("catalog", "table", "picture", "text", "binary")
+_NAMED_KINDS: tuple[str, ...] = ("arf", "rmf", "lightcurve", "spectrogram", "skymap", "contours", "strain", "spectrum")
+_NAMED_KINDS += ("image", "catalog", "table", "picture", "text", "binary")
 # words that mean a kind, beside its own name
 _WORDS_BY_KIND = {
     "lightcurve": {"lc", "lcs", "lightcurves"},
