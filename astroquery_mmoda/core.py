@@ -5,37 +5,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
-from astroquery import log
 from astroquery.query import QueryWithLogin
 
 from .auth.token import Token, as_token
 from .config import conf
-from .errors import ParameterError, without_frames
+from .errors import without_frames
 from .jobs import journal
 from .jobs.history import get_job, list_jobs
 from .jobs.job import Job
 from .jobs.run import run_query, submit_query
+from .many import ManyQueries
 from .products import Products
 from .request.builder import RequestBuilder
-from .request.query import Query, query_method, submission_method
+from .request.query import Query, query_method
 from .request.snippets import read_api_code
 from .request.source_list import add_sources
 from .service.account import Account, base_address, email_options
 from .service.connection import Connection
 from .service.http import Http
-from .text import printable, without_token
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
-    from .many import ManyQueries
+from .text import without_token
 
 __all__ = ["Mmoda", "MmodaClass"]
 
@@ -70,19 +66,12 @@ class MmodaClass(_LoginOfAstroquery):
 
     def __init__(self, server: str | None = None) -> None:
         super().__init__()
-        if server is not None and not isinstance(server, str):
-            raise ParameterError(f"server= must be an address, not a {type(server).__name__}.")
         self._server = server
         self._account = Account(Http(self._session))
         self._builder = RequestBuilder()
 
-    # sessions, tokens and what was learned stay in their process
-    def __getstate__(self) -> dict[str, Any]:
-        return {"server": self._server, "cache_location": self._cache_location}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        type(self).__init__(self, state["server"])
-        self._cache_location = state["cache_location"]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._server,)  # sessions, tokens and what was learned stay in their process
 
     def _connect(self, token: Token | None = None) -> Connection:
         return self._account.connect(self.URL, token)
@@ -286,8 +275,6 @@ class MmodaClass(_LoginOfAstroquery):
         >>> mosaics[1]["SIGNIFICANCE"].data.shape
         (370, 370)
         """
-        from .many import ManyQueries
-
         return ManyQueries(
             kind,
             queries,
@@ -302,7 +289,7 @@ class MmodaClass(_LoginOfAstroquery):
             progress=progress,
         )
 
-    @submission_method
+    @query_method
     def submit_image(self, query: Query) -> Job:
         """
         Submit what ``query_image`` computes, without waiting for it.
@@ -322,7 +309,7 @@ class MmodaClass(_LoginOfAstroquery):
         """
         return submit_query("image", query, self._builder, self._connect(query.token))
 
-    @submission_method
+    @query_method
     def submit_spectrum(self, query: Query) -> Job:
         """
         Submit what ``query_spectrum`` computes, without waiting for it.
@@ -342,7 +329,7 @@ class MmodaClass(_LoginOfAstroquery):
         """
         return submit_query("spectrum", query, self._builder, self._connect(query.token))
 
-    @submission_method
+    @query_method
     def submit_lightcurve(self, query: Query) -> Job:
         """
         Submit what ``query_lightcurve`` computes, without waiting for it.
@@ -362,7 +349,7 @@ class MmodaClass(_LoginOfAstroquery):
         """
         return submit_query("lightcurve", query, self._builder, self._connect(query.token))
 
-    @submission_method
+    @query_method
     def submit_product(self, query: Query) -> Job:
         """
         Submit what ``query_product`` computes, without waiting for it.
@@ -662,7 +649,7 @@ class MmodaClass(_LoginOfAstroquery):
         Raises
         ------
         ParameterError
-            It is no text.
+            It is not a text.
         ServiceError
             The archive can't be asked, or refuses the query.
 
@@ -903,10 +890,6 @@ class MmodaClass(_LoginOfAstroquery):
         """
         self._builder.clear()
         journal.forget_places(self.URL)
-        try:
-            super().clear_cache()
-        except (OSError, RuntimeError) as error:  # this package puts nothing into it
-            log.warning("The cache of astroquery can't be cleared (%s).", printable(error, limit=200))
 
     # ---- login
 

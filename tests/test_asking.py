@@ -19,9 +19,10 @@ from astroquery_mmoda.many.rows import Rows
 from astroquery_mmoda.request.encode import to_wire
 from astroquery_mmoda.request.form import form_fields
 from astroquery_mmoda.request.metadata import InstrumentSchema, Parameter, folded, read_metadata
-from astroquery_mmoda.request.positions import parse_position, plain_dashes
+from astroquery_mmoda.request.positions import parse_position, plain_dashes, sky_position
 from astroquery_mmoda.request.query import Query
-from astroquery_mmoda.request.values import convert, energy_pair, science_windows, sky_position, time_pair
+from astroquery_mmoda.request.values import convert, energy_pair, time_pair
+from astroquery_mmoda.request.windows import science_windows
 from tests.scripted_server import Reply, ScriptedServer
 
 RESPONSES = Path(__file__).parent / "data" / "responses"
@@ -65,10 +66,6 @@ def payload(schemas):
         "17\u02b045\u1d5040.04\u02e2 \N{MINUS SIGN}29\N{DEGREE SIGN}00\N{PRIME}28.1\N{DOUBLE PRIME}",
         "17h45m40.04s -29\N{DEGREE SIGN}00'28.1\"",
         "17h45m40.04s -29d00'28.1''",
-        "RA=17:45:40.04 DEC=-29:00:28.1",
-        "RA: 17 45 40.04, Dec: -29 00 28.1 (J2000)",
-        "R.A. 17h45m40.04s Decl. -29d00m28.1s",
-        "\u03b1 = 17h45m40.04s, \u03b4 = \N{MINUS SIGN}29d00m28.1s",
         "(266.416833, -29.007806)",
         "[266.416833, -29.007806]",
         "266.416833d -29.007806d",
@@ -77,7 +74,6 @@ def payload(schemas):
         "266.416833;-29.007806",
         "266.416833\u00a0-29.007806",
         "266.416833-29.007806",
-        "ICRS 266.416833 -29.007806",
         "266d25m00.6s -29d00m28.1s",
         "2.66416833e2, -2.9007806e1",
         "-93.583167 -29.007806",
@@ -87,12 +83,9 @@ def test_positions_as_typed(text):
     assert parse_position(text).separation(CENTRE) < 0.01 * u.arcsec
 
 
-def test_short_and_galactic_positions():
+def test_short_positions():
     assert parse_position("13 14 +33 22").to_string("decimal", precision=3) == "198.500 33.367"
     assert parse_position("13h14m +33d22m").to_string("decimal", precision=3) == "198.500 33.367"
-    galactic = SkyCoord(184.56, -5.78, unit="deg", frame="galactic")
-    for text in ("l=184.56 b=-5.78", "l = 184.56, b = \N{MINUS SIGN}5.78", "L 184.56 B -5.78"):
-        assert parse_position(text).separation(galactic) < 0.001 * u.arcsec
 
 
 @pytest.mark.parametrize(
@@ -172,11 +165,9 @@ def test_dashes_in_names():
         (np.datetime64("2018-03-16T10:55:12"), "2018-03-16 11:55:12"),
         (58193.455, datetime.datetime(2018, 3, 16, 11, 55, 12)),
         (datetime.datetime(2018, 3, 16, 11, 25, 12), datetime.timedelta(minutes=30)),
-        (np.datetime64("2018-03-16T11:25:12"), np.timedelta64(30, "m")),
         (58193.475833333333, TimeDelta(0.5 * u.hour)),
         ("2018-03-16T10:55:12Z", "2018-03-16T11:55:12Z"),
         ("2018-03-16T11:55:12+01:00", "2018-03-16 12:55:12+0100"),
-        ("MJD 58193.455", "MJD=58193.4966666667"),
     ],
     ids=str,
 )
@@ -277,7 +268,7 @@ def test_limits_are_checked_with_rounded_numbers(payload):
     assert (asked["E1_keV"], asked["E2_keV"]) == ("15.0", "800.0")
     lowest = Parameter("E1_keV", "keV", 20.0, minimum=15.0, maximum=800.0)
     assert to_wire(lowest, (15 * u.keV).to(u.GeV)) == "15.0"
-    with pytest.raises(ParameterError, match=r"E1_keV=14\.9999 is out of range .*at least 15"):
+    with pytest.raises(ParameterError, match=r"14\.9999 is out of range.*at least 15"):
         to_wire(lowest, 14.9999 * u.keV)
 
 
@@ -308,7 +299,7 @@ def test_plain_numbers_stay():
     ids=str,
 )
 def test_numbers_that_only_the_service_complained_of(payload, asked):
-    with pytest.raises(ParameterError, match="out of range|larger than zero"):
+    with pytest.raises(ParameterError, match="out of range"):
         payload(**asked)
 
 
@@ -345,10 +336,6 @@ def test_formats_of_bins_that_make_no_sense(payload):
     for value, says in (("days", "must be 'sec', or 'jd'"), (5, "must be 'sec', or 'jd'")):
         with pytest.raises(ParameterError, match=says):
             payload(time_bin=1, parameters={"time_bin_format": value})
-    with pytest.raises(ParameterError, match="needs a time_bin beside it"):
-        payload(parameters={"time_bin_format": "jd"})
-    with pytest.raises(ParameterError, match="say the same thing"):
-        payload(time_bin="10 min", parameters={"time_bin_format": "sec"})
     for asked in ({"time_bin": 5}, {"parameters": {"time_bin": 5}}):
         with pytest.raises(
             ParameterError, match="time_bin= has no meaning for isgri_image|Unknown parameter 'time_bin'"
@@ -399,18 +386,17 @@ def test_a_file_of_windows():
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        ([35200230010], r"'035200230010' has no version; write the science window as 035200230010\.001.*scw_ver"),
-        (np.array([35200230010]), "has no version"),
-        (["035200230010"], "has no version"),
-        ([35200230010.001], "a number loses digits"),
-        (["35200230010.001"], "not a valid science window .twelve digits"),
+        ([35200230010], "'35200230010': it has no version.*scw_ver"),
+        (np.array([35200230010]), "it has no version"),
+        (["035200230010"], "it has no version"),
+        ([35200230010.001], "not a valid science window"),
+        (["35200230010.001"], "not a valid science window: '35200230010.001'. Give texts of twelve digits"),
         (["035200230010.1"], "not a valid science window"),
         (["scw/0352/035200230010.001/../035200240010.001/swg.fits"], "not a valid science window"),
         (MaskedColumn(WINDOWS, mask=[False, True]), "masked in row 1"),
         (Table({"scw_id": MaskedColumn([1, 2, 3], mask=[1, 0, 1]), "scw_ver": [1, 1, 1]}), "scw_id is masked in row 0, 2"),
-        (Table({"scw_id": WINDOWS, "scw_ver": MaskedColumn([1, 2], mask=[0, 1])}, masked=True), "scw_ver is masked in row 1"),
-        (Table({"scw_id": ["035200230010"]}), "needs the columns scw_id and scw_ver"),
-        (Table({"scw_id": np.zeros(0, "U16"), "scw_ver": np.zeros(0, "U3")}), "holds no science windows"),
+        (Table({"scw_id": ["035200230010"]}), "a Table with scw_id and scw_ver"),
+        (Table({"scw_id": np.zeros(0, "U16"), "scw_ver": np.zeros(0, "U3")}), "it is empty"),
         pytest.param(set(WINDOWS), "A list is needed", id="set"),
     ],
     ids=lambda value: str(value)[:40],
@@ -442,7 +428,7 @@ def test_none_says_nothing(payload, others):
 
 
 def test_none_where_a_value_is_needed(payload):
-    with pytest.raises(ParameterError, match="max_pointings=None: the service needs a value.*default 50"):
+    with pytest.raises(ParameterError, match="max_pointings=None: .*the service needs one.*default 50"):
         payload(parameters={"max_pointings": None})
 
 
@@ -523,7 +509,7 @@ def service():
         ("isgri", {"product": ["isgri_image"]}, "Unknown product"),
         ("isgri", {"product": 5}, "Unknown product '5'"),
         ("isgri", {"coordinates": " "}, "coordinates is an empty text"),
-        ("isgri", {"energy_range": {20, 40}}, "energy_range='{40, 20}' must be a pair|energy_range='{20, 40}' must be"),
+        ("isgri", {"energy_range": {20, 40}}, "energy_range={.*}: not a valid pair"),
         ("isgri", {"time_range": (Time(58000, format="mjd", scale="local"), 58001)}, "not a valid time"),
         ("isgri", {"catalog": ""}, "catalog= is an empty text"),
         ("isgri", {"selected_catalog": []}, "catalog= has no sources"),
@@ -532,11 +518,6 @@ def service():
 def test_arguments_of_odd_types(mmoda, instrument, arguments, says):
     with pytest.raises(ParameterError, match=says):
         mmoda.query_image(instrument, **{"coordinates": "83.6 22.0", **arguments}, get_query_payload=True)
-
-
-def test_half_a_width_of_numpy(payload):
-    fields = payload(time_range=(58000, np.timedelta64(3, "h")))
-    assert (fields["T1"], fields["T2"]) == ("2017-09-03T21:00:00.000", "2017-09-04T03:00:00.000")
 
 
 def test_an_empty_text_for_a_pasted_catalogue(mmoda):
@@ -561,7 +542,7 @@ def test_the_exact_name_wins(service):
     client = MmodaClass(server=service.url)
     for name, product in (("Twin-1", "lightcurve"), ("twin_1", "numerical"), ("TWIN 1", "jemx_lc")):
         assert product in client.list_products(name)["product"]
-    with pytest.raises(ParameterError, match="Several instruments could be meant by 'twin1': Twin-1, twin_1, TWIN 1"):
+    with pytest.raises(ParameterError, match="Unknown instrument 'twin1'; it may be Twin-1 or twin_1 or TWIN 1"):
         client.list_products("twin1")
     with pytest.raises(ParameterError, match=r"Unknown instrument 'isgr1' \(did you mean 'isgri'\?\)"):
         client.list_products("isgr1")
@@ -573,10 +554,8 @@ def test_the_exact_name_wins(service):
 def test_what_an_instrument_has_instead(schemas):
     with pytest.raises(ParameterError) as caught:
         schemas["spi_acs"].choose("image", None)
-    assert str(caught.value) == (
-        "Instrument 'spi_acs' has no image product. It has: spi_acs_lc (lightcurve); use query_lightcurve."
-    )
-    with pytest.raises(ParameterError, match="is recognised by its name.*choose one with product="):
+    assert str(caught.value) == ("Instrument 'spi_acs' has no image products. It has: spi_acs_lc (lightcurve).")
+    with pytest.raises(ParameterError, match="no image products. Choose one with product="):
         schemas["empty"].choose("image", None)
 
 
@@ -618,7 +597,7 @@ def test_many_as_with_a_table(mmoda):
 def test_instruments_of_the_released_dispatcher(mmoda):
     for name, product in (("SPI-ACS", "spi_acs_lc"), ("JEM-X", "jemx_lc"), ("jem x", "jemx_lc"), ("ISGRI", "isgri_lc")):
         assert product in mmoda.list_products(name)["product"]
-    with pytest.raises(ParameterError, match="has no image product.*use query_lightcurve"):
+    with pytest.raises(ParameterError, match="has no image products"):
         mmoda.query_image("SPI-ACS", get_query_payload=True)
     with pytest.raises(ParameterError, match="numbers are not looked up as a name"):
         mmoda.query_image("isgri", "275.09", get_query_payload=True)

@@ -12,7 +12,7 @@ from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda import Mmoda, MmodaClass, ParameterError
 from astroquery_mmoda.request.expressions import literal_value
-from astroquery_mmoda.request.preflight import misunderstood
+from astroquery_mmoda.request.records import misunderstood
 from astroquery_mmoda.request.snippets import read_api_code
 from tests.scripted_server import Reply, ScriptedServer
 from tests.tokens import mint
@@ -107,7 +107,7 @@ class OdaApi:
 
 
 # the service did not take this one either
-REFUSED = {"failed_isgri_bad_scw": "scw_list: '0665002200' is not a valid science window"}
+REFUSED = {"failed_isgri_bad_scw": "scw_list: not a valid science window: '0665002200'"}
 GOOD = [name for name in RECORDED if name not in REFUSED]
 
 
@@ -407,7 +407,7 @@ def test_a_file_that_appears_later_is_not_uploaded_either(client):
         client.query_product(**own, time_range=(58000, 58001), get_query_payload=True)["dummy_file"]
         == "later (6 bytes)"
     )
-    with pytest.raises(ParameterError, match="'later' is not a valid science window"):
+    with pytest.raises(ParameterError, match="not a valid science window: 'later'"):
         client.query_image(**windows, get_query_payload=True)
 
 

@@ -22,7 +22,7 @@ from astropy.table import Table
 from astroquery_mmoda import MmodaClass, MmodaError, ParameterError, ServiceError, conf
 from astroquery_mmoda.jobs import journal
 from astroquery_mmoda.request.metadata import read_metadata
-from astroquery_mmoda.request.preflight import misunderstood
+from astroquery_mmoda.request.records import misunderstood
 from tests.raw_server import RawServer
 from tests.scripted_server import Reply, ScriptedServer
 from tests.tokens import mint

@@ -56,7 +56,7 @@ def _no_sesame(monkeypatch):
     def nobody(name, until):
         raise errors.ParameterError(f"{name} is unknown")
 
-    monkeypatch.setattr("astroquery_mmoda.request.resolver.from_sesame", nobody)
+    monkeypatch.setattr("astroquery_mmoda.request.positions.from_sesame", nobody)
 
 
 @pytest.fixture

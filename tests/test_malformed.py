@@ -245,7 +245,7 @@ def test_every_field_of_the_metadata(recorded, instrument):
 @pytest.mark.parametrize("wrong", WRONG, ids=repr)
 @pytest.mark.parametrize("key", ["RA", "DEC"])
 def test_a_resolver_that_sends_no_position(client, service, monkeypatch, key, wrong):
-    monkeypatch.setattr("astroquery_mmoda.request.resolver.from_sesame", lambda name, until: "of Sesame")
+    monkeypatch.setattr("astroquery_mmoda.request.positions.from_sesame", lambda name, until: "of Sesame")
     service.answers["resolve_name"] = {"name": "Crab", "RA": 83.6, "DEC": 22.0, key: wrong}
     client.clear_cache()
     is_angle = wrong in (0, -1.5) and not isinstance(wrong, bool)

@@ -292,7 +292,7 @@ def test_what_is_wrong_with_a_row_is_its_outcome(client, service):
     assert many.counts == {"waiting": 0, "running": 0, "done": 2, "failed": 7}
     assert many.summary["status"].tolist() == ["done", *["failed"] * 6, "done", "failed"]
     assert many.summary["error"][1] == str(outcomes[1])[:27] + "..."
-    assert "must be larger than zero" in str(outcomes[1])
+    assert "out of range" in str(outcomes[1])
     assert outcomes[6].job.job_id == many.summary["job_id"][6]
 
 
@@ -301,7 +301,7 @@ def test_an_error_that_is_raised_loses_nothing(client, service):
     rows[2]["radius"] = -3
     many = client.query_many("product", rows, on_error="raise", progress=False)
     seen = []
-    with pytest.raises(ParameterError, match="larger than zero"):
+    with pytest.raises(ParameterError, match="out of range"):
         seen.extend(many)  # what comes before the error stays
     seen = dict([*seen, *many])
     assert {row: name_of(products) for row, products in seen.items()} == {
@@ -489,7 +489,7 @@ def test_names_that_nobody_knows_are_looked_up_once(client, service, monkeypatch
     def from_sesame(name, until):
         raise ParameterError(f"nobody knows {name}")
 
-    monkeypatch.setattr("astroquery_mmoda.request.resolver.from_sesame", from_sesame)
+    monkeypatch.setattr("astroquery_mmoda.request.positions.from_sesame", from_sesame)
     rows = [{**FAST, "coordinates": name, "max_pointings": n} for n in (1, 2) for name in ("Crab", "Planet X")]
     outcomes = dict(client.query_many("product", rows, progress=False))
     assert [name_of(outcomes[row]) for row in (0, 2)] == ["Crab", "Crab"]

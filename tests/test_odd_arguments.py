@@ -68,7 +68,7 @@ def try_all(call):
 
 @pytest.fixture(autouse=True)
 def _no_sesame(monkeypatch):
-    monkeypatch.setattr("astroquery_mmoda.request.resolver.answer_within", lambda seconds, ask: "\ud800".encode())
+    monkeypatch.setattr("astroquery_mmoda.request.positions.answer_within", lambda seconds, ask: "\ud800".encode())
 
 
 def products(name):

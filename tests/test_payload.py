@@ -183,7 +183,7 @@ def test_names_that_only_the_service_knows(payload):
             r"Unknown parameter 'radus' for isgri_lc.*did you mean 'radius'.*It takes: ",
         ),
         ("isgri_lc", "isgri", {"parameters": {"detection_threshold": 8}}, "Unknown parameter 'detection_threshold'"),
-        ("isgri_lc", "isgri", {"parameters": {"max_pointings": "many"}}, "max_pointings='many' is not a number"),
+        ("isgri_lc", "isgri", {"parameters": {"max_pointings": "many"}}, "max_pointings='many': not a valid number"),
         (
             "isgri_lc",
             "isgri",
@@ -197,8 +197,8 @@ def test_names_that_only_the_service_knows(payload):
         ("isgri_lc", "isgri", {"parameters": {"E1_keV": 80, "E2_keV": 30}}, "lower bound must come first"),
         ("isgri_lc", "isgri", {"parameters": {"E1_keV": 80}}, "lower bound must come first"),
         ("isgri_lc", "isgri", {"energy_range": (80, 30) * u.keV}, "lower bound must come first"),
-        ("isgri_lc", "isgri", {"radius": -1 * u.deg}, "must be larger than zero"),
-        ("isgri_lc", "isgri", {"time_bin": 0 * u.s}, "time_bin=0 must be larger than zero"),
+        ("isgri_lc", "isgri", {"radius": -1 * u.deg}, "out of range"),
+        ("isgri_lc", "isgri", {"time_bin": 0 * u.s}, "time_bin=0.0 s.*0 is out of range"),
         ("isgri_image", "isgri", {"time_bin": 10 * u.s}, r"time_bin= has no meaning for isgri_image"),
         ("spi_acs_lc", "spi_acs", {"radius": 10 * u.deg}, "radius= has no meaning for spi_acs_lc"),
         ("spi_acs_lc", "spi_acs", {"energy_range": (30, 80) * u.keV}, "energy_range= has no meaning"),
@@ -206,12 +206,6 @@ def test_names_that_only_the_service_knows(payload):
         ("isgri_lc", "isgri", {"query_type": "Fake"}, "must be 'Real', or 'Dummy'"),
         ("isgri_lc", "isgri", {"parameters": {"session_id": "X"}}, "'session_id' is not a parameter of an analysis"),
         ("isgri_lc", "isgri", {"parameters": {"job_id": "1"}}, "'job_id' is not a parameter"),
-        (
-            "isgri_lc",
-            "isgri",
-            {"parameters": {"time_bin_format": "sec"}, "time_bin": 5 * u.s},
-            "time_bin= with a unit and 'time_bin_format'",
-        ),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from astroquery_mmoda.protocol import Upload
-from astroquery_mmoda.request.preflight import misunderstood, needed_roles
+from astroquery_mmoda.request.records import misunderstood, needed_roles
 
 ISGRI = {"instrument": "isgri", "osa_version": "OSA11.2", "integral_data_rights": "public"}
 

@@ -9,14 +9,9 @@ from astropy.time import Time, TimeDelta
 from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda.errors import ParameterError
-from astroquery_mmoda.request.values import (
-    designation,
-    energy_pair,
-    parse_position,
-    science_windows,
-    sky_position,
-    time_pair,
-)
+from astroquery_mmoda.request.positions import designation, parse_position, sky_position
+from astroquery_mmoda.request.values import energy_pair, time_pair
+from astroquery_mmoda.request.windows import science_windows
 
 CRAB = SkyCoord(83.6331, 22.0145, unit="deg")
 
@@ -130,14 +125,14 @@ def test_times_are_utc_to_the_millisecond():
         ((58200, 58100), "the end must come after the begin"),
         ((58200, 58200), "the end must come after the begin"),
         (("yesterday", 58200), "not a valid time"),
-        ((58100, 58200, 58300), "must be a pair"),
-        ("2018-03-16T10:55:12", "must be a pair"),
-        (58100, "must be a pair"),
-        ((2458200.5, 2458300.5), "taken as MJD"),
+        ((58100, 58200, 58300), "not a valid pair"),
+        ("2018-03-16T10:55:12", "not a valid pair"),
+        (58100, "not a valid pair"),
+        ((2458200.5, 2458300.5), "would be MJD.*that is an MJD"),
         ((True, False), "not a valid time"),
         ((58100 * u.keV, 58200), "not a valid time"),
-        ((Time([58100, 58200], format="mjd"), 58300), "2 instants"),
-        ((float("nan"), 58200), "not a valid time|taken as MJD"),
+        ((Time([58100, 58200], format="mjd"), 58300), "not a valid time"),
+        ((float("nan"), 58200), "not a valid time"),
     ],
     ids=str,
 )
@@ -177,11 +172,11 @@ def test_energies_are_exactly_those_given():
         ((80, 30) * u.keV, "lower bound must come first"),
         ((30, 30) * u.keV, "lower bound must come first"),
         (((80, 30) * u.keV).to(u.Hz, u.spectral()), "lower bound must come first"),
-        ((30, 80) * u.s, "wrong unit"),
-        ((30, 80) * u.deg, "wrong unit"),
-        (30 * u.keV, "must be a pair"),
-        ("30-80 keV", "must be a pair"),
-        (("thirty", 80), "not a number with a unit"),
+        ((30, 80) * u.s, "not convertible"),
+        ((30, 80) * u.deg, "not convertible"),
+        (30 * u.keV, "not a valid pair"),
+        ("30-80 keV", "not a valid pair"),
+        (("thirty", 80), "not a valid number or Quantity"),
         ((-1, 80), "lower bound"),
         ((float("nan"), 80), "lower bound"),
     ],
@@ -207,12 +202,3 @@ def test_science_windows():
         science_windows(["066500220010"])
     with pytest.raises(ParameterError, match="scw_id and scw_ver"):
         science_windows(Table({"a": [1]}))
-
-
-@pytest.mark.parametrize(
-    "time_range", [(97001, 97002), ("2101-05-05", "2101-05-06"), (88000.5, TimeDelta(600, format="sec"))]
-)
-def test_years_of_which_leap_seconds_are_unknown(time_range):
-    """They go out without a warning of ERFA, which would be one of another package."""
-    begin, end = time_pair(time_range)
-    assert begin.isot < end.isot

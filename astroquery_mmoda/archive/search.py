@@ -19,7 +19,8 @@ from astroquery.exceptions import MaxResultsWarning, NoResultsWarning
 
 from ..errors import MmodaError, ParameterError, warn
 from ..request.builder import RequestBuilder
-from ..request.values import energy_pair, sky_position, time_pair
+from ..request.positions import sky_position
+from ..request.values import energy_pair, time_pair
 from ..service.connection import Connection
 from ..text import nearest, printable
 from .adql import OBSCORE, Search, as_maxrec, as_radius, is_plain

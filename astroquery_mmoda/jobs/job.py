@@ -22,8 +22,7 @@ from ..products.products import products_of
 from ..progress import fraction, last_message, reports_table
 from ..protocol import STATE_FIELDS, Upload
 from ..request.encode import is_address
-from ..request.preflight import misunderstood
-from ..request.records import summary_of
+from ..request.records import misunderstood, summary_of
 from ..request.snippets import code_for
 from ..service.account import Account, base_address
 from ..service.connection import Connection

@@ -16,8 +16,8 @@ from astroquery import log
 from ..products.forms import in_form
 from ..protocol import Upload
 from ..request.builder import RequestBuilder
-from ..request.preflight import needed_roles
 from ..request.query import Query
+from ..request.records import needed_roles
 from ..service.connection import Connection
 from .job import Job
 from .waiting import deadline_of, follow, in_time, longest_wait, submit_within

@@ -11,8 +11,7 @@ from astropy.coordinates import SkyCoord
 from ..errors import ParameterError
 from ..jobs import journal
 from ..request.builder import RequestBuilder
-from ..request.positions import parse_position
-from ..request.values import in_degrees
+from ..request.positions import in_degrees, parse_position
 from ..service.connection import Connection
 
 

@@ -23,9 +23,8 @@ from ..products import Products
 from ..products.forms import FORMS, in_form
 from ..progress import Display
 from ..request.builder import RequestBuilder
-from ..request.preflight import needed_roles
 from ..request.query import Query
-from ..request.records import summary_of
+from ..request.records import needed_roles, summary_of
 from ..service.account import Account
 from ..text import printable, shorten
 from .names import ResolvedNames

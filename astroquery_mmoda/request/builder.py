@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from astropy.coordinates import SkyCoord
@@ -14,15 +14,13 @@ from astropy.table import Table
 from astroquery import log
 
 from ..config import conf
-from ..errors import MmodaError, ParameterError, ServiceError
+from ..errors import MmodaError, ParameterError
 from ..text import nearest, printable
 from .form import form_fields
 from .metadata import InstrumentSchema, folded, read_metadata
-from .positions import parse_position, plain_dashes
+from .positions import find_position, parse_position, plain_dashes, sky_position
 from .query import Query
-from .resolver import find_position
 from .source_list import to_catalog_text
-from .values import sky_position
 
 if TYPE_CHECKING:
     from ..service.connection import Connection
@@ -55,19 +53,14 @@ class RequestBuilder:
         if query.coordinates is not None:
             position, name = self.locate(query.coordinates, connection)
             query = replace(query, coordinates=position)
-        if query.catalog is not None:
-            catalog = query.catalog
-            if isinstance(catalog, (list, tuple)) and catalog and all(isinstance(name, str) for name in catalog):
-                positions = self.resolve_all(catalog, connection)
-                catalog = Table({"src_names": list(positions), "position": SkyCoord(list(positions.values()))})
+        catalog = query.catalog
+        if isinstance(catalog, (list, tuple)) and catalog and all(isinstance(source, str) for source in catalog):
+            positions = self.resolve_all(catalog, connection)
+            catalog = Table({"src_names": list(positions), "position": SkyCoord(list(positions.values()))})
+        if catalog is not None:
             query = replace(query, catalog=to_catalog_text(catalog, schema.instrument))
-        return form_fields(
-            schema,
-            product,
-            query,
-            name=name,
-            also_known=lambda: connection.routes().parameter_names(schema.instrument),
-        )
+        also_known = partial(connection.routes().parameter_names, schema.instrument)
+        return form_fields(schema, product, query, name=name, also_known=also_known)
 
     # ---- instruments
 
@@ -83,20 +76,17 @@ class RequestBuilder:
 
     def list_instruments(self, connection: Connection) -> Table:
         """Instruments that are open to the user, and their products."""
-        names = connection.routes().instruments()
-        rows = list(zip(map(printable, names), self._product_lists(names, connection), strict=True))
-        return Table(rows=rows or None, names=("instrument", "products"), dtype=("U", "U"))
-
-    def _product_lists(self, instruments: list[str], connection: Connection) -> Iterator[str]:
-        for name in instruments:
+        rows = []
+        for name in connection.routes().instruments():
+            products: Iterable[str] = ()
             try:
-                yield ", ".join(map(printable, self.schema(name, connection).products))
+                products = self.schema(name, connection).products
             except MmodaError as error:
                 log.warning("%s: its products are left out (%s)", printable(name), error)
-                yield ""
-                if isinstance(error, ServiceError) and math.isinf(connection.until):
-                    # an outage is waited out once, not for each instrument
-                    connection = connection.within(time.monotonic() + conf.retry_time)
+                # an outage is waited out once, not for each instrument
+                connection = connection.within(min(connection.until, time.monotonic() + conf.retry_time))
+            rows.append((printable(name), ", ".join(map(printable, products))))
+        return Table(rows=rows or None, names=("instrument", "products"), dtype=("U", "U"))
 
     # ---- positions
 
@@ -126,10 +116,8 @@ class RequestBuilder:
             return sky_position(coordinates), None
         if not coordinates.strip():
             raise ParameterError("coordinates is an empty text; give a position or the name of an object.")
-        position = parse_position(coordinates)
-        if position is not None:
-            return position, None
-        return self.resolve(coordinates, connection), plain_dashes(coordinates).strip()
+        position = self.resolve(coordinates, connection)
+        return position, None if parse_position(coordinates) else plain_dashes(coordinates).strip()
 
 
 def _position_key(name: str, server: str) -> tuple[str, str]:
@@ -143,15 +131,10 @@ def _fetch_schema(instrument: str, connection: Connection) -> InstrumentSchema:
     except ParameterError as error:
         names = routes.instruments(openly=True)
         meant = [name for name in names if folded(name) == folded(instrument) and name != instrument]
-        if len(meant) > 1:
+        if len(meant) != 1:
+            several = f"; it may be {' or '.join(map(printable, meant))}" if meant else nearest(instrument, names)
             raise ParameterError(
-                f"Several instruments could be meant by {printable(instrument)!r}: {', '.join(map(printable, meant))}. "
-                "Give one of these names."
-            ) from error
-        if not meant:
-            raise ParameterError(
-                f"Unknown instrument {printable(instrument)!r}{nearest(instrument, names)}. The service has, for "
-                f"everybody: {', '.join(map(printable, names))}. Mmoda.list_instruments() has those that are open to "
-                "you."
+                f"Unknown instrument {printable(instrument)!r}{several}. The service has, for everybody: "
+                f"{', '.join(map(printable, names))}. Mmoda.list_instruments() has those that are open to you."
             ) from error
     return read_metadata(routes.metadata(meant[0]), meant[0])

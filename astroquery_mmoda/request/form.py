@@ -4,33 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Real
+from functools import partial
 from typing import Any
 
-import numpy as np
 from astropy import units as u
-from astropy.time import Time, TimeDelta
+from astropy.time import Time
 from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, warn
-from ..instruments import IJD_ORIGIN, INTEGRAL, LAUNCH
+from ..instruments import INTEGRAL
 from ..protocol import FORMAT_FIELDS, IGNORED_FIELDS, OWN_FIELDS, PROTOCOL_VERSION, SWITCHES
 from ..text import nearest, printable
 from .encode import to_wire
 from .metadata import InstrumentSchema, Parameter
+from .positions import designation, in_degrees, sky_position
 from .query import Query
-from .values import (
-    as_quantity,
-    designation,
-    energy_pair,
-    first_items,
-    in_degrees,
-    is_number,
-    service_unit,
-    sky_position,
-    time_pair,
-    to_time,
-)
+from .values import as_quantity, energy_pair, service_unit, time_pair
 
 # argument -> the service's parameters that it stands for
 _STANDS_FOR = {
@@ -45,6 +34,7 @@ _STANDS_FOR = {
 # of these None says that there is nothing to say, whatever the service's default is
 _NONE_IS_NOTHING = ("src_name", "user_catalog", "product_type", *FORMAT_FIELDS)
 _BIN_UNITS = {"sec": u.s, "jd": u.day}
+_NOTHING = Parameter("")
 
 
 def form_fields(
@@ -55,15 +45,9 @@ def form_fields(
     name: str | None = None,
     also_known: Callable[[], Iterable[str]] = tuple,
 ) -> dict[str, str]:
-    """
-    Fields of the form of a query, whose coordinates are a position and whose catalogue is a text.
-
-    ``name`` is that of the object at the position. ``also_known`` gives further names that the service accepts without
-    describing them (``api/par-names``); it is called only for a name that is not in the schema. Times are written in
-    ISO 8601, UTC, to the millisecond. `ParameterError` for a wrong name, unit, value or range.
-    """
+    """Fields of the form of a query, whose coordinates are a position (of an object of that name)."""
+    # `also_known` gives further names that the service accepts without describing them (api/par-names)
     known = schema.products[product]
-    where = f"{product} of instrument {schema.instrument!r}"
     raw = {
         name: value
         for name, value in (query.parameters or {}).items()
@@ -71,17 +55,24 @@ def form_fields(
     }
     query_type = str(raw.pop("product_type", query.query_type)).strip()  # its old meaning in oda_api's calls
     if query_type not in ("Real", "Dummy"):
-        raise ParameterError(
-            f"query_type={printable(query_type)!r} must be 'Real', or 'Dummy' for canned data. "
-            "(A product is chosen with product=.)"
-        )
-    _check_names(known, query, raw, where, also_known)
-    time_format, bin_format = (_word(raw.pop(name, None)) for name in FORMAT_FIELDS)
-    if schema.instrument in INTEGRAL:
-        _refuse_times_before_launch(query, raw, time_format)
+        raise ParameterError(f"query_type={printable(query_type)!r} must be 'Real', or 'Dummy' for canned data.")
+    _check_names(known, query, raw, f"{product} of instrument {schema.instrument!r}", also_known)
+    time_format, bin_format = (str(raw.pop(name)).strip().lower() if name in raw else None for name in FORMAT_FIELDS)
+    if time_format is not None and time_format not in Time.FORMATS:
+        guess = nearest(time_format, Time.FORMATS)
+        raise ParameterError(f"T_format={printable(time_format)!r} is not a time format{guess}.")
+    if bin_format is not None and bin_format not in _BIN_UNITS:
+        raise ParameterError(f"time_bin_format={printable(bin_format)!r} must be 'sec', or 'jd' for days.")
     values = _values_of_arguments(known, query, name) | raw
-    fields = _formats(known, values, time_format, bin_format)
-    _check_ranges(known, raw, time_format)
+    times = partial(time_pair, format=time_format, after_launch=schema.instrument in INTEGRAL)
+    values |= _bounds(known, raw, ("T1", "T2"), query.time_range, times)
+    energies = partial(energy_pair, unit=service_unit(known.get("E1_keV", _NOTHING)) or u.keV)
+    values |= _bounds(known, raw, ("E1_keV", "E2_keV"), query.energy_range, energies)
+    fields = {"T_format": "isot"} if any(name in known and known[name].type == "time" for name in values) else {}
+    if "time_bin" in values and bin_format is not None:
+        values["time_bin"] = as_quantity(values["time_bin"], _BIN_UNITS[bin_format], "time_bin")
+    if "time_bin" in values and "time_bin_format" in known:
+        fields["time_bin_format"] = "sec"
     for name, value in values.items():
         # a switch is True or False
         parameter = known.get(name) or Parameter(name, default=True if name in SWITCHES else None)
@@ -104,10 +95,6 @@ def _is_not_given(known: Mapping[str, Parameter], name: str, value: Any) -> bool
         return True
     nothing = value is None or (isinstance(value, str) and not value)
     return nothing and name in known and known[name].default is None
-
-
-def _word(value: Any) -> str | None:
-    return None if value is None else str(value).strip().lower()
 
 
 # ---- names
@@ -133,8 +120,6 @@ def _check_names(
         for name in (*names, "T_format") if argument == "time_range" else names:
             if name in raw:
                 raise ParameterError(f"{argument}= and {name!r} say the same thing; give one of them.")
-    if "time_bin_format" in raw and query.time_bin is not None and not _is_bare(query.time_bin):
-        raise ParameterError("time_bin= with a unit and 'time_bin_format' say the same thing; give one of them.")
     has_times = any(parameter.type == "time" for parameter in known.values())
     accepted = {*known, *SWITCHES, *["T_format"] * has_times, *["time_bin_format"] * ("time_bin" in known)}
     if not accepted.issuperset(raw):
@@ -148,16 +133,11 @@ def _check_names(
             )
 
 
-def _is_bare(value: Any) -> bool:
-    """Whether a number has no unit of its own."""
-    return is_number(value) if isinstance(value, str) else not isinstance(value, (u.Quantity, TimeDelta))
-
-
 # ---- values
 
 
 def _values_of_arguments(known: Mapping[str, Parameter], query: Query, name: str | None) -> dict[str, Any]:
-    """What the arguments of the query methods mean, by the service's names."""
+    """What the arguments of the query methods mean, by the service's names; without the ranges."""
     values = {names[0]: getattr(query, argument) for argument, names in _STANDS_FOR.items() if len(names) == 1}
     values = {key: value for key, value in values.items() if value is not None and not _is_not_given(known, key, value)}
     if query.coordinates is not None:
@@ -166,70 +146,24 @@ def _values_of_arguments(known: Mapping[str, Parameter], query: Query, name: str
         values |= {key: round(angle, 9) + 0.0 for key, angle in zip(("RA", "DEC"), in_degrees(position), strict=True)}
         if "src_name" in known:
             values["src_name"] = name or designation(position)
-    if query.time_range is not None:
-        values["T1"], values["T2"] = time_pair(query.time_range)
-    if query.energy_range is not None:
-        values["E1_keV"], values["E2_keV"] = energy_pair(query.energy_range, _energy_unit(known))
     return values
 
 
-def _energy_unit(known: Mapping[str, Parameter]) -> u.UnitBase:
-    return service_unit(known["E1_keV"]) or u.keV
-
-
-def _check_ranges(known: Mapping[str, Parameter], raw: Mapping[str, Any], time_format: str | None) -> None:
-    """Check ranges of which one bound or both are given by the service's names; the other one is its default."""
-    if ("T1" in raw or "T2" in raw) and "T1" in known and "T2" in known:
-        time_pair(
-            [
-                to_time(raw[name], name, format=time_format) if name in raw else to_time(known[name].default, name)
-                for name in ("T1", "T2")
-            ],
-            "T1, T2",
-        )
-    if ("E1_keV" in raw or "E2_keV" in raw) and "E1_keV" in known and "E2_keV" in known:
-        bounds = [raw.get(name, known[name].default) for name in ("E1_keV", "E2_keV")]
-        energy_pair(bounds, _energy_unit(known), "E1_keV, E2_keV")
-
-
-def _refuse_times_before_launch(query: Query, raw: Mapping[str, Any], time_format: str | None) -> None:
-    """Numbers that would be days before there was an INTEGRAL are INTEGRAL's own days."""
-    times = first_items(query.time_range, 3)
-    if time_format in (None, "mjd", "isot"):
-        times += [raw[name] for name in ("T1", "T2") if name in raw]
-    for time in times:
-        # numpy counts its time spans among the whole numbers
-        is_plain = is_number(time) if isinstance(time, str) else isinstance(time, Real)
-        if is_plain and not isinstance(time, np.timedelta64) and float(time) < LAUNCH:
-            raise ParameterError(
-                f"The time {float(time):.12g} would be before INTEGRAL's launch (MJD {LAUNCH:g}): numbers are MJD "
-                f"(UTC). If it is in INTEGRAL's own days (IJD = MJD - {IJD_ORIGIN:g}, TT), give "
-                f"Time({float(time):.12g} + {IJD_ORIGIN:g}, format='mjd', scale='tt')."
-            )
-
-
-def _formats(
-    known: Mapping[str, Parameter], values: dict[str, Any], time_format: str | None, bin_format: str | None
-) -> dict[str, str]:
-    """The formats in which times and widths of bins are sent, whatever those are in which they are given."""
-    if time_format is not None and time_format not in Time.FORMATS:
-        raise ParameterError(
-            f"T_format={printable(time_format)!r} is not a time format{nearest(time_format, Time.FORMATS)}; the web "
-            "page and its snippets use isot, mjd and jd."
-        )
-    fields = {}
-    if any(name in known and known[name].type == "time" for name in values):
-        fields["T_format"] = "isot"
-    if bin_format is not None and bin_format not in _BIN_UNITS:
-        raise ParameterError(f"time_bin_format={printable(bin_format)!r} must be 'sec', or 'jd' for days.")
-    if bin_format == "jd":
-        if values.get("time_bin") is None:
-            raise ParameterError("time_bin_format='jd' needs a time_bin beside it, in days.")
-        if _is_bare(values["time_bin"]) and not isinstance(values["time_bin"], bool):
-            values["time_bin"] = as_quantity(values["time_bin"], u.day, "time_bin")
-    if "time_bin" in values and "time_bin_format" in known:
-        fields["time_bin_format"] = "sec"
-    return fields
+def _bounds(
+    known: Mapping[str, Parameter],
+    raw: Mapping[str, Any],
+    names: tuple[str, str],
+    argument: Any,
+    read: Callable[..., tuple[Any, Any]],
+) -> dict[str, Any]:
+    """Bounds of a range by its argument or the service's names; one that is not given is its default, and not sent."""
+    if argument is not None:
+        return dict(zip(names, read(argument), strict=True))
+    given = [name for name in names if name in raw]
+    if not given or not all(name in known for name in names):
+        return {}
+    pair = read([raw[name] if name in raw else known[name].default for name in names], what=", ".join(names))
+    return {name: bound for name, bound in zip(names, pair, strict=True) if name in given}
 
 
 def _explicit_defaults(known: Mapping[str, Parameter], fields: Mapping[str, str], product: str) -> dict[str, str]:

@@ -17,7 +17,6 @@ from astropy.table import MaskedColumn, Table
 
 from ..errors import ParameterError, ServiceError
 from ..text import nearest, printable
-from .positions import plain_dashes
 
 _NOT_FOR_USERS = ("token", "user_catalog", "selected_catalog")
 
@@ -44,24 +43,18 @@ _TYPES_BY_UNIT = (
 )
 _TYPES_BY_DEFAULT = ((bool, "boolean"), (int, "integer"), (float, "float"), (dict, "structured"), (list, "list"))
 
-# the first line that matches counts
+# a name may mean several; the first one counts
+_NAMED_KINDS: tuple[str, ...] = ("arf", "rmf", "lightcurve", "spectrogram", "skymap", "contours", "strain", "spectrum")
+_NAMED_KINDS += ("image", "catalog", "table", "picture", "text", "binary")
+# words that mean a kind, beside its own name
 _WORDS_BY_KIND = {
-    "arf": {"arf"},
-    "rmf": {"rmf"},
-    "lightcurve": {"lc", "lcs", "lightcurve", "lightcurves"},
-    "spectrogram": {"spectrogram"},
-    "skymap": {"skymap"},
-    "contours": {"contours"},
-    "strain": {"strain"},
-    "spectrum": {"spectrum", "spectra"},
-    "image": {"image", "images", "mosaic"},
-    "catalog": {"catalog", "catalogue"},
-    "table": {"table"},
-    "picture": {"picture", "plot", "png"},
-    "text": {"text"},
-    "binary": {"binary"},
+    "lightcurve": {"lc", "lcs", "lightcurves"},
+    "spectrum": {"spectra"},
+    "image": {"images", "mosaic"},
+    "catalog": {"catalogue"},
+    "picture": {"plot", "png"},
 }
-KINDS = (*_WORDS_BY_KIND, "array", "other")
+KINDS = (*_NAMED_KINDS, "array", "other")
 
 
 def kind_from_name(name: str | None) -> str:
@@ -69,7 +62,7 @@ def kind_from_name(name: str | None) -> str:
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name or "")
     words = re.findall("[a-z]+", spaced.lower())
     found = {*words, *(first + second for first, second in pairwise(words))}
-    return next((kind for kind, names in _WORDS_BY_KIND.items() if names & found), "other")
+    return next((kind for kind in _NAMED_KINDS if found & {kind, *_WORDS_BY_KIND.get(kind, ())}), "other")
 
 
 @dataclass(frozen=True)
@@ -127,36 +120,25 @@ class InstrumentSchema:
         return "other" if product == "spectral_fit" else kind_from_name(product)
 
     def choose(self, kind: str, product: str | None) -> str:
-        """
-        The product that a query for a kind of thing means; ``product`` is any, and sources are found in images.
-
-        An explicit choice is accepted if the instrument has it, whatever its kind. `ParameterError` if there is no such
-        product, none of that kind, or several.
-        """
+        """The product that a query for a kind means: ``product`` if it is given, whatever its kind, or the only one."""
         if isinstance(product, str) and product in self.products:
             return product
-        listed = f"It has: {self._listing(self.products)}"
+        where = f"Instrument {self.instrument!r}"
         if product is not None:
             raise ParameterError(
-                f"Unknown product {printable(product)!r} of instrument {self.instrument!r}"
-                f"{nearest(str(product), self.products)}. {listed}."
+                f"Unknown product {printable(product)!r}{nearest(str(product), self.products)}. "
+                f"{where} has: {self._listing(self.products)}."
             )
         kind = "image" if kind == "catalog" else kind  # sources are found in images
         fitting = [name for name in self.products if kind in ("product", self.kind(name))]
         if len(fitting) == 1:
             return fitting[0]
-        if fitting:
-            what = "product" if kind == "product" else f"{kind} product"
-            raise ParameterError(
-                f"Instrument {self.instrument!r} has {len(fitting)} {what}s. Choose one with product=: "
-                f"{self._listing(fitting)}."
-            )
-        kinds = {self.kind(name) for name in self.products}
-        methods = [f"query_{kind}" for kind in ("image", "spectrum", "lightcurve", "catalog") if kind in kinds]
-        lacking = f"Instrument {self.instrument!r} has no {kind} product"
-        if any(self.kind(name) == "other" and name != "spectral_fit" for name in self.products):
-            raise ParameterError(f"{lacking} that is recognised by its name. {listed}; choose one with product=.")
-        raise ParameterError(f"{lacking}. {listed}; use {' or '.join(methods) or 'query_product'}.")
+        what = "products" if kind == "product" else f"{kind} products"
+        unclear = any(self.kind(name) == "other" and name != "spectral_fit" for name in self.products)
+        advice = "Choose one with product=" if fitting or unclear else "It has"
+        raise ParameterError(
+            f"{where} has {len(fitting) or 'no'} {what}. {advice}: {self._listing(fitting or self.products)}."
+        )
 
     def _listing(self, names: Iterable[str]) -> str:
         return ", ".join(f"{printable(name)} ({self.kind(name)})" for name in names) or "nothing"
@@ -197,8 +179,8 @@ def _table_row(parameter: Parameter) -> tuple[Any, ...]:
 
 
 def folded(name: str) -> str:
-    """Name of an instrument without what does not matter in it: case, blanks, ``-`` and ``_``."""
-    return re.sub(r"[\s_-]+", "", plain_dashes(name)).casefold()
+    """Name of an instrument without what does not matter in it: case, blanks, dashes and ``_``."""
+    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
@@ -208,65 +190,53 @@ def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
     It is one list within a list, whose later elements are lists, or JSON texts of lists (dispatcher 1.3.3).
     """
     try:
-        return _read_metadata(reply, instrument)
+        rows = [json.loads(row) if isinstance(row, str) else row for row in reply[0]]
+        query_of_product = {
+            product: _of_type(query, str)
+            for row in rows
+            if isinstance(row, dict)
+            for product, query in row.get("prod_dict", {}).items()
+        }
+        if not query_of_product:
+            raise ValueError("it names no products")
+        common: dict[str, Parameter] = {}
+        own: dict[str, dict[str, Parameter]] = {}
+        for query in (row for row in rows if isinstance(row, list)):
+            parameters = {row["name"]: _read_parameter(row) for row in query if row.get("name")}
+            products = {_of_type(row["product_name"], str) for row in query if row.get("product_name")}
+            names = {row["query_name"] for row in query if row.get("query_name")}
+            products |= {product for product, name in query_of_product.items() if name in names}
+            if not products:
+                common |= parameters
+            for product in products:
+                own[product] = own.get(product, {}) | parameters
     except (TypeError, ValueError, OverflowError, LookupError, AttributeError, RecursionError) as error:
         raise ServiceError(
             f"The description of instrument {instrument!r} that the service sent can't be read "
             f"({type(error).__name__}: {printable(error, limit=200)})."
         ) from error
-
-
-def _read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
-    rows = [json.loads(row) if isinstance(row, str) else row for row in reply[0]]
-    query_of_product: dict[str, str] = {}
-    for row in rows:
-        if isinstance(row, dict):
-            query_of_product |= row.get("prod_dict", {})
-    if not query_of_product or not all(isinstance(query, str) for query in query_of_product.values()):
-        raise ValueError("it names no products")
-    common: dict[str, Parameter] = {}
-    own: dict[str, dict[str, Parameter]] = {}
-    for query in (row for row in rows if isinstance(row, list)):
-        parameters = {row["name"]: _read_parameter(row) for row in query if row.get("name")}
-        products = {_optional(row, "product_name", str) for row in query if row.get("product_name")}
-        names = {_optional(row, "query_name", str) for row in query if row.get("query_name")}
-        products |= {product for product, name in query_of_product.items() if name in names}
-        if not products:
-            common |= parameters
-        for product in products:
-            own[product] = own.get(product, {}) | parameters
     return InstrumentSchema(instrument, {product: common | own.get(product, {}) for product in query_of_product})
 
 
 def _read_parameter(row: Mapping[str, Any]) -> Parameter:
-    restrictions = _optional(row, "restrictions", Mapping) or {}
-    extra = _optional(row, "extra_metadata", Mapping) or {}
+    restrictions, extra = row.get("restrictions") or {}, row.get("extra_metadata") or {}
     uris = row.get("owl_uri") or ()
+    limits = (restrictions.get(key) for key in ("min_value", "max_value"))
+    minimum, maximum = (None if limit is None else float(limit) for limit in limits)  # some come as text
     return Parameter(
-        name=_optional(row, "name", str),
-        units=_optional(row, "units", str),
+        name=_of_type(row["name"], str),
+        units=_of_type(row.get("units"), (str, type(None))),
         default=row.get("value"),
         optional=bool(restrictions.get("is_optional", False)),
-        minimum=_limit(restrictions, "min_value"),
-        maximum=_limit(restrictions, "max_value"),
-        choices=tuple(_optional(restrictions, "allowed_values", list) or ()),
+        minimum=minimum,
+        maximum=maximum,
+        choices=tuple(_of_type(restrictions.get("allowed_values") or [], list)),
         uris=tuple(map(str, [uris] if isinstance(uris, str) else uris)),
         description=" - ".join(str(extra[key]) for key in ("label", "description") if extra.get(key)),
     )
 
 
-def _optional(row: Mapping[str, Any], key: str, kind: Any) -> Any:
-    """A value that is of some kind or None."""
-    value = row.get(key)
-    if value is not None and not isinstance(value, kind):
-        raise TypeError(f"{key} must not be a {type(value).__name__}")
+def _of_type(value: Any, kind: Any) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"a {type(value).__name__} is not expected")
     return value
-
-
-def _limit(row: Mapping[str, Any], key: str) -> float | None:
-    """Smallest or largest value of a parameter; some come as text."""
-    value = _optional(row, key, (int, float, str))
-    number = None if value is None else float(value)
-    if number is not None and math.isnan(number):
-        raise ValueError(f"{key} is not a number")
-    return number

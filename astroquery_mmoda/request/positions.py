@@ -1,137 +1,154 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Positions on the sky as people type them: in degrees or sexagesimal, with all sorts of signs and labels."""
+"""Positions on the sky: as people type them, as astropy has them, and those of named objects."""
 
 from __future__ import annotations
 
+import math
 import re
+import time
 import unicodedata
+from typing import TYPE_CHECKING, Any
 
-from astropy.coordinates import SkyCoord
+from astropy import units as u
+from astropy.coordinates import Angle, BaseCoordinateFrame, SkyCoord
+from astroquery import log
 
-from ..errors import ParameterError
-from ..text import printable, transliterated
+from ..errors import JobTimeout, MmodaError, ParameterError
+from ..service.sockets import answer_within
+from ..text import printable
+from .values import valid
 
-#: for errors: what to write instead
-POSITION_FORMS = (
+if TYPE_CHECKING:
+    from ..service.routes import Routes
+
+_FORMS = (
     "Write right ascension and declination in degrees ('83.63 22.01') or sexagesimal ('5h34m31.9s +22d00m52s', "
-    "'05:34:31.9 +22:00:52', '05 34 31.9 +22 00 52'), or give a SkyCoord"
+    "'05 34 31.9 +22 00 52'), or give a SkyCoord."
 )
-
 _LONGEST = 200
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,2})?"
-# longer words first, as the first alternative that fits is taken
-_WORDS = {
-    "d": r"degrees|degree|deg|d",
-    "h": r"hours|hour|hrs|hr|h",
-    "m": r"minutes|arcmin|min|m|'",
-    "s": r"seconds|arcsec|sec|s|\"",
-}
-_UNIT = "|".join(_WORDS.values())
-_NEXT = r"(?:(?<=[dhm:])|\s)\s*"
-_ANGLE = re.compile(
-    rf"(?P<sign>[+-]?)\s*({_NUMBER})(?:\s*(?P<unit>[dh:]))?"
-    rf"(?:{_NEXT}({_NUMBER})(?:\s*[m:])?(?:{_NEXT}({_NUMBER})(?:\s*s)?)?)?"
-)
-_MARKS = str.maketrans(
-    {
-        **dict.fromkeys("\N{DEGREE SIGN}\N{MASCULINE ORDINAL INDICATOR}\N{RING ABOVE}", "d"),
-        **dict.fromkeys("\N{PRIME}\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}\N{ACUTE ACCENT}", "'"),
-        **dict.fromkeys("\N{DOUBLE PRIME}\N{RIGHT DOUBLE QUOTATION MARK}\N{LEFT DOUBLE QUOTATION MARK}", '"'),
-    }
-)
-_LABEL = re.compile(
-    r"\b(?:r\.\s?a\.|(?:right\s+ascension|declination|ra|decl?|alpha|delta)\b\.?)\s*(?:\(?\s*j2000(?:\.0)?\s*\)?)?\s*[:=]?\s*"
-    r"|\(?\b(?:j2000(?:\.0)?|icrs|fk5)\b(?![+-]\d)\)?",
-    re.IGNORECASE,
-)
-_GALACTIC = re.compile(rf"(?:galactic\s*)?l\s*[:=]?\s*({_NUMBER})\s*d?\s*[,;\s]\s*b\s*[:=]?\s*([+-]?\s*{_NUMBER})\s*d?")
+_UNIT = r"(?:d(?:eg(?:rees?)?)?|h(?:(?:ou)?rs?)?|m(?:in(?:utes)?)?|s(?:ec(?:onds)?)?|arcmin|arcsec)(?![a-z])|['\"]"
+_ONLY_ANGLES = re.compile(rf"(?:{_NUMBER}\s*(?:{_UNIT})?|[\s.,;:+/-])++")
 # designations of sources such as 1H 0323+342, 2S 0114+650 or 0716+714, which have no blank before their sign
-_DESIGNATION = re.compile(r"(?:\d{1,2}[A-Z]\s*)?\d{4,6}(?:\.\d)?[+-]\d{2,6}")
-_SIGN = re.compile(r"(?<=[\d.hdms])\s*(?=[+-])")
+_DESIGNATION = re.compile(r"(?:\d{1,2}[a-z]\s*)?\d{4,6}(?:\.\d)?[+-]\d{2,6}")
 
 
 def parse_position(text: str) -> SkyCoord | None:
-    """Position that a text means (ICRS, or galactic as ``l=... b=...``); None if it may be the name of an object."""
-    if len(text) > _LONGEST or not any(character.isdigit() for character in text):
+    """Position that a text of two angles means (ICRS); None if it may be the name of an object."""
+    plain = unicodedata.normalize("NFKC", plain_dashes(text[: _LONGEST + 1])).lower().strip(" ()[]")
+    for typeset, typed in (("\N{DEGREE SIGN}", "d"), ("\N{PRIME}", "'"), ("''", '"')):
+        plain = plain.replace(typeset, typed)
+    if len(text) > _LONGEST or not re.search(r"\d", plain):
         return None
-    plain = _keyboard_text(text)
-    if _DESIGNATION.fullmatch(plain):
+    if _DESIGNATION.fullmatch(plain) or not _ONLY_ANGLES.fullmatch(plain):
         return None
-    plain = plain.lower()
-    galactic = _GALACTIC.fullmatch(plain)
-    try:
-        if galactic:
-            return SkyCoord(float(galactic[1]), float(galactic[2].replace(" ", "")), unit="deg", frame="galactic").icrs
-        halves = _halves(plain)
-        if halves is not None:
-            if abs(halves[0]) > 360:
-                raise ValueError(f"{halves[0]:g} deg is beyond 360 deg")
-            return SkyCoord(*halves, unit="deg")
-    except ValueError as error:
-        raise ParameterError(
-            f"coordinates={printable(text)!r}: not a valid position ({error}). {POSITION_FORMS}."
-        ) from error
-    if _only_numbers(plain):
-        raise ParameterError(
-            f"coordinates={printable(text)!r}: not a valid position, and numbers are not looked up as a name. "
-            f"{POSITION_FORMS}."
-        )
-    return None
+    with valid("coordinates", text, "position", _FORMS):
+        pieces = re.split(r"\s*[,;]\s*", plain)
+        if len(pieces) == 1:  # at the second sign
+            pieces = re.split(r"(?<=[^\s+-])(?<![\d.]e)\s*(?=[+-])", plain)
+        words = plain.split()
+        if len(pieces) == 1 and len(words) % 2 == 0:
+            pieces = [" ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :])]
+        if len(pieces) != 2:
+            raise ValueError("numbers are not looked up as a name")
+        return _position_of_texts(*pieces)
 
 
-def _keyboard_text(text: str) -> str:
-    """Text with the signs of a keyboard, without labels and brackets around it."""
-    if not text.isascii():
-        # before the compatibility forms, which would take marks apart
-        text = transliterated(unicodedata.normalize("NFKC", text.translate(_MARKS)))
-    plain = " ".join(text.replace("`", "'").split()).replace("''", '"')
-    stripped = _LABEL.sub(" ", plain).strip(" ,;:/")
-    return stripped[1:-1].strip() if stripped[:1] + stripped[-1:] in ("()", "[]") else stripped
-
-
-def _halves(text: str) -> tuple[float, float] | None:
-    """Both angles in degrees, or None if this is not a pair of them: at the comma, at the second sign, or halfway."""
-    for letter, words in _WORDS.items():
-        text = re.sub(rf"(?<=[\d.])\s*(?:{words})(?![a-z])|(?<=[\d.])\s*(?:{words})(?=\d)", letter, text)
-    pieces = re.split(r"\s*[,;]\s*", text)
-    numbers = text.split()
-    if len(pieces) == 1:
-        pieces = _SIGN.split(text)
-    if len(pieces) == 1 and len(numbers) % 2 == 0:
-        pieces = [" ".join(numbers[: len(numbers) // 2]), " ".join(numbers[len(numbers) // 2 :])]
-    angles = [angle for angle in map(_ANGLE.fullmatch, pieces) if angle]
-    if len(pieces) != 2 or len(angles) != 2:
-        return None
-    longitude, latitude = ([number for number in angle.group(2, 4, 5) if number] for angle in angles)
-    if len(longitude) != len(latitude) and len(longitude) < 3 and not angles[0]["unit"]:
-        return None  # it may be hours or degrees
-    return _angle_in_degrees(angles[0], longitude, in_hours=True), _angle_in_degrees(
-        angles[1], latitude, in_hours=False
-    )
-
-
-def _angle_in_degrees(angle: re.Match[str], parts: list[str], *, in_hours: bool) -> float:
-    """Angle in degrees; `ValueError` says what is wrong with it."""
-    unit, numbers = angle["unit"], [float(part) for part in parts]
-    if any("." in part for part in parts[:-1]):
-        raise ValueError("only the last number of a sexagesimal angle has decimals")
-    if any(number >= 60 for number in numbers[1:]):
-        raise ValueError("minutes and seconds must be below 60")
-    hours = unit == "h" or (in_hours and unit != "d" and len(parts) > 1)
-    if hours and not in_hours:
+def _position_of_texts(longitude: str, latitude: str) -> SkyCoord:
+    """Position of two angles as astropy reads them; a longitude of several numbers is in hours, if it does not say."""
+    numbers, others = (len(re.findall(_NUMBER, text)) for text in (longitude, latitude))
+    if numbers != others and numbers < 3 and not re.search("[dh]", longitude):
+        raise ValueError("it may be in hours or in degrees")
+    if "h" in latitude:
         raise ValueError("a declination is in degrees, not in hours")
-    if hours and numbers[0] >= 24:
+    in_hours = "h" in longitude or ("d" not in longitude and numbers > 1)
+    ra, dec = _angle(longitude, u.hourangle if in_hours else u.deg), _angle(latitude, u.deg)
+    if in_hours and ra >= 360 * u.deg:
         raise ValueError("hours must be below 24; mark degrees as in 83d37m59s")
-    degrees = sum(number / 60**power for power, number in enumerate(numbers))
-    return (-degrees if angle["sign"] == "-" else degrees) * (15.0 if hours else 1.0)
+    return _position_of_angles(ra, dec)
 
 
-def _only_numbers(text: str) -> bool:
-    """Whether nothing but numbers, signs and units is in a text that could be a name otherwise."""
-    rest = re.sub(rf"(?<=[\d.])\s*(?:{_UNIT})(?![a-z])|[\s\d.,;:+/'\"()\[\]-]", "", text)
-    return not rest or rest in ("lb", "galacticlb")
+def _angle(text: str, unit: u.UnitBase) -> u.Quantity:
+    return float(text) * unit if re.fullmatch(rf"[+-]?{_NUMBER}", text) else Angle(text, unit)
+
+
+def _position_of_angles(longitude: u.Quantity, latitude: u.Quantity) -> SkyCoord:
+    if abs(longitude) > 360 * u.deg:
+        raise ValueError(f"{longitude.to_value(u.deg):g} deg is beyond 360 deg")
+    return SkyCoord(longitude, latitude)
+
+
+def sky_position(coordinates: Any) -> SkyCoord:
+    """Position in ICRS of a SkyCoord, or of a pair of numbers in degrees, Quantities or texts."""
+    position = coordinates
+    with valid("coordinates", coordinates, "position", _FORMS):
+        if not isinstance(coordinates, (SkyCoord, BaseCoordinateFrame)):
+            longitude, latitude = coordinates
+            if isinstance(longitude, str) and isinstance(latitude, str):
+                position = parse_position(f"{longitude}, {latitude}")
+            elif isinstance(coordinates, (str, dict, set)) or any(
+                isinstance(angle, (str, bool, list)) for angle in (longitude, latitude)
+            ):
+                raise TypeError(f"a {type(coordinates).__name__}")
+            else:
+                position = _position_of_angles(u.Quantity(longitude, u.deg), u.Quantity(latitude, u.deg))
+        if not (isinstance(position, SkyCoord) and position.name == "icrs" and not position.shape):
+            position = SkyCoord(position).reshape(()).icrs
+        if not all(map(math.isfinite, in_degrees(position))):
+            raise ValueError("not finite, or masked")
+    return position
+
+
+def in_degrees(position: SkyCoord) -> tuple[float, float]:
+    """Longitude and latitude of one position."""
+    angles = position.spherical
+    longitude = float(angles.lon.deg)
+    return longitude + 360.0 * (longitude < 0), float(angles.lat.deg)
+
+
+def designation(position: SkyCoord) -> str:
+    """Name of a nameless position, ``Jhhmmss+ddmmss``."""
+    # digits are cut, not rounded, as the IAU's specifications for nomenclature ask
+    # (https://cdsweb.u-strasbg.fr/Dic/iau-spec.html)
+    # the tiny shift keeps 12:00:00, written with rounding errors as 11:59:59.99999, at 12:00:00
+    ra, dec = in_degrees(position)
+    seconds, arcseconds = int(ra * 240 + 1e-5) % 86400, int(abs(dec) * 3600 + 1e-5)
+    digits = [f"{value // 3600:02d}{value // 60 % 60:02d}{value % 60:02d}" for value in (seconds, arcseconds)]
+    return f"J{digits[0]}{'-' if dec < 0 else '+'}{digits[1]}"
+
+
+# ---- named objects
 
 
 def plain_dashes(name: str) -> str:
     """Name of an object with the hyphen of a keyboard in the place of dashes and minus signs of typeset texts."""
     return "".join("-" if each == "\N{MINUS SIGN}" or unicodedata.category(each) == "Pd" else each for each in name)
+
+
+def find_position(name: str, routes: Routes) -> SkyCoord:
+    """Position of an object (ICRS) by the service's resolver, else by Sesame; `ParameterError` if neither knows it."""
+    try:
+        found = routes.resolve_name(name)
+        if "RA" in found:
+            return sky_position((found["RA"], found.get("DEC")))
+    except JobTimeout:
+        raise
+    except MmodaError as error:
+        log.debug("the service's name resolver: %s", error)
+    return from_sesame(name, routes.patience.until)
+
+
+def from_sesame(name: str, until: float = math.inf) -> SkyCoord:
+    """Position of an object by the resolver of CDS, before a moment on the monotonic clock (s)."""
+    try:
+        # it takes no timeout
+        return answer_within(until - time.monotonic(), lambda: SkyCoord.from_name(name))
+    except MmodaError:
+        raise
+    except Exception as error:  # of the resolver, the libraries below it, and a name that can't be sent
+        if time.monotonic() >= until:
+            raise JobTimeout(f"Sesame was asked for {printable(name)!r}, and did not answer in time.") from None
+        raise ParameterError(
+            f"The service does not know an object {printable(name)!r}, and Sesame did not give a position either "
+            f"({printable(error, limit=150)}). Give its position as a SkyCoord, or as a text such as '83.63 22.01'."
+        ) from error

@@ -128,16 +128,9 @@ class _QueryMethod(Protocol[_Result]):
 
 
 def query_method(method: Callable[[Any, Query], _Result]) -> _QueryMethod[_Result]:
-    """Make a method of a `Query` one that takes the arguments of it, with their documentation."""
-    return _with_arguments(method, submission=False)
+    """Make a method of a `Query` one that takes its arguments, with their documentation; ``submit_...`` never waits."""
+    submission = method.__name__.startswith("submit_")
 
-
-def submission_method(method: Callable[[Any, Query], _Result]) -> _QueryMethod[_Result]:
-    """Likewise for a method that does not wait."""
-    return _with_arguments(method, submission=True)
-
-
-def _with_arguments(method: Callable[[Any, Query], _Result], *, submission: bool) -> _QueryMethod[_Result]:
     @functools.wraps(method)
     def wrapper(self: Any, instrument: str, coordinates: Any = None, **arguments: Any) -> _Result:
         _mask_tokens(arguments)
