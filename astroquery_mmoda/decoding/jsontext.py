@@ -138,7 +138,7 @@ def _check_memory(text: str) -> None:
         found = islice(_QUOTED_OR_MARK.finditer(text), 3 * limit)
         if sum(match.lastindex or 0 for match in found) > limit:
             raise DecodingError(f"more values than conf.max_json_values = {limit}")
-    if has_wide and text.isascii():
+    if has_wide:
         spans = (match.span() for match in _QUOTED_TEXT.finditer(text))
         _check_width(sum(4 * (end - start) for start, end in spans if text.find("\\u", start, end) >= 0), len(text))
 
