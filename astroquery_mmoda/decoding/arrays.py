@@ -107,7 +107,7 @@ class _Reader:
             return self._from_state((), dtype, False, raw)
         if maker == names.MASKED_ARRAY:
             return self._masked(*record.state[-6:-1])
-        raise DecodingError(f"expected an array, got {_described(record)}")
+        raise DecodingError(f"expected an array, got {_kind_of(record)}")
 
     def _masked(self, shape: Any, dtype: Any, fortran: Any, raw: Any, mask: Any) -> Array:
         data = self._from_state(shape, dtype, fortran, raw)
@@ -147,15 +147,15 @@ class _Reader:
         attributes = dict(zip(keys, values, strict=True))
         columns = _attributes_of(attributes.get("_coldefs"), names.FITS_COLUMNS)["columns"]
         converted = attributes.get("_converted") or {}
-        rows = {name: self._rows(value) for name, value in converted.items() if _made_of(value, names.ROWS)}
+        rows = {name: self._variable_rows(value) for name, value in converted.items() if _made_of(value, names.ROWS)}
         return FitsTable(
             records,
-            tuple(self._column(column) for column in columns),
+            tuple(self._fits_column(column) for column in columns),
             {name: self.array(value) for name, value in converted.items() if name not in rows},
             rows,
         )
 
-    def _rows(self, record: Instance) -> list[Array]:
+    def _variable_rows(self, record: Instance) -> list[Array]:
         """The rows of a variable-length column, each an array of one dimension."""
         rows = record.state[-1]
         if type(rows) is not list:
@@ -167,9 +167,9 @@ class _Reader:
             raise DecodingError("variable-length column with rows other than lists of numbers")
         return [made[id(row)] for row in rows]
 
-    def _column(self, record: Any) -> Column:
+    def _fits_column(self, record: Any) -> Column:
         state = _attributes_of(record, names.FITS_COLUMN)
-        found = {key: self._plain(state.get(f"_{key}")) for key in Column.__dataclass_fields__}
+        found = {key: self._text_or_number(state.get(f"_{key}")) for key in Column.__dataclass_fields__}
         texts = [found[key] for key in ("unit", "disp", "dim") if found[key] is not None]
         if not all(type(text) is str for text in (found["name"], found["format"], *texts)):
             raise DecodingError("FITS table with an unreadable column")
@@ -178,7 +178,7 @@ class _Reader:
                 found[key] = None
         return Column(**found)
 
-    def _plain(self, value: Any) -> Any:
+    def _text_or_number(self, value: Any) -> Any:
         """A text or a number from the record of a column's format or of a numpy scalar."""
         if not isinstance(value, Instance):
             return value
@@ -206,7 +206,7 @@ def _attributes_of(record: Any, name: tuple[str, str]) -> dict[str, Any]:
     return record.state
 
 
-def _described(record: Any) -> str:
+def _kind_of(record: Any) -> str:
     if not isinstance(record, Instance):
         return type(record).__name__
     return ".".join(_class_of(record) or record.maker)

@@ -41,29 +41,9 @@ _BOOLEANS = {"True": True, "False": False, "true": True, "false": False, "1": Tr
 
 def read_ecsv(text: Any, *, what: str = "table", allowance: Allowance | None = None) -> Table:
     """
-    Read a table from ECSV text.
+    Read a table from ECSV text, never from the name of a file.
 
-    Parameters
-    ----------
-    text : str
-        The table itself; never the name of a file.
-    what : str
-        Short name of it for error messages.
-    allowance : Allowance, optional
-        Of the reply; without it one for this alone.
-
-    Returns
-    -------
-    `~astropy.table.Table`
-        Its columns have the types, units, descriptions and meta data of the text. Empty cells are masked. Mixin columns
-        become the plain columns that they are written as (a position becomes ``pos.ra`` and ``pos.dec``); the format
-        and scale of times and the frame of positions are kept in the ``meta`` of these. JSON values and rows of
-        different lengths make columns of objects.
-
-    Raises
-    ------
-    DecodingError
-        If it is not an ECSV table, or has anything in its header but plain values.
+    Mixin columns become the plain columns that they are written as; empty cells are masked.
     """
     with reading(what):
         if not isinstance(text, str):

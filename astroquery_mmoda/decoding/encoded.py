@@ -22,7 +22,7 @@ def decode_base64(text: Any, allowance: Allowance | None = None, *, urlsafe: boo
     size = _checked_size(text)
     if allowance is not None:
         allowance.spend(size, "base64")
-    return _decoded(text, urlsafe=urlsafe)
+    return _decoded_strictly(text, urlsafe=urlsafe)
 
 
 def decode_between(text: str, allowance: Allowance, before: int, after: int) -> bytearray:
@@ -33,7 +33,7 @@ def decode_between(text: str, allowance: Allowance, before: int, after: int) -> 
         raise DecodingError("expected base64 (padding in the middle)")
     memory = bytearray(size)
     for start in range(0, len(text), 4 * _PIECE):
-        piece = _decoded(text[start : start + 4 * _PIECE])
+        piece = _decoded_strictly(text[start : start + 4 * _PIECE])
         begin = before + 3 * start // 4
         memory[begin : begin + len(piece)] = piece
     return memory
@@ -48,7 +48,7 @@ def _checked_size(text: Any) -> int:
     return size
 
 
-def _decoded(text: str, *, urlsafe: bool = False) -> bytes:
+def _decoded_strictly(text: str, *, urlsafe: bool = False) -> bytes:
     # pybase64 takes the characters of the other alphabet as well, and may take too much padding
     if (urlsafe and ("+" in text or "/" in text)) or text.endswith("==="):
         raise DecodingError("expected base64 (of the alphabet with - and _)" if urlsafe else "expected base64")

@@ -45,28 +45,9 @@ class PlainTable:
 
 def read_hdulist(entry: Any, *, what: str = "product", allowance: Allowance | None = None) -> fits.HDUList:
     """
-    Read one element of ``numpy_data_product_list`` as the FITS file that it stands for.
+    Read one element of ``numpy_data_product_list``, which may be JSON text, as the FITS file that it stands for.
 
-    Parameters
-    ----------
-    entry : dict or str
-        The element; it and each unit in it may be JSON text.
-    what : str
-        Short name of it for error messages, for example ``"product 3 'isgri_lc'"``.
-    allowance : Allowance, optional
-        Of the reply; without it one for this alone.
-
-    Returns
-    -------
-    `~astropy.io.fits.HDUList`
-        The HDUs in the service's order. Their EXTNAME is the name of the unit. An image that comes first is the primary
-        HDU; before a table that comes first stands an empty one. Headers are mended (see `headercards`): values that
-        FITS can't hold are undefined.
-
-    Raises
-    ------
-    DecodingError
-        If it is not what the protocol promises.
+    The HDUs have the service's order and names; an image that comes first is the primary HDU.
     """
     with reading(what):
         units = _json_dictionary(entry).get("data_unit_list")
@@ -231,22 +212,22 @@ def _table_hdu(
     layout.fill(memoryview(block)[len(header) : len(header) + layout.size])
     hdu = _read_table_hdu(block)
     # columns that the server has converted, and perhaps changed, go before the raw bytes
-    for name in hdu.columns.names if isinstance(data, FitsTable) and data.converted else ():
-        if name in data.converted:
-            # astropy keeps what it has converted
-            allowance.spend(8 * data.converted[name].size, "a converted column")
-            column = hdu.data[name]
-            converted = _converted_values(data, name, column)
-            if converted is not None:
-                column[...] = converted
+    names = [name for name in hdu.columns.names if isinstance(data, FitsTable) and name in data.converted]
+    for name in names:
+        column = hdu.data[name]
+        allowance.spend(8 * column.size, "a converted column")  # astropy keeps what it has converted
+        converted = _converted_values(data, name, column)
+        if converted is not None:
+            column[...] = converted
     return hdu
 
 
-def _converted_values(data: Any, name: str, column: Array) -> Array | None:
+def _converted_values(data: Any, name: str, column: Array) -> Any:
     """Values of a column that the server has converted, if they fit to it."""
     values = data.converted.get(name) if isinstance(data, FitsTable) else None
-    fits_to = values is not None and values.shape == column.shape
-    return values if fits_to and np.can_cast(values.dtype, column.dtype, "same_kind") else None
+    if values is None or values.shape != column.shape or not np.can_cast(values.dtype, column.dtype, "same_kind"):
+        return None
+    return values
 
 
 def _read_table_hdu(block: _Block | _View) -> Any:

@@ -29,26 +29,7 @@ _CONTAINERS = frozenset({dict, list})
 
 
 def parse_body(body: str | bytes | bytearray | memoryview, *, what: str = "reply") -> Any:
-    """
-    Parse a whole reply of the service as JSON.
-
-    Parameters
-    ----------
-    body : str or bytes
-        The reply; bytes are UTF-8.
-    what : str
-        Short name of it for error messages.
-
-    Returns
-    -------
-    object
-        Dictionaries, lists, texts, numbers (``NaN`` and ``Infinity`` among them), bools and None.
-
-    Raises
-    ------
-    DecodingError
-        If it is empty, not JSON (a page or a plain text, whose beginning is quoted), too large or too deeply nested.
-    """
+    """Parse a whole reply of the service as JSON; a page or another text is quoted in the `DecodingError`."""
     with reading(what):
         if len(body) > conf.max_reply_size:
             raise DecodingError(f"{len(body)} bytes are more than conf.max_reply_size = {conf.max_reply_size}")
@@ -59,19 +40,7 @@ def read_json_text(value: Any, *, what: str = "meta_data", allowance: Allowance 
     """
     Read a value that may have been turned into text once or twice: by JSON or, on old servers, by Python.
 
-    Parameters
-    ----------
-    value : object
-        Mostly a text; anything else is returned as it is.
-    what : str
-        Short name of it for error messages.
-    allowance : Allowance, optional
-        Of the reply, if what is read here is kept.
-
-    Returns
-    -------
-    object
-        Plain data, mostly a dictionary; None and an empty text give an empty one.
+    What is not text is returned as it is; None and an empty text give an empty dictionary.
     """
     with reading(what):
         for _ in range(3):

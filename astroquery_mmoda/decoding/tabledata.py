@@ -109,7 +109,7 @@ class TableLayout:
                 out.view("u1")[...] = np.ascontiguousarray(self.records).view("u1")
             else:
                 for name, column in zip(dtype.names or (), self.columns, strict=True):
-                    _put(out[name], column)
+                    _write_column(out[name], column)
         for part in self.heap:
             target[size : size + len(part)] = part
             size += len(part)
@@ -132,12 +132,12 @@ def lay_out(
     for name in names:
         header = cards.get(name, {})
         column = known.get(name) or _from_header(name, header, records.dtype[name])
-        letter, repeat = _letter(column)
+        letter, repeat = _format_of(column)
         if letter in ("P", "Q"):
             rows = table.rows.get(name) if isinstance(table, FitsTable) else None
-            stored = _rows(column, rows, result, allowance)
+            stored = _variable_column(column, rows, result, allowance)
         else:
-            stored = _plain(column, letter, repeat, records[name], allowance)
+            stored = _fixed_column(column, letter, repeat, records[name], allowance)
         unit = units.get(name) or header.get("TUNIT") or column.unit
         stored.cards.update(_description(column, unit, header))
         result.columns.append(stored)
@@ -156,12 +156,12 @@ def _from_header(name: str, cards: Mapping[str, Any], dtype: np.dtype[Any]) -> C
     return Column(name, form.strip(), dim=dim if isinstance(dim, str) else None, **numbers)
 
 
-def _letter(column: Column) -> tuple[str, int]:
+def _format_of(column: Column) -> tuple[str, int]:
     match = _FORMAT.fullmatch(column.format.strip().upper())
     return (match[2], int(match[1] or 1)) if match else ("", 0)
 
 
-def _plain(column: Column, letter: str, repeat: int, values: Array, allowance: Allowance) -> _StoredColumn:
+def _fixed_column(column: Column, letter: str, repeat: int, values: Array, allowance: Allowance) -> _StoredColumn:
     if values.dtype.kind == "U":
         # a Python object of each
         allowance.spend(60 * values.size + 4 * values.nbytes, "texts in ASCII")
@@ -194,7 +194,7 @@ def _physical(dtype: np.dtype[Any]) -> tuple[str, str, int]:
     return _LETTERS[code], code, _ZEROS.get(kind, 0)
 
 
-def _put(target: Array, column: _StoredColumn) -> None:
+def _write_column(target: Array, column: _StoredColumn) -> None:
     """Write values some at a time, so that all of them never stand there more than twice."""
     values = column.values
     rows = max(_VALUES_AT_ONCE * len(values) // max(values.size, 1), 1)
@@ -238,7 +238,9 @@ def _dimensions(letter: str, size: int, shape: tuple[int, ...], declared: str | 
     return None
 
 
-def _rows(column: Column, rows: list[Array] | None, result: TableLayout, allowance: Allowance) -> _StoredColumn:
+def _variable_column(
+    column: Column, rows: list[Array] | None, result: TableLayout, allowance: Allowance
+) -> _StoredColumn:
     """A variable-length column: its rows go to the heap, (length, offset) to the table."""
     if rows is None or len(rows) != len(result.records):
         raise DecodingError(f"variable-length column {column.name!r} came without its rows")
@@ -246,7 +248,7 @@ def _rows(column: Column, rows: list[Array] | None, result: TableLayout, allowan
     # joined, converted, as bytes of the heap; the pairs and what they are made of
     width = max((row.itemsize for row in rows), default=0)
     allowance.spend(3 * max(width, 8) * int(lengths.sum()) + 60 * len(rows), "rows of a variable-length column")
-    letter, joined = _joined([row for row in rows if len(row)], column)
+    letter, joined = _joined_rows([row for row in rows if len(row)], column)
     start = result.heap_size
     wide = start + joined.nbytes > _MAX_P_HEAP
     result.heap.append(joined.tobytes())
@@ -256,7 +258,7 @@ def _rows(column: Column, rows: list[Array] | None, result: TableLayout, allowan
     return _StoredColumn(cards, np.dtype((">i8" if wide else ">i4", (2,))), np.stack([lengths, offsets], axis=-1))
 
 
-def _joined(rows: list[Array], column: Column) -> tuple[str, Array]:
+def _joined_rows(rows: list[Array], column: Column) -> tuple[str, Array]:
     """All rows one after another, big-endian, and the letter of their type."""
     if not rows:
         letter = re.sub(r"[^LBIJKAEDCM]", "", column.format.upper().lstrip("01PQ"))[:1] or "E"
