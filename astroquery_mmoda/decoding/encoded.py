@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import zlib
 from typing import Any
 
@@ -64,24 +66,16 @@ def unzipped(data: bytes | bytearray | memoryview, allowance: Allowance | None =
     if data[:2] != b"\x1f\x8b":
         return data
     allowance = allowance or Allowance(len(data))
-    stream = zlib.decompressobj(wbits=31)
-    opened, position = bytearray(), 0
+    opened, limit = bytearray(), conf.max_gunzip_size
     try:
-        # in pieces, as zlib would take twice the memory for the whole
-        while not stream.eof:
-            waiting = stream.unconsumed_tail or data[position : position + _PIECE]
-            position += 0 if stream.unconsumed_tail else len(waiting)
-            piece = stream.decompress(waiting, _PIECE)
-            if not piece and not waiting:
-                break
-            allowance.spend(len(piece), "gzip data")
-            opened += piece
-            if len(opened) > conf.max_gunzip_size:
-                raise DecodingError(f"gzip data of more than conf.max_gunzip_size = {conf.max_gunzip_size} bytes")
-    except zlib.error as error:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            while piece := stream.read(_PIECE):
+                allowance.spend(len(piece), "gzip data")
+                opened += piece
+                if len(opened) > limit:
+                    raise DecodingError(f"gzip data of more than conf.max_gunzip_size = {limit} bytes")
+    except (OSError, EOFError, zlib.error) as error:
         raise DecodingError(f"unreadable gzip data ({error})") from error
-    if not stream.eof or stream.unused_data or position < len(data):
-        raise DecodingError("gzip data cut short, or followed by something else")
     return opened
 
 
