@@ -224,18 +224,11 @@ def _assembled(header: Header, arrays: list[Array], allowance: Allowance) -> Tab
             raise DecodingError(f"column {printable(mask, limit=60)!r} is not a mask")
         allowance.spend(by_name[mask].size, "a mask")
         by_name[name] = np.ma.MaskedArray(by_name[name], by_name[mask])
-    hidden = set(header.masks.values())
-    columns = [_column_of(column, by_name[column.name]) for column in header.columns if column.name not in hidden]
+    columns = []
+    for column in header.columns:
+        if column.name not in header.masks.values():
+            values = by_name[column.name]
+            cls = MaskedColumn if isinstance(values, np.ma.MaskedArray) else Column
+            described = dict(description=column.description, format=column.format, meta=column.meta)
+            columns.append(cls(values, name=column.name, unit=read_unit(column.unit), **described))
     return Table(columns, meta=header.meta, copy=False)
-
-
-def _column_of(header: ColumnHeader, array: Array) -> Any:
-    cls = MaskedColumn if isinstance(array, np.ma.MaskedArray) else Column
-    return cls(
-        array,
-        name=header.name,
-        unit=read_unit(header.unit),
-        description=header.description,
-        format=header.format,
-        meta=header.meta,
-    )
