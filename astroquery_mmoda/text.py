@@ -108,6 +108,8 @@ def _beginnings_in(text: str) -> list[re.Pattern[str]]:
     # base64 has none of these, nor have most texts in the columns of tables
     if not any(point in text for point in _POINTS):
         return []
+    if not any(sign in text for sign in _POINTS[1:]):  # nothing is escaped
+        return _BEGINNINGS
     escaped = any(sign in text for sign in _ESCAPED_E) or any(maybe.search(text) for maybe in _MAYBE_ESCAPED)
     return _ESCAPED_BEGINNINGS if escaped else _BEGINNINGS
 

@@ -56,7 +56,8 @@ def read_catalog(entry: Any, *, what: str = "the catalogue") -> Table:
     _refuse_wide(columns, what)
     dtypes = _dtypes(entry.get("cat_column_descr"))
     table = Table(
-        [_read_column(name, values, dtypes.get(name), what) for name, values in zip(names, columns, strict=True)]
+        [_read_column(name, values, dtypes.get(name), what) for name, values in zip(names, columns, strict=True)],
+        copy=False,
     )
     lon, lat = str(entry.get("cat_lon_name") or "ra"), str(entry.get("cat_lat_name") or "dec")
     if {lon, lat} <= set(table.colnames):
