@@ -66,7 +66,8 @@ def read_catalog(entry: Any, *, what: str = "the catalogue") -> Table:
     pairs = [pair for pair in descriptions if isinstance(pair, (list, tuple))] if isinstance(descriptions, list) else []
     dtypes = {str(pair[0]): str(pair[1]) for pair in pairs if len(pair) > 1 and _DTYPE.fullmatch(str(pair[1]))}
     table = Table(
-        [_read_column(name, values, dtypes.get(name), what) for name, values in zip(names, columns, strict=True)]
+        [_read_column(name, values, dtypes.get(name), what) for name, values in zip(names, columns, strict=True)],
+        copy=False,
     )
     lon, lat = str(entry.get("cat_lon_name") or "ra"), str(entry.get("cat_lat_name") or "dec")
     if {lon, lat} <= set(names):

@@ -17,8 +17,8 @@ import pybase64
 
 from ..allowance import Allowance
 from ..errors import DecodingError
+from ..text import printable
 from . import picklenames as names
-from .dtypes import checked_shape, read_dtype
 from .plainpickle import Global, Instance, interpret
 
 Array = np.ndarray[Any, Any]
@@ -30,6 +30,13 @@ _HEAD = 1200
 # the state of an array begins with its version, 1, and its shape, a tuple of one to three, or more after a mark
 _WHOLE = rb"(?:K.|M..|J....)"
 _STATE = re.compile(rb"\(K\x01(?:(" + _WHOLE + rb"{1,3})[\x85-\x87]|\((" + _WHOLE + rb"{1,32})t)", re.DOTALL)
+
+# half, single and double precision; long double is left out, as its bytes mean something else on each machine
+_CODE = re.compile(r"b1|[iu][1248]|f[248]|c8|c16|[SU][0-9]{1,9}")
+_ORDERS = {"<": "<", ">": ">", "|": "|", "=": "<"}
+_MAX_ITEMSIZE = 2**31 - 1
+_MAX_FIELDS = 999  # as in FITS
+_MAX_DIMENSIONS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,7 @@ class _Reader:
             return self._from_state((), dtype, False, raw)
         if maker == names.MASKED_ARRAY:
             return self._masked(*record.state[-6:-1])
-        raise DecodingError(f"expected an array, got {_described(record)}")
+        raise DecodingError(f"expected an array, got {_kind_of(record)}")
 
     def _masked(self, shape: Any, dtype: Any, fortran: Any, raw: Any, mask: Any) -> Array:
         data = self._from_state(shape, dtype, fortran, raw)
@@ -114,10 +121,10 @@ class _Reader:
         """Every array comes by here: the bytes announced must be the bytes that are there."""
         if type(raw) not in (bytes, memoryview):
             raise DecodingError("array of Python objects")
-        shape = checked_shape(shape)
+        shape = _checked_shape(shape)
         element = self.dtypes.get(id(dtype))
         if element is None:
-            element = self.dtypes[id(dtype)] = read_dtype(dtype)
+            element = self.dtypes[id(dtype)] = _read_dtype(dtype)
         size = math.prod(shape)
         if size * element.itemsize != len(raw) or (size and not element.itemsize) or element.subdtype:
             announced = "x".join(map(str, shape))[:100]
@@ -140,15 +147,15 @@ class _Reader:
         attributes = dict(zip(keys, values, strict=True))
         columns = _attributes_of(attributes.get("_coldefs"), names.FITS_COLUMNS)["columns"]
         converted = attributes.get("_converted") or {}
-        rows = {name: self._rows(value) for name, value in converted.items() if _made_of(value, names.ROWS)}
+        rows = {name: self._variable_rows(value) for name, value in converted.items() if _made_of(value, names.ROWS)}
         return FitsTable(
             records,
-            tuple(self._column(column) for column in columns),
+            tuple(self._fits_column(column) for column in columns),
             {name: self.array(value) for name, value in converted.items() if name not in rows},
             rows,
         )
 
-    def _rows(self, record: Instance) -> list[Array]:
+    def _variable_rows(self, record: Instance) -> list[Array]:
         """The rows of a variable-length column, each an array of one dimension."""
         rows = record.state[-1]
         if type(rows) is not list:
@@ -160,9 +167,9 @@ class _Reader:
             raise DecodingError("variable-length column with rows other than lists of numbers")
         return [made[id(row)] for row in rows]
 
-    def _column(self, record: Any) -> Column:
+    def _fits_column(self, record: Any) -> Column:
         state = _attributes_of(record, names.FITS_COLUMN)
-        found = {key: self._plain(state.get(f"_{key}")) for key in Column.__dataclass_fields__}
+        found = {key: self._text_or_number(state.get(f"_{key}")) for key in Column.__dataclass_fields__}
         texts = [found[key] for key in ("unit", "disp", "dim") if found[key] is not None]
         if not all(type(text) is str for text in (found["name"], found["format"], *texts)):
             raise DecodingError("FITS table with an unreadable column")
@@ -171,7 +178,7 @@ class _Reader:
                 found[key] = None
         return Column(**found)
 
-    def _plain(self, value: Any) -> Any:
+    def _text_or_number(self, value: Any) -> Any:
         """A text or a number from the record of a column's format or of a numpy scalar."""
         if not isinstance(value, Instance):
             return value
@@ -181,11 +188,8 @@ class _Reader:
 
 
 def _class_of(record: Instance) -> Any:
-    """
-    The class named in ``numpy.core.multiarray._reconstruct(class, shape, code)``.
-
-    Anything else is left alone: to hash or compare a tuple that is deep, or doubled often, overflows or has no end.
-    """
+    """The class named in ``numpy.core.multiarray._reconstruct(class, shape, code)``."""
+    # anything else is left alone: to hash or compare a tuple that is deep, or doubled often, overflows or has no end
     return record.args[0] if record.args and type(record.args[0]) is Global else None
 
 
@@ -202,7 +206,63 @@ def _attributes_of(record: Any, name: tuple[str, str]) -> dict[str, Any]:
     return record.state
 
 
-def _described(record: Any) -> str:
+def _kind_of(record: Any) -> str:
     if not isinstance(record, Instance):
         return type(record).__name__
     return ".".join(_class_of(record) or record.maker)
+
+
+# ---- types of elements
+
+
+def _checked_shape(shape: Any) -> tuple[int, ...]:
+    if type(shape) is not tuple or len(shape) > _MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
+        raise DecodingError("array with an impossible shape")
+    return shape
+
+
+def _read_dtype(record: Any) -> np.dtype[Any]:
+    """Make a dtype, structured or not, from the state of a pickled one."""
+    _, _, fields_in_order, fields, itemsize = _state_of(record)
+    if fields_in_order is None:
+        return _field_type(record)
+    if len(fields_in_order) > _MAX_FIELDS or not all(type(name) is str for name in fields_in_order):
+        raise DecodingError(f"array of records without names, or of more than {_MAX_FIELDS} fields")
+    parts = [(offset, _field_type(part)) for part, offset in (fields[name] for name in fields_in_order)]
+    end = 0
+    for offset, part in sorted(parts, key=lambda pair: pair[0]):
+        if type(offset) is not int or offset < end:
+            raise DecodingError("array of records with overlapping fields")
+        end = offset + part.itemsize
+    if type(itemsize) is not int or not end <= itemsize <= _MAX_ITEMSIZE:
+        raise DecodingError("array of records with a field outside of its record")
+    offsets, formats = [offset for offset, _ in parts], [part for _, part in parts]
+    return np.dtype({"names": list(fields_in_order), "formats": formats, "offsets": offsets, "itemsize": itemsize})
+
+
+def _field_type(record: Any) -> np.dtype[Any]:
+    """The dtype of a field: numbers or texts, or arrays of them."""
+    _, subarray, fields_in_order, _, itemsize = _state_of(record)
+    if fields_in_order is not None:
+        raise DecodingError("array of records in records")
+    base, shape = subarray or (record, ())
+    order, code = _state_of(base)[0], base.args[0]
+    # what is not text may be so deep that it can't even be shown
+    if type(order) is not str or type(code) is not str or order not in _ORDERS or not _CODE.fullmatch(code):
+        shown = printable(code, limit=60) if type(code) is str else type(code).__name__
+        raise DecodingError(f"dtype {shown!r}, which products don't have")
+    dtype = np.dtype(_ORDERS[order] + code)
+    if dtype.itemsize * math.prod(_checked_shape(shape)) > _MAX_ITEMSIZE:
+        raise DecodingError("array of records with a field that is too large")
+    dtype = np.dtype((dtype, shape)) if subarray else dtype
+    if type(itemsize) is not int or itemsize not in (-1, dtype.itemsize):
+        raise DecodingError(f"dtype {dtype.str} with a wrong item size")
+    return dtype
+
+
+def _state_of(record: Any) -> tuple[Any, ...]:
+    """Byte order, subarray, names, fields and item size."""
+    state = record.state if isinstance(record, Instance) and record.maker == ("numpy", "dtype") else None
+    if type(state) is not tuple or len(state) < 8:
+        raise DecodingError("array without a readable dtype")
+    return state[1:6]

@@ -26,55 +26,31 @@ from ..errors import DecodingError, reading
 from ..text import printable
 from ..units import check_units, read_unit
 from .arrays import Array
-from .ecsvheaders import ColumnHeader, Header, read_header
+from .ecsvheaders import ColumnHeader, Header, read_ecsv_header
 from .jsontext import read_json
 
 _CELLS_AT_ONCE = 50_000
 _ROWS_AT_ONCE = 5_000
 _CHARACTERS_AT_ONCE = 200_000
 _LONG_LINE = 2_000_000
-# memory of a text, or of an array in a cell, that is an object of its own
+# memory of a value of JSON, or of a cell that is an object of its own
 _TEXT = 70
-_OBJECT = 220
-# an array of texts has the width of the longest; where that wastes more, they are kept as single objects
-_SPARE = 50_000_000
-# as many values as conf.max_json_values counts for a cell of JSON, or of any length; reading it takes as long
-_OBJECTS_COUNT = 6
+_OBJECT = 400
 _BOOLEANS = {"True": True, "False": False, "true": True, "false": False, "1": True, "0": False, "": False}
 
 
 def read_ecsv(text: Any, *, what: str = "table", allowance: Allowance | None = None) -> Table:
     """
-    Read a table from ECSV text.
+    Read a table from ECSV text, never from the name of a file.
 
-    Parameters
-    ----------
-    text : str
-        The table itself; never the name of a file.
-    what : str
-        Short name of it for error messages.
-    allowance : Allowance, optional
-        Of the reply; without it one for this alone.
-
-    Returns
-    -------
-    `~astropy.table.Table`
-        Its columns have the types, units, descriptions and meta data of the text. Empty cells are masked. Mixin columns
-        become the plain columns that they are written as (a position becomes ``pos.ra`` and ``pos.dec``); the format
-        and scale of times and the frame of positions are kept in the ``meta`` of these. JSON values and rows of
-        different lengths make columns of objects.
-
-    Raises
-    ------
-    DecodingError
-        If it is not an ECSV table, or has anything in its header but plain values.
+    Mixin columns become the plain columns that they are written as; empty cells are masked.
     """
     with reading(what):
         if not isinstance(text, str):
             raise DecodingError(f"expected ECSV text, got {type(text).__name__}")
         if len(text) > conf.max_product_size:
             raise DecodingError(f"{len(text)} characters are more than conf.max_product_size = {conf.max_product_size}")
-        header, start = read_header(text)
+        header, start = read_ecsv_header(text)
         allowance = allowance or Allowance(len(text))
         allowance.spend(COLUMN_MEMORY * len(header.columns), "columns")
         check_units(column.unit for column in header.columns)
@@ -89,8 +65,8 @@ def _read_rows(text: str, start: int, header: Header, allowance: Allowance) -> l
     try:
         found = next(rows, [])
         if found != names:
-            raise DecodingError(f"ECSV header tells of columns {_listed(names)}, its rows of {_listed(found)}")
-        for cells in _cells(rows, len(names)):
+            raise DecodingError(f"ECSV header with columns {_first_names(names)}, rows with {_first_names(found)}")
+        for cells in _cells_by_column(rows, len(names)):
             for column, values in zip(columns, cells, strict=True):
                 with reading(f"column {printable(column.header.name, limit=60)!r}"):
                     column.add(values)
@@ -111,11 +87,11 @@ def _parts(text: str, start: int, width: int) -> Iterator[str]:
         start = end
 
 
-def _listed(names: list[str]) -> str:
+def _first_names(names: list[str]) -> str:
     return printable(", ".join(names[:20]) or "no name", limit=200)
 
 
-def _cells(rows: Iterable[list[str]], width: int) -> Iterator[list[tuple[str, ...]]]:
+def _cells_by_column(rows: Iterable[list[str]], width: int) -> Iterator[list[tuple[str, ...]]]:
     """The cells of some rows at a time, column by column."""
     rows = iter(rows)
     while some := list(islice(rows, min(max(_CELLS_AT_ONCE // max(width, 1), 1), _ROWS_AT_ONCE))):
@@ -135,12 +111,11 @@ class _Values:
         self.allowance = allowance
         self.masked = masked  # by another column
         self.parts: list[Array] = []
-        self.objects = conf.max_json_values
 
     def add(self, cells: Sequence[str]) -> None:
         header = self.header
         if header.is_json or header.shape[-1:] == (None,):
-            self.parts.append(self.single_objects(cells))
+            self.parts.append(self.objects(cells))
         elif header.shape:
             self.parts.append(self.arrays(cells))
         elif header.dtype is None:
@@ -149,54 +124,43 @@ class _Values:
             self.parts.append(np.ma.MaskedArray(texts, [not cell for cell in cells]) if empty else texts)
         else:
             self.allowance.spend((header.dtype.itemsize + 1) * len(cells), "numbers")
-            self.parts.append(_numbers(cells, header.dtype))
+            self.parts.append(_number_cells(cells, header.dtype))
 
     def texts(self, cells: Sequence[str]) -> Array:
-        """Texts, whose empty ones are missing unless the table has a mask of its own for them."""
-        size, characters = 4 * max(map(len, cells), default=1) * len(cells), sum(map(len, cells))
-        wasteful = size > _SPARE // 100 + 16 * characters
-        self.allowance.spend(4 * characters + _TEXT * len(cells) if wasteful else size, "texts")
-        return np.array(cells, dtype=object if wasteful else str)
+        self.allowance.spend(4 * max(map(len, cells), default=1) * len(cells), "texts")
+        return np.array(cells, dtype=str)
 
     def arrays(self, cells: Sequence[str]) -> Array:
         """Arrays of one shape, each written as JSON."""
         shape, dtype = tuple(length or 0 for length in self.header.shape), self.header.dtype
         width = 1 + (8 if dtype is None else dtype.itemsize)
-        length = math.prod(shape)
-        self.allowance.spend(width * length * len(cells), f"cells of shape {shape}")
-        values: Array = np.zeros((len(cells), *shape), object if dtype is None else dtype)
+        self.allowance.spend(width * math.prod(shape) * len(cells), f"cells of shape {shape}")
+        values: Array = np.full((len(cells), *shape), "" if dtype is None else 0, dtype or object)
         missing = np.ones(values.shape, bool)
-        values[...] = "" if dtype is None else 0
         for number, cell in enumerate(cells):
             if cell:
-                found, missing[number] = _array(cell, dtype, shape)
-                values[number] = found
+                values[number], missing[number] = _array(cell, dtype, shape)
         if dtype is None:
             values = self.texts(values.ravel().tolist()).reshape(values.shape)
         return np.ma.MaskedArray(values, missing) if missing.any() else values
 
-    def single_objects(self, cells: Sequence[str]) -> Array:
-        """JSON values of any kind, or arrays of different lengths."""
-        # they take much more memory than their text
-        inner = sum(cell.count(mark) for cell in cells for mark in ",[{") if self.header.is_json else 0
-        self.objects -= _OBJECTS_COUNT * len(cells) + inner
-        if self.objects < 0:
-            raise DecodingError(f"more values than conf.max_json_values = {conf.max_json_values} allows")
+    def objects(self, cells: Sequence[str]) -> Array:
+        """JSON values of any kind, or arrays of different lengths, which take much more memory than their text."""
+        is_json, dtype = self.header.is_json, self.header.dtype
+        inner = sum(cell.count(mark) for cell in cells for mark in ",[{") if is_json else 0
         self.allowance.spend(_OBJECT * len(cells) + _TEXT * inner, "values of JSON")
         values = np.empty(len(cells), dtype=object)
         for number, cell in enumerate(cells):
-            values[number] = self.single_object(cell)
+            if is_json:
+                values[number] = read_json(cell) if cell else None
+                continue
+            array, missing = _array(cell or "[]", dtype, None)
+            if not array.ndim:
+                raise DecodingError("expected a list in each row")
+            if dtype is None:
+                array = self.texts(array.ravel().tolist()).reshape(array.shape)
+            values[number] = np.ma.MaskedArray(array, missing) if np.any(missing) else array
         return values
-
-    def single_object(self, cell: str) -> Any:
-        if self.header.is_json:
-            return read_json(cell) if cell else None
-        array, missing = _array(cell or "[]", self.header.dtype, None)
-        if not array.ndim:
-            raise DecodingError("expected a list in each row")
-        if self.header.dtype is None:
-            array = self.texts(array.ravel().tolist()).reshape(array.shape)
-        return np.ma.MaskedArray(array, missing) if np.any(missing) else array
 
     def joined(self) -> Array:
         """All values in one array."""
@@ -206,18 +170,13 @@ class _Values:
             if self.header.is_json or shape[-1:] == (0,):
                 return np.empty(0, object)
             return np.empty((0, *shape), self.header.dtype or "U1")
-        itemsize, size = max(part.itemsize for part in parts), sum(part.size for part in parts)
-        kept = sum(part.nbytes for part in parts)
-        wasteful = itemsize * size > _SPARE + 4 * kept
-        self.allowance.spend(kept + _TEXT * size if wasteful else itemsize * size, "a column")
-        parts = [part.astype(object) for part in parts] if wasteful else parts
+        self.allowance.spend(max(part.itemsize for part in parts) * sum(part.size for part in parts), "a column")
         masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
-        result = np.ma.concatenate(parts) if masked else np.concatenate(parts)
-        self.allowance.refund(kept)
-        return result
+        self.allowance.refund(sum(part.nbytes for part in parts))
+        return np.ma.concatenate(parts) if masked else np.concatenate(parts)
 
 
-def _numbers(cells: Sequence[str], dtype: np.dtype[Any]) -> Array:
+def _number_cells(cells: Sequence[str], dtype: np.dtype[Any]) -> Array:
     missing = [not cell for cell in cells] if "" in cells else None
     if dtype.kind == "b":
         if unknown := set(cells) - _BOOLEANS.keys():
@@ -265,18 +224,11 @@ def _assembled(header: Header, arrays: list[Array], allowance: Allowance) -> Tab
             raise DecodingError(f"column {printable(mask, limit=60)!r} is not a mask")
         allowance.spend(by_name[mask].size, "a mask")
         by_name[name] = np.ma.MaskedArray(by_name[name], by_name[mask])
-    hidden = set(header.masks.values())
-    columns = [_column(column, by_name[column.name]) for column in header.columns if column.name not in hidden]
+    columns = []
+    for column in header.columns:
+        if column.name not in header.masks.values():
+            values = by_name[column.name]
+            cls = MaskedColumn if isinstance(values, np.ma.MaskedArray) else Column
+            described = dict(description=column.description, format=column.format, meta=column.meta)
+            columns.append(cls(values, name=column.name, unit=read_unit(column.unit), **described))
     return Table(columns, meta=header.meta, copy=False)
-
-
-def _column(header: ColumnHeader, array: Array) -> Any:
-    cls = MaskedColumn if isinstance(array, np.ma.MaskedArray) else Column
-    return cls(
-        array,
-        name=header.name,
-        unit=read_unit(header.unit),
-        description=header.description,
-        format=header.format,
-        meta=header.meta,
-    )

@@ -1,5 +1,11 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""What the header of an ECSV table says about its columns, with mixin columns told apart into plain ones."""
+"""
+What the YAML header of an ECSV table says about its columns, with mixin columns taken apart into plain ones.
+
+Only the standard tags of a safe loader mean anything. astropy marks what stands in for its own classes, in the
+description of mixin columns, by tags that begin with ``!astropy.``: there, and only there, they are passed over, so
+that the plain values below them remain.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +17,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import yaml
 
 from ..config import conf
 from ..errors import DecodingError
 from ..text import printable
-from .yamlheaders import MIXINS, read_yaml
 
 _VERSION = re.compile(r"%ECSV [0-9]+\.[0-9]+(\.[0-9]+)?")
 _DELIMITERS = (" ", ",")
@@ -34,8 +40,18 @@ _MAX_CELL = 1_000_000
 _FORMAT = re.compile(
     r"%?[-+ #0]?[0-9]{0,2}(\.[0-9]{1,2})?[bdoxXeEfFgGs%]|\{:[-+ #<>^0]{0,2}[0-9]{0,2}(\.[0-9]{1,2})?[a-zA-Z%]?\}"
 )
+
+# where astropy describes mixin columns, and what of it is kept
+_MIXINS = "__serialized_columns__"
 _MIXIN_META = ("format", "scale", "frame")
 _MixinMeta = tuple[str | None, dict[str, Any]]
+
+_STANDARD = "tag:yaml.org,2002:"
+_SCALARS = [_STANDARD + name for name in ("null", "bool", "int", "float", "binary", "timestamp", "str", "value")]
+# python/tuple is how astropy writes the tuples among the meta data of a table; here they are lists
+_COLLECTIONS = [_STANDARD + name for name in ("map", "seq", "python/tuple", "omap", "pairs")]
+_MAX_VALUES = 50_000
+_MAX_DIGITS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +82,25 @@ class Header:
     masks: dict[str, str]
 
 
-def read_header(text: str) -> tuple[Header, int]:
-    """Read the header of a table, and tell the position in ``text`` where its rows begin."""
+def read_ecsv_header(text: str) -> tuple[Header, int]:
+    """Read the header of a table, and find the position in ``text`` where its rows begin."""
     lines, start = _header_lines(text)
     if not lines or not _VERSION.fullmatch(lines[0].strip()):
         raise DecodingError(f"expected an ECSV table, got {printable(text[:300], limit=100)!r}")
-    content = read_yaml(textwrap.dedent("\n".join(lines[1:])))
+    content = _read_yaml(textwrap.dedent("\n".join(lines[1:])))
     if not isinstance(content, dict) or not isinstance(content.get("datatype"), list):
         raise DecodingError("ECSV header without a list of columns")
     delimiter = content.get("delimiter", " ")
     if delimiter not in _DELIMITERS:
         raise DecodingError(f"ECSV table with the delimiter {printable(delimiter, limit=20)!r}")
-    meta = _dictionary(content.get("meta"))
-    mixins = _dictionary(meta.pop(MIXINS, None))
-    kept = {name: meta for mixin in mixins.values() for name, meta in _mixin_meta(_dictionary(mixin))}
-    columns = [_column(_dictionary(entry), kept) for entry in content["datatype"]]
+    meta = _or_empty(content.get("meta"))
+    mixins = _or_empty(meta.pop(_MIXINS, None))
+    kept = {name: meta for mixin in mixins.values() for name, meta in _mixin_meta(_or_empty(mixin))}
+    columns = [_column_header(_or_empty(entry), kept) for entry in content["datatype"]]
     names = {column.name for column in columns}
     if len(names) != len(columns):
         raise DecodingError("ECSV table with two columns of one name")
-    parts = [[_dictionary(part.get(key)).get("name") for key in ("data", "mask")] for part in _inner(mixins)]
+    parts = [[_or_empty(part.get(key)).get("name") for key in ("data", "mask")] for part in _inner(mixins)]
     masks = {str(data): str(mask) for data, mask in parts if {data, mask} <= names}
     return Header(columns, meta, delimiter, masks), start
 
@@ -105,11 +121,11 @@ def _header_lines(text: str) -> tuple[list[str], int]:
     return lines, start
 
 
-def _dictionary(value: Any) -> dict[Any, Any]:
+def _or_empty(value: Any) -> dict[Any, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(value: Any) -> str | None:
+def _plain_text(value: Any) -> str | None:
     return None if value is None or isinstance(value, (dict, list)) else str(value)
 
 
@@ -125,23 +141,23 @@ def _inner(value: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
 
 
 def _mixin_meta(mixin: dict[Any, Any]) -> Iterator[tuple[str, _MixinMeta]]:
-    """For each plain column that a mixin column consists of, what is worth to be kept: the scale of times, a frame."""
+    """For each plain column that a mixin column consists of, its description and what is kept."""
     kept = {key: mixin[key] for key in _MIXIN_META if isinstance(mixin.get(key), str)}
-    description = _text(_dictionary(mixin.get("__info__")).get("description"))
+    description = _plain_text(_or_empty(mixin.get("__info__")).get("description"))
     yield from ((part["name"], (description, kept)) for part in _inner(mixin) if isinstance(part.get("name"), str))
 
 
 # columns
 
 
-def _column(entry: dict[Any, Any], mixins: dict[str, _MixinMeta]) -> ColumnHeader:
+def _column_header(entry: dict[Any, Any], mixins: dict[str, _MixinMeta]) -> ColumnHeader:
     name = entry.get("name")
     if not isinstance(name, str):
         raise DecodingError("ECSV table with a column without name")
-    dtype = _type(entry.get("datatype"))
+    dtype = _column_type(entry.get("datatype"))
     is_nested = dtype is None and entry.get("subtype") is not None
     dtype, shape, is_json = _subtype(entry["subtype"]) if is_nested else (dtype, (), False)
-    unit, description, form = (_text(entry.get(key)) for key in ("unit", "description", "format"))
+    unit, description, form = (_plain_text(entry.get(key)) for key in ("unit", "description", "format"))
     described, meta = mixins.get(name, (None, {}))
     return ColumnHeader(
         name,
@@ -151,11 +167,11 @@ def _column(entry: dict[Any, Any], mixins: dict[str, _MixinMeta]) -> ColumnHeade
         unit=unit,
         description=description or described,
         format=form if form and _FORMAT.fullmatch(form) else None,
-        meta=meta | _dictionary(entry.get("meta")),
+        meta=meta | _or_empty(entry.get("meta")),
     )
 
 
-def _type(datatype: Any) -> np.dtype[Any] | None:
+def _column_type(datatype: Any) -> np.dtype[Any] | None:
     if datatype in _TYPES:
         return _TYPES[datatype]
     if isinstance(datatype, str) and _TEXT.fullmatch(datatype):
@@ -171,4 +187,62 @@ def _subtype(subtype: Any) -> tuple[np.dtype[Any] | None, tuple[int | None, ...]
         raise DecodingError(f"ECSV table with cells of subtype {printable(subtype, limit=60)!r}")
     if match[1] in ("json", "object"):
         return None, (), True
-    return _type(match[1]), (*shape, None) if match[3] else shape, False
+    return _column_type(match[1]), (*shape, None) if match[3] else shape, False
+
+
+# YAML
+
+
+def _read_yaml(text: str) -> Any:
+    """Read one YAML document: dictionaries, lists, texts, numbers, bools, None, bytes and dates."""
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        loader.values = 0  # what aliases refer to counts each time
+        return loader.plain(node)
+    except yaml.YAMLError as error:
+        raise DecodingError(f"unreadable YAML header ({printable(error, limit=300)})") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that bounds how many nodes it composes, and makes plain data of them."""
+
+    values = 0
+
+    def count(self) -> None:
+        self.values += 1
+        if self.values > _MAX_VALUES:
+            raise DecodingError(f"YAML header of more than {_MAX_VALUES} values")
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self.count()
+        return super().compose_node(parent, index)
+
+    def plain(self, node: Any, depth: int = 0, *, in_mixins: bool = False) -> Any:
+        self.count()
+        if depth > conf.max_nesting:
+            raise DecodingError("YAML header nested deeper than conf.max_nesting allows")
+        is_scalar = isinstance(node, yaml.ScalarNode)
+        passed_over = in_mixins and node.tag.startswith(("!astropy.", "!numpy."))
+        if not passed_over and node.tag not in (_SCALARS if is_scalar else _COLLECTIONS):
+            tag = printable(node.tag, limit=100)
+            raise DecodingError(f"YAML header with the tag {tag!r}, which is not allowed in products")
+        if is_scalar:
+            # making a number of many digits takes the square of their count
+            if node.tag.endswith((":int", ":float")) and len(node.value) > _MAX_DIGITS:
+                raise DecodingError(f"YAML header with a number of {len(node.value)} characters")
+            return self.construct_object(node)
+        if isinstance(node, yaml.SequenceNode):
+            items = [self.plain(item, depth + 1, in_mixins=in_mixins) for item in node.value]
+            # YAML writes an ordered dictionary as many with one item each
+            is_ordered = node.tag.endswith((":omap", ":pairs"))
+            return {key: value for pair in items for key, value in pair.items()} if is_ordered else items
+        found = {}
+        for key_node, value_node in node.value:
+            key = self.plain(key_node, depth + 1, in_mixins=in_mixins)
+            if isinstance(key, (list, dict)):
+                raise DecodingError("YAML header with a list as key")
+            # numbers could be chosen so that they collide
+            key = key if key is None or isinstance(key, (str, bytes, bool)) else str(key)
+            found[key] = self.plain(value_node, depth + 1, in_mixins=in_mixins or key == _MIXINS)
+        return found

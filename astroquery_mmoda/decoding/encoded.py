@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import zlib
 from typing import Any
 
@@ -18,40 +20,22 @@ _PIECE = 1 << 15
 
 
 def decode_base64(text: Any, allowance: Allowance | None = None, *, urlsafe: bool = False) -> bytes:
-    """
-    Decode base64, refusing any character outside of its alphabet and any missing padding.
-
-    Parameters
-    ----------
-    text : str
-        The encoded bytes, without line ends.
-    allowance : Allowance, optional
-        Of the reply.
-    urlsafe : bool
-        Whether the alphabet is the one with ``-`` and ``_``.
-    """
+    """Decode base64, refusing any character outside of its alphabet and any missing padding."""
     size = _checked_size(text)
     if allowance is not None:
         allowance.spend(size, "base64")
-    # pybase64 takes the characters of the other alphabet as well, and may take too much padding
-    if (urlsafe and ("+" in text or "/" in text)) or text.endswith("==="):
-        raise DecodingError("expected base64 (of the alphabet with - and _)" if urlsafe else "expected base64")
-    try:
-        return pybase64.b64decode(text, b"-_" if urlsafe else None, validate=True)
-    # a character outside of ASCII is a ValueError as well
-    except ValueError as error:
-        raise DecodingError(f"expected base64 ({error})") from error
+    return _decoded_strictly(text, urlsafe=urlsafe)
 
 
 def decode_between(text: str, allowance: Allowance, before: int, after: int) -> bytearray:
     """Decode base64 into the middle of new memory, in pieces: there is no time when all of it stands twice."""
     size = before + _checked_size(text) - text[-2:].count("=") + after
-    allowance.spend(before + after, "base64")
+    allowance.spend(size, "base64")
     if text.find("=", 0, -2) >= 0:
         raise DecodingError("expected base64 (padding in the middle)")
     memory = bytearray(size)
     for start in range(0, len(text), 4 * _PIECE):
-        piece = decode_base64(text[start : start + 4 * _PIECE], allowance)
+        piece = _decoded_strictly(text[start : start + 4 * _PIECE])
         begin = before + 3 * start // 4
         memory[begin : begin + len(piece)] = piece
     return memory
@@ -66,29 +50,32 @@ def _checked_size(text: Any) -> int:
     return size
 
 
+def _decoded_strictly(text: str, *, urlsafe: bool = False) -> bytes:
+    # pybase64 takes the characters of the other alphabet as well, and may take too much padding
+    if (urlsafe and ("+" in text or "/" in text)) or text.endswith("==="):
+        raise DecodingError("expected base64 (of the alphabet with - and _)" if urlsafe else "expected base64")
+    try:
+        return pybase64.b64decode(text, b"-_" if urlsafe else None, validate=True)
+    # a character outside of ASCII is a ValueError as well
+    except ValueError as error:
+        raise DecodingError(f"expected base64 ({error})") from error
+
+
 def unzipped(data: bytes | bytearray | memoryview, allowance: Allowance | None = None) -> Any:
     """Undo gzip where ``data`` begins with its mark, up to `conf.max_gunzip_size`; else the same data."""
     if data[:2] != b"\x1f\x8b":
         return data
     allowance = allowance or Allowance(len(data))
-    stream = zlib.decompressobj(wbits=31)
-    opened, position = bytearray(), 0
+    opened, limit = bytearray(), conf.max_gunzip_size
     try:
-        # in pieces, as zlib would take twice the memory for the whole
-        while not stream.eof:
-            waiting = stream.unconsumed_tail or data[position : position + _PIECE]
-            position += 0 if stream.unconsumed_tail else len(waiting)
-            piece = stream.decompress(waiting, _PIECE)
-            if not piece and not waiting:
-                break
-            allowance.spend(len(piece), "gzip data")
-            opened += piece
-            if len(opened) > conf.max_gunzip_size:
-                raise DecodingError(f"gzip data of more than conf.max_gunzip_size = {conf.max_gunzip_size} bytes")
-    except zlib.error as error:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            while piece := stream.read(_PIECE):
+                allowance.spend(len(piece), "gzip data")
+                opened += piece
+                if len(opened) > limit:
+                    raise DecodingError(f"gzip data of more than conf.max_gunzip_size = {limit} bytes")
+    except (OSError, EOFError, zlib.error) as error:
         raise DecodingError(f"unreadable gzip data ({error})") from error
-    if not stream.eof or stream.unused_data or position < len(data):
-        raise DecodingError("gzip data cut short, or followed by something else")
     return opened
 
 
@@ -99,14 +86,7 @@ def read_picture(entry: Any, *, what: str = "picture", allowance: Allowance | No
 
 
 def read_binary(entry: Any, *, what: str = "file", allowance: Allowance | None = None) -> bytes:
-    """
-    Read one element of ``binary_data_product_list``; old servers send the encoded bytes alone.
-
-    Raises
-    ------
-    DecodingError
-        If it is not base64, or the bytes do not have the MD5 sum that came with them.
-    """
+    """Read one element of ``binary_data_product_list``; old servers send the encoded bytes alone."""
     with reading(what):
         entry = {"data": entry} if isinstance(entry, str) else entry
         data = decode_base64(entry.get("data"), allowance, urlsafe=True)

@@ -26,7 +26,7 @@ _BLOCK = 2880
 _MAX_CARDS = 20_000
 _MAX_TEXT = 100_000
 
-# the layout of the data, compression and random groups, sums over the data, and what is no card by itself
+# the layout of the data, compression and random groups, sums over the data, and what is not a card by itself
 _STRUCTURAL = frozenset(
     "SIMPLE XTENSION BITPIX NAXIS EXTEND PCOUNT GCOUNT GROUPS TFIELDS THEAP BSCALE BZERO BLANK END CONTINUE EXTNAME "
     "CHECKSUM DATASUM ZIMAGE ZTABLE ZBITPIX ZNAXIS ZCMPTYPE ZSIMPLE ZEXTEND ZPCOUNT ZGCOUNT ZTENSION".split()
@@ -35,17 +35,15 @@ _AXIS = re.compile(r"Z?NAXIS[0-9]+")
 _COLUMN = re.compile(r"(T[A-Z]{3,4}[A-Z]?)([1-9][0-9]{0,2})")
 _LEGAL = re.compile(r"[A-Z0-9_-]{1,8}")
 _LONG = re.compile(r"[A-Z0-9_-][A-Z0-9_ .-]{0,40}[A-Z0-9_-]")
-_COMMENTARY = frozenset({"COMMENT", "HISTORY"})
-_WHOLE_NUMBERS = frozenset({"EXTVER", "EXTLEVEL"})
+_WHOLE_NUMBERS = ("EXTVER", "EXTLEVEL")
+# column keywords that astropy would act on, even where no TTYPE goes with them
+_ASTROPY_COLUMN = frozenset(
+    "TTYPE TFORM TUNIT TNULL TSCAL TZERO TDISP TBCOL TDIM TCTYP TCUNI TCRPX TCRVL TCDLT TRPOS".split()
+)
 
 
-def read_header(value: Any, allowance: Allowance) -> dict[str, Any]:
-    """
-    Read the ``header`` of a unit, a dictionary or its JSON text.
-
-    Keywords become upper-case (the first of those that become equal stays), values are of type bool, int, float, str or
-    `UNDEFINED`.
-    """
+def read_cards(value: Any, allowance: Allowance) -> dict[str, Any]:
+    """Keywords and values (bool, int, float, str or `UNDEFINED`) of the ``header`` of a unit, or of its JSON text."""
     value = read_json_text(value, what="header", allowance=allowance)
     if not isinstance(value, dict) or len(value) > _MAX_CARDS:
         raise DecodingError(f"expected a dictionary of at most {_MAX_CARDS} keywords as header")
@@ -53,17 +51,22 @@ def read_header(value: Any, allowance: Allowance) -> dict[str, Any]:
     for keyword, content in value.items():
         # a dictionary can't be a FITS value; the service never sends one
         if not isinstance(content, dict):
-            header.setdefault(keyword.strip().upper(), _value(content))
+            header.setdefault(keyword.strip().upper(), _card_value(content))  # of equal ones the first
     return header
 
 
-def _value(content: Any) -> Any:
+def _card_value(content: Any) -> Any:
     if isinstance(content, list):
         return ",".join(str(item) for item in content)
+    # FITS has no word for NaN, and no card holds more digits
     if content is None or content == "UNDEFINED" or (type(content) is float and not math.isfinite(content)):
-        return UNDEFINED  # FITS has no word for NaN
-    # more digits than a card can hold
+        return UNDEFINED
     return UNDEFINED if type(content) is int and abs(content) >= 10**60 else content
+
+
+def plain_value(value: Any) -> Any:
+    """Value of a card as it would be read from a FITS header."""
+    return None if value is UNDEFINED else ascii_text(value).rstrip() if isinstance(value, str) else value
 
 
 def column_cards(header: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -84,47 +87,37 @@ def count_cards(header: Mapping[str, Any]) -> int:
 
 def other_cards(header: Mapping[str, Any], *, table: bool) -> Iterator[str]:
     """The cards that say something about the content."""
-    numbers = {match[2] for key in header if (match := _COLUMN.fullmatch(key)) and match[1] == "TTYPE"}
+    columns = [(keyword, match) for keyword in header if table and (match := _COLUMN.fullmatch(keyword))]
+    numbers = {match[2] for _, match in columns if match[1] == "TTYPE"}
+    left_out = {keyword for keyword, match in columns if match[2] in numbers or match[1] in _ASTROPY_COLUMN}
     for keyword, value in header.items():
-        if keyword in _STRUCTURAL or _AXIS.fullmatch(keyword) or (table and _describes_column(keyword, numbers)):
-            continue
-        if keyword in _WHOLE_NUMBERS and type(value) is not int:
-            continue
-        yield from card(keyword, value)
+        is_odd = keyword in _WHOLE_NUMBERS and type(value) is not int
+        if not (is_odd or keyword in left_out or keyword in _STRUCTURAL or _AXIS.fullmatch(keyword)):
+            yield from cards_of(keyword, value)
 
 
-# column keywords that astropy would act on, even where no TTYPE goes with them
-_ASTROPY_COLUMN = frozenset(
-    "TTYPE TFORM TUNIT TNULL TSCAL TZERO TDISP TBCOL TDIM TCTYP TCUNI TCRPX TCRVL TCDLT TRPOS".split()
-)
+def all_cards(values: Mapping[str, Any]) -> list[str]:
+    """Cards of several keywords."""
+    return [card for keyword, value in values.items() for card in cards_of(keyword, value)]
 
 
-def _describes_column(keyword: str, numbers: Collection[str]) -> bool:
-    match = _COLUMN.fullmatch(keyword)
-    return match is not None and (match[2] in numbers or match[1] in _ASTROPY_COLUMN)
-
-
-def card(keyword: str, value: Any) -> Iterator[str]:
+def cards_of(keyword: str, value: Any) -> Iterator[str]:
     """Cards of 80 characters, mostly one; none where FITS can't express ``keyword``."""
-    if keyword in _COMMENTARY:
+    if keyword in ("COMMENT", "HISTORY"):
         if value is not UNDEFINED:
-            yield from _commentary(keyword, ascii_text(str(value)))
+            text, width = ascii_text(str(value)), _CARD - 8
+            for start in range(0, max(len(text), 1), width):
+                yield f"{keyword:<8}{text[start : start + width]:<{width}}"
     elif _LEGAL.fullmatch(keyword):
-        image = f"{keyword:<8}= {_image(value)}"
+        image = f"{keyword:<8}= {_value_image(value)}"
         yield image.ljust(_CARD) if len(image) <= _CARD else str(fits.Card(keyword, ascii_text(str(value))))
     elif _LONG.fullmatch(keyword):
-        image = f"HIERARCH {keyword} = {_image(value).strip()}"
+        image = f"HIERARCH {keyword} = {_value_image(value).strip()}"
         if len(image) <= _CARD:
             yield image.ljust(_CARD)
 
 
-def _commentary(keyword: str, text: str) -> Iterator[str]:
-    width = _CARD - 8
-    for start in range(0, max(len(text), 1), width):
-        yield f"{keyword:<8}{text[start : start + width]:<{width}}"
-
-
-def _image(value: Any) -> str:
+def _value_image(value: Any) -> str:
     """The value as it stands in a card; astropy's own way takes thirty times longer."""
     if value is UNDEFINED:
         return ""

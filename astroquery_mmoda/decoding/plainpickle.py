@@ -43,20 +43,7 @@ class Instance:
 
 
 def interpret(payload: bytes | bytearray | memoryview) -> Any:
-    """
-    Read a pickle without trusting it.
-
-    Parameters
-    ----------
-    payload : bytes-like
-        The whole pickle; it must not change while views of it are in use.
-
-    Returns
-    -------
-    object
-        None, bool, int, float, str, bytes, list, tuple, dict, `Global` or `Instance`; long byte strings come as views
-        of ``payload``.
-    """
+    """Read a pickle: None, numbers, texts, bytes (long ones are views), lists, dictionaries, `Global`, `Instance`."""
     if payload[:1] != b"\x80" or not 2 <= payload[1] <= 5:
         raise DecodingError("not a pickle of protocol 2 to 5 (0 and 1 are not read: the service does not send them)")
     return _Machine(payload).run()
@@ -163,11 +150,8 @@ class _Machine:
             self.stack.append(value)
 
     def push_array(self, maker: Global) -> bool:
-        """
-        Do in one step what the instructions from here to the end of an array do, if they are as numpy writes them.
-
-        Variable-length columns have an array in each row; to follow their instructions takes most of the time.
-        """
+        """Do in one step what the instructions to the end of an array do, if they are as numpy writes them."""
+        # Variable-length columns have an array in each row; to follow their instructions takes most of the time.
         found = _ARRAY.match(self.payload, self.position)
         if not found:
             return False
@@ -204,18 +188,11 @@ class _Machine:
         instance.state = state
 
 
-def _frame(m: _Machine) -> None:
-    size = m.number(8)
-    if size > len(m.payload) - m.position:
-        raise DecodingError(f"pickle cut short: frame of {size} bytes, {len(m.payload) - m.position} left")
-
-
-def _python_2(m: _Machine) -> None:
-    raise DecodingError("pickle written by Python 2, which is not read: the service does not send any")
-
-
-def _unknown(m: _Machine) -> None:
-    raise DecodingError(f"pickle with instruction 0x{m.payload[m.position - 1]:02x}, which is not allowed in products")
+def _refuse(m: _Machine) -> None:
+    opcode = m.payload[m.position - 1]
+    if opcode in b"STU":
+        raise DecodingError("pickle written by Python 2, which is not read: the service does not send any")
+    raise DecodingError(f"pickle with instruction 0x{opcode:02x}, which is not allowed in products")
 
 
 # recall class and code; (0,); call; then the state (1, (length,), dtype, False, bytes) and build: protocol 4
@@ -264,8 +241,7 @@ _HANDLERS: dict[int, tuple[Callable[[_Machine], Any], int]] = {
     0x8E: (lambda m: m.stack.append(m.block(m.number(8))), 1),
     0x93: (lambda m: m.push_global(m.stack.pop(-2), m.stack.pop()), 2),
     0x94: (lambda m: m.memo.__setitem__(len(m.memo), m.stack[-1]), 2),
-    0x95: (_frame, 1),
+    0x95: (lambda m: m.part(8), 1),
     0x96: (lambda m: m.stack.append(m.block(m.number(8))), 1),
-    **dict.fromkeys(b"STU", (_python_2, 0)),
 }
-_STEPS = tuple(_HANDLERS.get(opcode, (_unknown, 0)) for opcode in range(256))
+_STEPS = tuple(_HANDLERS.get(opcode, (_refuse, 0)) for opcode in range(256))

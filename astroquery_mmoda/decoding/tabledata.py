@@ -19,7 +19,7 @@ import numpy as np
 from ..allowance import COLUMN_MEMORY, Allowance
 from ..errors import DecodingError
 from .arrays import Array, Column, FitsTable
-from .headercards import UNDEFINED, ascii_text, card
+from .headercards import UNDEFINED, all_cards, ascii_text
 
 _MAX_UNIT = 500
 _MAX_P_HEAP = 2**31 - 1
@@ -38,8 +38,9 @@ _FORMAT = re.compile(r"([0-9]{0,9})([LXBIJKAEDCMPQ])(.*)", re.DOTALL)
 _DISPLAY = re.compile(r"[AL][0-9]+|[IBOZ][0-9]+(\.[0-9]+)?|F[0-9]+\.[0-9]+|(E[NS]?|G|D)[0-9]+\.[0-9]+(E[0-9]+)?")
 _DIMENSIONS = re.compile(r"\([0-9]{1,9}(,[0-9]{1,9}){0,30}\)")
 _LAYOUT_CARDS = frozenset("TTYPE TFORM TDIM TNULL TSCAL TZERO TUNIT TDISP TBCOL".split())
-_TEXT_CARDS = frozenset({"TCTYP", "TCUNI", "TRPOS"})
-_NUMBER_CARDS = frozenset({"TCRPX", "TCRVL", "TCDLT"})
+# others would stop astropy
+_CARD_TYPES: dict[str, Any] = dict.fromkeys(("TCTYP", "TCUNI", "TRPOS"), str)
+_CARD_TYPES |= dict.fromkeys(("TCRPX", "TCRVL", "TCDLT"), (int, float))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,13 @@ class _StoredColumn:
     dtype: np.dtype[Any]
     values: Array
     raw: bool = True
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the values are numbers that mean what they say, as they will be read."""
+        if self.cards["TFORM"][-1] not in "BIJKED" or {"TDIM", "TSCAL", "TZERO"} & self.cards.keys():
+            return False
+        return bool(self.dtype.base.newbyteorder("=") == self.values.dtype.newbyteorder("="))
 
 
 @dataclass(slots=True)
@@ -84,13 +92,12 @@ class TableLayout:
         return not self.heap and fields == wanted and found.itemsize == self.dtype.itemsize
 
     def cards(self) -> list[str]:
-        """The cards of all columns."""
-        named = [
-            (f"{keyword}{number}", value)
-            for number, column in enumerate(self.columns, 1)
-            for keyword, value in column.cards.items()
-        ]
-        return [text for keyword, value in named for text in card(keyword, value)]
+        """The cards of the layout and of all columns."""
+        values = dict(XTENSION="BINTABLE", BITPIX=8, NAXIS=2, NAXIS1=self.dtype.itemsize, NAXIS2=len(self.records))
+        values |= dict(PCOUNT=self.heap_size, GCOUNT=1, TFIELDS=len(self.columns))
+        for number, column in enumerate(self.columns, 1):
+            values |= {f"{keyword}{number}": value for keyword, value in column.cards.items()}
+        return all_cards(values)
 
     def fill(self, target: memoryview) -> None:
         """Write the data part."""
@@ -102,7 +109,7 @@ class TableLayout:
                 out.view("u1")[...] = np.ascontiguousarray(self.records).view("u1")
             else:
                 for name, column in zip(dtype.names or (), self.columns, strict=True):
-                    _put(out[name], column)
+                    _write_column(out[name], column)
         for part in self.heap:
             target[size : size + len(part)] = part
             size += len(part)
@@ -114,20 +121,7 @@ def lay_out(
     units: Mapping[str, Any],
     allowance: Allowance,
 ) -> TableLayout:
-    """
-    Work out how a table stands in a FITS file.
-
-    Parameters
-    ----------
-    table : numpy.ndarray or FitsTable
-        One dimension, structured.
-    cards : dict
-        What the header says about its columns, see `headercards.column_cards`.
-    units : dict
-        Units of columns, which go before those of the header.
-    allowance : Allowance
-        Of the reply.
-    """
+    """Work out how a table stands in a FITS file, given the cards of its columns; ``units`` go before those."""
     records = table.records if isinstance(table, FitsTable) else table
     names = records.dtype.names or ()
     if records.ndim != 1:
@@ -138,12 +132,12 @@ def lay_out(
     for name in names:
         header = cards.get(name, {})
         column = known.get(name) or _from_header(name, header, records.dtype[name])
-        letter, repeat = _letter(column)
+        letter, repeat = _format_of(column)
         if letter in ("P", "Q"):
             rows = table.rows.get(name) if isinstance(table, FitsTable) else None
-            stored = _rows(column, rows, result, allowance)
+            stored = _variable_column(column, rows, result, allowance)
         else:
-            stored = _plain(column, letter, repeat, records[name], allowance)
+            stored = _fixed_column(column, letter, repeat, records[name], allowance)
         unit = units.get(name) or header.get("TUNIT") or column.unit
         stored.cards.update(_description(column, unit, header))
         result.columns.append(stored)
@@ -151,28 +145,23 @@ def lay_out(
 
 
 def _from_header(name: str, cards: Mapping[str, Any], dtype: np.dtype[Any]) -> Column:
-    """
-    What the header says about a column of a plain record array.
-
-    The service cuts FITS tables down to such arrays when it appends a column. The bytes are still raw then, and
-    big-endian; a native column was made otherwise, and the header tells nothing about its scaling.
-    """
-    form = cards.get("TFORM")
-    from_file = isinstance(form, str) and dtype.base.str[0] in ">|"
-    if not from_file:
+    """What the header says about a column of a plain record array."""
+    # The service cuts FITS tables down to such arrays when it appends a column. The bytes are still raw then, and
+    # big-endian; a native column was made otherwise, and the header says nothing about its scaling.
+    form, dim = cards.get("TFORM"), cards.get("TDIM")
+    if not isinstance(form, str) or dtype.base.str[0] not in ">|":
         return Column(name, "")
     numbers = {"null": cards.get("TNULL"), "bscale": cards.get("TSCAL"), "bzero": cards.get("TZERO")}
     numbers = {key: value for key, value in numbers.items() if type(value) in (int, float)}
-    dim = cards.get("TDIM")
-    return Column(name, str(form).strip(), dim=dim if isinstance(dim, str) else None, **numbers)
+    return Column(name, form.strip(), dim=dim if isinstance(dim, str) else None, **numbers)
 
 
-def _letter(column: Column) -> tuple[str, int]:
+def _format_of(column: Column) -> tuple[str, int]:
     match = _FORMAT.fullmatch(column.format.strip().upper())
     return (match[2], int(match[1] or 1)) if match else ("", 0)
 
 
-def _plain(column: Column, letter: str, repeat: int, values: Array, allowance: Allowance) -> _StoredColumn:
+def _fixed_column(column: Column, letter: str, repeat: int, values: Array, allowance: Allowance) -> _StoredColumn:
     if values.dtype.kind == "U":
         # a Python object of each
         allowance.spend(60 * values.size + 4 * values.nbytes, "texts in ASCII")
@@ -205,7 +194,7 @@ def _physical(dtype: np.dtype[Any]) -> tuple[str, str, int]:
     return _LETTERS[code], code, _ZEROS.get(kind, 0)
 
 
-def _put(target: Array, column: _StoredColumn) -> None:
+def _write_column(target: Array, column: _StoredColumn) -> None:
     """Write values some at a time, so that all of them never stand there more than twice."""
     values = column.values
     rows = max(_VALUES_AT_ONCE * len(values) // max(values.size, 1), 1)
@@ -249,7 +238,9 @@ def _dimensions(letter: str, size: int, shape: tuple[int, ...], declared: str | 
     return None
 
 
-def _rows(column: Column, rows: list[Array] | None, result: TableLayout, allowance: Allowance) -> _StoredColumn:
+def _variable_column(
+    column: Column, rows: list[Array] | None, result: TableLayout, allowance: Allowance
+) -> _StoredColumn:
     """A variable-length column: its rows go to the heap, (length, offset) to the table."""
     if rows is None or len(rows) != len(result.records):
         raise DecodingError(f"variable-length column {column.name!r} came without its rows")
@@ -257,7 +248,7 @@ def _rows(column: Column, rows: list[Array] | None, result: TableLayout, allowan
     # joined, converted, as bytes of the heap; the pairs and what they are made of
     width = max((row.itemsize for row in rows), default=0)
     allowance.spend(3 * max(width, 8) * int(lengths.sum()) + 60 * len(rows), "rows of a variable-length column")
-    letter, joined = _joined([row for row in rows if len(row)], column)
+    letter, joined = _joined_rows([row for row in rows if len(row)], column)
     start = result.heap_size
     wide = start + joined.nbytes > _MAX_P_HEAP
     result.heap.append(joined.tobytes())
@@ -267,7 +258,7 @@ def _rows(column: Column, rows: list[Array] | None, result: TableLayout, allowan
     return _StoredColumn(cards, np.dtype((">i8" if wide else ">i4", (2,))), np.stack([lengths, offsets], axis=-1))
 
 
-def _joined(rows: list[Array], column: Column) -> tuple[str, Array]:
+def _joined_rows(rows: list[Array], column: Column) -> tuple[str, Array]:
     """All rows one after another, big-endian, and the letter of their type."""
     if not rows:
         letter = re.sub(r"[^LBIJKAEDCM]", "", column.format.upper().lstrip("01PQ"))[:1] or "E"
@@ -290,13 +281,5 @@ def _description(column: Column, unit: Any, header: Mapping[str, Any]) -> dict[s
     display = header.get("TDISP", column.disp)
     if isinstance(display, str) and _DISPLAY.fullmatch(display.strip()):
         cards["TDISP"] = display.strip()
-    cards |= {keyword: value for keyword, value in header.items() if _is_kept(keyword, value)}
-    return cards
-
-
-def _is_kept(keyword: str, value: Any) -> bool:
-    """Whether a column keyword is neither layout nor something that astropy would stumble over."""
-    if keyword in _LAYOUT_CARDS or value is UNDEFINED:
-        return False
-    kinds = str if keyword in _TEXT_CARDS else (int, float) if keyword in _NUMBER_CARDS else object
-    return isinstance(value, kinds)
+    others = {key: value for key, value in header.items() if key not in _LAYOUT_CARDS and value is not UNDEFINED}
+    return cards | {key: value for key, value in others.items() if isinstance(value, _CARD_TYPES.get(key, object))}

@@ -24,20 +24,16 @@ def read_strain(entry: Any, *, what: str = "strain", allowance: Allowance | None
     """Read one element of ``gw_strain_product_list``: columns ``time`` (GPS seconds) and ``strain``."""
     with reading(what):
         allowance = allowance or Allowance.of(entry)
-        values = _numbers(entry["value"], 1, allowance)
+        values = _number_array(entry["value"], 1, allowance)
         return Table([_times(entry["t0"], entry["dt"], len(values)), Column(values, name="strain")], copy=False)
 
 
 def read_spectrogram(entry: Any, *, what: str = "spectrogram", allowance: Allowance | None = None) -> Table:
-    """
-    Read ``gw_spectrogram_product``: columns ``time`` (GPS seconds) and ``value``.
-
-    Each row of ``value`` has one number per frequency; these are in ``meta["frequency"]``, a list (Hz).
-    """
+    """Read ``gw_spectrogram_product``: times (GPS seconds), in each row a value per ``meta["frequency"]`` (Hz)."""
     with reading(what):
         allowance = allowance or Allowance.of(entry)
-        values = _numbers(entry["value"], 2, allowance)
-        frequencies = _numbers(entry["yindex"], 1, allowance)
+        values = _number_array(entry["value"], 2, allowance)
+        frequencies = _number_array(entry["yindex"], 1, allowance)
         if values.shape[1] != len(frequencies):
             raise DecodingError(f"{values.shape[1]} values per time for {len(frequencies)} frequencies")
         meta = {"frequency": frequencies.tolist(), "frequency_unit": "Hz"}
@@ -46,15 +42,11 @@ def read_spectrogram(entry: Any, *, what: str = "spectrogram", allowance: Allowa
 
 
 def read_contours(entry: Any, *, what: str = "contours", allowance: Allowance | None = None) -> Table:
-    """
-    Read the contours of one event of ``gw_skymap_product``: one row per position.
-
-    Columns are ``level`` (percent), ``contour`` (number of the contour in the whole table, from 0), ``ra`` and ``dec``
-    (ICRS).
-    """
+    """Read the contours of one event of ``gw_skymap_product``: one row per position."""
+    # columns: percent, number of the contour in the whole table (from 0), ICRS
     with reading(what):
         allowance = allowance or Allowance.of(entry)
-        levels, contours = _numbers(entry["levels"], 1, allowance), entry["contours"]
+        levels, contours = _number_array(entry["levels"], 1, allowance), entry["contours"]
         if len(levels) != len(contours):
             raise DecodingError(f"{len(levels)} levels, but contours of {len(contours)}")
         allowance.spend(_CONTOUR * sum(map(len, contours)), "contours")
@@ -69,7 +61,7 @@ def read_contours(entry: Any, *, what: str = "contours", allowance: Allowance | 
         return table
 
 
-def _numbers(plain: Any, dimensions: int, allowance: Allowance) -> Array:
+def _number_array(plain: Any, dimensions: int, allowance: Allowance) -> Array:
     """Numbers in nested lists; null, which stands for NaN, becomes that again."""
     if not isinstance(plain, list):
         raise DecodingError(f"expected a list of numbers, got {type(plain).__name__}")
@@ -81,7 +73,7 @@ def _numbers(plain: Any, dimensions: int, allowance: Allowance) -> Array:
 
 
 def _positions(line: Any, allowance: Allowance) -> Array:
-    points = _numbers(line, 2, allowance) if line else np.empty((0, 2))
+    points = _number_array(line, 2, allowance) if line else np.empty((0, 2))
     if points.shape[1] != 2:
         raise DecodingError(f"expected pairs of coordinates, got {points.shape[1]} numbers")
     return points

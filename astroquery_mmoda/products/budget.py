@@ -13,7 +13,7 @@ from astropy.io import fits
 
 from ..allowance import CARD_MEMORY, HDU_MEMORY, Allowance
 from ..config import conf
-from ..decoding.plaintables import PlainTable, read_plain_tables
+from ..decoding.hdus import PlainTable, read_plain_tables
 from ..errors import DecodingError
 from ..text import printable
 from .display.summary import summarize
