@@ -6,8 +6,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from astropy.io import fits
@@ -22,11 +21,10 @@ if TYPE_CHECKING:
 
 
 _HDU = TypeVar("_HDU")
-_SCALES = frozenset(Time.SCALES) - {"local"}
+# UT1 would need a table from the network
+_SCALES = frozenset(Time.SCALES) - {"local", "ut1"}
 # names of FITS for scales that astropy calls otherwise
 _ALIASES = {"tdt": "tt", "et": "tt", "iat": "tai", "gmt": "utc"}
-# TAI - GPS (s)
-_GPS = 19.0
 # attribute of the provenance, and the comment of its card
 _TOLD = {
     "SERVICE": ("service", "address of the service"),
@@ -190,73 +188,41 @@ def number(header: Mapping[str, Any], keyword: str, default: float) -> float:
     return value if math.isfinite(value) else default
 
 
-def has_time_reference(header: Mapping[str, Any]) -> bool:
-    """Whether a header says from when TIME counts."""
-    return any(math.isfinite(number(header, key, math.nan)) for key in ("MJDREFI", "MJDREF", "JDREFI", "JDREF"))
-
-
-def time_reference(header: Mapping[str, Any]) -> tuple[float, float]:
-    """MJDREF (or JDREF) as whole days and fraction; 0 where TIME is MJD itself."""
-    for keyword, origin in (("MJDREF", 0.0), ("JDREF", 2400000.5)):
-        whole, fraction = split_number(header, keyword)
-        if not math.isnan(whole):
-            days = whole + fraction - origin
-            # where the origin has no fraction, none is lost
-            return (whole - origin, fraction) if not origin else (math.floor(days), days - math.floor(days))
-    return 0.0, 0.0
+def time_reference(header: Mapping[str, Any]) -> tuple[float, ...]:
+    """MJDREF (or JDREF), from which TIME counts, as whole days and fraction; empty where there is none."""
+    whole, fraction = split_number(header, "MJDREF")
+    if math.isfinite(whole):
+        return whole, fraction
+    days = sum(split_number(header, "JDREF")) - 2400000.5
+    return (math.floor(days), days - math.floor(days)) if math.isfinite(days) else ()
 
 
 def split_number(header: Mapping[str, Any], keyword: str) -> tuple[float, float]:
-    """
-    Give a number that stands in one card, or in two as whole and fraction (``MJDREFI``, ``MJDREFF``), as two.
-
-    The two cards are the more exact, hence come first; without any of them it is NaN (OGIP/93-003, section 3.2).
-    """
+    """Whole and fraction of a number in two cards (``MJDREFI``, ``MJDREFF``), which are more exact, or in one."""
     stem = keyword[:7]
-    whole, fraction = number(header, f"{stem}I", math.nan), number(header, f"{stem}F", math.nan)
-    if math.isfinite(whole) or math.isfinite(fraction):
-        return (whole if math.isfinite(whole) else 0.0), (fraction if math.isfinite(fraction) else 0.0)
+    parts = number(header, f"{stem}I", math.nan), number(header, f"{stem}F", math.nan)
+    if not all(map(math.isnan, parts)):
+        return float(np.nan_to_num(parts[0])), float(np.nan_to_num(parts[1]))
     value = number(header, keyword, math.nan)
     return (math.nan, 0.0) if math.isnan(value) else (float(math.floor(value)), value - math.floor(value))
 
 
-@dataclass(frozen=True)
-class TimeSystem:
-    """
-    Time scale of a header, as astropy names it.
-
-    ``offset`` (s) is added to its times where the scale only differs by a constant from one of astropy's. ``assumed``
-    says what was not told and had to be taken for granted; ``is_odd`` that it is so against what the header says.
-    """
+class TimeSystem(NamedTuple):
+    """A time scale of astropy; ``assumed`` says if it is not the header's, ``is_odd`` if it contradicts that."""
 
     scale: str
-    offset: float = 0.0
     assumed: str = ""
     is_odd: bool = False
 
 
 def time_system(header: Mapping[str, Any]) -> TimeSystem:
-    """
-    Read TIMESYS with the names of FITS 4.0, section 9.2.1, of which GPS, ET, TDT, IAT and GMT are not astropy's.
-
-    Without it, it is TT for INTEGRAL's MJDREF, else UTC, the default of the standard and of astropy. UT1 (of which the
-    table of differences would have to be fetched) is taken as UTC, which is within a second.
-    """
-    told = str(card_value(header, "TIMESYS") or "").strip()
+    """Read TIMESYS (FITS 4.0, section 9.2.1); without it, it is TT for INTEGRAL's MJDREF, else UTC."""
+    stated = str(card_value(header, "TIMESYS") or "").strip()
     # a realization may follow, as in TT(TAI)
-    name = told.partition("(")[0].strip().lower()
+    name = stated.partition("(")[0].strip().lower()
     name = _ALIASES.get(name, name)
-    if name == "gps":
-        return TimeSystem("tai", _GPS, "TIMESYS GPS: converted as TAI - 19 s", is_odd=True)
-    if name == "ut1":
-        return TimeSystem("utc", 0.0, "TIMESYS UT1: taken as UTC", is_odd=True)
     if name in _SCALES:
         return TimeSystem(name)
     scale = "tt" if sum(time_reference(header)) == IJD_ORIGIN else "utc"
-    what = f"TIMESYS {printable(told, limit=20)} unknown" if told else "no TIMESYS"
-    return TimeSystem(scale, 0.0, f"{what}: {scale.upper()} assumed", is_odd=bool(told))
-
-
-def time_scale(header: Mapping[str, Any]) -> str:
-    """Time scale of `time_system` alone, for what is told to the minute."""
-    return time_system(header).scale
+    what = f"TIMESYS {printable(stated, limit=20)} unknown" if stated else "no TIMESYS"
+    return TimeSystem(scale, f"{what}: {scale.upper()} assumed", is_odd=bool(stated))

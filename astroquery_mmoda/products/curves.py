@@ -1,13 +1,13 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""One light curve, whatever its convention: header and columns in, times, widths, band and columns out."""
+"""Read one light curve, whatever its convention: times, widths, energy band and columns."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from astropy import units as u
@@ -21,7 +21,7 @@ from ..text import printable
 from ..units import known_unit, read_unit
 from . import spiacs
 from .budget import Budget, size_when_read
-from .cards import TimeSystem, card_value, has_time_reference, number, split_number, time_reference, time_system
+from .cards import TimeSystem, card_value, number, split_number, time_reference, time_system
 
 if TYPE_CHECKING:
     from .product import Product
@@ -42,11 +42,7 @@ _MOST_DAYS = 1e6
 
 @dataclass(slots=True)
 class Values:
-    """
-    A column before it is in a table; making table columns of hundreds of light curves would take seconds.
-
-    ``data`` are those of the product, and not to be changed.
-    """
+    """A column before it is in a table, which takes long to make; ``data`` are the product's, not to be changed."""
 
     data: np.ndarray
     unit: u.UnitBase | None
@@ -72,9 +68,9 @@ class Curve:
     One source's light curve, columns still by themselves.
 
     Its times are whole days (MJD) and fractions, since a double does not hold both, in one time ``scale``. ``width``
-    (s) is positive or NaN. ``origin`` is the MJD from which `TIME_COLUMNS` count. ``assumed`` says what of its times
-    was taken for granted, ``odd`` what of that the user should be warned about, ``left_out`` how many rows had no time.
-    ``nominal`` is the width that its header tells for all bins (s).
+    (s) is positive or NaN. ``origin`` is the MJD from which `TIME_COLUMNS` count. ``notes`` has what was assumed of its
+    times, and whether the user should be warned; ``left_out`` how many rows had no time. ``acs_width`` is the width of
+    all bins in a header of SPI-ACS (s).
     """
 
     source: str
@@ -88,10 +84,8 @@ class Curve:
     error: str | None
     meta: dict[str, Any]
     origin: float | None
-    assumed: tuple[str, ...]
-    odd: tuple[str, ...]
-    nominal: float
-    is_spi_acs: bool
+    notes: dict[str, bool]
+    acs_width: float = math.nan
     left_out: int = 0
 
     def __len__(self) -> int:
@@ -100,11 +94,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class _Raw:
-    """Header and columns of a light curve, wherever they are from, and the product's meta data."""
+    """Header and columns of a light curve, wherever they are from, and the product's metadata."""
 
     header: Mapping[str, Any]
     columns: dict[str, Values]
-    words: Mapping[str, Any]
+    meta: Mapping[str, Any]
 
     def column(self, name: str) -> Values | None:
         """Find a column; FITS takes small letters for capitals."""
@@ -120,13 +114,12 @@ class _Raw:
 
     @cached_property
     def time_name(self) -> str:
-        """Name, in capitals, of the column of times: as the service tells, else TIME."""
-        told = str(self.words.get("time") or "TIME")
-        return told.upper() if self.column(told) is not None else "TIME"
+        """Name, in capitals, of the column of times: that of the metadata, else TIME."""
+        name = str(self.meta.get("time") or "TIME")
+        return name.upper() if self.column(name) is not None else "TIME"
 
     @cached_property
     def times(self) -> np.ndarray:
-        """The column of times."""
         return self.numbers(self.time_name)
 
     @cached_property
@@ -190,27 +183,25 @@ def _unit_of(text: Any) -> u.UnitBase | None:
 
 def _read(raw: _Raw, source: str, budget: Budget) -> Curve:
     clock = _clock(raw)
-    nominal = clock.seconds(raw.header, "TIMEDEL")
+    header, notes, meta = raw.header, dict(clock.notes), _meta(raw.header)
+    nominal = clock.seconds(header, "TIMEDEL")
     numeric = {name.upper(): name for name, column in raw.columns.items() if column.is_numeric}
     value, error = (
-        next((numeric[name] for name in (str(raw.words.get(word)).upper(), *usual) if name in numeric), None)
+        next((numeric[name] for name in (str(raw.meta.get(word)).upper(), *usual) if name in numeric), None)
         for word, usual in (("rate", VALUE_COLUMNS), ("rate_err", ERROR_COLUMNS))
     )
     width = _widths(raw, clock, nominal)
-    meta, assumed, odd = _meta(raw.header), list(clock.assumed), list(clock.odd)
     whole, fraction = _days(raw.times, clock.unit)
     whole, fraction = whole + clock.whole, fraction + clock.fraction
-    shift = 0.5 - number(raw.header, "TIMEPIXR", 0.5)
+    shift = 0.5 - number(header, "TIMEPIXR", 0.5)
     if shift:
         fraction += shift * np.nan_to_num(width) / 86400
         if np.isnan(width).any():
-            assumed.append("width of bins unknown: TIME is not their centre")
-            odd.append(assumed[-1])
+            notes["width of bins unknown: TIME is not their centre"] = True
     if raw.is_spi_acs and value and error:
         width = spiacs.true_widths(raw.columns[value].data, raw.columns[error].data, width)
-        start, stop = clock.seconds(raw.header, "TSTART"), clock.seconds(raw.header, "TSTOP")
-        from_start = raw.times * clock.unit.to(u.s) + clock.zero - start
-        correction = spiacs.shift(from_start, width, stop - start)
+        start, stop = clock.seconds(header, "TSTART"), clock.seconds(header, "TSTOP")
+        correction = spiacs.shift(raw.times * clock.unit.to(u.s) + clock.zero - start, width, stop - start)
         if correction is not None:
             fraction, meta["TSHIFT"] = fraction + correction / 86400, correction
     columns = {name: each for name, each in raw.columns.items() if name.upper() not in _BINS | {raw.time_name}}
@@ -222,38 +213,25 @@ def _read(raw: _Raw, source: str, budget: Budget) -> Curve:
     moments = [each for name, each in columns.items() if name.upper() in TIME_COLUMNS and each.data.dtype.kind in "fiu"]
     for column in moments:
         column.unit = column.unit or clock.card_unit
-    origin = clock.origin if moments and has_time_reference(raw.header) else None
+    origin = clock.origin if moments and time_reference(header) else None
     carried = np.floor(np.nan_to_num(fraction))
-    curve = Curve(
-        source, whole + carried, fraction - carried, clock.system.scale, width, _band(raw.header), columns, value,
-        error, meta, origin, tuple(assumed), tuple(odd), nominal, raw.is_spi_acs,
+    whole, fraction, left_out = whole + carried, fraction - carried, 0
+    usable = np.isfinite(whole + fraction) & (np.abs(whole) < _MOST_DAYS)
+    if not usable.all():
+        budget.spend(sum(each.data.nbytes for each in columns.values()), "rows with a valid time")
+        whole, fraction, width, left_out = whole[usable], fraction[usable], width[usable], int((~usable).sum())
+        columns = {name: each[usable] for name, each in columns.items()}
+    return Curve(
+        source, whole, fraction, clock.scale, width, _band(header), columns, value, error, meta, origin, notes,
+        nominal if raw.is_spi_acs else math.nan, left_out,
     )  # fmt: skip
-    return _with_times(curve, budget)
-
-
-def _with_times(curve: Curve, budget: Budget) -> Curve:
-    """Leave out rows without a time."""
-    days = curve.whole + curve.fraction
-    usable = np.isfinite(days) & (np.abs(days) < _MOST_DAYS)
-    if usable.all():
-        return curve
-    budget.spend(sum(each.data.nbytes for each in curve.columns.values()), "rows with a valid time")
-    return replace(
-        curve,
-        whole=curve.whole[usable],
-        fraction=curve.fraction[usable],
-        width=curve.width[usable],
-        columns={name: each[usable] for name, each in curve.columns.items()},
-        left_out=int((~usable).sum()),
-    )
 
 
 # ---- times
 
 
-@dataclass(frozen=True)
-class _Count:
-    """A way of counting time that does without a reference in the header; ``scale`` is part of it where it is given."""
+class _Count(NamedTuple):
+    """A way of counting time, from a day (MJD) in a unit; ``scale`` is part of it where it is given."""
 
     words: str
     unit: u.UnitBase
@@ -269,8 +247,7 @@ _JD = _Count("JD", u.day, -2400001.0, 0.5)
 _IJD = _Count("days since MJD 51544 (TT)", u.day, IJD_ORIGIN, 0.0, "tt", LAUNCH)
 
 
-@dataclass(frozen=True)
-class _Clock:
+class _Clock(NamedTuple):
     """
     What numbers in TIME mean.
 
@@ -285,9 +262,8 @@ class _Clock:
     fraction: float
     zero: float
     origin: float
-    system: TimeSystem
-    assumed: tuple[str, ...]
-    odd: tuple[str, ...]
+    scale: str
+    notes: dict[str, bool]
 
     def seconds(self, header: Mapping[str, Any], keyword: str) -> float:
         """A card with a time or a length of time, in s; NaN where it is missing."""
@@ -303,36 +279,27 @@ def _clock(raw: _Raw) -> _Clock:
     unit = card_unit if unit is None or isinstance(unit, u.UnrecognizedUnit) else unit
     if unit is not None and not unit.is_equivalent(u.day):
         raise DecodingError(f"the unit of its times is {unit}, which is not a unit of time")
-    system = time_system(header)
-    zeros = [0.0 if math.isnan(part) else part for part in split_number(header, "TIMEZERO")]
-    if has_time_reference(header):
-        count = _Count("", unit or u.day, *time_reference(header))
+    system, reference = time_system(header), time_reference(header)
+    zeros = np.nan_to_num(split_number(header, "TIMEZERO"))
+    if reference:
+        count = _Count("", unit or u.day, *reference)
     else:
-        count, note = _count(raw, unit, sum(zeros))
+        count, note = _likely_count(raw, unit, zeros.sum())
         if count.scale and card_value(header, "TIMESYS") is None:
             system = TimeSystem(count.scale)
     unit = unit or count.unit
     card_unit = card_unit or unit
-    parts = [_days(np.array(zero), card_unit) for zero in zeros]
-    single = number(header, "TIMEZERO", math.nan)
-    differs = math.isfinite(single) and not math.isclose(sum(zeros), single, rel_tol=1e-12)
-    notes = (note, "TIMEZERO is not TIMEZERI + TIMEZERF, which were used" if differs else "", system.assumed)
+    whole, fraction = _days(zeros, card_unit)
     # no TIMESYS is UTC, and no MJDREF is MJD, by the standard
-    usual = {"", note if count is _MJD else "", "" if system.is_odd else system.assumed}
+    notes = {note: count is not _MJD, system.assumed: system.is_odd}
     return _Clock(
-        unit,
-        card_unit,
-        count.whole + sum(float(whole) for whole, _ in parts),
-        count.fraction + sum(float(fraction) for _, fraction in parts) + system.offset / 86400,
-        sum(zeros) * float(card_unit.to(u.s)),
-        count.whole + count.fraction,
-        system,
-        tuple(filter(None, notes)),
-        tuple(each for each in notes if each not in usual),
-    )
+        unit, card_unit, count.whole + float(whole.sum()), count.fraction + float(fraction.sum()),
+        float(zeros.sum()) * float(card_unit.to(u.s)), count.whole + count.fraction, system.scale,
+        {words: is_odd for words, is_odd in notes.items() if words},
+    )  # fmt: skip
 
 
-def _count(raw: _Raw, unit: u.UnitBase | None, zero: float) -> tuple[_Count, str]:
+def _likely_count(raw: _Raw, unit: u.UnitBase | None, zero: float) -> tuple[_Count, str]:
     """MJD, as FITS has it; another count where only this one leads to the years of the missions."""
     known = raw.times[np.isfinite(raw.times)]
     middle = float(np.median(known)) + zero if len(known) else math.nan
@@ -357,33 +324,24 @@ def _days(values: np.ndarray, unit: u.UnitBase) -> tuple[np.ndarray, np.ndarray]
 
 
 def _widths(raw: _Raw, clock: _Clock, nominal: float) -> np.ndarray:
-    """
-    Full widths of the bins in s; NaN where unknown.
-
-    Column TIMEDEL, twice the column XAX_E, keyword TIMEDEL, or what the service tells of all bins. A width that is not
-    positive is none: the service's plugin gives each bin what its predecessor left before the centre, which is
-    negative where two bins have one time, and then says nothing about the width.
-    """
+    """Full widths of the bins in s; NaN where unknown, or not positive, as where two times are equal."""
     width, is_column = np.full(len(raw.times), np.nan), False
     for name, factor in (("TIMEDEL", 1.0), ("XAX_E", 2.0)):
         column = raw.column(name)
         if column is not None:
             unit = clock.unit if column.unit is None or not column.unit.is_equivalent(u.s) else column.unit
-            told = raw.numbers(name) * (factor * float(unit.to(u.s)))
-            width, is_column = np.where(np.isnan(width) & (told > 0) & np.isfinite(told), told, width), True
-    if not is_column:
-        width[:] = nominal if nominal > 0 else _told_width(raw, clock)
+            own = raw.numbers(name) * (factor * float(unit.to(u.s)))
+            width, is_column = np.where(np.isnan(width) & (own > 0) & np.isfinite(own), own, width), True
+    if not is_column and nominal > 0:
+        width[:] = nominal
+    elif not is_column:  # time_bin of the metadata, in the unit of TIME, if bins of this width do not overlap
+        second = float(clock.unit.to(u.s))
+        common = number(raw.meta, "time_bin", math.nan) * second
+        distance = np.diff(np.unique(raw.times)) * second
+        distance = distance[np.isfinite(distance)]
+        if common > 0 and len(distance) and common <= 1.01 * np.median(distance):
+            width[:] = common
     return width
-
-
-def _told_width(raw: _Raw, clock: _Clock) -> float:
-    """``time_bin`` of the product's meta data, in the unit of TIME, if bins of this width do not overlap."""
-    second = float(clock.unit.to(u.s))
-    width = number(raw.words, "time_bin", math.nan) * second
-    distance = np.diff(np.unique(raw.times)) * second
-    distance = distance[np.isfinite(distance)]
-    are_apart = len(distance) > 0 and width <= 1.01 * np.median(distance)
-    return width if width > 0 and are_apart else math.nan
 
 
 # ---- band, values, cards
@@ -391,11 +349,8 @@ def _told_width(raw: _Raw, clock: _Clock) -> float:
 
 def _band(header: Mapping[str, Any]) -> tuple[float, float]:
     """Energy band in keV; NaN where it is unknown."""
-    told = card_value(header, "EUNIT")
-    unit = u.keV if told is None else known_unit(told)
-    if unit is None or not unit.is_equivalent(u.keV):
-        return math.nan, math.nan
-    factor = float(unit.to(u.keV))
+    unit = known_unit(card_value(header, "EUNIT") or "keV")
+    factor = float(unit.to(u.keV)) if unit is not None and unit.is_equivalent(u.keV) else math.nan
     return number(header, "E_MIN", math.nan) * factor, number(header, "E_MAX", math.nan) * factor
 
 
@@ -415,9 +370,9 @@ def _meta(header: Mapping[str, Any]) -> dict[str, Any]:
     """Cards that the table keeps."""
     texts = {key: card_value(header, key) for key in _TEXT_CARDS}
     kept: dict[str, Any] = {
-        key: " ".join(printable(value, limit=_LONGEST_TEXT).split())
-        for key, value in texts.items()
-        if isinstance(value, str)
+        key: " ".join(printable(text, limit=_LONGEST_TEXT).split())
+        for key, text in texts.items()
+        if isinstance(text, str)
     }
     numbers = {key: number(header, key, math.nan) for key in _NUMBER_CARDS}
     return kept | {key: value for key, value in numbers.items() if math.isfinite(value)}

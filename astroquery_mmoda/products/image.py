@@ -22,7 +22,7 @@ from ..errors import reading
 from ..text import printable, transliterated
 from ..units import known_unit, standard_spelling
 from .budget import Budget
-from .cards import card_value, is_missing, number, primary_hdu, time_reference, time_scale, with_origin
+from .cards import card_value, is_missing, number, primary_hdu, time_reference, time_system, with_origin
 
 if TYPE_CHECKING:
     from .product import Product
@@ -113,7 +113,7 @@ def _mend_dates(header: fits.Header) -> None:
     FITS wants them in the scale of TIMESYS (standard 4.0, section 9.2.1), while INTEGRAL's software writes UTC beside
     TT: the start of an image would be a minute off.
     """
-    scale = time_scale(header)
+    scale = time_system(header).scale
     for date, mjd, own in _DATES:
         told = [keyword for keyword in (date, mjd) if keyword in header]
         begin = _own_time(header, own)
@@ -132,7 +132,7 @@ def _own_time(header: fits.Header, keyword: str) -> tuple[float, float] | None:
     """TSTART or TSTOP as MJD in the scale of the header, whole days and what is left."""
     unit = known_unit(card_value(header, "TIMEUNIT"))
     elapsed = number(header, keyword, math.nan)
-    days, fraction = time_reference(header)
+    days, fraction = time_reference(header) or (0.0, 0.0)
     if unit is None or not unit.is_equivalent(u.day) or not math.isfinite(elapsed) or not days:
         return None
     return days, fraction + elapsed * float(unit.to(u.day))

@@ -88,7 +88,7 @@ def empty_lightcurve() -> Table:
 
 def _warn(curves: list[Curve], products: Products) -> None:
     """Warn of what was assumed against expectation, left out, or is not as it was asked for; of each once."""
-    for words in dict.fromkeys(words for curve in curves for words in curve.odd):
+    for words in dict.fromkeys(words for curve in curves for words, is_odd in curve.notes.items() if is_odd):
         warn(f"MMODA: times of this light curve: {words}.", CorruptDataWarning)
     for curve in curves:
         if curve.left_out:
@@ -115,8 +115,7 @@ def _compare_bins(curves: Iterable[Curve], products: Products) -> None:
     asked = number(told, "time_bin", math.nan) * (factor or math.nan)
     if not asked > 0 or str(told.get("query_type", "Real")) != "Real":
         return
-    got = {curve.nominal for curve in curves if curve.is_spi_acs and curve.nominal > 0}
-    for width in sorted(got):
+    for width in sorted({curve.acs_width for curve in curves if curve.acs_width > 0}):
         if not math.isclose(width, asked, rel_tol=1e-6):
             warn(
                 f"MMODA: asked for time bins of {asked:g} s, got {width:g} s: the service rounds time_bin of SPI-ACS "
@@ -221,5 +220,5 @@ def _meta(curves: list[Curve]) -> dict[str, Any]:
     meta |= {"VALUECOL": first.value} if first.value else {}
     meta |= {"ERRORCOL": first.error} if first.error else {}
     meta |= {} if first.origin is None else {"MJDREF": first.origin}
-    assumed = list(dict.fromkeys(words for curve in curves for words in curve.assumed))
+    assumed = list(dict.fromkeys(words for curve in curves for words in curve.notes))
     return meta | ({"TIMEWARN": "; ".join(assumed)} if assumed else {})

@@ -173,11 +173,10 @@ def _span(units: Iterable[_Unit]) -> str:
 
 
 def _instant(header: Mapping[str, Any], elapsed: str, date: str) -> str:
-    system = time_system(header)
-    scale = system.scale
+    scale = time_system(header).scale
     unit = known_unit(header.get("TIMEUNIT")) or u.day
     days = number(header, elapsed, float("nan")) * (unit.to(u.day) if unit.is_equivalent(u.day) else float("nan"))
-    days += sum(time_reference(header)) + system.offset / 86400
+    days += sum(time_reference(header))
     if _EARLIEST < days < _LATEST:
         return _utc(days, "mjd", scale)
     text = header.get(date)

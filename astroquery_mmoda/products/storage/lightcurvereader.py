@@ -92,7 +92,7 @@ def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
     allowance.left += min(count, allowance.body // 8) * _ROW
     allowance.spend((_ROW + 4 * len(str(header["OBJECT"]))) * count, "times and names")
     stored = {column.name: column for column in hdu.columns}
-    day, fraction = time_reference(header)
+    day, fraction = time_reference(header) or (0.0, 0.0)
     reference = Time(day, fraction, format="mjd", scale=str(header.get("TIMESYS", "TT")).lower())
     name = original(str(header["OBJECT"]), header.get("SRCNAME8", ""))
     table = Table()

@@ -27,7 +27,7 @@ from ..cards import (
     is_missing,
     number,
     time_reference,
-    time_scale,
+    time_system,
 )
 from ..channels import CHANNELS_IN, Numbering, limits_of, renumbered
 from .grouping import SpectrumOptions
@@ -155,12 +155,12 @@ def _complete_dates(header: fits.Header) -> None:
     unit = known_unit(str(header.get("TIMEUNIT") or ""))
     if unit is None or not unit.is_equivalent(u.day):
         return
-    whole, fraction = time_reference(header)
+    whole, fraction = time_reference(header) or (0.0, 0.0)
     for key, edge in (("DATE-OBS", "TSTART"), ("DATE-END", "TSTOP")):
         days = number(header, edge, math.nan) * unit.to(u.day) + fraction
         # 1950 to 2150: anything else is not the date of an observation
         if 33282 < whole + days < 106331:
-            date = Time(whole, days, format="mjd", scale=time_scale(header))
+            date = Time(whole, days, format="mjd", scale=time_system(header).scale)
             _set_missing(header, **{key: (date.isot, f"{date.scale.upper()}, as TIMESYS says")})
 
 
