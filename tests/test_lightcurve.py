@@ -337,7 +337,7 @@ def test_only_spi_acs_has_native_bins():
 
 def test_bins_that_are_not_as_they_were_asked_for():
     entry = like.spi_acs((5, 5, 5, 6, 5))
-    with pytest.warns(InputWarning, match=r"asked for time bins of 0.3 s, got 0.25 s: .* multiple of 0.05 s"):
+    with pytest.warns(InputWarning, match=r"requested time bins of 0.3 s, got 0.25 s: .* multiple of 0.05 s"):
         of(entry, time_bin=0.3, time_bin_format="sec")
     of(entry, time_bin="0.25", time_bin_format="sec")
     of(entry, time_bin=0.25 / 86400, time_bin_format="jd")

@@ -20,8 +20,9 @@ from ..protocol import ERROR_COLUMNS, TIME_COLUMNS, VALUE_COLUMNS
 from ..text import printable
 from ..units import known_unit, read_unit
 from . import spiacs
-from .budget import Budget, size_when_read
+from .budget import Budget
 from .cards import TimeSystem, card_value, number, split_number, time_reference, time_system
+from .columnsizes import size_when_read
 
 if TYPE_CHECKING:
     from .product import Product

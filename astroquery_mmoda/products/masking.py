@@ -14,7 +14,7 @@ from astropy.table import Table
 from ..allowance import Allowance
 from ..service.replies import without_tokens
 from ..text import may_hold_token, without_token
-from .budget import column_size
+from .columnsizes import column_size
 from .kinds import free_name
 
 _PIECE = 250_000  # bytes of a column that are searched in one go

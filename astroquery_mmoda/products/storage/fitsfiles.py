@@ -20,7 +20,7 @@ from ...allowance import CARD_MEMORY, HDU_MEMORY, Allowance
 from ...config import conf
 from ...errors import DecodingError
 from ...text import printable
-from ..budget import VARIABLE, WIDTHS
+from ..columnsizes import VARIABLE, WIDTHS
 
 _BLOCK, _CARD = 2880, 80
 _MOST_CARDS = 20_000

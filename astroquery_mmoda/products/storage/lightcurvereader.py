@@ -20,8 +20,8 @@ from ...errors import DecodingError, reading
 from ...files import read_plain
 from ...text import original
 from ...units import read_unit
-from ..budget import size_when_read
 from ..cards import number, time_reference
+from ..columnsizes import size_when_read
 from ..lightcurve import empty_lightcurve
 from .filenames import chosen_path
 from .fitsfiles import opened

@@ -13,9 +13,9 @@ from astropy.io import fits
 from ...allowance import Allowance
 from ...errors import DecodingError, reading
 from ...text import without_token
-from ..budget import size_when_read
 from ..cards import card_value, clean, drop_missing
 from ..channels import CHANNELS_IN, limits_of, renumbered
+from ..columnsizes import size_when_read
 from ..product import subset
 from ..spectrum import is_complete, spectrum_form, tables_by_role
 from ..spectrum import set_name as source_of
