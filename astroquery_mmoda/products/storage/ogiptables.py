@@ -58,7 +58,7 @@ def numbering(tables: Mapping[str, Any]) -> Numbering:
     """How the channels are numbered in files of these tables, by their roles; `DecodingError` if one can't be used."""
     for role, hdu in tables.items():
         check_columns(hdu, role)
-    return Numbering.of(*(tables.get(role) for role in CHANNELS_IN))
+    return Numbering.of(tables)
 
 
 def ogip_tables(

@@ -17,7 +17,7 @@ from ..cards import card_value, clean, drop_missing
 from ..channels import CHANNELS_IN, limits_of, renumbered
 from ..columnsizes import size_when_read
 from ..product import subset
-from ..spectrum import is_complete, spectrum_form, tables_by_role
+from ..spectrum import missing_columns, spectrum_form, tables_by_role
 from ..spectrum import set_name as source_of
 from .fileforms import Plan, cleaned, few, name_hdu
 from .filenames import OutputDirectory
@@ -58,7 +58,8 @@ class SpectrumSet:
             return None
         if not any(product.kind == "spectrum" for product in members):
             return None
-        roles = {role: place for role, place in tables_by_role(members).items() if is_complete(_hdu(place), role)}
+        found = tables_by_role(members)
+        roles = {role: place for role, place in found.items() if not missing_columns(_hdu(place), role)}
         try:
             check_columns(_hdu(roles["SPECTRUM"]), "SPECTRUM")
         except (KeyError, DecodingError):
