@@ -26,7 +26,7 @@ _SCALES = frozenset(Time.SCALES) - {"local", "ut1"}
 # names of FITS for scales that astropy calls otherwise
 _ALIASES = {"tdt": "tt", "et": "tt", "iat": "tai", "gmt": "utc"}
 # attribute of the provenance, and the comment of its card
-_TOLD = {
+_ATTRIBUTES = {
     "SERVICE": ("service", "address of the service"),
     "SERVVERS": ("service_version", "version of the service"),
     "INSTRUM": ("instrument", "instrument, as MMODA names it"),
@@ -34,16 +34,21 @@ _TOLD = {
     "OBJECT": ("source", "object of the request"),
     "JOB_ID": ("job_id", "analysis on the MMODA service"),
 }
+_COMMENTS = {
+    "ORIGIN": "Multi-Messenger Online Data Analysis",
+    **{keyword: comment for keyword, (_, comment) in _ATTRIBUTES.items()},
+    "CREATOR": "program that made this",
+}
 # what templates have in the place of a value
 _NO_VALUE = frozenset(
     {"", "STRING", "INTEGER", "REAL", "BOOLEAN", "LOGICAL", "UTC_FORMAT", "OBT_FORMAT", "UNKNOWN", "UNDEFINED"}
 )
-#: beginning of the lines of HISTORY that tell the parameters
+#: beginning of the lines of HISTORY with the parameters
 PARAMETER = "MMODA parameter "
 
 
 def primary_hdu(products: Products) -> fits.PrimaryHDU:
-    """Primary HDU without data that tells where the rest comes from."""
+    """Primary HDU without data that says where the rest is from."""
     hdu = fits.PrimaryHDU()
     hdu.header.extend(provenance_cards(products), bottom=True)
     return hdu
@@ -51,14 +56,19 @@ def primary_hdu(products: Products) -> fits.PrimaryHDU:
 
 def provenance_cards(products: Products) -> list[fits.Card]:
     """Cards of a primary header: keywords, and HISTORY for the parameters, whose names are too long for them."""
-    known = Provenance.of(products)
-    cards = [fits.Card("ORIGIN", "MMODA", "Multi-Messenger Online Data Analysis")]
-    for keyword, (name, comment) in _TOLD.items():
-        value = _ascii(getattr(known, name))
-        if value:
-            cards.append(fits.Card(keyword, value, comment if len(value) < 40 else ""))
-    cards.append(fits.Card("CREATOR", creator(), "program that made this"))
-    return cards + _history(known.parameters)
+    return _cards_of(_provenance_values(products))
+
+
+def flat_provenance(products: Products) -> dict[str, str]:
+    """The same for the ``meta`` of a light curve, without the object of the request, since each row has its source."""
+    values = _provenance_values(products)
+    return {key: value for key, value in values.items() if value and key != "OBJECT"}
+
+
+def add_provenance(header: fits.Header, meta: Mapping[str, Any]) -> None:
+    """Add to a primary header what `flat_provenance` put into the ``meta`` of a table."""
+    header.extend(_cards_of({**meta, "OBJECT": "", "CREATOR": creator()}), update=True, bottom=True)
+    add_date(header)
 
 
 def add_date(header: fits.Header) -> None:
@@ -66,42 +76,28 @@ def add_date(header: fits.Header) -> None:
     header["DATE"] = (now(), "of this file (UTC)")
 
 
-def flat_provenance(products: Products) -> dict[str, str]:
-    """
-    The same for the ``meta`` of a light curve, which FITS headers and ECSV can keep.
-
-    The object of the request is left out: each row tells its source.
-    """
+def _provenance_values(products: Products) -> dict[str, str]:
     known = Provenance.of(products)
-    told = {keyword: _ascii(getattr(known, name)) for keyword, (name, _) in _TOLD.items() if keyword != "OBJECT"}
+    values = {keyword: _ascii(getattr(known, name)) for keyword, (name, _) in _ATTRIBUTES.items()}
     # one text, as parameters have small letters and long names
     parameters = flat_text(known.parameters) if known.parameters else ""
-    told = {"ORIGIN": "MMODA", **told, "CREATOR": creator(), "PARAMS": parameters}
-    return {key: value for key, value in told.items() if value}
+    return {"ORIGIN": "MMODA", **values, "CREATOR": creator(), "PARAMS": parameters}
+
+
+def _cards_of(values: Mapping[str, Any]) -> list[fits.Card]:
+    texts = {key: values[key] for key in _COMMENTS if isinstance(values.get(key), str) and values[key]}
+    cards = [fits.Card(key, _ascii(text), _COMMENTS[key] if len(text) < 40 else "") for key, text in texts.items()]
+    try:
+        parameters = dict(json.loads(values.get("PARAMS") or "{}"))
+    except (TypeError, ValueError):  # the user has changed it
+        parameters = {}
+    lines = [_ascii(f"{PARAMETER}{name} = {value}") for name, value in parameters.items()]
+    return cards + [fits.Card("HISTORY", line[at : at + 72]) for line in lines for at in range(0, len(line), 72)]
 
 
 def flat_text(value: Mapping[str, Any]) -> str:
     """JSON of a dictionary for one card or cell; quotes and ampersands would disturb FITS."""
     return json.dumps(value).replace("'", "\\u0027").replace("&", "\\u0026")
-
-
-def add_provenance(header: fits.Header, meta: Mapping[str, Any]) -> None:
-    """Add to a primary header what `flat_provenance` put into the ``meta`` of a table."""
-    for keyword, comment in {"ORIGIN": "", **{key: comment for key, (_, comment) in _TOLD.items()}}.items():
-        if isinstance(meta.get(keyword), str) and keyword != "OBJECT":
-            header[keyword] = (_ascii(meta[keyword]), comment if len(meta[keyword]) < 40 else "")
-    header["CREATOR"] = (creator(), "program that made this")
-    add_date(header)
-    try:
-        parameters = json.loads(meta.get("PARAMS") or "{}")
-    except (TypeError, ValueError):  # the user has changed it
-        return
-    header.extend(_history(parameters if isinstance(parameters, dict) else {}), bottom=True)
-
-
-def _history(parameters: Mapping[str, Any]) -> list[fits.Card]:
-    lines = [_ascii(f"{PARAMETER}{name} = {value}") for name, value in parameters.items()]
-    return [fits.Card("HISTORY", line[at : at + 72]) for line in lines for at in range(0, len(line), 72)]
 
 
 def clean(hdu: Any) -> None:
@@ -148,7 +144,7 @@ def name_source(header: fits.Header, source: str) -> None:
 
 
 def with_origin(hdu: _HDU, original: str) -> _HDU:
-    """Note the service's own name of an HDU that bears another one now."""
+    """Note the service's own name of an HDU that has another one now."""
     hdu.header["ORIGNAME"] = (transliterated(original, limit=60), "name given by the service")  # type: ignore[attr-defined]
     return hdu
 

@@ -2,8 +2,8 @@
 """
 Numbers of channels, which each table of a spectrum may count from another start.
 
-A channel is identified by its place: its number less TLMIN of the column, the lowest legal number (OGIP/92-007 for spectra,
-CAL/GEN/92-002 for responses; there a missing TLMIN means 1).
+A channel is identified by its place: its number less TLMIN of the column, the lowest legal number (OGIP/92-007 for
+spectra, CAL/GEN/92-002 for responses; there a missing TLMIN means 1).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def limits_of(hdu: Any, column: str) -> tuple[str, str, str]:
 
 
 def first_channel(hdu: Any, column: str, bounds: Any) -> int:
-    """Lowest legal number in a column: TLMIN, else that of EBOUNDS, 1 or 0, whichever is compatible with the numbers."""
+    """Lowest legal number in a column: TLMIN, else that of EBOUNDS, 1 or 0, if compatible with the numbers."""
     keyword = limits_of(hdu, column)[0]
     value = number(hdu.header, keyword, math.nan)
     stated = int(value) if value.is_integer() else None
