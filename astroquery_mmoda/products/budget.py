@@ -39,10 +39,6 @@ class Budget:
         self.work = max(self.allowance.body, _PER_PART * int(conf.max_form_parts))
         self._own: dict[int, Any] = {}  # by id
 
-    def spend(self, size: int, what: str) -> None:
-        """Take memory."""
-        self.allowance.spend(size, what)
-
     def extend(self, rows: int, longest: int) -> None:
         """Add what genuine tables of many short rows need; rows that the reply has no bytes for do not count."""
         self.allowance.left += min(rows, self.allowance.body // 8) * (160 + 4 * min(longest, 100))
@@ -55,7 +51,7 @@ class Budget:
         if is_own:
             self._own |= {id(hdu): hdu for hdu in hdus}
         self.work_on(product, len(hdus), sum(len(hdu.header) for hdu in hdus))
-        self.spend(len(hdus) * HDU_MEMORY, "headers")
+        self.allowance.spend(len(hdus) * HDU_MEMORY, "headers")
         return data
 
     def plain_tables(self, product: Product) -> list[PlainTable] | None:
@@ -77,7 +73,7 @@ class Budget:
                 f"The product {printable(product.name, limit=60)!r} has more arrays, tables and header cards than is "
                 f"plausible; conf.max_form_parts = {conf.max_form_parts} can be raised."
             )
-        self.spend(cards * CARD_MEMORY, "headers")
+        self.allowance.spend(cards * CARD_MEMORY, "headers")
 
     def hdus(self, product: Product) -> fits.HDUList:
         """HDUs of a product, see `read`; only what `own` makes of them may be changed."""
@@ -93,7 +89,7 @@ class Budget:
     def own(self, hdu: Any) -> Any:
         """An extension that may be changed: the same where it was decoded for this form, else one with its values."""
         if not hdu.is_image:
-            self.spend(size_when_read(hdu), "a table")
+            self.allowance.spend(size_when_read(hdu), "a table")
         if self.is_own(hdu) and not isinstance(hdu, fits.PrimaryHDU):
             return hdu
         return (fits.ImageHDU if hdu.is_image else fits.BinTableHDU)(hdu.data, hdu.header.copy(), name=hdu.name)

@@ -184,7 +184,7 @@ def number(header: Mapping[str, Any], keyword: str, default: float) -> float:
     return value if math.isfinite(value) else default
 
 
-def time_reference(header: Mapping[str, Any]) -> tuple[float, ...]:
+def time_reference(header: Mapping[str, Any]) -> tuple[float, float] | tuple[()]:
     """MJDREF (or JDREF), from which TIME counts, as whole days and fraction; empty where there is none."""
     whole, fraction = split_number(header, "MJDREF")
     if math.isfinite(whole):

@@ -144,8 +144,8 @@ def read_curves(product: Product, budget: Budget) -> list[Curve]:
             rows, longest = len(raw.times), len(product.source)
             budget.extend(rows, longest)
             # times, widths, bands and names, each with what it takes to make it
-            budget.spend(rows * (_ROW + 4 * longest), "times and names")
-        return [_read(raw, product.source, budget) for raw in found]
+            budget.allowance.spend(rows * (_ROW + 4 * longest), "times and names")
+        return [_read_curve(raw, product.source, budget) for raw in found]
 
 
 def _raw_curves(product: Product, budget: Budget) -> Iterator[_Raw]:
@@ -163,7 +163,7 @@ def _raw_curves(product: Product, budget: Budget) -> Iterator[_Raw]:
         wanted = {"TIME", str(product.meta.get("time") or "TIME").upper()}
         for hdu in data:
             if isinstance(hdu, fits.BinTableHDU) and wanted & {name.upper() for name in hdu.columns.names}:
-                budget.spend(size_when_read(hdu), "columns of a light curve")
+                budget.allowance.spend(size_when_read(hdu), "columns of a light curve")
                 units = {column.name: _unit_of(column.unit) for column in hdu.columns}
                 columns = {name: Values(np.asarray(hdu.data[name]), unit) for name, unit in units.items()}
                 yield _Raw(hdu.header, columns, product.meta)
@@ -182,9 +182,9 @@ def _unit_of(text: Any) -> u.UnitBase | None:
     return read_unit(text) if isinstance(text, str) and text.strip() else None
 
 
-def _read(raw: _Raw, source: str, budget: Budget) -> Curve:
+def _read_curve(raw: _Raw, source: str, budget: Budget) -> Curve:
     clock = _clock(raw)
-    header, notes, meta = raw.header, dict(clock.notes), _meta(raw.header)
+    header, notes, meta = raw.header, dict(clock.notes), _kept_cards(raw.header)
     nominal = clock.seconds(header, "TIMEDEL")
     numeric = {name.upper(): name for name, column in raw.columns.items() if column.is_numeric}
     value, error = (
@@ -219,11 +219,11 @@ def _read(raw: _Raw, source: str, budget: Budget) -> Curve:
     whole, fraction, left_out = whole + carried, fraction - carried, 0
     usable = np.isfinite(whole + fraction) & (np.abs(whole) < _MOST_DAYS)
     if not usable.all():
-        budget.spend(sum(each.data.nbytes for each in columns.values()), "rows with a valid time")
+        budget.allowance.spend(sum(each.data.nbytes for each in columns.values()), "rows with a valid time")
         whole, fraction, width, left_out = whole[usable], fraction[usable], width[usable], int((~usable).sum())
         columns = {name: each[usable] for name, each in columns.items()}
     return Curve(
-        source, whole, fraction, clock.scale, width, _band(header), columns, value, error, meta, origin, notes,
+        source, whole, fraction, clock.scale, width, _energy_band(header), columns, value, error, meta, origin, notes,
         nominal if raw.is_spi_acs else math.nan, left_out,
     )  # fmt: skip
 
@@ -348,7 +348,7 @@ def _widths(raw: _Raw, clock: _Clock, nominal: float) -> np.ndarray:
 # ---- band, values, cards
 
 
-def _band(header: Mapping[str, Any]) -> tuple[float, float]:
+def _energy_band(header: Mapping[str, Any]) -> tuple[float, float]:
     """Energy band in keV; NaN where it is unknown."""
     unit = known_unit(card_value(header, "EUNIT") or "keV")
     factor = float(unit.to(u.keV)) if unit is not None and unit.is_equivalent(u.keV) else math.nan
@@ -367,7 +367,7 @@ def _mask_gaps(columns: dict[str, Values], value: str | None, error: str | None,
     columns[value].hide(gap)
 
 
-def _meta(header: Mapping[str, Any]) -> dict[str, Any]:
+def _kept_cards(header: Mapping[str, Any]) -> dict[str, Any]:
     """Cards that the table keeps."""
     texts = {key: card_value(header, key) for key in _TEXT_CARDS}
     kept: dict[str, Any] = {

@@ -103,7 +103,7 @@ def mend_wcs(header: fits.Header) -> None:
         header["EQUINOX"] = number(header, "EQUINOX", 2000.0)
     _mend_dates(header)
     cards = tuple((key, header[key]) for key in (*_REFERENCE, *_UNITS, *_INSTANTS) if key in header)
-    for keyword, value in _completed(cards):
+    for keyword, value in _wcs_cards(cards):
         header[keyword] = value
 
 
@@ -132,10 +132,10 @@ def _mend_dates(header: fits.Header) -> None:
 def _own_time(header: fits.Header, keyword: str) -> tuple[float, float] | None:
     """TSTART or TSTOP as MJD in the scale of the header, whole days and what is left."""
     unit = known_unit(card_value(header, "TIMEUNIT"))
-    elapsed, reference = number(header, keyword, math.nan), time_reference(header)
-    if unit is None or not unit.is_equivalent(u.day) or not math.isfinite(elapsed) or not sum(reference):
+    elapsed, (days, fraction) = number(header, keyword, math.nan), time_reference(header) or (0.0, 0.0)
+    if unit is None or not unit.is_equivalent(u.day) or not math.isfinite(elapsed) or not days:
         return None
-    return reference[0], reference[1] + elapsed * float(unit.to(u.day))
+    return days, fraction + elapsed * float(unit.to(u.day))
 
 
 @lru_cache(maxsize=64)
@@ -147,7 +147,7 @@ def _mjd(date: Any, scale: str) -> float:
 
 
 @lru_cache(maxsize=32)
-def _completed(cards: tuple[tuple[str, Any], ...]) -> list[tuple[str, Any]]:
+def _wcs_cards(cards: tuple[tuple[str, Any], ...]) -> list[tuple[str, Any]]:
     """Cards that wcslib would add or change; it takes long, and the images of a mosaic have the same."""
     from astropy.wcs import WCS  # slow to import, and needed for images only
 
@@ -217,7 +217,7 @@ def _blank_unexposed(images: list[fits.ImageHDU], budget: Budget) -> None:
             if image.name in _BLANKED and (unexposed & ~np.isnan(image.data)).any():
                 kind = np.result_type(image.data, np.float32)
                 if not (budget.is_own(image) and image.data.dtype == kind and image.data.flags.writeable):
-                    budget.spend(image.data.size * kind.itemsize, "pixels without exposure")
+                    budget.allowance.spend(image.data.size * kind.itemsize, "pixels without exposure")
                     # a copy: the product keeps what came
                     image.data = image.data.astype(kind, copy=True)
                 image.data[unexposed] = np.nan

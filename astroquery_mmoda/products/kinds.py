@@ -52,10 +52,10 @@ def _as_it_is(raw: Any, what: str, allowance: Allowance) -> Any:
     return raw
 
 
-def _plain(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
+def _elements(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     """Elements of a list, or the only one, of which nothing but the name is looked at."""
     for raw in _as_list(value):
-        yield Entry(_name(raw), kind.name, raw, kind.read)
+        yield Entry(_product_name(raw), kind.name, raw, kind.read)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Kind:
     name: str
     keys: tuple[str, ...] = ()
     read: Reader = _as_it_is
-    elements: Callable[[Kind, str, Any, Allowance], Iterator[Entry]] = _plain
+    elements: Callable[[Kind, str, Any, Allowance], Iterator[Entry]] = _elements
     refine: Callable[[dict[str, Any], dict[str, Any]], str] | None = None
     rows: str = "rows"
     file: str = ""
@@ -80,7 +80,7 @@ class Kind:
 
 def entries_of(products: Mapping[str, Any], allowance: Allowance) -> Iterator[Entry]:
     """All products of a reply, in its order; what is unknown is kept as it came, and one line of the log says so."""
-    uris, extra = (_dictionary(products.get(key)) for key in ("prod_uris", "extra_metadata"))
+    uris, extra = (_as_dict(products.get(key)) for key in ("prod_uris", "extra_metadata"))
     found = {key: value for key, value in products.items() if key not in _NOT_PRODUCTS and value is not None}
     for key, value in found.items():
         kind = _BY_KEY.get(key, KINDS["other"])
@@ -94,9 +94,9 @@ def entries_of(products: Mapping[str, Any], allowance: Allowance) -> Iterator[En
 
 def _as_announced(entry: Entry, uri: Any, extra: Any) -> Entry:
     """Add what a workflow said beforehand about an output; its kind, where only the layout shows it."""
-    meta = check_meta({**_dictionary(extra), **entry.meta}, f"product {printable(entry.name, limit=60)!r}")
+    meta = check_meta({**_as_dict(extra), **entry.meta}, f"product {printable(entry.name, limit=60)!r}")
     kind = kind_from_name(str(uri or "").rpartition("#")[2])
-    is_vague = entry.kind in ("table", "array", "other") and "data_unit_list" in _dictionary(entry.raw)
+    is_vague = entry.kind in ("table", "array", "other") and "data_unit_list" in _as_dict(entry.raw)
     return replace(entry, kind=kind if is_vague and kind in _STRONGEST_FIRST else entry.kind, meta=meta)
 
 
@@ -108,7 +108,7 @@ def _objects(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator
     for index, raw in enumerate(_as_list(value)):
         element, meta = _object(raw, f"product {index + 1} of {key}", allowance)
         name = kind.refine(element, meta) if kind.refine else kind.name
-        yield Entry(_name(element), name, element, kind.read, meta)
+        yield Entry(_product_name(element), name, element, kind.read, meta)
 
 
 def _whole(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
@@ -117,30 +117,32 @@ def _whole(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[E
 
 def _pictures(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     for raw in _as_list(value):
-        entry = _dictionary(raw)
+        entry = _as_dict(raw)
         own = {name: entry[name] for name in ("img_type", "filename") if entry.get(name)}
-        meta = check_meta(_dictionary(entry.get("metadata")) | own, f"a picture in {key}")
-        yield Entry(_name(entry), kind.name, raw, kind.read, meta)
+        meta = check_meta(_as_dict(entry.get("metadata")) | own, f"a picture in {key}")
+        yield Entry(_product_name(entry), kind.name, raw, kind.read, meta)
 
 
-def _texts(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
+def _output_texts(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     """Texts, and the numbers and lists that a workflow gives as outputs."""
     for index, raw in enumerate(_as_list(value)):
         is_named = isinstance(raw, dict) and "value" in raw
-        meta = _meta(raw.get("meta_data"), f"product {index + 1} of {key}", allowance) if is_named else {}
-        yield Entry(_name(raw), kind.name, raw["value"] if is_named else raw, kind.read, meta)
+        meta = _read_meta(raw.get("meta_data"), f"product {index + 1} of {key}", allowance) if is_named else {}
+        yield Entry(_product_name(raw), kind.name, raw["value"] if is_named else raw, kind.read, meta)
 
 
 def _skymaps(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     """A map of the sky for each event, and its contours; the event is the source."""
     if not isinstance(value, dict):
         raise DecodingError(f"{key} must be a JSON object, not a {type(value).__name__}.")
-    maps, contours = (_dictionary(value.get(part)) for part in ("skymaps", "contours"))
+    maps, contours = (_as_dict(value.get(part)) for part in ("skymaps", "contours"))
     for event in (*maps, *contours):
         check_name(event, f"event in {key}")
     for event, raw in maps.items():
         element, meta = _object(raw, f"the map of {printable(event, limit=60)!r} in {key}", allowance)
-        yield Entry(_name(element) or f"skymap_{event}", kind.name, element, kind.read, meta | {"src_name": event})
+        yield Entry(
+            _product_name(element) or f"skymap_{event}", kind.name, element, kind.read, meta | {"src_name": event}
+        )
     for event, raw in contours.items():
         yield Entry(f"contours_{event}", "contours", raw, KINDS["contours"].read, {"src_name": event})
 
@@ -149,7 +151,7 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _dictionary(value: Any) -> dict[str, Any]:
+def _as_dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
@@ -158,10 +160,10 @@ def _object(raw: Any, what: str, allowance: Allowance) -> tuple[dict[str, Any], 
     element = decoding.read_json_text(raw, what=what, allowance=allowance) if isinstance(raw, str) else raw
     if not isinstance(element, dict):
         raise DecodingError(f"{what} must be a JSON object, not a {type(element).__name__}.")
-    return element, _meta(element.get("meta_data"), what, allowance)
+    return element, _read_meta(element.get("meta_data"), what, allowance)
 
 
-def _meta(value: Any, what: str, allowance: Allowance) -> dict[str, Any]:
+def _read_meta(value: Any, what: str, allowance: Allowance) -> dict[str, Any]:
     if isinstance(value, str):
         value = decoding.read_json_text(value, what=f"meta_data of {what}", allowance=allowance)
     if value is not None and not isinstance(value, dict):
@@ -172,8 +174,8 @@ def _meta(value: Any, what: str, allowance: Allowance) -> dict[str, Any]:
 # ---- names
 
 
-def _name(entry: Any) -> str:
-    return check_name(_dictionary(entry).get("name"), "name of a product")
+def _product_name(entry: Any) -> str:
+    return check_name(_as_dict(entry).get("name"), "name of a product")
 
 
 def check_name(name: Any, what: str) -> str:
@@ -209,8 +211,8 @@ def free_name(stem: str, taken: dict[str, int]) -> str:
 def names_in_headers(entries: Iterable[Entry]) -> Iterator[str]:
     """Names of sources in the headers of array products (NAME), which have blanks where ``src_name`` has lost them."""
     for entry in entries:
-        for unit in _as_list(_dictionary(entry.raw).get("data_unit_list")):
-            name = _dictionary(_dictionary(unit).get("header")).get("NAME")
+        for unit in _as_list(_as_dict(entry.raw).get("data_unit_list")):
+            name = _as_dict(_as_dict(unit).get("header")).get("NAME")
             if isinstance(name, str) and name.strip() and len(name) <= LONGEST_NAME:
                 yield name.strip()
 
@@ -228,7 +230,7 @@ def _catalog(raw: Any, what: str, allowance: Allowance) -> Any:
         return read_catalog(raw)
 
 
-def _table(raw: Any, what: str, allowance: Allowance) -> Any:
+def _read_table(raw: Any, what: str, allowance: Allowance) -> Any:
     if raw.get("binary") is None:
         return decoding.read_ecsv(raw.get("ascii"), what=what, allowance=allowance)
     raise DecodingError(f"{what}: a pickled table of astropy, which is not read: the service sends tables as text.")
@@ -273,13 +275,13 @@ _BY_COLUMNS = (
 
 
 def _kind_of_unit(unit: Mapping[str, Any]) -> str:
-    header = _dictionary(unit.get("header"))
+    header = _as_dict(unit.get("header"))
     for name in (header.get("HDUCLAS1"), header.get("HDUCLAS2"), unit.get("name")):
         if kind := _BY_NAME.get(str(name).strip().upper()):
             return kind
     if unit.get("hdu_type") in ("table", "bintable"):
         names = {str(value).upper() for key, value in header.items() if str(key).startswith("TTYPE")}
-        names |= {str(name).upper() for name in _dictionary(unit.get("units_dict"))}
+        names |= {str(name).upper() for name in _as_dict(unit.get("units_dict"))}
         return next((kind for one, other, kind in _BY_COLUMNS if names & one and names & other), "table")
     if "CTYPE1" in header or "IMATYPE" in header:
         return "image"
@@ -300,9 +302,9 @@ KINDS = {
         Kind("lightcurve", rows="bins", file="lightcurve"),
         Kind("array", _ARRAYS, _HDULIST, _objects, _kind_of_arrays),
         Kind("catalog", ("catalog",), _catalog, _whole, rows="sources"),
-        Kind("table", _TABLES, _table, _objects, _kind_of_table),
+        Kind("table", _TABLES, _read_table, _objects, _kind_of_table),
         Kind("picture", ("binary_image_product_list",), partial(_decoded, "read_picture"), _pictures),
-        Kind("text", ("text_product_list", "progress_product_list"), _as_it_is, _texts, rows="entries"),
+        Kind("text", ("text_product_list", "progress_product_list"), _as_it_is, _output_texts, rows="entries"),
         Kind("binary", ("binary_data_product_list",), partial(_decoded, "read_binary")),
         Kind("skymap", ("gw_skymap_product",), _HDULIST, _skymaps),
         Kind("contours", (), partial(_decoded, "read_contours"), rows="points"),

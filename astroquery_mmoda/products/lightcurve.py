@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +14,10 @@ from astropy.time import Time
 from astroquery.exceptions import CorruptDataWarning, InputWarning
 
 from ..errors import ServiceError, reading, warn
-from ..protocol import TIME_COLUMNS
 from ..text import printable, visible
 from .budget import Budget
 from .cards import flat_provenance, flat_text, number
-from .curves import Curve, Values, read_curves
+from .curves import Curve, read_curves
 
 if TYPE_CHECKING:
     from .products import Products
@@ -41,16 +39,18 @@ def lightcurve_form(products: Products, whole: Products) -> Table:
         return empty_lightcurve()
     _warn_of_times(curves, products)
     with reading("light curves"):
-        return _stack(_with_one_origin(curves), whole, budget)
+        return _stack(curves, whole, budget)
 
 
 def _stack(curves: list[Curve], whole: Products, budget: Budget) -> Table:
+    if len({curve.origin for curve in curves if curve.origin is not None}) > 1:
+        raise _not_joinable("columns of times from different MJDREF", whole)
     lengths = [len(curve) for curve in curves]
     names = visible(curve.source for curve in curves)
     # all names are as wide as the longest; those of single light curves were taken into account before
     longest = max(map(len, names))
     known = sum(len(name) * length for name, length in zip(names, lengths, strict=True))
-    budget.spend(4 * (longest * (sum(lengths) + len(curves)) - known), "names of sources")
+    budget.allowance.spend(4 * (longest * (sum(lengths) + len(curves)) - known), "names of sources")
     columns = {
         "src_name": np.repeat(names, lengths),
         "time": _joined_times(curves),
@@ -111,39 +111,18 @@ def _warn_of_times(curves: list[Curve], products: Products) -> None:
 # ---- all of them together
 
 
-def _with_one_origin(curves: list[Curve]) -> list[Curve]:
-    """Let further columns of times of all curves count from the same moment."""
-    origin = next((curve.origin for curve in curves if curve.origin is not None), None)
-    moved = []
-    for curve in curves:
-        days = 0.0 if curve.origin is None or origin is None else curve.origin - origin
-        columns = dict(curve.columns)
-        for name, column in columns.items() if days else ():
-            if name.upper() in TIME_COLUMNS and column.unit is not None and column.unit.is_equivalent(u.day):
-                columns[name] = Values(column.data + days * u.day.to(column.unit), column.unit, column.mask)
-        moved.append(replace(curve, columns=columns, origin=origin))
-    return moved
-
-
 def _joined_times(curves: list[Curve]) -> Time:
-    """All of them in TDB where all came in a barycentric scale, else in TT; each scale is converted in one go."""
-    whole, fraction = (np.concatenate([getattr(curve, part) for curve in curves]) for part in ("whole", "fraction"))
-    scales = list(dict.fromkeys(curve.scale for curve in curves))
-    common = "tdb" if set(scales) <= {"tdb", "tcb"} else "tt"
-    if len(scales) == 1:
-        return _converted(common, whole, fraction, scales[0])
-    scale_of = np.repeat([curve.scale for curve in curves], [len(curve) for curve in curves])
-    for scale in scales:
-        rows = scale_of == scale
-        times = _converted(common, whole[rows], fraction[rows], scale)
-        whole[rows], fraction[rows] = times.jd1, times.jd2
-    return Time(Time(whole, fraction, format="jd", scale=common), format="mjd", copy=False)
-
-
-def _converted(wanted: str, whole: np.ndarray, fraction: np.ndarray, scale: str) -> Time:
+    """In TDB where all came in a barycentric scale, else in TT."""
+    scales = {curve.scale for curve in curves}
+    common = "tdb" if scales <= {"tdb", "tcb"} else "tt"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*dubious year.*")
-        return getattr(Time(whole, fraction, format="mjd", scale=scale), wanted)
+        if len(scales) > 1:
+            times = [getattr(Time(one.whole, one.fraction, format="mjd", scale=one.scale), common) for one in curves]
+            days = (np.concatenate([getattr(time, part) for time in times]) for part in ("jd1", "jd2"))
+            return Time(Time(*days, format="jd", scale=common), format="mjd", copy=False)
+        days = (np.concatenate([getattr(curve, part) for curve in curves]) for part in ("whole", "fraction"))
+        return getattr(Time(*days, format="mjd", scale=curves[0].scale), common)
 
 
 def _maybe_masked(values: np.ndarray, unit: u.UnitBase) -> Column:
@@ -165,14 +144,12 @@ def _stacked(name: str, curves: list[Curve], whole: Products, budget: Budget) ->
         is_same = column.unit == unit or column.data.dtype.kind == "f"
         kinds.add(column.data.dtype if is_same else np.result_type(column.data, float))
     if problem:
-        raise ServiceError(
-            f"Light curves in this reply have {printable(name, limit=60)} {problem}, which can't be put into one "
-            "table. Use query_product, or source= for one of them.",
-            products=whole,
-        )
+        raise _not_joinable(f"{printable(name, limit=60)} {problem}", whole)
     kind = np.result_type(*kinds).newbyteorder("=")
     shape = (sum(map(len, curves)), *shapes[0])
-    budget.spend(math.prod(shape) * (kind.itemsize + 1), f"the column {printable(name, limit=60)} of all light curves")
+    budget.allowance.spend(
+        math.prod(shape) * (kind.itemsize + 1), f"the column {printable(name, limit=60)} of all light curves"
+    )
     is_masked = len(found) < len(curves) or any(column.mask is not None for column in found)
     joined, mask, start = np.zeros(shape, dtype=kind), np.full(shape if is_masked else 0, fill_value=True), 0
     for curve in curves:
@@ -185,9 +162,18 @@ def _stacked(name: str, curves: list[Curve], whole: Products, budget: Budget) ->
     return MaskedColumn(joined, mask=mask, unit=unit) if mask.any() else Column(joined, unit=unit)
 
 
+def _not_joinable(what: str, whole: Products) -> ServiceError:
+    return ServiceError(
+        f"Light curves in this reply have {what}, which can't be put into one table. Use query_product, or source= for "
+        "one of them.",
+        products=whole,
+    )
+
+
 def _common_meta(curves: list[Curve]) -> dict[str, Any]:
     """What FITS and ECSV headers can hold: short keys, plain values; of cards those in which all curves agree."""
     first = curves[0]
+    origin = next((curve.origin for curve in curves if curve.origin is not None), None)
     meta = {key: value for key, value in first.meta.items() if all(curve.meta.get(key) == value for curve in curves)}
     if not all(key in meta for key in _POSITION_CARDS):
         meta = {key: value for key, value in meta.items() if key not in _POSITION_CARDS}
@@ -198,5 +184,5 @@ def _common_meta(curves: list[Curve]) -> dict[str, Any]:
         }
         meta |= {POSITIONS: flat_text(positions)} if positions else {}
     notes = "; ".join(dict.fromkeys(note for curve in curves for note in curve.notes))
-    more = {"VALUECOL": first.value, "ERRORCOL": first.error, "MJDREF": first.origin, "TIMEWARN": notes or None}
+    more = {"VALUECOL": first.value, "ERRORCOL": first.error, "MJDREF": origin, "TIMEWARN": notes or None}
     return meta | {key: value for key, value in more.items() if value is not None}

@@ -140,9 +140,10 @@ def _masked(value: Any, allowance: Allowance) -> Any:
     if not isinstance(value, np.ndarray):
         return value
     if value.ndim == 1 and value.dtype.str[1:] in ("S1", "U1"):  # a text, as astropy reads rows of variable length
-        text = (b"" if value.dtype.kind == "S" else "").join(value.tolist())
-        masked = _masked(text, allowance)
-        return value if masked is text else np.array([masked[at : at + 1] for at in range(len(masked))], value.dtype)
+        characters: Any = (b"" if value.dtype.kind == "S" else "").join(value.tolist())
+        masked = _masked(characters, allowance)
+        same = masked is characters
+        return value if same else np.array([masked[at : at + 1] for at in range(len(masked))], value.dtype)
     if not _has_tokens(value, allowance):
         return value
     if not value.flags.writeable:

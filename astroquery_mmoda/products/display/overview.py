@@ -78,7 +78,7 @@ def products_html(products: Products) -> str:
 def _shown(products: Products) -> tuple[str, list[str], list[dict[str, str]]]:
     """Title, notes, and the first rows without what is in the notes, since all have it, and without empty columns."""
     is_short = 1 < len(products) <= _MOST_COMPARED
-    rows = [_cells(product) for product in islice(products, None if is_short else _SHOWN)]
+    rows = [_row_of(product) for product in islice(products, None if is_short else _SHOWN)]
     common = {name: rows[0][name] for name in _MAYBE_COMMON if is_short and len({row[name] for row in rows}) == 1}
     common = {name: value for name, value in common.items() if value}
     rows = rows[:_SHOWN]
@@ -92,7 +92,7 @@ def _shown(products: Products) -> tuple[str, list[str], list[dict[str, str]]]:
     return title, notes, [{name: row[name] for name in kept} for row in rows]
 
 
-def _cells(product: Product, limit: int | None = None) -> dict[str, str]:
+def _row_of(product: Product, limit: int | None = None) -> dict[str, str]:
     summary = summarize(product)
     values = (product.name, product.kind, product.source, summary.band, summary.time, summary.content, summary.unit)
     cells = zip(_LIMITS.items(), (*values, _readable_size(summary.size)), strict=True)
@@ -105,7 +105,7 @@ def _more(products: Products) -> list[str]:
 
 def product_line(product: Product) -> str:
     """Everything in one line."""
-    name, kind, source, *values = _cells(product).values()
+    name, kind, source, *values = _row_of(product).values()
     of_source = f" of {source!r}" if source else ""
     return f"<Product {name!r}: {', '.join([kind + of_source, *filter(None, values)])}>"
 
@@ -130,7 +130,7 @@ def _facts(product: Product) -> list[tuple[str, str]]:
     else:
         is_table = product.kind in ("table", "catalog", "strain", "spectrogram", "contours")
         access = f".data reads it{' as a Table' if is_table else ''}"
-    return [*_cells(product, 200).items(), ("meta", shorten(meta, 120)), ("data", access)]
+    return [*_row_of(product, 200).items(), ("meta", shorten(meta, 120)), ("data", access)]
 
 
 def _readable_size(size: int | None) -> str:

@@ -63,9 +63,9 @@ def summarize(product: Product) -> Summary:
         units = _units(data)
         size = _size(raw, product.kind)
         return Summary(
-            band=_band(units),
+            band=_bands(units),
             time=_span(units),
-            content=_content(data, units, product),
+            content=_content_of(data, units, product),
             unit=_value_unit(units, product),
             size=_size(data, product.kind) if size is None else size,
         )
@@ -131,7 +131,7 @@ def _header_shape(header: Mapping[str, Any], *, is_table: bool) -> tuple[int, ..
 # ---- energy band
 
 
-def _band(units: Iterable[_Unit]) -> str:
+def _bands(units: Iterable[_Unit]) -> str:
     bands = sorted({band for unit in units if (band := _edges(unit.header))})
     if len(bands) > 3:
         return f"{len(bands)} bands, {min(low for low, _ in bands):.4g}-{max(high for _, high in bands):.4g} keV"
@@ -191,7 +191,7 @@ _SINGULARS = {"energies": "energy", "entries": "entry"}
 _ENERGIES = {"MATRIX", "SPECRESP", "ENERG_LO"}
 
 
-def _content(data: Any, units: list[_Unit], product: Product) -> str:
+def _content_of(data: Any, units: list[_Unit], product: Product) -> str:
     kind = KINDS.get(product.kind, KINDS["other"])
     if isinstance(data, fits.HDUList) or (isinstance(data, Mapping) and "data_unit_list" in data):
         counts = Counter(_shape(unit, kind) for unit in units)
@@ -267,8 +267,9 @@ def _size(raw: Any, kind: str) -> int | None:
         return None
     if isinstance(text, str) and kind == "binary":
         return _decoded_size(text)
-    is_other = isinstance(text, str) and not text.isascii() and len(text) <= _LONGEST_TEXT
-    return len(text.encode("utf-8", "surrogatepass") if is_other else text)
+    if isinstance(text, str) and not text.isascii() and len(text) <= _LONGEST_TEXT:
+        text = text.encode("utf-8", "surrogatepass")
+    return len(text)
 
 
 def _decoded_size(encoded: str) -> int:
