@@ -106,7 +106,9 @@ def _as_announced(entry: Entry, uri: Any, extra: Any) -> Entry:
 def _objects(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     """JSON objects, or texts of them, with a name and metadata."""
     for index, raw in enumerate(_as_list(value)):
-        element, meta = _object(raw, f"product {index + 1} of {key}", allowance)
+        what = f"product {index + 1} of {key}"
+        element = _json_object(raw, what, allowance)
+        meta = _read_meta(element, what, allowance)
         name = kind.refine(element, meta) if kind.refine else kind.name
         yield Entry(_product_name(element), name, element, kind.read, meta)
 
@@ -127,22 +129,21 @@ def _output_texts(kind: Kind, key: str, value: Any, allowance: Allowance) -> Ite
     """Texts, and the numbers and lists that a workflow gives as outputs."""
     for index, raw in enumerate(_as_list(value)):
         is_named = isinstance(raw, dict) and "value" in raw
-        meta = _read_meta(raw.get("meta_data"), f"product {index + 1} of {key}", allowance) if is_named else {}
+        meta = _read_meta(raw, f"product {index + 1} of {key}", allowance) if is_named else {}
         yield Entry(_product_name(raw), kind.name, raw["value"] if is_named else raw, kind.read, meta)
 
 
 def _skymaps(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     """A map of the sky for each event, and its contours; the event is the source."""
-    if not isinstance(value, dict):
-        raise DecodingError(f"{key} must be a JSON object, not a {type(value).__name__}.")
-    maps, contours = (_as_dict(value.get(part)) for part in ("skymaps", "contours"))
+    parts = _json_object(value, key, allowance)
+    maps, contours = (_as_dict(parts.get(part)) for part in ("skymaps", "contours"))
     for event in (*maps, *contours):
         check_name(event, f"event in {key}")
     for event, raw in maps.items():
-        element, meta = _object(raw, f"the map of {printable(event, limit=60)!r} in {key}", allowance)
-        yield Entry(
-            _product_name(element) or f"skymap_{event}", kind.name, element, kind.read, meta | {"src_name": event}
-        )
+        what = f"the map of {printable(event, limit=60)!r} in {key}"
+        element = _json_object(raw, what, allowance)
+        meta = _read_meta(element, what, allowance) | {"src_name": event}
+        yield Entry(_product_name(element) or f"skymap_{event}", kind.name, element, kind.read, meta)
     for event, raw in contours.items():
         yield Entry(f"contours_{event}", "contours", raw, KINDS["contours"].read, {"src_name": event})
 
@@ -155,20 +156,17 @@ def _as_dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _object(raw: Any, what: str, allowance: Allowance) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A JSON object, or the text of one, and its metadata."""
-    element = decoding.read_json_text(raw, what=what, allowance=allowance) if isinstance(raw, str) else raw
-    if not isinstance(element, dict):
-        raise DecodingError(f"{what} must be a JSON object, not a {type(element).__name__}.")
-    return element, _read_meta(element.get("meta_data"), what, allowance)
+def _json_object(value: Any, what: str, allowance: Allowance) -> dict[str, Any]:
+    """A JSON object, or the text of one."""
+    found = decoding.read_json_text(value, what=what, allowance=allowance) if isinstance(value, str) else value
+    if not isinstance(found, dict):
+        raise DecodingError(f"{what} must be a JSON object, not a {type(found).__name__}.")
+    return found
 
 
-def _read_meta(value: Any, what: str, allowance: Allowance) -> dict[str, Any]:
-    if isinstance(value, str):
-        value = decoding.read_json_text(value, what=f"meta_data of {what}", allowance=allowance)
-    if value is not None and not isinstance(value, dict):
-        raise DecodingError(f"The meta_data of {what} must be a JSON object, not a {type(value).__name__}.")
-    return check_meta(value or {}, what)
+def _read_meta(element: Mapping[str, Any], what: str, allowance: Allowance) -> dict[str, Any]:
+    meta = element.get("meta_data")
+    return check_meta({} if meta in (None, "") else _json_object(meta, f"meta_data of {what}", allowance), what)
 
 
 # ---- names

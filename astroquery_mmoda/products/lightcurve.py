@@ -132,33 +132,28 @@ def _maybe_masked(values: np.ndarray, unit: u.UnitBase) -> Column:
 
 def _stacked(name: str, curves: list[Curve], whole: Products, budget: Budget) -> Column:
     """One column of all sources, in native byte order; masked where a source has none of that name."""
-    found = [curve.columns[name] for curve in curves if name in curve.columns]
-    unit, shapes = found[0].unit, list(dict.fromkeys(column.data.shape[1:] for column in found))
-    problem = f"{shapes[0] or 'one value'} and {shapes[1] or 'one value'} in a row" if len(shapes) > 1 else ""
-    factors, kinds = {}, set()
-    for column in found:
-        try:
-            factors[column.unit] = None if column.unit == unit else column.unit.to(unit)  # type: ignore[union-attr]
-        except (u.UnitsError, AttributeError, TypeError):
-            problem = problem or f"in {column.unit} and in {unit}"
-        is_same = column.unit == unit or column.data.dtype.kind == "f"
-        kinds.add(column.data.dtype if is_same else np.result_type(column.data, float))
-    if problem:
-        raise _not_joinable(f"{printable(name, limit=60)} {problem}", whole)
-    kind = np.result_type(*kinds).newbyteorder("=")
-    shape = (sum(map(len, curves)), *shapes[0])
-    budget.allowance.spend(
-        math.prod(shape) * (kind.itemsize + 1), f"the column {printable(name, limit=60)} of all light curves"
-    )
-    is_masked = len(found) < len(curves) or any(column.mask is not None for column in found)
-    joined, mask, start = np.zeros(shape, dtype=kind), np.full(shape if is_masked else 0, fill_value=True), 0
-    for curve in curves:
-        rows, present = slice(start, start := start + len(curve)), curve.columns.get(name)
-        if present is not None:
-            factor = factors[present.unit]
-            joined[rows] = present.data if factor is None else present.data * factor
-            if is_masked:
-                mask[rows] = False if present.mask is None else present.mask
+    found = [curve.columns.get(name) for curve in curves]
+    present = [column for column in found if column is not None]
+    unit, shape, label = present[0].unit, present[0].data.shape[1:], printable(name, limit=60)
+    if any(column.data.shape[1:] != shape for column in present):
+        raise _not_joinable(f"{label} with different numbers of values in a row", whole)
+    try:
+        # for each curve its values, in the unit of the first
+        parts = [
+            column.data if column.unit == unit else column.data * column.unit.to(unit)  # type: ignore[union-attr]
+            for column in present
+        ]
+    except (u.UnitsError, AttributeError, TypeError) as error:
+        raise _not_joinable(f"{label} in units that can't be converted", whole) from error
+    kind = np.result_type(*{part.dtype for part in parts}).newbyteorder("=")
+    rows, missing = sum(map(len, curves)), np.zeros((), kind)
+    budget.allowance.spend(rows * math.prod(shape) * (kind.itemsize + 1), f"the column {label} of all light curves")
+    values, joined, mask = iter(parts), np.empty((rows, *shape), kind), np.zeros((rows, *shape), bool)
+    start = 0
+    for curve, column in zip(curves, found, strict=True):
+        place = slice(start, start := start + len(curve))
+        joined[place] = missing if column is None else next(values)
+        mask[place] = column is None or (column.mask is not None and column.mask)
     return MaskedColumn(joined, mask=mask, unit=unit) if mask.any() else Column(joined, unit=unit)
 
 
