@@ -32,7 +32,7 @@ def test_from_a_reply_to_files_and_back(body, tmp_path, kind):
     assert list(table["kind"]) == [kind] * len(products)
     for product, row in zip(products, table, strict=True):
         assert kind in repr(product)
-        assert row["content"] or kind in ("picture", "binary", "text", "contours")
+        assert row["content"] or kind in ("picture", "binary", "text")
         assert "data" not in product.__dict__
         assert product.data is not None
     manifest = products.write(tmp_path / "out")

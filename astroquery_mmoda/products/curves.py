@@ -15,7 +15,6 @@ from astropy.io import fits
 from astropy.table import Column, Table
 
 from ..errors import DecodingError, reading
-from ..instruments import IJD_ORIGIN, LAUNCH
 from ..protocol import ERROR_COLUMNS, TIME_COLUMNS, VALUE_COLUMNS
 from ..text import printable
 from ..units import known_unit, read_unit
@@ -37,6 +36,7 @@ _LONGEST_TEXT = 20_000
 _ROW = 160
 # MJD: 1941 to 2105, in which all missions are
 _EARLIEST, _LATEST = 30000.0, 90000.0
+_UNIX = 40587.0  # where Unix time begins
 # astropy converts no times further away
 _MOST_DAYS = 1e6
 
@@ -231,23 +231,6 @@ def _read_curve(raw: _Raw, source: str, budget: Budget) -> Curve:
 # ---- times
 
 
-class _Count(NamedTuple):
-    """A way of counting time, from a day (MJD) in a unit; ``scale`` is part of it where it is given."""
-
-    words: str
-    unit: u.UnitBase
-    whole: float = 0.0
-    fraction: float = 0.0
-    scale: str | None = None
-    earliest: float = _EARLIEST
-
-
-_MJD = _Count("MJD", u.day)
-_UNIX = _Count("Unix seconds (UTC)", u.s, 40587.0, 0.0, "utc")
-_JD = _Count("JD", u.day, -2400001.0, 0.5)
-_IJD = _Count("days since MJD 51544 (TT)", u.day, IJD_ORIGIN, 0.0, "tt", LAUNCH)
-
-
 class _Clock(NamedTuple):
     """
     What numbers in TIME mean.
@@ -272,7 +255,7 @@ class _Clock(NamedTuple):
 
 
 def _clock(raw: _Raw) -> _Clock:
-    """Read the reference of TIME, or, without one, decide by the numbers."""
+    """Read the reference of TIME, or, without one, decide by the numbers: MJD, as in FITS, or Unix time."""
     header, note = raw.header, ""
     card_unit = known_unit(card_value(header, "TIMEUNIT"))
     column = raw.column(raw.time_name)
@@ -282,35 +265,31 @@ def _clock(raw: _Raw) -> _Clock:
         raise DecodingError(f"the unit of its times is {unit}, which is not a unit of time")
     system, reference = time_system(header), time_reference(header)
     zeros = np.nan_to_num(split_number(header, "TIMEZERO"))
-    if reference:
-        count = _Count("", unit or u.day, *reference)
-    else:
-        count, note = _likely_count(raw, unit, zeros.sum())
-        if count.scale and card_value(header, "TIMESYS") is None:
-            system = TimeSystem(count.scale)
-    unit = unit or count.unit
-    card_unit = card_unit or unit
-    whole, fraction = _days(zeros, card_unit)
-    # no TIMESYS is UTC, and no MJDREF is MJD, by the standard
-    notes = {note: count is not _MJD, system.assumed: system.is_odd}
-    return _Clock(
-        unit, card_unit, count.whole + float(whole.sum()), count.fraction + float(fraction.sum()),
-        float(zeros.sum()) * float(card_unit.to(u.s)), count.whole + count.fraction, system.scale,
-        {words: is_odd for words, is_odd in notes.items() if words},
-    )  # fmt: skip
-
-
-def _likely_count(raw: _Raw, unit: u.UnitBase | None, zero: float) -> tuple[_Count, str]:
-    """MJD, as FITS has it; another count where only this one leads to the years of the missions."""
     known = raw.times[np.isfinite(raw.times)]
-    middle = float(np.median(known)) + zero if len(known) else math.nan
-    for count in (_MJD, _UNIX, _JD, *((_IJD,) if raw.is_integral else ())):
-        # days are never given in seconds, nor the reverse
-        if count is _MJD or unit is None or (count.unit == u.day) == (unit == u.day):
-            days = middle * float((unit or count.unit).to(u.day)) + count.whole + count.fraction
-            if count.earliest < days < _LATEST:
-                return count, "" if count is _MJD else f"no time reference: {count.words} assumed"
-    return _MJD, "no time reference: MJD assumed" if len(raw.times) else ""
+    if not reference and len(known):
+        middle = float(np.median(known) + zeros.sum())
+        if not _EARLIEST < middle * (unit or u.day).to(u.day) < _LATEST:
+            note = "no time reference: MJD assumed"
+            # which is never given in days
+            if unit != u.day and _EARLIEST < _UNIX + middle * (unit or u.s).to(u.day) < _LATEST:
+                note, unit, reference = "no time reference: Unix seconds (UTC) assumed", unit or u.s, (_UNIX, 0.0)
+                system = TimeSystem("utc") if card_value(header, "TIMESYS") is None else system
+    unit = unit or u.day
+    card_unit = card_unit or unit
+    begin = reference or (0.0, 0.0)
+    whole, fraction = _days(zeros, card_unit)
+    # no MJDREF is MJD, and no TIMESYS is UTC, by the standard
+    notes = {note: begin[0] == _UNIX, system.assumed: system.is_odd}
+    return _Clock(
+        unit,
+        card_unit,
+        begin[0] + float(whole.sum()),
+        begin[1] + float(fraction.sum()),
+        float(zeros.sum()) * float(card_unit.to(u.s)),
+        sum(begin),
+        system.scale,
+        {text: is_odd for text, is_odd in notes.items() if text},
+    )
 
 
 def _days(values: np.ndarray, unit: u.UnitBase) -> tuple[np.ndarray, np.ndarray]:

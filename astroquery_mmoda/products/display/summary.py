@@ -203,6 +203,8 @@ def _content_of(data: Any, units: list[_Unit], product: Product) -> str:
         return _counted(len(data), kind.rows)
     if isinstance(data, Mapping) and kind.name == "catalog":
         return _counted(len(data["cat_column_list"][0]), kind.rows)
+    if isinstance(data, Mapping) and kind.name == "contours":
+        return _counted(sum(len(line) for of_level in data["contours"] for line in of_level), kind.rows)
     if isinstance(data, Mapping) and isinstance(data.get("value"), list):
         return _counted(len(data["value"]), kind.rows)
     if isinstance(data, Mapping) and isinstance(data.get("ascii"), str):
