@@ -13,7 +13,7 @@ from astropy.table import MaskedColumn, Table
 from astropy.time import Time
 from astroquery.exceptions import CorruptDataWarning, InputWarning
 
-from astroquery_mmoda import Products, errors, read_lightcurve, to_timeseries, write_lightcurve
+from astroquery_mmoda import Products, ServiceError, errors, read_lightcurve, to_timeseries, write_lightcurve
 from astroquery_mmoda.decoding import read_hdulist
 from astroquery_mmoda.products.kinds import Entry
 from astroquery_mmoda.products.product import Product
@@ -337,7 +337,7 @@ def test_only_spi_acs_has_native_bins():
 
 def test_bins_that_are_not_as_they_were_asked_for():
     entry = like.spi_acs((5, 5, 5, 6, 5))
-    with pytest.warns(InputWarning, match=r"asked for time bins of 0.3 s, got 0.25 s: .* multiple of 0.05 s"):
+    with pytest.warns(InputWarning, match=r"requested time bins of 0.3 s, got 0.25 s: .* multiple of 0.05 s"):
         of(entry, time_bin=0.3, time_bin_format="sec")
     of(entry, time_bin="0.25", time_bin_format="sec")
     of(entry, time_bin=0.25 / 86400, time_bin_format="jd")
@@ -366,11 +366,7 @@ def test_places_that_differ():
     assert abs((table["time"][0] - table["time"][5]).to_value(u.s)) < 0.01
 
 
-def test_gps_and_unknown_systems():
-    with pytest.warns(CorruptDataWarning, match="TIMESYS GPS: converted as TAI - 19 s"):
-        table = of(like.jemx(TIMESYS="GPS"))
-    assert table["time"][0].tai.mjd == pytest.approx(56544 + 19 / 86400, abs=1e-9)
-    assert table.meta["TIMEWARN"] == "TIMESYS GPS: converted as TAI - 19 s"
+def test_unknown_systems():
     with pytest.warns(CorruptDataWarning, match="TIMESYS STARDATE unknown: TT assumed"):
         table = of(like.jemx(TIMESYS="STARDATE"))
     assert table["time"][0].tt.mjd == 56544
@@ -385,9 +381,8 @@ def test_names_that_only_fits_has(system, scale):
 
 
 def test_ut1_wants_no_table_from_the_network():
-    with pytest.warns(CorruptDataWarning, match="taken as UTC"):
-        table = of(like.jemx(TIMESYS="UT1"))
-    assert table["time"][0].utc.mjd == pytest.approx(56544, abs=1e-9)
+    with pytest.warns(CorruptDataWarning, match="UT1 unknown"):
+        of(like.jemx(TIMESYS="UT1"))
 
 
 @pytest.mark.parametrize("system", ["String", "", None])
@@ -404,18 +399,13 @@ def test_zero_in_two_parts():
     for zero in ({"TIMEZERO": 90061.5}, {"TIMEZERI": 90061, "TIMEZERF": 0.5}, {"TIMEZERI": 90061.5}):
         table = form(made(columns, {**base, **zero}))
         assert abs((table["time"][0] - expected).to_value(u.s)) < 1e-7
-    with pytest.warns(CorruptDataWarning, match=r"TIMEZERO is not TIMEZERI \+ TIMEZERF"):
-        table = form(made(columns, {**base, "TIMEZERO": 5.0, "TIMEZERI": 90061, "TIMEZERF": 0.5}))
-    assert abs((table["time"][0] - expected).to_value(u.s)) < 1e-7
 
 
-def test_origins_that_differ_become_one():
+def test_origins_that_differ():
     columns = {"TIME": ([1.0], "d"), "TSTART": ([43200.0], "s"), "RATE": ([1.0], "ct/s")}
     later = made({**columns, "TIME": ([0.5], "d")}, {"MJDREF": 58000.5, "TIMESYS": "TT"}, source="Y")
-    table = form(made(columns, {"MJDREF": 58000.0, "TIMESYS": "TT"}), later)
-    assert table.meta["MJDREF"] == 58000.0
-    assert table["TSTART"].tolist() == [43200.0, 86400.0]
-    np.testing.assert_allclose(table["time"].mjd, 58001.0)
+    with pytest.raises(ServiceError, match="different MJDREF"):
+        form(made(columns, {"MJDREF": 58000.0, "TIMESYS": "TT"}), later)
 
 
 # ---- times without a reference
@@ -444,7 +434,6 @@ def test_a_width_of_the_metadata_must_not_make_bins_overlap():
     [
         ([58000.0, 58000.5], None, 58000.0, "no TIMESYS: UTC assumed"),
         ([58000.0, 58000.5], "d", 58000.0, "no TIMESYS: UTC assumed"),
-        ([2458000.5, 2458001.5], "d", 58000.0, "no time reference: JD assumed; no TIMESYS: UTC assumed"),
         ([1504483200.0, 1504483300.0], "s", 58000.0, "no time reference: Unix seconds (UTC) assumed"),
         ([1504483200000.0, 1504483201000.0], "ms", 58000.0, "no time reference: Unix seconds (UTC) assumed"),
         ([5011200000.0, 5011200100.0], "s", 58000.0, "no TIMESYS: UTC assumed"),
@@ -464,13 +453,7 @@ def test_numbers_that_decide_nothing_are_mjd():
     assert table.meta["TIMEWARN"] == "no time reference: MJD assumed; no TIMESYS: UTC assumed"
 
 
-def test_days_of_integral_without_a_reference():
-    with pytest.warns(CorruptDataWarning, match="days since MJD 51544"):
-        table = of(like.jemx(MJDREF="Real", TIMESYS=None))
-    assert table["time"][0].tt.mjd == 56544
-
-
-@pytest.mark.parametrize("number", [1e17, -1e17, 1e300])
+@pytest.mark.parametrize("number", [1e17, -1e17, 1e300, 2458000.5])
 def test_numbers_that_are_no_time_at_all(number):
     with pytest.warns(CorruptDataWarning, match="have no valid time"):
         assert len(form(made({"TIME": ([number, number], "d"), "RATE": ([1.0, 2.0], "ct/s")}))) == 0
@@ -572,11 +555,3 @@ def test_widths_that_the_server_appended():
     table = of(entry)
     np.testing.assert_allclose(table["time_bin"].compressed(), [864, 864, 864])
     assert table["time_bin"].mask.tolist() == [False, False, True, False]
-
-
-def test_the_overview_knows_gps_too():
-    def start(system):
-        entry = like.jemx(TIMESYS=system, TSTART=5000.3, TSTOP=5000.5)
-        return Time(Products.from_response(like.lightcurve_reply(entry)).table["time"][0].split(" to ")[0])
-
-    assert (start("GPS") - start("TAI")).to_value(u.s) == pytest.approx(19)

@@ -259,11 +259,7 @@ def test_metadata():
 # ---- at what cost
 
 
-def test_numbers_are_not_looked_at(monkeypatch):
-    def fail(*arguments):
-        raise AssertionError
-
-    monkeypatch.setattr("astroquery_mmoda.products.masking._may_hold", fail)
+def test_numbers_are_not_searched():
     values = np.ones(12_500_000)
     columns = np.ones(1000, dtype=[("a", "f8"), ("b", "i4", (3,)), ("c", "?")])
     tracemalloc.start()
@@ -358,7 +354,7 @@ def test_copies_are_taken_from_the_allowance():
     values = np.array([OLD, "Crab"], dtype="U1000000")
     values.flags.writeable = False
     small = Allowance()
-    small.left = 10_000_000
+    small.left = 7_000_000
     with pytest.raises(DecodingError, match="max_extra_memory"):
         mask_tokens(values, small)
     table = fits.BinTableHDU.from_columns([fits.Column("notes", "PA()", array=["x" * 3_000_000, OLD])])

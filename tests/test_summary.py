@@ -120,7 +120,6 @@ def test_several_bands_and_shapes():
     glance = mosaic(*many)
     assert (glance["band"], glance["content"]) == ("5 bands, 1-6 keV", "2 x 1 image, 2 x 2 image, and 3 more")
     assert mosaic(image((2, 2), E_MIN=0.02, E_MAX=0.04, EUNIT="MeV"))["band"] == "20-40 keV"
-    assert mosaic(image((2, 2), CHANMIN=46, CHANMAX=223))["band"] == "channels 46-223"
 
 
 @pytest.mark.parametrize(

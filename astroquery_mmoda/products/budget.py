@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from astropy.io import fits
 
 from ..allowance import CARD_MEMORY, HDU_MEMORY, Allowance
@@ -16,6 +13,7 @@ from ..config import conf
 from ..decoding.hdus import PlainTable, read_plain_tables
 from ..errors import DecodingError
 from ..text import printable
+from .columnsizes import size_when_read
 from .display.summary import summarize
 from .product import read_data
 
@@ -28,33 +26,18 @@ if TYPE_CHECKING:
 _PER_HDU = 3000
 _PER_CARD = 40
 _PER_PART = 3500
-# Python's array object for each row of variable length
-_ROW_MEMORY = 150
-#: bytes of the elements of rows of variable length, by the letter of their format
-WIDTHS = dict(zip("LXBAIJEKDCM", (1, 0.125, 1, 1, 2, 4, 4, 8, 8, 8, 16), strict=True))
-VARIABLE = re.compile(r"[01]?([PQ])([LXBIJKAEDCM])")
 
 
 class Budget:
-    """
-    Memory and work of one form; both are taken before anything is done.
-
-    Parameters
-    ----------
-    products : Products
-        All of the reply, whose whole allowance a form may take.
-    """
+    """Memory and work of one form, of the whole reply; both are taken before anything is done."""
 
     def __init__(self, products: Products) -> None:
         # products that somebody put together are as large as what is in them
         is_reply = products.allowance.body > 0
-        self.allowance = products.allowance.fresh() if is_reply else Allowance(sum(map(_size, products)))
+        size = 0 if is_reply else sum(summarize(product).size or 0 for product in products)
+        self.allowance = products.allowance.fresh() if is_reply else Allowance(size)
         self.work = max(self.allowance.body, _PER_PART * int(conf.max_form_parts))
         self._own: dict[int, Any] = {}  # by id
-
-    def spend(self, size: int, what: str) -> None:
-        """Take memory."""
-        self.allowance.spend(size, what)
 
     def extend(self, rows: int, longest: int) -> None:
         """Add what genuine tables of many short rows need; rows that the reply has no bytes for do not count."""
@@ -68,7 +51,7 @@ class Budget:
         if is_own:
             self._own |= {id(hdu): hdu for hdu in hdus}
         self.work_on(product, len(hdus), sum(len(hdu.header) for hdu in hdus))
-        self.spend(len(hdus) * HDU_MEMORY, "headers")
+        self.allowance.spend(len(hdus) * HDU_MEMORY, "headers")
         return data
 
     def plain_tables(self, product: Product) -> list[PlainTable] | None:
@@ -87,11 +70,10 @@ class Budget:
         self.work -= max(hdus, 1) * _PER_HDU + cards * _PER_CARD
         if self.work < 0:
             raise DecodingError(
-                f"The product {printable(product.name, limit=60)!r} is one of more arrays, tables and header cards "
-                f"than a reply of {self.allowance.body} bytes has in earnest. conf.max_form_parts = "
-                f"{conf.max_form_parts} can be raised; query_product gives the products one by one."
+                f"The product {printable(product.name, limit=60)!r} has more arrays, tables and header cards than is "
+                f"plausible; conf.max_form_parts = {conf.max_form_parts} can be raised."
             )
-        self.spend(cards * CARD_MEMORY, "headers")
+        self.allowance.spend(cards * CARD_MEMORY, "headers")
 
     def hdus(self, product: Product) -> fits.HDUList:
         """HDUs of a product, see `read`; only what `own` makes of them may be changed."""
@@ -107,42 +89,7 @@ class Budget:
     def own(self, hdu: Any) -> Any:
         """An extension that may be changed: the same where it was decoded for this form, else one with its values."""
         if not hdu.is_image:
-            self.spend(size_when_read(hdu), "a table")
+            self.allowance.spend(size_when_read(hdu), "a table")
         if self.is_own(hdu) and not isinstance(hdu, fits.PrimaryHDU):
             return hdu
         return (fits.ImageHDU if hdu.is_image else fits.BinTableHDU)(hdu.data, hdu.header.copy(), name=hdu.name)
-
-
-def _size(product: Product) -> int:
-    return summarize(product).size or 0
-
-
-def size_when_read(hdu: Any) -> int:
-    """Bytes that the columns of a table take beside its own, once all of them were looked at."""
-    return sum(column_size(hdu, number) for number in range(len(hdu.columns)))
-
-
-def column_size(hdu: Any, number: int) -> int:
-    """
-    Bytes that astropy takes for a column when it is looked at, beside those that are there already.
-
-    Plain numbers take none. Texts are decoded, bits and logicals become bytes, scaled numbers doubles, and rows of
-    variable length arrays, however many of them refer to the same bytes.
-    """
-    column, records = hdu.columns[number], np.asarray(hdu.data).view(np.ndarray)
-    rows, kind = len(records), records.dtype[number]
-    if match := VARIABLE.match(column.format):
-        lengths = records[records.dtype.names[number]].reshape(rows, -1)[:, 0]
-        # as a float, which can't run over
-        # texts and bits become larger when they are decoded
-        width = {"A": 4, "X": 1}.get(match[2], WIDTHS[match[2]])
-        return int(np.maximum(lengths, 0).sum(dtype=float) * width) + _ROW_MEMORY * rows
-    size, letter = rows * kind.itemsize, column.format.lstrip("0123456789")[:1]
-    if letter in "XL":
-        return 8 * size
-    if kind.base.kind == "S":
-        return 4 * size
-    if column.bzero and column.bzero == 2.0 ** (8 * kind.base.itemsize - 1):  # unsigned numbers
-        return size
-    is_scaled = column.bscale not in ("", None, 1) or column.bzero not in ("", None, 0)
-    return 8 * rows * math.prod(kind.shape) if is_scaled else 0

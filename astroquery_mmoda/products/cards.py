@@ -6,8 +6,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from astropy.io import fits
@@ -22,13 +21,12 @@ if TYPE_CHECKING:
 
 
 _HDU = TypeVar("_HDU")
-_SCALES = frozenset(Time.SCALES) - {"local"}
+# UT1 would need a table from the network
+_SCALES = frozenset(Time.SCALES) - {"local", "ut1"}
 # names of FITS for scales that astropy calls otherwise
 _ALIASES = {"tdt": "tt", "et": "tt", "iat": "tai", "gmt": "utc"}
-# TAI - GPS (s)
-_GPS = 19.0
 # attribute of the provenance, and the comment of its card
-_TOLD = {
+_ATTRIBUTES = {
     "SERVICE": ("service", "address of the service"),
     "SERVVERS": ("service_version", "version of the service"),
     "INSTRUM": ("instrument", "instrument, as MMODA names it"),
@@ -36,16 +34,21 @@ _TOLD = {
     "OBJECT": ("source", "object of the request"),
     "JOB_ID": ("job_id", "analysis on the MMODA service"),
 }
+_COMMENTS = {
+    "ORIGIN": "Multi-Messenger Online Data Analysis",
+    **{keyword: comment for keyword, (_, comment) in _ATTRIBUTES.items()},
+    "CREATOR": "program that made this",
+}
 # what templates have in the place of a value
 _NO_VALUE = frozenset(
     {"", "STRING", "INTEGER", "REAL", "BOOLEAN", "LOGICAL", "UTC_FORMAT", "OBT_FORMAT", "UNKNOWN", "UNDEFINED"}
 )
-#: beginning of the lines of HISTORY that tell the parameters
+#: beginning of the lines of HISTORY with the parameters
 PARAMETER = "MMODA parameter "
 
 
 def primary_hdu(products: Products) -> fits.PrimaryHDU:
-    """Primary HDU without data that tells where the rest comes from."""
+    """Primary HDU without data that says where the rest is from."""
     hdu = fits.PrimaryHDU()
     hdu.header.extend(provenance_cards(products), bottom=True)
     return hdu
@@ -53,14 +56,19 @@ def primary_hdu(products: Products) -> fits.PrimaryHDU:
 
 def provenance_cards(products: Products) -> list[fits.Card]:
     """Cards of a primary header: keywords, and HISTORY for the parameters, whose names are too long for them."""
-    known = Provenance.of(products)
-    cards = [fits.Card("ORIGIN", "MMODA", "Multi-Messenger Online Data Analysis")]
-    for keyword, (name, comment) in _TOLD.items():
-        value = _ascii(getattr(known, name))
-        if value:
-            cards.append(fits.Card(keyword, value, comment if len(value) < 40 else ""))
-    cards.append(fits.Card("CREATOR", creator(), "program that made this"))
-    return cards + _history(known.parameters)
+    return _cards_of(_provenance_values(products))
+
+
+def flat_provenance(products: Products) -> dict[str, str]:
+    """The same for the ``meta`` of a light curve, without the object of the request, since each row has its source."""
+    values = _provenance_values(products)
+    return {key: value for key, value in values.items() if value and key != "OBJECT"}
+
+
+def add_provenance(header: fits.Header, meta: Mapping[str, Any]) -> None:
+    """Add to a primary header what `flat_provenance` put into the ``meta`` of a table."""
+    header.extend(_cards_of({**meta, "OBJECT": "", "CREATOR": creator()}), update=True, bottom=True)
+    add_date(header)
 
 
 def add_date(header: fits.Header) -> None:
@@ -68,42 +76,28 @@ def add_date(header: fits.Header) -> None:
     header["DATE"] = (now(), "of this file (UTC)")
 
 
-def flat_provenance(products: Products) -> dict[str, str]:
-    """
-    The same for the ``meta`` of a light curve, which FITS headers and ECSV can keep.
-
-    The object of the request is left out: each row tells its source.
-    """
+def _provenance_values(products: Products) -> dict[str, str]:
     known = Provenance.of(products)
-    told = {keyword: _ascii(getattr(known, name)) for keyword, (name, _) in _TOLD.items() if keyword != "OBJECT"}
+    values = {keyword: _ascii(getattr(known, name)) for keyword, (name, _) in _ATTRIBUTES.items()}
     # one text, as parameters have small letters and long names
     parameters = flat_text(known.parameters) if known.parameters else ""
-    told = {"ORIGIN": "MMODA", **told, "CREATOR": creator(), "PARAMS": parameters}
-    return {key: value for key, value in told.items() if value}
+    return {"ORIGIN": "MMODA", **values, "CREATOR": creator(), "PARAMS": parameters}
+
+
+def _cards_of(values: Mapping[str, Any]) -> list[fits.Card]:
+    texts = {key: values[key] for key in _COMMENTS if isinstance(values.get(key), str) and values[key]}
+    cards = [fits.Card(key, _ascii(text), _COMMENTS[key] if len(text) < 40 else "") for key, text in texts.items()]
+    try:
+        parameters = dict(json.loads(values.get("PARAMS") or "{}"))
+    except (TypeError, ValueError):  # the user has changed it
+        parameters = {}
+    lines = [_ascii(f"{PARAMETER}{name} = {value}") for name, value in parameters.items()]
+    return cards + [fits.Card("HISTORY", line[at : at + 72]) for line in lines for at in range(0, len(line), 72)]
 
 
 def flat_text(value: Mapping[str, Any]) -> str:
     """JSON of a dictionary for one card or cell; quotes and ampersands would disturb FITS."""
     return json.dumps(value).replace("'", "\\u0027").replace("&", "\\u0026")
-
-
-def add_provenance(header: fits.Header, meta: Mapping[str, Any]) -> None:
-    """Add to a primary header what `flat_provenance` put into the ``meta`` of a table."""
-    for keyword, comment in {"ORIGIN": "", **{key: comment for key, (_, comment) in _TOLD.items()}}.items():
-        if isinstance(meta.get(keyword), str) and keyword != "OBJECT":
-            header[keyword] = (_ascii(meta[keyword]), comment if len(meta[keyword]) < 40 else "")
-    header["CREATOR"] = (creator(), "program that made this")
-    add_date(header)
-    try:
-        parameters = json.loads(meta.get("PARAMS") or "{}")
-    except (TypeError, ValueError):  # the user has changed it
-        return
-    header.extend(_history(parameters if isinstance(parameters, dict) else {}), bottom=True)
-
-
-def _history(parameters: Mapping[str, Any]) -> list[fits.Card]:
-    lines = [_ascii(f"{PARAMETER}{name} = {value}") for name, value in parameters.items()]
-    return [fits.Card("HISTORY", line[at : at + 72]) for line in lines for at in range(0, len(line), 72)]
 
 
 def clean(hdu: Any) -> None:
@@ -150,7 +144,7 @@ def name_source(header: fits.Header, source: str) -> None:
 
 
 def with_origin(hdu: _HDU, original: str) -> _HDU:
-    """Note the service's own name of an HDU that bears another one now."""
+    """Note the service's own name of an HDU that has another one now."""
     hdu.header["ORIGNAME"] = (transliterated(original, limit=60), "name given by the service")  # type: ignore[attr-defined]
     return hdu
 
@@ -190,73 +184,41 @@ def number(header: Mapping[str, Any], keyword: str, default: float) -> float:
     return value if math.isfinite(value) else default
 
 
-def has_time_reference(header: Mapping[str, Any]) -> bool:
-    """Whether a header says from when TIME counts."""
-    return any(math.isfinite(number(header, key, math.nan)) for key in ("MJDREFI", "MJDREF", "JDREFI", "JDREF"))
-
-
-def time_reference(header: Mapping[str, Any]) -> tuple[float, float]:
-    """MJDREF (or JDREF) as whole days and fraction; 0 where TIME is MJD itself."""
-    for keyword, origin in (("MJDREF", 0.0), ("JDREF", 2400000.5)):
-        whole, fraction = split_number(header, keyword)
-        if not math.isnan(whole):
-            days = whole + fraction - origin
-            # where the origin has no fraction, none is lost
-            return (whole - origin, fraction) if not origin else (math.floor(days), days - math.floor(days))
-    return 0.0, 0.0
+def time_reference(header: Mapping[str, Any]) -> tuple[float, float] | tuple[()]:
+    """MJDREF (or JDREF), from which TIME counts, as whole days and fraction; empty where there is none."""
+    whole, fraction = split_number(header, "MJDREF")
+    if math.isfinite(whole):
+        return whole, fraction
+    days = sum(split_number(header, "JDREF")) - 2400000.5
+    return (math.floor(days), days - math.floor(days)) if math.isfinite(days) else ()
 
 
 def split_number(header: Mapping[str, Any], keyword: str) -> tuple[float, float]:
-    """
-    Give a number that stands in one card, or in two as whole and fraction (``MJDREFI``, ``MJDREFF``), as two.
-
-    The two cards are the more exact, hence come first; without any of them it is NaN (OGIP/93-003, section 3.2).
-    """
+    """Whole and fraction of a number in two cards (``MJDREFI``, ``MJDREFF``), which are more exact, or in one."""
     stem = keyword[:7]
-    whole, fraction = number(header, f"{stem}I", math.nan), number(header, f"{stem}F", math.nan)
-    if math.isfinite(whole) or math.isfinite(fraction):
-        return (whole if math.isfinite(whole) else 0.0), (fraction if math.isfinite(fraction) else 0.0)
+    parts = number(header, f"{stem}I", math.nan), number(header, f"{stem}F", math.nan)
+    if not all(map(math.isnan, parts)):
+        return float(np.nan_to_num(parts[0])), float(np.nan_to_num(parts[1]))
     value = number(header, keyword, math.nan)
     return (math.nan, 0.0) if math.isnan(value) else (float(math.floor(value)), value - math.floor(value))
 
 
-@dataclass(frozen=True)
-class TimeSystem:
-    """
-    Time scale of a header, as astropy names it.
-
-    ``offset`` (s) is added to its times where the scale only differs by a constant from one of astropy's. ``assumed``
-    says what was not told and had to be taken for granted; ``is_odd`` that it is so against what the header says.
-    """
+class TimeSystem(NamedTuple):
+    """A time scale of astropy; ``assumed`` says if it is not the header's, ``is_odd`` if it contradicts that."""
 
     scale: str
-    offset: float = 0.0
     assumed: str = ""
     is_odd: bool = False
 
 
 def time_system(header: Mapping[str, Any]) -> TimeSystem:
-    """
-    Read TIMESYS with the names of FITS 4.0, section 9.2.1, of which GPS, ET, TDT, IAT and GMT are not astropy's.
-
-    Without it, it is TT for INTEGRAL's MJDREF, else UTC, the default of the standard and of astropy. UT1 (of which the
-    table of differences would have to be fetched) is taken as UTC, which is within a second.
-    """
-    told = str(card_value(header, "TIMESYS") or "").strip()
+    """Read TIMESYS (FITS 4.0, section 9.2.1); without it, it is TT for INTEGRAL's MJDREF, else UTC."""
+    stated = str(card_value(header, "TIMESYS") or "").strip()
     # a realization may follow, as in TT(TAI)
-    name = told.partition("(")[0].strip().lower()
+    name = stated.partition("(")[0].strip().lower()
     name = _ALIASES.get(name, name)
-    if name == "gps":
-        return TimeSystem("tai", _GPS, "TIMESYS GPS: converted as TAI - 19 s", is_odd=True)
-    if name == "ut1":
-        return TimeSystem("utc", 0.0, "TIMESYS UT1: taken as UTC", is_odd=True)
     if name in _SCALES:
         return TimeSystem(name)
     scale = "tt" if sum(time_reference(header)) == IJD_ORIGIN else "utc"
-    what = f"TIMESYS {printable(told, limit=20)} unknown" if told else "no TIMESYS"
-    return TimeSystem(scale, 0.0, f"{what}: {scale.upper()} assumed", is_odd=bool(told))
-
-
-def time_scale(header: Mapping[str, Any]) -> str:
-    """Time scale of `time_system` alone, for what is told to the minute."""
-    return time_system(header).scale
+    what = f"TIMESYS {printable(stated, limit=20)} unknown" if stated else "no TIMESYS"
+    return TimeSystem(scale, f"{what}: {scale.upper()} assumed", is_odd=bool(stated))

@@ -1,13 +1,13 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""One light curve, whatever its convention: header and columns in, times, widths, band and columns out."""
+"""Read one light curve, whatever its convention: times, widths, energy band and columns."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from astropy import units as u
@@ -15,13 +15,13 @@ from astropy.io import fits
 from astropy.table import Column, Table
 
 from ..errors import DecodingError, reading
-from ..instruments import IJD_ORIGIN, LAUNCH
 from ..protocol import ERROR_COLUMNS, TIME_COLUMNS, VALUE_COLUMNS
 from ..text import printable
 from ..units import known_unit, read_unit
 from . import spiacs
-from .budget import Budget, size_when_read
-from .cards import TimeSystem, card_value, has_time_reference, number, split_number, time_reference, time_system
+from .budget import Budget
+from .cards import TimeSystem, card_value, number, split_number, time_reference, time_system
+from .columnsizes import size_when_read
 
 if TYPE_CHECKING:
     from .product import Product
@@ -36,17 +36,14 @@ _LONGEST_TEXT = 20_000
 _ROW = 160
 # MJD: 1941 to 2105, in which all missions are
 _EARLIEST, _LATEST = 30000.0, 90000.0
+_UNIX = 40587.0  # where Unix time begins
 # astropy converts no times further away
 _MOST_DAYS = 1e6
 
 
 @dataclass(slots=True)
 class Values:
-    """
-    A column before it is in a table; making table columns of hundreds of light curves would take seconds.
-
-    ``data`` are those of the product, and not to be changed.
-    """
+    """A column before it is in a table, which takes long to make; ``data`` are the product's, not to be changed."""
 
     data: np.ndarray
     unit: u.UnitBase | None
@@ -72,9 +69,9 @@ class Curve:
     One source's light curve, columns still by themselves.
 
     Its times are whole days (MJD) and fractions, since a double does not hold both, in one time ``scale``. ``width``
-    (s) is positive or NaN. ``origin`` is the MJD from which `TIME_COLUMNS` count. ``assumed`` says what of its times
-    was taken for granted, ``odd`` what of that the user should be warned about, ``left_out`` how many rows had no time.
-    ``nominal`` is the width that its header tells for all bins (s).
+    (s) is positive or NaN. ``origin`` is the MJD from which `TIME_COLUMNS` count. ``notes`` has what was assumed of its
+    times, and whether the user should be warned; ``left_out`` how many rows had no time. ``acs_width`` is the width of
+    all bins in a header of SPI-ACS (s).
     """
 
     source: str
@@ -88,10 +85,8 @@ class Curve:
     error: str | None
     meta: dict[str, Any]
     origin: float | None
-    assumed: tuple[str, ...]
-    odd: tuple[str, ...]
-    nominal: float
-    is_spi_acs: bool
+    notes: dict[str, bool]
+    acs_width: float = math.nan
     left_out: int = 0
 
     def __len__(self) -> int:
@@ -100,11 +95,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class _Raw:
-    """Header and columns of a light curve, wherever they are from, and the product's meta data."""
+    """Header and columns of a light curve, wherever they are from, and the product's metadata."""
 
     header: Mapping[str, Any]
     columns: dict[str, Values]
-    words: Mapping[str, Any]
+    meta: Mapping[str, Any]
 
     def column(self, name: str) -> Values | None:
         """Find a column; FITS takes small letters for capitals."""
@@ -120,13 +115,12 @@ class _Raw:
 
     @cached_property
     def time_name(self) -> str:
-        """Name, in capitals, of the column of times: as the service tells, else TIME."""
-        told = str(self.words.get("time") or "TIME")
-        return told.upper() if self.column(told) is not None else "TIME"
+        """Name, in capitals, of the column of times: that of the metadata, else TIME."""
+        name = str(self.meta.get("time") or "TIME")
+        return name.upper() if self.column(name) is not None else "TIME"
 
     @cached_property
     def times(self) -> np.ndarray:
-        """The column of times."""
         return self.numbers(self.time_name)
 
     @cached_property
@@ -150,8 +144,8 @@ def read_curves(product: Product, budget: Budget) -> list[Curve]:
             rows, longest = len(raw.times), len(product.source)
             budget.extend(rows, longest)
             # times, widths, bands and names, each with what it takes to make it
-            budget.spend(rows * (_ROW + 4 * longest), "times and names")
-        return [_read(raw, product.source, budget) for raw in found]
+            budget.allowance.spend(rows * (_ROW + 4 * longest), "times and names")
+        return [_read_curve(raw, product.source, budget) for raw in found]
 
 
 def _raw_curves(product: Product, budget: Budget) -> Iterator[_Raw]:
@@ -169,7 +163,7 @@ def _raw_curves(product: Product, budget: Budget) -> Iterator[_Raw]:
         wanted = {"TIME", str(product.meta.get("time") or "TIME").upper()}
         for hdu in data:
             if isinstance(hdu, fits.BinTableHDU) and wanted & {name.upper() for name in hdu.columns.names}:
-                budget.spend(size_when_read(hdu), "columns of a light curve")
+                budget.allowance.spend(size_when_read(hdu), "columns of a light curve")
                 units = {column.name: _unit_of(column.unit) for column in hdu.columns}
                 columns = {name: Values(np.asarray(hdu.data[name]), unit) for name, unit in units.items()}
                 yield _Raw(hdu.header, columns, product.meta)
@@ -188,29 +182,27 @@ def _unit_of(text: Any) -> u.UnitBase | None:
     return read_unit(text) if isinstance(text, str) and text.strip() else None
 
 
-def _read(raw: _Raw, source: str, budget: Budget) -> Curve:
+def _read_curve(raw: _Raw, source: str, budget: Budget) -> Curve:
     clock = _clock(raw)
-    nominal = clock.seconds(raw.header, "TIMEDEL")
+    header, notes, meta = raw.header, dict(clock.notes), _kept_cards(raw.header)
+    nominal = clock.seconds(header, "TIMEDEL")
     numeric = {name.upper(): name for name, column in raw.columns.items() if column.is_numeric}
     value, error = (
-        next((numeric[name] for name in (str(raw.words.get(word)).upper(), *usual) if name in numeric), None)
+        next((numeric[name] for name in (str(raw.meta.get(word)).upper(), *usual) if name in numeric), None)
         for word, usual in (("rate", VALUE_COLUMNS), ("rate_err", ERROR_COLUMNS))
     )
     width = _widths(raw, clock, nominal)
-    meta, assumed, odd = _meta(raw.header), list(clock.assumed), list(clock.odd)
     whole, fraction = _days(raw.times, clock.unit)
     whole, fraction = whole + clock.whole, fraction + clock.fraction
-    shift = 0.5 - number(raw.header, "TIMEPIXR", 0.5)
+    shift = 0.5 - number(header, "TIMEPIXR", 0.5)
     if shift:
         fraction += shift * np.nan_to_num(width) / 86400
         if np.isnan(width).any():
-            assumed.append("width of bins unknown: TIME is not their centre")
-            odd.append(assumed[-1])
+            notes["width of bins unknown: TIME is not their centre"] = True
     if raw.is_spi_acs and value and error:
         width = spiacs.true_widths(raw.columns[value].data, raw.columns[error].data, width)
-        start, stop = clock.seconds(raw.header, "TSTART"), clock.seconds(raw.header, "TSTOP")
-        from_start = raw.times * clock.unit.to(u.s) + clock.zero - start
-        correction = spiacs.shift(from_start, width, stop - start)
+        start, stop = clock.seconds(header, "TSTART"), clock.seconds(header, "TSTOP")
+        correction = spiacs.shift(raw.times * clock.unit.to(u.s) + clock.zero - start, width, stop - start)
         if correction is not None:
             fraction, meta["TSHIFT"] = fraction + correction / 86400, correction
     columns = {name: each for name, each in raw.columns.items() if name.upper() not in _BINS | {raw.time_name}}
@@ -222,55 +214,24 @@ def _read(raw: _Raw, source: str, budget: Budget) -> Curve:
     moments = [each for name, each in columns.items() if name.upper() in TIME_COLUMNS and each.data.dtype.kind in "fiu"]
     for column in moments:
         column.unit = column.unit or clock.card_unit
-    origin = clock.origin if moments and has_time_reference(raw.header) else None
+    origin = clock.origin if moments and time_reference(header) else None
     carried = np.floor(np.nan_to_num(fraction))
-    curve = Curve(
-        source, whole + carried, fraction - carried, clock.system.scale, width, _band(raw.header), columns, value,
-        error, meta, origin, tuple(assumed), tuple(odd), nominal, raw.is_spi_acs,
+    whole, fraction, left_out = whole + carried, fraction - carried, 0
+    usable = np.isfinite(whole + fraction) & (np.abs(whole) < _MOST_DAYS)
+    if not usable.all():
+        budget.allowance.spend(sum(each.data.nbytes for each in columns.values()), "rows with a valid time")
+        whole, fraction, width, left_out = whole[usable], fraction[usable], width[usable], int((~usable).sum())
+        columns = {name: each[usable] for name, each in columns.items()}
+    return Curve(
+        source, whole, fraction, clock.scale, width, _energy_band(header), columns, value, error, meta, origin, notes,
+        nominal if raw.is_spi_acs else math.nan, left_out,
     )  # fmt: skip
-    return _with_times(curve, budget)
-
-
-def _with_times(curve: Curve, budget: Budget) -> Curve:
-    """Leave out rows without a time."""
-    days = curve.whole + curve.fraction
-    usable = np.isfinite(days) & (np.abs(days) < _MOST_DAYS)
-    if usable.all():
-        return curve
-    budget.spend(sum(each.data.nbytes for each in curve.columns.values()), "rows with a valid time")
-    return replace(
-        curve,
-        whole=curve.whole[usable],
-        fraction=curve.fraction[usable],
-        width=curve.width[usable],
-        columns={name: each[usable] for name, each in curve.columns.items()},
-        left_out=int((~usable).sum()),
-    )
 
 
 # ---- times
 
 
-@dataclass(frozen=True)
-class _Count:
-    """A way of counting time that does without a reference in the header; ``scale`` is part of it where it is given."""
-
-    words: str
-    unit: u.UnitBase
-    whole: float = 0.0
-    fraction: float = 0.0
-    scale: str | None = None
-    earliest: float = _EARLIEST
-
-
-_MJD = _Count("MJD", u.day)
-_UNIX = _Count("Unix seconds (UTC)", u.s, 40587.0, 0.0, "utc")
-_JD = _Count("JD", u.day, -2400001.0, 0.5)
-_IJD = _Count("days since MJD 51544 (TT)", u.day, IJD_ORIGIN, 0.0, "tt", LAUNCH)
-
-
-@dataclass(frozen=True)
-class _Clock:
+class _Clock(NamedTuple):
     """
     What numbers in TIME mean.
 
@@ -285,9 +246,8 @@ class _Clock:
     fraction: float
     zero: float
     origin: float
-    system: TimeSystem
-    assumed: tuple[str, ...]
-    odd: tuple[str, ...]
+    scale: str
+    notes: dict[str, bool]
 
     def seconds(self, header: Mapping[str, Any], keyword: str) -> float:
         """A card with a time or a length of time, in s; NaN where it is missing."""
@@ -295,7 +255,7 @@ class _Clock:
 
 
 def _clock(raw: _Raw) -> _Clock:
-    """Read the reference of TIME, or, without one, decide by the numbers."""
+    """Read the reference of TIME, or, without one, decide by the numbers: MJD, as in FITS, or Unix time."""
     header, note = raw.header, ""
     card_unit = known_unit(card_value(header, "TIMEUNIT"))
     column = raw.column(raw.time_name)
@@ -303,46 +263,33 @@ def _clock(raw: _Raw) -> _Clock:
     unit = card_unit if unit is None or isinstance(unit, u.UnrecognizedUnit) else unit
     if unit is not None and not unit.is_equivalent(u.day):
         raise DecodingError(f"the unit of its times is {unit}, which is not a unit of time")
-    system = time_system(header)
-    zeros = [0.0 if math.isnan(part) else part for part in split_number(header, "TIMEZERO")]
-    if has_time_reference(header):
-        count = _Count("", unit or u.day, *time_reference(header))
-    else:
-        count, note = _count(raw, unit, sum(zeros))
-        if count.scale and card_value(header, "TIMESYS") is None:
-            system = TimeSystem(count.scale)
-    unit = unit or count.unit
+    system, reference = time_system(header), time_reference(header)
+    zeros = np.nan_to_num(split_number(header, "TIMEZERO"))
+    known = raw.times[np.isfinite(raw.times)]
+    if not reference and len(known):
+        middle = float(np.median(known) + zeros.sum())
+        if not _EARLIEST < middle * (unit or u.day).to(u.day) < _LATEST:
+            note = "no time reference: MJD assumed"
+            # which is never given in days
+            if unit != u.day and _EARLIEST < _UNIX + middle * (unit or u.s).to(u.day) < _LATEST:
+                note, unit, reference = "no time reference: Unix seconds (UTC) assumed", unit or u.s, (_UNIX, 0.0)
+                system = TimeSystem("utc") if card_value(header, "TIMESYS") is None else system
+    unit = unit or u.day
     card_unit = card_unit or unit
-    parts = [_days(np.array(zero), card_unit) for zero in zeros]
-    single = number(header, "TIMEZERO", math.nan)
-    differs = math.isfinite(single) and not math.isclose(sum(zeros), single, rel_tol=1e-12)
-    notes = (note, "TIMEZERO is not TIMEZERI + TIMEZERF, which were used" if differs else "", system.assumed)
-    # no TIMESYS is UTC, and no MJDREF is MJD, by the standard
-    usual = {"", note if count is _MJD else "", "" if system.is_odd else system.assumed}
+    begin = reference or (0.0, 0.0)
+    whole, fraction = _days(zeros, card_unit)
+    # no MJDREF is MJD, and no TIMESYS is UTC, by the standard
+    notes = {note: begin[0] == _UNIX, system.assumed: system.is_odd}
     return _Clock(
         unit,
         card_unit,
-        count.whole + sum(float(whole) for whole, _ in parts),
-        count.fraction + sum(float(fraction) for _, fraction in parts) + system.offset / 86400,
-        sum(zeros) * float(card_unit.to(u.s)),
-        count.whole + count.fraction,
-        system,
-        tuple(filter(None, notes)),
-        tuple(each for each in notes if each not in usual),
+        begin[0] + float(whole.sum()),
+        begin[1] + float(fraction.sum()),
+        float(zeros.sum()) * float(card_unit.to(u.s)),
+        sum(begin),
+        system.scale,
+        {text: is_odd for text, is_odd in notes.items() if text},
     )
-
-
-def _count(raw: _Raw, unit: u.UnitBase | None, zero: float) -> tuple[_Count, str]:
-    """MJD, as FITS has it; another count where only this one leads to the years of the missions."""
-    known = raw.times[np.isfinite(raw.times)]
-    middle = float(np.median(known)) + zero if len(known) else math.nan
-    for count in (_MJD, _UNIX, _JD, *((_IJD,) if raw.is_integral else ())):
-        # days are never given in seconds, nor the reverse
-        if count is _MJD or unit is None or (count.unit == u.day) == (unit == u.day):
-            days = middle * float((unit or count.unit).to(u.day)) + count.whole + count.fraction
-            if count.earliest < days < _LATEST:
-                return count, "" if count is _MJD else f"no time reference: {count.words} assumed"
-    return _MJD, "no time reference: MJD assumed" if len(raw.times) else ""
 
 
 def _days(values: np.ndarray, unit: u.UnitBase) -> tuple[np.ndarray, np.ndarray]:
@@ -357,45 +304,33 @@ def _days(values: np.ndarray, unit: u.UnitBase) -> tuple[np.ndarray, np.ndarray]
 
 
 def _widths(raw: _Raw, clock: _Clock, nominal: float) -> np.ndarray:
-    """
-    Full widths of the bins in s; NaN where unknown.
-
-    Column TIMEDEL, twice the column XAX_E, keyword TIMEDEL, or what the service tells of all bins. A width that is not
-    positive is none: the service's plugin gives each bin what its predecessor left before the centre, which is
-    negative where two bins have one time, and then says nothing about the width.
-    """
+    """Full widths of the bins in s; NaN where unknown, or not positive, as where two times are equal."""
     width, is_column = np.full(len(raw.times), np.nan), False
     for name, factor in (("TIMEDEL", 1.0), ("XAX_E", 2.0)):
         column = raw.column(name)
         if column is not None:
             unit = clock.unit if column.unit is None or not column.unit.is_equivalent(u.s) else column.unit
-            told = raw.numbers(name) * (factor * float(unit.to(u.s)))
-            width, is_column = np.where(np.isnan(width) & (told > 0) & np.isfinite(told), told, width), True
-    if not is_column:
-        width[:] = nominal if nominal > 0 else _told_width(raw, clock)
+            own = raw.numbers(name) * (factor * float(unit.to(u.s)))
+            width, is_column = np.where(np.isnan(width) & (own > 0) & np.isfinite(own), own, width), True
+    if not is_column and nominal > 0:
+        width[:] = nominal
+    elif not is_column:  # time_bin of the metadata, in the unit of TIME, if bins of this width do not overlap
+        second = float(clock.unit.to(u.s))
+        common = number(raw.meta, "time_bin", math.nan) * second
+        distance = np.diff(np.unique(raw.times)) * second
+        distance = distance[np.isfinite(distance)]
+        if common > 0 and len(distance) and common <= 1.01 * np.median(distance):
+            width[:] = common
     return width
-
-
-def _told_width(raw: _Raw, clock: _Clock) -> float:
-    """``time_bin`` of the product's meta data, in the unit of TIME, if bins of this width do not overlap."""
-    second = float(clock.unit.to(u.s))
-    width = number(raw.words, "time_bin", math.nan) * second
-    distance = np.diff(np.unique(raw.times)) * second
-    distance = distance[np.isfinite(distance)]
-    are_apart = len(distance) > 0 and width <= 1.01 * np.median(distance)
-    return width if width > 0 and are_apart else math.nan
 
 
 # ---- band, values, cards
 
 
-def _band(header: Mapping[str, Any]) -> tuple[float, float]:
+def _energy_band(header: Mapping[str, Any]) -> tuple[float, float]:
     """Energy band in keV; NaN where it is unknown."""
-    told = card_value(header, "EUNIT")
-    unit = u.keV if told is None else known_unit(told)
-    if unit is None or not unit.is_equivalent(u.keV):
-        return math.nan, math.nan
-    factor = float(unit.to(u.keV))
+    unit = known_unit(card_value(header, "EUNIT") or "keV")
+    factor = float(unit.to(u.keV)) if unit is not None and unit.is_equivalent(u.keV) else math.nan
     return number(header, "E_MIN", math.nan) * factor, number(header, "E_MAX", math.nan) * factor
 
 
@@ -411,13 +346,13 @@ def _mask_gaps(columns: dict[str, Values], value: str | None, error: str | None,
     columns[value].hide(gap)
 
 
-def _meta(header: Mapping[str, Any]) -> dict[str, Any]:
+def _kept_cards(header: Mapping[str, Any]) -> dict[str, Any]:
     """Cards that the table keeps."""
     texts = {key: card_value(header, key) for key in _TEXT_CARDS}
     kept: dict[str, Any] = {
-        key: " ".join(printable(value, limit=_LONGEST_TEXT).split())
-        for key, value in texts.items()
-        if isinstance(value, str)
+        key: " ".join(printable(text, limit=_LONGEST_TEXT).split())
+        for key, text in texts.items()
+        if isinstance(text, str)
     }
     numbers = {key: number(header, key, math.nan) for key in _NUMBER_CARDS}
     return kept | {key: value for key, value in numbers.items() if math.isfinite(value)}

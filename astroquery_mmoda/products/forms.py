@@ -21,24 +21,7 @@ FORMS: Mapping[str, Callable[[Products, str | None], Any]] = {
 
 
 def in_form(kind: str, products: Products, source: str | None, *, where: str = "") -> Any:
-    """
-    Bring products into the form that a kind of query returns.
-
-    Parameters
-    ----------
-    kind : str
-        One of `FORMS`.
-    products : Products
-        What the analysis returned.
-    source : str or None
-        Keep only this source.
-    where : str
-        Opens the warning that there is nothing.
-
-    Returns
-    -------
-    HDUList, Table or Products
-    """
+    """What a kind of query returns of its products; ``where`` begins the warning that there is nothing."""
     if not len(products):
         warn(f"MMODA: {where}the analysis returned nothing.", NoResultsWarning)
     form = FORMS[kind](products, source)

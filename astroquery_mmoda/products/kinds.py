@@ -8,8 +8,6 @@ no array.
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,7 +25,6 @@ from ..text import printable
 
 #: characters of names of products and sources, which stand in each row of a form
 LONGEST_NAME = 1000
-_LONGEST_COUNTED = 200_000
 
 # keys of a reply that are about the analysis, not what it found
 _NOT_PRODUCTS = frozenset(
@@ -55,10 +52,10 @@ def _as_it_is(raw: Any, what: str, allowance: Allowance) -> Any:
     return raw
 
 
-def _plain(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
+def _elements(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     """Elements of a list, or the only one, of which nothing but the name is looked at."""
     for raw in _as_list(value):
-        yield Entry(_name(raw), kind.name, raw, kind.read)
+        yield Entry(_product_name(raw), kind.name, raw, kind.read)
 
 
 @dataclass(frozen=True)
@@ -67,46 +64,53 @@ class Kind:
     A kind of product.
 
     ``keys`` are those of a reply under which it stands; ``elements`` lists the entries there, and ``refine`` gives them
-    another kind by their content and meta data. ``read`` makes the data of an entry. ``rows`` is what the rows of its
-    tables are called, and ``count`` counts them in what came. ``file`` is the form of its file, where the type of the
-    data does not tell it: image, spectrum or lightcurve.
+    another kind by their content and metadata. ``read`` makes the data of an entry. ``rows`` is what the rows of its
+    tables are called. ``file`` is the form of its file, where it does not follow from the type of the data: image,
+    spectrum or lightcurve.
     """
 
     name: str
     keys: tuple[str, ...] = ()
     read: Reader = _as_it_is
-    elements: Callable[[Kind, str, Any, Allowance], Iterator[Entry]] = _plain
+    elements: Callable[[Kind, str, Any, Allowance], Iterator[Entry]] = _elements
     refine: Callable[[dict[str, Any], dict[str, Any]], str] | None = None
     rows: str = "rows"
-    count: Callable[[Mapping[str, Any]], int | None] | None = None
     file: str = ""
 
 
 def entries_of(products: Mapping[str, Any], allowance: Allowance) -> Iterator[Entry]:
     """All products of a reply, in its order; what is unknown is kept as it came, and one line of the log says so."""
-    promises = {key: _dictionary(products.get(key)) for key in ("prod_uris", "extra_metadata")}
-    unknown = []
-    for key, value in products.items():
-        if key in _NOT_PRODUCTS or value is None:
-            continue
-        if key not in _BY_KEY and key not in _KNOWN_RAW:
-            unknown.append(printable(key, limit=60))
+    uris, extra = (_as_dict(products.get(key)) for key in ("prod_uris", "extra_metadata"))
+    found = {key: value for key, value in products.items() if key not in _NOT_PRODUCTS and value is not None}
+    for key, value in found.items():
         kind = _BY_KEY.get(key, KINDS["other"])
         for entry in kind.elements(kind, key, value, allowance):
-            yield _as_promised(entry, **promises)
+            is_announced = entry.name in uris or entry.name in extra
+            yield _as_announced(entry, uris.get(entry.name), extra.get(entry.name)) if is_announced else entry
+    unknown = [printable(key, limit=60) for key in found if key not in _BY_KEY and key not in _KNOWN_RAW]
     if unknown:
         log.warning("Kept as it came, since nothing is known about it: %s", ", ".join(unknown[:10]))
+
+
+def _as_announced(entry: Entry, uri: Any, extra: Any) -> Entry:
+    """Add what a workflow said beforehand about an output; its kind, where only the layout shows it."""
+    meta = check_meta({**_as_dict(extra), **entry.meta}, f"product {printable(entry.name, limit=60)!r}")
+    kind = kind_from_name(str(uri or "").rpartition("#")[2])
+    is_vague = entry.kind in ("table", "array", "other") and "data_unit_list" in _as_dict(entry.raw)
+    return replace(entry, kind=kind if is_vague and kind in _STRONGEST_FIRST else entry.kind, meta=meta)
 
 
 # ---- what stands under a key
 
 
 def _objects(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
-    """JSON objects, or texts of them, with a name and meta data."""
+    """JSON objects, or texts of them, with a name and metadata."""
     for index, raw in enumerate(_as_list(value)):
-        element, meta = _object(raw, f"product {index + 1} of {key}", allowance)
+        what = f"product {index + 1} of {key}"
+        element = _json_object(raw, what, allowance)
+        meta = _read_meta(element, what, allowance)
         name = kind.refine(element, meta) if kind.refine else kind.name
-        yield Entry(_name(element), name, element, kind.read, meta)
+        yield Entry(_product_name(element), name, element, kind.read, meta)
 
 
 def _whole(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
@@ -115,30 +119,31 @@ def _whole(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[E
 
 def _pictures(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     for raw in _as_list(value):
-        entry = _dictionary(raw)
-        told = {name: entry[name] for name in ("img_type", "filename") if entry.get(name)}
-        meta = check_meta(_dictionary(entry.get("metadata")) | told, f"a picture in {key}")
-        yield Entry(_name(entry), kind.name, raw, kind.read, meta)
+        entry = _as_dict(raw)
+        own = {name: entry[name] for name in ("img_type", "filename") if entry.get(name)}
+        meta = check_meta(_as_dict(entry.get("metadata")) | own, f"a picture in {key}")
+        yield Entry(_product_name(entry), kind.name, raw, kind.read, meta)
 
 
-def _texts(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
+def _output_texts(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     """Texts, and the numbers and lists that a workflow gives as outputs."""
     for index, raw in enumerate(_as_list(value)):
         is_named = isinstance(raw, dict) and "value" in raw
-        meta = _meta(raw.get("meta_data"), f"product {index + 1} of {key}", allowance) if is_named else {}
-        yield Entry(_name(raw), kind.name, raw["value"] if is_named else raw, kind.read, meta)
+        meta = _read_meta(raw, f"product {index + 1} of {key}", allowance) if is_named else {}
+        yield Entry(_product_name(raw), kind.name, raw["value"] if is_named else raw, kind.read, meta)
 
 
 def _skymaps(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     """A map of the sky for each event, and its contours; the event is the source."""
-    if not isinstance(value, dict):
-        raise DecodingError(f"{key} must be a JSON object, not a {type(value).__name__}.")
-    maps, contours = (_dictionary(value.get(part)) for part in ("skymaps", "contours"))
+    parts = _json_object(value, key, allowance)
+    maps, contours = (_as_dict(parts.get(part)) for part in ("skymaps", "contours"))
     for event in (*maps, *contours):
         check_name(event, f"event in {key}")
     for event, raw in maps.items():
-        element, meta = _object(raw, f"the map of {printable(event, limit=60)!r} in {key}", allowance)
-        yield Entry(_name(element) or f"skymap_{event}", kind.name, element, kind.read, meta | {"src_name": event})
+        what = f"the map of {printable(event, limit=60)!r} in {key}"
+        element = _json_object(raw, what, allowance)
+        meta = _read_meta(element, what, allowance) | {"src_name": event}
+        yield Entry(_product_name(element) or f"skymap_{event}", kind.name, element, kind.read, meta)
     for event, raw in contours.items():
         yield Entry(f"contours_{event}", "contours", raw, KINDS["contours"].read, {"src_name": event})
 
@@ -147,31 +152,28 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _dictionary(value: Any) -> dict[str, Any]:
+def _as_dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _object(raw: Any, what: str, allowance: Allowance) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A JSON object, or the text of one, and its meta data."""
-    element = decoding.read_json_text(raw, what=what, allowance=allowance) if isinstance(raw, str) else raw
-    if not isinstance(element, dict):
-        raise DecodingError(f"{what} must be a JSON object, not a {type(element).__name__}.")
-    return element, _meta(element.get("meta_data"), what, allowance)
+def _json_object(value: Any, what: str, allowance: Allowance) -> dict[str, Any]:
+    """A JSON object, or the text of one."""
+    found = decoding.read_json_text(value, what=what, allowance=allowance) if isinstance(value, str) else value
+    if not isinstance(found, dict):
+        raise DecodingError(f"{what} must be a JSON object, not a {type(found).__name__}.")
+    return found
 
 
-def _meta(value: Any, what: str, allowance: Allowance) -> dict[str, Any]:
-    if isinstance(value, str):
-        value = decoding.read_json_text(value, what=f"meta_data of {what}", allowance=allowance)
-    if value is not None and not isinstance(value, dict):
-        raise DecodingError(f"The meta_data of {what} must be a JSON object, not a {type(value).__name__}.")
-    return check_meta(value or {}, what)
+def _read_meta(element: Mapping[str, Any], what: str, allowance: Allowance) -> dict[str, Any]:
+    meta = element.get("meta_data")
+    return check_meta({} if meta in (None, "") else _json_object(meta, f"meta_data of {what}", allowance), what)
 
 
 # ---- names
 
 
-def _name(entry: Any) -> str:
-    return check_name(_dictionary(entry).get("name"), "name of a product")
+def _product_name(entry: Any) -> str:
+    return check_name(_as_dict(entry).get("name"), "name of a product")
 
 
 def check_name(name: Any, what: str) -> str:
@@ -184,7 +186,7 @@ def check_name(name: Any, what: str) -> str:
 
 
 def check_meta(meta: dict[str, Any], what: str) -> dict[str, Any]:
-    """Refuse words of meta data that name something and are not text; workflows may number their sources."""
+    """Refuse metadata that name something and are not text; workflows may number their sources."""
     source = meta.get("src_name")
     is_number = isinstance(source, (int, float)) and not isinstance(source, bool)
     check_name(None if is_number else source, f"src_name of {what}")
@@ -194,12 +196,10 @@ def check_meta(meta: dict[str, Any], what: str) -> dict[str, Any]:
 
 
 def free_name(stem: str, taken: dict[str, int]) -> str:
-    """Name that no other product has; ``taken`` remembers names, and how often each was wanted."""
+    """Name that no other product has; ``taken`` has names, and how often each was wanted."""
     number = taken.get(stem, 0) + 1
-    name = stem if number == 1 else f"{stem}_{number}"
-    while name in taken:
+    while (name := stem if number == 1 else f"{stem}_{number}") in taken:
         number += 1
-        name = f"{stem}_{number}"
     # all of them are free from the next number on, so that not each one is tried again
     taken[stem] = number
     taken.setdefault(name, 1)
@@ -209,21 +209,10 @@ def free_name(stem: str, taken: dict[str, int]) -> str:
 def names_in_headers(entries: Iterable[Entry]) -> Iterator[str]:
     """Names of sources in the headers of array products (NAME), which have blanks where ``src_name`` has lost them."""
     for entry in entries:
-        for unit in _as_list(_dictionary(entry.raw).get("data_unit_list")):
-            name = _dictionary(_dictionary(unit).get("header")).get("NAME")
+        for unit in _as_list(_as_dict(entry.raw).get("data_unit_list")):
+            name = _as_dict(_as_dict(unit).get("header")).get("NAME")
             if isinstance(name, str) and name.strip() and len(name) <= LONGEST_NAME:
                 yield name.strip()
-
-
-def _as_promised(entry: Entry, *, prod_uris: Mapping[str, Any], extra_metadata: Mapping[str, Any]) -> Entry:
-    """Add what a workflow said beforehand about the output of this name; its kind, where only the layout told it."""
-    if entry.name not in prod_uris and entry.name not in extra_metadata:
-        return entry
-    meta = {**_dictionary(extra_metadata.get(entry.name)), **entry.meta}
-    check_meta(meta, f"product {printable(entry.name, limit=60)!r}")
-    kind = kind_from_name(str(prod_uris.get(entry.name) or "").rpartition("#")[2])
-    is_vague = entry.kind in ("table", "array", "other") and "data_unit_list" in _dictionary(entry.raw)
-    return replace(entry, kind=kind if is_vague and kind in _STRONGEST_FIRST else entry.kind, meta=meta)
 
 
 # ---- readers: what came -> data; plain functions, so that products pickle
@@ -239,54 +228,27 @@ def _catalog(raw: Any, what: str, allowance: Allowance) -> Any:
         return read_catalog(raw)
 
 
-def _table(raw: Any, what: str, allowance: Allowance) -> Any:
+def _read_table(raw: Any, what: str, allowance: Allowance) -> Any:
     if raw.get("binary") is None:
         return decoding.read_ecsv(raw.get("ascii"), what=what, allowance=allowance)
     raise DecodingError(f"{what}: a pickled table of astropy, which is not read: the service sends tables as text.")
-
-
-# ---- rows of what came, counted without decoding it
-
-
-def _length(key: str, raw: Mapping[str, Any]) -> int | None:
-    values = raw.get(key)
-    return len(values) if isinstance(values, list) else None
-
-
-def _catalog_rows(raw: Mapping[str, Any]) -> int | None:
-    return len(raw["cat_column_list"][0])
-
-
-def _contour_points(raw: Mapping[str, Any]) -> int | None:
-    contours = raw.get("contours")
-    return sum(len(line) for of_level in contours for line in of_level) if isinstance(contours, list) else None
-
-
-def _table_rows(raw: Mapping[str, Any]) -> int | None:
-    """Rows of ECSV, in which a quoted cell may have line ends."""
-    text = raw.get("ascii")
-    if not isinstance(text, str) or len(text) > _LONGEST_COUNTED:
-        return None
-    delimiter = "," if re.search(r"^# delimiter: ','", text, re.MULTILINE) else " "
-    lines = (line for line in text.splitlines(keepends=True) if not line.startswith("#"))
-    return max(sum(1 for row in csv.reader(lines, delimiter=delimiter) if row) - 1, 0)
 
 
 # ---- what kind of thing an array or a table is, without opening it
 
 
 def _kind_of_table(element: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
-    """Light curves are told by the words of their meta data that name the columns."""
-    words = (meta.get(word) for word in ("time", "rate", "rate_err"))
-    return "lightcurve" if all(isinstance(word, str) and word.strip() for word in words) else "table"
+    """Light curves have names of columns in their metadata."""
+    names = (meta.get(key) for key in ("time", "rate", "rate_err"))
+    return "lightcurve" if all(isinstance(name, str) and name.strip() for name in names) else "table"
 
 
 def _kind_of_arrays(element: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
-    """Told by the words that only light curves have, the service's word for it, its name, the headers of its units."""
+    """By the metadata of light curves, the service's name for it, its own name, the headers of its units."""
     if _kind_of_table(element, meta) == "lightcurve":
         return "lightcurve"
-    for word in (meta.get("product"), element.get("name")):
-        kind = kind_from_name(str(word or ""))
+    for name in (meta.get("product"), element.get("name")):
+        kind = kind_from_name(str(name or ""))
         if kind != "other":
             return kind
     kinds = {_kind_of_unit(unit) for unit in _as_list(element.get("data_unit_list")) if isinstance(unit, dict)}
@@ -294,42 +256,35 @@ def _kind_of_arrays(element: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
 
 
 _STRONGEST_FIRST = ("lightcurve", "spectrum", "rmf", "arf", "image", "table", "array")
-# by HDUCLAS1 or HDUCLAS2, and by name
-_BY_CLASS = {"LIGHTCURVE": "lightcurve", "SPECTRUM": "spectrum", "SPECRESP": "arf", "RSP_MATRIX": "rmf"}
-_BY_CLASS |= {"EBOUNDS": "rmf"}
-_BY_UNIT_NAME = {"LC": "lightcurve", "SPECRESP": "arf", "EBOUNDS": "rmf", "MATRIX": "rmf", "SPECRESP MATRIX": "rmf"}
-# columns that only responses have, beside CHANNEL or ENERG_LO
-_BY_COLUMN = {"MATRIX": "rmf", "E_MIN": "rmf", "SPECRESP": "arf"}
+# by HDUCLAS1, HDUCLAS2 or the name of a unit
+_BY_NAME = {
+    **dict.fromkeys(("LIGHTCURVE", "LC"), "lightcurve"),
+    "SPECTRUM": "spectrum",
+    "SPECRESP": "arf",
+    **dict.fromkeys(("RSP_MATRIX", "MATRIX", "SPECRESP MATRIX", "EBOUNDS"), "rmf"),
+}
+# by columns: one of the first, and one of the second
+_BY_COLUMNS = (
+    ({"TIME"}, set(VALUE_COLUMNS), "lightcurve"),
+    ({"CHANNEL"}, {"RATE", "COUNTS"}, "spectrum"),
+    ({"CHANNEL", "ENERG_LO"}, {"MATRIX", "E_MIN"}, "rmf"),
+    ({"CHANNEL", "ENERG_LO"}, {"SPECRESP"}, "arf"),
+)
 
 
 def _kind_of_unit(unit: Mapping[str, Any]) -> str:
-    header = _dictionary(unit.get("header"))
-    for key in ("HDUCLAS1", "HDUCLAS2"):
-        kind = _BY_CLASS.get(str(header.get(key, "")).strip().upper())
-        if kind:
+    header = _as_dict(unit.get("header"))
+    for name in (header.get("HDUCLAS1"), header.get("HDUCLAS2"), unit.get("name")):
+        if kind := _BY_NAME.get(str(name).strip().upper()):
             return kind
-    kind = _BY_UNIT_NAME.get(str(unit.get("name") or "").upper())
-    if kind:
-        return kind
     if unit.get("hdu_type") in ("table", "bintable"):
-        columns = {str(value).upper() for key, value in header.items() if str(key).startswith("TTYPE")}
-        return _kind_by_columns(columns | {str(column).upper() for column in _dictionary(unit.get("units_dict"))})
+        names = {str(value).upper() for key, value in header.items() if str(key).startswith("TTYPE")}
+        names |= {str(name).upper() for name in _as_dict(unit.get("units_dict"))}
+        return next((kind for one, other, kind in _BY_COLUMNS if names & one and names & other), "table")
     if "CTYPE1" in header or "IMATYPE" in header:
         return "image"
     return "array" if unit.get("hdu_type") == "image" else "other"
 
-
-def _kind_by_columns(columns: set[str]) -> str:
-    if "TIME" in columns and columns & set(VALUE_COLUMNS):
-        return "lightcurve"
-    if "CHANNEL" in columns and columns & {"RATE", "COUNTS"}:
-        return "spectrum"
-    if columns & {"CHANNEL", "ENERG_LO"}:
-        return next((kind for column, kind in _BY_COLUMN.items() if column in columns), "table")
-    return "table"
-
-
-# ---- the table
 
 _ARRAYS = ("numpy_data_product_list", "numpy_data_product")
 _TABLES = ("astropy_table_product_ascii_list", "astropy_table_product_binary_list")
@@ -342,30 +297,18 @@ KINDS = {
         Kind("spectrum", file="spectrum"),
         Kind("arf", rows="energies", file="spectrum"),
         Kind("rmf", file="spectrum"),
-        Kind("lightcurve", rows="bins", count=_table_rows, file="lightcurve"),
+        Kind("lightcurve", rows="bins", file="lightcurve"),
         Kind("array", _ARRAYS, _HDULIST, _objects, _kind_of_arrays),
-        Kind("catalog", ("catalog",), _catalog, _whole, rows="sources", count=_catalog_rows),
-        Kind("table", _TABLES, _table, _objects, _kind_of_table, count=_table_rows),
+        Kind("catalog", ("catalog",), _catalog, _whole, rows="sources"),
+        Kind("table", _TABLES, _read_table, _objects, _kind_of_table),
         Kind("picture", ("binary_image_product_list",), partial(_decoded, "read_picture"), _pictures),
-        Kind("text", ("text_product_list", "progress_product_list"), _as_it_is, _texts, rows="entries", count=len),
+        Kind("text", ("text_product_list", "progress_product_list"), _as_it_is, _output_texts, rows="entries"),
         Kind("binary", ("binary_data_product_list",), partial(_decoded, "read_binary")),
         Kind("skymap", ("gw_skymap_product",), _HDULIST, _skymaps),
-        Kind("contours", (), partial(_decoded, "read_contours"), rows="points", count=_contour_points),
-        Kind(
-            "strain",
-            ("gw_strain_product_list",),
-            partial(_decoded, "read_strain"),
-            rows="samples",
-            count=partial(_length, "value"),
-        ),
-        Kind(
-            "spectrogram",
-            ("gw_spectrogram_product",),
-            partial(_decoded, "read_spectrogram"),
-            rows="times",
-            count=partial(_length, "value"),
-        ),
-        Kind("other", (), _as_it_is, _whole, rows="entries", count=len),
+        Kind("contours", (), partial(_decoded, "read_contours"), rows="points"),
+        Kind("strain", ("gw_strain_product_list",), partial(_decoded, "read_strain"), rows="samples"),
+        Kind("spectrogram", ("gw_spectrogram_product",), partial(_decoded, "read_spectrogram"), rows="times"),
+        Kind("other", (), _as_it_is, _whole, rows="entries"),
     )
 }
 _BY_KEY = {key: kind for kind in KINDS.values() for key in kind.keys}

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +14,10 @@ from astropy.time import Time
 from astroquery.exceptions import CorruptDataWarning, InputWarning
 
 from ..errors import ServiceError, reading, warn
-from ..protocol import TIME_COLUMNS
 from ..text import printable, visible
 from .budget import Budget
 from .cards import flat_provenance, flat_text, number
-from .curves import Curve, Values, read_curves
+from .curves import Curve, read_curves
 
 if TYPE_CHECKING:
     from .products import Products
@@ -34,44 +31,37 @@ _BIN_FORMATS = {"sec": 1.0, "jd": 86400.0}
 
 
 def lightcurve_form(products: Products, whole: Products) -> Table:
-    """
-    Light curves, of the products that are wanted, in one table; all that came is for messages.
-
-    ``src_name``; ``time`` (bin centre, `~astropy.time.Time`, MJD; TT, or TDB where all of it came in TDB); ``time_bin``
-    (full width, s, masked where unknown); ``e_min``, ``e_max`` (keV, masked where unknown); then the service's columns
-    with units. Bins without data are masked. ``meta`` is flat; ``VALUECOL`` and ``ERRORCOL`` name the columns of the
-    measured value and its error, ``MJDREF`` tells from when further columns of times count, ``TIMEWARN`` what was
-    assumed of the times, ``UNITWARN`` that INTEGRAL's rates came without a unit, ``TSHIFT`` by how much the times of
-    SPI-ACS were shifted (s).
-    """
+    """Light curves, of the products that are wanted, in one table; all that came is for messages."""
     whole.require("lightcurve")
     budget = Budget(whole)
     curves = [curve for product in products for curve in read_curves(product, budget)]
     if not curves:
         return empty_lightcurve()
-    _warn(curves, products)
+    _warn_of_times(curves, products)
     with reading("light curves"):
-        return _table(_with_one_origin(curves), whole, budget)
+        return _stack(curves, whole, budget)
 
 
-def _table(curves: list[Curve], whole: Products, budget: Budget) -> Table:
+def _stack(curves: list[Curve], whole: Products, budget: Budget) -> Table:
+    if len({curve.origin for curve in curves if curve.origin is not None}) > 1:
+        raise _not_joinable("columns of times from different MJDREF", whole)
     lengths = [len(curve) for curve in curves]
     names = visible(curve.source for curve in curves)
     # all names are as wide as the longest; those of single light curves were taken into account before
     longest = max(map(len, names))
     known = sum(len(name) * length for name, length in zip(names, lengths, strict=True))
-    budget.spend(4 * (longest * (sum(lengths) + len(curves)) - known), "names of sources")
+    budget.allowance.spend(4 * (longest * (sum(lengths) + len(curves)) - known), "names of sources")
     columns = {
         "src_name": np.repeat(names, lengths),
         "time": _joined_times(curves),
         "time_bin": _maybe_masked(np.concatenate([curve.width for curve in curves]), u.s),
+        "e_min": _maybe_masked(np.repeat([curve.band[0] for curve in curves], lengths), u.keV),
+        "e_max": _maybe_masked(np.repeat([curve.band[1] for curve in curves], lengths), u.keV),
     }
-    for index, name in enumerate(("e_min", "e_max")):
-        columns[name] = _maybe_masked(np.repeat([curve.band[index] for curve in curves], lengths), u.keV)
     table = Table(columns, copy=False)
     for name in dict.fromkeys(name for curve in curves for name in curve.columns):
         table.add_column(_stacked(name, curves, whole, budget), name=name, copy=False)
-    table.meta.update(_meta(curves) | flat_provenance(whole))
+    table.meta.update(_common_meta(curves) | flat_provenance(whole))
     return table
 
 
@@ -86,41 +76,34 @@ def empty_lightcurve() -> Table:
 # ---- what the user should know
 
 
-def _warn(curves: list[Curve], products: Products) -> None:
-    """Warn of what was assumed against expectation, left out, or is not as it was asked for; of each once."""
-    for words in dict.fromkeys(words for curve in curves for words in curve.odd):
-        warn(f"MMODA: times of this light curve: {words}.", CorruptDataWarning)
+def _warn_of_times(curves: list[Curve], products: Products) -> None:
+    """Warn of what was assumed against expectation, left out, or is not as requested; of each once."""
+    for note in dict.fromkeys(note for curve in curves for note, is_odd in curve.notes.items() if is_odd):
+        warn(f"MMODA: times of this light curve: {note}.", CorruptDataWarning)
     for curve in curves:
         if curve.left_out:
-            count = curve.left_out + len(curve)
             warn(
-                f"MMODA: light curve of {printable(curve.source, limit=60)!r}: {curve.left_out} of {count} rows have "
-                "no valid time and are left out.",
+                f"MMODA: light curve of {printable(curve.source, limit=60)!r}: {curve.left_out} of "
+                f"{curve.left_out + len(curve)} rows have no valid time and are left out.",
                 CorruptDataWarning,
             )
-    _compare_bins(curves, products)
-    references = {str(curve.meta.get("TIMEREF", "")).upper() for curve in curves if curve.meta.get("TIMEREF")}
+    references = {str(curve.meta["TIMEREF"]).upper() for curve in curves if curve.meta.get("TIMEREF")}
     if len(references) > 1:
         warn(
-            f"MMODA: times of these light curves refer to different places (TIMEREF {', '.join(sorted(references))}), "
-            "so they can't be compared as they are; source= gives one of them.",
+            f"MMODA: times of these light curves refer to different places (TIMEREF {', '.join(sorted(references))}); "
+            "source= gives one of them.",
             CorruptDataWarning,
         )
-
-
-def _compare_bins(curves: Iterable[Curve], products: Products) -> None:
-    """Bins of SPI-ACS consist of whole native ones; the service's reply repeats what was asked all the same."""
-    told = products.parameters
-    factor = _BIN_FORMATS.get(str(told.get("time_bin_format") or "sec"))
-    asked = number(told, "time_bin", math.nan) * (factor or math.nan)
-    if not asked > 0 or str(told.get("query_type", "Real")) != "Real":
-        return
-    got = {curve.nominal for curve in curves if curve.is_spi_acs and curve.nominal > 0}
-    for width in sorted(got):
-        if not math.isclose(width, asked, rel_tol=1e-6):
+    # bins of SPI-ACS consist of whole native ones; the service's reply repeats the request all the same
+    request = products.parameters
+    unit = _BIN_FORMATS.get(str(request.get("time_bin_format") or "sec"), math.nan)
+    requested = number(request, "time_bin", math.nan) * unit
+    widths = sorted({curve.acs_width for curve in curves if curve.acs_width > 0})
+    for width in widths if requested > 0 and request.get("query_type", "Real") == "Real" else ():
+        if not math.isclose(width, requested, rel_tol=1e-6):
             warn(
-                f"MMODA: asked for time bins of {asked:g} s, got {width:g} s: the service rounds time_bin of SPI-ACS "
-                "down to a multiple of 0.05 s.",
+                f"MMODA: requested time bins of {requested:g} s, got {width:g} s: the service rounds time_bin of "
+                "SPI-ACS down to a multiple of 0.05 s.",
                 InputWarning,
             )
 
@@ -128,39 +111,18 @@ def _compare_bins(curves: Iterable[Curve], products: Products) -> None:
 # ---- all of them together
 
 
-def _with_one_origin(curves: list[Curve]) -> list[Curve]:
-    """Let further columns of times of all curves count from the same moment."""
-    origin = next((curve.origin for curve in curves if curve.origin is not None), None)
-    moved = []
-    for curve in curves:
-        days = 0.0 if curve.origin is None or origin is None else curve.origin - origin
-        columns = dict(curve.columns)
-        for name, column in columns.items() if days else ():
-            if name.upper() in TIME_COLUMNS and column.unit is not None and column.unit.is_equivalent(u.day):
-                columns[name] = Values(column.data + days * u.day.to(column.unit), column.unit, column.mask)
-        moved.append(replace(curve, columns=columns, origin=origin))
-    return moved
-
-
 def _joined_times(curves: list[Curve]) -> Time:
-    """All of them in TDB where all came in a barycentric scale, else in TT; each scale is converted in one go."""
-    whole, fraction = (np.concatenate([getattr(curve, part) for curve in curves]) for part in ("whole", "fraction"))
-    scales = list(dict.fromkeys(curve.scale for curve in curves))
-    common = "tdb" if set(scales) <= {"tdb", "tcb"} else "tt"
-    if len(scales) == 1:
-        return _in_scale(common, whole, fraction, scales[0])
-    scale_of = np.repeat([curve.scale for curve in curves], [len(curve) for curve in curves])
-    for scale in scales:
-        rows = scale_of == scale
-        times = _in_scale(common, whole[rows], fraction[rows], scale)
-        whole[rows], fraction[rows] = times.jd1, times.jd2
-    return Time(Time(whole, fraction, format="jd", scale=common), format="mjd", copy=False)
-
-
-def _in_scale(wanted: str, whole: np.ndarray, fraction: np.ndarray, scale: str) -> Time:
+    """In TDB where all came in a barycentric scale, else in TT."""
+    scales = {curve.scale for curve in curves}
+    common = "tdb" if scales <= {"tdb", "tcb"} else "tt"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*dubious year.*")
-        return getattr(Time(whole, fraction, format="mjd", scale=scale), wanted)
+        if len(scales) > 1:
+            times = [getattr(Time(one.whole, one.fraction, format="mjd", scale=one.scale), common) for one in curves]
+            days = (np.concatenate([getattr(time, part) for time in times]) for part in ("jd1", "jd2"))
+            return Time(Time(*days, format="jd", scale=common), format="mjd", copy=False)
+        days = (np.concatenate([getattr(curve, part) for curve in curves]) for part in ("whole", "fraction"))
+        return getattr(Time(*days, format="mjd", scale=curves[0].scale), common)
 
 
 def _maybe_masked(values: np.ndarray, unit: u.UnitBase) -> Column:
@@ -170,45 +132,43 @@ def _maybe_masked(values: np.ndarray, unit: u.UnitBase) -> Column:
 
 def _stacked(name: str, curves: list[Curve], whole: Products, budget: Budget) -> Column:
     """One column of all sources, in native byte order; masked where a source has none of that name."""
-    found = [curve.columns[name] for curve in curves if name in curve.columns]
-    unit, shapes = found[0].unit, list(dict.fromkeys(column.data.shape[1:] for column in found))
-    if len(shapes) > 1:
-        raise _can_not_join(name, f"{shapes[0] or 'one value'} and {shapes[1] or 'one value'} in a row", whole)
-    kinds = {
-        column.data.dtype
-        if column.unit == unit or column.data.dtype.kind == "f"
-        else np.result_type(column.data, float)
-        for column in found
-    }
-    kind = np.result_type(*kinds).newbyteorder("=")
-    shape = (sum(map(len, curves)), *shapes[0])
-    budget.spend(math.prod(shape) * (kind.itemsize + 1), f"the column {printable(name, limit=60)} of all light curves")
-    is_masked = len(found) < len(curves) or any(column.mask is not None for column in found)
-    joined, mask, start = np.zeros(shape, dtype=kind), np.full(shape if is_masked else 0, fill_value=True), 0
-    for curve in curves:
-        rows, column = slice(start, start := start + len(curve)), curve.columns.get(name)
-        if column is None:
-            continue
-        try:
-            joined[rows] = column.data if column.unit == unit else column.data * column.unit.to(unit)  # type: ignore[union-attr]
-        except (u.UnitsError, AttributeError, TypeError) as error:
-            raise _can_not_join(name, f"in {column.unit} and in {unit}", whole) from error
-        if is_masked:
-            mask[rows] = False if column.mask is None else column.mask
+    found = [curve.columns.get(name) for curve in curves]
+    present = [column for column in found if column is not None]
+    unit, shape, label = present[0].unit, present[0].data.shape[1:], printable(name, limit=60)
+    if any(column.data.shape[1:] != shape for column in present):
+        raise _not_joinable(f"{label} with different numbers of values in a row", whole)
+    try:
+        # for each curve its values, in the unit of the first
+        parts = [
+            column.data if column.unit == unit else column.data * column.unit.to(unit)  # type: ignore[union-attr]
+            for column in present
+        ]
+    except (u.UnitsError, AttributeError, TypeError) as error:
+        raise _not_joinable(f"{label} in units that can't be converted", whole) from error
+    kind = np.result_type(*{part.dtype for part in parts}).newbyteorder("=")
+    rows, missing = sum(map(len, curves)), np.zeros((), kind)
+    budget.allowance.spend(rows * math.prod(shape) * (kind.itemsize + 1), f"the column {label} of all light curves")
+    values, joined, mask = iter(parts), np.empty((rows, *shape), kind), np.zeros((rows, *shape), bool)
+    start = 0
+    for curve, column in zip(curves, found, strict=True):
+        place = slice(start, start := start + len(curve))
+        joined[place] = missing if column is None else next(values)
+        mask[place] = column is None or (column.mask is not None and column.mask)
     return MaskedColumn(joined, mask=mask, unit=unit) if mask.any() else Column(joined, unit=unit)
 
 
-def _can_not_join(name: str, what: str, whole: Products) -> ServiceError:
+def _not_joinable(what: str, whole: Products) -> ServiceError:
     return ServiceError(
-        f"Light curves in this reply have {printable(name, limit=60)} {what}, which can't be put into one table. Use "
-        "query_product, or source= for one of them.",
+        f"Light curves in this reply have {what}, which can't be put into one table. Use query_product, or source= for "
+        "one of them.",
         products=whole,
     )
 
 
-def _meta(curves: list[Curve]) -> dict[str, Any]:
+def _common_meta(curves: list[Curve]) -> dict[str, Any]:
     """What FITS and ECSV headers can hold: short keys, plain values; of cards those in which all curves agree."""
     first = curves[0]
+    origin = next((curve.origin for curve in curves if curve.origin is not None), None)
     meta = {key: value for key, value in first.meta.items() if all(curve.meta.get(key) == value for curve in curves)}
     if not all(key in meta for key in _POSITION_CARDS):
         meta = {key: value for key, value in meta.items() if key not in _POSITION_CARDS}
@@ -218,8 +178,6 @@ def _meta(curves: list[Curve]) -> dict[str, Any]:
             if all(key in curve.meta for key in _POSITION_CARDS)
         }
         meta |= {POSITIONS: flat_text(positions)} if positions else {}
-    meta |= {"VALUECOL": first.value} if first.value else {}
-    meta |= {"ERRORCOL": first.error} if first.error else {}
-    meta |= {} if first.origin is None else {"MJDREF": first.origin}
-    assumed = list(dict.fromkeys(words for curve in curves for words in curve.assumed))
-    return meta | ({"TIMEWARN": "; ".join(assumed)} if assumed else {})
+    notes = "; ".join(dict.fromkeys(note for curve in curves for note in curve.notes))
+    more = {"VALUECOL": first.value, "ERRORCOL": first.error, "MJDREF": origin, "TIMEWARN": notes or None}
+    return meta | {key: value for key, value in more.items() if value is not None}

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""`Product`: one thing that an analysis returned, decoded when it is looked at."""
+"""`Product`: one thing that an analysis returned, decoded at the first access."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..allowance import Allowance
 from ..text import printable
 from .kinds import Entry
+from .masking import mask_tokens
 
 if TYPE_CHECKING:
     from .products import Products
@@ -55,7 +56,7 @@ class Product:
         """
         `~astropy.io.fits.HDUList`, `~astropy.table.Table`, array, text or bytes: the content, as the service gave it.
 
-        It is decoded when it is looked at first, and kept; a `DecodingError` tells what can't be read.
+        It is decoded at the first access, and kept; a `DecodingError` names what can't be read.
         """
         with self.allowance.attempt():
             return read_data(self, self.allowance)
@@ -68,13 +69,12 @@ class Product:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        state.pop("data", None)  # made again when looked at; an HDUList may not pickle
+        state.pop("data", None)  # made again; an HDUList may not pickle
         return state
 
     def __repr__(self) -> str:
-        from .display.overview import (
-            product_line,  # imported when needed, like all of display and storage: it takes long
-        )
+        # imported when needed, like all of display and storage: it takes long
+        from .display.overview import product_line
 
         return product_line(self)
 
@@ -91,8 +91,6 @@ class Product:
 
 def read_data(product: Product, allowance: Allowance) -> Any:
     """Decode a product, tokens in texts masked; nothing is kept."""
-    from .masking import mask_tokens
-
     entry = product.entry
     data = entry.read(entry.raw, f"product {printable(entry.name or entry.kind, limit=60)!r}", allowance)
     return mask_tokens(data, allowance)

@@ -25,7 +25,7 @@ class Products(Sequence[Product]):
     """
     All that an analysis returned, in the service's order.
 
-    Index it by number or by name. Nothing is decoded before it is looked at.
+    Index it by number or by name. Nothing is decoded before its data are used.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Products(Sequence[Product]):
     job_id : str, optional
         The analysis.
     comment : str, optional
-        Remarks of the service.
+        Comments and warnings of the service.
     meta : dict, optional
         What the reply says besides its products: ``input_prod_list``, ``prod_uris``, ``extra_metadata`` ...
     service : str, optional
@@ -95,17 +95,17 @@ class Products(Sequence[Product]):
         Raises
         ------
         JobFailed, AuthenticationError
-            The reply tells of a failed or refused analysis.
+            The analysis failed or was refused.
         ParameterError, JobLost, ServiceError
             It is an error, or it has no result (yet).
         DecodingError
-            It is no reply to an analysis at all.
+            It is not a reply to an analysis.
 
         Examples
         --------
         >>> from astroquery_mmoda import Products
-        >>> reply = {"query_status": "done", "products": {"text_product_list": [{"name": "remark", "value": "fine"}]}}
-        >>> Products.from_response(reply)["remark"].data
+        >>> reply = {"query_status": "done", "products": {"text_product_list": [{"name": "note", "value": "fine"}]}}
+        >>> Products.from_response(reply)["note"].data
         'fine'
         """
         if requested is not None and not isinstance(requested, Mapping):
@@ -249,8 +249,7 @@ class Products(Sequence[Product]):
         Raises
         ------
         ParameterError
-            There is no such source, or several could be meant; the message lists those that are here, and
-            ``error.products`` has everything.
+            There is no such source, or several could be meant; ``error.products`` has everything.
 
         Examples
         --------
@@ -403,11 +402,7 @@ class Products(Sequence[Product]):
         if not len(lists):
             return empty_catalog()
         table = lists[0].data
-        if not isinstance(table, Table):
-            raise DecodingError(
-                f"The catalogue {printable(lists[0].name)!r} is not a table, but {type(table).__name__}."
-            )
-        Budget(self).spend(sum(column.nbytes for column in table.itercols()), "the catalogue")
+        Budget(self).allowance.spend(sum(column.nbytes for column in table.itercols()), "the catalogue")
         return table.copy()
 
     def require(self, *kinds: str) -> None:

@@ -20,8 +20,8 @@ from .storage.provenance import SERVICE_VERSION
 # memory of a product without its content, and of each of its meta data
 _PRODUCT, _META_DATUM = 2000, 200
 _META = (
-    *("input_prod_list", "instrument_parameters", "prod_uris", "extra_metadata", "prod_process_message"),
     SERVICE_VERSION,
+    *"input_prod_list instrument_parameters prod_uris extra_metadata prod_process_message".split(),
 )
 # what replies have in the place of a source's name
 _PLACEHOLDERS = frozenset({"", "query", "lc", "string", "none"})
@@ -42,29 +42,25 @@ def read_reply(body: Any, requested: Mapping[str, Any]) -> tuple[list[Product], 
         allowance.spend(_PRODUCT + _META_DATUM * len(entry.meta), "the list of products")
         entries.append(entry)
     exit_status = section(body, "exit_status")
-    remarks = (printable(exit_status.get(key) or "", limit=2000, newlines=True) for key in ("comment", "warning"))
+    comments = (printable(exit_status.get(key) or "", limit=2000, newlines=True) for key in ("comment", "warning"))
     details = {
         "parameters": parameters,
         "job_id": str(section(body, "job_monitor").get("job_id") or products.get("job_id") or ""),
-        "comment": "\n".join(filter(None, remarks)),
+        "comment": "\n".join(filter(None, comments)),
         "meta": {key: part[key] for part in (body, products) for key in _META if part.get(key)},
     }
     return _named(entries, parameters, allowance), details, allowance
 
 
 def _finished(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What an analysis that is over has found."""
+    """Products of an analysis that is over."""
     status, products = body.get("query_status"), body.get("products")
     if status == "failed":
         raise failure(body)
     if status != "done":
-        raise ServiceError(
-            f"The analysis is not over: its status is {printable(status)!r}, so this reply has no result."
-        )
+        raise ServiceError(f"The analysis is not over: its status is {printable(status)!r}.")
     if not products:
-        raise ServiceError(
-            "This reply tells that the analysis is done, but not what it found; ask again with query_status=new."
-        )
+        raise ServiceError("The analysis is done, but the reply has no products; ask again with query_status=new.")
     if not isinstance(products, Mapping):
         raise DecodingError(f"The products of a reply must be a JSON object, not a {type(products).__name__}.")
     return products
@@ -80,9 +76,8 @@ def _named(entries: Sequence[Entry], parameters: Mapping[str, Any], allowance: A
     for entry in entries:
         source = str(entry.meta.get("src_name") or "").strip()
         source = requested if source.lower() in _PLACEHOLDERS or is_missing(source) else spelled.of(source)
-        stem = entry.name.strip() or " ".join(
-            word for word in (entry.meta.get("product") or product_type or entry.kind, source) if word
-        )
+        words = (entry.meta.get("product") or product_type or entry.kind, source)
+        stem = entry.name.strip() or " ".join(filter(None, words))
         named.append(Product(entry, free_name(stem, taken), source, allowance))
     return named
 
@@ -90,13 +85,9 @@ def _named(entries: Sequence[Entry], parameters: Mapping[str, Any], allowance: A
 def _catalogued_names(catalog: Any) -> list[str]:
     """Names of the sources in the catalogue that was sent; replies have them without blanks."""
     try:
-        told = parse_body(catalog, what="selected_catalog") if isinstance(catalog, str) else catalog
-    except DecodingError:
+        catalog = parse_body(catalog, what="selected_catalog") if isinstance(catalog, str) else catalog
+        names = catalog["cat_column_list"][catalog["cat_column_names"].index("src_names")]
+        stripped = [name.strip() for name in names if isinstance(name, str)]
+    except (DecodingError, LookupError, TypeError, ValueError, AttributeError):
         return []
-    columns = section({"catalog": told}, "catalog")
-    names, lists = columns.get("cat_column_names"), columns.get("cat_column_list")
-    if not isinstance(names, list) or not isinstance(lists, list) or "src_names" not in names[: len(lists)]:
-        return []
-    found = lists[names.index("src_names")]
-    names = [name.strip() for name in found if isinstance(name, str)] if isinstance(found, list) else []
-    return [name for name in names if 0 < len(name) <= LONGEST_NAME]
+    return [name for name in stripped if 0 < len(name) <= LONGEST_NAME]

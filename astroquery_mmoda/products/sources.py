@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Iterable
 
 from ..errors import ParameterError
 from ..text import listed, nearest, printable, transliterated
@@ -24,30 +25,10 @@ def same_source(one: object, other: object) -> bool:
 
 
 def match_source(names: Iterable[str], source: str) -> str:
-    """
-    Find a source among names, the way that users and the service spell them.
-
-    Parameters
-    ----------
-    names : iterable of str
-        What there is.
-    source : str
-        What is wanted, compared as in `same_source`.
-
-    Returns
-    -------
-    str
-        The one of ``names`` that is meant.
-
-    Raises
-    ------
-    ParameterError
-        If there is none, or more than one and none literally.
-    """
+    """Find a source among names, compared as in `same_source`; `ParameterError` for none or several, none literally."""
     known = list(dict.fromkeys(names))
     if not isinstance(source, str):
-        kind = type(source).__name__
-        raise ParameterError(f"source= must be the name of a source, not a {kind}; sources present: {listed(known)}")
+        raise ParameterError(f"source= must be the name of a source; sources present: {listed(known)}")
     if source in known:
         return source
     found = [name for name in known if same_source(name, source)]
@@ -60,36 +41,26 @@ def match_source(names: Iterable[str], source: str) -> str:
     )
 
 
-def _bare(name: object) -> str:
-    return re.sub(r"[-+]", "", _folded(name))
-
-
 class Spellings:
     """Names of sources, to find the one that another spelling means."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = set(names)
-        self._by_folded = _unique(self._names, _folded)
-        self._by_bare = _unique(self._names, _bare)
+        self._by_folded = _unique({name: _folded(name) for name in self._names})
+        self._by_bare = _unique({name: re.sub("[-+]", "", _folded(name)) for name in self._names})
 
     def of(self, source: str) -> str:
-        """
-        Give the name that means a source; the text itself where none or several do.
-
-        Compared as in `same_source`. The service's light curves of JEM-X are named with blanks for ``+`` and ``-``:
-        where neither is left in the text, they do not count.
-        """
+        """Give the name that means a source; the text itself where none or several do."""
         if source in self._names:
             return source
         found = self._by_folded.get(_folded(source))
-        if found is None and not re.search(r"[-+]", source):
-            found = self._by_bare.get(_bare(source))
+        # the service's light curves of JEM-X are named with blanks for + and -
+        if found is None and not re.search("[-+]", source):
+            found = self._by_bare.get(_folded(source))
         return found or source
 
 
-def _unique(names: Iterable[str], key: Callable[[object], str]) -> dict[str, str | None]:
-    """Names by a key; None where several have the same."""
-    found: dict[str, str | None] = {}
-    for name in names:
-        found[key(name)] = None if key(name) in found else name
-    return found
+def _unique(keys: dict[str, str]) -> dict[str, str]:
+    """Names by their keys, without keys of several names."""
+    count = Counter(keys.values())
+    return {key: name for name, key in keys.items() if count[key] == 1}

@@ -31,8 +31,7 @@ from ..errors import DecodingError, ParameterError, warn
 from ..instruments import CATALOG_VALUES, MOST_SOURCES, USED_FLAGS
 from ..protocol import NAME_COLUMNS
 from ..text import Pasted, listed, printable, transliterated
-from .positions import parse_position
-from .positions import sky_position
+from .positions import parse_position, sky_position
 from .values import as_quantity, convert
 
 _Array = np.ndarray[Any, Any]

@@ -8,6 +8,8 @@ what they do not tell in the usual way is left out: a summary never fails.
 
 from __future__ import annotations
 
+import csv
+import math
 import re
 import warnings
 from collections import Counter
@@ -51,29 +53,24 @@ class Summary:
 
 def summarize(product: Product) -> Summary:
     """Summary of what came, or of the data where they are decoded already."""
+    raw = product.entry.raw
+    data = product.__dict__.get("data", raw)
     try:
-        raw = product.entry.raw
-        data = product.__dict__.get("data", raw)
         if data is raw and hasattr(raw, "record"):  # in a file, which is not opened for this
-            return _recorded(raw.record.options["summary"])
+            found = raw.record.options["summary"]
+            texts = {name: printable(found[name], limit=100) for name in ("band", "time", "content", "unit")}
+            return Summary(**texts, size=found["size"] if type(found["size"]) is int else None)
         units = _units(data)
         size = _size(raw, product.kind)
         return Summary(
-            band=_band(units),
+            band=_bands(units),
             time=_span(units),
-            content=_content(data, units, product),
+            content=_content_of(data, units, product),
             unit=_value_unit(units, product),
             size=_size(data, product.kind) if size is None else size,
         )
     except Exception:  # noqa: BLE001 - whatever a product is, its summary must not fail
         return Summary()
-
-
-def _recorded(found: Mapping[str, Any]) -> Summary:
-    """The summary when it was written, as the index of the files has it."""
-    texts = {name: printable(found[name], limit=100) for name in ("band", "time", "content", "unit")}
-    size = found["size"]
-    return Summary(**texts, size=size if type(size) is int and 0 <= size < 2**63 else None)
 
 
 # ---- the HDUs of a product, decoded or not
@@ -91,30 +88,30 @@ class _Unit:
 
     @cached_property
     def columns(self) -> dict[str, Any]:
-        """Units of columns: of the header, and those told besides, which are later and know better."""
+        """Units of columns, by their names in capitals: of the header, and then those besides, which know better."""
         names = ((self.header.get(f"TTYPE{n}"), self.header.get(f"TUNIT{n}")) for n in range(1, _MOST_COLUMNS + 1))
-        told = {name: unit for name, unit in names if isinstance(name, str)}
-        return told | dict(islice(self.units.items(), _MOST_COLUMNS))
+        found = {name: unit for name, unit in names if isinstance(name, str)}
+        found |= dict(islice(self.units.items(), _MOST_COLUMNS))
+        return {name.upper(): unit for name, unit in found.items()}
 
 
 def _units(data: Any) -> list[_Unit]:
     """HDUs with something in them; lists of members only where there is nothing else."""
     if isinstance(data, fits.HDUList):
-        found = [_of_hdu(hdu) for hdu in data[:_MOST_UNITS]]
+        found = []
+        for hdu in data[:_MOST_UNITS]:
+            is_table = isinstance(hdu, (fits.BinTableHDU, fits.TableHDU))
+            found.append(_Unit(hdu.name, hdu.header, is_table, _header_shape(hdu.header, is_table=is_table), {}))
     else:
         units = data.get("data_unit_list") if isinstance(data, Mapping) else None
-        found = [_of_reply(unit) for unit in _list(units)[:_MOST_UNITS] if isinstance(unit, Mapping)]
+        units = units if isinstance(units, list) else []
+        found = [_of_reply(unit) for unit in units[:_MOST_UNITS] if isinstance(unit, Mapping)]
     full = [unit for unit in found if unit.shape and all(unit.shape)]
     return [unit for unit in full if unit.name != "GROUPING" and "GRPNAME" not in unit.header] or full
 
 
-def _of_hdu(hdu: Any) -> _Unit:
-    is_table = isinstance(hdu, (fits.BinTableHDU, fits.TableHDU))
-    return _Unit(hdu.name, hdu.header, is_table, _header_shape(hdu.header, is_table=is_table), {})
-
-
 def _of_reply(unit: Mapping[str, Any]) -> _Unit:
-    header, is_table = _mapping(unit.get("header")), unit.get("hdu_type") in ("table", "bintable")
+    header, is_table = unit.get("header") or {}, unit.get("hdu_type") in ("table", "bintable")
     shape: tuple[int, ...] = ()
     if unit.get("binarys") is not None:
         shape = pickled_shape(unit["binarys"]) or _header_shape(header, is_table=is_table)
@@ -122,11 +119,11 @@ def _of_reply(unit: Mapping[str, Any]) -> _Unit:
         value = unit.get("data")
         while isinstance(value, list) and len(shape) < (1 if is_table else 32):
             shape, value = (*shape, len(value)), value[0] if value else None
-    return _Unit(str(unit.get("name") or "").upper(), header, is_table, shape, _mapping(unit.get("units_dict")))
+    return _Unit(str(unit.get("name") or "").upper(), header, is_table, shape, unit.get("units_dict") or {})
 
 
 def _header_shape(header: Mapping[str, Any], *, is_table: bool) -> tuple[int, ...]:
-    axes = int(min(max(number(header, "NAXIS", 0), 0), 32))
+    axes = int(min(number(header, "NAXIS", 0), 32))
     lengths = [int(number(header, f"NAXIS{axis}", 0)) for axis in range(axes, 0, -1)]
     return tuple(lengths[:1] if is_table else lengths)
 
@@ -134,15 +131,11 @@ def _header_shape(header: Mapping[str, Any], *, is_table: bool) -> tuple[int, ..
 # ---- energy band
 
 
-def _band(units: Iterable[_Unit]) -> str:
+def _bands(units: Iterable[_Unit]) -> str:
     bands = sorted({band for unit in units if (band := _edges(unit.header))})
     if len(bands) > 3:
         return f"{len(bands)} bands, {min(low for low, _ in bands):.4g}-{max(high for _, high in bands):.4g} keV"
-    if bands:
-        return f"{', '.join(f'{low:.4g}-{high:.4g}' for low, high in bands)} keV"
-    channels = {(number(unit.header, "CHANMIN", 0), number(unit.header, "CHANMAX", 0)) for unit in units}
-    low, high = channels.pop() if len(channels) == 1 else (0, 0)
-    return f"channels {low:.0f}-{high:.0f}" if high > low else ""
+    return f"{', '.join(f'{low:.4g}-{high:.4g}' for low, high in bands)} keV" if bands else ""
 
 
 def _edges(header: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -150,8 +143,7 @@ def _edges(header: Mapping[str, Any]) -> tuple[float, float] | None:
     low, high = number(header, "E_MIN", 0.0), number(header, "E_MAX", 0.0)
     if not (unit.is_equivalent(u.keV) and 0 <= low < high):
         return None
-    factor = unit.to(u.keV)
-    return low * factor, high * factor
+    return low * unit.to(u.keV), high * unit.to(u.keV)
 
 
 # ---- time
@@ -161,7 +153,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[
 
 
 def _span(units: Iterable[_Unit]) -> str:
-    """From when to when, in UTC; the first HDU that tells it speaks for all."""
+    """From when to when, in UTC, of the first HDU that has it."""
     for unit in units:
         start, stop = (_instant(unit.header, *keywords) for keywords in (("TSTART", "DATE-OBS"), ("TSTOP", "DATE-END")))
         if start and stop and start < stop:
@@ -173,21 +165,18 @@ def _span(units: Iterable[_Unit]) -> str:
 
 
 def _instant(header: Mapping[str, Any], elapsed: str, date: str) -> str:
-    system = time_system(header)
-    scale = system.scale
+    scale = time_system(header).scale
     unit = known_unit(header.get("TIMEUNIT")) or u.day
-    days = number(header, elapsed, float("nan")) * (unit.to(u.day) if unit.is_equivalent(u.day) else float("nan"))
-    days += sum(time_reference(header)) + system.offset / 86400
+    days = number(header, elapsed, math.nan) * (unit.to(u.day) if unit.is_equivalent(u.day) else math.nan)
+    days += sum(time_reference(header))
     if _EARLIEST < days < _LATEST:
         return _utc(days, "mjd", scale)
     text = header.get(date)
-    if not isinstance(text, str) or not _DATE.fullmatch(text):
-        return ""
-    return _utc(text, "isot" if "T" in text else "iso", scale)
+    return _utc(text, None, scale) if isinstance(text, str) and _DATE.fullmatch(text) else ""
 
 
 @lru_cache(maxsize=1024)
-def _utc(value: float | str, form: str, scale: str) -> str:
+def _utc(value: float | str, form: str | None, scale: str) -> str:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*dubious year.*")
         try:
@@ -199,52 +188,54 @@ def _utc(value: float | str, form: str, scale: str) -> str:
 # ---- shape
 
 _SINGULARS = {"energies": "energy", "entries": "entry"}
+_ENERGIES = {"MATRIX", "SPECRESP", "ENERG_LO"}
 
 
-def _content(data: Any, units: list[_Unit], product: Product) -> str:
+def _content_of(data: Any, units: list[_Unit], product: Product) -> str:
     kind = KINDS.get(product.kind, KINDS["other"])
     if isinstance(data, fits.HDUList) or (isinstance(data, Mapping) and "data_unit_list" in data):
         counts = Counter(_shape(unit, kind) for unit in units)
         words = [shape if count == 1 else f"{shape} x {count}" for shape, count in counts.items()]
         return ", ".join([*words[:2], *([f"and {len(words) - 2} more"] if len(words) > 2 else [])]) or "empty"
-    if isinstance(data, Table):
-        return _counted(len(data), kind.rows)
     if kind.name == "picture":
         return printable(product.meta.get("img_type") or "", limit=10)
-    if isinstance(data, Mapping):
-        count = kind.count(data) if kind.count else None
-        return "" if count is None else _counted(count, kind.rows)
-    if isinstance(data, list):
-        return f"list of {len(data)}"
+    if isinstance(data, (Table, list)) or (isinstance(data, Mapping) and kind.rows == "entries"):
+        return _counted(len(data), kind.rows)
+    if isinstance(data, Mapping) and kind.name == "catalog":
+        return _counted(len(data["cat_column_list"][0]), kind.rows)
+    if isinstance(data, Mapping) and kind.name == "contours":
+        return _counted(sum(len(line) for of_level in data["contours"] for line in of_level), kind.rows)
+    if isinstance(data, Mapping) and isinstance(data.get("value"), list):
+        return _counted(len(data["value"]), kind.rows)
+    if isinstance(data, Mapping) and isinstance(data.get("ascii"), str):
+        return _counted(_ecsv_rows(data["ascii"]), kind.rows) if len(data["ascii"]) <= _LONGEST_TEXT else ""
     return printable(data, limit=30) if isinstance(data, (str, int, float)) and kind.name != "binary" else ""
 
 
+def _ecsv_rows(text: str) -> int:
+    """Rows of ECSV, in which a quoted cell may have line ends."""
+    delimiter = "," if re.search(r"^# delimiter: ','", text, re.MULTILINE) else " "
+    lines = (line for line in text.splitlines(keepends=True) if not line.startswith("#"))
+    return max(sum(1 for row in csv.reader(lines, delimiter=delimiter) if row) - 1, 0)
+
+
 def _shape(unit: _Unit, kind: Kind) -> str:
-    if unit.is_table:
-        return _counted(unit.shape[0], _row_word(unit, kind))
-    size = " x ".join(str(length) for length in reversed(unit.shape[-6:]))
-    return f"{size} {'values' if len(unit.shape) == 1 else 'array' if kind.name == 'array' else 'image'}"
-
-
-def _row_word(unit: _Unit, kind: Kind) -> str:
-    if kind.file == "spectrum":
-        names = {str(name).upper() for name in unit.columns}
-        hdu_class = str(unit.header.get("HDUCLAS2", "")).strip().upper()
-        if {"MATRIX", "SPECRESP", "ENERG_LO"} & names or "MATRIX" in unit.name or hdu_class in _ENERGIES:
-            return "energies"
-        if "DETCHANS" in unit.header or unit.name == "EBOUNDS" or "CHANNEL" in names:
-            return "channels"
-    return kind.rows
-
-
-_ENERGIES = ("RSP_MATRIX", "SPECRESP")
+    if not unit.is_table:
+        size = " x ".join(str(length) for length in reversed(unit.shape[-6:]))
+        return f"{size} {'values' if len(unit.shape) == 1 else 'array' if kind.name == 'array' else 'image'}"
+    rows, names = kind.rows, {*unit.columns, unit.name, str(unit.header.get("HDUCLAS2")).strip().upper()}
+    if kind.file == "spectrum" and names & {*_ENERGIES, "SPECRESP MATRIX", "RSP_MATRIX"}:
+        rows = "energies"
+    elif kind.file == "spectrum" and ("DETCHANS" in unit.header or names & {"EBOUNDS", "CHANNEL"}):
+        rows = "channels"
+    return _counted(unit.shape[0], rows)
 
 
 def _counted(count: int, word: str) -> str:
     return f"{count} {_SINGULARS.get(word, word[:-1]) if count == 1 else word}"
 
 
-# ---- unit of what was measured
+# ---- unit of what was measured, and size of what came
 
 
 def _value_unit(units: Iterable[_Unit], product: Product) -> str:
@@ -254,14 +245,11 @@ def _value_unit(units: Iterable[_Unit], product: Product) -> str:
     for unit in units:
         text = unit.header.get("BUNIT")
         if unit.is_table:
-            by_upper = {str(name).upper(): told for name, told in unit.columns.items()}
-            text = next((by_upper[name] for name in wanted if name in by_upper), None)
+            text = next((unit.columns[name] for name in wanted if name in unit.columns), None)
         if isinstance(text, str) and text.strip():
             return printable(text, limit=30)
     return ""
 
-
-# ---- size of what came
 
 _ENCODED = ("binarys", "b64data", "data", "binary")
 
@@ -272,28 +260,19 @@ def _size(raw: Any, kind: str) -> int | None:
         return sum(hdu.size for hdu in raw)
     if isinstance(raw, Table):
         return sum(column.nbytes for column in raw.itercols())
-    if isinstance(raw, Mapping) and isinstance(raw.get("ascii"), str):
-        raw = raw["ascii"]
-    if isinstance(raw, str) and kind == "binary":
-        return _decoded_size(raw)
-    if isinstance(raw, str) and not raw.isascii() and len(raw) <= _LONGEST_TEXT:
-        raw = raw.encode("utf-8", "surrogatepass")
-    if isinstance(raw, (str, bytes)):
-        return len(raw)
-    if not isinstance(raw, Mapping):
+    if isinstance(raw, Mapping) and not isinstance(raw.get("ascii"), str):
+        parts = raw.get("data_unit_list") or [raw]
+        sizes = [_decoded_size(part[key]) for part in parts for key in _ENCODED if isinstance(part.get(key), str)]
+        return sum(sizes) if sizes else None
+    text = raw["ascii"] if isinstance(raw, Mapping) else raw
+    if not isinstance(text, (str, bytes)):
         return None
-    parts = [unit for unit in _list(raw.get("data_unit_list")) if isinstance(unit, Mapping)] or [raw]
-    sizes = [_decoded_size(part[key]) for part in parts for key in _ENCODED if isinstance(part.get(key), str)]
-    return sum(sizes) if sizes else None
+    if isinstance(text, str) and kind == "binary":
+        return _decoded_size(text)
+    if isinstance(text, str) and not text.isascii() and len(text) <= _LONGEST_TEXT:
+        text = text.encode("utf-8", "surrogatepass")
+    return len(text)
 
 
 def _decoded_size(encoded: str) -> int:
     return len(encoded) * 3 // 4 - encoded[-2:].count("=")
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -21,13 +21,13 @@ from ... import decoding
 from ...allowance import Allowance
 from ...errors import DecodingError, MmodaError, reading
 from ...text import without_token
-from ..budget import size_when_read
 from ..cards import add_date, clean, complete_copy, drop_missing, provenance_cards, with_origin
 from ..channels import CHANNELS_IN, limits_of, renumbered
+from ..columnsizes import size_when_read
 from ..display.summary import summarize
 from ..kinds import KINDS
 from ..product import subset
-from ..spectrum import is_complete, spectrum_form, tables_by_role
+from ..spectrum import missing_columns, spectrum_form, tables_by_role
 from ..spectrum import set_name as source_of
 from .fitsfiles import opened
 from .index import PREFIX, StoredFile, StoredProduct
@@ -192,7 +192,9 @@ class SpectrumSet:
         """Find the tables of a spectrum of channels among products of one source; None where there is none."""
         if not all(isinstance(product.data, fits.HDUList) for product in members):
             return None
-        roles = {role: place for role, place in tables_by_role(members).items() if is_complete(_hdu_at(place), role)}
+        roles = {
+            role: place for role, place in tables_by_role(members).items() if missing_columns(_hdu_at(place), role)
+        }
         try:
             check_columns(_hdu_at(roles["SPECTRUM"]), "SPECTRUM")
         except (KeyError, DecodingError):

@@ -19,7 +19,7 @@ from ...allowance import CARD_MEMORY, HDU_MEMORY, Allowance
 from ...config import conf
 from ...errors import DecodingError
 from ...text import printable
-from ..budget import VARIABLE, WIDTHS
+from ..columnsizes import VARIABLE, WIDTHS
 
 _BLOCK = 2880
 _MOST_AXES, _MOST_COLUMNS = 32, 999

@@ -25,8 +25,8 @@ from ...instruments import IJD_ORIGIN, background_of_rates
 from ...protocol import TIME_COLUMNS
 from ...text import in_hex, original, printable, transliterated
 from ...units import known_unit, read_unit, standard_spelling
-from ..budget import size_when_read
 from ..cards import add_provenance, flat_text, number, time_reference
+from ..columnsizes import size_when_read
 from ..lightcurve import empty_lightcurve
 from .fitsfiles import opened
 from .output import chosen_path, write_whole
@@ -355,7 +355,7 @@ def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
     allowance.left += min(count, allowance.body // 8) * _ROW
     allowance.spend((_ROW + 4 * len(str(header["OBJECT"]))) * count, "times and names")
     stored = {column.name: column for column in hdu.columns}
-    day, fraction = time_reference(header)
+    day, fraction = time_reference(header) or (0.0, 0.0)
     reference = Time(day, fraction, format="mjd", scale=str(header.get("TIMESYS", "TT")).lower())
     name = original(str(header["OBJECT"]), header.get("SRCNAME8", ""))
     table = Table()

@@ -24,7 +24,7 @@ from ...errors import DecodingError, MmodaError, reading, warn
 from ...instruments import is_deconvolved
 from ...text import printable, transliterated
 from ...units import known_unit
-from ..cards import add_date, card_value, drop_missing, is_missing, mend_rows, number, time_reference, time_scale
+from ..cards import add_date, card_value, drop_missing, is_missing, mend_rows, number, time_reference
 from ..channels import CHANNELS_IN, Numbering, limits_of, renumbered
 from ..spectrum import ROLES
 from .output import OutputDirectory, OutputFile, manifest_of, write_files
@@ -178,7 +178,7 @@ def numbering(tables: Mapping[str, Any]) -> Numbering:
     """How the channels are numbered in files of these tables, by their roles; `DecodingError` if one can't be used."""
     for role, hdu in tables.items():
         check_columns(hdu, role)
-    return Numbering.of(*(tables.get(role) for role in CHANNELS_IN))
+    return Numbering.of(tables)
 
 
 def ogip_tables(
@@ -260,12 +260,12 @@ def _complete_dates(header: fits.Header) -> None:
     unit = known_unit(str(header.get("TIMEUNIT") or ""))
     if unit is None or not unit.is_equivalent(u.day):
         return
-    whole, fraction = time_reference(header)
+    whole, fraction = time_reference(header) or (0.0, 0.0)
     for key, edge in (("DATE-OBS", "TSTART"), ("DATE-END", "TSTOP")):
         days = number(header, edge, math.nan) * unit.to(u.day) + fraction
         # 1950 to 2150: anything else is not the date of an observation
         if 33282 < whole + days < 106331:
-            date = Time(whole, days, format="mjd", scale=time_scale(header))
+            date = Time(whole, days, format="mjd", scale=time_system(header).scale)
             _set_missing(header, **{key: (date.isot, f"{date.scale.upper()}, as TIMESYS says")})
 
 
