@@ -52,7 +52,10 @@ FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "print", "breakpoint
 
 MODULE_LINES = 400
 # longer ones, with the reason
-LONGER_MODULES = {"core.py": (1200, "the public methods, with their documentation")}
+LONGER_MODULES = {
+    "core.py": (1200, "the public methods, with their documentation"),
+    "jobs/job.py": (600, "the public methods of Job, with their documentation"),
+}
 
 # imports in functions, of what needs the class itself: public class methods
 FOR_CLASS_METHODS = {

@@ -155,14 +155,14 @@ def test_the_whole_sky_and_more_than_half_of_it():
 )
 def test_numbers_have_all_digits_and_no_exponent(value, text):
     """The service's translator knows no exponents."""
-    assert adql.number(value) == text
+    assert adql.decimal_text(value) == text
     assert float(text) == value
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_that_are_none(value):
     with pytest.raises(errors.ParameterError, match="finite"):
-        adql.number(value)
+        adql.decimal_text(value)
 
 
 @pytest.mark.parametrize(
@@ -634,7 +634,7 @@ def test_tables_and_columns(archive):
     assert len(archive.list_columns("ivoa.nothing")) == 0
     with pytest.raises(errors.ParameterError, match=r"did you mean 'ivoa.obscore'"):
         archive.list_columns("ivoa.obscor")
-    with pytest.raises(errors.ParameterError, match="not a valid name of a table"):
+    with pytest.raises(errors.ParameterError, match="Unknown table"):
         archive.list_columns("ivoa.obscore; DROP TABLE x")
 
 

@@ -85,14 +85,14 @@ class Search:
             limits["t_max >="], limits["t_min <="] = (time.utc.mjd for time in self.times)
         if self.energies is not None:
             # the standard has wavelengths, so the lower energy is the upper bound; 0 is none
-            for column, energy in zip(("em_min <=", "em_max >="), self.energies, strict=True):
+            for column, energy in zip(("em_max >=", "em_min <="), reversed(self.energies), strict=True):
                 if energy > 0:
                     limits[column] = (energy * u.keV).to_value(u.m, equivalencies=u.spectral())
         conditions = [
             [*self._region(), *self._named()],
-            [] if self.instrument is None else [_like("instrument_name", _pattern(_name(self.instrument)))],
-            [] if self.kind is None else [_like("dataproduct_type", text) for text in _types(self.kind)],
-            *([f"{column} {number(limit)}"] for column, limit in limits.items()),
+            [] if self.instrument is None else [_matching("instrument_name", _pattern(_tidied_name(self.instrument)))],
+            [] if self.kind is None else [_matching("dataproduct_type", text) for text in _types(self.kind)],
+            *([f"{column} {decimal_text(limit)}"] for column, limit in limits.items()),
         ]
         alternatives = [
             " OR ".join(several) if len(several) < 2 else f"({' OR '.join(several)})" for several in conditions
@@ -109,17 +109,17 @@ class Search:
         ra, dec, radius, inside = self.position.ra.deg, self.position.dec.deg, self.radius, 1
         if radius > 90:  # the database's circles end there; what lies outside of the opposite one is the same
             ra, dec, radius, inside = (ra + 180) % 360, -dec, 180 - radius, 0
-        circle = f"CIRCLE('ICRS', {number(ra)}, {number(dec)}, {number(radius)})"
+        circle = f"CIRCLE('ICRS', {decimal_text(ra)}, {decimal_text(dec)}, {decimal_text(radius)})"
         return [f"{inside} = CONTAINS(POINT('ICRS', s_ra, s_dec), {circle})"]
 
     def _named(self) -> list[str]:
         """A product may be of several targets, with commas between them."""
-        patterns = [_pattern(_name(name)) for name in self.names[:_MOST_NAMES]]
+        patterns = [_pattern(_tidied_name(name)) for name in self.names[:_MOST_NAMES]]
         forms = ("{}", "{},%", "%, {}", "%, {},%")
-        return [_like("target_name", form.replace("{}", name)) for name in patterns for form in forms]
+        return [_matching("target_name", form.replace("{}", name)) for name in patterns for form in forms]
 
 
-def number(value: float) -> str:
+def decimal_text(value: float) -> str:
     """A number with all its digits and without an exponent."""
     if not math.isfinite(value):
         raise ParameterError(f"A finite number is needed, not {value}.")
@@ -152,7 +152,7 @@ def is_plain(name: str) -> bool:
     return not (_LOST_BLANKS.search(name) or _NOT_PLAIN.search(name))
 
 
-def _name(text: Any) -> str:
+def _tidied_name(text: Any) -> str:
     name = " ".join(text.split()) if isinstance(text, str) else ""
     if not name or len(name) > _LONGEST_NAME:
         raise ParameterError(f"not a valid name: {printable(text, limit=100)!r}.")
@@ -162,7 +162,7 @@ def _name(text: Any) -> str:
 def _types(kind: str) -> tuple[str, ...]:
     """Patterns for a kind of product."""
     known = (*_TYPES, *_OTHER_TYPES)
-    word = _name(kind).lower()
+    word = _tidied_name(kind).lower()
     if word in _TYPES:
         return _TYPES[word]
     if word in known or "_" in word:  # isgri_lc is a product's name
@@ -178,7 +178,7 @@ def _pattern(text: str) -> str:
     return escaped.replace("\0", "%")
 
 
-def _like(column: str, pattern: str) -> str:
+def _matching(column: str, pattern: str) -> str:
     """Condition that holds in any case of letters."""
     quoted = pattern.replace("'", "''")
     return f"{column} ILIKE '{quoted}'"

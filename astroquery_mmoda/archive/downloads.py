@@ -36,7 +36,7 @@ from ..text import printable
 
 _MOST_REDIRECTS = 5
 _SEVERAL = re.compile(r"\s*,\s+|[,;|\s]+(?=https?://)", re.I)
-_ENDING = re.compile(r"(.*?)((?:\.(?:fits|tar|ecsv|txt|csv|xml))?(?:\.[A-Za-z0-9]{1,8})?)", re.S)
+_ENDING = re.compile(r"(?:\.(?:fits|tar|ecsv|txt|csv|xml))?\.[A-Za-z0-9]{1,8}$")
 
 
 def download_products(
@@ -88,22 +88,22 @@ def _addresses(rows: Any, server: str) -> dict[str, tuple[str, str]]:
         if column is None:
             raise ParameterError("rows need a column access_url, as query_region() and query_object() return it.")
         wanted = (column, "product_path", "target_name", "dataproduct_type")
-        text, page, source, kind = (_text(row[name]) if name in names else "" for name in wanted)
+        text, page, source, kind = (_cell_text(row[name]) if name in names else "" for name in wanted)
         base = page if page.lower().startswith(("http://", "https://")) else f"{server}/"
         for reference in _SEVERAL.split(text) if "://" in text else text.split(","):
             if reference.strip():
-                found.setdefault(_joined(base, reference.strip()), (source, kind))
+                found.setdefault(_absolute_address(base, reference.strip()), (source, kind))
     return found
 
 
-def _joined(base: str, reference: str) -> str:
+def _absolute_address(base: str, reference: str) -> str:
     try:
         return urljoin(base, reference)
     except ValueError:  # such as brackets that hold no address; refused when it is to be fetched
         return reference
 
 
-def _text(value: Any) -> str:
+def _cell_text(value: Any) -> str:
     """Text of a cell; empty if it is masked."""
     return "" if value is None or value is np.ma.masked else printable(value, limit=20_000)
 
@@ -112,8 +112,8 @@ def _file_name(url: str) -> str:
     """The published name in safe letters, with a mark that no other address has."""
     mark = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()[:8]
     last = unquote(re.split(r"[?#]", url)[0].rstrip("/").rpartition("/")[2])
-    stem, ending = _ENDING.fullmatch(last).groups()
-    return f"{safe_name(stem)}_{mark}{ending}"
+    stem = _ENDING.sub("", last)
+    return f"{safe_name(stem)}_{mark}{last[len(stem) :]}"
 
 
 def _is_there(path: Path, *, overwrite: bool) -> bool:
@@ -135,7 +135,7 @@ def _fetch(connection: Connection, url: str, path: Path, show: Callable[[float],
     limit = int(conf.max_reply_size)
     too_large = f"it is larger than {limit} bytes (astroquery_mmoda.conf.max_reply_size)"
     with _answer(connection, url) as reply:
-        whole, size = _length(reply.headers), 0
+        whole, size = _content_length(reply.headers), 0
         if (whole or 0) > limit:
             raise ServiceError(too_large)
         with whole_file(path, needed=lambda: whole) as target:
@@ -146,7 +146,9 @@ def _fetch(connection: Connection, url: str, path: Path, show: Callable[[float],
                 target.write(piece)
                 show(size / whole if whole else 0.0)
             if not size or whole not in (None, size):
-                raise Fault(f"{size} bytes came of a file of {whole or 'unknown size'}")
+                raise Fault(
+                    f"{size} bytes came of a file of {whole or 'unknown size'}" if size else "the reply was empty"
+                )
     return size
 
 
@@ -164,15 +166,15 @@ def _answer(connection: Connection, url: str) -> Iterator[Stream]:
                     raise ServiceError("a web page came instead of the file")
                 yield reply
                 return
-            url = _joined(url, reply.headers.get("Location", ""))
+            url = _absolute_address(url, reply.headers.get("Location", ""))
     raise ServiceError("it leads from one address to the next without end")
 
 
-def _length(headers: Mapping[str, str]) -> int | None:
+def _content_length(headers: Mapping[str, str]) -> int | None:
     """Size of the file (bytes), if it is known."""
     text = headers.get("Content-Length", "").strip()
     if "Content-Length" in headers and not re.fullmatch(r"[0-9]{1,18}", text):
-        # a cut body could not be told from a whole one
+        # a body that was cut would pass for a whole one
         raise ServiceError(f"its size is {printable(text, limit=40)!r}, which is not a number of bytes")
     is_plain = headers.get("Content-Encoding", "identity").strip().lower() in ("identity", "")
     return int(text) if text and is_plain else None

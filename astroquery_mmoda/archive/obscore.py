@@ -78,20 +78,11 @@ def empty_table(names: Iterable[str]) -> Table:
 
 def tidy(table: Table) -> Table:
     """
-    Turn the service's table into one for astronomers.
+    The service's table as one for astronomers: plain columns, masked where there is nothing, with units and descriptions.
 
-    Parameters
-    ----------
-    table : Table
-        As pyvo gives it: numbers may be arrays of one element, and -1, NaN and empty text may stand for nothing.
-
-    Returns
-    -------
-    Table
-        Plain columns, masked where there is nothing, with units and descriptions; ``t_min`` and ``t_max`` are
-        `~astropy.time.Time`; besides ``e_min`` and ``e_max`` (keV) and ``position`` (SkyCoord).
+    ``t_min`` and ``t_max`` become Time; ``e_min`` and ``e_max`` (keV) and ``position`` (SkyCoord) are added.
     """
-    plain = Table([_plain(table[name]) for name in table.colnames])
+    plain = Table([_plain_column(table[name]) for name in table.colnames])
     for name in ("t_min", "t_max"):
         _replace_by_times(plain, name)
     _add_energies(plain)
@@ -102,7 +93,7 @@ def tidy(table: Table) -> Table:
 # ---- plain columns
 
 
-def _plain(column: Column) -> MaskedColumn:
+def _plain_column(column: Column) -> MaskedColumn:
     """Numbers or texts, masked where there is nothing, with the standard's unit and description where it has none."""
     kind, unit, description = standard(column.name)
     plain = MaskedColumn(column)

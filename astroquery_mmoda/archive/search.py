@@ -26,6 +26,9 @@ from .adql import OBSCORE, Search, as_maxrec, as_radius, is_plain
 from .obscore import PUBLISHED, empty_table, standard, tidy
 from .tap import ArchiveTable, describe_tables, run_adql
 
+_SELECT = re.compile(
+    r"\s*select\s+(?:distinct\s+)?(?:top\s+\d+\s+)?([\w.,* ]*[\w*])\s+from\s+(?:ivoa\.)?obscore\b", re.I
+)
 _TABLE_NAME = re.compile(r"\w+(\.\w+){0,2}", re.ASCII)
 
 
@@ -75,7 +78,7 @@ def query_object(
     except MmodaError as error:  # the other names of an object are not worth failing for
         log.debug("the gallery's page of an object: %s", error)
         page = {}
-    position = _position(connection, builder, name, page)
+    position = _position_of_object(connection, builder, name, page)
     complete = replace(search, position=position, names=_names(name, page))
     return complete.adql() if get_query_payload else _find(connection, complete)
 
@@ -125,11 +128,10 @@ def _run(
 
 
 def _columns_of(adql: str) -> list[str]:
-    """Columns of the published products that a query asks for."""
-    selected, _, rest = adql.lower().partition(" from ")
-    if not re.match(rf"\s*{OBSCORE}\b|\s*obscore\b", rest):
-        return []
-    return [name for name in PUBLISHED if "*" in selected or re.search(rf"\b{name}\b", selected)]
+    """Columns that rows of the published products would have, where the query is simple."""
+    select = _SELECT.match(adql)
+    names = [item.split()[-1].rpartition(".")[2] for item in select[1].split(",")] if select else []
+    return [*(PUBLISHED if "*" in names else dict.fromkeys(names))]
 
 
 # ---- objects
@@ -142,7 +144,9 @@ def _names(name: str, page: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple({text.casefold(): text for text in reversed(tidied) if text}.values())[::-1]
 
 
-def _position(connection: Connection, builder: RequestBuilder, name: str, page: Mapping[str, Any]) -> SkyCoord | None:
+def _position_of_object(
+    connection: Connection, builder: RequestBuilder, name: str, page: Mapping[str, Any]
+) -> SkyCoord | None:
     try:
         return builder.resolve(name, connection)
     except ParameterError:

@@ -50,7 +50,7 @@ def run_adql(routes: Routes, adql: str, maxrec: int | None) -> tuple[Table | Non
     form = {"REQUEST": "doQuery", "LANG": "ADQL", "FORMAT": "votable", "QUERY": adql}
     if maxrec is not None:
         form["MAXREC"] = str(maxrec)
-    body = _checked(routes.query_archive(form), "the archive's answer", adql)
+    body = _xml_of(routes.query_archive(form), "the archive's answer", adql)
 
     def read() -> tuple[Table | None, bool]:
         document = votable.parse(io.BytesIO(body), verify="ignore")
@@ -59,21 +59,21 @@ def run_adql(routes: Routes, adql: str, maxrec: int | None) -> tuple[Table | Non
         results = TAPResults(document)
         return results.to_table(), str(results.query_status).upper() == "OVERFLOW"
 
-    return _parsed(read)
+    return _parsed_xml(read)
 
 
 def describe_tables(routes: Routes) -> list[ArchiveTable]:
     """Tables of the archive."""
-    body = _checked(routes.archive_tables(), "the archive's tables")
+    body = _xml_of(routes.archive_tables(), "the archive's tables")
 
     def read() -> list[ArchiveTable]:
         schemas = vosi.parse_tables(io.BytesIO(body).read).tableset.schemas
-        return [_described(str(schema.name or ""), table) for schema in schemas for table in schema.tables]
+        return [_description_of(str(schema.name or ""), table) for schema in schemas for table in schema.tables]
 
-    return _parsed(read)
+    return _parsed_xml(read)
 
 
-def _described(schema: str, table: Any) -> ArchiveTable:
+def _description_of(schema: str, table: Any) -> ArchiveTable:
     columns = [
         (each.name, each.description, each.unit, getattr(each.datatype, "content", "")) for each in table.columns
     ]
@@ -85,7 +85,7 @@ def _described(schema: str, table: Any) -> ArchiveTable:
     )
 
 
-def _parsed(read: Callable[[], _Read]) -> _Read:
+def _parsed_xml(read: Callable[[], _Read]) -> _Read:
     """What a parser returns, without its warnings about the style of the service's XML."""
     problem: MmodaError
     with warnings.catch_warnings():
@@ -99,7 +99,7 @@ def _parsed(read: Callable[[], _Read]) -> _Read:
     raise problem
 
 
-def _checked(answer: Answer, what: str, adql: str = "") -> bytes:
+def _xml_of(answer: Answer, what: str, adql: str = "") -> bytes:
     """The XML of an answer, or the error that the answer is."""
     words = printable(re.sub(r"<[^<>]*>", " ", answer.body[:4000].decode("utf-8", "replace")), limit=400)
     if answer.status != 200:

@@ -58,8 +58,8 @@ def plot_image(
         Sources to mark: columns ``ra`` and ``dec`` (degrees unless they have units; in the frame named by
         ``meta["frame"]``, FK5 if not given), or a `~astropy.coordinates.SkyCoord`, and names (``src_names``).
         By default those of the extension ``CATALOG``, if there is one. New detections (``NEW_1``) get another mark.
-        Where a crowded field has no room for all names, those of new detections and of low ``significance`` are left
-        out; the marks stay.
+        In a crowded field some names are left out, those of new detections and of low ``significance`` first; the
+        marks stay.
     extension : str, int or (str, int)
         Which image: its EXTNAME, or EXTNAME and EXTVER (the energy band, counted from the lowest).
     ax : `~astropy.visualization.wcsaxes.WCSAxes`, optional
@@ -94,7 +94,7 @@ def plot_image(
         raise ParameterError(f"An HDUList, as query_image returns it, is needed, not a {kind}; images present: none.")
     if catalog is not None and not isinstance(catalog, Table):
         raise ParameterError(f"catalog= must be a Table of sources, not a {type(catalog).__name__}.")
-    hdu = _image(hdulist, extension)
+    hdu = _chosen_image(hdulist, extension)
     wcs, frame = _coordinates(hdu, f"the sky coordinates of extension {extension!r}")
     axes = _sky_axes(wcs, ax)
     pixels = np.ma.masked_invalid(np.asarray(hdu.data, dtype=float))
@@ -114,7 +114,7 @@ def plot_image(
 # ---- which image, and where ----
 
 
-def _image(hdulist: fits.HDUList, extension: str | int | tuple[str, int]) -> Any:
+def _chosen_image(hdulist: fits.HDUList, extension: str | int | tuple[str, int]) -> Any:
     images = [hdu for hdu in hdulist if getattr(hdu, "is_image", False) and hdu.data is not None and hdu.data.ndim == 2]
     try:
         hdu = hdulist[extension]

@@ -74,7 +74,7 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     Raises
     ------
     ParameterError
-        If there is no such source, or the table is no light curve.
+        If there is no such source, or the table is not a light curve.
     ImportError
         If matplotlib is missing.
 
