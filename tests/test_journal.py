@@ -265,7 +265,7 @@ def test_records_that_are_refused(change):
     incomplete = record()
     del incomplete[next(iter(change))]
     if next(iter(change)) in ("job_id", "session_id", "server", "parameters"):
-        with pytest.raises(ParameterError, match=f"{next(iter(change))} can't be None"):
+        with pytest.raises(ParameterError, match=f"{next(iter(change))} can't be 'None'"):
             journal.checked(incomplete)
 
 

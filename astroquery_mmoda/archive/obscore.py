@@ -14,57 +14,32 @@ from astropy.time import Time
 
 from ..text import printable, without_token
 
-# name: (type, unit, description); the last ones are no part of the standard
+# columns of the service's table of published products, in its order: type, unit, description
 _STANDARD = {
-    "dataproduct_type": ("U", "", "Kind of data product"),
-    "calib_level": ("i8", "", "Level of calibration, 0 to 4"),
-    "obs_collection": ("U", "", "Name of the data collection"),
-    "obs_id": ("U", "", "Identifier of the observation"),
-    "obs_publisher_did": ("U", "", "Identifier that the publisher gave the data set"),
     "obs_title": ("U", "", "Title of the data set"),
-    "access_url": ("U", "", "Address of the data"),
-    "access_format": ("U", "", "MIME type of the data"),
-    "access_estsize": ("i8", "kbyte", "Estimated size of the data"),
-    "target_name": ("U", "", "Observed object or objects"),
-    "target_class": ("U", "", "Class of the observed object"),
-    "s_ra": ("f8", "deg", "Right ascension of the centre (ICRS)"),
-    "s_dec": ("f8", "deg", "Declination of the centre (ICRS)"),
-    "s_fov": ("f8", "deg", "Approximate diameter of the covered region"),
-    "s_region": ("U", "", "Covered region of the sky"),
-    "s_resolution": ("f8", "arcsec", "Angular resolution"),
-    "s_xel1": ("i8", "", "Elements along the first spatial axis"),
-    "s_xel2": ("i8", "", "Elements along the second spatial axis"),
-    "t_min": ("f8", "d", "Begin of the observation (MJD)"),
-    "t_max": ("f8", "d", "End of the observation (MJD)"),
-    "t_exptime": ("f8", "s", "Exposure time"),
-    "t_resolution": ("f8", "s", "Resolution in time"),
-    "t_xel": ("i8", "", "Elements along the time axis"),
+    "product_path": ("U", "", "Page of the product in the gallery"),
     "em_min": ("f8", "m", "Shortest wavelength"),
     "em_max": ("f8", "m", "Longest wavelength"),
-    "em_res_power": ("f8", "", "Spectral resolving power"),
-    "em_xel": ("i8", "", "Elements along the spectral axis"),
-    "o_ucd": ("U", "", "Nature of the observable (UCD)"),
-    "pol_states": ("U", "", "Polarisation states"),
-    "pol_xel": ("i8", "", "Number of polarisation states"),
-    "facility_name": ("U", "", "Observatory or mission"),
-    "instrument_name": ("U", "", "Instrument"),
-    "proposal_id": ("U", "", "Identifier of the proposal"),
-    "product_path": ("U", "", "Page of the product in the gallery"),
+    "s_ra": ("f8", "deg", "Right ascension of the centre (ICRS)"),
+    "s_dec": ("f8", "deg", "Declination of the centre (ICRS)"),
     "time_bin": ("f8", "", "Length of a time bin, as the gallery has it"),
+    "instrument_name": ("U", "", "Instrument"),
+    "dataproduct_type": ("U", "", "Kind of data product"),
+    "t_min": ("f8", "d", "Begin of the observation (MJD)"),
+    "t_max": ("f8", "d", "End of the observation (MJD)"),
+    "proposal_id": ("U", "", "Identifier of the proposal"),
+    "target_name": ("U", "", "Observed object or objects"),
+    "access_url": ("U", "", "Address of the data"),
     "image_uri": ("U", "", "Preview"),
 }
-PUBLISHED = (
-    *("obs_title", "product_path", "em_min", "em_max", "s_ra", "s_dec", "time_bin", "instrument_name"),
-    *("dataproduct_type", "t_min", "t_max", "proposal_id", "target_name", "access_url", "image_uri"),
-)
-"""Columns of the service's table of published products."""
+PUBLISHED = tuple(_STANDARD)
 # no MJD of an observation is that large, and every JD of one is
 _FIRST_JD = 2_400_000.5
 _LATEST_MJD = 200_000
 
 
 def standard(name: str) -> tuple[str, str, str]:
-    """Type, unit and description of a column; empty where the standard does not know it."""
+    """Type, unit and description of a column; empty for other ones."""
     return _STANDARD.get(name.lower(), ("", "", ""))
 
 
@@ -78,7 +53,7 @@ def empty_table(names: Iterable[str]) -> Table:
 
 def tidy(table: Table) -> Table:
     """
-    The service's table as one for astronomers: plain columns, masked where there is nothing, with units and descriptions.
+    The service's table for astronomers: plain columns, masked where there is nothing, with units and descriptions.
 
     ``t_min`` and ``t_max`` become Time; ``e_min`` and ``e_max`` (keV) and ``position`` (SkyCoord) are added.
     """

@@ -63,8 +63,7 @@ def query_region(
 ) -> Table | str:
     """Published products in a region of the sky; see `MmodaClass.query_region`."""
     position, _ = builder.locate(coordinates, connection)
-    complete = replace(search, position=position)
-    return complete.adql() if get_query_payload else _find(connection, complete)
+    return _find(connection, replace(search, position=position), get_query_payload=get_query_payload)
 
 
 def query_object(
@@ -80,7 +79,7 @@ def query_object(
         page = {}
     position = _position_of_object(connection, builder, name, page)
     complete = replace(search, position=position, names=_names(name, page))
-    return complete.adql() if get_query_payload else _find(connection, complete)
+    return _find(connection, complete, get_query_payload=get_query_payload)
 
 
 def list_tables(connection: Connection) -> Table:
@@ -103,7 +102,9 @@ def list_columns(connection: Connection, table: str) -> Table:
 # ---- running a query
 
 
-def _find(connection: Connection, search: Search) -> Table:
+def _find(connection: Connection, search: Search, *, get_query_payload: bool) -> Table | str:
+    if get_query_payload:
+        return search.adql()
     table = _run(connection, search.adql(), search.maxrec, PUBLISHED, limited=True)
     return table if all(is_plain(name) for name in search.names) else _without_similar(table, search)
 

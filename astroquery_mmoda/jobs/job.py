@@ -510,9 +510,7 @@ class Job:
         monitor = section(reply, "job_monitor")
         job_id = str(monitor.get("job_id") or "")
         if self.job_id and job_id and job_id != self.job_id:
-            raise ServiceError(
-                f"Asked for job {self.job_id}, the service answered about {printable(job_id)}. Ask again."
-            )
+            raise ServiceError(f"Asked for job {self.job_id}, it answered about job {printable(job_id)}. Ask again.")
         status = reply.get("query_status")
         self.job_id = self.job_id or job_id
         if not isinstance(status, str) or status not in STATUSES:

@@ -55,6 +55,7 @@ def _arguments_of(query: Any) -> dict[str, Any]:
     if not isinstance(query, Mapping):
         raise ParameterError(f"A query is a dict of arguments, not a {type(query).__name__}.")
     given = {str(name): value for name, value in query.items()}
+    query = None  # a secret may be in it, and not in a traceback
     has_position = given.get("coordinates") is not None
     return _complete_arguments(given, () if has_position else [name for name in given if name not in ("RA", "DEC")])
 
@@ -66,9 +67,10 @@ def _complete_arguments(given: dict[str, Any], names: Iterable[str]) -> dict[str
     if isinstance(more, Mapping) and "token" in more:
         given["parameters"] = {name: value for name, value in more.items() if name != "token"}
         wrong.append("token")
-    more = None  # a secret may be in it, and not in a traceback
+    more = None  # as above
     if wrong:
-        raise ParameterError(f"{wrong[0]!r} is not for one of many queries, but for all: query_many({wrong[0]}=...).")
+        hint = "" if wrong[0] == "get_query_payload" else f", but to all: query_many(..., {wrong[0]}=...)"
+        raise ParameterError(f"{wrong[0]!r} does not belong to one of many queries{hint}.")
     pair = [name for wanted in ("ra", "dec") for name in names if name.lower() == wanted]
     if len(pair) == 2:
         ra, dec = (given.pop(name, None) for name in pair)
