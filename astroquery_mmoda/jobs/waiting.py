@@ -95,7 +95,7 @@ def follow(
             display(job)
             # some chance in it, so that many who wait do not come all at once
             pause = min(max(0.1, elapsed / 10), conf.poll_interval_max) * random.uniform(0.85, 1.0)  # noqa: S311 - not secret
-            (sleep or time.sleep)(min(pause, limit - elapsed))
+            (sleep or time.sleep)(min(max(shortest_pause, pause), limit - elapsed))
             job.refresh(Patience(begin + limit, 5 * conf.retry_time, how_to_continue(job)))
 
 
