@@ -27,7 +27,7 @@ from .obscore import PUBLISHED, empty_table, standard, tidy
 from .tap import ArchiveTable, describe_tables, run_adql
 
 _SELECT = re.compile(
-    r"\s*select\s+(?:distinct\s+)?(?:top\s+\d+\s+)?([\w.,* ]*[\w*])\s+from\s+(?:ivoa\.)?obscore\b", re.I
+    r"\s*select\s+(?:distinct\s+)?(?:top\s+\d+\s+)?([\w.,*\s]*[\w*])\s+from\s+(?:ivoa\.)?obscore\b", re.I
 )
 _TABLE_NAME = re.compile(r"\w+(\.\w+){0,2}", re.ASCII)
 
@@ -131,7 +131,8 @@ def _run(
 def _columns_of(adql: str) -> list[str]:
     """Columns that rows of the published products would have, where the query is simple."""
     select = _SELECT.match(adql)
-    names = [item.split()[-1].rpartition(".")[2] for item in select[1].split(",")] if select else []
+    items = [item.split() for item in select[1].split(",")] if select else []
+    names = [words[-1].rpartition(".")[2] for words in items if words]
     return [*(PUBLISHED if "*" in names else dict.fromkeys(names))]
 
 
