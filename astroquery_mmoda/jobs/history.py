@@ -59,7 +59,8 @@ def _wanted(job_id_or_link: object, session_id: str | None) -> tuple[str, str | 
     text = job_id_or_link.strip() if isinstance(job_id_or_link, str) else ""
     given = fields_of_link(text) if "?" in text else {}
     job_id = str(given.get("job_id", text)).strip()
-    session_id = session_id or str(given.get("session_id", "")) or None
+    if session_id is None or isinstance(session_id, str):
+        session_id = session_id or str(given.get("session_id", "")) or None
     if not is_id(job_id) or not (session_id is None or is_id(session_id)):
         raise ParameterError(
             f"{printable(job_id_or_link, limit=100)!r} is not a valid job. Give its id, such as 'bc0582f30061217d', or "
