@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,81 +24,48 @@ _WIDTH = 20
 _ALMOST = 0.95
 
 
-def _text(report: Mapping[str, Any], *keys: str) -> str:
+def _report_text(report: Mapping[str, Any], *keys: str) -> str:
     """The first of the keys that a report has, fit to be shown."""
     return next((printable(report[key], limit=200) for key in keys if report.get(key) not in (None, "")), "")
 
 
-def _number(report: Mapping[str, Any], key: str) -> float | None:
-    """Numbers come as texts, if at all."""
-    try:
-        number = float(report[key])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
 def fraction(reports: Sequence[Mapping[str, Any]], windows: int = 0) -> float | None:
     """
-    Fraction of the work that is done, as the last report with a number in it says, or the science windows done.
+    Fraction of the work that is done as the last report with a number has it, or by science windows; None if unknown.
 
-    Parameters
-    ----------
-    reports : list of dict
-        Oldest first; ``progress`` out of ``progress_max`` (or of 100).
-    windows : int
-        Number of science windows of the analysis, if it is known. After the last of them the products are put
-        together, so they never make the whole.
-
-    Returns
-    -------
-    float or None
-        Between 0 and 1; None if no report has a number.
+    After the last of so many science windows the products are put together, so they never make the whole.
     """
     for report in reversed(reports):
-        number, whole = _number(report, "progress"), _number(report, "progress_max") or 100.0
-        if number is not None and whole > 0:
-            return min(max(number / whole, 0.0), 1.0)
-    done = {str(report["scwid"]) for report in reports if report.get("scwid") and _is_end(report)}
+        try:  # numbers come as texts, if at all
+            part = float(report["progress"]) / float(report.get("progress_max") or 100)
+        except (KeyError, TypeError, ValueError, ArithmeticError):
+            continue
+        if math.isfinite(part):
+            return min(max(part, 0.0), 1.0)
+    done = {
+        str(report["scwid"])
+        for report in reports
+        if report.get("scwid") and re.search("done|restored", str(report.get("message")), re.I)
+    }
     return min(len(done) / windows, _ALMOST) if windows and done else None
-
-
-def _is_end(report: Mapping[str, Any]) -> bool:
-    return any(word in str(report.get("message") or "").lower() for word in ("done", "restored"))
 
 
 def last_message(reports: Sequence[Mapping[str, Any]]) -> str:
     """Words of the newest report; empty if there is none."""
-    return _text(reports[-1], "message", "stage", "action") if reports else ""
+    return _report_text(reports[-1], "message", "stage", "action") if reports else ""
 
 
 def reports_table(reports: Sequence[Mapping[str, Any]]) -> Table:
-    """
-    Reports of the back end as a table.
-
-    Parameters
-    ----------
-    reports : list of dict
-        As the service sent them, oldest first.
-
-    Returns
-    -------
-    Table
-        ``time`` (text as sent, empty where the service gives none), ``node``, ``message``, ``scw`` (science window),
-        ``progress`` (fraction, masked where unknown).
-    """
+    """Reports of the back end, oldest first, as a table; see ``Job.messages``."""
     parts = [fraction([report]) for report in reports]
-    table = Table(
-        {
-            "time": [_text(report, "time", "time_request") for report in reports],
-            "node": [_text(report, "node", "node_id") for report in reports],
-            "message": [_text(report, "message", "stage", "action") for report in reports],
-            "scw": [_text(report, "scwid") for report in reports],
-            "progress": [float("nan") if part is None else part for part in parts],
-        },
-        masked=True,
-        dtype=["U", "U", "U", "U", "f8"],
-    )
+    columns = {
+        "time": [_report_text(report, "time", "time_request") for report in reports],
+        "node": [_report_text(report, "node", "node_id") for report in reports],
+        "message": [last_message([report]) for report in reports],
+        "scw": [_report_text(report, "scwid") for report in reports],
+        "progress": [math.nan if part is None else part for part in parts],
+    }
+    table = Table(columns, masked=True, dtype=["U", "U", "U", "U", "f8"])
     table["progress"].mask = [part is None for part in parts]
     return table
 
@@ -122,41 +90,35 @@ class Display:
     ) -> None:
         self._callback = progress if callable(progress) else None
         self._line = line
-        self._shown = progress is not False and not self._callback and log.getEffectiveLevel() <= logging.INFO
+        self._shown = progress is not False and log.getEffectiveLevel() <= logging.INFO
         self._terminal = self._shown and isatty(sys.stdout)
-        self._begin = self._last_line = time.monotonic()
-        self._last_drawn = -math.inf
+        self._begin = time.monotonic()
+        self._last = -math.inf if self._terminal else self._begin
         self._width = 0
 
     def __call__(self, what: Any) -> None:
         """Show the present state."""
-        now = time.monotonic()
         if self._callback:
             self._callback(what)
-        elif self._terminal and now - self._last_drawn >= _SECONDS_PER_DRAWING:
-            self._last_drawn = now
-            self._draw(self._text(what))
-        elif self._shown and not self._terminal and now - self._last_line > _SECONDS_PER_LINE:
-            self._last_line = now
-            log.info("%s", self._text(what))
+            return
+        now = time.monotonic()
+        if not self._shown or now - self._last < (_SECONDS_PER_DRAWING if self._terminal else _SECONDS_PER_LINE):
+            return
+        self._last = now
+        part, text = self._line(what)
+        text = f"{'' if part is None else f'{part:.0%}, '}{now - self._begin:.0f} s, {text}"
+        if not self._terminal:
+            log.info("%s", text)
+            return
+        bar = "" if part is None else f"[{('=' * int(_WIDTH * part)).ljust(_WIDTH)}] "
+        shown = shorten(bar + text, max(get_terminal_size().columns - 1, 20))
+        sys.stdout.write("\r" + shown.ljust(self._width))  # covers what was longer
+        sys.stdout.flush()
+        self._width = len(shown)
 
     def close(self) -> None:
         """Leave the terminal at the begin of an empty line."""
         if self._width:
-            self._draw("")
-            sys.stdout.write("\r")
+            sys.stdout.write("\r" + " " * self._width + "\r")
+            sys.stdout.flush()
             self._width = 0
-
-    def _text(self, what: Any) -> str:
-        part, text = self._line(what)
-        told = f"{time.monotonic() - self._begin:.0f} s, {text}"
-        if part is None:
-            return told
-        bar = f"[{('=' * int(_WIDTH * part)).ljust(_WIDTH)}] " if self._terminal else ""
-        return f"{bar}{part:.0%}, {told}"
-
-    def _draw(self, text: str) -> None:
-        shown = shorten(text, max(get_terminal_size().columns - 1, 20))
-        sys.stdout.write("\r" + shown.ljust(self._width))  # covers what was longer
-        sys.stdout.flush()
-        self._width = len(shown)

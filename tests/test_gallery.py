@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
 import itertools
 import json
@@ -30,7 +31,7 @@ from astropy.time import Time, TimeDelta
 from astroquery.exceptions import MaxResultsWarning, NoResultsWarning
 
 from astroquery_mmoda import MmodaClass, conf, errors
-from astroquery_mmoda.archive import adql, downloads, obscore
+from astroquery_mmoda.archive import adql, obscore
 from conftest import RESPONSES, require
 from tests import tokens
 from tests.local_tap import rows as made
@@ -154,14 +155,14 @@ def test_the_whole_sky_and_more_than_half_of_it():
 )
 def test_numbers_have_all_digits_and_no_exponent(value, text):
     """The service's translator knows no exponents."""
-    assert adql.number(value) == text
+    assert adql.decimal_text(value) == text
     assert float(text) == value
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_that_are_none(value):
     with pytest.raises(errors.ParameterError, match="finite"):
-        adql.number(value)
+        adql.decimal_text(value)
 
 
 @pytest.mark.parametrize(
@@ -633,7 +634,7 @@ def test_tables_and_columns(archive):
     assert len(archive.list_columns("ivoa.nothing")) == 0
     with pytest.raises(errors.ParameterError, match=r"did you mean 'ivoa.obscore'"):
         archive.list_columns("ivoa.obscor")
-    with pytest.raises(errors.ParameterError, match="not a valid name of a table"):
+    with pytest.raises(errors.ParameterError, match="Unknown table"):
         archive.list_columns("ivoa.obscore; DROP TABLE x")
 
 
@@ -1063,8 +1064,8 @@ def test_parts_that_nobody_asked_for(raw_server, tmp_path, status):
         (Reply(b"", fault="reset"), "); tried "),
         (Reply("", 302, {"Location": "http://other.example/x.fits"}), "only https addresses"),
         (Reply("", 302, {"Location": "/x.fits"}), "without end"),
-        (Reply("", 302, {"Location": "file:///etc/passwd"}), "only http and https"),
-        (Reply("", 302, {"Location": "http://[x"}), "not a valid address"),
+        (Reply("", 302, {"Location": "file:///etc/passwd"}), "http or https"),
+        (Reply("", 302, {"Location": "http://[x"}), "http or https"),
     ],
     ids=["404", "html", "503", "reset", "elsewhere", "loop", "local file", "nonsense"],
 )
@@ -1106,15 +1107,15 @@ def test_redirects_within_the_service_are_followed(serve, tmp_path):
     ("url", "says"),
     [
         ("http://other.example/x.fits", "only https"),
-        ("ftp://127.0.0.1/x", "only http and https"),
-        ("file:///etc/passwd", "only http and https"),
+        ("ftp://127.0.0.1/x", "http or https"),
+        ("file:///etc/passwd", "http or https"),
         ("https://user:word@example.org/x", "user name"),
         ("https://127.0.0.1/x", "private network"),
         ("https://[::1]/x", "private network"),
         ("https://169.254.169.254/x", "private network"),
         ("https://inner.example/x", "private network"),
-        ("http://[x", "not a valid address"),
-        ("https://h:99999/x", "not a valid address"),
+        ("http://[x", "http or https"),
+        ("https://h:99999/x", "http or https"),
     ],
 )
 def test_addresses_that_are_not_asked(serve, tmp_path, monkeypatch, url, says):
@@ -1133,12 +1134,6 @@ def test_addresses_that_are_not_asked(serve, tmp_path, monkeypatch, url, says):
     assert says in manifest["message"][0]
     assert not server.requests
     assert files_in(tmp_path / "d") == []
-
-
-def test_public_https_is_asked(monkeypatch):
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: [(socket.AF_INET, 1, 6, "", ("8.8.8.8", 443))])
-    assert downloads._refusal("https://data.example/x", "https://www.example/mmoda") == ""
-    assert downloads._refusal("https://www.example/x", "https://www.example/mmoda") == ""
 
 
 @pytest.mark.parametrize(
@@ -1180,22 +1175,22 @@ def test_files_of_one_name_do_not_meet(serve, tmp_path):
 @pytest.mark.parametrize(
     ("value", "found"),
     [
-        ("http://h/a, http://h/b", ["http://h/a", "http://h/b"]),
-        ("http://h/a,http://h/b", ["http://h/a", "http://h/b"]),
-        ("http://h/a http://h/b;https://h/c|http://h/d", ["http://h/a", "http://h/b", "https://h/c", "http://h/d"]),
-        ("http://h/a b.fits", ["http://h/a b.fits"]),
-        ("http://h/a,b.fits", ["http://h/a,b.fits"]),
-        ("a.fits, b.fits", ["a.fits", "b.fits"]),
-        (["http://h/a", "http://h/b"], ["http://h/a", "http://h/b"]),
-        (np.array(["http://h/a", ""]), ["http://h/a"]),
-        (np.ma.masked, []),
+        ("{0}/a, {0}/b", ["{0}/a", "{0}/b"]),
+        ("{0}/a,{0}/b", ["{0}/a", "{0}/b"]),
+        ("{0}/a {0}/b;{0}/c|{0}/d", ["{0}/a", "{0}/b", "{0}/c", "{0}/d"]),
+        ("{0}/a b.fits", ["{0}/a b.fits"]),
+        ("{0}/a,b.fits", ["{0}/a,b.fits"]),
+        ("a.fits, b.fits", ["{0}/a.fits", "{0}/b.fits"]),
         ("", []),
         (None, []),
-        (b"http://h/a", ["http://h/a"]),
     ],
 )
-def test_several_files_in_a_row(value, found):
-    assert downloads._references({"access_url": value}) == found
+def test_several_files_in_a_row(serve, tmp_path, value, found):
+    server, client = serve(content(b"x"))
+    row = {"access_url": value and value.format(server.url)}
+    manifest = client.download_products(row, directory=tmp_path)
+    assert manifest["url"].tolist() == [url.format(server.url) for url in found]
+    assert set(manifest["status"]) <= {"COMPLETE"}
 
 
 def test_relative_addresses(serve, tmp_path):
@@ -1230,6 +1225,11 @@ def test_too_large(serve, tmp_path):
     assert files_in(tmp_path / "d") == []
 
 
+def name_of(url):
+    """Name of the file of an address that ends in x.fits."""
+    return f"x_{hashlib.sha256(url.encode()).hexdigest()[:8]}.fits"
+
+
 @pytest.fixture
 def place(tmp_path):
     directory = tmp_path / "d"
@@ -1257,7 +1257,7 @@ def test_what_is_in_the_place_of_a_file(serve, place, tmp_path, what):
     server, client = serve(content(b"new"))
     victim = tmp_path / "victim"
     victim.write_text("old")
-    path = place / downloads._file_name(f"{server.url}/x.fits")
+    path = place / name_of(f"{server.url}/x.fits")
     in_the_way(path, what, victim)
     (row,) = client.download_products(rows(f"{server.url}/x.fits"), directory=place)
     assert row["status"] == ("SKIPPED" if what == "link" else "ERROR")
@@ -1342,7 +1342,7 @@ def test_what_has_the_name_of_a_temporary_file(serve, place, tmp_path, monkeypat
 def test_older_parts_decide_nothing(serve, place):
     """As earlier versions, browsers and other tools leave them; ours go when nobody writes them any more."""
     server, client = serve(content(BODY))
-    name = downloads._file_name(f"{server.url}/x.fits")
+    name = name_of(f"{server.url}/x.fits")
     left = [f".{name}.part", f".{name}.mark", f"{name}.part", ".mmoda-0123.part", ".mmoda-0123456789abcdeF.part"]
     ours = ".mmoda-0123456789abcdef.part"
     for each in (*left, ours):
@@ -1389,7 +1389,7 @@ def test_two_processes_give_whole_files(serve, place):
     workers = [context.Process(target=_fetch_often, args=(url, str(place), 25)) for _ in range(2)]
     for worker in workers:
         worker.start()
-    path = place / downloads._file_name(url)
+    path = place / name_of(url)
     while any(worker.is_alive() for worker in workers):
         if path.exists():
             data = path.read_bytes()

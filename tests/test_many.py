@@ -254,7 +254,7 @@ def test_each_outcome_belongs_to_its_question(client, service, looks):
     assert len(service.submitted) == 30
 
     summary = many.summary
-    assert summary.colnames == ["index", "instrument", "source", "status", "seconds", "job_id", "size", "error"]
+    assert summary.colnames == ["index", "status", "instrument", "source", "seconds", "job_id", "size", "error"]
     assert summary["source"].tolist() == [f"source {row}" for row in range(30)]
     assert set(summary["instrument"]) == {"isgri"}
     assert summary["index"].tolist() == list(range(30))
@@ -367,14 +367,16 @@ def test_the_summary_tells_queries_apart(client, service):
     rows[1]["time_range"] = ("2018-03-20T00:00:00", "2018-03-21T00:00:00")
     rows[2]["radius"] = -1
     many = client.query_many("product", rows, progress=False)
-    assert many.summary.colnames == ["index", "instrument", "source", "status", "seconds", "job_id", "size", "error"]
+    assert many.summary.colnames == ["index", "status", "instrument", "source", "seconds", "job_id", "size", "error"]
     list(many)
     summary = many.summary
     assert "time_range" in summary.colnames
     assert "energy_range" not in summary.colnames
     assert summary["source"].tolist() == ["J004000+200000", "source 1", "12 20"]
     assert summary["time_range"][1].startswith("2018-03-20")
-    assert max(len(line) for line in summary.pformat(max_width=80)) <= 80
+    lines = summary.pformat(max_width=80)
+    assert max(map(len, lines)) <= 80
+    assert {"index", "status", "error"} <= set(lines[0].split())
 
 
 def test_looks_are_limited_for_all_together(client, service):

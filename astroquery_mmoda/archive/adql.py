@@ -9,12 +9,12 @@ and blanks beside some punctuation are lost even inside quotes. What is written 
 from __future__ import annotations
 
 import math
-import operator
 import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 from astropy import units as u
 from astropy.coordinates import Angle, SkyCoord
 from astropy.time import Time
@@ -33,8 +33,10 @@ _TYPES = {
     "skymap": ("%sky%map%", "cube"),
     "spectrogram": ("%spectrogram%",),
 }
-_OTHER_TYPES = ("arf", "rmf", "table", "picture", "text", "binary", "contours", "strain", "array", "other")
-_STANDARD_TYPES = ("cube", "sed", "timeseries", "visibility", "event", "measurements")
+_OTHER_TYPES = (
+    *("arf", "rmf", "table", "picture", "text", "binary", "contours", "strain", "array", "other"),
+    *("cube", "sed", "timeseries", "visibility", "event", "measurements"),
+)
 _MOST_NAMES = 25
 _LONGEST_NAME = 300
 # the translator rewrites these although they stand between quotes
@@ -78,18 +80,28 @@ class Search:
 
     def adql(self) -> str:
         """The search as one line of ADQL."""
+        limits: dict[str, float] = {}
+        if self.times is not None:
+            limits["t_max >="], limits["t_min <="] = (time.utc.mjd for time in self.times)
+        if self.energies is not None:
+            # the standard has wavelengths, so the lower energy is the upper bound; 0 is none
+            for column, energy in zip(("em_max >=", "em_min <="), reversed(self.energies), strict=True):
+                if energy > 0:
+                    limits[column] = (energy * u.keV).to_value(u.m, equivalencies=u.spectral())
         conditions = [
-            _any_of([*self._region(), *self._named()]),
-            *([] if self.instrument is None else [_like("instrument_name", _pattern(_name(self.instrument)))]),
-            *([] if self.kind is None else [_any_of([_like("dataproduct_type", text) for text in _types(self.kind)])]),
-            *self._time_range(),
-            *self._energy_range(),
+            [*self._region(), *self._named()],
+            [] if self.instrument is None else [_matching("instrument_name", _pattern(_tidied_name(self.instrument)))],
+            [] if self.kind is None else [_matching("dataproduct_type", text) for text in _types(self.kind)],
+            *([f"{column} {decimal_text(limit)}"] for column, limit in limits.items()),
         ]
-        where = " AND ".join(condition for condition in conditions if condition)
+        alternatives = [
+            " OR ".join(several) if len(several) < 2 else f"({' OR '.join(several)})" for several in conditions
+        ]
+        where = " AND ".join(filter(None, alternatives))
         top = "" if self.maxrec is None else f"TOP {self.maxrec}"
         # an order of its own makes TOP mean something
         parts = ("SELECT", top, "*", "FROM", OBSCORE, where and f"WHERE {where}", "ORDER BY t_min")
-        return " ".join(part for part in parts if part)
+        return " ".join(filter(None, parts))
 
     def _region(self) -> list[str]:
         if self.position is None or self.radius >= 180:
@@ -97,35 +109,17 @@ class Search:
         ra, dec, radius, inside = self.position.ra.deg, self.position.dec.deg, self.radius, 1
         if radius > 90:  # the database's circles end there; what lies outside of the opposite one is the same
             ra, dec, radius, inside = (ra + 180) % 360, -dec, 180 - radius, 0
-        circle = f"CIRCLE('ICRS', {number(ra)}, {number(dec)}, {number(radius)})"
+        circle = f"CIRCLE('ICRS', {decimal_text(ra)}, {decimal_text(dec)}, {decimal_text(radius)})"
         return [f"{inside} = CONTAINS(POINT('ICRS', s_ra, s_dec), {circle})"]
 
     def _named(self) -> list[str]:
         """A product may be of several targets, with commas between them."""
-        patterns = [_pattern(_name(name)) for name in self.names[:_MOST_NAMES]]
-        forms = [(name, f"{name},%", f"%, {name}", f"%, {name},%") for name in patterns]
-        return [_like("target_name", form) for four in forms for form in four]
-
-    def _time_range(self) -> list[str]:
-        if self.times is None:
-            return []
-        begin, end = (number(time.utc.mjd) for time in self.times)
-        return [f"t_max >= {begin}", f"t_min <= {end}"]
-
-    def _energy_range(self) -> list[str]:
-        """The standard has wavelengths, so the lower energy is the upper bound."""
-        if self.energies is None:
-            return []
-        low, high = self.energies
-        longest, shortest = (
-            (energy * u.keV).to_value(u.m, equivalencies=u.spectral()) if energy > 0 else math.inf
-            for energy in (low, high)
-        )
-        conditions = [f"em_max >= {number(shortest)}"]
-        return [*conditions, f"em_min <= {number(longest)}"] if low > 0 else conditions
+        patterns = [_pattern(_tidied_name(name)) for name in self.names[:_MOST_NAMES]]
+        forms = ("{}", "{},%", "%, {}", "%, {},%")
+        return [_matching("target_name", form.replace("{}", name)) for name in patterns for form in forms]
 
 
-def number(value: float) -> str:
+def decimal_text(value: float) -> str:
     """A number with all its digits and without an exponent."""
     if not math.isfinite(value):
         raise ParameterError(f"A finite number is needed, not {value}.")
@@ -147,15 +141,10 @@ def as_radius(radius: Any) -> float:
 
 def as_maxrec(maxrec: Any) -> int | None:
     """Most rows to return."""
-    if maxrec is None:
-        return None
-    try:
-        number = 0 if isinstance(maxrec, bool) else operator.index(maxrec)
-    except TypeError:
-        number = 0
-    if number < 1:
+    whole = isinstance(maxrec, (int, np.integer)) and not isinstance(maxrec, bool)
+    if maxrec is not None and not (whole and maxrec >= 1):
         raise ParameterError(f"maxrec={printable(maxrec, limit=100)!r} must be a whole number, at least 1, or None.")
-    return number
+    return None if maxrec is None else int(maxrec)
 
 
 def is_plain(name: str) -> bool:
@@ -163,7 +152,7 @@ def is_plain(name: str) -> bool:
     return not (_LOST_BLANKS.search(name) or _NOT_PLAIN.search(name))
 
 
-def _name(text: Any) -> str:
+def _tidied_name(text: Any) -> str:
     name = " ".join(text.split()) if isinstance(text, str) else ""
     if not name or len(name) > _LONGEST_NAME:
         raise ParameterError(f"not a valid name: {printable(text, limit=100)!r}.")
@@ -172,8 +161,8 @@ def _name(text: Any) -> str:
 
 def _types(kind: str) -> tuple[str, ...]:
     """Patterns for a kind of product."""
-    known = (*_TYPES, *_OTHER_TYPES, *_STANDARD_TYPES)
-    word = _name(kind).lower()
+    known = (*_TYPES, *_OTHER_TYPES)
+    word = _tidied_name(kind).lower()
     if word in _TYPES:
         return _TYPES[word]
     if word in known or "_" in word:  # isgri_lc is a product's name
@@ -189,12 +178,7 @@ def _pattern(text: str) -> str:
     return escaped.replace("\0", "%")
 
 
-def _like(column: str, pattern: str) -> str:
+def _matching(column: str, pattern: str) -> str:
     """Condition that holds in any case of letters."""
     quoted = pattern.replace("'", "''")
     return f"{column} ILIKE '{quoted}'"
-
-
-def _any_of(conditions: list[str]) -> str:
-    joined = " OR ".join(conditions)
-    return f"({joined})" if len(conditions) > 1 else joined

@@ -6,7 +6,7 @@ from __future__ import annotations
 import html
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,10 +27,10 @@ from .adql import OBSCORE, Search, as_maxrec, as_radius, is_plain
 from .obscore import PUBLISHED, empty_table, standard, tidy
 from .tap import ArchiveTable, describe_tables, run_adql
 
-_TABLE_NAME = re.compile(r"\w+(\.\w+){0,2}", re.ASCII)
 _SELECT = re.compile(
-    r"\s*select\s+(?:(?:distinct|all)\s+)?(?:top\s+\d+\s+)?(?P<columns>[\w\s.,*]+?)\s+from\s+(?P<table>[\w.]+)", re.I
+    r"\s*select\s+(?:distinct\s+)?(?:top\s+\d+\s+)?([\w.,*\s]*[\w*])\s+from\s+(?:ivoa\.)?obscore\b", re.I
 )
+_TABLE_NAME = re.compile(r"\w+(\.\w+){0,2}", re.ASCII)
 
 
 def query_tap(connection: Connection, adql: str, *, maxrec: int | None = None) -> Table:
@@ -64,8 +64,7 @@ def query_region(
 ) -> Table | str:
     """Published products in a region of the sky; see `MmodaClass.query_region`."""
     position, _ = builder.locate(coordinates, connection)
-    complete = replace(search, position=position)
-    return complete.adql() if get_query_payload else _find(connection, complete)
+    return _find(connection, replace(search, position=position), get_query_payload=get_query_payload)
 
 
 def query_object(
@@ -79,9 +78,9 @@ def query_object(
     except MmodaError as error:  # the other names of an object are not worth failing for
         log.debug("the gallery's page of an object: %s", error)
         page = {}
-    position = _position(connection, builder, name, page)
+    position = _position_of_object(connection, builder, name, page)
     complete = replace(search, position=position, names=_names(name, page))
-    return complete.adql() if get_query_payload else _find(connection, complete)
+    return _find(connection, complete, get_query_payload=get_query_payload)
 
 
 def list_tables(connection: Connection) -> Table:
@@ -93,23 +92,26 @@ def list_tables(connection: Connection) -> Table:
 def list_columns(connection: Connection, table: str) -> Table:
     """Columns of a table of the archive; see `MmodaClass.list_columns`."""
     found = _archive_table(connection, table)
-    rows = [
-        _completed(*(printable(part) for part in row))
-        for row in found.columns or _columns_of_a_row(connection, found.name)
-    ]
+    types = {"f8": "double", "i8": "int", "U": "char"}
+    rows = []
+    for name, description, unit, kind in found.columns or _columns_of_a_row(connection, found.name):
+        its_type, its_unit, its_description = standard(name)
+        rows.append((name, description or its_description, unit or its_unit, kind or types.get(its_type, "")))
     return Table(rows=rows or None, names=("name", "description", "unit", "type"), dtype=("U", "U", "U", "U"))
 
 
 # ---- running a query
 
 
-def _find(connection: Connection, search: Search) -> Table:
+def _find(connection: Connection, search: Search, *, get_query_payload: bool) -> Table | str:
+    if get_query_payload:
+        return search.adql()
     table = _run(connection, search.adql(), search.maxrec, PUBLISHED, limited=True)
     return table if all(is_plain(name) for name in search.names) else _without_similar(table, search)
 
 
 def _run(
-    connection: Connection, adql: str, maxrec: int | None, columns: tuple[str, ...], *, limited: bool = False
+    connection: Connection, adql: str, maxrec: int | None, columns: Iterable[str], *, limited: bool = False
 ) -> Table:
     """Rows of a query; ``limited`` tells that it has a TOP for ``maxrec``, so nobody knows whether there are more."""
     begin = time.monotonic()
@@ -127,15 +129,12 @@ def _run(
     return table
 
 
-def _columns_of(adql: str) -> tuple[str, ...]:
-    """Columns that the rows of a query would have, where that is easily told."""
+def _columns_of(adql: str) -> list[str]:
+    """Columns that rows of the published products would have, where the query is simple."""
     select = _SELECT.match(adql)
-    if select is None:
-        return ()
-    everything = PUBLISHED if select["table"].lower() in (OBSCORE, "obscore") else ()
-    items = [item.split() for item in select["columns"].split(",")]
-    names = [everything if item[-1] == "*" else (item[-1].rpartition(".")[2],) for item in items if item]
-    return tuple(dict.fromkeys(name for several in names for name in several))
+    items = [item.split() for item in select[1].split(",")] if select else []
+    names = [words[-1].rpartition(".")[2] for words in items if words]
+    return [*(PUBLISHED if "*" in names else dict.fromkeys(names))]
 
 
 # ---- objects
@@ -148,7 +147,9 @@ def _names(name: str, page: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple({text.casefold(): text for text in reversed(tidied) if text}.values())[::-1]
 
 
-def _position(connection: Connection, builder: RequestBuilder, name: str, page: Mapping[str, Any]) -> SkyCoord | None:
+def _position_of_object(
+    connection: Connection, builder: RequestBuilder, name: str, page: Mapping[str, Any]
+) -> SkyCoord | None:
     try:
         return builder.resolve(name, connection)
     except ParameterError:
@@ -163,18 +164,16 @@ def _position(connection: Connection, builder: RequestBuilder, name: str, page: 
 def _without_similar(table: Table, search: Search) -> Table:
     """Without products of other names, which the service could not tell apart from the wanted ones."""
     wanted = {" ".join(name.split()).casefold() for name in search.names}
-    texts = np.ma.filled(table["target_name"], "") if "target_name" in table.colnames else [""] * len(table)
-    named = [bool(wanted & _targets(str(text))) for text in texts]
-    inside = np.zeros(len(table), dtype=bool)
+
+    def is_wanted(text: str) -> bool:
+        # a name may have commas as well
+        return any(" ".join(part.split()).casefold() in wanted for part in (text, *text.split(",")))
+
+    targets = np.ma.filled(table["target_name"], "") if "target_name" in table.colnames else [""] * len(table)
+    chosen = np.array([is_wanted(str(text)) for text in targets], dtype=bool)
     if search.position is not None and "position" in table.colnames and len(table):
-        # not known: not inside
-        inside = table["position"].separation(search.position).deg <= search.radius
-    return table[np.array(named, dtype=bool) | inside]
-
-
-def _targets(text: str) -> set[str]:
-    """The names in a text, and the text as a whole, since a name may have commas as well."""
-    return {" ".join(part.split()).casefold() for part in (text, *text.split(","))}
+        chosen |= table["position"].separation(search.position).deg <= search.radius  # NaN is not inside
+    return table[chosen]
 
 
 # ---- tables
@@ -182,15 +181,13 @@ def _targets(text: str) -> set[str]:
 
 def _archive_table(connection: Connection, table: str) -> ArchiveTable:
     """A table by its name, with or without its schema."""
-    if not isinstance(table, str) or not _TABLE_NAME.fullmatch(table.strip()):
-        raise ParameterError(f"not a valid name of a table: {printable(table, limit=100)!r}; one is {OBSCORE!r}.")
     tables = describe_tables(connection.routes())
-    wanted = table.strip().lower()
+    wanted = table.strip().lower() if isinstance(table, str) else ""
     for each in tables:
         if wanted in (each.name.lower(), each.name.lower().rpartition(".")[2]):
             return each
     names = [each.name for each in tables]
-    raise ParameterError(f"Unknown table {printable(table)!r}{nearest(table, names)}. There are: {', '.join(names)}.")
+    raise ParameterError(f"Unknown table {printable(table)!r}{nearest(wanted, names)}. There are: {', '.join(names)}.")
 
 
 def _columns_of_a_row(connection: Connection, table: str) -> list[tuple[str, str, str, str]]:
@@ -201,17 +198,6 @@ def _columns_of_a_row(connection: Connection, table: str) -> list[tuple[str, str
     if found is None:
         return [(name, "", "", "") for name in (PUBLISHED if table.lower() == OBSCORE else ())]
     row = tidy(found)
-    kinds = {"f": "double", "i": "int", "u": "int", "b": "boolean"}
+    kinds = {"f": "double", "i": "int", "u": "int", "b": "boolean", "U": "char"}
     # times are numbers there
-    types = {
-        name: kinds.get(row[name].dtype.kind, "char") if hasattr(row[name], "dtype") else "double"
-        for name in found.colnames
-    }
-    return [(name, "", "", kind) for name, kind in types.items()]
-
-
-def _completed(name: str, description: str, unit: str, kind: str) -> tuple[str, str, str, str]:
-    """What the standard says where the service says nothing."""
-    types = {"f8": "double", "i8": "int", "U": "char"}
-    its_type, its_unit, its_description = standard(name)
-    return name, description or its_description, unit or its_unit, kind or types.get(its_type, "")
+    return [(name, "", "", kinds.get(getattr(row[name], "dtype", np.dtype("f8")).kind, "")) for name in found.colnames]

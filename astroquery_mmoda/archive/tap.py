@@ -26,8 +26,8 @@ from ..service.http import Answer
 from ..service.routes import Routes
 from ..text import printable
 
-_STREAM = re.compile(rb"<(?:[^\s<>/:]+:)?STREAM\b")
-_OWN_STREAM = re.compile(rb"<(?:[^\s<>/:]+:)?STREAM(?:\s+encoding=[\"']base64[\"'])?\s*>")
+# data that are not within the stream itself
+_LINKED_STREAM = re.compile(rb"<(?:[^\s<>/:]+:)?STREAM\b(?!(?:\s+encoding=[\"']base64[\"'])?\s*>)")
 _FIELD = re.compile(rb"<(?:[^\s<>/:]+:)?FIELD\b")
 _ARRAY_SIZE = re.compile(rb"\barraysize\s*=\s*[\"']([^\"']*)")
 _ROWS = re.compile(rb"\bnrows\s*=\s*[\"']([^\"']*)")
@@ -42,7 +42,7 @@ class ArchiveTable:
 
     name: str
     description: str
-    columns: list[tuple[str, str, str, str]]
+    columns: list[tuple[str, ...]]
 
 
 def run_adql(routes: Routes, adql: str, maxrec: int | None) -> tuple[Table | None, bool]:
@@ -50,7 +50,7 @@ def run_adql(routes: Routes, adql: str, maxrec: int | None) -> tuple[Table | Non
     form = {"REQUEST": "doQuery", "LANG": "ADQL", "FORMAT": "votable", "QUERY": adql}
     if maxrec is not None:
         form["MAXREC"] = str(maxrec)
-    body = _checked(routes.query_archive(form), "the archive's answer", adql)
+    body = _xml_of(routes.query_archive(form), "the archive's answer", adql)
 
     def read() -> tuple[Table | None, bool]:
         document = votable.parse(io.BytesIO(body), verify="ignore")
@@ -59,44 +59,34 @@ def run_adql(routes: Routes, adql: str, maxrec: int | None) -> tuple[Table | Non
         results = TAPResults(document)
         return results.to_table(), str(results.query_status).upper() == "OVERFLOW"
 
-    return _parsed(read)
+    return _parsed_xml(read)
 
 
 def describe_tables(routes: Routes) -> list[ArchiveTable]:
     """Tables of the archive."""
-    body = _checked(routes.archive_tables(), "the archive's tables")
+    body = _xml_of(routes.archive_tables(), "the archive's tables")
 
     def read() -> list[ArchiveTable]:
         schemas = vosi.parse_tables(io.BytesIO(body).read).tableset.schemas
-        return [_described(str(schema.name or ""), table) for schema in schemas for table in schema.tables]
+        return [_description_of(str(schema.name or ""), table) for schema in schemas for table in schema.tables]
 
-    return _parsed(read)
+    return _parsed_xml(read)
 
 
-def _described(schema: str, table: Any) -> ArchiveTable:
-    name, description = _text(table.name), _text(table.description)
+def _description_of(schema: str, table: Any) -> ArchiveTable:
     columns = [
-        (
-            _text(column.name),
-            _text(column.description),
-            _text(column.unit),
-            _text(getattr(column.datatype, "content", "")),
-        )
-        for column in table.columns
+        (each.name, each.description, each.unit, getattr(each.datatype, "content", "")) for each in table.columns
     ]
+    name, description = printable(table.name or ""), printable(table.description or "")
     return ArchiveTable(
         f"{schema}.{name}" if schema and "." not in name else name,
         "" if description == "description" else description,  # the service's word for having none
-        columns,
+        [(*(printable(part or "") for part in column),) for column in columns],
     )
 
 
-def _text(word: Any) -> str:
-    return printable(word or "")
-
-
-def _parsed(read: Callable[[], _Read]) -> _Read:
-    """What a parser returns, without its remarks about the style of the service's XML."""
+def _parsed_xml(read: Callable[[], _Read]) -> _Read:
+    """What a parser returns, without its warnings about the style of the service's XML."""
     problem: MmodaError
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -109,7 +99,7 @@ def _parsed(read: Callable[[], _Read]) -> _Read:
     raise problem
 
 
-def _checked(answer: Answer, what: str, adql: str = "") -> bytes:
+def _xml_of(answer: Answer, what: str, adql: str = "") -> bytes:
     """The XML of an answer, or the error that the answer is."""
     words = printable(re.sub(r"<[^<>]*>", " ", answer.body[:4000].decode("utf-8", "replace")), limit=400)
     if answer.status != 200:
@@ -125,8 +115,8 @@ def _refuse_dangers(body: bytes) -> None:
     """Nothing that makes an XML or VOTable parser open a file or an address, or grow."""
     if b"\0" in body or b"<!DOCTYPE" in body or b"<!ENTITY" in body:
         raise DecodingError("The archive's answer defines entities of XML, which no table needs; it was not read.")
-    if len(_STREAM.findall(body)) != len(_OWN_STREAM.findall(body)):
-        raise DecodingError("The archive's answer refers to data elsewhere; it was not read.")
+    if _LINKED_STREAM.search(body):
+        raise DecodingError("The archive's answer refers to data at other addresses; it was not read.")
     if _claimed_bytes(body) > _MOST_BYTES + 40 * len(body):
         raise DecodingError("The archive's answer claims to be much larger than it is; it was not read.")
 

@@ -205,11 +205,10 @@ class Job:
         return facts_text([*self._state(), *self._details()])
 
     def _repr_html_(self) -> str:
-        facts = [
-            (name, meter(self.progress or 0.0) if name == "progress" else value)
-            for name, value in (*self._state(), *self._details())
-        ]
-        return facts_html(facts, title="MMODA job")
+        facts = dict([*self._state(), *self._details()])
+        if "progress" in facts:
+            facts["progress"] = meter(self.progress or 0.0)
+        return facts_html([*facts.items()], title="MMODA job")
 
     def _state(self) -> list[tuple[str, str]]:
         """The state in short; words of the service escaped."""
@@ -307,20 +306,12 @@ class Job:
         True
         """
         if not self.over:
-            # products come only once with "ready"; a "done" without them is answered by asking anew (same job)
-            status = "new" if self._unheard or self.status in ("new", "done") else self.status
+            # the service refuses the reports of its back end once the token of the submission has expired; asking anew
+            # (for the same job) has it look for the work itself, and gives the products of what is done
+            is_expired = self.expires is not None and time.time() > self.expires
+            status = "new" if is_expired or self.status in ("new", "done") else self.status
             self._ask(status, patience or Patience(self.connection.until, advice=how_to_continue(self)))
         return self
-
-    @property
-    def _unheard(self) -> bool:
-        """
-        Whether the service may have stopped hearing its own back end.
-
-        Reports of the back end bear the token of the submission, and are refused once it has expired. The state would
-        then never change; asking anew for the same job has the service check the work itself.
-        """
-        return self.expires is not None and time.time() > self.expires
 
     def done(self) -> bool:
         """
@@ -502,19 +493,15 @@ class Job:
             self._hear(reply, patience)
         except MmodaError as error:
             error.job = self if self.job_id else None
-            self._advise(error)
+            advice = how_to_continue(self)
+            complete = isinstance(error, (JobFailed, JobLost)) or advice in str(error)
+            if self.job_id and isinstance(error, (ServiceError, AuthenticationError)) and not complete:
+                error.args = (f"{shorten(str(error), _LONGEST_REASON)} {advice}",)
             raise
         finally:
             if self.job_id and self.status != before:
                 # what is over is not waited for: asking the same again fetches it
                 journal.keep(self.to_dict(), firmly=not self.over)
-
-    def _advise(self, error: MmodaError) -> None:
-        """Have an error on the way to a job name the job, and the line that continues."""
-        advice = how_to_continue(self)
-        of_the_job = isinstance(error, (JobFailed, JobLost)) or advice in str(error)
-        if self.job_id and isinstance(error, (ServiceError, AuthenticationError)) and not of_the_job:
-            error.args = (f"{shorten(str(error), _LONGEST_REASON)} {advice}",)
 
     def _hear(self, reply: Mapping[str, Any], patience: Patience) -> None:
         """Take in a reply, whatever was asked."""
@@ -522,15 +509,12 @@ class Job:
         monitor = section(reply, "job_monitor")
         job_id = str(monitor.get("job_id") or "")
         if self.job_id and job_id and job_id != self.job_id:
-            raise ServiceError(
-                f"Asked after job {self.job_id}, the service answered about job {printable(job_id)}. Ask again."
-            )
+            raise ServiceError(f"Asked for job {self.job_id}, it answered about job {printable(job_id)}. Ask again.")
         status = reply.get("query_status")
         self.job_id = self.job_id or job_id
         if not isinstance(status, str) or status not in STATUSES:
             raise ServiceError(
-                f"Job {self.job_id} is in a state that this package does not know: {printable(status)!r}. A newer "
-                "version may know it; the analysis may go on."
+                f"Job {self.job_id} is in a state that this package does not know: {printable(status)!r}."
             )
         if status in GOING and not self.job_id:
             raise ServiceError("The service took the analysis, but gave no job_id to ask for it; submit it again.")
@@ -552,10 +536,9 @@ class Job:
         understood = section(products, "analysis_parameters")
         for sentence in misunderstood(self.parameters, understood):
             warn(f"The service changed a parameter. {sentence}.", InputWarning)
-        addresses = {name: understood.get(name) for name, value in self.parameters.items() if isinstance(value, Upload)}
         self.parameters = {
-            **self.parameters,
-            **{name: address for name, address in addresses.items() if is_address(address)},
+            name: understood[name] if isinstance(value, Upload) and is_address(understood.get(name)) else value
+            for name, value in self.parameters.items()
         }
 
     def _fail(self, reply: Mapping[str, Any], patience: Patience) -> None:

@@ -22,8 +22,6 @@ from ..service.connection import Connection
 from .job import Job
 from .waiting import deadline_of, follow, in_time, longest_wait, submit_within
 
-_SESSION_ALPHABET = string.ascii_uppercase + string.digits
-
 
 def run_query(kind: str, query: Query, builder: RequestBuilder, connection: Connection) -> Any:
     """Submit a query, wait for it, and return what a query of its kind does; or the fields of its form."""
@@ -39,7 +37,7 @@ def run_query(kind: str, query: Query, builder: RequestBuilder, connection: Conn
     seconds = time.monotonic() - begin
     log.info("job %s: %d product%s in %.0f s", job.job_id, len(products), "s" * (len(products) != 1), seconds)
     for line in products.comment.splitlines():
-        log.warning("remark of the service: %s", line)
+        log.warning("the service says: %s", line)
     return in_form(kind, products, query.source)
 
 
@@ -64,14 +62,7 @@ def submit(connection: Connection, fields: Mapping[str, str], *, limit: float = 
 
 def prepare(connection: Connection, fields: Mapping[str, str]) -> Job:
     """Make a job that is submitted by its first `refresh`."""
-    session_id = "".join(_SESSION_ALPHABET[byte % len(_SESSION_ALPHABET)] for byte in secrets.token_bytes(16))
+    session_id = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(16))
     now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
-    return Job(
-        connection,
-        fields["instrument"],
-        fields["product_type"],
-        dict(fields),
-        session_id,
-        submitted=now,
-        expires=connection.expires,
-    )
+    names = fields["instrument"], fields["product_type"]
+    return Job(connection, *names, dict(fields), session_id, submitted=now, expires=connection.expires)

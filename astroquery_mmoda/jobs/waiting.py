@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from .job import Job
 
 
-_FIRST_PAUSE = 0.1
-
-
 def longest_wait(timeout: float | u.Quantity | None) -> float:
     """Seconds that a query may take; zero submits, and does not wait."""
     return conf.job_timeout if timeout is None else seconds_of(timeout, "timeout")
@@ -50,7 +47,7 @@ def in_time(limit: float) -> Iterator[None]:
 
 @contextmanager
 def _how_it_ends(job: Job, limit: float) -> Iterator[None]:
-    """Have a wait tell how to continue that took so many seconds in vain, or was interrupted."""
+    """Have a wait of so many seconds say how to continue if it was in vain or interrupted."""
     try:
         yield
     except JobTimeout as error:
@@ -60,7 +57,13 @@ def _how_it_ends(job: Job, limit: float) -> Iterator[None]:
         raise
     else:
         return
-    raise _timed_out(job, limit, fault and f" {fault}")
+    what = f"{job.product} of {job.instrument}"
+    stands = f"The service did not take {what} within {limit:g} s."
+    if job.job_id:
+        status = ", ".join(filter(None, (job.status, last_message(job.reports))))
+        stands = f"Job {job.job_id} ({what}) is not over after {limit:g} s; last status: {status}."
+    sentences = (stands, fault, how_to_continue(job), "error.job.result() waits again, and timeout= waits longer.")
+    raise JobTimeout(" ".join(filter(None, sentences)), job=job)
 
 
 def submit_within(job: Job, limit: float, begin: float) -> None:
@@ -83,25 +86,20 @@ def follow(
 
     An outage may last five times as long as otherwise, since the analysis goes on all the same.
     """
-    display = Display(progress, _progress_line)
+    display = Display(progress, _job_line)
     with _how_it_ends(job, limit), closing(display):
         while not job.over:
             elapsed = time.monotonic() - begin
             if elapsed >= limit:
                 raise JobTimeout
             display(job)
-            (sleep or time.sleep)(min(_pause_after(elapsed), limit - elapsed))
+            # some chance in it, so that many who wait do not come all at once
+            pause = min(max(0.1, elapsed / 10), conf.poll_interval_max) * random.uniform(0.85, 1.0)  # noqa: S311 - not secret
+            (sleep or time.sleep)(min(max(shortest_pause, pause), limit - elapsed))
             job.refresh(Patience(begin + limit, 5 * conf.retry_time, how_to_continue(job)))
 
 
-def _pause_after(elapsed: float) -> float:
-    """Seconds until the next poll of a job that was submitted that many seconds ago."""
-    pause = min(max(_FIRST_PAUSE, elapsed / 10), conf.poll_interval_max)
-    # some chance in it, so that many who wait do not come all at once
-    return pause * random.uniform(0.85, 1.0)  # noqa: S311 - no secret hangs on it
-
-
-def _progress_line(job: Job) -> tuple[float | None, str]:
+def _job_line(job: Job) -> tuple[float | None, str]:
     message = last_message(job.reports)
     return job.progress, f"{job.product} {job.job_id}: {job.status}{', ' + message if message else ''}"
 
@@ -116,22 +114,4 @@ def how_to_continue(job: Job) -> str:
     return (
         f"Job {job.job_id} goes on at the service, and nothing is lost: Mmoda.get_job({job.job_id!r}).result() "
         "continues, here or in another process."
-    )
-
-
-def _timed_out(job: Job, limit: float, fault: str) -> JobTimeout:
-    """Error of a wait of so many seconds that came to nothing, with what the last request said of it."""
-    if not job.job_id:
-        return JobTimeout(
-            f"The service did not take {job.product} of {job.instrument} within {limit:g} s.{fault} "
-            f"{how_to_continue(job)} error.job.result() does the same, and timeout= waits longer.",
-            job=job,
-        )
-    waited = f" after {limit:g} s" if limit else ""
-    heard = f"{job.status}{', ' + last_message(job.reports) if job.reports else ''}"
-    return JobTimeout(
-        f"Job {job.job_id} ({job.product} of {job.instrument}) is not over{waited}; last status: {heard}.{fault} It "
-        f"goes on at the service: error.job.result() waits again, Mmoda.get_job({job.job_id!r}).result() does in "
-        "another process, and timeout= waits longer.",
-        job=job,
     )

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Many queries: one pace for all of them, here or on the workers of any executor."""
+"""Many queries: one rate of requests for all of them, here or on the workers of any executor."""
 
 from .queries import ManyQueries
 

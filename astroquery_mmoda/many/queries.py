@@ -17,23 +17,24 @@ from astroquery import log
 
 from ..auth.token import Handed, Token
 from ..errors import MmodaError, ParameterError
+from ..jobs import journal
 from ..jobs.waiting import deadline_of, in_time, longest_wait
 from ..markup import facts_html, meter
-from ..products import Products
 from ..products.forms import FORMS, in_form
 from ..progress import Display
 from ..request.builder import RequestBuilder
+from ..request.positions import in_degrees, parse_position
 from ..request.query import Query
 from ..request.records import needed_roles, summary_of
 from ..service.account import Account
+from ..service.connection import Connection
 from ..text import printable, shorten
-from .names import ResolvedNames
 from .rows import Rows
 from .states import Records
 from .work import DaemonThreads, Result, Run, WorkItem, run_item
 
 _PATIENCE = 0.25  # seconds between two turns of the display
-_MOST_REMARKS = 20
+_MOST_COMMENTS = 20
 Outcome = tuple[int, Any, BaseException | None]
 
 
@@ -89,14 +90,14 @@ class ManyQueries:
         self._reduce = reduce
         self._rows = Rows.of(queries)
         self._records = Records(self._rows.number)
-        self._names = ResolvedNames(builder)
+        self._names: dict[str, str] = {}  # the error of one that is unknown, else empty
         self._waiting = deque(range(self._rows.number))
         self._active: dict[Future[Result], WorkItem] = {}
         self._found: Outcome | None = None  # may be interrupted before it is handed out
         self._submissions = 0
         self._broken = False  # whether the executor is
-        self._display = Display(progress, _progress_line)
-        self._remarks: set[str] = set()
+        self._display = Display(progress, _line_of_many)
+        self._comments: set[str] = set()
         self._run: Run | None = None
         self._began = 0.0
         self._over = False
@@ -116,10 +117,10 @@ class ManyQueries:
         """
         `~astropy.table.Table`: each query so far.
 
-        ``index``; ``instrument`` and ``source`` (its name, or the position; empty before the query is made);
-        ``energy_range`` and ``time_range``, where the queries differ in them; ``status``: waiting, running, done or
-        failed; ``seconds`` from its submission to its last answer, masked until it has ended; ``job_id``; ``size`` of
-        the last answer in bytes; ``error``: the beginning of its text. The whole error is the outcome.
+        ``index``; ``status``: waiting, running, done or failed; ``instrument`` and ``source`` (its name, or the
+        position; empty before the query is made); ``energy_range`` and ``time_range``, where the queries differ in
+        them; ``seconds`` from its submission to its last answer, masked until it has ended; ``job_id``; ``size`` of the
+        last answer in bytes; ``error``: the beginning of its text. The whole error is the outcome.
         """
         jobs = self._run.jobs if self._run else {}
         return self._records.table({index: job.job_id for index, job in list(jobs.items())})
@@ -128,15 +129,15 @@ class ManyQueries:
         return f"<ManyQueries {self._kind}: {self._records}>"
 
     def _repr_html_(self) -> str:
-        facts = [(state, str(number) if number else "") for state, number in self.counts.items()]
-        part, _ = _progress_line(self)
-        return facts_html([("over", meter(part)), *facts], title=f"{len(self)} queries of kind {self._kind}")
+        facts = [(state, str(number)) for state, number in self.counts.items() if number]
+        over = ("over", meter(_line_of_many(self)[0]))
+        return facts_html([over, *facts], title=f"{len(self)} queries of kind {self._kind}")
 
     # ---- going on
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         run = self._run or self._begin()
-        run.resume()
+        run.going.set()
         try:
             while (found := self._next_outcome(run)) is not None:
                 index, outcome, error = found
@@ -148,7 +149,7 @@ class ManyQueries:
         finally:
             self._display.close()
             if self._executor is None:  # threads of others must be able to end
-                run.pause()
+                run.going.clear()
 
     def _begin(self) -> Run:
         """Find out who asks, at the last moment."""
@@ -211,7 +212,7 @@ class ManyQueries:
         limit = longest_wait(query.timeout)
         connection = run.connection.within(deadline_of(limit, begin))
         with in_time(limit):
-            self._names.resolve(coordinates, query.catalog, connection)
+            self._resolve_names(coordinates, query.catalog, connection)
             payload = self._builder.build(self._kind, query, connection)
         connection.warn_of_missing_roles(needed_roles(payload))
         about = {name: shorten(value, 42) for name, value in summary_of(payload).items() if value}
@@ -232,17 +233,45 @@ class ManyQueries:
             reduce=self._reduce if self._executor else None,  # else it is called by whoever iterates
         )
 
+    def _resolve_names(self, coordinates: Any, catalog: Any, connection: Connection) -> None:
+        """Have names of objects mean the same in every run: other positions would make another analysis."""
+        names = [coordinates] if isinstance(coordinates, str) and parse_position(coordinates) is None else []
+        if isinstance(catalog, (list, tuple)) and all(isinstance(name, str) for name in catalog):
+            names += catalog
+        for name in names:
+            if self._names.get(name):  # resolvers take long to find nothing
+                raise ParameterError(self._names[name])
+            if name in self._names:
+                continue
+            place = journal.place(connection.server, name)
+            if place is not None:
+                self._builder.remember(name, SkyCoord(*place, unit="deg"), connection.server)
+            else:
+                try:
+                    position = self._builder.resolve(name, connection)
+                except ParameterError as error:
+                    self._names[name] = str(error)
+                    raise
+                journal.keep_place(connection.server, name, *in_degrees(position))
+            self._names[name] = ""
+
     def _wait(self, run: Run) -> None:
         """Wait a little for a query to end."""
         wait(self._active, timeout=_PATIENCE, return_when=FIRST_COMPLETED)
         future = next((future for future in self._active if future.done()), None)
         if future is not None:
             item = self._active[future]
-            result = self._result(future, item, run)
+            try:
+                result = future.result()
+            except (Exception, CancelledError) as error:  # of the executor; one of the query is within its result
+                self._broken |= isinstance(error, BrokenExecutor)
+                result = Result(item.index, error=error)
             if isinstance(result.error, BrokenExecutor) and self._reduce is None:  # it may have died of reduce
                 self._records.update(item.index, status="waiting")
                 self._waiting.append(item.index)
             else:
+                if isinstance(result.error, MmodaError) and result.error.job is not None:
+                    result.error.job.connection = run.connection
                 self._end(result, item)
             del self._active[future]
             run.jobs.pop(item.index, None)
@@ -250,35 +279,21 @@ class ManyQueries:
             log.warning("The executor has broken down: a worker died. The remaining queries go on in this process.")
             self._executor, self._broken = None, False
 
-    def _result(self, future: Future[Result], item: WorkItem, run: Run) -> Result:
-        """What a worker gave back, or what became of the worker."""
-        try:
-            result = future.result()
-        except (Exception, CancelledError) as error:  # of the executor; one of the query is within its result
-            self._broken |= isinstance(error, BrokenExecutor)
-            return Result(item.index, error=error)
-        if isinstance(result.error, MmodaError) and result.error.job is not None:
-            result.error.job.connection = run.connection
-        return result
-
     def _end(self, result: Result, item: WorkItem | None) -> None:
         """Make the outcome of a result, and keep its record."""
         outcome, error = result.reduced, result.error
         if error is None and item is not None and result.products is not None:
+            for line in set(result.products.comment.splitlines()) - self._comments:
+                if len(self._comments) < _MOST_COMMENTS:
+                    log.warning("the service says: %s", line)
+                    self._comments.add(line)
             try:
-                outcome = self._form(result.products, item)
+                outcome = in_form(self._kind, result.products, item.source, where=f"query {item.index}: ")
+                outcome = outcome if self._reduce is None else self._reduce(outcome)
             except Exception as problem:
-                error = problem
+                outcome, error = None, problem
         self._records.end(result.index, error, job_id=result.job_id, seconds=result.seconds, size=result.size)
         self._found = result.index, outcome, error
-
-    def _form(self, products: Products, item: WorkItem) -> Any:
-        for line in set(products.comment.splitlines()) - self._remarks:
-            if len(self._remarks) < _MOST_REMARKS:
-                log.warning("remark of the service: %s", line)
-                self._remarks.add(line)
-        form = in_form(self._kind, products, item.source, where=f"query {item.index}: ")
-        return form if self._reduce is None else self._reduce(form)
 
     def _take_back(self) -> None:
         """Let those that no worker has begun with wait."""
@@ -296,7 +311,7 @@ def _abandon(run: Run, threads: DaemonThreads, active: Mapping[Future[Result], W
         future.cancel()
 
 
-def _progress_line(many: ManyQueries) -> tuple[float, str]:
+def _line_of_many(many: ManyQueries) -> tuple[float, str]:
     counts = many.counts
     failed = f", {counts['failed']} failed" if counts["failed"] else ""
     text = f"{counts['done']} of {len(many)} done, {counts['running']} running{failed}"

@@ -14,7 +14,7 @@ from astropy.table import MaskedColumn, Table
 from ..text import printable
 
 _STATES = ("waiting", "running", "done", "failed")
-# with the usual columns beside it, a terminal of 80 columns has room for so many characters of an error
+# so that a terminal of 80 columns shows index, status and error at least: columns in the middle are left out first
 _LONGEST_ERROR = 30
 # columns only where the queries differ in them
 _CONDITIONS = ("energy_range", "time_range")
@@ -25,11 +25,11 @@ _NUMBERS = {"seconds": ("f8", "s"), "size": ("i8", "byte")}
 class Record:
     """One query; instrument, source and ranges are filled when it is made."""
 
+    status: str = "waiting"
     instrument: str = ""
     source: str = ""
     energy_range: str = ""
     time_range: str = ""
-    status: str = "waiting"
     seconds: float | None = None
     job_id: str = ""
     size: int | None = None
@@ -80,5 +80,5 @@ class Records:
         return Table(columns)
 
     def __str__(self) -> str:
-        told = "".join(f", {number} {state}" for state, number in self.counts.items() if number)
-        return f"{len(self)} {'query' if len(self) == 1 else 'queries'}{told}"
+        counted = "".join(f", {number} {state}" for state, number in self.counts.items() if number)
+        return f"{len(self)} {'query' if len(self) == 1 else 'queries'}{counted}"

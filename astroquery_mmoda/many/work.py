@@ -62,16 +62,13 @@ class DaemonThreads(Executor):
 
 def _work(calls: SimpleQueue[_Call | None], idle: threading.Semaphore) -> None:
     while (call := calls.get()) is not None:
-        _make(*call)
-        call = None  # an idle thread keeps nothing alive
+        future, function = call
+        try:
+            future.set_result(function())
+        except BaseException as error:  # else whoever waits for it would do so for ever
+            future.set_exception(error)
+        del call, future, function  # an idle thread keeps nothing alive
         idle.release()
-
-
-def _make(future: Future[Any], function: Callable[[], Any]) -> None:
-    try:
-        future.set_result(function())
-    except BaseException as error:  # else whoever waits for it would do so for ever
-        future.set_exception(error)
 
 
 class Run:
@@ -86,30 +83,17 @@ class Run:
         self.key = secrets.token_hex(8)
         self.connection = connection
         self.jobs: dict[int, Job] = {}
-        self._process = os.getpid()
+        self.process = os.getpid()  # one that is forked from it has a copy
         self._connections = threading.Semaphore(_MOST_CONNECTIONS)
         self._turn = threading.Lock()
         self._next_poll = 0.0
-        self._going, self._closed = threading.Event(), threading.Event()
+        self.going, self._closed = threading.Event(), threading.Event()  # queries poll while it is going
         _RUNS[self.key] = self
-
-    @property
-    def is_of_this_process(self) -> bool:
-        """`bool`: False in a process that was forked from the one of the run."""
-        return self._process == os.getpid()
-
-    def resume(self) -> None:
-        """Let queries poll."""
-        self._going.set()
-
-    def pause(self) -> None:
-        """Let no query poll until `resume`."""
-        self._going.clear()
 
     def close(self) -> None:
         """Have all queries that still wait end."""
         self._closed.set()
-        self._going.set()
+        self.going.set()
 
     def follow(self, item: WorkItem, job: Job, begin: float) -> None:
         """Submit a job and wait for it."""
@@ -123,7 +107,7 @@ class Run:
         self._connections.release()
         try:
             self._closed.wait(seconds)
-            self._going.wait()
+            self.going.wait()
             with self._turn:
                 self._closed.wait(max(0.0, self._next_poll - time.monotonic()))
                 self._next_poll = time.monotonic() + shortest_pause()
@@ -201,7 +185,7 @@ def run_item(item: WorkItem) -> Result:
     run = _RUNS.get(item.run)
     try:
         job = prepare(run.connection if run else _connection(item), item.payload)
-        if run and run.is_of_this_process:
+        if run and run.process == os.getpid():
             run.follow(item, job, begin)
         else:
             submit_within(job, item.limit, begin)

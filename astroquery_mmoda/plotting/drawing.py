@@ -36,7 +36,7 @@ _opened: WeakSet[Any] = WeakSet()
 
 
 def pyplot() -> ModuleType:
-    """Import matplotlib's pyplot, or tell how to get it."""
+    """Import matplotlib's pyplot, or say how to get it."""
     try:
         from matplotlib import pyplot as module
     except ImportError as error:
@@ -107,16 +107,23 @@ def curves_on(axes: Any) -> int:
 def draw_points(axes: Any, points: Points, index: int) -> None:
     """Draw error bars and widths of bins; on a logarithmic scale arrows for what is not detected."""
     marker = _MARKERS[index % len(_MARKERS)]
-    style = {"color": colour(index), "linestyle": "none", "elinewidth": 0.9, "capsize": 0}
-    symbol = {"marker": marker, "markersize": _SIZES.get(marker, 3.2), "zorder": 3}
-    measured = np.isfinite(points.y)
-    # without errors there is nothing to judge a point by but its sign
+    symbol = {"marker": marker, "markersize": _SIZES.get(marker, 3.2), "zorder": 3, "elinewidth": 0.9, "capsize": 0}
+    style = {"color": colour(index), "linestyle": "none"}
+    seen = np.isfinite(points.y)
+    # without errors only the sign of a point tells whether it can be drawn
     noise = np.zeros(len(points.y)) if points.error is None else np.nan_to_num(points.error)
-    positive = (points.y > 0) & (points.y >= _DETECTED * noise)
-    seen = points.among(measured & positive if axes.get_yscale() == "log" else measured)
-    axes.errorbar(seen.x, seen.y, _bars(seen.error), _bars(seen.widths), label=points.label, **symbol, **style)
+    undetected = np.zeros(len(points.y), dtype=bool)
     if axes.get_yscale() == "log":
-        _draw_limits(axes, points.among(measured & ~positive & (noise > 0)), style)
+        detected = (points.y > 0) & (points.y >= _DETECTED * noise)
+        seen, undetected = seen & detected, seen & ~detected & (noise > 0)
+    chosen = points.among(seen)
+    bars = _bars(chosen.error), _bars(chosen.widths)
+    axes.errorbar(chosen.x, chosen.y, *bars, label=points.label, **symbol, **style)
+    if undetected.any():
+        limit, width = _LIMIT * noise[undetected], _bars(points.widths[..., undetected])
+        arrows = {"marker": "none", "zorder": 2, "alpha": 0.5, "elinewidth": 0.7, "capsize": 1.6, "uplims": True}
+        # arrows of one length on a logarithmic scale
+        axes.errorbar(points.x[undetected], limit, 0.3 * limit, width, **arrows, **style)
 
 
 def _bars(lengths: np.ndarray | None) -> np.ndarray | None:
@@ -124,15 +131,6 @@ def _bars(lengths: np.ndarray | None) -> np.ndarray | None:
     if lengths is None or not (lengths >= 0).any():
         return None
     return np.where(lengths >= 0, lengths, np.nan)
-
-
-def _draw_limits(axes: Any, points: Points, style: dict[str, Any]) -> None:
-    if not len(points.x) or points.error is None:
-        return
-    limit = _LIMIT * points.error
-    faint = {**style, "alpha": 0.5, "elinewidth": 0.7, "capsize": 1.6}
-    # arrows of one length on a logarithmic scale
-    axes.errorbar(points.x, limit, 0.3 * limit, _bars(points.widths), uplims=True, marker="none", zorder=2, **faint)
 
 
 def is_continuous(axes: Any, curve: Points) -> bool:
@@ -157,10 +155,9 @@ def draw_steps(axes: Any, curve: Points, index: int) -> None:
     axes.plot(x, y, color=colour(index), linewidth=0.8, label=curve.label, zorder=3)
     if curve.error is not None:
         error = np.repeat(curve.error, 3)
+        style = {"color": colour(index), "alpha": 0.25, "linewidth": 0}
         # a hundred thousand of them would make a heavy PDF
-        large = len(x) > 15000
-        band = {"color": colour(index), "alpha": 0.25, "linewidth": 0, "rasterized": large}
-        axes.fill_between(x, y - error, y + error, **band)
+        axes.fill_between(x, y - error, y + error, rasterized=len(x) > 15000, **style)
 
 
 # ---- legends ----
@@ -171,9 +168,9 @@ def legend(axes: Any, *, inside: int, points: int = 0) -> None:
     entries = curves_on(axes)
     if not entries:
         return
-    # many points leave no room worth looking for
+    # among many points, looking for an empty corner takes long
     place: dict[str, Any] = {"loc": "best" if points < 2000 else "upper right"}
-    # only a layout engine makes room beside
+    # only a layout engine makes the axes narrower
     if entries > inside and axes.figure.get_layout_engine() is not None:
         place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0.0, "ncols": -(-entries // 24)}
         if axes.figure in _opened:

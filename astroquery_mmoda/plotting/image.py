@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +13,10 @@ from astropy.table import Table
 from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
-from ..catalog import table_of
+from ..catalog import positions, source_names, table_of
 from ..errors import ParameterError, reading
 from ..text import printable
-from .drawing import band_text, literal, new_figure, note, pyplot, unit_text
-from .marks import mark_sources
+from .drawing import band_text, literal, new_figure, note, plain_numbers, pyplot, unit_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 
 # width of a significance map, in sigma, from which there is more than the noise of statistics
 _CROWDED = 1.1
+# where a name may go, nearest first: points from the source to the near end of the name
+_OFFSETS = [
+    (sign_x * x * distance, sign_y * y * distance)
+    for distance in (9, 20, 34, 50, 70)
+    for x, y in ((1, 0), (0.8, 0.8), (0, 1.3), (0.9, 1.4))
+    for sign_x, sign_y in product((1, -1) if x else (1,), (1, -1) if y else (1,))
+]
+_SIZE = 9.0  # points, of the letters
+_FAR = 16.0  # from so many points on, a line leads from a name to its source
+_MARK = 5.0  # half width of a mark (points)
 
 
 def plot_image(
@@ -48,8 +58,8 @@ def plot_image(
         Sources to mark: columns ``ra`` and ``dec`` (degrees unless they have units; in the frame named by
         ``meta["frame"]``, FK5 if not given), or a `~astropy.coordinates.SkyCoord`, and names (``src_names``).
         By default those of the extension ``CATALOG``, if there is one. New detections (``NEW_1``) get another mark.
-        Where a crowded field has no room for all names, those of new detections and of low ``significance`` are left
-        out; the marks stay.
+        In a crowded field some names are left out, those of new detections and of low ``significance`` first; the
+        marks stay.
     extension : str, int or (str, int)
         Which image: its EXTNAME, or EXTNAME and EXTVER (the energy band, counted from the lowest).
     ax : `~astropy.visualization.wcsaxes.WCSAxes`, optional
@@ -84,7 +94,7 @@ def plot_image(
         raise ParameterError(f"An HDUList, as query_image returns it, is needed, not a {kind}; images present: none.")
     if catalog is not None and not isinstance(catalog, Table):
         raise ParameterError(f"catalog= must be a Table of sources, not a {type(catalog).__name__}.")
-    hdu = _image(hdulist, extension)
+    hdu = _chosen_image(hdulist, extension)
     wcs, frame = _coordinates(hdu, f"the sky coordinates of extension {extension!r}")
     axes = _sky_axes(wcs, ax)
     pixels = np.ma.masked_invalid(np.asarray(hdu.data, dtype=float))
@@ -95,7 +105,7 @@ def plot_image(
     if catalog is None and "CATALOG" in hdulist and len(hdulist["CATALOG"].data):
         catalog = table_of(hdulist)
     if catalog is not None and len(catalog):
-        mark_sources(axes, catalog, pixels.shape)
+        _mark_sources(axes, catalog, pixels.shape)
     if not pixels.count():
         note(axes, "no data", y=0.95, color="black")
     return axes
@@ -104,7 +114,7 @@ def plot_image(
 # ---- which image, and where ----
 
 
-def _image(hdulist: fits.HDUList, extension: str | int | tuple[str, int]) -> Any:
+def _chosen_image(hdulist: fits.HDUList, extension: str | int | tuple[str, int]) -> Any:
     images = [hdu for hdu in hdulist if getattr(hdu, "is_image", False) and hdu.data is not None and hdu.data.ndim == 2]
     try:
         hdu = hdulist[extension]
@@ -132,19 +142,16 @@ def _sky_axes(wcs: WCS, ax: Axes | None) -> Any:
 
     if ax is None:
         return new_figure((7.2, 5.8)).add_subplot(projection=wcs)
-    if not isinstance(ax, WCSAxes) or not _same_sky(ax.wcs, wcs):
+    rows, columns = wcs.array_shape or (2, 2)
+    places = [0, columns - 1, columns / 2], [0, rows - 1, rows / 2]
+    sky = np.asarray(wcs.pixel_to_world_values(*places))
+    if not isinstance(ax, WCSAxes) or not np.allclose(
+        sky, ax.wcs.pixel_to_world_values(*places), rtol=0, atol=1e-6, equal_nan=True
+    ):
         raise ParameterError(
-            "ax needs the sky coordinates of the image; make it by "
-            "figure.add_subplot(projection=WCS(hdulist[extension].header))"
+            "ax needs the sky coordinates of the image: figure.add_subplot(projection=WCS(hdulist[extension].header))"
         )
     return ax
-
-
-def _same_sky(one: Any, other: WCS) -> bool:
-    rows, columns = other.array_shape or (2, 2)
-    places = [0, columns - 1, columns / 2], [0, rows - 1, rows / 2]
-    first, second = (np.asarray(wcs.pixel_to_world_values(*places), dtype=float) for wcs in (one, other))
-    return bool(np.allclose(first, second, rtol=0, atol=1e-6, equal_nan=True))
 
 
 # ---- colours ----
@@ -162,10 +169,10 @@ def _scale(pixels: np.ma.MaskedArray, hdu: Any) -> Any:
         return Normalize(low, high)
     # sources are few pixels, so that the median deviation is the noise's
     noise = 1.4826 * float(np.median(np.abs(values - np.median(values))))
-    if hdu.name == "SIGNIFICANCE":
-        noise = noise if noise > _CROWDED else 1.0
-    noise = noise or float(np.abs(values).max()) / 10 or 1.0
-    return AsinhNorm(linear_width=3 * noise, vmin=-3 * noise, vmax=max(float(values.max()), 6 * noise))
+    if hdu.name == "SIGNIFICANCE" and noise <= _CROWDED:
+        noise = 1.0
+    noise = noise or max(-low, high) / 10 or 1.0
+    return AsinhNorm(linear_width=3 * noise, vmin=-3 * noise, vmax=max(high, 6 * noise))
 
 
 def _colour_bar(axes: Any, drawn: Any, hdu: Any) -> None:
@@ -199,12 +206,11 @@ def _steps(norm: Any) -> list[float]:
 
 
 def _label_sky(axes: Any, wcs: WCS, frame: str) -> None:
-    longitude, latitude = axes.coords[wcs.wcs.lng], axes.coords[wcs.wcs.lat]
+    names = [f"Right ascension ({frame.upper()})", f"Declination ({frame.upper()})"]
     if frame == "galactic":
-        names = ("Galactic longitude", "Galactic latitude")
-    else:
-        names = (f"Right ascension ({frame.upper()})", f"Declination ({frame.upper()})")
-    for coordinate, name in zip((longitude, latitude), names, strict=True):
+        names = ["Galactic longitude", "Galactic latitude"]
+    for index, name in zip((wcs.wcs.lng, wcs.wcs.lat), names, strict=True):
+        coordinate = axes.coords[index]
         # in degrees, as in the source list and in the arguments of a query
         coordinate.set_format_unit(u.deg, decimal=True, show_decimal_unit=True)
         coordinate.set_axislabel(name)
@@ -217,3 +223,60 @@ def _image_label(hdu: Any) -> str:
     unit = r"$\sigma$" if hdu.name == "SIGNIFICANCE" else unit_text(hdu.header.get("BUNIT"))
     band = band_text(hdu.header.get("E_MIN"), hdu.header.get("E_MAX"))
     return kind + (f" ({unit})" if unit else "") + (f", {band}" if band else "")
+
+
+# ---- sources ----
+
+
+def _mark_sources(axes: Any, catalog: Table, shape: tuple[int, ...]) -> None:
+    """Mark and name the sources of a catalogue that are on an image of this shape."""
+    from matplotlib.patheffects import withStroke
+
+    x, y = (np.atleast_1d(values) for values in axes.wcs.world_to_pixel(positions(catalog)))
+    # a projection may have no pixel for the other side of the sky
+    with np.errstate(invalid="ignore"):
+        inside = (x > -0.5) & (x < shape[1] - 0.5) & (y > -0.5) & (y < shape[0] - 0.5)
+    names = np.array([literal(name, limit=40) for name in source_names(catalog) or [""] * len(catalog)], dtype=object)
+    new = np.array([name.upper().startswith("NEW") for name in names], dtype=bool)
+    column = next((name for name in catalog.colnames if name.lower() == "significance"), None)
+    significances = np.zeros(len(catalog)) if column is None else np.nan_to_num(plain_numbers(catalog[column]))
+    outline = [withStroke(linewidth=2.4, foreground="black", alpha=0.85)]
+    for chosen, marker, edge in ((inside & ~new, "o", "white"), (inside & new, "D", "orange")):
+        style = {"facecolors": "none", "linewidths": 1.2, "path_effects": outline}
+        axes.scatter(x[chosen], y[chosen], s=90, marker=marker, edgecolors=edge, **style)
+    order = [row for row in np.lexsort((-significances, new)) if inside[row]]
+    colours = np.where(new, "orange", "white")
+    _name_sources(axes, [(names[row], (x[row], y[row]), colours[row]) for row in order], outline)
+
+
+def _name_sources(axes: Any, sources: list[tuple[str, tuple[float, float], str]], outline: list[Any]) -> None:
+    """Write each name where it meets no other one, nor a mark if possible; without such a place it is left out."""
+    from matplotlib.transforms import Bbox
+
+    figure = axes.figure.canvas.figure
+    # distances on paper are known only after the layout
+    if figure.get_layout_engine() is not None:
+        figure.get_layout_engine().execute(figure)
+    axes.apply_aspect()
+    pixels = figure.dpi / 72  # in a point
+    places = [axes.transData.transform(place) for _, place, _ in sources]
+    marks = [Bbox([place - _MARK * pixels, place + _MARK * pixels]) for place in places]
+    taken: list[Any] = []
+    for name, place, colour in sources:
+        measured = axes.text(*place, name, fontsize=_SIZE, ha="center", va="center")
+        box = measured.get_window_extent()
+        measured.remove()
+        boxes = [box.translated(x * pixels + np.sign(x) * box.width / 2, y * pixels) for x, y in _OFFSETS]
+        inside = [number for number, box in enumerate(boxes) if all(axes.bbox.contains(*end) for end in box.corners())]
+        free = [
+            number for others in (taken + marks, taken) for number in inside if not boxes[number].count_overlaps(others)
+        ]
+        if free:
+            taken.append(boxes[free[0]])
+            offset = _OFFSETS[free[0]]
+            line = {"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 5}
+            axes.annotate(
+                name, place, offset, textcoords="offset points", color=colour, fontsize=_SIZE, va="center",
+                ha={1.0: "left", -1.0: "right"}.get(np.sign(offset[0]), "center"),
+                arrowprops=line if np.hypot(*offset) > _FAR else None, path_effects=outline,
+            )  # fmt: skip

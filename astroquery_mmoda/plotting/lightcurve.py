@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, warn
 from ..products.sources import match_source
+from ..protocol import VALUE_COLUMNS
 from .drawing import (
     Points,
     band_text,
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 _FIXED = ("src_name", "time", "time_bin", "e_min", "e_max")
 # light curves shorter than this (days) are drawn in seconds
 _SHORT = 0.1
-_DAYS = re.compile(r"Time \(MJD, (TT|TDB)\)")
-_SECONDS = re.compile(r"Time since (\S+) (TT|TDB) \(s\)")
+_TIME_LABEL = re.compile(r"Time (?:\(MJD, (?P<scale>TT|TDB)\)|since (?P<start>\S+) (?P<of_start>TT|TDB) \(s\))")
 # curves farther apart than this factor can't be read on one linear scale
 _APART = 30.0
 
@@ -75,7 +74,7 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     Raises
     ------
     ParameterError
-        If there is no such source, or the table is no light curve.
+        If there is no such source, or the table is not a light curve.
     ImportError
         If matplotlib is missing.
 
@@ -91,24 +90,30 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     """
     pyplot()
     value, error = _value_columns(table)
-    rows = table
-    if source is not None:
-        names = _source_names(table)
-        rows = table[names == match_source(names, source)]
+    names = np.array([str(name) for name in table["src_name"]], dtype=object)
+    chosen = np.ones(len(table), dtype=bool) if source is None else names == match_source(names, source)
+    rows, names = table[chosen], names[chosen]
+    texts, bands = _bands(rows)
     axes = plain_axes(ax)
     time, half, label = _time_axis(axes, rows)
     errors = None if error is None else plain_numbers(rows[error])
-    curves = list(_curves(rows, Points("", time, half, plain_numbers(rows[value]), errors)))
+    points = Points("", time, half, plain_numbers(rows[value]), errors)
+    curves = [
+        replace(points.among(own), label=f"{literal(name)} {band if len(bands) > 1 else ''}".strip())
+        for name in dict.fromkeys(names)
+        for band in bands
+        if (own := (names == name) & (texts == band)).any()
+    ]
     magnitude = value.upper().startswith("MAG") or table[value].unit == u.mag
     if not (magnitude or axes.has_data()) and _far_apart(curves):
         axes.set_yscale("log")
     if ax is None:
-        # room for the legend
+        # for the legend
         axes.set_ymargin(0.1)
     for index, curve in enumerate(curves, start=curves_on(axes)):
         (draw_steps if is_continuous(axes, curve) else draw_points)(axes, curve, index)
     axes.set_xlabel(label)
-    axes.set_ylabel(_value_label(value, table[value].unit, _bands(rows)[1]))
+    axes.set_ylabel(_value_label(value, table[value].unit, bands))
     _write_numbers(axes)
     if magnitude and not axes.yaxis_inverted():
         axes.invert_yaxis()
@@ -122,7 +127,7 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
 
 
 def _value_columns(table: Table) -> tuple[str, str | None]:
-    """Names of the column to draw and of its error."""
+    """Names of the column to draw and of its error: those that ``meta`` names, then usual ones."""
     missing = [name for name in _FIXED[:3] if name not in getattr(table, "colnames", ())]
     if missing:
         raise ParameterError(f"this {type(table).__name__} is not a light curve: it has no column {', '.join(missing)}")
@@ -130,23 +135,20 @@ def _value_columns(table: Table) -> tuple[str, str | None]:
         name.upper(): name
         for name in table.colnames
         if name not in _FIXED
-        and getattr(table[name], "dtype", np.dtype(object)).kind in "fiu"
         and table[name].ndim == 1
+        and getattr(table[name], "dtype", np.dtype(object)).kind in "fiu"
     }
-    # what the service told, then what is usual
-    told = [str(table.meta.get(key, "")).upper() for key in ("VALUECOL", "ERRORCOL")]
-    value = next(
-        (name for name in (told[0], "RATE", "FLUX", "COUNTS", "MAG") if name in known), next(iter(known), None)
-    )
+
+    def first(key: str, *usual: str) -> str | None:
+        return next((name for name in (str(table.meta.get(key, "")).upper(), *usual) if name in known), None)
+
+    value = first("VALUECOL", *VALUE_COLUMNS, *known)
     if value is None:
         raise ParameterError(f"this light curve has no column of values, only {', '.join(table.colnames)}")
-    errors = (f"{value}_ERR", f"{value}_ERROR", f"{value}ERR", f"ERR_{value}", f"E_{value}", "ERROR", "STAT_ERR", "ERR")
-    error = next((known[name] for name in (told[1], *errors) if name in known), None)
-    return known[value], error
-
-
-def _source_names(table: Table) -> np.ndarray:
-    return np.array([str(name) for name in table["src_name"]], dtype=object)
+    error = first(
+        "ERRORCOL", f"{value}_ERR", f"{value}_ERROR", f"{value}ERR", f"ERR_{value}", "ERROR", "STAT_ERR", "ERR"
+    )
+    return known[value], None if error is None else known[error]
 
 
 def _bands(rows: Table) -> tuple[np.ndarray, list[str]]:
@@ -159,69 +161,42 @@ def _bands(rows: Table) -> tuple[np.ndarray, list[str]]:
     return texts, sorted(edges, key=edges.__getitem__)
 
 
-def _curves(rows: Table, whole: Points) -> Iterator[Points]:
-    """One curve per source, and per energy band where there are several."""
-    names = _source_names(rows)
-    texts, bands = _bands(rows)
-    for name in dict.fromkeys(names):
-        for band in bands:
-            chosen = (names == name) & (texts == band)
-            if chosen.any():
-                yield replace(whole.among(chosen), label=f"{literal(name)} {band if len(bands) > 1 else ''}".strip())
-
-
 def _time_axis(axes: Any, rows: Table) -> tuple[np.ndarray, np.ndarray, str]:
     """Centres and half widths in the unit of the axis, and its label."""
     half = plain_numbers(rows["time_bin"]) / 2
-    time = _in_scale(rows["time"], "tdb" if rows["time"].scale == "tdb" else "tt")
-    label = _label_of_shared_axis(axes)
-    if label is None:
-        label = _new_label(time, half)
-    start, days = _SECONDS.fullmatch(label), _DAYS.fullmatch(label)
-    scale = (start[2] if start else days[1] if days else "TT").lower()
+    time = Time(rows["time"])
+    time = time if time.scale == "tdb" else time.tt
+    # a curve that is there already, be it on axes below or above, decides
+    labels = [other.get_xlabel() for other in axes.get_shared_x_axes().get_siblings(axes)]
+    label = next((label for label in labels if _TIME_LABEL.fullmatch(label)), "")
+    if not label and len(time) and np.ptp(time.mjd) < _SHORT:
+        first = int(np.argmin(time.mjd))
+        begin = time[first] - np.nan_to_num(half[first]) * u.s
+        begin.precision = 3  # what the label says has to be exact
+        label = f"Time since {begin.isot} {begin.scale.upper()} (s)"
+    label = label or f"Time (MJD, {time.scale.upper()})"
+    found = _TIME_LABEL.fullmatch(label)
+    start, scale = (found["start"], (found["scale"] or found["of_start"]).lower()) if found else (None, time.scale)
     if scale != time.scale:
         warn(
             f"MMODA: times in {time.scale.upper()} are drawn on an axis in {scale.upper()}: barycentred times and "
             "those on board differ by up to 8.5 minutes.",
             InputWarning,
         )
-        time = _in_scale(time, scale)
+        time = getattr(time, scale)
     if start is None:
         return np.asarray(time.mjd, dtype=float), half / 86400, label
-    return np.asarray((time - Time(start[1], scale=scale)).to_value(u.s)), half, label
-
-
-def _in_scale(time: Time, scale: str) -> Time:
-    return getattr(Time(time), scale)
-
-
-def _label_of_shared_axis(axes: Any) -> str | None:
-    """What axes say that a curve is on already, be it on those below or above."""
-    labels = [other.get_xlabel() for other in axes.get_shared_x_axes().get_siblings(axes)]
-    return next((label for label in labels if _DAYS.fullmatch(label) or _SECONDS.fullmatch(label)), None)
-
-
-def _new_label(time: Time, half: np.ndarray) -> str:
-    days = np.asarray(time.mjd, dtype=float)
-    if not len(days) or np.ptp(days) >= _SHORT:
-        return f"Time (MJD, {time.scale.upper()})"
-    first = int(np.argmin(days))
-    start = time[first] - np.nan_to_num(half[first]) * u.s
-    # what the label says has to be exact, hence rounded
-    start.precision = 3
-    return f"Time since {start.isot} {start.scale.upper()} (s)"
+    return np.asarray((time - Time(start, scale=scale)).to_value(u.s)), half, label
 
 
 def _far_apart(curves: list[Points]) -> bool:
     """Whether levels, or the noise where nothing is detected, differ much."""
     levels = []
     for curve in curves:
-        seen, errors = (
-            values[np.isfinite(values)] for values in (curve.y, curve.y[:0] if curve.error is None else curve.error)
-        )
-        if len(seen):
-            levels.append(max(float(np.median(values)) for values in (seen, errors) if len(values)))
-    return len(levels) > 1 and min(levels) > 0 and max(levels) > _APART * min(levels)
+        if np.isfinite(curve.y).any():
+            noise = curve.error if curve.error is not None and np.isfinite(curve.error).any() else curve.y
+            levels.append(max(np.nanmedian(curve.y), np.nanmedian(noise)))
+    return len(levels) > 1 and 0 < _APART * min(levels) < max(levels)
 
 
 # ---- axes ----

@@ -24,7 +24,7 @@ from ...errors import DecodingError, MmodaError, reading, warn
 from ...instruments import is_deconvolved
 from ...text import printable, transliterated
 from ...units import known_unit
-from ..cards import add_date, card_value, drop_missing, is_missing, mend_rows, number, time_reference
+from ..cards import add_date, card_value, drop_missing, is_missing, mend_rows, number, time_reference, time_system
 from ..channels import CHANNELS_IN, Numbering, limits_of, renumbered
 from ..spectrum import ROLES
 from .output import OutputDirectory, OutputFile, manifest_of, write_files
