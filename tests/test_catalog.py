@@ -495,6 +495,13 @@ def test_more_sources_than_the_software_takes(instrument, most):
     to_catalog_text(many(most + 1), "other")
 
 
+def test_a_name_that_jemx_does_not_extract():
+    table = Table({"name": ["Crab", "new  source"], "ra": [83.6, 1.0], "dec": [22.0, 2.0]})
+    with pytest.warns(InputWarning, match=r"does not extract sources called 'NEW SOURCE': row 1"):
+        to_catalog_text(table, "jemx")
+    to_catalog_text(table, "isgri")
+
+
 def test_a_source_in_two_rows():
     table = Table({"name": ["Ser X-1", "Crab", "serx-1"], "ra": [280.0, 83.6, 1.0], "dec": [5.0, 22.0, 2.0]})
     with pytest.warns(InputWarning, match=r"repeat earlier ones in row 2 \('serx-1'\)"):

@@ -155,7 +155,7 @@ def test_precision_is_better_than_a_microsecond():
 
 def test_zeros_are_data_outside_of_integral():
     columns = {
-        "TIME": ([1.0, 2.0, 3.0], "d"),
+        "TIME": ([58001.0, 58002.0, 58003.0], "d"),
         "RATE": ([0.0, np.nan, 1.0], "count/s"),
         "ERROR": ([0.0, 1.0, np.nan], "count/s"),
     }
@@ -166,8 +166,8 @@ def test_zeros_are_data_outside_of_integral():
 
 
 def test_columns_that_differ_are_joined_outside():
-    one = made({"TIME": ([1.0], "d"), "RATE": ([1.0], "count/s"), "EXTRA": ([7.0], "m")})
-    other = made({"TIME": ([2.0], "d"), "RATE": ([60.0], "count/min")}, source="Y")
+    one = made({"TIME": ([58001.0], "d"), "RATE": ([1.0], "count/s"), "EXTRA": ([7.0], "m")})
+    other = made({"TIME": ([58002.0], "d"), "RATE": ([60.0], "count/min")}, source="Y")
     table = form(one, other)
     assert table["RATE"].tolist() == [1.0, 1.0]
     assert table["EXTRA"].mask.tolist() == [False, True]
@@ -175,8 +175,8 @@ def test_columns_that_differ_are_joined_outside():
 
 
 def test_units_that_cannot_be_joined():
-    one = made({"TIME": ([1.0], "d"), "RATE": ([1.0], "count/s")})
-    other = made({"TIME": ([2.0], "d"), "RATE": ([60.0], "erg")}, source="Y")
+    one = made({"TIME": ([58001.0], "d"), "RATE": ([1.0], "count/s")})
+    other = made({"TIME": ([58002.0], "d"), "RATE": ([60.0], "erg")}, source="Y")
     with pytest.raises(errors.ServiceError, match="query_product") as caught:
         form(one, other)
     assert len(caught.value.products) == 2
@@ -399,6 +399,9 @@ def test_zero_in_two_parts():
     for zero in ({"TIMEZERO": 90061.5}, {"TIMEZERI": 90061, "TIMEZERF": 0.5}, {"TIMEZERI": 90061.5}):
         table = form(made(columns, {**base, **zero}))
         assert abs((table["time"][0] - expected).to_value(u.s)) < 1e-7
+    with pytest.warns(CorruptDataWarning, match=r"TIMEZERO is not TIMEZERI \+ TIMEZERF"):
+        table = form(made(columns, {**base, "TIMEZERO": 5.0, "TIMEZERI": 90061, "TIMEZERF": 0.5}))
+    assert abs((table["time"][0] - expected).to_value(u.s)) < 1e-7
 
 
 def test_origins_that_differ():
@@ -434,6 +437,7 @@ def test_a_width_of_the_metadata_must_not_make_bins_overlap():
     [
         ([58000.0, 58000.5], None, 58000.0, "no TIMESYS: UTC assumed"),
         ([58000.0, 58000.5], "d", 58000.0, "no TIMESYS: UTC assumed"),
+        ([2458000.5, 2458001.5], "d", 58000.0, "no time reference: JD assumed; no TIMESYS: UTC assumed"),
         ([1504483200.0, 1504483300.0], "s", 58000.0, "no time reference: Unix seconds (UTC) assumed"),
         ([1504483200000.0, 1504483201000.0], "ms", 58000.0, "no time reference: Unix seconds (UTC) assumed"),
         ([5011200000.0, 5011200100.0], "s", 58000.0, "no TIMESYS: UTC assumed"),
@@ -448,14 +452,23 @@ def test_numbers_decide(times, unit, mjd, words):
 
 
 def test_numbers_that_decide_nothing_are_mjd():
-    table = form(made({"TIME": ([3.0, 4.0], "d"), "RATE": ([1.0, 2.0], "ct/s")}))
+    with pytest.warns(CorruptDataWarning, match="MJD assumed"):
+        table = form(made({"TIME": ([3.0, 4.0], "d"), "RATE": ([1.0, 2.0], "ct/s")}))
     assert table["time"][0].tt.mjd == pytest.approx(3, abs=1e-3)
     assert table.meta["TIMEWARN"] == "no time reference: MJD assumed; no TIMESYS: UTC assumed"
 
 
-@pytest.mark.parametrize("number", [1e17, -1e17, 1e300, 2458000.5])
+def test_days_of_integral_without_a_reference():
+    with pytest.warns(CorruptDataWarning, match="days since MJD 51544"):
+        table = of(like.jemx(MJDREF="Real", TIMESYS=None))
+    assert table["time"][0].tt.mjd == 56544
+    with pytest.warns(CorruptDataWarning, match="MJD assumed"):
+        assert of(like.jemx(MJDREF="Real", TELESCOP="other"))["time"][0].tt.mjd == 5000
+
+
+@pytest.mark.parametrize("number", [1e17, -1e17, 1e300])
 def test_numbers_that_are_no_time_at_all(number):
-    with pytest.warns(CorruptDataWarning, match="have no valid time"):
+    with pytest.warns(CorruptDataWarning, match="have no valid time|MJD assumed"):
         assert len(form(made({"TIME": ([number, number], "d"), "RATE": ([1.0, 2.0], "ct/s")}))) == 0
 
 

@@ -15,6 +15,7 @@ from astropy.io import fits
 from astropy.table import Column, Table
 
 from ..errors import DecodingError, reading
+from ..instruments import IJD_ORIGIN, LAUNCH
 from ..protocol import ERROR_COLUMNS, TIME_COLUMNS, VALUE_COLUMNS
 from ..text import printable
 from ..units import known_unit, read_unit
@@ -36,7 +37,12 @@ _LONGEST_TEXT = 20_000
 _ROW = 160
 # MJD: 1941 to 2105, in which all missions are
 _EARLIEST, _LATEST = 30000.0, 90000.0
-_UNIX = 40587.0  # where Unix time begins
+# counts that need no reference where only they lead to these years: unit, whole MJD and fraction of the start, scale
+_COUNTS = {
+    "Unix seconds (UTC)": (u.s, 40587.0, 0.0, "utc"),
+    "JD": (u.day, -2400001.0, 0.5, ""),
+    "days since MJD 51544 (TT)": (u.day, IJD_ORIGIN, 0.0, "tt"),
+}
 # astropy converts no times further away
 _MOST_DAYS = 1e6
 
@@ -255,8 +261,8 @@ class _Clock(NamedTuple):
 
 
 def _clock(raw: _Raw) -> _Clock:
-    """Read the reference of TIME, or, without one, decide by the numbers: MJD, as in FITS, or Unix time."""
-    header, note = raw.header, ""
+    """Read the reference of TIME, or, without one, decide by the numbers: MJD, as in FITS, or another count."""
+    header, notes = raw.header, dict[str, bool]()
     card_unit = known_unit(card_value(header, "TIMEUNIT"))
     column = raw.column(raw.time_name)
     unit = column.unit if column else None
@@ -265,21 +271,24 @@ def _clock(raw: _Raw) -> _Clock:
         raise DecodingError(f"the unit of its times is {unit}, which is not a unit of time")
     system, reference = time_system(header), time_reference(header)
     zeros = np.nan_to_num(split_number(header, "TIMEZERO"))
-    known = raw.times[np.isfinite(raw.times)]
-    if not reference and len(known):
-        middle = float(np.median(known) + zeros.sum())
+    if not reference and np.isfinite(raw.times).any():
+        middle = float(np.nanmedian(raw.times[np.isfinite(raw.times)]) + zeros.sum())
         if not _EARLIEST < middle * (unit or u.day).to(u.day) < _LATEST:
-            note = "no time reference: MJD assumed"
-            # which is never given in days
-            if unit != u.day and _EARLIEST < _UNIX + middle * (unit or u.s).to(u.day) < _LATEST:
-                note, unit, reference = "no time reference: Unix seconds (UTC) assumed", unit or u.s, (_UNIX, 0.0)
-                system = TimeSystem("utc") if card_value(header, "TIMESYS") is None else system
+            name = _count_of(middle, unit, is_integral=raw.is_integral)
+            # no MJDREF is MJD by the standard, but hardly with these numbers
+            notes[f"no time reference: {name or 'MJD'} assumed"] = True
+            if name:
+                own, start, fraction_of_start, scale = _COUNTS[name]
+                unit, reference = unit or own, (start, fraction_of_start)
+                system = TimeSystem(scale) if scale and card_value(header, "TIMESYS") is None else system
+    if not math.isclose(number(header, "TIMEZERO", zeros.sum()), zeros.sum(), rel_tol=1e-12):
+        notes["TIMEZERO is not TIMEZERI + TIMEZERF, which were used"] = True
+    if system.assumed:
+        notes[system.assumed] = system.is_odd
     unit = unit or u.day
     card_unit = card_unit or unit
     begin = reference or (0.0, 0.0)
     whole, fraction = _days(zeros, card_unit)
-    # no MJDREF is MJD, and no TIMESYS is UTC, by the standard
-    notes = {note: begin[0] == _UNIX, system.assumed: system.is_odd}
     return _Clock(
         unit,
         card_unit,
@@ -288,8 +297,18 @@ def _clock(raw: _Raw) -> _Clock:
         float(zeros.sum()) * float(card_unit.to(u.s)),
         sum(begin),
         system.scale,
-        {text: is_odd for text, is_odd in notes.items() if text},
+        notes,
     )
+
+
+def _count_of(middle: float, unit: u.UnitBase | None, *, is_integral: bool) -> str | None:
+    """Which of `_COUNTS` leads to the years of the missions; days are never given in seconds, nor the reverse."""
+    for name, (own, whole, fraction, _) in _COUNTS.items():
+        is_ijd = whole == IJD_ORIGIN
+        fits = (LAUNCH if is_ijd else _EARLIEST) < middle * (unit or own).to(u.day) + whole + fraction < _LATEST
+        if fits and (unit is None or (own == u.day) == (unit == u.day)) and (is_integral or not is_ijd):
+            return name
+    return None
 
 
 def _days(values: np.ndarray, unit: u.UnitBase) -> tuple[np.ndarray, np.ndarray]:

@@ -242,9 +242,13 @@ def _warn_of_unused(flags: _Array, places: Positions, names: Sequence[str], inst
         close = [_rows_of(pair, names) for pair in pairs if pair[1] not in doubles]
     unused = np.flatnonzero(~np.isin(flags, USED_FLAGS)).tolist()
     most = MOST_SOURCES[instrument]
+    # a source of this name is not extracted by JEM-X's software
+    nameless = [row for row, name in enumerate(names) if _same_name(name) == "newsource" and instrument == "jemx"]
     warnings = {
         f"catalog=: INTEGRAL's software uses only sources with an ISGRI_FLAG of 1 or 2, and leaves out "
         f"{_rows_of(unused, names)}. Set the flag to 2 to have them extracted.": unused,
+        f"catalog=: JEM-X does not extract sources called 'NEW SOURCE': {_rows_of(nameless, names)}. Rename "
+        "them.": nameless,
         f"catalog= has {len(names)} sources; the software of {instrument} takes at most {most}.": len(names) > most,
         f"catalog=: names repeat earlier ones in {_rows_of(doubles, names)}. A source in two rows gets a share of its "
         "counts in each: keep one row per source.": doubles,

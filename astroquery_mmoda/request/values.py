@@ -70,6 +70,8 @@ def to_time(value: Any, what: str, *, format: str | None = None, after_launch: b
         lost = abs(time.jd2 * 86_400_000 - round(time.jd2 * 86_400_000)) / 1000
         if lost > _NOISE:  # or this is a day with a leap second
             lost = abs(float((Time(time.isot, scale="utc") - time).to_value(u.s)))
+        if lost > _NOISE:  # as it is sent, so that this is said once
+            time = Time(time.isot, scale="utc", precision=3)
         _ = time.isot  # astropy remembers the text, and would warn again where it is needed
     is_bare = is_number(value) if isinstance(value, str) else isinstance(value, Real)
     if after_launch and is_bare and format is None and mjd < LAUNCH:
