@@ -260,14 +260,10 @@ def _usual_columns(table: Table) -> tuple[str, str, str]:
     for lon, lat, frame in COORDINATE_COLUMNS:
         if lon in by_lower and lat in by_lower:
             return by_lower[lon], by_lower[lat], frame
-    # such as RA_deg and "dec (J2000)"
-    words = {word: name for name in reversed(table.colnames) for word in re.split("[^a-z]+", name.lower())}
-    if "ra" not in words or "dec" not in words:
-        raise ParameterError(
-            "catalog= needs coordinates: a SkyCoord column, or columns 'ra' and 'dec' with the unit deg; it has "
-            f"{listed(table.colnames)}."
-        )
-    return words["ra"], words["dec"], "fk5"
+    raise ParameterError(
+        "catalog= needs coordinates: a SkyCoord column, or columns 'ra' and 'dec' with the unit deg; it has "
+        f"{listed(table.colnames)}."
+    )
 
 
 def _equatorial(given: SkyCoord) -> Positions:

@@ -495,6 +495,15 @@ def test_more_sources_than_the_software_takes(instrument, most):
     to_catalog_text(many(most + 1), "other")
 
 
+@pytest.mark.parametrize(
+    "names",
+    [("ra_err", "dec_err"), ("pm_ra", "pm_dec"), ("ra_rad", "dec_rad"), ("RA (h)", "Dec"), ("RA1950", "DEC1950")],
+)
+def test_columns_that_may_be_no_coordinates_in_degrees(names):
+    with pytest.raises(ParameterError, match="needs coordinates"):
+        to_catalog_text(Table({"name": ["Crab"], names[0]: [1.0], names[1]: [2.0]}), "isgri")
+
+
 def test_a_name_that_jemx_does_not_extract():
     table = Table({"name": ["Crab", "new  source"], "ra": [83.6, 1.0], "dec": [22.0, 2.0]})
     with pytest.warns(InputWarning, match=r"does not extract sources called 'NEW SOURCE': row 1"):
