@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from astropy import units as u
 
 from .errors import DecodingError, ParameterError
@@ -61,6 +62,8 @@ def standard_spelling(text: Any) -> str | None:
 def seconds_of(value: Any, name: str) -> float:
     """A time span of a user in s: a Quantity, or a number of seconds; zero or more, and maybe infinite."""
     try:
+        if isinstance(value, (bool, np.bool_, complex)) or np.ma.is_masked(value):
+            raise TypeError("not a real number")
         seconds = float(u.Quantity(value, u.s).value)
     except (TypeError, ValueError, OverflowError, u.UnitsError) as error:
         raise ParameterError(

@@ -117,7 +117,9 @@ def retrying(ask: Callable[[], _Result], patience: Patience, server: str) -> _Re
         log.debug("%s: %s; trying again in %.1f s", server, fault, max(pause, 0.0))
         time.sleep(max(pause, 0.0))
         if time.monotonic() >= patience.until:
-            raise JobTimeout(f"{server} did not answer within the time that was given; the last fault was: {fault}.")
+            # a try that was cut off by the end of the time says nothing of the service
+            last = f"; the last fault was: {fault}" if now < patience.until else ""
+            raise JobTimeout(f"{server} did not answer within the time that was given{last}.")
 
 
 def _pause(attempt: int, asked: float | None) -> float:
