@@ -59,11 +59,16 @@ def standard_spelling(text: Any) -> str | None:
         return None
 
 
+def refuse_unusual(value: Any) -> None:
+    """Raise `TypeError` for what astropy would take for a number: a truth value, a complex or masked one."""
+    if isinstance(value, (bool, np.bool_, complex)) or np.any(getattr(value, "mask", False)):
+        raise TypeError("a truth value, or a complex or masked number")
+
+
 def seconds_of(value: Any, name: str) -> float:
     """A time span of a user in s: a Quantity, or a number of seconds; zero or more, and maybe infinite."""
     try:
-        if isinstance(value, (bool, np.bool_, complex)) or np.ma.is_masked(value):
-            raise TypeError("not a real number")
+        refuse_unusual(value)
         seconds = float(u.Quantity(value, u.s).value)
     except (TypeError, ValueError, OverflowError, u.UnitsError) as error:
         raise ParameterError(

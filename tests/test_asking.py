@@ -608,3 +608,11 @@ def test_instruments_of_the_released_dispatcher(mmoda):
         "isgri", "Ser X\N{MINUS SIGN}1", radius=5, time_range=(58193, 58194), get_query_payload=True
     )
     assert asked["src_name"] == "Ser X-1"
+
+
+@pytest.mark.parametrize("value", [np.ma.masked, np.ma.array([5.0], mask=[True]), np.True_, 1j], ids=repr)
+def test_values_that_astropy_would_take_for_numbers(value):
+    with pytest.raises(ParameterError, match="coordinates=.*masked number"):
+        sky_position((83.6, value))
+    with pytest.raises(ParameterError, match="energy_range=.*masked number"):
+        energy_pair((value, 40), u.keV)

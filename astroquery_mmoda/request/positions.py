@@ -16,6 +16,7 @@ from astroquery import log
 from ..errors import JobTimeout, MmodaError, ParameterError
 from ..service.sockets import answer_within
 from ..text import printable
+from ..units import refuse_unusual
 from .values import valid
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ def sky_position(coordinates: Any) -> SkyCoord:
             ):
                 raise TypeError(f"a {type(coordinates).__name__}")
             else:
+                for angle in (longitude, latitude):
+                    refuse_unusual(angle)
                 position = _position_of_angles(u.Quantity(longitude, u.deg), u.Quantity(latitude, u.deg))
         if not (isinstance(position, SkyCoord) and position.name == "icrs" and not position.shape):
             position = SkyCoord(position).reshape(()).icrs

@@ -21,7 +21,7 @@ from erfa import ErfaWarning
 from ..errors import MmodaError, ParameterError, warn
 from ..instruments import IJD_ORIGIN, LAUNCH
 from ..text import printable
-from ..units import known_unit
+from ..units import known_unit, refuse_unusual
 from .metadata import Parameter
 
 _LONGEST_REASON = 150
@@ -171,8 +171,7 @@ def as_quantity(value: Any, unit: u.UnitBase, what: str) -> u.Quantity:
             return u.Quantity(float(parts[1]), given)
         if isinstance(value, TimeDelta):
             return value.to(u.s)
-        if isinstance(value, bool):
-            raise TypeError("a truth value")
+        refuse_unusual(value)
         return u.Quantity(value, None if isinstance(value, u.Quantity) else unit).reshape(())
 
 
