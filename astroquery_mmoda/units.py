@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from astropy import units as u
 
 from .errors import DecodingError, ParameterError
