@@ -61,7 +61,7 @@ def standard_spelling(text: Any) -> str | None:
 
 def refuse_unusual(value: Any) -> None:
     """Raise `TypeError` for what astropy would take for a number: a truth value, a complex or masked one."""
-    if isinstance(value, (bool, np.bool_, complex)) or np.any(getattr(value, "mask", False)):
+    if isinstance(value, (bool, np.bool_)) or np.iscomplexobj(value) or np.any(getattr(value, "mask", False)):
         raise TypeError("a truth value, or a complex or masked number")
 
 
