@@ -69,7 +69,7 @@ def _how_it_ends(job: Job, limit: float) -> Iterator[None]:
 def submit_within(job: Job, limit: float, begin: float) -> None:
     """Submit a prepared job; it may come back answered at once."""
     with _how_it_ends(job, limit):
-        job.refresh(Patience(deadline_of(limit, begin), advice=how_to_continue(job)))
+        _poll(job, Patience(deadline_of(limit, begin), advice=how_to_continue(job)))
 
 
 def follow(
@@ -88,7 +88,7 @@ def follow(
     """
     display = Display(progress, _job_line)
     with _how_it_ends(job, limit), closing(display):
-        while not job.over:
+        while not job._is_over:  # noqa: SLF001 - waiting is a part of jobs, in a file of its own
             elapsed = time.monotonic() - begin
             if elapsed >= limit:
                 raise JobTimeout
@@ -96,7 +96,11 @@ def follow(
             # some chance in it, so that many who wait do not come all at once
             pause = min(max(0.1, elapsed / 10), conf.poll_interval_max) * random.uniform(0.85, 1.0)  # noqa: S311 - not secret
             (sleep or time.sleep)(min(max(shortest_pause, pause), limit - elapsed))
-            job.refresh(Patience(begin + limit, 5 * conf.retry_time, how_to_continue(job)))
+            _poll(job, Patience(begin + limit, 5 * conf.retry_time, how_to_continue(job)))
+
+
+def _poll(job: Job, patience: Patience) -> None:
+    job._poll(patience)  # noqa: SLF001 - as above
 
 
 def _job_line(job: Job) -> tuple[float | None, str]:

@@ -197,7 +197,7 @@ def run_item(item: WorkItem) -> Result:
     except Exception as caught:
         products, error = None, caught
     seconds = time.monotonic() - begin
-    job_id, size = (job.job_id, job.size) if job else ("", 0)
+    job_id, size = (job.job_id, job._size) if job else ("", 0)  # noqa: SLF001 - only the summary needs it
     return Result(item.index, products, reduced, error, job_id, seconds, size)
 
 
