@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 _RECORD_VERSION = 1
-_LONGEST_REASON = 1500  # characters, before the way on
+_LONGEST_REASON = 1500  # characters, before the advice
 
 
 @dataclass(eq=False, repr=False)
@@ -64,7 +64,7 @@ class Job:
     submitted : str
         When it was submitted, ISO 8601 (UTC).
     expires : float or None
-        End of the life of the token it was submitted with, in seconds since 1970.
+        When the token that it was submitted with expires, in seconds since 1970.
     reports : list of dict
         What the back end reported, as the service sent it; `messages` has them as a table.
 
@@ -304,8 +304,8 @@ class Job:
 
     def _poll(self, patience: Patience) -> None:
         if not self._is_over:
-            # the service refuses the reports of its back end once the token of the submission has expired; asking anew
-            # (for the same job) has it look for the work itself, and gives the products of what is done
+            # the service refuses the reports of its back end once the token of the submission has expired; submitting
+            # again (the same job) makes it check the work itself, and gives the products of what is done
             is_expired = self.expires is not None and time.time() > self.expires
             status = "new" if is_expired or self.status in ("new", "done") else self.status
             self._ask(status, patience)

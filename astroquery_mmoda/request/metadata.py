@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""What an instrument offers and asks for, as the service's metadata says."""
+"""What an instrument offers and asks for, according to the service's metadata."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ KINDS = (*_NAMED_KINDS, "array", "other")
 
 
 def kind_from_name(name: str | None) -> str:
-    """Kind of a product, by the words in its name; ``other`` where no word tells."""
+    """Kind of a product, by the words in its name; ``other`` where no word matches."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name or "")
     words = re.findall("[a-z]+", spaced.lower())
     found = {*words, *(first + second for first, second in pairwise(words))}
@@ -110,7 +110,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class InstrumentSchema:
-    """All that the service says of an instrument: its products and the parameters of each."""
+    """The service's description of an instrument: its products and the parameters of each."""
 
     instrument: str
     products: Mapping[str, Mapping[str, Parameter]] = field(default_factory=dict)
