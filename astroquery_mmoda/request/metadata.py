@@ -43,9 +43,10 @@ _TYPES_BY_UNIT = (
 )
 _TYPES_BY_DEFAULT = ((bool, "boolean"), (int, "integer"), (float, "float"), (dict, "structured"), (list, "list"))
 
-# a name may mean several; the first one counts
-_NAMED_KINDS: tuple[str, ...] = ("arf", "rmf", "lightcurve", "spectrogram", "skymap", "contours", "strain", "spectrum")
-_NAMED_KINDS += ("image", "catalog", "table", "picture", "text", "binary")
+# kinds that the name of a product may mean; if several, the first one counts
+KINDS_IN_NAMES = tuple(
+    "arf rmf lightcurve spectrogram skymap contours strain spectrum image catalog table picture text binary".split()
+)
 # words that mean a kind, beside its own name
 _WORDS_BY_KIND = {
     "lightcurve": {"lc", "lcs", "lightcurves"},
@@ -54,7 +55,6 @@ _WORDS_BY_KIND = {
     "catalog": {"catalogue"},
     "picture": {"plot", "png"},
 }
-KINDS = (*_NAMED_KINDS, "array", "other")
 
 
 def kind_from_name(name: str | None) -> str:
@@ -62,7 +62,7 @@ def kind_from_name(name: str | None) -> str:
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name or "")
     words = re.findall("[a-z]+", spaced.lower())
     found = {*words, *(first + second for first, second in pairwise(words))}
-    return next((kind for kind in _NAMED_KINDS if found & {kind, *_WORDS_BY_KIND.get(kind, ())}), "other")
+    return next((kind for kind in KINDS_IN_NAMES if found & {kind, *_WORDS_BY_KIND.get(kind, ())}), "other")
 
 
 @dataclass(frozen=True)

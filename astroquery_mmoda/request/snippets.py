@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pprint
 import re
 import textwrap
@@ -18,6 +19,7 @@ from ..protocol import IGNORED_FIELDS, NUL, STATE_FIELDS, Upload
 from ..text import Pasted, listed, printable, without_token
 from .encode import is_address
 from .expressions import NotConstant, TooMuch, Unknown, known_value, parse
+from .query import Query
 from .scripts import Analysis, analyses
 
 _LARGEST_SNIPPET = 2_000_000
@@ -27,11 +29,9 @@ _MOST_NAMED = 20
 _DROPPED = frozenset({"token", *IGNORED_FIELDS, *STATE_FIELDS})
 _DROPPED_FROM_CALLS = _DROPPED | frozenset("dry_run silent wait return_progress s_max".split())
 _DROPPED_FROM_OURS = _DROPPED | frozenset("timeout progress get_query_payload".split())
-# arguments of the query methods that a workflow may have a parameter of the same name as
-_OURS = frozenset(
-    "catalog coordinates energy_range get_query_payload on_error parameters progress source time_range timeout "
-    "windows_per_job".split()
-)
+# arguments of the query methods that are not parameters of the service, unless a workflow has one of the same name
+_OURS = {item.name for item in dataclasses.fields(Query)}
+_OURS -= {"instrument", "product", "query_type", "radius", "time_bin", "scw_list", "token"}
 # these are never files
 _TEXTS = frozenset("instrument product product_type query_type src_name".split())
 _FILES = frozenset({"user_catalog_file", "user_scw_list_file"})
