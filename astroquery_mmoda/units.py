@@ -61,6 +61,8 @@ def standard_spelling(text: Any) -> str | None:
 def seconds_of(value: Any, name: str) -> float:
     """A time span of a user in s: a Quantity, or a number of seconds; zero or more, and maybe infinite."""
     try:
+        if isinstance(value, (bool, np.bool_)) or np.iscomplexobj(value) or np.ma.is_masked(value):
+            raise TypeError("not a real number")
         seconds = float(u.Quantity(value, u.s).value)
     except (TypeError, ValueError, OverflowError, u.UnitsError) as error:
         raise ParameterError(

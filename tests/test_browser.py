@@ -13,7 +13,7 @@ from astroquery_mmoda import Job
 from astroquery_mmoda.service.account import Account
 from conftest import require
 from tests.scripted_server import Reply, ScriptedServer
-from tests.test_glance import HOSTILE, hostile
+from tests.test_summary import HOSTILE, hostile
 
 WIDTH, HEIGHT = 500, 1800
 # the page's own script and picture show that scripts run and pictures are fetched where they are there

@@ -402,6 +402,8 @@ class Products(Sequence[Product]):
         if not len(lists):
             return empty_catalog()
         table = lists[0].data
+        if not isinstance(table, Table):
+            raise DecodingError(f"{lists[0].name}: not a table, although its kind is catalog.")
         Budget(self).allowance.spend(sum(column.nbytes for column in table.itercols()), "the catalogue")
         return table.copy()
 

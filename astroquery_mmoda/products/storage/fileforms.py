@@ -192,9 +192,8 @@ class SpectrumSet:
         """Find the tables of a spectrum of channels among products of one source; None where there is none."""
         if not all(isinstance(product.data, fits.HDUList) for product in members):
             return None
-        roles = {
-            role: place for role, place in tables_by_role(members).items() if missing_columns(_hdu_at(place), role)
-        }
+        found = tables_by_role(members)
+        roles = {role: place for role, place in found.items() if not missing_columns(_hdu_at(place), role)}
         try:
             check_columns(_hdu_at(roles["SPECTRUM"]), "SPECTRUM")
         except (KeyError, DecodingError):
