@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Units from the texts of others, some of which astropy would not take and some of which it should not try."""
+"""Units from texts, some of which astropy would not take and some of which it should not try."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from astropy import units as u
 
 from .errors import DecodingError, ParameterError
