@@ -977,7 +977,7 @@ def test_a_file_that_stays_cut_leaves_nothing(serve, tmp_path):
         ("ten", "not a number of bytes"),
         ("1" * 30, ""),
         (str(10**17), "larger than"),
-        (str(len(BODY) + 1), "tried"),
+        (str(len(BODY) + 1), "tries"),
         ("0", "the reply was empty"),
     ],
 )
@@ -1060,8 +1060,8 @@ def test_parts_that_nobody_asked_for(raw_server, tmp_path, status):
     [
         (Reply("gone", 404, HTML), "HTTP status 404"),
         (Reply("<html>log in</html>", 200, HTML), "a web page came instead"),
-        (Reply("", 503), "HTTP status 503); tried "),
-        (Reply(b"", fault="reset"), "); tried "),
+        (Reply("", 503), "HTTP status 503); tries: "),
+        (Reply(b"", fault="reset"), "); tries: "),
         (Reply("", 302, {"Location": "http://other.example/x.fits"}), "only https addresses"),
         (Reply("", 302, {"Location": "/x.fits"}), "without end"),
         (Reply("", 302, {"Location": "file:///etc/passwd"}), "http or https"),
