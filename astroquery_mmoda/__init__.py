@@ -3,7 +3,7 @@
 Multi-Messenger Online Data Analysis (MMODA), the astroquery way.
 
 Images, spectra and light curves of high-energy instruments, computed on demand at the University of Geneva
-(https://www.astro.unige.ch/mmoda/) and handed over as astropy objects.
+(https://www.astro.unige.ch/mmoda/) and returned as astropy objects.
 """
 
 from importlib.metadata import version as _version

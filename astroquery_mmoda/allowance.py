@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""How much memory may be made of one reply, whatever it says of itself."""
+"""How much memory may be made of one reply, whatever sizes it declares."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Allowance:
     """
     Bytes that may be allocated for one reply beyond what its own bytes hold.
 
-    Whoever copies, fills, stacks or joins spends from it before anything is allocated, however often the same bytes
+    Code that copies, fills, stacks or joins spends from it before anything is allocated, however often the same bytes
     are referred to, and whatever an empty cell is declared to be.
 
     Parameters
@@ -72,7 +72,7 @@ class Allowance:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Whatever is spent inside comes back if it fails, since nothing is kept then."""
+        """What is spent inside is refunded if it fails, since nothing is kept then."""
         before = self.left
         try:
             yield
@@ -81,7 +81,7 @@ class Allowance:
             raise
 
     def fresh(self, extra: int = 0) -> Allowance:
-        """One of the same size and so many bytes more, for a form that is handed out and not kept."""
+        """One of the same size and so many bytes more, for a form that is returned and not kept."""
         other = Allowance(self.body)
         other.left += extra
         return other

@@ -105,7 +105,7 @@ class Conf(ConfigNamespace):
 
     def reset(self, attr: str | None = None) -> None:
         """
-        Bring a default back, whatever stands there now.
+        Set an item to its default, whatever its value is now.
 
         Parameters
         ----------

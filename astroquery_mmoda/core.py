@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""`MmodaClass`: the public methods, in the words of astroquery."""
+"""`MmodaClass`: the public methods, named as in astroquery."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class MmodaClass(_LoginOfAstroquery):
         self._builder = RequestBuilder()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._server,)  # sessions, tokens and what was learned stay in their process
+        return type(self), (self._server,)  # sessions, tokens and caches stay in their process
 
     def _connect(self, token: Token | None = None) -> Connection:
         return self._account.connect(self.URL, token)
@@ -221,11 +221,11 @@ class MmodaClass(_LoginOfAstroquery):
         progress: bool | Callable[[ManyQueries], Any] | None = None,
     ) -> ManyQueries:
         """
-        Make many queries of one kind, a few at a time, and give each outcome as soon as it is there.
+        Make many queries of one kind, a few at a time, and give each outcome as soon as it is available.
 
-        Nothing is sent before the first outcome is asked for. Every analysis is in the journal. The same call again,
-        after whatever interrupted it, continues: the service computes an equal question of one user once, so what is
-        finished is only fetched, and what failed or was lost is computed anew.
+        Nothing is sent before the first outcome is requested. Every analysis is in the journal. After an interruption
+        the same call continues: the service computes equal requests of one user once, so what is finished is only
+        fetched, and what failed or was lost is computed again.
 
         Parameters
         ----------
@@ -238,7 +238,7 @@ class MmodaClass(_LoginOfAstroquery):
             a unit) are the ``coordinates``, ranges are columns with two values in each cell, and what is masked is
             not given.
         max_active : int
-            Most analyses at a time that the service has of these.
+            Most of these analyses that run on the service at a time.
         executor : `~concurrent.futures.Executor`, optional
             Where queries are made, waited for and fetched: threads, processes, dask
             (``Client.get_executor()``), MPI. By default a few threads of this process do it.
@@ -297,7 +297,7 @@ class MmodaClass(_LoginOfAstroquery):
         Returns
         -------
         Job
-            Noted in the journal; ``result()`` waits for it, in this process or another.
+            Recorded in the journal; ``result()`` waits for it, in this process or another.
 
         Examples
         --------
@@ -317,7 +317,7 @@ class MmodaClass(_LoginOfAstroquery):
         Returns
         -------
         Job
-            Noted in the journal; ``result()`` waits for it, in this process or another.
+            Recorded in the journal; ``result()`` waits for it, in this process or another.
 
         Examples
         --------
@@ -337,7 +337,7 @@ class MmodaClass(_LoginOfAstroquery):
         Returns
         -------
         Job
-            Noted in the journal; ``result()`` waits for it, in this process or another.
+            Recorded in the journal; ``result()`` waits for it, in this process or another.
 
         Examples
         --------
@@ -357,7 +357,7 @@ class MmodaClass(_LoginOfAstroquery):
         Returns
         -------
         Job
-            Noted in the journal; ``result()`` waits for it, in this process or another.
+            Recorded in the journal; ``result()`` waits for it, in this process or another.
 
         Examples
         --------
@@ -454,11 +454,11 @@ class MmodaClass(_LoginOfAstroquery):
     @without_frames
     def get_job(self, job_id_or_link: str, *, session_id: str | None = None) -> Job:
         """
-        Take up a job again, of this process, another, or the web page.
+        Return an earlier job, of this process, another, or the web page.
 
-        A job of the journal of this machine is made without asking the service, also one of another server. Of any
-        other the service is asked for the parameters: by the link of the job, or with a token in the records of your
-        jobs. They are sent again, and only if that is the same job it is given.
+        A job in the journal of this machine is returned without asking the service, also one of another server. For any
+        other job the parameters are requested from the service: by the link of the job, or, with a token, from the
+        records of your jobs. They are submitted again, and the job is returned if it has the same id.
 
         Parameters
         ----------
@@ -477,7 +477,7 @@ class MmodaClass(_LoginOfAstroquery):
         ------
         JobLost
             The journal does not have it, and the service does not know it or can't be asked without a token or a
-            ``session_id``; the message tells which.
+            ``session_id``; the message says which.
         ServiceError
             The service can't be asked, or reports parameters that make another job.
         ParameterError
@@ -498,14 +498,14 @@ class MmodaClass(_LoginOfAstroquery):
 
     def list_jobs(self) -> Table:
         """
-        List the jobs that this machine remembers, and those that the service knows of you.
+        List the jobs in the journal of this machine, and those of you that the service has.
 
         Returns
         -------
         Table
             ``job_id``, ``session_id``, ``instrument``, ``product``, ``source``, ``energy_range``, ``time_range`` (UTC,
-            or the number of science windows), ``status`` (last heard), ``submitted`` (ISO 8601, UTC), ``server``,
-            ``journal`` (whether this machine remembers it); newest first. Jobs of all servers are in the journal. The
+            or the number of science windows), ``status`` (last known), ``submitted`` (ISO 8601, UTC), ``server``,
+            ``journal`` (whether it is in the journal); newest first. Jobs of all servers are in the journal. The
             service of this client is asked only where there is a token for it; if it or the journal can't be read,
             a warning in the log says so.
 
@@ -534,7 +534,7 @@ class MmodaClass(_LoginOfAstroquery):
         get_query_payload: bool = False,
     ) -> Table | str:
         """
-        Look for products of a place that are published in MMODA's gallery already.
+        Search for products around a position that were published in MMODA's gallery.
 
         Parameters
         ----------
@@ -549,7 +549,7 @@ class MmodaClass(_LoginOfAstroquery):
         maxrec : int, optional
             Most rows.
         get_query_payload : bool
-            Return the ADQL and ask nothing.
+            Return the ADQL, and send nothing.
 
         Returns
         -------
@@ -590,7 +590,7 @@ class MmodaClass(_LoginOfAstroquery):
         get_query_payload: bool = False,
     ) -> Table | str:
         """
-        Look for published products of an object, by its position and by the names that the gallery knows for it.
+        Search for published products of an object, by its position and by the names that the gallery has for it.
 
         Parameters
         ----------
@@ -605,7 +605,7 @@ class MmodaClass(_LoginOfAstroquery):
         maxrec : int, optional
             Most rows.
         get_query_payload : bool
-            Return the ADQL and ask nothing of the archive.
+            Return the ADQL, and send nothing to the archive.
 
         Returns
         -------
@@ -632,7 +632,7 @@ class MmodaClass(_LoginOfAstroquery):
 
     def query_tap(self, adql: str, *, maxrec: int | None = None) -> Table:
         """
-        Ask the archive of published products in ADQL.
+        Query the archive of published products in ADQL.
 
         Parameters
         ----------
@@ -644,7 +644,7 @@ class MmodaClass(_LoginOfAstroquery):
         Returns
         -------
         Table
-            Tidied like that of `query_region`.
+            With units, times and masks as that of `query_region`.
 
         Raises
         ------
@@ -742,9 +742,9 @@ class MmodaClass(_LoginOfAstroquery):
         Raises
         ------
         ParameterError
-            These are no rows of the archive.
+            These are not rows of the archive.
         OSError
-            The directory can't be made. What is wrong with one file stands in its row.
+            The directory can't be made. What is wrong with one file is said in its row.
 
         Examples
         --------
@@ -766,7 +766,7 @@ class MmodaClass(_LoginOfAstroquery):
         Returns
         -------
         Table
-            ``instrument``, ``products`` (names with commas between them; empty where the service does not tell).
+            ``instrument``, ``products`` (names with commas between them; empty where the service does not give them).
 
         Raises
         ------
@@ -797,7 +797,7 @@ class MmodaClass(_LoginOfAstroquery):
         Returns
         -------
         Table
-            ``product``, ``kind`` (guessed from the name; ``other`` where no word tells).
+            ``product``, ``kind`` (guessed from the name; ``other`` where no word matches).
 
         Raises
         ------
@@ -819,7 +819,7 @@ class MmodaClass(_LoginOfAstroquery):
 
     def list_parameters(self, instrument: str, product: str | None = None) -> Table:
         """
-        List what can be asked of an instrument.
+        List the parameters of an instrument.
 
         Parameters
         ----------
@@ -853,7 +853,7 @@ class MmodaClass(_LoginOfAstroquery):
 
     def resolve_name(self, name: str) -> SkyCoord:
         """
-        Find the position of an object, by the service's resolver or, if that does not know it, by Sesame (CDS).
+        Find the position of an object, by the service's resolver or, if that does not have it, by Sesame (CDS).
 
         Parameters
         ----------
@@ -868,7 +868,7 @@ class MmodaClass(_LoginOfAstroquery):
         Raises
         ------
         ParameterError
-            Neither knows it.
+            Neither has it.
 
         Examples
         --------
@@ -881,7 +881,7 @@ class MmodaClass(_LoginOfAstroquery):
 
     def clear_cache(self) -> None:
         """
-        Forget meta-data of instruments and resolved names; the next query asks for them again.
+        Forget metadata of instruments and resolved names; the next query requests them again.
 
         Examples
         --------
@@ -898,7 +898,7 @@ class MmodaClass(_LoginOfAstroquery):
         self, token: str | Token | None = None, *, store_token: bool = False, reenter_token: bool = False
     ) -> bool:
         """
-        Use a token for all that follows.
+        Use a token for all further queries.
 
         Parameters
         ----------
@@ -928,7 +928,7 @@ class MmodaClass(_LoginOfAstroquery):
         >>> Mmoda.login(example_token)  # the text that the web page gives you
         True
         """
-        # by astroquery's way, which keeps its cache off meanwhile
+        # through astroquery's login, which switches its cache off while it runs
         options = {"store_token": store_token, "reenter_token": reenter_token}
         return bool(QueryWithLogin.login(self, self.URL, as_token(token), **options))
 
@@ -951,7 +951,7 @@ class MmodaClass(_LoginOfAstroquery):
 
     def authenticated(self) -> bool:
         """
-        Tell whether a token is held that has not expired; none is searched for.
+        Return whether a token is held that has not expired; none is searched for.
 
         Returns
         -------
@@ -968,7 +968,7 @@ class MmodaClass(_LoginOfAstroquery):
 
     def session_info(self) -> dict[str, Any]:
         """
-        Tell what the token says that is held, never the token itself.
+        Return what the token in use says, never the token itself.
 
         Returns
         -------
@@ -987,7 +987,7 @@ class MmodaClass(_LoginOfAstroquery):
 
     def refresh_token(self, *, store_token: bool | str | tuple[str, ...] = True, force: bool = False) -> dict[str, Any]:
         """
-        Let the service make the token live longer; this needs the role ``refresh-tokens``.
+        Get a token with a longer life from the service; this needs the role ``refresh-tokens``.
 
         Parameters
         ----------
@@ -1005,7 +1005,7 @@ class MmodaClass(_LoginOfAstroquery):
         Raises
         ------
         AuthenticationError
-            No token, no right to refresh it, or the new one is worth less than the old one, which stays.
+            No token, no right to refresh it, or the new one has a shorter life or fewer roles; the old one stays.
         ServiceError
             The service can't be asked.
 

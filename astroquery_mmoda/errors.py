@@ -49,11 +49,11 @@ class MmodaError(Exception):
     message : str
         What was wrong, what is allowed, what to do next.
     job : `~astroquery_mmoda.Job`, optional
-        The analysis it happened to; it can be continued or looked at.
+        The analysis that it is about; it can be continued or inspected.
     products : `~astroquery_mmoda.Products`, optional
         What came instead of the thing asked for.
     manifest : `~astropy.table.Table`, optional
-        What was written before and after it, and what was not: its column ``error`` tells why.
+        What was written before and after it, and what was not: its column ``error`` says why.
 
     Examples
     --------
@@ -128,7 +128,7 @@ class ServiceError(MmodaError, astroquery_exceptions.RemoteServiceError):
 
 class JobFailed(ServiceError):
     """
-    The analysis failed on the service; the message carries its reason, ``job`` the analysis.
+    The analysis failed on the service; the message has its reason, ``job`` the analysis.
 
     Examples
     --------
@@ -158,7 +158,7 @@ class JobLost(ServiceError):
 
 class JobTimeout(MmodaError, astroquery_exceptions.TimeoutError, builtins.TimeoutError):
     """
-    The waiting time is over. The analysis goes on: ``job`` can be waited for again.
+    The time to wait is over. The analysis goes on: ``job`` can be waited for again.
 
     Examples
     --------
@@ -172,7 +172,7 @@ class JobTimeout(MmodaError, astroquery_exceptions.TimeoutError, builtins.Timeou
 
 class DecodingError(MmodaError):
     """
-    A reply, or a product in it, is not what the protocol promises.
+    A reply, or a product in it, is not as the protocol has it.
 
     Examples
     --------
@@ -194,12 +194,12 @@ def reading(what: str) -> Iterator[None]:
     try:
         yield
     except DecodingError as error:
-        # the cause, if there is one, tells more; our own message is complete already
+        # the cause, if there is one, has more; our own message is complete already
         raise DecodingError(_about(what, str(error))) from error.__cause__
     # not about data: an unknown source, units that can't be joined
     except MmodaError:
         raise
-    # hostile input reaches places nobody has thought of; the list of their exceptions has no end
+    # hostile input can raise any exception
     except Exception as error:
         raise DecodingError(_about(what, f"malformed data ({type(error).__name__}: {error})")) from error
 

@@ -46,7 +46,7 @@ def whole_file(
     """
     Open a new file, for its owner only (forever if ``private``), that gets its name when the block ends without error.
 
-    What had that name is replaced, be it a link. ``needed`` gives the size (bytes), for the error of a full disk.
+    What had that name is replaced, also a link. ``needed`` gives the size (bytes), for the error of a full disk.
     """
     path = Path(path)
     temporary = path.with_name(f".mmoda-{secrets.token_hex(8)}.part")
@@ -68,7 +68,7 @@ def whole_file(
         if full := _disk_full(number, path, needed):
             raise full from error
         if number is not None and (error.errno is None or error.filename == str(temporary)):
-            # the name that the user knows
+            # the name that the user gave
             raise OSError(number, error.strerror or os.strerror(number), str(path)) from error
         raise
     finally:

@@ -2,7 +2,7 @@
 """
 Small tables in HTML, for notebooks; and names with their values, also as plain text.
 
-In HTML every text is escaped; there are no scripts, no addresses, and no colours, so that it looks right on any
+In HTML every text is escaped; there are no scripts, no addresses, and no colours, so that it is readable on any
 background. Notebooks are asked to leave dollar signs alone, since what stands between two of them would be run as TeX.
 """
 
@@ -42,7 +42,7 @@ def table_html(
     right: Collection[str] = (),
     more: str = "",
 ) -> str:
-    """Make a table with a head; lines beneath the title, columns of numbers, and a last line about rows left out."""
+    """Make a table with a head; lines below the title, columns of numbers, and a last line about rows left out."""
     sides = ["right" if name in right else "left" for name in head]
     names = "".join(
         f'<th style="{_HEAD.format(side)}">{_escaped_text(name)}</th>' for name, side in zip(head, sides, strict=True)

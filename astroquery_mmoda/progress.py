@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""The progress display of jobs, many queries and downloads, and what the service's reports about a job amount to."""
+"""The progress display of jobs, many queries and downloads, and the service's reports about a job."""
 
 from __future__ import annotations
 
@@ -72,15 +72,15 @@ def reports_table(reports: Sequence[Mapping[str, Any]]) -> Table:
 
 class Display:
     """
-    Shows what is waited for: one line with a bar in a terminal or notebook, a line now and then in a log file.
+    Shows the progress: one line with a bar in a terminal or notebook, a line now and then in a log file.
 
     Parameters
     ----------
     progress : bool, callable or None
-        False: nothing. A callable is called instead, with what is waited for. None or True: shown if the log level is
-        INFO or lower.
+        False: nothing. A callable is called instead, with the job, queries or downloads. None or True: a display if
+        the log level is INFO or lower.
     line : callable
-        Gives of what is waited for the fraction that is done (None if unknown), and a text.
+        Returns the fraction that is done (None if unknown), and a text.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-#: version of the service's own client whose requests ours are like
+#: version of the service's own client (oda_api) that our requests correspond to
 PROTOCOL_VERSION = "1.3.5"
 #: None in a request; an empty text or the word would mean something else
 NUL = "\x00"

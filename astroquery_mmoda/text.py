@@ -28,7 +28,7 @@ def is_id(value: object) -> bool:
 
 def printable(text: object, *, limit: int = 500, newlines: bool = False) -> str:
     """Escape what a terminal or notebook would act on, mask tokens, and cut to ``limit`` characters."""
-    # what will be cut off anyway need not be looked at
+    # what will be cut off anyway need not be searched
     lines = without_token(str(text)[: 4 * limit + 5000])[: 4 * limit].strip().replace("\r\n", "\n").split("\n")
     joined = ("\n" if newlines else " ").join(_escape_line(line.rstrip()) for line in lines)
     return shorten(joined, limit)
@@ -69,7 +69,7 @@ def without_token(text: str) -> str:
 
 
 def may_hold_token(text: str) -> bool:
-    """Whether something in a text begins like a token, however it goes on."""
+    """Whether something in a text begins like a token, whatever follows."""
     return re.search(_ESCAPED_HEAD, text) is not None
 
 
@@ -98,7 +98,7 @@ def _ascii_letter(character: str) -> str:
     greek = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (?:FINAL )?([A-Z]+)", unicodedata.name(character, ""))
     if not greek:
         return "?"
-    name = greek[2].replace("LAMDA", "LAMBDA")  # Unicode's own spelling is nobody else's
+    name = greek[2].replace("LAMDA", "LAMBDA")  # Unicode's own spelling differs from the usual one
     return name.lower() if greek[1] == "SMALL" else name.capitalize()
 
 

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Units from the texts of others, some of which astropy would not take and some of which it should not try."""
+"""Units from texts, some of which astropy would not take and some of which it should not try."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST = 200
 _MOST_CHARACTERS = 5000
 # astropy works out 10**9999999 digit by digit before it finds that this is not a unit
 _LARGE_NUMBER = re.compile(r"[0-9]{5,}")
-# words that the service writes and no standard knows
+# spellings of the service that are in none of the standards
 _WORDS = {
     **dict.fromkeys(("counts", "cts", "cnt", "cnts"), "count"),
     **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),

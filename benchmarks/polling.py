@@ -26,12 +26,11 @@ def play(length: float) -> tuple[float, int]:
     clock = [0.0]
     looks = [0]
 
-    def refresh(job: Job, patience: object = None) -> Job:
+    def poll(job: Job, patience: object) -> None:
         looks[0] += 1
         clock[0] += TRIP
         if clock[0] - TRIP / 2 >= length:
             job.status = "failed"  # over; products are not what is measured
-        return job
 
     job = Job(Account().connect(conf.server), "isgri", "isgri_lc", {}, "S", job_id="0123", status="submitted")
     with (
@@ -39,7 +38,7 @@ def play(length: float) -> tuple[float, int]:
         mock.patch(
             "astroquery_mmoda.jobs.waiting.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds)
         ),
-        mock.patch.object(Job, "refresh", refresh),
+        mock.patch.object(Job, "_poll", poll),
     ):
         job.wait(10 * length + 100, progress=False)
     return clock[0] - length, looks[0]

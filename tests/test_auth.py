@@ -239,7 +239,7 @@ def test_a_keyring_of_plain_text_is_named(use_ring):
 
 def test_nobody_is_there(monkeypatch):
     monkeypatch.setattr(sys, "stdin", open(os.devnull))
-    with pytest.raises(AuthenticationError, match="nobody can be asked.*ODA_TOKEN"):
+    with pytest.raises(AuthenticationError, match="no terminal to ask.*ODA_TOKEN"):
         from_prompt(SERVER)
     sys.stdin.close()
     with pytest.raises(AuthenticationError):

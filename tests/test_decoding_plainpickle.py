@@ -98,7 +98,7 @@ HOSTILE = {
     "builtins.exec": b"\x8c\x08builtins\x8c\x04exec\x93\x8c\x11open('ran','w').a\x85R.",
     "numpy f2py": b"cnumpy.f2py.diagnose\nrun\n)R.",
     "numpy runstring": b"cnumpy.testing._private.utils\nrunstring\n" + X + b"}\x86R.",
-    "dotted name": b"\x8c\x05numpy\x8c\x0ccore.os.systm\x93.",
+    "dotted name": b"\x8c\x05numpy\x8c\x0ecore.os.system\x93.",
     "nearly right": b"cnumpy\ndtypes\n.",
     "prefix": b"cnumpy.core.multiarray.x\n_reconstruct\n.",
     "codec": b"c_codecs\nencode\n" + X + b"\x8c\x05rot13\x86R.",

@@ -16,7 +16,7 @@ from astroquery import log
 
 from astroquery_mmoda import Products
 from astroquery_mmoda.errors import DecodingError
-from astroquery_mmoda.request.metadata import KINDS
+from astroquery_mmoda.products.kinds import KINDS
 
 RESPONSES = Path(__file__).parent / "data" / "responses"
 

@@ -244,7 +244,7 @@ def test_pauses_grow_with_the_elapsed_time(play, monkeypatch):
     for module in ("job", "waiting"):
         fake = clock_of(sleep=sleep, monotonic=lambda: clock["now"])
         monkeypatch.setattr(f"astroquery_mmoda.jobs.{module}.time", fake)
-    monkeypatch.setattr(Job, "refresh", lambda self, patience: self)
+    monkeypatch.setattr(Job, "_poll", lambda self, patience: None)
     with pytest.raises(errors.JobTimeout):
         job.wait(3600)
     assert 0.08 < pauses[0] <= 0.1

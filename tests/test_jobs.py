@@ -264,7 +264,7 @@ def test_parameters_that_are_not_taken_again(client, service):
     with pytest.raises(ServiceError, match=f"not accept the parameters that it has for job {JOB}.*RA is odd"):
         client.get_job(JOB, session_id=SESSION)
     service.replies["/resolve-job-url"] = Reply("", 302, {"Location": "http://x/?RA=5"})
-    with pytest.raises(ServiceError, match="does not tell its parameters"):
+    with pytest.raises(ServiceError, match="does not give its parameters"):
         client.get_job(JOB, session_id=SESSION)
 
 
@@ -364,7 +364,7 @@ def test_no_path_is_taken_from_what_was_told(client, service, recorded, tmp_path
             to_wire(parameter, parameters["dummy_file"])
     snippet = job.to_code()
     assert repr(path) not in snippet
-    assert "# to be given anew" in snippet
+    assert "# to be given again" in snippet
     namespace = {}
     exec(snippet.split("\njob =")[0], namespace)  # noqa: S102 - code of ours
     with pytest.raises(ParameterError):

@@ -111,7 +111,7 @@ def test_a_token_in_the_keyring_of_the_desktop(desktop, service):
     assert (forgotten["error"], forgotten["warnings"], forgotten["email"]) == ("", [], None)
     missing = act(desktop, service, "find")
     assert (missing["email"], missing["warnings"]) == (None, [])
-    assert "nobody can be asked" in missing["error"]
+    assert "no terminal to ask" in missing["error"]
 
 
 def test_a_locked_keyring_is_a_warning(desktop, service):
@@ -122,7 +122,7 @@ def test_a_locked_keyring_is_a_warning(desktop, service):
     found = act(desktop, service, "find")
     assert len(found["warnings"]) == 1
     assert "keyring can't give the token" in found["warnings"][0]
-    assert "nobody can be asked" in found["error"]
+    assert "no terminal to ask" in found["error"]
 
     stored = act(desktop, service, "store", text)
     assert len(stored["warnings"]) == 1

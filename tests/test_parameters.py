@@ -5,7 +5,8 @@ import json
 import pytest
 
 from astroquery_mmoda.errors import ParameterError, ServiceError
-from astroquery_mmoda.request.metadata import KINDS, kind_from_name, read_metadata
+from astroquery_mmoda.products.kinds import KINDS
+from astroquery_mmoda.request.metadata import kind_from_name, read_metadata
 from astroquery_mmoda.text import nearest
 
 INSTRUMENTS = ["isgri", "jemx", "spi_acs", "example", "empty", "empty_async"]

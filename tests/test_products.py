@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from astroquery_mmoda import Product, Products, errors
-from astroquery_mmoda.request.metadata import KINDS
+from astroquery_mmoda.products.kinds import KINDS
 
 RESPONSES = Path(__file__).parent / "data" / "responses"
 RECORDS = {path.stem: json.loads(path.read_text()) for path in sorted(RESPONSES.glob("*.json"))}

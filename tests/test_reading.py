@@ -463,7 +463,7 @@ def test_an_index_that_is_none(written, text):
 WRONG = [
     (key, value)
     for key, values in {
-        "version": [2, "1", None],
+        "version": [1, "2", None],
         "job_id": [7, None, []],
         "service": [{}],
         "comment": [["a"]],

@@ -19,8 +19,8 @@ from astroquery_mmoda import (
     write_spectra,
 )
 from astroquery_mmoda.errors import MmodaError
+from astroquery_mmoda.products.kinds import KINDS
 from astroquery_mmoda.products.storage.index import FORMATS
-from astroquery_mmoda.request.metadata import KINDS
 
 REPLIES = ("isgri_image_dummy", "isgri_lc_real", "isgri_spectrum_dummy", "nb_everything_4_done", "spi_acs_lc_real")
 WRONG = [

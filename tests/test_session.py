@@ -101,7 +101,7 @@ def test_login_finds_the_keyring(client, ring):
 
 
 def test_login_where_nobody_can_answer_ends_at_once(client):
-    with pytest.raises(AuthenticationError, match="nobody can be asked"):
+    with pytest.raises(AuthenticationError, match="no terminal to ask"):
         client.login()
 
 

@@ -12,8 +12,8 @@ from astropy.io import fits
 
 from astroquery_mmoda import Products
 from astroquery_mmoda.files import DiskFull
+from astroquery_mmoda.products.kinds import KINDS
 from astroquery_mmoda.products.product import subset
-from astroquery_mmoda.request.metadata import KINDS
 from tests.genuine_like.everything import everything
 from tests.whole_files import (
     FULL_DISKS,

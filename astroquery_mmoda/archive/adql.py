@@ -2,8 +2,8 @@
 """
 A search in the archive, written in ADQL.
 
-The service's translator knows less than the language: numbers have no exponent, there is no LOWER, text is plain ASCII,
-and blanks beside some punctuation are lost even inside quotes. What is written here gets through it unharmed.
+The service's translator does not have the whole language: numbers have no exponent, there is no LOWER, text is plain
+ASCII, and blanks beside some punctuation are lost even inside quotes. What is written here is translated correctly.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _NOT_PLAIN = re.compile(r"[^ -~]")
 @dataclass(frozen=True)
 class Search:
     """
-    What to look for; conditions that are None are none.
+    What to search for; None: not a condition.
 
     Parameters
     ----------
@@ -56,11 +56,11 @@ class Search:
     radius : float
         Radius of the region (deg).
     names : tuple of str
-        Names of an object; a product that bears one of them need not lie in the region.
+        Names of an object; a product of one of them need not be in the region.
     instrument : str, optional
         Name of the instrument, in any case.
     kind : str, optional
-        Kind of product in our words or in those of the archive.
+        Kind of product, as this package or the archive calls it.
     times : pair of Time, optional
         Products whose time range overlaps with this one.
     energies : pair of float, optional
@@ -148,7 +148,7 @@ def as_maxrec(maxrec: Any) -> int | None:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name reaches the database as it is; otherwise something similar is looked for."""
+    """Whether a name reaches the database as it is; otherwise something similar is searched for."""
     return not (_LOST_BLANKS.search(name) or _NOT_PLAIN.search(name))
 
 
@@ -173,7 +173,7 @@ def _types(kind: str) -> tuple[str, ...]:
 
 
 def _pattern(text: str) -> str:
-    """A text as a pattern that fits to itself, and to little else where the translator would harm it."""
+    """A text as a pattern that matches it, and to little else where the translator would change it."""
     escaped = re.sub(r"([\\%_])", r"\\\1", _NOT_PLAIN.sub("\0", _LOST_BLANKS.sub("\0", text)))
     return escaped.replace("\0", "%")
 

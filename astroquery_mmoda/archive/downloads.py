@@ -2,7 +2,7 @@
 """
 Files of published products, fetched whole or not at all.
 
-A file gets its published name and a mark of its address, so that a later call knows what is there already.
+A file gets its published name and a hash of its address, so that a later call finds what is there already.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _cell_text(value: Any) -> str:
 
 
 def _file_name(url: str) -> str:
-    """The published name in safe letters, with a mark that no other address has."""
+    """The published name in safe letters, with a hash of its address."""
     mark = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()[:8]
     last = unquote(re.split(r"[?#]", url)[0].rstrip("/").rpartition("/")[2])
     stem = _ENDING.sub("", last)
@@ -167,14 +167,14 @@ def _answer(connection: Connection, url: str) -> Iterator[Stream]:
                 yield reply
                 return
             url = _absolute_address(url, reply.headers.get("Location", ""))
-    raise ServiceError("it leads from one address to the next without end")
+    raise ServiceError("it redirects from one address to the next without end")
 
 
 def _content_length(headers: Mapping[str, str]) -> int | None:
     """Size of the file (bytes), if it is known."""
     text = headers.get("Content-Length", "").strip()
     if "Content-Length" in headers and not re.fullmatch(r"[0-9]{1,18}", text):
-        # a body that was cut would pass for a whole one
+        # a body that was cut would be taken for a whole one
         raise ServiceError(f"its size is {printable(text, limit=40)!r}, which is not a number of bytes")
     is_plain = headers.get("Content-Encoding", "identity").strip().lower() in ("identity", "")
     return int(text) if text and is_plain else None
@@ -194,7 +194,7 @@ def _check_address(url: str, server: str) -> None:
         raise ServiceError("only https addresses are asked outside of the service's own")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):  # one that can't be looked up here leads nowhere, or to a proxy
+    except (OSError, UnicodeError):  # a name that can't be resolved here has no route, or a proxy resolves it
         return
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     if not all(address.is_global and not address.is_multicast for address in addresses):

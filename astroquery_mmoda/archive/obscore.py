@@ -33,7 +33,7 @@ _STANDARD = {
     "image_uri": ("U", "", "Preview"),
 }
 PUBLISHED = tuple(_STANDARD)
-# no MJD of an observation is that large, and every JD of one is
+# larger than each MJD of an observation, smaller than each JD
 _FIRST_JD = 2_400_000.5
 _LATEST_MJD = 200_000
 
@@ -93,7 +93,7 @@ def _plain_column(column: Column) -> MaskedColumn:
 def _scalar(item: Any) -> Any:
     """A value without the array around it; None for an empty text, an array of nothing, and -1 in an array."""
     if isinstance(item, np.ndarray) and item.size < 2:
-        # a service that keeps to VOTable says which number means nothing; the other one sends arrays
+        # a service that follows VOTable says which number means nothing; the other one sends arrays
         nothing = not item.size or np.ma.getmaskarray(item).any() or (item.dtype.kind == "i" and item == -1)
         return None if nothing else np.ma.getdata(item).reshape(-1)[0]
     if isinstance(item, (bytes, str)):

@@ -113,7 +113,7 @@ def _find(connection: Connection, search: Search, *, get_query_payload: bool) ->
 def _run(
     connection: Connection, adql: str, maxrec: int | None, columns: Iterable[str], *, limited: bool = False
 ) -> Table:
-    """Rows of a query; ``limited`` tells that it has a TOP for ``maxrec``, so nobody knows whether there are more."""
+    """Rows of a query; ``limited``: it has a TOP for ``maxrec``, so there may be more."""
     begin = time.monotonic()
     found, is_cut = run_adql(connection.routes(), adql, maxrec)
     table = empty_table(columns) if found is None else tidy(found)
@@ -157,7 +157,7 @@ def _position_of_object(
     try:
         return sky_position((page["source_ra"], page["source_dec"]))
     except (KeyError, ParameterError):
-        log.warning("no position is known for %s, so only products that bear its name are found", printable(name))
+        log.warning("no position is known for %s, so only products with its name are found", printable(name))
         return None
 
 

@@ -80,7 +80,7 @@ def _description_of(schema: str, table: Any) -> ArchiveTable:
     name, description = printable(table.name or ""), printable(table.description or "")
     return ArchiveTable(
         f"{schema}.{name}" if schema and "." not in name else name,
-        "" if description == "description" else description,  # the service's word for having none
+        "" if description == "description" else description,  # the service's text for none
         [(*(printable(part or "") for part in column),) for column in columns],
     )
 

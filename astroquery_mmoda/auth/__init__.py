@@ -1,2 +1,2 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Tokens: reading them, finding and keeping them, and where they may be sent. No other package knows secrets."""
+"""Tokens: reading them, finding and keeping them, and where they may be sent. No other package reads them."""

@@ -78,7 +78,7 @@ def _token_texts(server: str | None) -> Iterator[tuple[str, str]]:
 
 
 def _token_file(place: str) -> Path | None:
-    """Where a token may be; None if the working directory was removed, or nobody knows the home."""
+    """Where a token may be; None if the working directory was removed, or the home directory is unknown."""
     try:
         return (Path.cwd() if place == "cwd" else Path.home()) / _FILE
     except (OSError, RuntimeError):
@@ -97,7 +97,7 @@ def _read_token(path: Path) -> str | None:
     if os.name == "posix" and status.st_uid != os.getuid():
         problem = f"belongs to another user, who may have put it there; if you do not know it, remove it: rm {path}"
     elif os.name == "posix" and status.st_mode & 0o077:
-        problem = f"can be read by others; mend that by: chmod 600 {path}"
+        problem = f"can be read by others; change that by: chmod 600 {path}"
     if problem:
         warn(f"The token file {path} {problem}", AuthenticationWarning)
     return data.decode("utf-8", "replace")
@@ -107,7 +107,7 @@ def _read_token(path: Path) -> str | None:
 
 
 def _with_keyring(action: Callable[[str], str | None], server: str, what: str) -> str | None:
-    """Do something with the keyring's entry for a server; whatever its backend does wrong becomes one warning."""
+    """Do something with the keyring's entry for a server; all errors of its backend become one warning."""
     try:
         return without_frames(action)(f"astroquery:{urlsplit(server).hostname or server}")
     except Exception as error:  # noqa: BLE001 - backends raise errors of many libraries
@@ -122,7 +122,7 @@ def _with_keyring(action: Callable[[str], str | None], server: str, what: str) -
 
 
 def _has_keyring() -> bool:
-    """Whether there is a backend at all; having none is not worth a warning when only looking."""
+    """Whether there is a backend at all; having none is not worth a warning when only searching."""
     from keyring.backends import fail
 
     return not isinstance(keyring.get_keyring(), fail.Keyring)
@@ -168,7 +168,9 @@ def forget_in_keyring(server: str) -> None:
 def from_prompt(server: str) -> Token:
     """Ask the user for a token; `AuthenticationError` where nobody can answer: no terminal and no notebook."""
     if not _someone_is_there():
-        raise AuthenticationError(f"No usable token was found, and nobody can be asked for one here. {HOW_TO_GET_ONE}")
+        raise AuthenticationError(
+            f"No usable token was found, and there is no terminal to ask for one. {HOW_TO_GET_ONE}"
+        )
     try:
         return Token(getpass.getpass(f"MMODA token for {urlsplit(server).hostname or server} (not shown): "))
     except (EOFError, OSError):
@@ -190,7 +192,7 @@ def _someone_is_there() -> bool:
 @without_frames
 def store(found: Found, places: str | tuple[str, ...], server: str) -> None:
     """
-    Put a token where it shall be found again: ``keyring``, ``environment`` (of this process), ``cwd``, ``home``.
+    Store a token: ``keyring``, ``environment`` (of this process), ``cwd``, ``home``.
 
     ``same`` is where the one came from that it replaces. After an `AuthenticationError` an old file is untouched.
     """

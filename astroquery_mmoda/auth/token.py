@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Tokens: what they say of themselves, where they may be sent, and how they are kept out of logs."""
+"""Tokens: their claims, where they may be sent, and how they are kept out of logs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Token:
     """
     A MMODA token, whose text is not shown anywhere.
 
-    What it says is read, not verified: only the service can do that.
+    Its claims are read, not verified: only the service can do that.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class Token:
 
     @property
     def email(self) -> str:
-        """`str`: e-mail address of its owner, by which the service knows people; empty if it tells none."""
+        """`str`: e-mail address of its owner, by which the service identifies users; empty if it has none."""
         return str(self.claims.get("sub") or self.claims.get("email") or "")
 
     @property
@@ -160,8 +160,8 @@ class Token:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "A token is not pickled, so that it goes nowhere unseen. Let the other process find its own, or hand over "
-            "token.secret knowingly."
+            "A token is not pickled, so that it is not sent anywhere unnoticed. Let the other process find its own, "
+            "or pass on token.secret explicitly."
         )
 
 
@@ -173,7 +173,7 @@ class Handed:
 
     @without_frames
     def token(self) -> Token:
-        """The token itself, on arrival."""
+        """The token itself."""
         return Token(self.secret)
 
 
@@ -213,14 +213,14 @@ class TokenAuth:
 
     def __init__(self, token: Token, server: str) -> None:
         self._token, self._origin, self.user = token, origin_of(server), token.email
-        # before anything is asked for its sake
+        # before any request is made for it
         _check_encryption(server)
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(_MASK)  # adding it again changes nothing
 
     @without_frames
     def secret_for(self, url: str) -> str:
-        """Text of the token, if it may be sent to an address; it goes into the form or the query last of all."""
+        """Text of the token, if it may be sent to an address; added to the form or the query as the last step."""
         if self._origin is None or origin_of(url) != self._origin:
             raise AuthenticationError("The token was not sent: the request goes to another server.")
         _check_encryption(url)
@@ -230,7 +230,7 @@ class TokenAuth:
 
     @without_frames
     def masked(self, body: bytes) -> bytes:
-        """Body of a reply without the token, which the service likes to send back."""
+        """Body of a reply without the token, which the service often sends back."""
         return body.replace(self._token.secret.encode(), b"<token>")
 
     def __repr__(self) -> str:

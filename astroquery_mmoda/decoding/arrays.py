@@ -41,7 +41,7 @@ _MAX_DIMENSIONS = 32
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What astropy on the server knew about a column of a FITS table; None where it knew nothing."""
+    """What astropy on the server had of a column of a FITS table; None where it had nothing."""
 
     name: str
     format: str
@@ -118,7 +118,7 @@ class _Reader:
         return np.ma.MaskedArray(data, mask=flags != 0)
 
     def _from_state(self, shape: Any, dtype: Any, fortran: Any, raw: Any) -> Array:
-        """Every array comes by here: the bytes announced must be the bytes that are there."""
+        """All arrays are made here: the bytes announced must be the bytes that are there."""
         if type(raw) not in (bytes, memoryview):
             raise DecodingError("array of Python objects")
         shape = _checked_shape(shape)
@@ -189,7 +189,7 @@ class _Reader:
 
 def _class_of(record: Instance) -> Any:
     """The class named in ``numpy.core.multiarray._reconstruct(class, shape, code)``."""
-    # anything else is left alone: to hash or compare a tuple that is deep, or doubled often, overflows or has no end
+    # anything else is left as it is: to hash or compare a tuple that is deep, or doubled often, overflows or has no end
     return record.args[0] if record.args and type(record.args[0]) is Global else None
 
 

@@ -2,8 +2,8 @@
 """
 Tables written as ECSV text, the form in which workflows send them.
 
-They are read here and not by astropy, whose reader guesses at what it is handed (a path, an address), makes objects of
-the classes that a header names, drops rows that begin with a comment sign, and takes blanks off texts. This is also
+They are read here and not by astropy, whose reader guesses what its argument is (a path, an address), makes objects of
+the classes that a header names, drops rows that begin with a comment sign, and strips texts. This is also
 faster, and its memory is bounded: rows are turned into arrays some at a time.
 """
 

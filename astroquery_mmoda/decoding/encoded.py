@@ -80,7 +80,7 @@ def unzipped(data: bytes | bytearray | memoryview, allowance: Allowance | None =
 
 
 def read_picture(entry: Any, *, what: str = "picture", allowance: Allowance | None = None) -> bytes:
-    """Read one element of ``binary_image_product_list``: a picture as a file has it, whose pixels are left alone."""
+    """Read one element of ``binary_image_product_list``: a picture as a file has it, whose pixels are not decoded."""
     with reading(what):
         return decode_base64(entry.get("b64data"), allowance, urlsafe=True)
 

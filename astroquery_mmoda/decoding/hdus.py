@@ -45,7 +45,7 @@ class PlainTable:
 
 def read_hdulist(entry: Any, *, what: str = "product", allowance: Allowance | None = None) -> fits.HDUList:
     """
-    Read one element of ``numpy_data_product_list``, which may be JSON text, as the FITS file that it stands for.
+    Read one element of ``numpy_data_product_list``, which may be JSON text, as the FITS file that it represents.
 
     The HDUs have the service's order and names; an image that comes first is the primary HDU.
     """

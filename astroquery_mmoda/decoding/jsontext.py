@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""JSON, and the Python literals that old servers sent in its place."""
+"""JSON, and the Python literals that old servers sent instead."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..text import printable
 
 _MAX_LITERAL = 20_000
 _PIECE = 65_536  # stays in the cache of the processor while several characters are looked for
-_MARKS = "[{,:"  # each value brings one of them
+_MARKS = "[{,:"  # each value has one of them before it
 # memory of a value with its place in a list, or of an empty list
 _VALUE = 64
 

@@ -21,7 +21,7 @@ from .picklenames import EMPTY_BYTES, ENCODE, NAMES, RECONSTRUCT
 
 # longer byte strings are views of the payload instead of copies
 _VIEW_SIZE = 1024
-# longer texts are bytes in disguise (protocol 2), which have no wide characters: these take four times the memory
+# longer texts are bytes (protocol 2), which have no wide characters: these take four times the memory
 _LONG_TEXT = 1000
 _INTEGER_BYTES = 32
 
@@ -35,7 +35,7 @@ class Global(NamedTuple):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Instance:
-    """What the stream wants to be made by ``maker(*args)``, and the state that it wants to be set."""
+    """What the stream asks for as ``maker(*args)``, and the state to be set; nothing is called."""
 
     maker: Global
     args: tuple[Any, ...]

@@ -26,7 +26,7 @@ from .run import prepare
 
 _LATEST = 4e9  # seconds since 1970, in 2096
 _DAYS = 30.0  # of the service's records
-_SIDE_OUTAGE = 5.0  # s; a list from the journal alone is worth more than a complete one after a long wait
+_SIDE_OUTAGE = 5.0  # s; a list from the journal alone is better than a complete one after a long wait
 _COLUMNS = (
     *("job_id", "session_id", "instrument", "product", "source", "energy_range", "time_range", "status", "submitted"),
     "server",
@@ -140,7 +140,7 @@ def _verified_job(
     """The job of these parameters if, sent again, they give this id: the service keeps them in units of its own."""
     fields = {name: value for name, value in known.items() if name not in STATE_FIELDS}
     if not fields.get("instrument") or not fields.get("product_type"):
-        raise ServiceError(f"{connection.server} knows job {job_id}, but does not tell its parameters.")
+        raise ServiceError(f"{connection.server} has job {job_id}, but does not give its parameters.")
     # a job of the web page has no such field, and would come back as a page
     job = prepare(connection, {**fields, "api": "True", "oda_api_version": PROTOCOL_VERSION})
     job.session_id = session_id
@@ -207,7 +207,7 @@ def list_jobs(account: Account, server: str) -> Table:
 
 
 def _service_records(account: Account, server: str) -> list[dict[str, Any]]:
-    """What the service knows of this user; a side call, whose failure is logged and no more."""
+    """Records of this user's jobs from the service; if that fails, it is only logged."""
     try:
         connection = account.connect(server)
         if connection.anonymous:

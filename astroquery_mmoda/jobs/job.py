@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 _RECORD_VERSION = 1
-_LONGEST_REASON = 1500  # characters, before the way on
+_LONGEST_REASON = 1500  # characters, before the advice
 
 
 @dataclass(eq=False, repr=False)
@@ -45,30 +45,28 @@ class Job:
     """
     One analysis on the service.
 
-    Made by ``Mmoda.submit_image`` and its sisters, and by ``Mmoda.get_job``. Attributes are the last word heard;
-    methods may ask the service. The service has no way to stop an analysis, so there is no ``cancel``.
+    Made by ``Mmoda.submit_image`` and the other ``submit_`` methods, and by ``Mmoda.get_job``. Attributes have what the
+    last reply said; methods may ask the service. It has no way to stop an analysis, so there is no ``cancel``.
 
     Attributes
     ----------
     instrument, product : str
         What is computed.
     parameters : dict of str
-        The request's fields; they are sent again whole at every look, since the service builds the products from
+        The request's fields; all of them are sent again with every poll, since the service builds the products from
         the fields of the last request.
     job_id : str
-        The service's name for the analysis; the same question of the same user has the same one.
+        The service's name for the analysis; the same request of the same user has the same one.
     session_id : str
-        Our name for this conversation about it.
+        Identifies the requests of this job; made by this package.
     status : str
         ``submitted``, ``progress``, ``ready``, ``done``, ``failed``, ``unaccessible`` ...
     submitted : str
         When it was submitted, ISO 8601 (UTC).
     expires : float or None
-        End of the life of the token it was submitted with, in seconds since 1970.
+        When the token that it was submitted with expires, in seconds since 1970.
     reports : list of dict
-        What the back end reported, as it came; `messages` has them as a table.
-    size : int
-        Bytes of the last reply.
+        What the back end reported, as the service sent it; `messages` has them as a table.
 
     Examples
     --------
@@ -90,7 +88,7 @@ class Job:
     submitted: str = ""
     reports: list[dict[str, Any]] = field(default_factory=list)
     expires: float | None = None
-    size: int = field(default=0, init=False)
+    _size: int = field(default=0, init=False)  # of the last reply, bytes
     _products: Products | None = field(default=None, init=False)
     _failure: MmodaError | None = field(default=None, init=False)
     _asked_for_reason: bool = field(default=False, init=False)
@@ -100,7 +98,7 @@ class Job:
 
     def to_dict(self) -> dict[str, Any]:
         """
-        Write down what another process needs to continue.
+        Return what another process needs to continue.
 
         Returns
         -------
@@ -136,14 +134,15 @@ class Job:
     @without_frames
     def from_dict(cls, record: Mapping[str, Any], *, client: MmodaClass | None = None) -> Job:
         """
-        Make a job of what `to_dict` wrote.
+        Make a job from what `to_dict` returned.
 
         Parameters
         ----------
         record : dict
             The record.
         client : MmodaClass, optional
-            Who asks; by default a fresh client of the server in the record, which finds a token like a query does.
+            Its token is used; by default that of a new client of the server in the record, which finds one as a query
+            does.
 
         Returns
         -------
@@ -175,14 +174,14 @@ class Job:
 
     def to_code(self) -> str:
         """
-        Write a snippet that asks the same again.
+        Write code that makes the same request again.
 
         Returns
         -------
         str
             Python code for this package, without a token. It names the server unless that is the service's usual
-            address, since it may run where ``conf.server`` is another. Files are not in it: where one belongs, it has
-            ``Ellipsis``, which is refused until you put a path there.
+            address, since ``conf.server`` may differ where it runs. Files are not in it: it has ``Ellipsis`` in their
+            place, which is refused until you put a path there.
 
         Examples
         --------
@@ -196,7 +195,7 @@ class Job:
         fields = {"instrument": self.instrument, "product_type": self.product, **self.parameters}
         return code_for(None if server == DEFAULT_SERVER else server, fields)
 
-    # ---- for reading
+    # ---- representations
 
     def __repr__(self) -> str:
         return f"<Job {', '.join(f'{name} {value}' for name, value in self._state())}>"
@@ -212,7 +211,7 @@ class Job:
 
     def _state(self) -> list[tuple[str, str]]:
         """The state in short; words of the service escaped."""
-        going = not self.over
+        going = not self._is_over
         kinds = Counter(product.kind for product in self._products or ())
         return _printable(
             ("id", self.job_id),
@@ -227,7 +226,7 @@ class Job:
         )
 
     def _details(self) -> list[tuple[str, str]]:
-        """What was asked for, and what can be done now."""
+        """What was requested, and what can be done now."""
         following = f".result() waits for the products; Mmoda.get_job({self.job_id!r}) finds the job again later"
         if self._failure is not None:
             following = ".messages has the reports, .raise_if_error() raises the error"
@@ -248,8 +247,8 @@ class Job:
         """
         `~astropy.table.Table`: reports of the service, one in a row.
 
-        Columns: ``time`` (UTC, as the service wrote it), ``node`` (the step), ``message``, ``scw`` (science window) and
-        ``progress`` (fraction of the step, masked where unknown). Empty if it was answered at once.
+        Columns: ``time`` (UTC, as the service gives it), ``node`` (the step), ``message``, ``scw`` (science window) and
+        ``progress`` (fraction of the step, masked where unknown). Empty if the first reply had the products.
 
         Examples
         --------
@@ -264,7 +263,7 @@ class Job:
     @property
     def progress(self) -> float | None:
         """
-        `float` or None: fraction of the work that is done, from 0 to 1, where the service tells it.
+        `float` or None: fraction of the work that is done, from 0 to 1, where the service reports it.
 
         Examples
         --------
@@ -278,14 +277,9 @@ class Job:
 
     # ---- asking
 
-    def refresh(self, patience: Patience | None = None) -> Job:
+    def refresh(self) -> Job:
         """
-        Ask the service how the analysis stands, once; nothing is asked of one that is over.
-
-        Parameters
-        ----------
-        patience : Patience, optional
-            How long that may take, outages included; for programs that poll many jobs.
+        Ask the service for the status, once; nothing is asked about a job that is over.
 
         Returns
         -------
@@ -305,17 +299,20 @@ class Job:
         >>> job.refresh().status in ("submitted", "progress", "ready", "done")
         True
         """
-        if not self.over:
-            # the service refuses the reports of its back end once the token of the submission has expired; asking anew
-            # (for the same job) has it look for the work itself, and gives the products of what is done
+        self._poll(Patience(self.connection.until, advice=how_to_continue(self)))
+        return self
+
+    def _poll(self, patience: Patience) -> None:
+        if not self._is_over:
+            # the service refuses the reports of its back end once the token of the submission has expired; submitting
+            # again (the same job) makes it check the work itself, and gives the products of what is done
             is_expired = self.expires is not None and time.time() > self.expires
             status = "new" if is_expired or self.status in ("new", "done") else self.status
-            self._ask(status, patience or Patience(self.connection.until, advice=how_to_continue(self)))
-        return self
+            self._ask(status, patience)
 
     def done(self) -> bool:
         """
-        Ask how it stands, and tell whether it is over, well or badly.
+        Ask for the status, and return whether the analysis is over, successfully or not.
 
         Returns
         -------
@@ -325,7 +322,7 @@ class Job:
         Raises
         ------
         ServiceError, JobLost, AuthenticationError
-            It could not be asked; with ``job`` attached.
+            The service could not be asked; with ``job`` attached.
 
         Examples
         --------
@@ -335,21 +332,11 @@ class Job:
         >>> job.wait(progress=False).done()
         True
         """
-        return self.refresh().over
+        self.refresh()
+        return self._is_over
 
     @property
-    def over(self) -> bool:
-        """
-        `bool`: whether it is known to have ended, well or badly; nothing is asked.
-
-        Examples
-        --------
-        >>> from astroquery_mmoda import Mmoda
-        >>> job = Mmoda.submit_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
-        ...                            time_range=(58193.455, 58246.892), max_pointings=10)
-        >>> job.wait(progress=False).over
-        True
-        """
+    def _is_over(self) -> bool:
         return self.status == "failed" or self._products is not None
 
     def wait(
@@ -394,19 +381,19 @@ class Job:
         self, timeout: float | u.Quantity | None = None, *, progress: bool | Callable[[Job], Any] | None = None
     ) -> Products:
         """
-        Wait, and hand over what the analysis returned.
+        Wait, and return the products.
 
         Parameters
         ----------
         timeout : float or Quantity, optional
             Longest wait, as in `wait`.
         progress : bool or callable, optional
-            What is shown meanwhile, as in `wait`.
+            What is shown while waiting, as in `wait`.
 
         Returns
         -------
         Products
-            All of it; fetched once, and kept.
+            Everything that the analysis returned; fetched once, and kept.
 
         Raises
         ------
@@ -427,12 +414,12 @@ class Job:
         self.wait(timeout, progress)
         self.raise_if_error()
         if self._products is None:
-            raise ServiceError(f"Job {self.job_id} is done, but its products are not here.", job=self)
+            raise ServiceError(f"Job {self.job_id} is done, but its products were not received.", job=self)
         return self._products
 
     def exception(self, timeout: float | u.Quantity | None = None) -> MmodaError | None:
         """
-        Wait, and hand over the error with which the analysis ended.
+        Wait, and return the error with which the analysis ended.
 
         Parameters
         ----------
@@ -442,12 +429,12 @@ class Job:
         Returns
         -------
         MmodaError or None
-            `JobFailed` or `AuthenticationError`, with ``job`` attached; None if the analysis ended well.
+            `JobFailed` or `AuthenticationError`, with ``job`` attached; None if the analysis succeeded.
 
         Raises
         ------
         JobTimeout, ServiceError, JobLost, AuthenticationError
-            It could not be waited for, as in `wait`.
+            Waiting failed, as in `wait`.
 
         Examples
         --------
@@ -485,12 +472,12 @@ class Job:
     def _ask(self, query_status: str, patience: Patience) -> None:
         fields = {name: value for name, value in self.parameters.items() if name not in STATE_FIELDS}
         fields |= {"query_status": query_status, "session_id": self.session_id}
-        if query_status != "new":  # with "new" the service would compare it with its own idea
+        if query_status != "new":  # with "new" the service would compare it with its own id
             fields["job_id"] = self.job_id
         before = self.status
         try:
-            reply, self.size = self.connection.routes(patience).run_analysis(fields)
-            self._hear(reply, patience)
+            reply, self._size = self.connection.routes(patience).run_analysis(fields)
+            self._take(reply, patience)
         except MmodaError as error:
             error.job = self if self.job_id else None
             advice = how_to_continue(self)
@@ -500,16 +487,16 @@ class Job:
             raise
         finally:
             if self.job_id and self.status != before:
-                # what is over is not waited for: asking the same again fetches it
-                journal.keep(self.to_dict(), firmly=not self.over)
+                # the products of a job that is over can be had by the same query again
+                journal.keep(self.to_dict(), firmly=not self._is_over)
 
-    def _hear(self, reply: Mapping[str, Any], patience: Patience) -> None:
-        """Take in a reply, whatever was asked."""
+    def _take(self, reply: Mapping[str, Any], patience: Patience) -> None:
+        """Take over what a reply says."""
         check_reply(reply)
         monitor = section(reply, "job_monitor")
         job_id = str(monitor.get("job_id") or "")
         if self.job_id and job_id and job_id != self.job_id:
-            raise ServiceError(f"Asked for job {self.job_id}, it answered about job {printable(job_id)}. Ask again.")
+            raise ServiceError(f"The reply to a poll of job {self.job_id} is about job {printable(job_id)}. Try again.")
         status = reply.get("query_status")
         self.job_id = self.job_id or job_id
         if not isinstance(status, str) or status not in STATUSES:
@@ -517,7 +504,7 @@ class Job:
                 f"Job {self.job_id} is in a state that this package does not know: {printable(status)!r}."
             )
         if status in GOING and not self.job_id:
-            raise ServiceError("The service took the analysis, but gave no job_id to ask for it; submit it again.")
+            raise ServiceError("The service took the analysis, but gave no job_id for it; submit it again.")
         self.reports = reports(reply) or self.reports
         if self.status == "new":
             self._compare(reply)
@@ -568,7 +555,7 @@ def revive(record: Mapping[str, Any], account: Account) -> Job:
             InputWarning,
         )
     connection = Connection(server, account.http, account, known["email"], anonymous=known["anonymous"])
-    # what was heard last may be long ago; done has to be heard again, for the products
+    # the status may be old; done has to be reported again, with the products
     status = known["status"] if known["status"] in GOING or known["status"] == "done" else "submitted"
     own = {name: known[name] for name in ("instrument", "product", "parameters", "session_id", "job_id")}
     return Job(connection, **own, status=status, submitted=known["submitted"], expires=known["expires"])

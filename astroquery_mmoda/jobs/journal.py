@@ -2,8 +2,8 @@
 """
 Jobs on disk, so that none is lost with the process that started it.
 
-One small JSON file per job, for its owner's eyes only, written as a whole. Nothing secret is in it: whoever continues
-a job brings a token of their own.
+One small JSON file per job, readable by its owner only, written as a whole. Nothing secret is in it: to continue
+a job needs a token of one's own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ..origin import origin_of
 from ..text import Pasted, is_id, printable
 
 _LARGEST_RECORD = 20_000_000
-_FEWEST = 4  # characters of an id that stand for the whole
+_FEWEST = 4  # characters of an id that are enough to find a job
 _DAY = 86400.0
 _FOREVER = 1e12  # seconds since 1970
 _WRITES_PER_TIDYING = 50
@@ -90,7 +90,7 @@ def checked(record: object) -> dict[str, Any]:
 
 
 def _record_name(record: Mapping[str, Any]) -> str:
-    """Name of a file, of letters that are ours whatever a server calls its jobs; one per job and server."""
+    """Name of a file, safe for any id that a server gives; one per job and server."""
     readable = re.sub(r"[^0-9A-Za-z]", "", str(record["job_id"]))[:32]
     exact = _short_hash(f"{record['server']} {record['job_id']}")[:12]
     return f"{readable}-{exact}.json"
@@ -98,9 +98,9 @@ def _record_name(record: Mapping[str, Any]) -> str:
 
 def keep(record: Mapping[str, Any], *, firmly: bool = True) -> None:
     """
-    Write the record of a job, in the place of an older one; what goes wrong is logged, and does not stop the analysis.
+    Write the record of a job, replacing an older one; what goes wrong is logged, and does not stop the analysis.
 
-    ``firmly``: it has to outlive a power failure too, which takes longer than a short query.
+    ``firmly``: it has to survive a power failure too, which takes longer than a short query.
     """
     try:
         _write_record(_directory(), _record_name(record), record, firmly=firmly)
@@ -109,7 +109,7 @@ def keep(record: Mapping[str, Any], *, firmly: bool = True) -> None:
 
 
 def _write_record(directory: Path, name: str, record: Mapping[str, Any], *, firmly: bool) -> None:
-    """Write a record, and tidy now and then: to go through all files takes longer than a short query."""
+    """Write a record, and sometimes remove old ones: checking all files takes longer than a short query."""
     text = json.dumps(record)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with whole_file(directory / name, private=True, firmly=firmly) as file:
@@ -187,7 +187,7 @@ def place(server: str, name: str) -> tuple[float, float] | None:
 
 
 def keep_place(server: str, name: str, ra: float, dec: float) -> None:
-    """Remember what a name stands for; not being able to is logged."""
+    """Remember the position of a name; a failure is only logged."""
     try:
         record = {"server": server, "name": name, "ra": ra, "dec": dec}
         _write_record(_directory("places"), _place_name(server, name), record, firmly=True)
@@ -196,7 +196,7 @@ def keep_place(server: str, name: str, ra: float, dec: float) -> None:
 
 
 def forget_places(server: str) -> None:
-    """Forget what names stand for on a server; not being able to is logged."""
+    """Forget the positions of names for a server; a failure is only logged."""
     try:
         for path in _directory("places").glob(f"{_short_hash(server)}-*.json"):
             path.unlink(missing_ok=True)

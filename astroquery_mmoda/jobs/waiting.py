@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Waiting for a job: how long, how often it is polled, and what is said when the time is over."""
+"""Waiting for a job: how long, how often it is polled, and the message when the time is over."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def deadline_of(limit: float, begin: float) -> float:
 
 @contextmanager
 def in_time(limit: float) -> Iterator[None]:
-    """Tell what to do if so many seconds were over before anything was submitted."""
+    """Say what to do if so many seconds were over before anything was submitted."""
     try:
         yield
     except JobTimeout as error:
@@ -47,7 +47,7 @@ def in_time(limit: float) -> Iterator[None]:
 
 @contextmanager
 def _how_it_ends(job: Job, limit: float) -> Iterator[None]:
-    """Have a wait of so many seconds say how to continue if it was in vain or interrupted."""
+    """Say how to continue if a wait of so many seconds ends without a result, or is interrupted."""
     try:
         yield
     except JobTimeout as error:
@@ -69,7 +69,7 @@ def _how_it_ends(job: Job, limit: float) -> Iterator[None]:
 def submit_within(job: Job, limit: float, begin: float) -> None:
     """Submit a prepared job; it may come back answered at once."""
     with _how_it_ends(job, limit):
-        job.refresh(Patience(deadline_of(limit, begin), advice=how_to_continue(job)))
+        _poll(job, Patience(deadline_of(limit, begin), advice=how_to_continue(job)))
 
 
 def follow(
@@ -88,15 +88,19 @@ def follow(
     """
     display = Display(progress, _job_line)
     with _how_it_ends(job, limit), closing(display):
-        while not job.over:
+        while not job._is_over:  # noqa: SLF001 - waiting is a part of jobs, in a file of its own
             elapsed = time.monotonic() - begin
             if elapsed >= limit:
                 raise JobTimeout
             display(job)
-            # some chance in it, so that many who wait do not come all at once
+            # at random, so that many clients do not poll at the same moment
             pause = min(max(0.1, elapsed / 10), conf.poll_interval_max) * random.uniform(0.85, 1.0)  # noqa: S311 - not secret
             (sleep or time.sleep)(min(max(shortest_pause, pause), limit - elapsed))
-            job.refresh(Patience(begin + limit, 5 * conf.retry_time, how_to_continue(job)))
+            _poll(job, Patience(begin + limit, 5 * conf.retry_time, how_to_continue(job)))
+
+
+def _poll(job: Job, patience: Patience) -> None:
+    job._poll(patience)  # noqa: SLF001 - as above
 
 
 def _job_line(job: Job) -> tuple[float | None, str]:

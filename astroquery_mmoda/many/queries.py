@@ -42,7 +42,7 @@ class ManyQueries:
     """
     Many queries of one kind, made a few at a time. Made by ``Mmoda.query_many``.
 
-    Iterating gives ``(index, outcome)`` in the order in which they end. Each is handed out once and not kept; after a
+    Iterating gives ``(index, outcome)`` in the order in which they end. Each is given once and not kept; after a
     ``break``, an error or Ctrl-C, iterating again goes on where it stopped. While nobody asks for the next outcome,
     no further query is submitted.
 
@@ -93,7 +93,7 @@ class ManyQueries:
         self._names: dict[str, str] = {}  # the error of one that is unknown, else empty
         self._waiting = deque(range(self._rows.number))
         self._active: dict[Future[Result], WorkItem] = {}
-        self._found: Outcome | None = None  # may be interrupted before it is handed out
+        self._found: Outcome | None = None  # may be interrupted before it is returned
         self._submissions = 0
         self._broken = False  # whether the executor is
         self._display = Display(progress, _line_of_many)
@@ -102,7 +102,7 @@ class ManyQueries:
         self._began = 0.0
         self._over = False
 
-    # ---- how far it is
+    # ---- progress
 
     def __len__(self) -> int:
         return len(self._records)
@@ -133,7 +133,7 @@ class ManyQueries:
         over = ("over", meter(_line_of_many(self)[0]))
         return facts_html([over, *facts], title=f"{len(self)} queries of kind {self._kind}")
 
-    # ---- going on
+    # ---- iteration
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         run = self._run or self._begin()
@@ -141,7 +141,7 @@ class ManyQueries:
         try:
             while (found := self._next_outcome(run)) is not None:
                 index, outcome, error = found
-                del found  # it is the caller's now
+                del found  # the caller has it now
                 if error is not None and self._on_error == "raise":
                     raise error
                 yield index, outcome if error is None else error
@@ -152,7 +152,7 @@ class ManyQueries:
                 run.going.clear()
 
     def _begin(self) -> Run:
-        """Find out who asks, at the last moment."""
+        """Find the token, as late as possible."""
         connection = self._account.connect(self._server, self._token).throttled()
         connection.warn_of_short_life()
         self._began = time.monotonic()
@@ -230,16 +230,16 @@ class ManyQueries:
             token=Handed(self._token.secret) if self._token else None,
             share=min(self._max_active, len(self)),
             number=self._submissions,
-            reduce=self._reduce if self._executor else None,  # else it is called by whoever iterates
+            reduce=self._reduce if self._executor else None,  # else it is called by the thread that iterates
         )
 
     def _resolve_names(self, coordinates: Any, catalog: Any, connection: Connection) -> None:
-        """Have names of objects mean the same in every run: other positions would make another analysis."""
+        """Use the same positions for names of objects in every run: other positions would make another analysis."""
         names = [coordinates] if isinstance(coordinates, str) and parse_position(coordinates) is None else []
         if isinstance(catalog, (list, tuple)) and all(isinstance(name, str) for name in catalog):
             names += catalog
         for name in names:
-            if self._names.get(name):  # resolvers take long to find nothing
+            if self._names.get(name):  # resolvers take long when they find nothing
                 raise ParameterError(self._names[name])
             if name in self._names:
                 continue
@@ -266,7 +266,7 @@ class ManyQueries:
             except (Exception, CancelledError) as error:  # of the executor; one of the query is within its result
                 self._broken |= isinstance(error, BrokenExecutor)
                 result = Result(item.index, error=error)
-            if isinstance(result.error, BrokenExecutor) and self._reduce is None:  # it may have died of reduce
+            if isinstance(result.error, BrokenExecutor) and self._reduce is None:  # reduce may have ended it
                 self._records.update(item.index, status="waiting")
                 self._waiting.append(item.index)
             else:
@@ -276,7 +276,7 @@ class ManyQueries:
             del self._active[future]
             run.jobs.pop(item.index, None)
         if self._broken and not self._active:
-            log.warning("The executor has broken down: a worker died. The remaining queries go on in this process.")
+            log.warning("The executor failed: a worker process ended. The remaining queries go on in this process.")
             self._executor, self._broken = None, False
 
     def _end(self, result: Result, item: WorkItem | None) -> None:
@@ -296,7 +296,7 @@ class ManyQueries:
         self._found = result.index, outcome, error
 
     def _take_back(self) -> None:
-        """Let those that no worker has begun with wait."""
+        """Set those that no worker has begun to waiting."""
         for future in [future for future in self._active if future.cancel()]:
             index = self._active.pop(future).index
             self._records.update(index, status="waiting")
@@ -304,7 +304,7 @@ class ManyQueries:
 
 
 def _abandon(run: Run, threads: DaemonThreads, active: Mapping[Future[Result], WorkItem]) -> None:
-    """Stop what nobody will ask for any more."""
+    """Stop queries whose outcome will not be requested any more."""
     run.close()
     threads.shutdown()
     for future in active:

@@ -22,7 +22,7 @@ _OF_ALL = ("token", "progress", "get_query_payload")
 @dataclass(frozen=True)
 class Rows:
     """
-    The queries, read one by one when their turn comes.
+    The queries, read one by one when they are submitted.
 
     Attributes
     ----------

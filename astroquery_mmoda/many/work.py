@@ -54,7 +54,7 @@ class DaemonThreads(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - as in Executor
-        """Let each thread end after its call; nobody waits for that."""
+        """Let each thread end after its call, without waiting for that."""
         for _ in range(self._number):
             self._calls.put(None)
         self._number = 0
@@ -65,9 +65,9 @@ def _work(calls: SimpleQueue[_Call | None], idle: threading.Semaphore) -> None:
         future, function = call
         try:
             future.set_result(function())
-        except BaseException as error:  # else whoever waits for it would do so for ever
+        except BaseException as error:  # else waiting for it would never end
             future.set_exception(error)
-        del call, future, function  # an idle thread keeps nothing alive
+        del call, future, function  # an idle thread holds no references
         idle.release()
 
 
@@ -91,7 +91,7 @@ class Run:
         _RUNS[self.key] = self
 
     def close(self) -> None:
-        """Have all queries that still wait end."""
+        """End all queries that are still being waited for."""
         self._closed.set()
         self.going.set()
 
@@ -114,7 +114,7 @@ class Run:
         finally:
             self._connections.acquire()
         if self._closed.is_set():
-            raise MmodaError("Nobody waits for this query any more.")
+            raise MmodaError("This query is not waited for any more.")
 
 
 _RUNS: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
@@ -197,7 +197,7 @@ def run_item(item: WorkItem) -> Result:
     except Exception as caught:
         products, error = None, caught
     seconds = time.monotonic() - begin
-    job_id, size = (job.job_id, job.size) if job else ("", 0)
+    job_id, size = (job.job_id, job._size) if job else ("", 0)  # noqa: SLF001 - only the summary needs it
     return Result(item.index, products, reduced, error, job_id, seconds, size)
 
 

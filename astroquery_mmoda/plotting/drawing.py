@@ -56,7 +56,7 @@ def new_figure(size: tuple[float, float]) -> Any:
 
 
 def plain_axes(ax: Axes | None) -> Any:
-    """Take these axes as they are, or make new ones with the ticks that journals like."""
+    """Return these axes as they are, or make new ones with the ticks that are usual in journals."""
     if ax is not None:
         return ax
     axes = new_figure(_SIZE).add_subplot()

@@ -166,7 +166,7 @@ def _time_axis(axes: Any, rows: Table) -> tuple[np.ndarray, np.ndarray, str]:
     half = plain_numbers(rows["time_bin"]) / 2
     time = Time(rows["time"])
     time = time if time.scale == "tdb" else time.tt
-    # a curve that is there already, be it on axes below or above, decides
+    # a curve that is there already, also on axes below or above, decides
     labels = [other.get_xlabel() for other in axes.get_shared_x_axes().get_siblings(axes)]
     label = next((label for label in labels if _TIME_LABEL.fullmatch(label)), "")
     if not label and len(time) and np.ptp(time.mjd) < _SHORT:

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""How much memory and work a form may take, whatever the reply that it is made of says of itself."""
+"""How much memory and work a form may take, whatever sizes the reply declares."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Budget:
     """Memory and work of one form, of the whole reply; both are taken before anything is done."""
 
     def __init__(self, products: Products) -> None:
-        # products that somebody put together are as large as what is in them
+        # the size of products without a reply is that of their data
         is_reply = products.allowance.body > 0
         size = 0 if is_reply else sum(summarize(product).size or 0 for product in products)
         self.allowance = products.allowance.fresh() if is_reply else Allowance(size)

@@ -39,7 +39,7 @@ _COMMENTS = {
     **{keyword: comment for keyword, (_, comment) in _ATTRIBUTES.items()},
     "CREATOR": "program that made this",
 }
-# what templates have in the place of a value
+# what templates have instead of a value
 _NO_VALUE = frozenset(
     {"", "STRING", "INTEGER", "REAL", "BOOLEAN", "LOGICAL", "UTC_FORMAT", "OBT_FORMAT", "UNKNOWN", "UNDEFINED"}
 )
@@ -107,7 +107,7 @@ def clean(hdu: Any) -> None:
 
 
 def mend_rows(hdu: Any) -> None:
-    """See that texts of variable length can be written: not in the data that others may look at."""
+    """Make texts of variable length writable, without a change of data that may be shared."""
     if isinstance(hdu, fits.BinTableHDU) and any(map(_has_text_rows, hdu.columns)):
         hdu.data = complete_copy(hdu).data
 
@@ -149,14 +149,14 @@ def with_origin(hdu: _HDU, original: str) -> _HDU:
     return hdu
 
 
-# ---- what cards say: `header` is a FITS header, or what the service sends in its place
+# ---- what cards say: `header` is a FITS header, or what the service sends instead
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a card has no value: none was written, or the word of a template that nobody filled in."""
+    """Whether a card has no value: none was written, or only the word of a template."""
     if value is None or isinstance(value, fits.card.Undefined):
         return True
-    # "None" is Python's word for it, NONE and none are those of FITS files for "no such file"
+    # "None" is Python's, NONE and none are those of FITS files for "no such file"
     return isinstance(value, str) and (value.strip().upper() in _NO_VALUE or value.strip() == "None")
 
 
@@ -179,7 +179,7 @@ def number(header: Mapping[str, Any], keyword: str, default: float) -> float:
     """A finite number, or ``default``."""
     try:
         value = float(header.get(keyword, default))
-    except (TypeError, ValueError, OverflowError):  # "Real" and the like, from templates that nobody filled in
+    except (TypeError, ValueError, OverflowError):  # "Real" and the like, from templates that were not filled in
         return default
     return value if math.isfinite(value) else default
 

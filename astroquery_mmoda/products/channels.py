@@ -20,7 +20,7 @@ from ..errors import warn
 from ..text import printable
 from .cards import number
 
-#: columns with numbers of channels, by the role of their table, in the order of their claim to the numbering
+#: columns with numbers of channels, by the role of their table, in the order in which their numbering is preferred
 CHANNELS_IN = {"SPECTRUM": "CHANNEL", "EBOUNDS": "CHANNEL", "MATRIX": "F_CHAN"}
 
 

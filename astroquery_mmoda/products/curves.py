@@ -184,7 +184,7 @@ def _of_column(column: Column) -> Values:
 
 
 def _unit_of(text: Any) -> u.UnitBase | None:
-    """Unit of a column; what nobody knows stays as it is written, and an empty text is none."""
+    """Unit of a column; an unknown one stays as it is written, and an empty text is none."""
     return read_unit(text) if isinstance(text, str) and text.strip() else None
 
 
@@ -214,7 +214,7 @@ def _read_curve(raw: _Raw, source: str, budget: Budget) -> Curve:
     columns = {name: each for name, each in raw.columns.items() if name.upper() not in _BINS | {raw.time_name}}
     _mask_gaps(columns, value, error, integral=raw.is_integral)
     if raw.is_integral and value == "RATE" and error and columns[value].unit is columns[error].unit is None:
-        # files lost it on their way
+        # some files have lost it
         columns[value].unit = columns[error].unit = u.ct / u.s
         meta["UNITWARN"] = f"no units of {value} and {error}: count/s assumed"
     moments = [each for name, each in columns.items() if name.upper() in TIME_COLUMNS and each.data.dtype.kind in "fiu"]

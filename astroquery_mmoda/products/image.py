@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .products import Products
 
 
-# JEM-X's word for its intensities
+# JEM-X's name for its intensities
 _NAMES = {"RECONSTRUCTED": "INTENSITY"}
 # characters of a text in a header
 _LONGEST = 1000
@@ -39,7 +39,7 @@ _UNITS = ("CUNIT1", "CUNIT2", "CUNIT3")
 _INSTANTS = tuple(f"{kind}-{when}" for when in ("OBS", "BEG", "AVG", "END") for kind in ("DATE", "MJD"))
 # what it does that by
 _REFERENCE = ("CTYPE1", "CTYPE2", "CTYPE3", "TIMESYS", "MJDREF", "MJDREFI", "MJDREFF", "DATEREF")
-# in which a word of a template would be read as a value
+# where the word of a template would be read as a value
 _COORDINATE_CARDS = (
     *("RADECSYS", "RADESYS", "EQUINOX", "LONPOLE", "LATPOLE", "TIMEUNIT", "TIMEREF", "TSTART", "TSTOP"),
     *(_UNITS + _INSTANTS + _REFERENCE),
@@ -58,10 +58,11 @@ def image_form(products: Products) -> fits.HDUList:
     images = [product for product in products if product.kind in ("image", "array")]
     budget, hdulist = Budget(products), fits.HDUList([primary_hdu(products)])
     for product in images:
+        hdus = budget.hdus(product)
         with reading(f"image {printable(product.name, limit=100)!r}"):
             extensions = [
                 _extension(hdu, product, budget)
-                for hdu in budget.hdus(product)
+                for hdu in hdus
                 if hdu.data is not None or not isinstance(hdu, fits.PrimaryHDU)
             ]
             _blank_unexposed([hdu for hdu in extensions if hdu.is_image], budget)
@@ -155,7 +156,7 @@ def _wcs_cards(cards: tuple[tuple[str, Any], ...]) -> list[tuple[str, Any]]:
         warnings.simplefilter("always")
         try:
             wcs = WCS(fits.Header(cards)).wcs
-        except Exception as error:  # noqa: BLE001 - wcslib raises many kinds; the header is the user's to look at
+        except Exception as error:  # noqa: BLE001 - wcslib raises many kinds; the user can inspect the header
             log.debug("the coordinate system of an image can't be read: %s", error)
             return []
     if not problems:
@@ -190,7 +191,7 @@ _spelled = lru_cache(maxsize=64)(standard_spelling)
 
 
 def _mend_unit(header: fits.Header, name: str) -> None:
-    """BUNIT as `~astropy.units.Unit` and `~astropy.nddata.CCDData` read it; what nobody knows stays as it is."""
+    """BUNIT as `~astropy.units.Unit` and `~astropy.nddata.CCDData` read it; an unknown unit stays as it is."""
     unit = header.get("BUNIT")
     if is_missing(unit) and unit != "":
         header.remove("BUNIT", ignore_missing=True)

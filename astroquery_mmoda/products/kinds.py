@@ -1,6 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """
-The table of kinds of products: where each stands in a reply, how it is read, shown and written.
+The table of kinds of products: where each is in a reply, how it is read, shown and written.
 
 A new kind is one more entry of `KINDS`, a reader in `decoding`, and a recorded reply with a test. Listing a reply opens
 no array.
@@ -53,7 +53,7 @@ def _as_it_is(raw: Any, what: str, allowance: Allowance) -> Any:
 
 
 def _elements(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
-    """Elements of a list, or the only one, of which nothing but the name is looked at."""
+    """Elements of a list, or the only one, of which only the name is used."""
     for raw in _as_list(value):
         yield Entry(_product_name(raw), kind.name, raw, kind.read)
 
@@ -93,7 +93,7 @@ def entries_of(products: Mapping[str, Any], allowance: Allowance) -> Iterator[En
 
 
 def _as_announced(entry: Entry, uri: Any, extra: Any) -> Entry:
-    """Add what a workflow said beforehand about an output; its kind, where only the layout shows it."""
+    """Add what a workflow announced about an output; its kind, where only the layout shows it."""
     meta = check_meta({**_as_dict(extra), **entry.meta}, f"product {printable(entry.name, limit=60)!r}")
     kind = kind_from_name(str(uri or "").rpartition("#")[2])
     is_vague = entry.kind in ("table", "array", "other") and "data_unit_list" in _as_dict(entry.raw)

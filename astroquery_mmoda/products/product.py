@@ -29,7 +29,7 @@ class Product:
     source : str
         The object it is about, as the catalogue that was sent, or the headers of the reply, have its name.
     meta : dict
-        What the service says besides.
+        Further facts from the service.
 
     Examples
     --------

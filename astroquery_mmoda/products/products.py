@@ -32,7 +32,7 @@ class Products(Sequence[Product]):
     items : iterable of Product
         The products.
     parameters : dict, optional
-        The question as the service understood it.
+        The parameters as the service understood them.
     job_id : str, optional
         The analysis.
     comment : str, optional
@@ -204,7 +204,7 @@ class Products(Sequence[Product]):
         Parameters
         ----------
         source : str, optional
-            Name of a source; blanks and case do not count, since replies carry cleaned names.
+            Name of a source; blanks and case do not count, since names in replies lack some characters.
         kind : str, optional
             A kind.
         **meta
@@ -278,8 +278,8 @@ class Products(Sequence[Product]):
         -------
         HDUList
             Primary; image HDUs named by their type (``INTENSITY``, ``SIGNIFICANCE``, ...) with ``EXTVER`` counting
-            energy bands from the lowest; the other HDUs; last ``CATALOG``, if there is a source list. Pixels that
-            ``VARIANCE`` or ``EXPOSURE`` of their band tell to be without exposure are NaN; `Product.data` is raw.
+            energy bands from the lowest; the other HDUs; last ``CATALOG``, if there is a source list. Pixels
+            without exposure (``VARIANCE`` or ``EXPOSURE`` of their band) are NaN; `Product.data` is raw.
 
         Raises
         ------
@@ -314,7 +314,7 @@ class Products(Sequence[Product]):
         HDUList
             Primary; per source ``SPECTRUM`` (count/s), ``SPECRESP`` (cm2), ``EBOUNDS`` (keV), ``MATRIX``; last
             ``SOURCES``. ``SPECRESP`` is from the product of kind arf, ``EBOUNDS`` and ``MATRIX`` are from that of kind
-            rmf (or all from one product that has the spectrum as well); other tables of these have no part in it.
+            rmf (or all from one product that has the spectrum as well); other tables of these are not used.
 
         Raises
         ------
@@ -409,7 +409,7 @@ class Products(Sequence[Product]):
 
     def require(self, *kinds: str) -> None:
         """
-        Refuse products among which there is none of these kinds; an empty reply is let through.
+        Refuse products among which there is none of these kinds; an empty reply is accepted.
 
         Parameters
         ----------
@@ -450,7 +450,7 @@ class Products(Sequence[Product]):
 
         Spectra and light curves become OGIP files (for spectra see `~astroquery_mmoda.write_spectra`; tables that have
         no part in a spectrum stay behind those that have), an image a FITS file that has the source list as well; the
-        rest is written as it came: FITS, ECSV, text, JSON or bytes. Every header tells where the data are from; an
+        rest is written as it came: FITS, ECSV, text, JSON or bytes. Every header has the origin of the data; an
         index, ``mmoda-<job id>.json``, tells it for all files and lets `read` find them. It is not in the manifest.
 
         Several analyses may be written into one directory, and parts of one after the other. Each file is written whole
@@ -506,7 +506,7 @@ class Products(Sequence[Product]):
         """
         Open what `write` wrote.
 
-        Files are read when their products are looked at, and not needed after that. Spectra and images have the
+        Files are read when the data of their products are used, and not needed after that. Spectra and images have the
         headers of the files, which were mended for other tools; spectra are grouped if they were written so, their
         channels without a value have QUALITY 1, and images are NaN where nothing was exposed.
 

@@ -23,7 +23,7 @@ _META = (
     SERVICE_VERSION,
     *"input_prod_list instrument_parameters prod_uris extra_metadata prod_process_message".split(),
 )
-# what replies have in the place of a source's name
+# what replies have instead of a source's name
 _PLACEHOLDERS = frozenset({"", "query", "lc", "string", "none"})
 
 

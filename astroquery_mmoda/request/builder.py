@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""From a query to the fields of its form, with what the service says of instruments and objects."""
+"""From a query to the fields of its form, with the service's metadata of instruments and objects."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class RequestBuilder:
         }
 
     def remember(self, name: str, position: SkyCoord, server: str) -> None:
-        """Have a name stand for a position from now on."""
+        """Keep a position as that of a name."""
         self._positions[_position_key(name, server)] = position
 
     def locate(self, coordinates: Any, connection: Connection) -> tuple[SkyCoord, str | None]:

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""The value of one parameter -> the text that goes over the wire, checked against what the service says of it."""
+"""The value of one parameter -> the text that is sent, checked against what the service says of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BOOLEANS = {**dict.fromkeys(("true", "yes", "1"), "True"), **dict.fromkeys(("fa
 
 
 def to_wire(parameter: Parameter, value: Any, *, time_format: str | None = None) -> str:
-    """Text that a value is sent as; `ParameterError` if it is not of the type, unit or range that the service wants."""
+    """Text that a value is sent as; `ParameterError` if its type, unit or range is not what the service requires."""
     if isinstance(value, np.floating):
         value = plain_float(value)
     elif isinstance(value, np.generic) or (type(value) is np.ndarray and value.ndim == 0):
@@ -110,7 +110,7 @@ def _write_upload(parameter: Parameter, value: Any) -> str:
     if isinstance(value, Pasted):
         raise ParameterError(
             f"{parameter.name}={printable(value)!r} came from a snippet, a link or a record, which never name files to "
-            f"be uploaded. If you want this file to be sent, give it yourself: {parameter.name}=Path(...)."
+            f"be uploaded. If you want this file to be sent, pass it explicitly: {parameter.name}=Path(...)."
         )
     path = Path(value).expanduser()
     return Upload(path.name, read_plain(path, limit=int(conf.max_product_size), links=True))

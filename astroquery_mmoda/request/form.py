@@ -31,7 +31,7 @@ _STANDS_FOR = {
     "scw_list": ("scw_list",),
     "catalog": ("selected_catalog",),
 }
-# of these None says that there is nothing to say, whatever the service's default is
+# None for one of these means that it is not given, whatever the service's default is
 _NONE_IS_NOTHING = ("src_name", "user_catalog", "product_type", *FORMAT_FIELDS)
 _BIN_UNITS = {"sec": u.s, "jd": u.day}
 _NOTHING = Parameter("")

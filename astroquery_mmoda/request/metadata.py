@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""What an instrument offers and asks for, as the service's metadata says."""
+"""What an instrument offers and asks for, according to the service's metadata."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ _TYPES_BY_UNIT = (
 )
 _TYPES_BY_DEFAULT = ((bool, "boolean"), (int, "integer"), (float, "float"), (dict, "structured"), (list, "list"))
 
-# a name may mean several; the first one counts
-_NAMED_KINDS: tuple[str, ...] = ("arf", "rmf", "lightcurve", "spectrogram", "skymap", "contours", "strain", "spectrum")
-_NAMED_KINDS += ("image", "catalog", "table", "picture", "text", "binary")
+# kinds that the name of a product may mean; if several, the first one counts
+KINDS_IN_NAMES = tuple(
+    "arf rmf lightcurve spectrogram skymap contours strain spectrum image catalog table picture text binary".split()
+)
 # words that mean a kind, beside its own name
 _WORDS_BY_KIND = {
     "lightcurve": {"lc", "lcs", "lightcurves"},
@@ -54,15 +55,14 @@ _WORDS_BY_KIND = {
     "catalog": {"catalogue"},
     "picture": {"plot", "png"},
 }
-KINDS = (*_NAMED_KINDS, "array", "other")
 
 
 def kind_from_name(name: str | None) -> str:
-    """Kind of a product, by the words in its name; ``other`` where no word tells."""
+    """Kind of a product, by the words in its name; ``other`` where no word matches."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name or "")
     words = re.findall("[a-z]+", spaced.lower())
     found = {*words, *(first + second for first, second in pairwise(words))}
-    return next((kind for kind in _NAMED_KINDS if found & {kind, *_WORDS_BY_KIND.get(kind, ())}), "other")
+    return next((kind for kind in KINDS_IN_NAMES if found & {kind, *_WORDS_BY_KIND.get(kind, ())}), "other")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class InstrumentSchema:
-    """All that the service says of an instrument: its products and the parameters of each."""
+    """The service's description of an instrument: its products and the parameters of each."""
 
     instrument: str
     products: Mapping[str, Mapping[str, Parameter]] = field(default_factory=dict)

@@ -124,7 +124,7 @@ def designation(position: SkyCoord) -> str:
 
 
 def plain_dashes(name: str) -> str:
-    """Name of an object with the hyphen of a keyboard in the place of dashes and minus signs of typeset texts."""
+    """Name of an object with plain hyphens instead of the dashes and minus signs of typeset texts."""
     return "".join("-" if each == "\N{MINUS SIGN}" or unicodedata.category(each) == "Pd" else each for each in name)
 
 

@@ -18,7 +18,7 @@ _UNIT_RATIOS = (1.0, 60.0, 3600.0, 86400.0, 1e3, 1e6, 1e9, 180.0 / math.pi)
 
 
 def needed_roles(fields: Mapping[str, str]) -> dict[str, str]:
-    """Roles that the service wants for a request to INTEGRAL's instruments, and what needs them."""
+    """Roles that the service requires for a request to INTEGRAL's instruments, and what requires them."""
     roles: dict[str, str] = {}
     if fields["instrument"] in ("isgri", "jemx"):
         windows = [window for window in fields.get("scw_list", "").split(",") if window]

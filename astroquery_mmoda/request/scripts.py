@@ -1,6 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 # ruff: noqa: D102 - methods are named by what they visit
-"""Which analyses a piece of Python asks for: its statements are followed one by one, and none is run."""
+"""Which analyses Python code requests: its statements are followed one by one, and none is run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Analysis:
 
 
 def analyses(tree: ast.Module) -> tuple[list[Analysis], list[str]]:
-    """What is asked of the service, and calls whose parameters are not known."""
+    """What is requested from the service, and calls whose parameters are not known."""
     follower = _Statements()
     follower.visit(tree)
     named = [value for value in follower.names.values() if isinstance(value, dict)]
@@ -131,7 +131,7 @@ class _Statements(Expressions):
         calls, records = len(self.calls), len(self.records)
         self._perhaps(node.body)
         del self.calls[calls:], self.records[records:]
-        self._perhaps(node.body)  # once more, since what one turn changes another one finds changed
+        self._perhaps(node.body)  # once more, since one iteration may depend on the changes of another
         self._follow(node.orelse)
 
     visit_AsyncFor = visit_While = visit_For

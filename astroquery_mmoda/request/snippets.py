@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pprint
 import re
 import textwrap
@@ -18,20 +19,19 @@ from ..protocol import IGNORED_FIELDS, NUL, STATE_FIELDS, Upload
 from ..text import Pasted, listed, printable, without_token
 from .encode import is_address
 from .expressions import NotConstant, TooMuch, Unknown, known_value, parse
+from .query import Query
 from .scripts import Analysis, analyses
 
 _LARGEST_SNIPPET = 2_000_000
 _MOST_LINES = 50_000
 _MOST_NAMED = 20
-# what a call has and a query of ours does not need
+# what a call has and a query does not need
 _DROPPED = frozenset({"token", *IGNORED_FIELDS, *STATE_FIELDS})
 _DROPPED_FROM_CALLS = _DROPPED | frozenset("dry_run silent wait return_progress s_max".split())
 _DROPPED_FROM_OURS = _DROPPED | frozenset("timeout progress get_query_payload".split())
-# arguments of the query methods that a workflow may have a parameter of the same name as
-_OURS = frozenset(
-    "catalog coordinates energy_range get_query_payload on_error parameters progress source time_range timeout "
-    "windows_per_job".split()
-)
+# arguments of the query methods that are not parameters of the service, unless a workflow has one of the same name
+_OURS = {item.name for item in dataclasses.fields(Query)}
+_OURS -= {"instrument", "product", "query_type", "radius", "time_bin", "scw_list", "token"}
 # these are never files
 _TEXTS = frozenset("instrument product product_type query_type src_name".split())
 _FILES = frozenset({"user_catalog_file", "user_scw_list_file"})
@@ -69,15 +69,15 @@ def read_api_code(text: str) -> dict[str, Any]:
     if left_out:
         notes.insert(
             0,
-            f"left out: {listed(left_out)}. The service would use its defaults for them; give their values yourself",
+            f"left out: {listed(left_out)}. The service would use its defaults for them; give their values explicitly",
         )
     if notes:
-        warn(f"Reading the snippet without running it, {'; '.join(dict.fromkeys(notes[:_MOST_NAMED]))}.", InputWarning)
-    return arguments if analysis.ours else _in_our_words(arguments)
+        warn(f"The snippet was read without running it; {'; '.join(dict.fromkeys(notes[:_MOST_NAMED]))}.", InputWarning)
+    return arguments if analysis.ours else _renamed(arguments)
 
 
 def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
-    """The last thing that a text asks of the service, and what was seen besides."""
+    """The last analysis that a text requests, and what is to be warned of."""
     problem: Exception | None = None
     for version, left_out in _readings(text):
         try:
@@ -130,7 +130,7 @@ def _checked_value(name: str, value: Any) -> Any:
     if name in _TEXTS:
         return value
     if _is_file(name, value):
-        raise NotConstant("a file, which a snippet never sends; give it yourself")
+        raise NotConstant("a file, which a snippet never sends; pass it explicitly")
     return Pasted(value)
 
 
@@ -144,8 +144,8 @@ def _is_file(name: str, text: str) -> bool:
         return False
 
 
-def _in_our_words(arguments: dict[str, Any]) -> dict[str, Any]:
-    """With the words of oda_api, or of the service's own records, turned into those of the query methods."""
+def _renamed(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Replace names of oda_api, or of the service's own records, by those of the query methods."""
     renamed = {name: value for name, value in arguments.items() if name not in _OURS}
     hidden = {name: value for name, value in arguments.items() if name in _OURS}
     kind = renamed.pop("product_type", None)
@@ -156,11 +156,11 @@ def _in_our_words(arguments: dict[str, Any]) -> dict[str, Any]:
     return {**renamed, "parameters": hidden} if hidden else renamed
 
 
-# ---- made Python again
+# ---- to valid Python
 
 
 def _readings(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Give a text as it may be meant, the least changed first, and lines left out though they look like code."""
+    """Possible readings of a text, the least changed first, each with the lines of code that it leaves out."""
     tidy = _tidy_text(text)
     bare = _without_marks(tidy)
     typed = textwrap.dedent(re.sub(r"^\s*>(?!>>)[ ]?", "", bare, flags=re.MULTILINE).translate(_TYPESET))
@@ -223,13 +223,13 @@ def _without_bad_lines(text: str) -> tuple[str, list[str]]:
     return "\n".join(lines), left_out
 
 
-# ---- code of ours
+# ---- code for this package
 
 
 def code_for(server: str | None, fields: Mapping[str, str]) -> str:
-    """Python code that asks the same again, without token and files; ``server`` where it is not the usual one."""
+    """Python code for the same request, without token and files; ``server`` where it is not the usual one."""
     sent = {name: value for name, value in fields.items() if name not in (*_TEXTS - {"src_name"}, *_DROPPED)}
-    # uploads, and texts of records that may be paths, are to be given anew: Ellipsis is refused in a query
+    # uploads, and texts of records that may be paths, are to be given again: Ellipsis is refused in a query
     files = [
         name
         for name, value in sent.items()
@@ -240,7 +240,7 @@ def code_for(server: str | None, fields: Mapping[str, str]) -> str:
         name: Ellipsis if name in files else None if value == NUL else without_token(str(value))
         for name, value in sent.items()
     }
-    note = f"# to be given anew, since a snippet never sends files: {', '.join(map(printable, files))}\n"
+    note = f"# to be given again, since a snippet never sends files: {', '.join(map(printable, files))}\n"
     arguments = f"{fields['instrument']!r}, product={fields['product_type']!r}"
     if fields.get("query_type", "Real") != "Real":
         arguments += f", query_type={fields['query_type']!r}"

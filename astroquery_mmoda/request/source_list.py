@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Source lists for the service: what users have, in the form that its software takes; and sources added to them."""
+"""Source lists for the service: from what users have to the form that its software takes; and adding sources."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ def _from_text_or_file(given: str | Path) -> Table | Mapping[str, Any]:
         if isinstance(given, Pasted):
             raise ParameterError(
                 f"{what} came from a snippet, a link or a record, which never name files to be read. If you want this "
-                "file, give it yourself: catalog=Path(...)."
+                "file, pass it explicitly: catalog=Path(...)."
             )
         try:
             path = Path(given).expanduser()
             start = path.read_bytes()[:512] if path.is_file() else None
-        except (OSError, RuntimeError):  # longer than any path, or the home of nobody
+        except (OSError, RuntimeError):  # longer than any path, or of an unknown user (~name)
             start = None
         if start is None:
             raise ParameterError(

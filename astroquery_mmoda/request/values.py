@@ -41,7 +41,7 @@ def valid(name: str, value: Any, wanted: str, advice: str = "") -> Iterator[None
         yield
     except MmodaError:
         raise
-    # values of any type come here; the list of what they raise has no end
+    # values of any type can raise anything
     except Exception as error:
         reason = f" ({error})" if len(str(error)) <= _LONGEST_REASON else ""
         text = printable(repr(value) if isinstance(value, str) else value, limit=100)
@@ -161,7 +161,7 @@ def service_unit(parameter: Parameter) -> u.UnitBase | None:
 
 
 def as_quantity(value: Any, unit: u.UnitBase, what: str) -> u.Quantity:
-    """One value as a Quantity; what bears no unit is in ``unit``."""
+    """One value as a Quantity; a number without a unit is in ``unit``."""
     with valid(what, value, "number or Quantity", f"The service's unit is {unit}." if str(unit) else ""):
         if isinstance(value, str):
             parts = _NUMBER_WITH_UNIT.fullmatch(value)

@@ -27,7 +27,7 @@ from .routes import Routes
 
 class Account:
     """
-    Holds a token, and makes connections in the name of its owner.
+    Holds a token, and makes connections for its owner.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Account:
         return Account, ()
 
     def connect(self, server: str, token: Token | None = None) -> Connection:
-        """A connection in the name of whoever asks now: the owner of a token given for it, or of the one held."""
+        """A connection for the owner of a token given for it, or of the one held; else an anonymous one."""
         server = base_address(server)
         bearer = token or self.token(server)
         return Connection(
@@ -116,7 +116,7 @@ class Account:
             forget_in_keyring(each)
 
     def info(self) -> dict[str, Any]:
-        """What the token says that is held; see ``Mmoda.session_info``."""
+        """What the token in use says; see ``Mmoda.session_info``."""
         names = ("user", "email", "roles", "expires", "email_options")
         if self._held is None:
             return dict.fromkeys(names) | {"roles": [], "email_options": {}, "location": None}

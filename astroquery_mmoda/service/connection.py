@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""A connection: the address of a server, who sends, and in whose name."""
+"""A connection: the address of a server, the HTTP client, and the user."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHORT_LIFE = 1 * u.hour
 @dataclass(frozen=True)
 class Connection:
     """
-    One server, asked in the name of one user for as long as an analysis takes.
+    One server and one user, for as long as an analysis takes.
 
     The token is looked up at each request, so a fresh login counts at once; but only one of the same user, since the
     service would take the same request of another user for another analysis. ``Account.connect`` makes connections.
@@ -63,7 +63,7 @@ class Connection:
         return Connection, (self.server, self.http, self.account, self.email, self.anonymous)
 
     def routes(self, patience: Patience | None = None) -> Routes:
-        """The service's routes, with today's token of that user."""
+        """The service's routes, with the present token of that user."""
         bearer = self._bearer()
         auth = TokenAuth(bearer, self.server) if bearer else None
         return Routes(self.server, self.http, auth, patience or Patience(self.until))
@@ -78,7 +78,7 @@ class Connection:
 
     @property
     def expires(self) -> float | None:
-        """`float` or None: end of the life of today's token, in seconds since 1970."""
+        """`float` or None: when the present token expires, in seconds since 1970."""
         bearer = self._bearer()
         return bearer.claims.get("exp") if bearer else None
 

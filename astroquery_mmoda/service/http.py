@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""HTTP: the one place that sends requests, reads answers within bounds, and tries again after faults that pass."""
+"""HTTP: the one place that sends requests, reads answers within bounds, and tries again after temporary faults."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LONGEST_OWN_PAUSE = 15.0
 _LARGEST_ERROR = 20_000_000  # body of an answer that is not a good one, bytes
 _CHUNK = 1 << 18
 _CONNECTIONS = 16  # kept to one server
-#: origin -> moment until which it wants to be left alone
+#: origin -> moment until which nothing is to be sent to it
 _PAUSES: dict[Any, float] = {}
 
 _Result = TypeVar("_Result")
@@ -46,7 +46,7 @@ Fields: TypeAlias = Mapping[str, str] | None
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP reply, read whole; ``content`` is its JSON without tokens, or ``problem`` says why it has none."""
+    """One HTTP reply, read whole; ``content`` is its JSON without tokens; ``problem`` says why there is none."""
 
     status: int
     body: bytes = field(repr=False)
@@ -83,7 +83,7 @@ class Patience:
     until : float
         Moment on the monotonic clock (s) at which an answer is of no use any more.
     outage : float or None
-        How long it goes on after faults that pass, from the first one on, in s; ``conf.retry_time`` if None.
+        How long temporary faults are waited out, from the first one on, in s; ``conf.retry_time`` if None.
     advice : str
         What is safe, and what to do next.
     """
@@ -94,7 +94,7 @@ class Patience:
 
 
 def retrying(ask: Callable[[], _Result], patience: Patience, server: str) -> _Result:
-    """What a function gives, which is called again after faults that pass."""
+    """Call a function, again after temporary faults; return its value."""
     attempt, since = 0, math.inf
     while True:
         attempt += 1
@@ -124,7 +124,7 @@ def retrying(ask: Callable[[], _Result], patience: Patience, server: str) -> _Re
 
 def _pause(attempt: int, asked: float | None) -> float:
     """Seconds before the next try: what the server asks for, or growing with some chance in it."""
-    # to be asked to come again at once is not taken literally
+    # a pause of zero is not taken literally
     return asked or min(0.3 * 2 ** min(attempt, 10), _LONGEST_OWN_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
@@ -207,7 +207,7 @@ class Http:
                     if left < 0:
                         raise TooLarge
             except Exception:
-                if status == 200:  # others count even if their body is spoilt or has no end
+                if status == 200:  # others count even if their body is damaged or does not end
                     raise
         named = [without_token(headers.get(name, "")) for name in ("Content-Type", "Location")]
         return Answer(status, b"".join(chunks), *named)

@@ -103,7 +103,7 @@ def check_reply(body: Mapping[str, Any]) -> None:
 
 
 def section(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """A part of a reply that is a JSON object, or an empty one in the place of anything else."""
+    """A part of a reply that is a JSON object, or an empty one instead of anything else."""
     part = body.get(key)
     return part if isinstance(part, Mapping) else {}
 
@@ -113,7 +113,7 @@ def without_tokens(reply: Any) -> Any:
     if isinstance(reply, dict):
         return {without_tokens(key): without_tokens(value) for key, value in reply.items() if key != "token"}
     if isinstance(reply, list):
-        # rows of numbers need not be looked at one by one
+        # rows of numbers need not be searched one by one
         return reply if _NUMBERS.issuperset(map(type, reply)) else [without_tokens(value) for value in reply]
     return without_token(reply) if isinstance(reply, str) else reply
 
@@ -173,7 +173,7 @@ def _refused(reason: str) -> AuthenticationError:
 
 
 def has_reason(reply: Mapping[str, Any]) -> bool:
-    """Whether a failed reply tells why, be it only in the reports of the back end."""
+    """Whether a failed reply says why, also if only in the reports of the back end."""
     exit_status = section(reply, "exit_status")
     words = {str(exit_status.get(key) or "").strip() for key in ("message", "debug_message")}
     return not words <= _EMPTY_REASONS or any(_last_words(reply))

@@ -31,7 +31,7 @@ class Routes:
     http : Http
         Sends.
     auth : TokenAuth, optional
-        Puts the token into requests that may bear it.
+        Gives the token for requests that may have it.
     patience : Patience
         How long each request may take.
     """
@@ -46,7 +46,7 @@ class Routes:
     def instruments(self, *, openly: bool = False) -> list[str]:
         """Names of the instruments that are open to this user, or, without a token in the address, to everybody."""
         answer = self._ask("instr-list", auth=None if openly else self.auth)
-        if answer.status == 404:  # dispatcher 1.3.3 has it under another path, which wants any instrument
+        if answer.status == 404:  # dispatcher 1.3.3 has it under another path, with an instrument (any)
             answer = self._ask("api/instr-list", {"instrument": "mock"})
         return self._names(answer, "the list of instruments")
 
@@ -60,7 +60,7 @@ class Routes:
         return self._names(self._described("api/par-names", instrument), f"the parameters of {printable(instrument)}")
 
     def resolve_name(self, name: str) -> Mapping[str, Any]:
-        """What the service's resolver knows of an object; the key ``RA`` is missing if nothing."""
+        """What the service's resolver has of an object; the key ``RA`` is missing if nothing."""
         return self._mapping(self._ask("resolve_name", {"name": name}), "the name resolver's reply")
 
     # ---- analyses
@@ -79,7 +79,7 @@ class Routes:
         """Address that holds all parameters of a job, as the service's e-mails lead to; it is not followed."""
         query = {"job_id": job_id, "session_id": session_id}
         if self.auth is None:
-            query["token"] = ""  # this route wants exactly three parameters
+            query["token"] = ""  # this route requires exactly three parameters
         answer = self._ask("resolve-job-url", query, auth=self.auth)
         if not 300 <= answer.status < 400:
             content_of(answer, "the parameters of the job", self.url)
@@ -110,7 +110,7 @@ class Routes:
         """Ask whether the service accepts the token; `AuthenticationError` if not, `ServiceError` if it can't tell."""
         answer = self._ask("update_token_email_options", form={"query_status": "new"}, auth=self.auth)
         if answer.status in (400, 403):
-            # whatever its words are: there was nothing but the token in the request
+            # whatever the text says: there was nothing but the token in the request
             raise AuthenticationError(str(error_of(answer, "the check of the token", self.url)))
         self._token(answer)
 
@@ -132,7 +132,7 @@ class Routes:
         return self._archived("tap/tables", "the archive's tables")
 
     def gallery_page(self, name: str) -> Mapping[str, Any]:
-        """What the gallery knows of an object; empty if nothing."""
+        """What the gallery has of an object; empty if nothing."""
         answer = self._ask("get_astro_entity_info_by_source_name", {"src_name": name})
         return self._mapping(answer, "the gallery's page of an object")
 
@@ -173,6 +173,6 @@ class Routes:
         return token
 
     def _ask(self, route: str, query: Fields = None, *, form: Fields = None, auth: TokenAuth | None = None) -> Answer:
-        """One request, repeated after faults that pass by themselves."""
+        """One request, repeated after temporary faults."""
         url, until = f"{self.url.rstrip('/')}/{route}", self.patience.until
         return retrying(lambda: self.http.ask(url, query, form=form, auth=auth, until=until), self.patience, self.url)

@@ -27,7 +27,7 @@ from urllib3.util.ssltransport import SSLTransport
 from ..config import conf
 from ..errors import MmodaError, ServiceError, bare
 
-#: HTTP status of an answer in the place of which another one may come later
+#: HTTP status of temporary faults
 PASSING = frozenset({429, 502, 503, 504})
 _CONNECT_TIMEOUT = 15.0  # for each address of a host, s
 _LONGEST_WAIT = 1e6  # that the system's functions take, s
@@ -166,7 +166,7 @@ class BoundedAdapter(HTTPAdapter):
 
 
 class Fault(ServiceError):
-    """There is no answer: why, whether that may pass, and how long the server wants to be left alone (s)."""
+    """There is no answer: why, whether that may be temporary, and what pause the server asks for (s)."""
 
     def __init__(self, message: str = "", *, passing: bool = True, pause: float | None = None) -> None:
         super().__init__(message)
@@ -228,7 +228,7 @@ def _fault(error: BaseException, bounds: Bounds) -> Fault:
         return Fault(f"no complete reply within {conf.timeout:g} s (astroquery_mmoda.conf.timeout)")
     for signs, passing, meaning in _FAULTS:
         if re.search(signs, words):
-            # a host that was there before is away with the network, such as that of an institute behind a VPN
+            # a host that was found before may be unknown during an outage of the network, such as a VPN
             passing = passing or (bounds.known and meaning is _UNKNOWN_HOST)
             return Fault(meaning.format(idle=bounds.idle), passing=passing)
     what = type(error).__name__

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 _PICTURES = ("png", "jpg", "jpeg", "gif", "svg", "pdf")
-# endings that a binary product may bring along; others could make the file something that a computer runs
+# endings of names that a binary product may have; others could make the file something that a computer runs
 _ENDINGS = (".fits", ".fits.gz", ".csv", ".dat", ".h5", ".hdf5", ".tar", ".tar.gz", ".gz", ".zip", ".vot", ".xml")
 
 
@@ -81,7 +81,7 @@ def plan_single(product: Product, products: Products, output: OutputDirectory) -
         return Plan(product, "ecsv", [_output_file(product, ".ecsv", content, output)], {"masked": masked})
     if isinstance(data, bytes):
         return Plan(product, "bytes", [_output_file(product, _ending(product), data, output)])
-    with suppress(UnicodeEncodeError):  # JSON can hold halves of characters
+    with suppress(UnicodeEncodeError):  # JSON can have halves of characters (surrogates)
         if isinstance(data, str):
             return Plan(product, "text", [_output_file(product, ".txt", without_token(data).encode(), output)])
     text = without_token(json.dumps(data, indent=1) + "\n")
@@ -130,7 +130,7 @@ def _place_in_file(hdu: Any, file: int, number: int, shift: int = 0) -> list[Any
 
 
 def _hdus_for_file(product: Product, products: Products, form: str) -> tuple[fits.HDUList, list[Any]]:
-    """An image with its source list, a light curve with the service's tables behind it, or all as it came."""
+    """An image with its source list, a light curve followed by the service's tables, or all as it came."""
     if form == "image":
         hdulist = subset(products, [product, *products.select(kind="catalog")[:1]]).image()
         extensions = [hdu for hdu in product.data if hdu.data is not None or not isinstance(hdu, fits.PrimaryHDU)]

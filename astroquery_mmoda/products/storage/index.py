@@ -32,7 +32,7 @@ PREFIX = "mmoda-"
 #: how a product is kept in its files
 FORMATS = ("fits", "ecsv", "text", "json", "bytes")
 
-_FORMAT, _VERSION = "astroquery_mmoda products", 1
+_FORMAT, _VERSION = "astroquery_mmoda products", 2
 _LARGEST = 50_000_000
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_.+-]{0,99}")
 _INDEX = re.compile(re.escape(PREFIX) + r"([A-Za-z0-9_.+-]{1,60})\.json")
@@ -108,14 +108,14 @@ class Index:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        if (self.format, self.version) != (_FORMAT, _VERSION):
-            raise DecodingError("not an index of Products.write, or one of another version")
 
     @classmethod
     def read(cls, path: Path) -> Index:
         """Read and check an index; `DecodingError` if anything in it is not as `write` leaves it."""
         with reading(f"the index {path}"):
             content = parse_body(read_plain(path, limit=_LARGEST), what="index")
+            if (content.get("format"), content.get("version")) != (_FORMAT, _VERSION):
+                raise DecodingError("not an index of Products.write, or one of another version")
             content.pop("provenance", None)
             products = [
                 StoredProduct(**each | {"files": tuple(StoredFile(**file) for file in each["files"])})
@@ -124,7 +124,7 @@ class Index:
             return cls(**content, products=tuple(products))
 
     def write(self, path: Path, provenance: Provenance) -> None:
-        """Write it whole or not at all; what others wrote for people to read comes first."""
+        """Write it whole or not at all; the provenance, for people to read, comes first."""
         content = {"provenance": provenance.to_dict(), **asdict(self)}
         write_whole(path, without_token(json.dumps(content, indent=1, default=str)).encode("ascii"))
 

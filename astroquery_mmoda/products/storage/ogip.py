@@ -1,6 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """
-Spectra as files for XSPEC, Sherpa and the like.
+Spectra as files for XSPEC, Sherpa and similar tools.
 
 The files follow the OGIP memos 92-007 and 92-007a (spectra, "PHA") and the calibration memos CAL/GEN/92-002 and 92-002a
 (effective areas, "ARF", and redistribution matrices, "RMF"). The HDUs that they are made of stay as they are.
@@ -247,7 +247,7 @@ def _spectrum(
 
 
 def _state_counts(table: fits.BinTableHDU) -> None:
-    """Give values and errors the unit that OGIP wants for them."""
+    """Give values and errors the unit that OGIP requires."""
     unit = "count" if is_in_counts(table) else "count/s"
     for column, factor in count_factors(table).items():
         if factor != 1:
