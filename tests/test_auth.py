@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import copy
 import pickle
 import signal
 import stat
@@ -116,6 +117,8 @@ def test_it_shows_itself_nowhere():
         assert text.split(".")[1] not in shown
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(token)
+    assert copy.copy(token) is token
+    assert copy.deepcopy([token]) == [token]
     assert repr(TokenAuth(token, SERVER)) == "<TokenAuth>"
 
 
