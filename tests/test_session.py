@@ -466,7 +466,7 @@ def test_a_token_goes_along_with_a_file(client, files):
 
 
 def test_files_that_are_none(client, files):
-    for wrong, says in (("no/such/file", "can't be read: No such file"), (5, "takes a file"), ([1], "takes a file")):
+    for wrong, says in (("no/such/file", "No such file"), (5, "type file"), ([1], "type file")):
         with pytest.raises(ParameterError, match=says):
             client.submit_product("toy", table=wrong)
     assert client.query_product("toy", table="https://x/y", get_query_payload=True)["table"] == "https://x/y"
