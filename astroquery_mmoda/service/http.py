@@ -206,9 +206,10 @@ class Http:
             except Exception:
                 if status == 200:  # others count even if their body is spoilt or has no end
                     raise
-        named = [without_token(headers.get(name, "")) for name in ("Content-Type", "Location")]
+        content_type, location = (without_token(headers.get(name, "")) for name in ("Content-Type", "Location"))
         body = b"".join(chunks)
-        return Answer(status, body, *named, *_json_of(auth.masked(body) if auth else body))
+        content, problem = _json_of(auth.masked(body) if auth else body)
+        return Answer(status, body, content_type, location, content, problem)
 
     def _sent(
         self,
