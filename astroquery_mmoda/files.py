@@ -12,6 +12,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -52,7 +53,7 @@ def whole_file(
     temporary = path.with_name(f".mmoda-{secrets.token_hex(8)}.part")
     try:
         # mode "xb" would be the same, but astropy.io.fits does not know it
-        with open(temporary, "wb", opener=_new) as raw:
+        with open(temporary, "wb", opener=partial(_new, mode=0o600 if private else 0o666)) as raw:
             file = cast("BinaryIO", raw)
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             _set_mode(file, 0o600)
@@ -76,8 +77,8 @@ def whole_file(
             temporary.unlink(missing_ok=True)
 
 
-def _new(name: str, flags: int) -> int:
-    return os.open(name, flags | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
+def _new(name: str, flags: int, *, mode: int) -> int:
+    return os.open(name, flags | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode)
 
 
 def _set_mode(file: BinaryIO, mode: int) -> None:

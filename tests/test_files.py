@@ -214,6 +214,16 @@ def test_full_disk_with_unknown_size(folder):
     assert not list(folder.iterdir())
 
 
+@pytest.mark.parametrize("private", [False, True])
+def test_nothing_is_written_through_what_lies_under_a_temporary_name(folder, monkeypatch, private):
+    monkeypatch.setattr("secrets.token_hex", lambda length: "0" * 2 * length)
+    (folder / "target").write_bytes(b"kept")
+    (folder / f".mmoda-{'0' * 16}.part").symlink_to(folder / "target")
+    with pytest.raises(OSError, match="exists|symbolic"), whole_file(folder / "a.txt", private=private) as file:
+        file.write(b"secret")
+    assert [path.read_bytes() for path in folder.iterdir()] == [b"kept"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no such permissions on Windows")
 def test_permissions_are_those_of_any_new_file(folder):
     (folder / "plain").write_bytes(b"")

@@ -1434,3 +1434,12 @@ def test_the_progress_bar(serve, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("astroquery_mmoda.progress._SECONDS_PER_DRAWING", 0.0)
     client.download_products(rows(f"{server.url}/a.fits", f"{server.url}/b.fits"), directory=tmp_path, overwrite=True)
     assert "[====================] 100%, 0 s, file 2 of 2" in capsys.readouterr().out
+
+
+def test_a_redirect_to_an_address_that_may_not_be_asked(raw_server, tmp_path):
+    other = raw_server(head("Content-Type: x/y") + BODY)
+    row = fetched(
+        raw_server(f"HTTP/1.1 302 Found\r\nLocation: {other}\r\nContent-Length: 0\r\n\r\n".encode()), tmp_path
+    )
+    assert row["status"] == "ERROR"
+    assert "only https" in row["message"]

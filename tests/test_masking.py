@@ -195,7 +195,7 @@ def test_all_columns_of_decoded_tables():
             "number": [1.0, np.nan],
             OLD: [1, 2],
         },
-        meta={"list": [OLD], OLD: 1},
+        meta={"list": [OLD, (1, OLD)], "bytes": OLD.encode(), OLD: 1},
         masked=True,
     )
     table["text"].description = OLD
@@ -215,6 +215,7 @@ def test_headers_and_columns_of_fits(tmp_path):
     hdus[0].header["NOTE"] = (1, OLD[:45])
     hdus[1].header["HISTORY"] = f"called with token={OLD} at noon"
     hdus[1].header["HISTORY"] = "second"
+    hdus[1].columns["rate"].unit = OLD[:60]
     mask_tokens(hdus, Allowance())
     hdus.writeto(tmp_path / "x.fits")
     assert not shows((tmp_path / "x.fits").read_bytes().decode("latin-1").replace("CONTINUE", ""))

@@ -228,6 +228,20 @@ def test_restricted_instruments_are_asked_openly_first(restricted):
         assert with_token[instrument] > 1
 
 
+def test_an_instrument_that_is_restricted_elsewhere_is_asked_openly():
+    def guarded(request):
+        return answer(request) if "token" in request.query else Reply({"error": "RequestNotAuthorized():"}, 403)
+
+    client = MmodaClass()
+    with ScriptedServer(guarded) as first, ScriptedServer(answer) as second:
+        for server in (first, second):
+            client.URL = server.url
+            client.login(TOKEN)
+            client.list_products("toy")
+        assert shows(first.requests[-1].line)
+        assert not any(shows(request.line) for request in second.requests)
+
+
 # ---- proxies
 
 

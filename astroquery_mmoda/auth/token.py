@@ -158,6 +158,12 @@ class Token:
     def __str__(self) -> str:
         return repr(self)
 
+    def __copy__(self) -> Token:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Token:
+        return self
+
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             "A token is not pickled, so that it is not sent anywhere unnoticed. Let the other process find its own, "

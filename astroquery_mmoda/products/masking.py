@@ -58,6 +58,9 @@ def _mask_hdu(hdu: Any, allowance: Allowance) -> None:
             _mask_array(np.asarray(hdu.data).view(np.ndarray)[column.name], allowance)
         # astropy may keep a decoded copy of it
         _mask_array(np.asarray(hdu.data.field(number)), allowance)
+    for column in hdu.columns:
+        if column.unit and (unit := without_token(column.unit)) != column.unit:
+            column.unit = unit
     for name, masked in _new_names(hdu.columns.names, "token"):  # FITS advises against < and >
         hdu.columns.change_name(name, masked)
 
@@ -135,7 +138,7 @@ def _masked(value: Any, allowance: Allowance) -> Any:
         text = value.decode("latin-1")
         masked = without_token(text)
         return value if masked is text else masked.encode("latin-1")
-    if isinstance(value, (dict, list)):
+    if isinstance(value, (dict, list, tuple)):
         return without_tokens(value)
     if not isinstance(value, np.ndarray):
         return value

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -180,10 +180,9 @@ class Http:
         answer = translated(lambda: self._read(bounds, url, query, form, auth), bounds)
         if answer.status == 200 and not answer.body.strip():
             raise Fault("the reply was empty")
-        content, problem = _json_of(auth.masked(answer.body) if auth else answer.body)
-        if problem and answer.status == 200 and answer.body.lstrip()[:1] in (b"{", b"["):
-            raise Fault(f"the reply is not whole JSON ({problem})")
-        return replace(answer, content=content, problem=problem)
+        if answer.problem and answer.status == 200 and answer.body.lstrip()[:1] in (b"{", b"["):
+            raise Fault(f"the reply is not whole JSON ({answer.problem})")
+        return answer
 
     @contextmanager
     def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[Stream]:
@@ -194,10 +193,10 @@ class Http:
             checked = iter(lambda: translated(lambda: next(pieces, b""), bounds), b"")
             yield Stream(response.status_code, response.headers, checked)
 
-    def _read(self, bounds: Bounds, *request: Any) -> Answer:
-        """An answer without its JSON; the body of a redirect is not read."""
+    def _read(self, bounds: Bounds, url: str, query: Fields, form: Fields, auth: TokenAuth | None) -> Answer:
+        """An answer; the body of a redirect is not read."""
         chunks: list[bytes] = []
-        with self._sent(bounds, *request) as response:
+        with self._sent(bounds, url, query, form, auth) as response:
             status, headers = response.status_code, response.headers
             left = bounds.size if status == 200 else min(bounds.size, _LARGEST_ERROR)
             try:
@@ -209,8 +208,10 @@ class Http:
             except Exception:
                 if status == 200:  # others count even if their body is damaged or does not end
                     raise
-        named = [without_token(headers.get(name, "")) for name in ("Content-Type", "Location")]
-        return Answer(status, b"".join(chunks), *named)
+        content_type, location = (without_token(headers.get(name, "")) for name in ("Content-Type", "Location"))
+        body = b"".join(chunks)
+        content, problem = _json_of(auth.masked(body) if auth else body)
+        return Answer(status, body, content_type, location, content, problem)
 
     def _sent(
         self,

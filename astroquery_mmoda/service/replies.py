@@ -112,6 +112,10 @@ def without_tokens(reply: Any) -> Any:
     """Copy a reply without the tokens that the service sends back, wherever a workflow put them."""
     if isinstance(reply, dict):
         return {without_tokens(key): without_tokens(value) for key, value in reply.items() if key != "token"}
+    if isinstance(reply, tuple):
+        return tuple(without_tokens(list(reply)))
+    if isinstance(reply, bytes):
+        return without_token(reply.decode("latin-1")).encode("latin-1")
     if isinstance(reply, list):
         # rows of numbers need not be searched one by one
         return reply if _NUMBERS.issuperset(map(type, reply)) else [without_tokens(value) for value in reply]
