@@ -75,7 +75,7 @@ CALLS = {
     "get_job": (lambda m: str(m.get_job(JOB, session_id=SESSION)), ["resolve-job-url"]),
     "get_job of a record": (lambda m: (m.login(mint()), str(m.get_job(JOB)))[1], ["inspect-user-state"]),
     "list_jobs": (lambda m: (m.login(mint()), m.list_jobs())[1], ["inspect-user-state"]),
-    "refresh_token": (lambda m: (m.login(mint()), m.refresh_token(store_token=False, force=True))[1], ["refresh_token"]),
+    "refresh_token": (lambda m: (m.login(mint()), m.refresh_token(store_token=False))[1], ["refresh_token"]),
     "mail": (lambda m: (m.login(mint()), m.set_email_notifications(store_token=False, done=True))[1], ["update_token_email_options"]),
     "login": (lambda m: m.login(mint(), store_token=True), ["update_token_email_options"]),
     "query_region": (lambda m: m.query_region("83.6 22", 1), ["sync"]),
@@ -206,11 +206,15 @@ class Odd(RawServer):
 
 
 def recorded(name):
-    """Status, headers and body of a recorded reply, or of a text."""
+    """Status, headers and body of a recorded reply, or of a text; a token of today in the place of a recorded one."""
     if not name.isidentifier():
         return "200", {"Content-Type": "text/xml"}, name.encode()
     record = json.loads((Path(__file__).parent / "data" / "responses" / f"{name}.json").read_text(encoding="utf-8"))
     headers = {key: value for key, value in record["headers"].items() if key in ("Content-Type", "Location")}
+    if (
+        name == "refresh_token"
+    ):  # the recorded one expires on a fixed day, and would then be worth less than the old one
+        record["text"] = mint(hours=48)
     return str(record["status_code"]), headers, record["json"] if "json" in record else record["text"].encode()
 
 
