@@ -1138,10 +1138,6 @@ def test_several_files_in_a_row(serve, tmp_path, value, found):
 
 def test_relative_addresses(serve, tmp_path):
     server, client = serve(lambda request: content(request.path))
-    manifest = client.download_products(
-        rows("a.fits", product_path=f"{server.url}/gallery/node"), directory=tmp_path / "d"
-    )
-    assert manifest["url"].tolist() == [f"{server.url}/gallery/a.fits"]
     manifest = client.download_products(rows("b.fits"), directory=tmp_path / "d")
     assert manifest["url"].tolist() == [f"{server.url}/b.fits"]
 

@@ -83,13 +83,10 @@ def _addresses(rows: Any, server: str) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     try:
         for row in [rows] if isinstance(rows, (Row, Mapping)) else rows:
-            page, source, kind = (
-                _cell_text(row[name]) if name in row.keys() else ""
-                for name in ("product_path", "target_name", "dataproduct_type")
-            )
-            base = page if page.lower().startswith(("http://", "https://")) else f"{server}/"
+            columns = ("target_name", "dataproduct_type")
+            source, kind = (_cell_text(row[name]) if name in row.keys() else "" for name in columns)
             for reference in filter(None, _BETWEEN.split(_cell_text(row["access_url"]))):
-                found.setdefault(_absolute_address(base, reference), (source, kind))
+                found.setdefault(_absolute_address(f"{server}/", reference), (source, kind))
     except (AttributeError, KeyError, TypeError) as error:
         raise ParameterError("rows must be rows with a column access_url, as query_region() returns them.") from error
     return found
