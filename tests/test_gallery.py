@@ -176,7 +176,7 @@ def test_names_become_patterns_of_plain_characters(name, pattern):
     assert f"instrument_name ILIKE '{pattern}'" in ask(instrument=name)
 
 
-@pytest.mark.parametrize("name", ["", "  ", "x" * 301, 7])
+@pytest.mark.parametrize("name", ["", "  ", 7])
 def test_names_that_are_none(name):
     with pytest.raises(errors.ParameterError, match="not a valid name"):
         ask(instrument=name)

@@ -29,7 +29,6 @@ _KINDS = {
     "lightcurve": ["%time%series%", "%light%curve%", "lc", r"%\_lc"],
     "catalog": ["%catalog%", "measurements"],
 }
-_LONGEST_NAME = 300
 _NOT_PLAIN = re.compile(r"\s*[^A-Za-z0-9+\s-]+\s*")
 
 
@@ -79,7 +78,7 @@ def of_target(name: str) -> str:
 
 def name_pattern(name: Any) -> str:
     """Pattern that fits to a name, and to similar ones where it has more than letters and digits."""
-    if not isinstance(name, str) or not name.strip() or len(name) > _LONGEST_NAME:
+    if not isinstance(name, str) or not name.strip():
         raise ParameterError(f"not a valid name: {printable(name, limit=100)!r}.")
     return _NOT_PLAIN.sub("%", " ".join(name.split()))
 

@@ -80,9 +80,8 @@ def query_object(
         """Without products of similar names, which the service does not tell apart."""
         if not {"target_name", "position"} <= set(table.colnames):
             return table
-        rows = np.array(
-            [not wanted.isdisjoint(_targets(str(text))) for text in table["target_name"].data.data], dtype=bool
-        )
+        targets = np.ma.getdata(table["target_name"])
+        rows = np.array([not wanted.isdisjoint(_targets(str(text))) for text in targets], dtype=bool)
         if position is not None:
             rows |= table["position"].separation(position).deg <= degrees  # NaN is not inside
         return table[rows]
@@ -119,7 +118,7 @@ def _run(
     adql: str,
     maxrec: int | None,
     nothing: Table,
-    chosen: Callable[[Table], Table] = lambda table: table,
+    chosen: Callable[[Table], Table] | None = None,
 ) -> Table:
     """Rows that a query finds, those of them that are chosen; ``nothing`` has the columns if there are none."""
     begin = time.monotonic()
@@ -129,7 +128,8 @@ def _run(
     if is_cut or (maxrec is not None and len(table) >= maxrec):
         table = table[:maxrec]
         warn(f"MMODA: only the first {len(table)} rows are returned; there may be more.", MaxResultsWarning)
-    table = chosen(table)
+    if chosen is not None:
+        table = chosen(table)
     if not len(table):
         warn("MMODA: the archive has nothing of this kind.", NoResultsWarning)
     table.meta["adql"] = adql
