@@ -211,7 +211,7 @@ def test_a_position_that_is_masked(client):
     table = Table({"instrument": ["isgri"] * 2, "ra": [1.0, 2.0], "dec": MaskedColumn([0.0, 95.0], mask=[True, False])})
     table["product"] = "isgri_lc"
     outcomes = dict(client.query_many("product", table, progress=False))
-    assert "nknown parameter 'ra'" in str(outcomes[0])
+    assert "parameter 'ra'" in str(outcomes[0])
     assert "not a valid position" in str(outcomes[1])
     sky = SkyCoord([1, 2, 3], [1, 2, 3], unit="deg")
     with pytest.raises(ParameterError, match="Which column"):
