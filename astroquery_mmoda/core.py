@@ -543,7 +543,7 @@ class MmodaClass(_LoginOfAstroquery):
         radius : Quantity or str
             Radius of the cone; a bare number is in deg.
         instrument, kind : str, optional
-            Only of this instrument; only of this kind (image, spectrum, lightcurve ...).
+            Only of this instrument; only of this kind: image, spectrum, lightcurve, catalog, or the archive's own name.
         time_range, energy_range : pair, optional
             Only what overlaps it; as in `query_image`.
         maxrec : int, optional
@@ -571,11 +571,9 @@ class MmodaClass(_LoginOfAstroquery):
         >>> str(table["obs_title"][0]), table["t_min"].scale
         ('Crab image', 'utc')
         """
-        archive, conditions = _archive(), {"instrument": instrument, "kind": kind, "maxrec": maxrec}
-        search = archive.search(radius, time_range=time_range, energy_range=energy_range, **conditions)
-        return archive.query_region(
-            self._openly(), self._builder, coordinates, search, get_query_payload=get_query_payload
-        )
+        conditions = {"instrument": instrument, "kind": kind, "time_range": time_range, "energy_range": energy_range}
+        options = {"maxrec": maxrec, "get_query_payload": get_query_payload}
+        return _archive().query_region(self._openly(), self._builder, coordinates, radius, **conditions, **options)
 
     def query_object(
         self,
@@ -626,9 +624,9 @@ class MmodaClass(_LoginOfAstroquery):
         >>> [str(title) for title in table["obs_title"]]
         ['Crab old lc', 'Crab lc', 'Crab image']
         """
-        archive, conditions = _archive(), {"instrument": instrument, "kind": kind, "maxrec": maxrec}
-        search = archive.search(radius, time_range=time_range, energy_range=energy_range, **conditions)
-        return archive.query_object(self._openly(), self._builder, name, search, get_query_payload=get_query_payload)
+        conditions = {"instrument": instrument, "kind": kind, "time_range": time_range, "energy_range": energy_range}
+        options = {"maxrec": maxrec, "get_query_payload": get_query_payload}
+        return _archive().query_object(self._openly(), self._builder, name, radius, **conditions, **options)
 
     def query_tap(self, adql: str, *, maxrec: int | None = None) -> Table:
         """

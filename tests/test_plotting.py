@@ -400,6 +400,7 @@ def test_many_spectra_are_told_apart():
     ax = plot_spectrum(make_spectra([f"S {number}" for number in range(25)], channels=4))
     lines = [container.lines[0] for container in ax.containers if str(container.get_label()).startswith("S")]
     assert len({(line.get_color(), line.get_marker()) for line in lines}) == 25
+    assert [line.get_marker() for line in lines[5:9]] == ["o", "o", "^", "^"]
     ax.figure.draw_without_rendering()
 
 
@@ -635,18 +636,6 @@ def test_one_figure_per_plot_and_none_shown(monkeypatch):
     monkeypatch.setattr(pyplot, "show", lambda *args, **kwargs: pytest.fail("shown"))
     axes = [plot_image(make_mosaic(20)), plot_spectrum(make_spectra()), plot_lightcurve(make_curve())]
     assert len(pyplot.get_fignums()) == len({ax.figure for ax in axes}) == 3
-
-
-def test_the_figure_of_the_user_stays_the_current_one():
-    own = pyplot.figure()
-    ax = plot_spectrum(make_spectra())
-    assert pyplot.gcf() is own
-    assert pyplot.fignum_exists(ax.figure.number)
-    assert not own.axes
-    pyplot.close(own)
-    # but among those of this package the newest is, as everywhere in pyplot
-    assert plot_lightcurve(make_curve()).figure is pyplot.gcf()
-    assert plot_image(make_mosaic(20)).figure is pyplot.gcf()
 
 
 def test_interactive_mode_stays_as_it_was():

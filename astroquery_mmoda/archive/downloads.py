@@ -35,7 +35,8 @@ from ..service.sockets import Fault
 from ..text import printable
 
 _MOST_REDIRECTS = 5
-_SEVERAL = re.compile(r"\s*,\s+|[,;|\s]+(?=https?://)", re.I)
+# the gallery writes several addresses into one cell
+_BETWEEN = re.compile(r"\s*,\s+|[,;|\s]+(?=https?://)", re.I)
 _ENDING = re.compile(r"(?:\.(?:fits|tar|ecsv|txt|csv|xml))?\.[A-Za-z0-9]{1,8}$")
 
 
@@ -46,21 +47,23 @@ def download_products(
     chosen = chosen_path(directory)
     files = _addresses(rows, connection.server)
     make_directory(chosen)
-    display = Display(None, lambda state: (state[0] / len(files), state[1]))
+    display = Display(None, lambda done: (done / len(files), f"file {min(int(done) + 1, len(files))} of {len(files)}"))
+
+    def fetch(url: str, path: Path, number: int) -> int:
+        patience = Patience(advice="Try again later.")
+        attempt = partial(_fetch, connection, url, path, lambda part: display(number + part))
+        return retrying(attempt, patience, "The server of the file")
+
     manifest: list[tuple[str, str, str, str, int, str, str]] = []
     for number, (url, (source, kind)) in enumerate(files.items()):
-
-        def show(part: float, number: int = number) -> None:
-            display((number + part, f"file {number + 1} of {len(files)}"))
-
         path, size, status, message = chosen / _file_name(url), 0, "COMPLETE", ""
         try:
-            if _is_there(path, overwrite=overwrite):
+            if overwrite or not os.path.lexists(path):
+                size = fetch(url, path, number)
+            elif path.is_file():
                 size, status, message = path.stat().st_size, "SKIPPED", "it is there already"
             else:
-                patience = Patience(advice="Try again later.")
-                fetch = partial(_fetch, connection, url, path, show)
-                size = retrying(fetch, patience, "The server of the file")
+                raise FileExistsError("there is something of its name that is not a file; overwrite=True replaces it")
         except (ServiceError, OSError) as error:  # does not keep the others from being fetched
             status, message = "ERROR", printable(error)
             log.warning("%s could not be fetched: %s", printable(url, limit=200), message)
@@ -77,22 +80,15 @@ def download_products(
 
 def _addresses(rows: Any, server: str) -> dict[str, tuple[str, str]]:
     """Source and kind by address, in the order of the rows."""
-    if isinstance(rows, (Row, Mapping)):
-        rows = [rows]
-    if not isinstance(rows, (Table, list, tuple)):
-        raise ParameterError(f"rows must be a Table of published products or rows of one, not {type(rows).__name__}.")
     found: dict[str, tuple[str, str]] = {}
-    for row in rows:
-        names = row.colnames if isinstance(row, Row) else list(row) if isinstance(row, Mapping) else []
-        column = next((name for name in ("access_url", "file_uri") if name in names), None)
-        if column is None:
-            raise ParameterError("rows need a column access_url, as query_region() and query_object() return it.")
-        wanted = (column, "product_path", "target_name", "dataproduct_type")
-        text, page, source, kind = (_cell_text(row[name]) if name in names else "" for name in wanted)
-        base = page if page.lower().startswith(("http://", "https://")) else f"{server}/"
-        for reference in _SEVERAL.split(text) if "://" in text else text.split(","):
-            if reference.strip():
-                found.setdefault(_absolute_address(base, reference.strip()), (source, kind))
+    try:
+        for row in [rows] if isinstance(rows, (Row, Mapping)) else rows:
+            columns = ("target_name", "dataproduct_type")
+            source, kind = (_cell_text(row[name]) if name in row.keys() else "" for name in columns)
+            for reference in filter(None, _BETWEEN.split(_cell_text(row["access_url"]))):
+                found.setdefault(_absolute_address(f"{server}/", reference), (source, kind))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ParameterError("rows must be rows with a column access_url, as query_region() returns them.") from error
     return found
 
 
@@ -116,39 +112,27 @@ def _file_name(url: str) -> str:
     return f"{safe_name(stem)}_{mark}{last[len(stem) :]}"
 
 
-def _is_there(path: Path, *, overwrite: bool) -> bool:
-    """Whether there is a file of this name that is to stay; `ServiceError` if something else has its name."""
-    if path.is_dir() and not path.is_symlink():
-        raise ServiceError("there is a directory of its name")
-    if overwrite or not os.path.lexists(path):
-        return False
-    if not path.is_file():
-        raise ServiceError("there is something of its name that is not a file; overwrite=True replaces it")
-    return True
-
-
 # ---- one file
 
 
 def _fetch(connection: Connection, url: str, path: Path, show: Callable[[float], None]) -> int:
     """Write a file as a whole, and give its size."""
-    limit = int(conf.max_reply_size)
-    too_large = f"it is larger than {limit} bytes (astroquery_mmoda.conf.max_reply_size)"
+    limit, size = int(conf.max_reply_size), 0
     with _answer(connection, url) as reply:
-        whole, size = _content_length(reply.headers), 0
-        if (whole or 0) > limit:
-            raise ServiceError(too_large)
-        with whole_file(path, needed=lambda: whole) as target:
+        length = reply.headers.get("Content-Length", "0")
+        if not re.fullmatch(r"[0-9]{1,18}", length):
+            # a body that was cut would be taken for a whole one
+            raise ServiceError(f"its size is {printable(length, limit=40)!r}, which is not a number of bytes")
+        whole = int(length)
+        with whole_file(path, needed=lambda: whole or None) as target:
             for piece in reply.pieces:
                 size += len(piece)
-                if size > limit:  # decompressed
-                    raise ServiceError(too_large)
+                if max(size, whole) > limit:
+                    raise ServiceError(f"it is larger than {limit} bytes (astroquery_mmoda.conf.max_reply_size)")
                 target.write(piece)
-                show(size / whole if whole else 0.0)
-            if not size or whole not in (None, size):
-                raise Fault(
-                    f"{size} bytes came of a file of {whole or 'unknown size'}" if size else "the reply was empty"
-                )
+                show(min(size / whole, 1.0) if whole else 0.0)
+            if not size:
+                raise Fault("the reply was empty")
     return size
 
 
@@ -170,24 +154,12 @@ def _answer(connection: Connection, url: str) -> Iterator[Stream]:
     raise ServiceError("it redirects from one address to the next without end")
 
 
-def _content_length(headers: Mapping[str, str]) -> int | None:
-    """Size of the file (bytes), if it is known."""
-    text = headers.get("Content-Length", "").strip()
-    if "Content-Length" in headers and not re.fullmatch(r"[0-9]{1,18}", text):
-        # a body that was cut would be taken for a whole one
-        raise ServiceError(f"its size is {printable(text, limit=40)!r}, which is not a number of bytes")
-    is_plain = headers.get("Content-Encoding", "identity").strip().lower() in ("identity", "")
-    return int(text) if text and is_plain else None
-
-
 def _check_address(url: str, server: str) -> None:
     """Refuse an address of a file that is neither the service's nor a public one."""
     origin = origin_of(url)
     if origin is None or origin[0] not in ("http", "https"):
         raise ServiceError("it is not a valid address of http or https")
     scheme, host, port = origin
-    if "@" in urlsplit(url).netloc:
-        raise ServiceError("the address has a user name in it")
     if origin == origin_of(server):
         return
     if scheme != "https":

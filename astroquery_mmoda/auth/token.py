@@ -171,18 +171,6 @@ class Token:
         )
 
 
-@dataclass(frozen=True)
-class Handed:
-    """A token that was knowingly given for a worker: unlike `Token` it is pickled; its text is not shown either."""
-
-    secret: str = field(repr=False)
-
-    @without_frames
-    def token(self) -> Token:
-        """The token itself."""
-        return Token(self.secret)
-
-
 @without_frames
 def as_token(token: str | Token | None) -> Token | None:
     """A token that does not show its text; `AuthenticationError` if this is not one."""

@@ -15,12 +15,12 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astroquery import log
 
-from ..auth.token import Handed, Token
-from ..errors import MmodaError, ParameterError
+from ..auth.token import Token
+from ..errors import MmodaError, ParameterError, bare
 from ..jobs import journal
 from ..jobs.waiting import deadline_of, in_time, longest_wait
 from ..markup import facts_html, meter
-from ..products.forms import FORMS, in_form
+from ..products.forms import FORMS
 from ..progress import Display
 from ..request.builder import RequestBuilder
 from ..request.positions import in_degrees, parse_position
@@ -29,13 +29,13 @@ from ..request.records import needed_roles, summary_of
 from ..service.account import Account
 from ..service.connection import Connection
 from ..text import printable, shorten
-from .rows import Rows
-from .states import Records
-from .work import DaemonThreads, Result, Run, WorkItem, run_item
+from .rows import row_reader
+from .states import Record, counts_of, describe_records, summary_of_records
+from .work import Result, Run, WorkItem, in_daemon, outcome_of, run_item
 
 _PATIENCE = 0.25  # seconds between two turns of the display
 _MOST_COMMENTS = 20
-Outcome = tuple[int, Any, BaseException | None]
+_LONGEST_ERROR = 30  # characters of it in a row of 80
 
 
 class ManyQueries:
@@ -83,24 +83,18 @@ class ManyQueries:
         if isinstance(max_active, bool) or not isinstance(max_active, (int, np.integer)) or max_active < 1:
             raise ParameterError(f"max_active={printable(max_active)} must be a whole number above zero.")
         self._account, self._builder, self._server, self._token = account, builder, server, token
-        self._kind = kind
-        self._max_active = int(max_active)
-        self._executor, self._threads = executor, DaemonThreads()
-        self._on_error = on_error
-        self._reduce = reduce
-        self._rows = Rows.of(queries)
-        self._records = Records(self._rows.number)
+        self._kind, self._max_active, self._executor = kind, int(max_active), executor
+        self._on_error, self._reduce = on_error, reduce
+        number, self._read_row = row_reader(queries)
+        self._records = [Record() for _ in range(number)]
         self._names: dict[str, str] = {}  # the error of one that is unknown, else empty
-        self._waiting = deque(range(self._rows.number))
+        self._waiting = deque(range(number))
         self._active: dict[Future[Result], WorkItem] = {}
-        self._found: Outcome | None = None  # may be interrupted before it is returned
-        self._submissions = 0
-        self._broken = False  # whether the executor is
+        self._found: tuple[int, Any] | None = None  # may be interrupted before it is given
         self._display = Display(progress, _line_of_many)
         self._comments: set[str] = set()
         self._run: Run | None = None
-        self._began = 0.0
-        self._over = False
+        self._began: float | None = None
 
     # ---- progress
 
@@ -110,7 +104,7 @@ class ManyQueries:
     @property
     def counts(self) -> dict[str, int]:
         """`dict`: number of queries that are ``waiting``, ``running``, ``done`` and ``failed``."""
-        return self._records.counts
+        return counts_of(self._records)
 
     @property
     def summary(self) -> Table:
@@ -120,13 +114,14 @@ class ManyQueries:
         ``index``; ``status``: waiting, running, done or failed; ``instrument`` and ``source`` (its name, or the
         position; empty before the query is made); ``energy_range`` and ``time_range``, where the queries differ in
         them; ``seconds`` from its submission to its last answer, masked until it has ended; ``job_id``; ``size`` of the
-        last answer in bytes; ``error``: the beginning of its text. The whole error is the outcome.
+        last answer in bytes, 0 until then; ``error``: the beginning of its text. The whole error is the outcome.
         """
-        jobs = self._run.jobs if self._run else {}
-        return self._records.table({index: job.job_id for index, job in list(jobs.items())})
+        for index, job in list(self._run.jobs.items()) if self._run else ():
+            self._records[index].job_id = job.job_id
+        return summary_of_records(self._records)
 
     def __repr__(self) -> str:
-        return f"<ManyQueries {self._kind}: {self._records}>"
+        return f"<ManyQueries {self._kind}: {describe_records(self._records)}>"
 
     def _repr_html_(self) -> str:
         facts = [(state, str(number)) for state, number in self.counts.items() if number]
@@ -139,13 +134,30 @@ class ManyQueries:
         run = self._run or self._begin()
         run.going.set()
         try:
-            while (found := self._next_outcome(run)) is not None:
-                index, outcome, error = found
-                del found  # the caller has it now
-                if error is not None and self._on_error == "raise":
-                    raise error
-                yield index, outcome if error is None else error
-                del outcome, error
+            while self._found or self._active or self._waiting:
+                if self._found is None and self._waiting and len(self._active) < self._max_active:
+                    self._submit(run)
+                elif self._found is None:
+                    self._wait(run)
+                self._display(self)
+                if self._found is not None:
+                    (index, outcome), self._found = self._found, None
+                    if isinstance(outcome, Exception) and self._on_error == "raise":
+                        raise outcome
+                    yield index, outcome
+                    del outcome  # the caller has it now
+            if self._began is not None:
+                log.info("%s %s in %.0f s", self._kind, describe_records(self._records), time.monotonic() - self._began)
+                self._began = None
+        except KeyboardInterrupt:
+            for future in [future for future in self._active if future.cancel()]:  # no worker has begun it
+                self._put_back(self._active.pop(future))
+            log.warning(
+                "Interrupted (%s). What runs goes on at the service; iterating again continues, as does the same call "
+                "of query_many in another process.",
+                describe_records(self._records),
+            )
+            raise
         finally:
             self._display.close()
             if self._executor is None:  # threads of others must be able to end
@@ -153,160 +165,128 @@ class ManyQueries:
 
     def _begin(self) -> Run:
         """Find the token, as late as possible."""
-        connection = self._account.connect(self._server, self._token).throttled()
+        connection = self._account.connect(self._server, self._token)
         connection.warn_of_short_life()
         self._began = time.monotonic()
-        self._run = Run(connection)
-        weakref.finalize(self, _abandon, self._run, self._threads, self._active)
+        self._run = Run(connection, min(self._max_active, len(self)))
+        weakref.finalize(self, _abandon, self._run, self._active)
         return self._run
-
-    def _next_outcome(self, run: Run) -> Outcome | None:
-        """Number, outcome and error of the next query that ends; None if all have."""
-        try:
-            while self._found or self._active or self._waiting:
-                if self._found is None:
-                    if self._waiting and len(self._active) < self._max_active and not self._broken:
-                        self._submit(run)
-                    else:
-                        self._wait(run)
-                self._display(self)
-                if self._found is not None:
-                    found, self._found = self._found, None
-                    return found
-        except KeyboardInterrupt:
-            self._take_back()
-            log.warning(
-                "Interrupted (%s). What runs goes on at the service; iterating again continues, as does the same call "
-                "of query_many in another process.",
-                self._records,
-            )
-            raise
-        if not self._over:
-            self._over = True
-            self._threads.shutdown()
-            log.info("%s %s in %.0f s", self._kind, self._records, time.monotonic() - self._began)
-        return None
 
     def _submit(self, run: Run) -> None:
         """Begin with the next query; one that is wrong ends by its error."""
         index = self._waiting[0]
         try:
             item = self._item(index, run)
-            future = (self._executor or self._threads).submit(run_item, item)
+            future = self._executor.submit(run_item, item) if self._executor else in_daemon(run_item, item)
         except BrokenExecutor:
-            self._broken = True
+            self._leave_executor()
         except Exception as error:
             self._waiting.popleft()
-            self._end(Result(index, error=error), None)
+            self._end(index, Result(error=bare(error)))  # without the frames: a token may be in the row
         else:
             self._active[future] = item
             self._waiting.popleft()
-            self._records.update(index, status="running")
+            self._records[index].status = "running"
 
     def _item(self, index: int, run: Run) -> WorkItem:
-        arguments = self._rows.read(index)
+        record, arguments = self._records[index], self._read_row(index)
         instrument, coordinates = arguments.pop("instrument"), arguments.pop("coordinates", None)
-        self._records.update(index, instrument=printable(instrument), source=_position_text(coordinates))
+        record.instrument = printable(instrument)
+        record.source = printable(coordinates, limit=40) if isinstance(coordinates, str) else ""
         begin = time.monotonic()
         query = Query.of_arguments(instrument, coordinates, arguments)
         limit = longest_wait(query.timeout)
         connection = run.connection.within(deadline_of(limit, begin))
         with in_time(limit):
-            self._resolve_names(coordinates, query.catalog, connection)
+            self._resolve_names(query, connection)
             payload = self._builder.build(self._kind, query, connection)
         connection.warn_of_missing_roles(needed_roles(payload))
-        about = {name: shorten(value, 42) for name, value in summary_of(payload).items() if value}
-        self._records.update(index, instrument=payload["instrument"], **about)
-        self._submissions += 1
-        return WorkItem(
-            run.key,
-            run.connection,
-            self._kind,
-            index,
-            payload,
-            query.source,
-            limit,
-            spent=time.monotonic() - begin,
-            token=Handed(self._token.secret) if self._token else None,
-            share=min(self._max_active, len(self)),
-            number=self._submissions,
-            reduce=self._reduce if self._executor else None,  # else it is called by the thread that iterates
-        )
+        for name, value in {"instrument": payload["instrument"], **summary_of(payload)}.items():
+            setattr(record, name, shorten(value, 42) or getattr(record, name))
+        # without an executor, it is the thread that iterates which calls it
+        reduce, spent = self._reduce if self._executor else None, time.monotonic() - begin
+        return WorkItem(run, self._kind, index, payload, query.source, limit, spent, reduce)
 
-    def _resolve_names(self, coordinates: Any, catalog: Any, connection: Connection) -> None:
+    def _resolve_names(self, query: Query, connection: Connection) -> None:
         """Use the same positions for names of objects in every run: other positions would make another analysis."""
-        names = [coordinates] if isinstance(coordinates, str) and parse_position(coordinates) is None else []
-        if isinstance(catalog, (list, tuple)) and all(isinstance(name, str) for name in catalog):
-            names += catalog
-        for name in names:
-            if self._names.get(name):  # resolvers take long when they find nothing
-                raise ParameterError(self._names[name])
-            if name in self._names:
-                continue
-            place = journal.place(connection.server, name)
-            if place is not None:
-                self._builder.remember(name, SkyCoord(*place, unit="deg"), connection.server)
-            else:
-                try:
-                    position = self._builder.resolve(name, connection)
-                except ParameterError as error:
-                    self._names[name] = str(error)
-                    raise
-                journal.keep_place(connection.server, name, *in_degrees(position))
-            self._names[name] = ""
+        sources = query.catalog if isinstance(query.catalog, (list, tuple)) else ()
+        for name in (query.coordinates, *sources):
+            if isinstance(name, str) and parse_position(name) is None:
+                if name not in self._names:  # resolvers take long when they find nothing
+                    self._names[name] = self._resolve(name, connection)
+                if self._names[name]:
+                    raise ParameterError(self._names[name])
+
+    def _resolve(self, name: str, connection: Connection) -> str:
+        """Resolve a name as the first time, on this machine; return the error if nobody knows it."""
+        place = journal.place(connection.server, name)
+        if place is not None:
+            self._builder.remember(name, SkyCoord(*place, unit="deg"), connection.server)
+            return ""
+        try:
+            position = self._builder.resolve(name, connection)
+        except ParameterError as error:
+            return str(error)
+        journal.keep_place(connection.server, name, *in_degrees(position))
+        return ""
 
     def _wait(self, run: Run) -> None:
         """Wait a little for a query to end."""
         wait(self._active, timeout=_PATIENCE, return_when=FIRST_COMPLETED)
         future = next((future for future in self._active if future.done()), None)
-        if future is not None:
-            item = self._active[future]
-            try:
-                result = future.result()
-            except (Exception, CancelledError) as error:  # of the executor; one of the query is within its result
-                self._broken |= isinstance(error, BrokenExecutor)
-                result = Result(item.index, error=error)
-            if isinstance(result.error, BrokenExecutor) and self._reduce is None:  # reduce may have ended it
-                self._records.update(item.index, status="waiting")
-                self._waiting.append(item.index)
-            else:
-                if isinstance(result.error, MmodaError) and result.error.job is not None:
-                    result.error.job.connection = run.connection
-                self._end(result, item)
-            del self._active[future]
-            run.jobs.pop(item.index, None)
-        if self._broken and not self._active:
+        if future is None:
+            return
+        item = self._active[future]
+        try:
+            result = future.result()
+        except (Exception, CancelledError) as error:  # of the executor; one of the query is within its result
+            result = Result(error=error)
+        if isinstance(result.error, BrokenExecutor):
+            self._leave_executor()
+        if isinstance(result.error, BrokenExecutor) and self._reduce is None:  # reduce may have ended it
+            self._put_back(item)
+        else:
+            if isinstance(result.error, MmodaError) and result.error.job is not None:
+                result.error.job.connection = run.connection
+            self._complete(item, result)
+            self._end(item.index, result)
+        del self._active[future]
+        run.jobs.pop(item.index, None)
+
+    def _complete(self, item: WorkItem, result: Result) -> None:
+        """Make the outcome of products, where no worker did."""
+        if result.products is None:
+            return
+        for line in set(result.products.comment.splitlines()) - self._comments:
+            if len(self._comments) < _MOST_COMMENTS:
+                log.warning("the service says: %s", line)
+                self._comments.add(line)
+        try:
+            result.outcome = outcome_of(item, result.products, self._reduce)
+        except Exception as error:
+            result.error = error
+
+    def _end(self, index: int, result: Result) -> None:
+        record, error = self._records[index], result.error
+        record.status = "done" if error is None else "failed"
+        record.job_id, record.seconds, record.size = result.job_id, result.seconds, result.size
+        if error is not None:
+            record.error = printable(error, limit=_LONGEST_ERROR) or type(error).__name__
+        self._found = index, result.outcome if error is None else error
+
+    def _put_back(self, item: WorkItem) -> None:
+        self._records[item.index].status = "waiting"
+        self._waiting.append(item.index)
+
+    def _leave_executor(self) -> None:
+        if self._executor is not None:
             log.warning("The executor failed: a worker process ended. The remaining queries go on in this process.")
-            self._executor, self._broken = None, False
-
-    def _end(self, result: Result, item: WorkItem | None) -> None:
-        """Make the outcome of a result, and keep its record."""
-        outcome, error = result.reduced, result.error
-        if error is None and item is not None and result.products is not None:
-            for line in set(result.products.comment.splitlines()) - self._comments:
-                if len(self._comments) < _MOST_COMMENTS:
-                    log.warning("the service says: %s", line)
-                    self._comments.add(line)
-            try:
-                outcome = in_form(self._kind, result.products, item.source, where=f"query {item.index}: ")
-                outcome = outcome if self._reduce is None else self._reduce(outcome)
-            except Exception as problem:
-                outcome, error = None, problem
-        self._records.end(result.index, error, job_id=result.job_id, seconds=result.seconds, size=result.size)
-        self._found = result.index, outcome, error
-
-    def _take_back(self) -> None:
-        """Set those that no worker has begun to waiting."""
-        for future in [future for future in self._active if future.cancel()]:
-            index = self._active.pop(future).index
-            self._records.update(index, status="waiting")
-            self._waiting.append(index)
+            self._executor = None
 
 
-def _abandon(run: Run, threads: DaemonThreads, active: Mapping[Future[Result], WorkItem]) -> None:
+def _abandon(run: Run, active: Mapping[Future[Result], WorkItem]) -> None:
     """Stop queries whose outcome will not be requested any more."""
     run.close()
-    threads.shutdown()
     for future in active:
         future.cancel()
 
@@ -316,9 +296,3 @@ def _line_of_many(many: ManyQueries) -> tuple[float, str]:
     failed = f", {counts['failed']} failed" if counts["failed"] else ""
     text = f"{counts['done']} of {len(many)} done, {counts['running']} running{failed}"
     return (counts["done"] + counts["failed"]) / max(1, len(many)), text
-
-
-def _position_text(coordinates: Any) -> str:
-    if isinstance(coordinates, SkyCoord) and coordinates.isscalar:
-        return str(coordinates.icrs.to_string(precision=3))
-    return printable(coordinates, limit=40) if isinstance(coordinates, str) else ""

@@ -4,8 +4,7 @@ Plots of what the queries return.
 
 Each function returns the `~matplotlib.axes.Axes` it drew on. Without ``ax`` it opens a new pyplot figure, as astropy
 users expect: a notebook displays it by itself, a script by ``matplotlib.pyplot.show()``; many of them are closed by
-``matplotlib.pyplot.close(ax.figure)``. Nothing else of matplotlib's state is changed: a figure of yours stays pyplot's
-current one, and your own cycle of colours (``axes.prop_cycle``) is followed.
+``matplotlib.pyplot.close(ax.figure)``. Your own cycle of colours (``axes.prop_cycle``) is followed.
 
 Matplotlib is needed: ``pip install "astroquery_mmoda[plot]"``.
 """

@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 import numpy as np
 from astropy import units as u
@@ -21,15 +20,13 @@ if TYPE_CHECKING:
 
 # below this signal to noise ratio a point is drawn as an upper limit of so many standard deviations
 _DETECTED, _LIMIT = 2.0, 3.0
-# dark ones of Okabe and Ito, which colour-blind readers can tell apart; seven of them go round with eight markers
+# dark ones of Okabe and Ito, which colour-blind readers can tell apart; each round of them has another marker
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
-_MARKERS = "osD^v<>p"
-_SIZES = {"o": 2.9, "s": 2.6, "D": 2.5}
+_MARKERS = "o^sv<>Dp"
 # from so many bins on, one after the other, they are drawn as steps
 _MANY = 300
 # inches of a figure of ours, and wider where names stand beside the data
 _SIZE, _WIDE = (6.4, 4.4), (8.2, 4.4)
-_opened: WeakSet[Any] = WeakSet()
 
 
 # ---- figures ----
@@ -44,31 +41,19 @@ def pyplot() -> ModuleType:
     return module
 
 
-def new_figure(size: tuple[float, float]) -> Any:
-    """Open a figure; one that the user opened stays the current one."""
-    plt = pyplot()
-    current = plt.gcf() if plt.get_fignums() else None
-    figure = plt.figure(figsize=size, layout="constrained")
-    if current is not None and current not in _opened:
-        plt.figure(current.number)
-    _opened.add(figure)
-    return figure
-
-
 def plain_axes(ax: Axes | None) -> Any:
     """Return these axes as they are, or make new ones with the ticks that are usual in journals."""
     if ax is not None:
         return ax
-    axes = new_figure(_SIZE).add_subplot()
+    axes = pyplot().figure(figsize=_SIZE, layout="constrained").add_subplot()
     axes.minorticks_on()
     axes.tick_params(which="both", direction="in", top=True, right=True)
     return axes
 
 
-def note(axes: Any, text: str, **style: Any) -> None:
+def note(axes: Any, text: str, *, y: float = 0.5) -> None:
     """Say why there is nothing to be seen."""
-    place = {"x": 0.5, "y": 0.5, "ha": "center", "va": "center", "transform": axes.transAxes, "fontsize": "large"}
-    axes.text(s=text, **{**place, **style})
+    axes.text(0.5, y, text, ha="center", va="center", transform=axes.transAxes, fontsize="large")
 
 
 # ---- points ----
@@ -90,13 +75,14 @@ class Points:
         return Points(self.label, self.x[chosen], self.widths[..., chosen], self.y[chosen], error)
 
 
-def colour(index: int) -> str:
-    """Give a colour of ours, or of the user's own cycle if there is one."""
+def colour_and_marker(index: int) -> tuple[str, str]:
+    """Give a colour of ours, or of the user's own cycle if there is one, and the marker of its round."""
     from matplotlib import rcParams, rcParamsDefault
 
-    if rcParams["axes.prop_cycle"] != rcParamsDefault["axes.prop_cycle"]:
-        return f"C{index}"
-    return _COLOURS[index % len(_COLOURS)]
+    cycle = rcParams["axes.prop_cycle"]
+    is_own = cycle != rcParamsDefault["axes.prop_cycle"]
+    turn, place = divmod(index, len(cycle if is_own else _COLOURS))
+    return f"C{place}" if is_own else _COLOURS[place], _MARKERS[turn % len(_MARKERS)]
 
 
 def curves_on(axes: Any) -> int:
@@ -106,9 +92,9 @@ def curves_on(axes: Any) -> int:
 
 def draw_points(axes: Any, points: Points, index: int) -> None:
     """Draw error bars and widths of bins; on a logarithmic scale arrows for what is not detected."""
-    marker = _MARKERS[index % len(_MARKERS)]
-    symbol = {"marker": marker, "markersize": _SIZES.get(marker, 3.2), "zorder": 3, "elinewidth": 0.9, "capsize": 0}
-    style = {"color": colour(index), "linestyle": "none"}
+    colour, marker = colour_and_marker(index)
+    symbol = {"marker": marker, "markersize": 3, "zorder": 3, "elinewidth": 0.9, "capsize": 0}
+    style = {"color": colour, "linestyle": "none"}
     seen = np.isfinite(points.y)
     # without errors only the sign of a point tells whether it can be drawn
     noise = np.zeros(len(points.y)) if points.error is None else np.nan_to_num(points.error)
@@ -152,19 +138,20 @@ def draw_steps(axes: Any, curve: Points, index: int) -> None:
     # along each bin, then up or down to the next one, or nowhere
     x = np.column_stack([low, high, high]).ravel()
     y = np.column_stack([curve.y, curve.y, np.where(_gaps(curve), np.nan, curve.y)]).ravel()
-    axes.plot(x, y, color=colour(index), linewidth=0.8, label=curve.label, zorder=3)
+    colour, _ = colour_and_marker(index)
+    axes.plot(x, y, color=colour, linewidth=0.8, label=curve.label, zorder=3)
     if curve.error is not None:
         error = np.repeat(curve.error, 3)
-        style = {"color": colour(index), "alpha": 0.25, "linewidth": 0}
         # a hundred thousand of them would make a heavy PDF
-        axes.fill_between(x, y - error, y + error, rasterized=len(x) > 15000, **style)
+        rasterized = len(x) > 15000
+        axes.fill_between(x, y - error, y + error, color=colour, alpha=0.25, linewidth=0, rasterized=rasterized)
 
 
 # ---- legends ----
 
 
-def legend(axes: Any, *, inside: int, points: int = 0) -> None:
-    """Name the curves: so many of them inside, more of them beside the data."""
+def legend(axes: Any, *, inside: int, widen: bool, points: int = 0) -> None:
+    """Name the curves: so many of them inside, more of them beside the data, for which a figure may be widened."""
     entries = curves_on(axes)
     if not entries:
         return
@@ -173,7 +160,7 @@ def legend(axes: Any, *, inside: int, points: int = 0) -> None:
     # only a layout engine makes the axes narrower
     if entries > inside and axes.figure.get_layout_engine() is not None:
         place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0.0, "ncols": -(-entries // 24)}
-        if axes.figure in _opened:
+        if widen:
             axes.figure.set_size_inches(_WIDE)
     axes.legend(fontsize="small", framealpha=0.8, edgecolor="none", **place)
 
@@ -196,10 +183,13 @@ def unit_text(unit: Any) -> str:
     """Write a unit for a label, or nothing where there is none."""
     parsed = known_unit(unit) if isinstance(unit, str) else unit
     if parsed is None:
-        unit = unit or "none"
-        # the service writes "no units" as well
-        return "" if str(unit).strip().lower() in ("no units", "none") else literal(unit, limit=40)
+        return literal(unit or "", limit=40)
     return "" if parsed == u.dimensionless_unscaled else parsed.to_string("latex_inline")
+
+
+def quantity_label(title: str, unit: str, band: str) -> str:
+    """Write what an axis or a bar shows."""
+    return title + (f" ({unit})" if unit else "") + (f", {band}" if band else "")
 
 
 def plain_numbers(column: Any) -> np.ndarray:

@@ -16,7 +16,7 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 from ..catalog import positions, source_names, table_of
 from ..errors import ParameterError, reading
 from ..text import printable
-from .drawing import band_text, literal, new_figure, note, plain_numbers, pyplot, unit_text
+from .drawing import band_text, literal, note, plain_numbers, pyplot, quantity_label, unit_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,7 +107,7 @@ def plot_image(
     if catalog is not None and len(catalog):
         _mark_sources(axes, catalog, pixels.shape)
     if not pixels.count():
-        note(axes, "no data", y=0.95, color="black")
+        note(axes, "no data", y=0.95)
     return axes
 
 
@@ -141,13 +141,8 @@ def _sky_axes(wcs: WCS, ax: Axes | None) -> Any:
     from astropy.visualization.wcsaxes import WCSAxes
 
     if ax is None:
-        return new_figure((7.2, 5.8)).add_subplot(projection=wcs)
-    rows, columns = wcs.array_shape or (2, 2)
-    places = [0, columns - 1, columns / 2], [0, rows - 1, rows / 2]
-    sky = np.asarray(wcs.pixel_to_world_values(*places))
-    if not isinstance(ax, WCSAxes) or not np.allclose(
-        sky, ax.wcs.pixel_to_world_values(*places), rtol=0, atol=1e-6, equal_nan=True
-    ):
+        return pyplot().figure(figsize=(7.2, 5.8), layout="constrained").add_subplot(projection=wcs)
+    if not isinstance(ax, WCSAxes) or not wcs.wcs.compare(ax.wcs.celestial.wcs, tolerance=1e-6):
         raise ParameterError(
             "ax needs the sky coordinates of the image: figure.add_subplot(projection=WCS(hdulist[extension].header))"
         )
@@ -177,18 +172,14 @@ def _scale(pixels: np.ma.MaskedArray, hdu: Any) -> Any:
 
 def _colour_bar(axes: Any, drawn: Any, hdu: Any) -> None:
     from matplotlib.colors import AsinhNorm
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, ScalarFormatter
 
     signed = isinstance(drawn.norm, AsinhNorm)
     bar = axes.figure.colorbar(drawn, ax=axes, pad=0.02, fraction=0.05, extend="min" if signed else "neither")
     bar.set_label(_image_label(hdu))
     if signed:
-        bar.locator = FixedLocator(_steps(drawn.norm))
-        bar.minorlocator = NullLocator()
-        bar.formatter = FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\N{MINUS SIGN}"))
-    elif isinstance(bar.formatter, ScalarFormatter):
-        bar.formatter.set_useMathText(True)
-    bar.update_ticks()
+        steps = _steps(drawn.norm)
+        bar.set_ticks(steps, labels=[f"{step:g}".replace("-", "\N{MINUS SIGN}") for step in steps])
+        bar.minorticks_off()
 
 
 def _steps(norm: Any) -> list[float]:
@@ -222,7 +213,7 @@ def _image_label(hdu: Any) -> str:
     kind = literal(hdu.name, limit=40).capitalize() or "Image"
     unit = r"$\sigma$" if hdu.name == "SIGNIFICANCE" else unit_text(hdu.header.get("BUNIT"))
     band = band_text(hdu.header.get("E_MIN"), hdu.header.get("E_MAX"))
-    return kind + (f" ({unit})" if unit else "") + (f", {band}" if band else "")
+    return quantity_label(kind, unit, band)
 
 
 # ---- sources ----

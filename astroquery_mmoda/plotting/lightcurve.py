@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from astropy import units as u
@@ -29,6 +30,7 @@ from .drawing import (
     plain_axes,
     plain_numbers,
     pyplot,
+    quantity_label,
     unit_text,
 )
 
@@ -39,9 +41,10 @@ if TYPE_CHECKING:
 _FIXED = ("src_name", "time", "time_bin", "e_min", "e_max")
 # light curves shorter than this (days) are drawn in seconds
 _SHORT = 0.1
-_TIME_LABEL = re.compile(r"Time (?:\(MJD, (?P<scale>TT|TDB)\)|since (?P<start>\S+) (?P<of_start>TT|TDB) \(s\))")
 # curves farther apart than this factor can't be read on one linear scale
 _APART = 30.0
+# start (None for MJD) and scale of the times on axes that have a light curve
+_ORIGINS: WeakKeyDictionary[Any, tuple[Time | None, str]] = WeakKeyDictionary()
 
 
 def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = None) -> Axes:
@@ -117,7 +120,7 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     _write_numbers(axes)
     if magnitude and not axes.yaxis_inverted():
         axes.invert_yaxis()
-    legend(axes, inside=3, points=len(rows))
+    legend(axes, inside=3, widen=ax is None, points=len(rows))
     if not any(np.isfinite(curve.y).any() for curve in curves):
         note(axes, "no data")
     return axes
@@ -128,33 +131,27 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
 
 def _value_columns(table: Table) -> tuple[str, str | None]:
     """Names of the column to draw and of its error: those that ``meta`` names, then usual ones."""
-    missing = [name for name in _FIXED[:3] if name not in getattr(table, "colnames", ())]
+    missing = [name for name in _FIXED if name not in getattr(table, "colnames", ())]
     if missing:
         raise ParameterError(f"this {type(table).__name__} is not a light curve: it has no column {', '.join(missing)}")
     known = {
         name.upper(): name
         for name in table.colnames
-        if name not in _FIXED
-        and table[name].ndim == 1
-        and getattr(table[name], "dtype", np.dtype(object)).kind in "fiu"
+        if name not in _FIXED and table[name].ndim == 1 and getattr(table[name], "dtype", np.dtype("O")).kind in "fiu"
     }
 
-    def first(key: str, *usual: str) -> str | None:
-        return next((name for name in (str(table.meta.get(key, "")).upper(), *usual) if name in known), None)
+    def first(*wanted: str) -> str | None:
+        return next((known[name] for name in wanted if name in known), None)
 
-    value = first("VALUECOL", *VALUE_COLUMNS, *known)
+    value = first(str(table.meta.get("VALUECOL", "")).upper(), *VALUE_COLUMNS, *known)
     if value is None:
         raise ParameterError(f"this light curve has no column of values, only {', '.join(table.colnames)}")
-    error = first(
-        "ERRORCOL", f"{value}_ERR", f"{value}_ERROR", f"{value}ERR", f"ERR_{value}", "ERROR", "STAT_ERR", "ERR"
-    )
-    return known[value], None if error is None else known[error]
+    usual = [f"{value.upper()}{ending}" for ending in ("_ERR", "_ERROR", "ERR")]
+    return value, first(str(table.meta.get("ERRORCOL", "")).upper(), *usual, "ERROR", "STAT_ERR")
 
 
 def _bands(rows: Table) -> tuple[np.ndarray, list[str]]:
     """Energy band of each row, and the different ones, the lowest first."""
-    if "e_min" not in rows.colnames or "e_max" not in rows.colnames:
-        return np.full(len(rows), "", dtype=object), [""]
     bounds = list(zip(plain_numbers(rows["e_min"]).tolist(), plain_numbers(rows["e_max"]).tolist(), strict=True))
     texts = np.array([band_text(*band) for band in bounds], dtype=object)
     edges = {text: band if text else (-1.0, -1.0) for text, band in zip(texts, bounds, strict=True)}
@@ -167,16 +164,16 @@ def _time_axis(axes: Any, rows: Table) -> tuple[np.ndarray, np.ndarray, str]:
     time = Time(rows["time"])
     time = time if time.scale == "tdb" else time.tt
     # a curve that is there already, also on axes below or above, decides
-    labels = [other.get_xlabel() for other in axes.get_shared_x_axes().get_siblings(axes)]
-    label = next((label for label in labels if _TIME_LABEL.fullmatch(label)), "")
-    if not label and len(time) and np.ptp(time.mjd) < _SHORT:
-        first = int(np.argmin(time.mjd))
-        begin = time[first] - np.nan_to_num(half[first]) * u.s
-        begin.precision = 3  # what the label says has to be exact
-        label = f"Time since {begin.isot} {begin.scale.upper()} (s)"
-    label = label or f"Time (MJD, {time.scale.upper()})"
-    found = _TIME_LABEL.fullmatch(label)
-    start, scale = (found["start"], (found["scale"] or found["of_start"]).lower()) if found else (None, time.scale)
+    siblings = axes.get_shared_x_axes().get_siblings(axes)
+    start, scale = next((_ORIGINS[other] for other in siblings if other in _ORIGINS and other.has_data()), (None, ""))
+    if not scale:
+        scale = time.scale
+        if len(time) and np.ptp(time.mjd) < _SHORT:
+            first = int(np.argmin(time.mjd))
+            begin = time[first] - np.nan_to_num(half[first]) * u.s
+            begin.precision = 3  # what the label says has to be exact
+            start = Time(begin.isot, scale=scale)
+    _ORIGINS[axes] = start, scale
     if scale != time.scale:
         warn(
             f"MMODA: times in {time.scale.upper()} are drawn on an axis in {scale.upper()}: barycentred times and "
@@ -185,8 +182,8 @@ def _time_axis(axes: Any, rows: Table) -> tuple[np.ndarray, np.ndarray, str]:
         )
         time = getattr(time, scale)
     if start is None:
-        return np.asarray(time.mjd, dtype=float), half / 86400, label
-    return np.asarray((time - Time(start, scale=scale)).to_value(u.s)), half, label
+        return np.asarray(time.mjd, dtype=float), half / 86400, f"Time (MJD, {scale.upper()})"
+    return np.asarray((time - start).to_value(u.s)), half, f"Time since {start.isot} {scale.upper()} (s)"
 
 
 def _far_apart(curves: list[Points]) -> bool:
@@ -204,22 +201,14 @@ def _far_apart(curves: list[Points]) -> bool:
 
 def _write_numbers(axes: Any) -> None:
     """Write times in full and small values as a multiple of a power of ten, without offsets."""
-    from matplotlib.ticker import MaxNLocator, ScalarFormatter
-
-    if isinstance(axes.xaxis.get_major_locator(), MaxNLocator):
-        axes.xaxis.get_major_locator().set_params(nbins=6)
-    for axis in (axes.xaxis, axes.yaxis):
-        formatter = axis.get_major_formatter()
-        if isinstance(formatter, ScalarFormatter):
-            formatter.set_useOffset(False)
-            formatter.set_useMathText(True)
-            formatter.set_scientific(axis is axes.yaxis)
+    with suppress(AttributeError):  # formats of the user's own, and of logarithmic scales, stay
+        axes.ticklabel_format(axis="x", style="plain", useOffset=False)
+        axes.locator_params(axis="x", nbins=6)
+        axes.ticklabel_format(axis="y", style="sci", useOffset=False, useMathText=True)
 
 
 def _value_label(name: str, unit: Any, bands: list[str]) -> str:
-    written = unit_text(unit)
     title = literal(name, limit=40)
     title = "Magnitude" if title.upper() == "MAG" else title.capitalize() if title.isupper() else title
     # one band for all stands here, several of them in the legend
-    band = f", {bands[0]}" if len(bands) == 1 and bands[0] else ""
-    return (f"{title} ({written})" if written else title) + band
+    return quantity_label(title, unit_text(unit), bands[0] if len(bands) == 1 else "")

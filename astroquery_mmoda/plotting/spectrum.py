@@ -68,7 +68,7 @@ def plot_spectrum(hdulist: fits.HDUList, source: str | None = None, ax: Axes | N
     axes.set_xlabel("Energy (keV)")
     axes.set_ylabel(r"Count rate ($\mathrm{ct\,s^{-1}\,keV^{-1}}$)")
     # spectra fall, so that there is space for names above them
-    legend(axes, inside=8)
+    legend(axes, inside=8, widen=ax is None)
     if not any(len(points.x) for points in spectra):
         note(axes, "no spectra")
     return axes
