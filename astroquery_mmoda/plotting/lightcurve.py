@@ -131,7 +131,7 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
 
 def _value_columns(table: Table) -> tuple[str, str | None]:
     """Names of the column to draw and of its error: those that ``meta`` names, then usual ones."""
-    missing = [name for name in _FIXED if name not in getattr(table, "colnames", ())]
+    missing = [name for name in _FIXED[:3] if name not in getattr(table, "colnames", ())]
     if missing:
         raise ParameterError(f"this {type(table).__name__} is not a light curve: it has no column {', '.join(missing)}")
     known = {
@@ -152,6 +152,8 @@ def _value_columns(table: Table) -> tuple[str, str | None]:
 
 def _bands(rows: Table) -> tuple[np.ndarray, list[str]]:
     """Energy band of each row, and the different ones, the lowest first."""
+    if not {"e_min", "e_max"} <= set(rows.colnames):
+        return np.full(len(rows), "", dtype=object), [""]
     bounds = list(zip(plain_numbers(rows["e_min"]).tolist(), plain_numbers(rows["e_max"]).tolist(), strict=True))
     texts = np.array([band_text(*band) for band in bounds], dtype=object)
     edges = {text: band if text else (-1.0, -1.0) for text, band in zip(texts, bounds, strict=True)}
