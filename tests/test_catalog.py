@@ -81,10 +81,10 @@ def test_missing_numbers_of_no_told_type_are_numbers(entry):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"cat_column_names": ["a"]}, "1 column names for 9 columns"),
-        ({"cat_column_names": None}, "has no list 'cat_column_names'"),
-        ({"cat_column_list": [[1], [1, 2]], "cat_column_names": ["a", "b"]}, "one length"),
-        ({"cat_column_list": ["ab", "cd"], "cat_column_names": ["a", "b"]}, "one length"),
+        ({"cat_column_names": ["a"]}, "1 names for 9 columns"),
+        ({"cat_column_names": None}, "names and columns must be lists"),
+        ({"cat_column_list": [[1], [1, 2]], "cat_column_names": ["a", "b"]}, "length"),
+        ({"cat_column_list": ["ab", "cd"], "cat_column_names": ["a", "b"]}, "must be lists"),
         (
             {"cat_column_list": [["x"]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<f4"]]},
             "does not hold <f4",
@@ -209,7 +209,7 @@ def in_frame(frame, *, unit="deg", **meta):
         (empty_catalog(), "no sources in it"),
         ([], "no sources in it"),
         (Table({"name": ["x"], "ra": [1.0], "dec": [2.0]}, meta={"FRAME": "galactic"}), "galactic.*'ra' and 'dec'"),
-        (Table({"name": ["x"], "ra": [1.0], "dec": [2.0]}, meta={"RADESYS": "GAPPT"}), "'GAPPT' must be one of"),
+        (Table({"name": ["x"], "ra": [1.0], "dec": [2.0]}, meta={"RADESYS": "GAPPT"}), "'gappt' must be one of"),
         (Table({"ra": [1.0], "dec": [2.0]}), "column with the names"),
         (Table({"name": ["x"]}), "needs coordinates"),
         (Table({"name": ["日本"], "ra": [1.0], "dec": [2.0]}), "not plain ASCII"),
@@ -224,11 +224,11 @@ def in_frame(frame, *, unit="deg", **meta):
         (fits.HDUList([fits.PrimaryHDU()]), "without a CATALOG"),
         ("no/such/file", "neither a file nor JSON"),
         ("Crab", r"into a list: catalog=\['Crab'\]"),
-        ("{broken", "is not valid JSON"),
-        ({"cat_column_names": ["a"]}, "has no list 'cat_column_list'"),
+        ("{broken", "text with the service's JSON: "),
+        ({"cat_column_names": ["a"]}, "cat_column_list"),
         (
             {"cat_column_names": ["meta_ID", "src_names", "significance"], "cat_column_list": [[1], ["a"]]},
-            "3 column names for 2 columns",
+            "3 names for 2 columns",
         ),
         ({"cat_column_names": ["ra", "dec"], "cat_column_list": [[1], [2]]}, "column with the names"),
         (5, "must be a Table of sources"),
@@ -243,7 +243,7 @@ def test_what_is_no_catalogue(given, says):
 def test_a_file_that_is_no_table(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("hello")
-    with pytest.raises(ParameterError, match="not an ECSV or FITS table, nor a text"):
+    with pytest.raises(ParameterError, match="not a valid ECSV or FITS table, or text"):
         to_catalog_text(path)
 
 
@@ -463,14 +463,14 @@ def test_error_radii_leave_in_degrees(table):
 @pytest.mark.parametrize("instrument", IMAGERS)
 def test_flags_that_leave_a_source_out_are_told(table, instrument):
     table["ISGRI_FLAG"] = [1, 0, 5]
-    with pytest.warns(InputWarning, match=r"leaves out row 1 \('3C 111'\), row 2 \('NEW_1'\)"):
+    with pytest.warns(InputWarning, match=r"leaves out sources.*: row 1 \('3C 111'\), row 2 \('NEW_1'\)"):
         assert sent(table, instrument)[1]["ISGRI_FLAG"] == [1, 0, 5]
 
 
 @pytest.mark.parametrize("values", [["a", "b", "c"], [1.5, 1, 1]], ids=str)
 def test_flags_that_are_not_numbers(table, values):
     table["FLAG"] = values
-    with pytest.raises(ParameterError, match="'FLAG' must hold whole numbers"):
+    with pytest.raises(ParameterError, match="'FLAG': not a valid column of whole numbers"):
         to_catalog_text(table, "isgri")
 
 
@@ -506,18 +506,14 @@ def test_columns_that_may_be_no_coordinates_in_degrees(names):
 
 def test_a_name_that_jemx_does_not_extract():
     table = Table({"name": ["Crab", "new  source"], "ra": [83.6, 1.0], "dec": [22.0, 2.0]})
-    with pytest.warns(InputWarning, match=r"does not extract sources called 'NEW SOURCE': row 1"):
+    with pytest.warns(InputWarning, match=r"does not extract sources called 'NEW SOURCE'; rename them: row 1"):
         to_catalog_text(table, "jemx")
     to_catalog_text(table, "isgri")
 
 
 def test_a_source_in_two_rows():
     table = Table({"name": ["Ser X-1", "Crab", "serx-1"], "ra": [280.0, 83.6, 1.0], "dec": [5.0, 22.0, 2.0]})
-    with pytest.warns(InputWarning, match=r"repeat earlier ones in row 2 \('serx-1'\)"):
-        to_catalog_text(table, "isgri")
-    table["name"][2], table["ra"][2], table["dec"][2] = "other", 359.999, 89.99999
-    table["ra"][0], table["dec"][0] = 100.0, 89.99999
-    with pytest.warns(InputWarning, match=r"less than 30 arcsec apart.*row 0 \('Ser X-1'\), row 2 \('other'\)"):
+    with pytest.warns(InputWarning, match=r"repeat earlier ones.*: row 2 \('serx-1'\)"):
         to_catalog_text(table, "isgri")
     to_catalog_text(table, "other")
 
@@ -569,7 +565,7 @@ def test_a_text_file_with_the_form_of_the_service(entry, tmp_path):
         (tmp_path / name).write_text(json.dumps(entry, indent=1), encoding)
         assert sent(tmp_path / name)[1]["src_names"] == ["Crab", "3C 111", "IGR J05270+2119"]
     (tmp_path / "half.txt").write_text(json.dumps(entry)[:-9])
-    with pytest.raises(ParameterError, match="half.txt' is not valid JSON"):
+    with pytest.raises(ParameterError, match="half.txt' is not a valid ECSV or FITS table, or text"):
         to_catalog_text(str(tmp_path / "half.txt"))
 
 

@@ -174,6 +174,8 @@ def _without_bad_lines(text: str) -> tuple[str, list[str]]:
         try:
             parse("\n".join(lines))
             break
+        except ValueError:  # a letter that is not valid Unicode
+            break
         except SyntaxError as error:
             number = min(error.lineno or 1, len(lines)) - 1
             if not lines[number].strip():
