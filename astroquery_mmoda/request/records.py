@@ -50,19 +50,14 @@ def misunderstood(sent: Mapping[str, str], understood: Mapping[str, Any]) -> lis
 
 
 def _same(sent: str, understood: Any) -> bool:
-    if understood is None:
-        return sent in ("", NUL)
-    if isinstance(understood, bool):
-        return (sent.lower() in ("true", "yes", "1")) is understood
+    if understood is None or isinstance(understood, bool):
+        return sent.lower() in {None: ("", NUL), True: ("true", "yes", "1"), False: ("false", "no", "0")}[understood]
     if isinstance(understood, list) and [item for item in sent.split(",") if item] == list(map(str, understood)):
         return True
     asked, meant = _json_value(sent), _json_value(understood if isinstance(understood, str) else json.dumps(understood))
     if isinstance(asked, float) and isinstance(meant, float):
-        return any(
-            math.isclose(meant, asked * ratio, rel_tol=1e-6, abs_tol=1e-12)
-            or math.isclose(asked, meant * ratio, rel_tol=1e-6, abs_tol=1e-12)
-            for ratio in _UNIT_RATIOS
-        )
+        ratios = (*_UNIT_RATIOS, *(1 / ratio for ratio in _UNIT_RATIOS))
+        return any(math.isclose(meant, asked * ratio, rel_tol=1e-6, abs_tol=1e-12) for ratio in ratios)
     return sent == understood or (asked is not None and bool(asked == meant))
 
 

@@ -15,18 +15,15 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 from astropy.time import Time, TimeDelta
-from astroquery.exceptions import InputWarning
 from erfa import ErfaWarning
 
-from ..errors import MmodaError, ParameterError, warn
+from ..errors import MmodaError, ParameterError
 from ..instruments import IJD_ORIGIN, LAUNCH
 from ..text import printable
 from ..units import known_unit, refuse_unusual
 from .metadata import Parameter
 
 _LONGEST_REASON = 150
-# a number of days has this much noise (s) in its last digit
-_NOISE = 2e-5
 _TIME_FORMS = "Give a Time, an ISO text (UTC), a datetime, or a number that is an MJD (UTC)."
 _LATEST_MJD = 200_000  # the year 2406
 _NO_UNITS = frozenset({"str", "isot", "sigma"})
@@ -63,25 +60,18 @@ def to_time(value: Any, what: str, *, format: str | None = None, after_launch: b
         # years of which leap seconds are not known
         warnings.simplefilter("ignore", ErfaWarning)
         time = _read_time(value, format).utc
-        mjd = float(time.mjd)
-        if not 0 <= mjd <= _LATEST_MJD:
-            raise ValueError(f"it would be MJD {mjd:.1f}")
         time.precision = 3
-        lost = abs(time.jd2 * 86_400_000 - round(time.jd2 * 86_400_000)) / 1000
-        if lost > _NOISE:  # or this is a day with a leap second
-            lost = abs(float((Time(time.isot, scale="utc") - time).to_value(u.s)))
-        if lost > _NOISE:  # as it is sent, so that this is said once
-            time = Time(time.isot, scale="utc", precision=3)
+        if not 0 <= time.mjd <= _LATEST_MJD:
+            raise ValueError(f"it would be MJD {time.mjd:.1f}")
+        time = Time(time.isot, scale="utc", precision=3)  # as it is sent
         _ = time.isot  # astropy remembers the text, and would warn again where it is needed
     is_bare = is_number(value) if isinstance(value, str) else isinstance(value, Real)
-    if after_launch and is_bare and format is None and mjd < LAUNCH:
+    if after_launch and is_bare and format is None and time.mjd < LAUNCH:
         raise ParameterError(
             f"The time {value} would be before INTEGRAL's launch (MJD {LAUNCH:g}): numbers are MJD (UTC). If it is in "
             f"INTEGRAL's own days (IJD = MJD - {IJD_ORIGIN:g}, TT), give Time({value} + {IJD_ORIGIN:g}, format='mjd', "
             "scale='tt')."
         )
-    if lost > _NOISE:
-        warn(f"{what}: the service takes milliseconds, so {lost * 1e3:.3g} ms are rounded away.", InputWarning)
     return time
 
 
@@ -122,7 +112,7 @@ def time_pair(
             centre, half = to_time(begin, what, format=format, after_launch=after_launch), TimeDelta(end)
             begin, end = centre - half, centre + half
     first, last = (to_time(time, what, format=format, after_launch=after_launch) for time in (begin, end))
-    if not (last.jd1 - first.jd1) + (last.jd2 - first.jd2) > 0:  # both are in UTC
+    if not first < last:
         raise ParameterError(f"{what} runs from {first.isot} to {last.isot}: the end must come after the begin.")
     return first, last
 
