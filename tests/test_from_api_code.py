@@ -257,14 +257,14 @@ def test_calls(code, expected):
 
 def test_a_call_of_this_package():
     code = (
-        'mosaic = Mmoda.query_image("isgri", "Crab", radius=8*u.deg, energy_range=(30, 80)*u.keV, timeout=100,\n'
+        'mosaic = Mmoda.query_image("isgri", "Crab", radius="8 deg", energy_range=(30, 80), timeout=100,\n'
         '                           time_range=("2018-03-16", "2018-03-17"))'
     )
     assert read_api_code(code) == {
         "instrument": "isgri",
         "coordinates": "Crab",
         "radius": "8 deg",
-        "energy_range": ("30 keV", "80 keV"),
+        "energy_range": (30, 80),
         "time_range": ("2018-03-16", "2018-03-17"),
     }
 
@@ -295,6 +295,7 @@ def test_a_call_of_this_package():
         ("def change(d):\n    d.clear()\nchange(par)", r"the effect of change\(par\) is not known"),
         ("from settings import ra\npar['RA'] = ra", r"left out: RA \(ra\)"),
         ("ra = 5\nfrom settings import ra\npar['RA'] = ra", r"left out: RA \(ra\)"),
+        ('par["radius"] = 8*u.deg', "left out: radius"),
         ('par["RA"] = 83.6 deg', r'not Python: par\["RA"\] = 83\.6 deg'),
         ('par["x"] = [1, get()]', "left out: x"),
         ('par.update({\n"RA": 5,\n...\n}) ; del par["RA"]', r"not Python: \.\.\."),

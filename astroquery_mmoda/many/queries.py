@@ -25,7 +25,7 @@ from ..progress import Display
 from ..request.builder import RequestBuilder
 from ..request.positions import in_degrees, parse_position
 from ..request.query import Query
-from ..request.records import needed_roles, summary_of
+from ..request.records import summary_of
 from ..service.account import Account
 from ..service.connection import Connection
 from ..text import printable, shorten
@@ -214,7 +214,6 @@ class ManyQueries:
         with in_time(limit):
             self._resolve_names(coordinates, query.catalog, connection)
             payload = self._builder.build(self._kind, query, connection)
-        connection.warn_of_missing_roles(needed_roles(payload))
         about = {name: shorten(value, 42) for name, value in summary_of(payload).items() if value}
         self._records.update(index, instrument=payload["instrument"], **about)
         self._submissions += 1

@@ -29,15 +29,9 @@ _ODD_FIELD = re.compile(r"%[^A-Za-z%]*(?:\d{4}|\*)|\{[^{}]*:[^{}]*(?:\d{4}|\{)|\
 # JSON's words, which the service leaves in its snippets
 _WORDS = {"null": None, "true": True, "false": False}
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
-    ast.USub: operator.neg,
-    ast.UAdd: operator.pos,
+    **{ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv},
+    **{ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow},
+    **{ast.USub: operator.neg, ast.UAdd: operator.pos},
 }
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{function.__name__: function for function in (abs, float, int, len, list, max, min, round, str, tuple)},
@@ -200,9 +194,6 @@ class Expressions(ast.NodeVisitor):
         left, right = self.visit(node.left), self.visit(node.right)
         if isinstance(node.op, ast.BitOr):
             return _update(dict(left), right, node.right)
-        unit = re.fullmatch(r"(?:u|units)\.(\w+)", self._dotted(node.right))
-        if unit and isinstance(node.op, ast.Mult):
-            return _with_unit(known_value(left), unit[1])
         left, right = known_value(left), known_value(right)
         if isinstance(node.op, ast.Mod) and isinstance(left, str):
             _check_size(left, right)
@@ -247,7 +238,7 @@ class Expressions(ast.NodeVisitor):
         return _FUNCTIONS[function](*known_value(arguments))
 
     def _dotted(self, node: ast.AST) -> str:
-        """Name of a function or unit of a module; empty if it is anything else, or a name of the code."""
+        """Name of a function, also in a module; empty if it is anything else, or a name of the code."""
         plain = isinstance(getattr(node, "value", node), ast.Name)
         text = ast.unparse(node).replace("numpy.", "np.") if plain else ""
         return "" if text.partition(".")[0] in self.names else text
@@ -298,12 +289,3 @@ def _check_size(text: str, arguments: Any) -> None:
         raise TooMuch
     if _ODD_FIELD.search(text):
         raise NotConstant
-
-
-def _with_unit(value: Any, unit: str) -> Any:
-    """Numbers with a unit, as this package's methods take them in text."""
-    if isinstance(value, (list, tuple)):
-        return tuple(_with_unit(item, unit) for item in value)
-    if not _is_plain_number(value):
-        raise NotConstant
-    return f"{value} {unit}"

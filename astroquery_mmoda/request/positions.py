@@ -49,8 +49,8 @@ def parse_position(text: str) -> SkyCoord | None:
         # at a comma, too, astropy sees by a sign where the second angle begins
         plain = re.sub(r"\s*[,;]\s*([+-]?)", lambda comma: f" {comma[1] or '+'}", plain, count=1)
         first, numbers = re.match(rf"([+-]?{_NUMBER})\s*([dh]?)", plain), len(re.findall(_NUMBER, plain))
-        if first is None or re.search("[dh].*h", plain):
-            raise ValueError("it does not begin with a right ascension")
+        if first is None or numbers < 2 or re.search("[dh].*h", plain):
+            raise ValueError("numbers are not looked up as a name")
         value, label = float(first[1]), first[2]
         if not label and numbers > 2 and (re.search("[dh]", plain) or not _SEXAGESIMAL.fullmatch(plain)):
             raise ValueError("it may be in hours or in degrees")

@@ -269,7 +269,8 @@ def add_sources(catalog: Table, sources: Mapping[str, SkyCoord] | Table, *, flag
         raise ParameterError(f"radius={printable(radius)} must be an angle of 0 or more, as in 3*u.arcmin.")
     if isinstance(flag, bool) or not isinstance(flag, Integral):
         raise ParameterError(f"flag={printable(flag)!r} must be a whole number, such as 1 for objects of interest.")
-    table = table_of(catalog).copy()
+    # in the service's form all coordinates are in degrees
+    table = read_catalog(to_service(catalog)) if len(catalog) else catalog.copy()
     names = source_names(table) or []
     for name, position in wanted.items():
         row = _row_of(name, position, table, names, degrees * u.deg)
@@ -317,16 +318,9 @@ def _row_of(name: str, position: SkyCoord, table: Table, names: Sequence[str], r
 
 def _new_row(table: Table, name: str, position: SkyCoord, flag: int) -> dict[str, Any]:
     """Values of a row with a name and a position, as the service marks known sources; the others become zero."""
-    places = read_positions(table)
-    here = position.transform_to(places.frame).spherical
-    values: dict[str, Any] = {**CATALOG_VALUES, "FLAG": flag, "src_names": name}
-    values["meta_ID"] = max((int(value) for value in cells(table["meta_ID"]) if value is not None), default=-1) + 1
-    for column in table.columns.values():
-        key = column.info.name
-        angle = {places.names[0]: here.lon, places.names[1]: here.lat, "ERR_RAD": values["ERR_RAD"] * u.deg}.get(key)
-        if isinstance(column, SkyCoord):
-            values[key] = position.transform_to(column.frame)
-        elif angle is not None:
-            unit = column.unit or u.deg
-            values[key] = angle.to(unit) if isinstance(column, u.Quantity) else float(angle.to_value(unit))
+    here = position.transform_to(table.meta["FRAME"]).spherical
+    values = {
+        **{**CATALOG_VALUES, "FLAG": flag, "src_names": name, "meta_ID": max(table["meta_ID"], default=-1) + 1},
+        **{table.meta["LON_NAME"]: here.lon.deg, table.meta["LAT_NAME"]: here.lat.deg},
+    }
     return {key: value for key, value in values.items() if key in table.colnames}
