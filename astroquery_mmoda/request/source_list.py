@@ -40,36 +40,30 @@ _Array = np.ndarray[Any, Any]
 
 def to_catalog_text(catalog: Any, instrument: str = "") -> str:
     """The service's JSON text of what a user gives as ``catalog=``, for an instrument by the service's name."""
-    table, others = _table_given(catalog)
-    form = to_service(table, instrument)
+    form = to_service(_table_given(catalog), instrument)
     row = form["cat_column_names"].index("src_names")
     form["cat_column_list"][row] = _in_ascii(form["cat_column_list"][row])
-    with valid("catalog", catalog, "list of sources in the service's form"):
-        return json.dumps({**others, **form}, allow_nan=False)
+    return json.dumps(form)
 
 
 # ---- what may be given
 
 
-def _table_given(catalog: Any) -> tuple[Table, dict[str, Any]]:
-    """The table in whatever was given, and what the service's form has beside it."""
+def _table_given(catalog: Any) -> Table:
     if isinstance(catalog, (str, Path)):
         catalog = _from_text_or_file(catalog)
     if isinstance(catalog, Mapping):
         try:
             # numbers as they are written, whatever precision the list once had
-            table = read_catalog({**catalog, "cat_column_descr": None}, what="catalog=")
+            return read_catalog({**catalog, "cat_column_descr": None}, what="catalog=")
         except DecodingError as error:
             raise ParameterError(f"{error} (The service's form is that of products.catalog in a reply.)") from error
-        return table, {name: value for name, value in catalog.items() if not str(name).startswith("cat_c")}
-    if isinstance(catalog, (list, tuple)) and not catalog:
-        catalog = Table()
     if not isinstance(catalog, (Table, fits.HDUList)):
         raise ParameterError(
             "catalog= must be a Table of sources, an image with a CATALOG, a dict in the service's form, a list of "
             f"names or a path; not {printable(type(catalog).__name__)}."
         )
-    return table_of(catalog), {}
+    return table_of(catalog)
 
 
 def _from_text_or_file(given: str | Path) -> Table | Mapping[str, Any]:
