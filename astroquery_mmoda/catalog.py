@@ -202,27 +202,32 @@ def read_positions(table: Table) -> Positions:
     frame = str(meta.get("FRAME") or meta.get("RADESYS") or meta.get("RADECSYS") or "").strip().lower()
     if frame not in ("", *_FRAMES):
         raise ParameterError(f"The catalogue's frame {printable(frame)!r} must be one of {', '.join(_FRAMES)}.")
+    if str(meta.get("COORD_UNIT") or "deg") != "deg":
+        raise ParameterError(f"The catalogue's COORD_UNIT must be deg, not {printable(meta['COORD_UNIT'])}.")
     usual = ("l", "b") if frame == "galactic" else ("ra", "dec")
-    names = str(meta.get("LON_NAME") or usual[0]), str(meta.get("LAT_NAME") or usual[1])
-    default = meta.get("COORD_UNIT")
-    if set(_FRAME_KEYS) & set(meta) and set(names) <= set(table.colnames):
-        return Positions(*_columns_in_degrees(table, names, default), frame or "fk5", names)
-    for column in table.columns.values():
-        if isinstance(column, SkyCoord) and column.ndim == 1:
-            return _equatorial(column)
-    by_lower = {name.lower(): name for name in table.colnames}
-    usual_columns = (each for each in COORDINATE_COLUMNS if {each[0], each[1]} <= set(by_lower))
-    lon, lat, implied = next(usual_columns, ("", "", ""))
-    if not implied:
-        raise ParameterError(
-            "catalog= needs coordinates: a SkyCoord column, or columns 'ra' and 'dec' with the unit deg; it has "
-            f"{listed(table.colnames)}."
-        )
-    if frame == "galactic" and implied == "fk5":
-        raise ParameterError("The catalogue's frame is 'galactic', but its columns are 'ra' and 'dec'; correct FRAME.")
-    columns = _columns_in_degrees(table, (by_lower[lon], by_lower[lat]), default)
-    given = Positions(*columns, frame if frame and implied == "fk5" else implied)
-    return given if given.frame in _EQUATORIAL else _equatorial(given.as_sky_coord())
+    lon, lat = str(meta.get("LON_NAME") or usual[0]), str(meta.get("LAT_NAME") or usual[1])
+    named, implied = set(_FRAME_KEYS) & set(meta) and {lon, lat} <= set(table.colnames), "fk5"
+    if not named:
+        for column in table.columns.values():
+            if isinstance(column, SkyCoord) and column.ndim == 1:
+                return _equatorial(column)
+        by_lower = {name.lower(): name for name in table.colnames}
+        usual_columns = (each for each in COORDINATE_COLUMNS if {each[0], each[1]} <= set(by_lower))
+        *columns, implied = next(usual_columns, ("", "", ""))
+        if not implied:
+            raise ParameterError(
+                "catalog= needs coordinates: a SkyCoord column, or columns 'ra' and 'dec' with the unit deg; it has "
+                f"{listed(table.colnames)}."
+            )
+        if frame == "galactic" and implied == "fk5":
+            raise ParameterError("The catalogue's frame is 'galactic', but its columns are 'ra' and 'dec'.")
+        lon, lat = map(by_lower.__getitem__, columns)
+    degrees = angles(table[lon], hours="ra" in lon.lower()).value, angles(table[lat]).value
+    frame = frame if frame and implied == "fk5" else implied
+    if named:
+        return Positions(*degrees, frame, (lon, lat))
+    given = Positions(*degrees, frame)
+    return given if frame in _EQUATORIAL else _equatorial(given.as_sky_coord())
 
 
 def _equatorial(given: SkyCoord) -> Positions:
@@ -235,30 +240,20 @@ def _equatorial(given: SkyCoord) -> Positions:
     return Positions(lon, lat, given.frame.name)
 
 
-def _columns_in_degrees(table: Table, names: tuple[str, str], default: Any) -> tuple[_Array, _Array]:
-    try:
-        unit = _angle_unit(default) or u.deg
-    except ValueError as error:
-        raise ParameterError(f"COORD_UNIT of the catalogue: {error}.") from error
-    lon, lat = names
-    return angles(table[lon], unit, hours="ra" in lon.lower()).value, angles(table[lat], unit).value
-
-
-def angles(column: Any, default: u.UnitBase = u.deg, *, hours: bool = False) -> u.Quantity:
-    """Angles of a column in degrees, NaN where one is masked or empty; numbers without a unit are in ``default``."""
+def angles(column: Any, *, hours: bool = False) -> u.Quantity:
+    """Angles of a column in degrees, NaN where one is masked or empty; numbers without a unit are degrees."""
     try:
         if column.ndim != 1:
             raise ValueError(f"it has {column.ndim} dimensions")
         unit = _angle_unit(column.unit)
         if column.dtype.kind in "USO":
             sexagesimal = u.hourangle if hours else u.deg
-            degrees = u.Quantity([_angle_of_text(cell, unit, default, sexagesimal) for cell in cells(column)], u.deg)
+            degrees = u.Quantity([_angle_of_text(cell, unit, sexagesimal) for cell in cells(column)], u.deg)
         else:
             values, masked = _values_and_mask(column)
-            degrees = u.Quantity(np.where(masked, math.nan, values.astype(float)), unit or default).to(u.deg)
-            if (unit or default) == u.deg:
-                return degrees
-        return np.round(degrees, 9)  # what is below a micro-arcsecond comes from the change of units
+            degrees = u.Quantity(np.where(masked, math.nan, values.astype(float)), unit or u.deg).to(u.deg)
+        # what is below a micro-arcsecond comes from the change of units
+        return degrees if unit in (None, u.deg) else np.round(degrees, 9)
     except (ValueError, TypeError, AttributeError) as error:  # such as that of a mixin
         raise ParameterError(
             f"The catalogue's column {printable(column.info.name)!r} holds no angles: {printable(error)}. Give "
@@ -280,11 +275,11 @@ def _angle_unit(given: Any) -> u.UnitBase | None:
     return unit
 
 
-def _angle_of_text(cell: Any, unit: Any, default: Any, sexagesimal: Any) -> float:
+def _angle_of_text(cell: Any, unit: Any, sexagesimal: Any) -> float:
     """Degrees of a sexagesimal or decimal text."""
     text = str(cell or "").strip().replace("\N{MINUS SIGN}", "-")
     decimal = re.fullmatch(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?", text)
-    return float(Angle(text, unit or (default if decimal else sexagesimal)).deg) if text else math.nan
+    return float(Angle(text, unit or (u.deg if decimal else sexagesimal)).deg) if text else math.nan
 
 
 def source_names(table: Table) -> list[str] | None:

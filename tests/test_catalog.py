@@ -219,7 +219,7 @@ def in_frame(frame, *, unit="deg", **meta):
         ),
         (Table({"name": ["x"], "raj2000": ["1 2 3 4 5"], "dej2000": ["2"]}), "'raj2000' holds no angles"),
         (in_frame("fk5", unit="m"), "holds no angles"),
-        (in_frame("fk5", COORD_UNIT="keV"), "'keV' is not the unit of an angle"),
+        (in_frame("fk5", COORD_UNIT="keV"), "COORD_UNIT must be deg, not keV"),
         (in_frame("ecliptic"), "frame 'ecliptic' must be one of fk5, icrs"),
         (fits.HDUList([fits.PrimaryHDU()]), "without a CATALOG"),
         ("no/such/file", "neither a file nor JSON"),

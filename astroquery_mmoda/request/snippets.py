@@ -7,7 +7,6 @@ import dataclasses
 import pprint
 import re
 import textwrap
-import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +44,8 @@ _MAGIC = re.compile(r"\s*(?:%{1,2}[A-Za-z]|[!?]|Out\s*\[\d*\]:)|.*[\w)]\?{1,2}\s
 _TIMED = re.compile(r"(\s*)%(?:time|timeit|prun|memit)\b(?:\s+-\w+(?:\s+\d+)?)*[ ](?=\s*\S)")
 _QUOTED = re.compile(r"^\s*>(?!>>)[ ]?", re.MULTILINE)
 _STATEMENT = re.compile(r"\s*[\w.\[\]'\"]+\s*(?:[|+]?=|\()|\s*\.{3}|\s*(['\"])\w+\1\s*:")
+# blanks that do not break, of no width, and the mark of the byte order
+_UNSEEN = {0xA0: " ", 0x202F: " ", 0x200B: None, 0x2060: None, 0xFEFF: None}
 _TYPESET = str.maketrans("\u201c\u201d\u201e\u2018\u2019\u2212\u2013", '"""\'\'--')
 
 
@@ -151,9 +152,7 @@ def _renamed(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _readings(text: str) -> Iterator[tuple[str, list[str]]]:
     """The text as it is, and without what pages and notebooks add to it; with the lines of code that are left out."""
-    odd = {character: unicodedata.category(character) for character in set(text) if not character.isascii()}
-    blanks = {ord(character): {"Zs": " ", "Cf": ""}.get(category, character) for character, category in odd.items()}
-    text = textwrap.dedent(text.replace("\r\n", "\n").translate(blanks).strip("\n"))
+    text = textwrap.dedent(text.replace("\r\n", "\n").translate(_UNSEEN).strip("\n"))
     yield text, []
     lines = text.split("\n")
     if any(_ARROWS.match(line) for line in lines):
