@@ -18,7 +18,7 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.utils.masked import Masked
 
 from .allowance import Allowance
-from .errors import DecodingError, ParameterError, reading
+from .errors import ParameterError, reading, valid
 from .protocol import COORDINATE_COLUMNS, NAME_COLUMNS
 from .text import in_hex, listed, original, printable, transliterated, visible
 from .units import known_unit
@@ -94,7 +94,7 @@ def _read_column(name: str, values: Sequence[Any], dtype: str | None) -> Column:
     """Values of one type, by default their own; missing ones are NaN, empty or masked."""
     missing = [value is None for value in values]
     kinds = set(map(type, values)) - {type(None)}
-    try:
+    with reading(f"column {printable(name)!r} of type {printable(dtype)}"):
         if not all(issubclass(kind, (str, Real)) for kind in kinds):
             raise TypeError("values of several kinds")
         own = str if any(issubclass(kind, str) for kind in kinds) else float
@@ -108,10 +108,6 @@ def _read_column(name: str, values: Sequence[Any], dtype: str | None) -> Column:
         array = np.array(visible(map(str, filled)), dtype=str) if texts else np.array(filled, dtype=dtype)
         if array.dtype.kind not in "biufU":
             raise ValueError("numbers that are too large")
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DecodingError(
-            f"column {printable(name)!r} does not hold {printable(dtype)}: {printable(error)}"
-        ) from error
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     masked = any(missing) and kind != "f"
     return MaskedColumn(array, name=name, mask=missing) if masked else Column(array, name=name)
@@ -242,7 +238,8 @@ def _equatorial(given: SkyCoord) -> Positions:
 
 def angles(column: Any, *, hours: bool = False) -> u.Quantity:
     """Angles of a column in degrees, NaN where one is masked or empty; numbers without a unit are degrees."""
-    try:
+    advice = "Give numbers with the unit of an angle (deg if there is none), or sexagesimal texts."
+    with valid("catalog", column.info.name, "column of angles", advice):
         if column.ndim != 1:
             raise ValueError(f"it has {column.ndim} dimensions")
         unit = _angle_unit(column.unit)
@@ -254,11 +251,6 @@ def angles(column: Any, *, hours: bool = False) -> u.Quantity:
             degrees = u.Quantity(np.where(masked, math.nan, values.astype(float)), unit or u.deg).to(u.deg)
         # what is below a micro-arcsecond comes from the change of units
         return degrees if unit in (None, u.deg) else np.round(degrees, 9)
-    except (ValueError, TypeError, AttributeError) as error:  # such as that of a mixin
-        raise ParameterError(
-            f"The catalogue's column {printable(column.info.name)!r} holds no angles: {printable(error)}. Give "
-            "numbers with the unit of an angle (deg if there is none), or sexagesimal texts."
-        ) from error
 
 
 def _angle_unit(given: Any) -> u.UnitBase | None:

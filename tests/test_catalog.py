@@ -87,13 +87,13 @@ def test_missing_numbers_of_no_told_type_are_numbers(entry):
         ({"cat_column_list": ["ab", "cd"], "cat_column_names": ["a", "b"]}, "must be lists"),
         (
             {"cat_column_list": [["x"]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<f4"]]},
-            "does not hold <f4",
+            "of type <f4",
         ),
         ({"cat_column_list": [[1.5]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<i4"]]}, "fraction"),
-        ({"cat_column_list": [[{}]], "cat_column_names": ["a"], "cat_column_descr": []}, "does not hold"),
+        ({"cat_column_list": [[{}]], "cat_column_names": ["a"], "cat_column_descr": []}, "column 'a' of type"),
         (
             {"cat_column_list": [[2**70]], "cat_column_names": ["a"], "cat_column_descr": [["a", "<i8"]]},
-            "does not hold",
+            "column 'a' of type",
         ),
         ({"cat_coord_units": "keV"}, "not the unit of an angle"),
         ({"cat_coord_units": "nonsense("}, "not the unit of an angle"),
@@ -217,14 +217,14 @@ def in_frame(frame, *, unit="deg", **meta):
             Table({"name": ["x"], "ra": MaskedColumn([1.0], mask=True), "dec": [2.0]}),
             r"row 0 \('x'\) has no position on the sky",
         ),
-        (Table({"name": ["x"], "raj2000": ["1 2 3 4 5"], "dej2000": ["2"]}), "'raj2000' holds no angles"),
-        (in_frame("fk5", unit="m"), "holds no angles"),
+        (Table({"name": ["x"], "raj2000": ["1 2 3 4 5"], "dej2000": ["2"]}), "'raj2000': not a valid column of angles"),
+        (in_frame("fk5", unit="m"), "not a valid column of angles"),
         (in_frame("fk5", COORD_UNIT="keV"), "COORD_UNIT must be deg, not keV"),
         (in_frame("ecliptic"), "frame 'ecliptic' must be one of fk5, icrs"),
         (fits.HDUList([fits.PrimaryHDU()]), "without a CATALOG"),
-        ("no/such/file", "neither a file nor JSON"),
+        ("no/such/file", "not a valid file or JSON"),
         ("Crab", r"into a list: catalog=\['Crab'\]"),
-        ("{broken", "text with the service's JSON: "),
+        ("{broken", "text with the service's JSON"),
         ({"cat_column_names": ["a"]}, "cat_column_list"),
         (
             {"cat_column_names": ["meta_ID", "src_names", "significance"], "cat_column_list": [[1], ["a"]]},
@@ -531,8 +531,8 @@ def test_a_source_in_two_rows():
         ({"dec": [22.0, 91.0, 1.0]}, r"row 1 \('3C 111'\) has no position on the sky, but \(64.\d*, 91\) deg"),
         ({"dec": MaskedColumn([22.0, 1.0, 1.0], mask=[1, 0, 0])}, r"row 0 \('Crab'\)"),
         ({"ra": [1254.0, 1.0, 2.0]}, r"row 0 \('Crab'\)"),
-        ({"ra": np.ones((3, 2))}, "'ra' holds no angles: it has 2 dimensions"),
-        ({"ra": ["5 34", "noon", "1 1"]}, "'ra' holds no angles"),
+        ({"ra": np.ones((3, 2))}, "'ra': not a valid column of angles .it has 2 dimensions"),
+        ({"ra": ["5 34", "noon", "1 1"]}, "'ra': not a valid column of angles"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -565,7 +565,7 @@ def test_a_text_file_with_the_form_of_the_service(entry, tmp_path):
         (tmp_path / name).write_text(json.dumps(entry, indent=1), encoding)
         assert sent(tmp_path / name)[1]["src_names"] == ["Crab", "3C 111", "IGR J05270+2119"]
     (tmp_path / "half.txt").write_text(json.dumps(entry)[:-9])
-    with pytest.raises(ParameterError, match="half.txt' is not a valid ECSV or FITS table, or text"):
+    with pytest.raises(ParameterError, match="half.txt': not a valid ECSV or FITS table, or text"):
         to_catalog_text(str(tmp_path / "half.txt"))
 
 
@@ -727,7 +727,7 @@ def test_additions_that_make_no_sense(sources, options, says):
     "path", ["x" * 5000, json.dumps(json.dumps({"cat_frame": "x" * 300})), "~nobody-of-this-name/x"]
 )
 def test_texts_that_are_no_paths(path):
-    with pytest.raises(ParameterError, match="neither a file nor JSON") as caught:
+    with pytest.raises(ParameterError, match="not a valid file or JSON") as caught:
         to_catalog_text(path)
     assert len(str(caught.value)) < 500
 

@@ -95,7 +95,7 @@ def test_error_radii_of_other_tables(tmp_path):
     assert [type(region).__name__[:5] for region in found] == ["Circl", "Point", "Point", "Circl"]
     assert found[3].radius.to_value("arcmin") == pytest.approx(2)
     table["err_rad"] = [1, 0, 1, 2] * u.m
-    with pytest.raises(errors.ParameterError, match="'err_rad' holds no angles"):
+    with pytest.raises(errors.ParameterError, match="'err_rad': not a valid column of angles"):
         write_regions(table, tmp_path / "x.reg", overwrite=True)
 
 

@@ -17,13 +17,13 @@ from astropy.table import MaskedColumn, Table
 from astroquery.exceptions import InputWarning
 
 from ..config import conf
-from ..errors import ParameterError, warn
+from ..errors import ParameterError, valid, warn
 from ..files import read_plain
 from ..protocol import NUL, Upload
 from ..text import Pasted, listed, nearest, printable
 from .expressions import literal_value
 from .metadata import Parameter
-from .values import as_quantity, convert, is_number, plain_float, service_unit, to_time, valid
+from .values import as_quantity, convert, is_number, plain_float, service_unit, to_time
 
 _LONGEST_PATH = 1000
 _WINDOW = re.compile(r"(?<!\d)\d{12}\.\d{3}(?!\d)")

@@ -13,11 +13,11 @@ from astropy import units as u
 from astropy.coordinates import BaseCoordinateFrame, SkyCoord
 from astroquery import log
 
-from ..errors import JobTimeout, MmodaError, ParameterError
+from ..errors import JobTimeout, MmodaError, ParameterError, valid
 from ..service.sockets import answer_within
 from ..text import printable
 from ..units import refuse_unusual
-from .values import is_number, valid
+from .values import is_number
 
 if TYPE_CHECKING:
     from ..service.routes import Routes
@@ -70,7 +70,7 @@ def sky_position(coordinates: Any) -> SkyCoord:
             longitude, latitude = coordinates
             if isinstance(longitude, str) and isinstance(latitude, str):
                 position = parse_position(f"{longitude}, {latitude}")
-            elif isinstance(coordinates, (str, dict, set)):
+            elif isinstance(coordinates, (dict, set)) or any(isinstance(angle, (str, list)) for angle in coordinates):
                 raise TypeError(f"a {type(coordinates).__name__}")
             else:
                 refuse_unusual(longitude)

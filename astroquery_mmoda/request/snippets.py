@@ -7,7 +7,7 @@ import dataclasses
 import pprint
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from astroquery.exceptions import InputWarning
 from ..errors import ParameterError, warn
 from ..protocol import IGNORED_FIELDS, NUL, STATE_FIELDS, Upload
 from ..text import Pasted, printable, without_token
-from .expressions import NotConstant, TooMuch, Unknown, known_value, parse
+from .expressions import NotConstant, TooMuch, Unknown, known_value
 from .query import Query
 from .scripts import Analysis, analyses
 
@@ -34,7 +34,6 @@ _TEXTS = frozenset("instrument product product_type query_type src_name".split()
 _PATH = re.compile(r"\s*(?:~|/|\.{1,2}[/\\]|\.[A-Za-z_]|[A-Za-z]:[\\/]|\\\\|file:)", re.IGNORECASE)
 
 # code as it comes out of web pages, e-mails and notebooks
-_MOST_BAD_LINES = 40
 _ARROWS = re.compile(r"\s*>>>(?: |$)")
 _NUMBERED = re.compile(r"\s*In\s*\[[\d ]*\]:")
 _PROMPT = re.compile(r"\s*(?:>>>|\.\.\.|In\s*\[[\d ]*\]:|\.{3,}:)(?: |$)")
@@ -43,7 +42,6 @@ _MAGIC = re.compile(r"\s*(?:%{1,2}[A-Za-z]|[!?]|Out\s*\[\d*\]:)|.*[\w)]\?{1,2}\s
 # magics with a statement behind them
 _TIMED = re.compile(r"(\s*)%(?:time|timeit|prun|memit)\b(?:\s+-\w+(?:\s+\d+)?)*[ ](?=\s*\S)")
 _QUOTED = re.compile(r"^\s*>(?!>>)[ ]?", re.MULTILINE)
-_STATEMENT = re.compile(r"\s*[\w.\[\]'\"]+\s*(?:[|+]?=|\()|\s*\.{3}|\s*(['\"])\w+\1\s*:")
 # blanks that do not break, of no width, and the mark of the byte order
 _UNSEEN = {0xA0: " ", 0x202F: " ", 0x200B: None, 0x2060: None, 0xFEFF: None}
 _TYPESET = str.maketrans("\u201c\u201d\u201e\u2018\u2019\u2212\u2013", '"""\'\'--')
@@ -72,7 +70,8 @@ def read_api_code(text: str) -> dict[str, Any]:
 def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
     """The last analysis that a text requests, and what is to be warned of."""
     problem: Exception | None = None
-    for version, left_out in _readings(text):
+    tidy = textwrap.dedent(text.replace("\r\n", "\n").translate(_UNSEEN).strip("\n"))
+    for version in (tidy, _without_marks(tidy)):
         try:
             everything, unread = analyses(version)
         except (SyntaxError, ValueError) as error:
@@ -85,8 +84,7 @@ def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
                     "The instrument in this text is only known when the code runs: "
                     f"{found[-1]['instrument']}. Write its name there."
                 )
-            notes = [f"this line is not Python: {line}" for line in left_out]
-            notes += [f"the parameters of {call} are not known" for call in unread]
+            notes = [f"the parameters of {call} are not known" for call in unread]
             if different := sum(parameters != found[-1] for parameters in found):
                 notes.append(f"the text has {different + 1} different analyses, of which the last is read")
             return everything[-1], notes
@@ -150,42 +148,15 @@ def _renamed(arguments: dict[str, Any]) -> dict[str, Any]:
 # ---- to valid Python
 
 
-def _readings(text: str) -> Iterator[tuple[str, list[str]]]:
-    """The text as it is, and without what pages and notebooks add to it; with the lines of code that are left out."""
-    text = textwrap.dedent(text.replace("\r\n", "\n").translate(_UNSEEN).strip("\n"))
-    yield text, []
-    lines = text.split("\n")
+def _without_marks(text: str) -> str:
+    """Text without what pages, e-mails and notebooks add to code."""
+    lines = _QUOTED.sub("", text).translate(_TYPESET).split("\n")
     if any(_ARROWS.match(line) for line in lines):
         lines = [line for line in lines if _PROMPT.match(line)]  # the others were printed
     if any(_ARROWS.match(line) or _NUMBERED.match(line) for line in lines):
         lines = [_PROMPT.sub("", line, count=1) for line in lines]
     lines = [_TIMED.sub(r"\1", line, count=1) for line in lines]
-    text = textwrap.dedent("\n".join("" if _MAGIC.match(line) else line for line in lines))
-    yield text, []
-    yield _without_bad_lines(textwrap.dedent(_QUOTED.sub("", text).translate(_TYPESET)))
-
-
-def _without_bad_lines(text: str) -> tuple[str, list[str]]:
-    """Leave out lines that are not valid Python, a few at most, and return those among them that look like code."""
-    lines = text.split("\n")
-    left_out: list[str] = []
-    for _ in range(min(_MOST_BAD_LINES, 40_000_000 // (len(text) + 1))):
-        try:
-            parse("\n".join(lines))
-            break
-        except ValueError:  # a letter that is not valid Unicode
-            break
-        except SyntaxError as error:
-            number = min(error.lineno or 1, len(lines)) - 1
-            if not lines[number].strip():
-                break
-            if isinstance(error, IndentationError) and lines[number][0].isspace():
-                lines[number] = lines[number].lstrip()
-                continue
-        if _STATEMENT.match(lines[number]):
-            left_out.append(printable(lines[number], limit=60))
-        lines[number] = ""
-    return "\n".join(lines), left_out
+    return textwrap.dedent("\n".join("" if _MAGIC.match(line) else line for line in lines))
 
 
 # ---- code for this package

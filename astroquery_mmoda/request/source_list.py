@@ -17,23 +17,15 @@ from astropy.io import fits
 from astropy.table import Column, Table
 from astroquery.exceptions import InputWarning
 
-from ..catalog import (
-    Positions,
-    angles,
-    cells,
-    read_catalog,
-    read_positions,
-    source_names,
-    table_of,
-)
+from ..catalog import Positions, angles, cells, read_catalog, read_positions, source_names, table_of
 from ..config import conf
-from ..errors import DecodingError, ParameterError, warn
+from ..errors import DecodingError, ParameterError, valid, warn
 from ..files import read_plain
 from ..instruments import CATALOG_VALUES, MOST_SOURCES, USED_FLAGS
 from ..protocol import NAME_COLUMNS
 from ..text import Pasted, listed, printable, transliterated
 from .positions import parse_position, sky_position
-from .values import as_quantity, convert, valid
+from .values import as_quantity, convert
 
 _Array = np.ndarray[Any, Any]
 
@@ -67,7 +59,6 @@ def _table_given(catalog: Any) -> Table:
 
 
 def _from_text_or_file(given: str | Path) -> Table | Mapping[str, Any]:
-    what = f"catalog={printable(given, limit=100)!r}"
     text = str(given).strip()
     if not text:
         raise ParameterError("catalog= is an empty text. Leave it out to let the service choose.")
@@ -75,26 +66,18 @@ def _from_text_or_file(given: str | Path) -> Table | Mapping[str, Any]:
     if not text.startswith("{"):
         if isinstance(given, Pasted):
             raise ParameterError(
-                f"{what} came from a snippet, a link or a record, which never name files to be read. If you want this "
-                "file, pass it explicitly: catalog=Path(...)."
+                f"catalog={printable(given)!r} came from a snippet, a link or a record, which never name files to be "
+                "read. If you want this file, pass it explicitly: catalog=Path(...)."
             )
-        try:
+        with valid("catalog", given, "file or JSON", "Names of sources go into a list: catalog=['Crab']."):
             content = read_plain(Path(given).expanduser(), limit=int(conf.max_product_size), links=True)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise ParameterError(
-                f"{what} is neither a file nor JSON. Names of sources go into a list: catalog=['Crab']."
-            ) from error
         text = content.decode("utf-8-sig", "replace")
-    try:
+    with valid("catalog", given, "ECSV or FITS table, or text with the service's JSON"):
         if content.startswith((b"SIMPLE  =", b"\x1f\x8b")):
             with fits.open(BytesIO(content)) as hdulist:
                 return Table.read(hdulist["CATALOG" if "CATALOG" in hdulist else 1])
         is_json = text.lstrip().startswith("{")
         return json.loads(text) if is_json else Table.read(text.splitlines(), format="ascii.ecsv")
-    except (OSError, ValueError, LookupError, RecursionError) as error:
-        raise ParameterError(
-            f"{what} is not a valid ECSV or FITS table, or text with the service's JSON: {printable(error)}."
-        ) from error
 
 
 # ---- a table in the service's form

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Set
-from contextlib import contextmanager
+from collections.abc import Mapping, Set
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from numbers import Real
@@ -17,33 +16,16 @@ from astropy import units as u
 from astropy.time import Time, TimeDelta
 from erfa import ErfaWarning
 
-from ..errors import MmodaError, ParameterError
+from ..errors import ParameterError, valid
 from ..instruments import IJD_ORIGIN, LAUNCH
-from ..text import printable
 from ..units import known_unit, refuse_unusual
 from .metadata import Parameter
 
-_LONGEST_REASON = 150
 _TIME_FORMS = "Give a Time, an ISO text (UTC), a datetime, or a number that is an MJD (UTC)."
 _LATEST_MJD = 200_000  # the year 2406
 _NO_UNITS = frozenset({"str", "isot", "sigma"})
 _NUMBER_WITH_UNIT = re.compile(r"\s*([-+]?[\d.]*(?:[eE][-+]?\d+)?)\s*((?:[^\d\s].*)?)", re.DOTALL)
 _OFFSET = re.compile(r":\d\d(?:\.\d+)?\s*[+-]\d\d:?\d\d$")
-
-
-@contextmanager
-def valid(name: str, value: Any, wanted: str, advice: str = "") -> Iterator[None]:
-    """Turn what Python, numpy and astropy raise at a value of a user into a `ParameterError` that names it."""
-    try:
-        yield
-    except MmodaError:
-        raise
-    # values of any type can raise anything
-    except Exception as error:
-        reason = f" ({error})" if len(str(error)) <= _LONGEST_REASON else ""
-        text = printable(repr(value) if isinstance(value, str) else value, limit=100)
-        # the long reasons are of libraries, about forms of their own
-        raise ParameterError(f"{name}={text}: not a valid {wanted}{reason}. {advice}".rstrip()) from error
 
 
 # ---- times
@@ -127,10 +109,7 @@ def energy_pair(energy_range: Any, unit: u.UnitBase, what: str = "energy_range")
     if all(bound.unit.is_equivalent(u.m) for bound in bounds):
         low, high = sorted((low, high))
     if not 0 <= low < high:
-        raise ParameterError(
-            f"{what} runs from {printable(bounds[0])} to {printable(bounds[1])}: the lower bound must come "
-            f"first and be smaller, as in (20, 40)*u.keV."
-        )
+        raise ParameterError(f"{what} runs from {bounds[0]} to {bounds[1]}: the lower bound must come first.")
     return low, high
 
 
