@@ -75,9 +75,9 @@ def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
         try:
             everything, unread = analyses(version)
         except (SyntaxError, ValueError) as error:
-            problem = problem or error
+            problem = error
             continue
-        found = [each.parameters for each in everything if "instrument" in each.parameters]
+        problem, found = None, [each.parameters for each in everything]
         if found:
             if isinstance(found[-1]["instrument"], Unknown):
                 raise ParameterError(
