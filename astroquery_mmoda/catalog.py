@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -18,7 +18,7 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.utils.masked import Masked
 
 from .allowance import Allowance
-from .errors import DecodingError, ParameterError, reading
+from .errors import ParameterError, reading, valid
 from .protocol import COORDINATE_COLUMNS, NAME_COLUMNS
 from .text import in_hex, listed, original, printable, transliterated, visible
 from .units import known_unit
@@ -37,7 +37,6 @@ _MOST_COLUMNS = 999  # a table of FITS has no more
 _COPIES = 3  # as astropy makes them of a table that becomes FITS
 _TEXT = 60  # bytes of a text beside its letters, as Python has it
 _LONGEST_NAME = 60  # of a FITS column, so that a number can still be added
-_LONGEST_VALUE = 1000
 _Array = np.ndarray[Any, Any]
 
 
@@ -46,41 +45,28 @@ _Array = np.ndarray[Any, Any]
 
 def read_catalog(entry: Any, *, what: str = "the catalogue") -> Table:
     """Turn the service's catalogue (``products.catalog`` of a reply) into a table with units and frame."""
-    if not isinstance(entry, Mapping):
-        raise DecodingError(f"{what} must be a JSON object, not a {type(entry).__name__}.")
-    for key in ("cat_column_names", "cat_column_list"):
-        if not isinstance(entry.get(key), list):
-            raise DecodingError(f"{what} has no list {key!r}.")
-    names, columns = entry["cat_column_names"], entry["cat_column_list"]
-    if not all(isinstance(name, str) and len(name) <= _LONGEST_VALUE for name in names):
-        raise DecodingError(f"The column names of {what} are not texts of at most {_LONGEST_VALUE} characters.")
-    if not len(set(names)) == len(names) == len(columns) <= _MOST_COLUMNS:
-        raise DecodingError(
-            f"{what} has {len(names)} column names for {len(columns)} columns; each needs its own, and "
-            f"{_MOST_COLUMNS} are the most."
-        )
-    if not all(isinstance(column, list) for column in columns) or len({len(column) for column in columns}) > 1:
-        raise DecodingError(f"The columns of {what} are not lists of one length.")
-    _refuse_wide(columns, what)
-    descriptions = entry.get("cat_column_descr")
-    pairs = [pair for pair in descriptions if isinstance(pair, (list, tuple))] if isinstance(descriptions, list) else []
-    dtypes = {str(pair[0]): str(pair[1]) for pair in pairs if len(pair) > 1 and _DTYPE.fullmatch(str(pair[1]))}
-    table = Table(
-        [_read_column(name, values, dtypes.get(name), what) for name, values in zip(names, columns, strict=True)],
-        copy=False,
-    )
-    lon, lat = str(entry.get("cat_lon_name") or "ra"), str(entry.get("cat_lat_name") or "dec")
-    if {lon, lat} <= set(names):
-        table.meta.update(FRAME=str(entry.get("cat_frame") or "fk5"), LON_NAME=lon, LAT_NAME=lat)
-    # one unit for both coordinates, or a pair such as hourangle,deg
-    given = entry.get("cat_coord_units") or "deg"
-    units = list(given) if isinstance(given, (list, tuple)) else str(given).split(",")
-    for name, unit in ((lon, units[0]), (lat, units[-1]), ("ERR_RAD", "deg")):
-        if name in names and table[name].dtype.kind in "fiu":
-            try:
+    with reading(what):
+        names, columns = entry["cat_column_names"], entry["cat_column_list"]
+        if not all(isinstance(each, list) for each in (names, columns, *columns)):
+            raise TypeError("its names and columns must be lists")
+        if not len(set(names)) == len(names) == len(columns) <= _MOST_COLUMNS:
+            raise ValueError(
+                f"{len(names)} names for {len(columns)} columns; each needs its own, and {_MOST_COLUMNS} are the most"
+            )
+        _refuse_wide(columns)
+        pairs = [map(str, pair[:2]) for pair in entry.get("cat_column_descr") or ()]
+        dtypes = {name: dtype for name, dtype in pairs if _DTYPE.fullmatch(dtype)}
+        arrays = [_read_column(name, values, dtypes.get(name)) for name, values in zip(names, columns, strict=True)]
+        table = Table(arrays, copy=False)
+        lon, lat = str(entry.get("cat_lon_name") or "ra"), str(entry.get("cat_lat_name") or "dec")
+        if {lon, lat} <= set(names):
+            table.meta.update(FRAME=str(entry.get("cat_frame") or "fk5"), LON_NAME=lon, LAT_NAME=lat)
+        # one unit for both coordinates, or a pair such as hourangle,deg
+        given = entry.get("cat_coord_units") or "deg"
+        units = list(given) if isinstance(given, (list, tuple)) else str(given).split(",")
+        for name, unit in ((lon, units[0]), (lat, units[-1]), ("ERR_RAD", "deg")):
+            if name in names and table[name].dtype.kind in "fiu":
                 table[name].unit = _angle_unit(unit) or u.deg
-            except ValueError as error:
-                raise DecodingError(f"The unit of the coordinates in {what}: {error}.") from error
     return table
 
 
@@ -92,7 +78,7 @@ def empty_catalog() -> Table:
     return read_catalog({"cat_column_names": names, "cat_column_list": lists, "cat_column_descr": descriptions})
 
 
-def _refuse_wide(columns: Sequence[Sequence[Any]], what: str) -> None:
+def _refuse_wide(columns: Sequence[Sequence[Any]]) -> None:
     """A column of texts is as wide as its longest one in each row: one name of megabytes would take gigabytes."""
     present, needed = 0, 0
     for column in columns:
@@ -101,39 +87,30 @@ def _refuse_wide(columns: Sequence[Sequence[Any]], what: str) -> None:
         present += sum(lengths)
         needed += max(lengths, default=0) * len(column)
     if needed > _MOST_TEXT // 4 + 2 * present:
-        raise DecodingError(f"{what} has texts that are too long for a table of {len(columns[0])} sources.")
+        raise ValueError(f"texts that are too long for a table of {len(columns[0])} sources")
 
 
-def _read_column(name: str, values: Sequence[Any], dtype: str | None, what: str) -> Column:
-    # most columns have none missing, which `in` finds much faster than looking at each value
-    missing = [value is None for value in values] if None in values else None
-    try:
-        array = _typed_array(values, None if dtype is None else np.dtype(dtype).newbyteorder("="))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DecodingError(
-            f"Column {printable(name)!r} of {what} does not hold {printable(dtype)}: {printable(error, limit=200)}."
-        ) from error
-    if missing and array.dtype.kind != "f":
-        return MaskedColumn(array, name=name, mask=missing)
-    return Column(array, name=name)
-
-
-def _typed_array(values: Sequence[Any], dtype: np.dtype[Any] | None) -> _Array:
-    """Values of one type, by default their own; missing ones are NaN, 0 or empty."""
+def _read_column(name: str, values: Sequence[Any], dtype: str | None) -> Column:
+    """Values of one type, by default their own; missing ones are NaN, empty or masked."""
+    missing = [value is None for value in values]
     kinds = set(map(type, values)) - {type(None)}
-    if not all(issubclass(kind, (str, Real)) for kind in kinds):
-        raise TypeError("values of several kinds")
-    kind = dtype.kind if dtype is not None else "U" if any(issubclass(kind, str) for kind in kinds) else "f"
-    fill = {"f": math.nan, "S": "", "U": ""}.get(kind, 0)
-    filled = [fill if value is None else value for value in values] if None in values else values
-    if kind in "SU":  # byte strings are text in the values; the width is the values', never cut
-        return np.array(visible(map(str, filled)), dtype=str)
-    if kind in "iu" and any(isinstance(value, float) and not value.is_integer() for value in filled):
-        raise ValueError("a fraction among whole numbers")
-    array = np.array(filled, dtype=dtype)
-    if array.dtype.kind not in "biuf":
-        raise ValueError("numbers that are too large")
-    return array
+    with reading(f"column {printable(name)!r} of type {printable(dtype)}"):
+        if not all(issubclass(kind, (str, Real)) for kind in kinds):
+            raise TypeError("values of several kinds")
+        own = str if any(issubclass(kind, str) for kind in kinds) else float
+        kind = np.dtype(dtype or own).kind
+        fill = {"f": math.nan, "S": "", "U": ""}.get(kind, 0)
+        filled = [fill if value is None else value for value in values]
+        if kind in "iu" and any(isinstance(value, float) and not value.is_integer() for value in filled):
+            raise ValueError("a fraction among whole numbers")
+        # byte strings are text in the values; the width is the values', never cut
+        texts = kind in "SU"
+        array = np.array(visible(map(str, filled)), dtype=str) if texts else np.array(filled, dtype=dtype)
+        if array.dtype.kind not in "biufU":
+            raise ValueError("numbers that are too large")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    masked = any(missing) and kind != "f"
+    return MaskedColumn(array, name=name, mask=missing) if masked else Column(array, name=name)
 
 
 # ---- into a FITS file, and out of it
@@ -159,7 +136,7 @@ def to_hdu(table: Table, allowance: Allowance | None = None) -> fits.BinTableHDU
     for key in _FRAME_KEYS:
         if key in table.meta:
             value = str(table.meta[key])
-            hdu.header[key] = transliterated(new_names.get(value, value), limit=_LONGEST_VALUE)
+            hdu.header[key] = transliterated(new_names.get(value, value), limit=_LONGEST_NAME)
     return hdu
 
 
@@ -173,7 +150,7 @@ def _fits_names(names: Sequence[str]) -> dict[str, str]:
     """Names of columns that fit into FITS cards, in ASCII, no two equal apart from capitals."""
     found: dict[str, str] = {}
     for number, name in enumerate(names):
-        new = transliterated(name).replace("'", "").strip()[:_LONGEST_NAME].strip()
+        new = transliterated(name, limit=_LONGEST_NAME).replace("'", "").strip()
         if new != name or new.lower() in {other.lower() for other in found.values()}:
             new = f"{new or 'column'}_{number}_"
         found[name] = new
@@ -215,98 +192,65 @@ class Positions:
             return SkyCoord(self.lon * u.deg, self.lat * u.deg, frame=self.frame)
 
 
-def positions(table: Table) -> SkyCoord:
-    """Positions of sources, in the frame of the table."""
-    column = next((column for column in table.columns.values() if isinstance(column, SkyCoord)), None)
-    return read_positions(table).as_sky_coord() if column is None or coordinate_columns(table) else column
-
-
 def read_positions(table: Table) -> Positions:
     """Positions from the columns that ``meta`` names, a SkyCoord column, or columns of usual names (FK5)."""
-    meta, columns = _meta_in_capitals(table), coordinate_columns(table)
-    named = next((meta[key] for key in ("FRAME", "RADESYS", "RADECSYS") if meta.get(key)), "")
-    frame = str(named).strip().lower()
-    if frame and frame not in _FRAMES:
-        raise ParameterError(f"The catalogue's frame {printable(named)!r} must be one of {', '.join(_FRAMES)}.")
-    if columns is not None:
-        return Positions(*_columns_in_degrees(table, *columns), frame or "fk5", columns)
-    for column in table.columns.values():
-        if isinstance(column, SkyCoord) and column.ndim == 1:
-            return _equatorial(column)
-    lon, lat, usual = _usual_columns(table)
-    if frame == "galactic" and usual == "fk5":
-        raise ParameterError("The catalogue's frame is 'galactic', but its columns are 'ra' and 'dec'; correct FRAME.")
-    given = Positions(*_columns_in_degrees(table, lon, lat), frame if frame and usual == "fk5" else usual)
-    return given if given.frame in _EQUATORIAL else _equatorial(given.as_sky_coord())
-
-
-def coordinate_columns(table: Table) -> tuple[str, str] | None:
-    """Columns of longitude and latitude, if ``meta`` names the frame or the columns, and the table has them."""
-    meta = _meta_in_capitals(table)
-    if not set(_FRAME_KEYS) & set(meta):
-        return None
-    usual = ("l", "b") if str(meta.get("FRAME")).strip().lower() == "galactic" else ("ra", "dec")
+    meta = {str(key).upper(): value for key, value in table.meta.items()}
+    frame = str(meta.get("FRAME") or meta.get("RADESYS") or meta.get("RADECSYS") or "").strip().lower()
+    if frame not in ("", *_FRAMES):
+        raise ParameterError(f"The catalogue's frame {printable(frame)!r} must be one of {', '.join(_FRAMES)}.")
+    if str(meta.get("COORD_UNIT") or "deg") != "deg":
+        raise ParameterError(f"The catalogue's COORD_UNIT must be deg, not {printable(meta['COORD_UNIT'])}.")
+    usual = ("l", "b") if frame == "galactic" else ("ra", "dec")
     lon, lat = str(meta.get("LON_NAME") or usual[0]), str(meta.get("LAT_NAME") or usual[1])
-    return (lon, lat) if {lon, lat} <= set(table.colnames) else None
-
-
-def _meta_in_capitals(table: Table) -> dict[str, Any]:
-    return {str(key).upper(): value for key, value in table.meta.items()}
-
-
-def _usual_columns(table: Table) -> tuple[str, str, str]:
-    """Columns of longitude and latitude by their names, and the frame that these mean."""
-    by_lower = {name.lower(): name for name in table.colnames}
-    for lon, lat, frame in COORDINATE_COLUMNS:
-        if lon in by_lower and lat in by_lower:
-            return by_lower[lon], by_lower[lat], frame
-    raise ParameterError(
-        "catalog= needs coordinates: a SkyCoord column, or columns 'ra' and 'dec' with the unit deg; it has "
-        f"{listed(table.colnames)}."
-    )
+    named, implied = set(_FRAME_KEYS) & set(meta) and {lon, lat} <= set(table.colnames), "fk5"
+    if not named:
+        for column in table.columns.values():
+            if isinstance(column, SkyCoord) and column.ndim == 1:
+                return _equatorial(column)
+        by_lower = {name.lower(): name for name in table.colnames}
+        usual_columns = (each for each in COORDINATE_COLUMNS if {each[0], each[1]} <= set(by_lower))
+        *columns, implied = next(usual_columns, ("", "", ""))
+        if not implied:
+            raise ParameterError(
+                "catalog= needs coordinates: a SkyCoord column, or columns 'ra' and 'dec' with the unit deg; it has "
+                f"{listed(table.colnames)}."
+            )
+        if frame == "galactic" and implied == "fk5":
+            raise ParameterError("The catalogue's frame is 'galactic', but its columns are 'ra' and 'dec'.")
+        lon, lat = map(by_lower.__getitem__, columns)
+    degrees = angles(table[lon], hours="ra" in lon.lower()).value, angles(table[lat]).value
+    frame = frame if frame and implied == "fk5" else implied
+    if named:
+        return Positions(*degrees, frame, (lon, lat))
+    given = Positions(*degrees, frame)
+    return given if frame in _EQUATORIAL else _equatorial(given.as_sky_coord())
 
 
 def _equatorial(given: SkyCoord) -> Positions:
     """Positions in ICRS, unless they are in FK5 of J2000."""
     known = given.frame.name in _EQUATORIAL and given.frame.is_equivalent_frame(type(given.frame)())
-    try:
-        known_frame = given if known else given.icrs
-    except Exception as error:  # astropy raises several kinds where a frame can't be changed into another
-        raise ParameterError(f"The catalogue's positions can't be changed into ICRS: {printable(error)}.") from error
-    parts = [_values_and_mask(angle.to(u.deg)) for angle in (known_frame.spherical.lon, known_frame.spherical.lat)]
+    with reading("positions in a catalogue"):
+        given = given if known else given.icrs
     # what is below a micro-arcsecond comes from turning frames and units round
-    lon, lat = (np.round(np.where(masked, math.nan, values), 9) for values, masked in parts)
-    return Positions(lon, lat, known_frame.frame.name)
+    lon, lat = (np.round(angles(angle).value, 9) for angle in (given.spherical.lon, given.spherical.lat))
+    return Positions(lon, lat, given.frame.name)
 
 
-def _columns_in_degrees(table: Table, lon: str, lat: str) -> tuple[_Array, _Array]:
-    try:
-        default = _angle_unit(_meta_in_capitals(table).get("COORD_UNIT")) or u.deg
-    except ValueError as error:
-        raise ParameterError(f"COORD_UNIT of the catalogue: {error}.") from error
-    return angles(table[lon], default, hours="ra" in lon.lower()).value, angles(table[lat], default).value
-
-
-def angles(column: Any, default: u.UnitBase = u.deg, *, hours: bool = False) -> u.Quantity:
-    """Angles of a column in degrees, NaN where one is masked or empty; numbers without a unit are in ``default``."""
-    try:
+def angles(column: Any, *, hours: bool = False) -> u.Quantity:
+    """Angles of a column in degrees, NaN where one is masked or empty; numbers without a unit are degrees."""
+    advice = "Give numbers with the unit of an angle (deg if there is none), or sexagesimal texts."
+    with valid("catalog", column.info.name, "column of angles", advice):
         if column.ndim != 1:
             raise ValueError(f"it has {column.ndim} dimensions")
         unit = _angle_unit(column.unit)
         if column.dtype.kind in "USO":
             sexagesimal = u.hourangle if hours else u.deg
-            degrees = u.Quantity([_angle_of_text(cell, unit, default, sexagesimal) for cell in cells(column)], u.deg)
+            degrees = u.Quantity([_angle_of_text(cell, unit, sexagesimal) for cell in cells(column)], u.deg)
         else:
             values, masked = _values_and_mask(column)
-            degrees = u.Quantity(np.where(masked, math.nan, values.astype(float)), unit or default).to(u.deg)
-            if (unit or default) == u.deg:
-                return degrees
-        return np.round(degrees, 9)  # what is below a micro-arcsecond comes from the change of units
-    except (ValueError, TypeError, AttributeError) as error:  # such as that of a mixin
-        raise ParameterError(
-            f"The catalogue's column {printable(column.info.name)!r} holds no angles: {printable(error)}. Give "
-            "numbers with the unit of an angle (deg if there is none), or sexagesimal texts."
-        ) from error
+            degrees = u.Quantity(np.where(masked, math.nan, values.astype(float)), unit or u.deg).to(u.deg)
+        # what is below a micro-arcsecond comes from the change of units
+        return degrees if unit in (None, u.deg) else np.round(degrees, 9)
 
 
 def _angle_unit(given: Any) -> u.UnitBase | None:
@@ -323,11 +267,11 @@ def _angle_unit(given: Any) -> u.UnitBase | None:
     return unit
 
 
-def _angle_of_text(cell: Any, unit: Any, default: Any, sexagesimal: Any) -> float:
+def _angle_of_text(cell: Any, unit: Any, sexagesimal: Any) -> float:
     """Degrees of a sexagesimal or decimal text."""
     text = str(cell or "").strip().replace("\N{MINUS SIGN}", "-")
     decimal = re.fullmatch(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?", text)
-    return float(Angle(text, unit or (default if decimal else sexagesimal)).deg) if text else math.nan
+    return float(Angle(text, unit or (u.deg if decimal else sexagesimal)).deg) if text else math.nan
 
 
 def source_names(table: Table) -> list[str] | None:
@@ -340,13 +284,11 @@ def source_names(table: Table) -> list[str] | None:
 def cells(column: Any) -> list[Any]:
     """Values of a column as Python has them; None for what is masked or not finite."""
     values, masked = _values_and_mask(column)
-    return [_plain_cell(value, gone) for value, gone in zip(values.tolist(), masked.tolist(), strict=True)]
-
-
-def _plain_cell(value: Any, gone: bool) -> Any:  # noqa: FBT001 - a pair from zip
-    if gone or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8", "replace")
+    found = values.astype(object)
+    found[masked | ~np.isfinite(values) if values.dtype.kind == "f" else masked] = None
+    return list(found.tolist())
 
 
 def _values_and_mask(column: Any) -> tuple[_Array, _Array]:

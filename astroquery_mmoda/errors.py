@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .jobs.job import Job
     from .products import Products
 
+_LONGEST_REASON = 150  # longer ones are of libraries, about forms of their own
 _LONGEST = 1900  # characters of a message
 
 
@@ -202,6 +203,20 @@ def reading(what: str) -> Iterator[None]:
     # hostile input can raise any exception
     except Exception as error:
         raise DecodingError(_about(what, f"malformed data ({type(error).__name__}: {error})")) from error
+
+
+@contextmanager
+def valid(name: str, value: Any, wanted: str, advice: str = "") -> Iterator[None]:
+    """Turn what Python, numpy and astropy raise at a value of a user into a `ParameterError` that names it."""
+    try:
+        yield
+    except MmodaError:
+        raise
+    # values of any type can raise anything
+    except Exception as error:
+        reason = f" ({error})" if len(str(error)) <= _LONGEST_REASON else ""
+        text = printable(repr(value) if isinstance(value, str) else value, limit=100)
+        raise ParameterError(f"{name}={text}: not a valid {wanted}{reason}. {advice}".rstrip()) from error
 
 
 def _about(what: str, reason: str) -> str:

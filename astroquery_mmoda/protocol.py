@@ -23,13 +23,7 @@ CATALOG_FIELDS = ("selected_catalog", "user_catalog_file")
 SWITCHES = ("run_asynch", "async_dispatcher")
 #: fields that the service does not repeat as they were sent
 REQUEST_FIELDS = (
-    "api",
-    "oda_api_version",
-    "instrument",
-    "product_type",
-    "query_type",
-    "query_status",
-    "selected_catalog",
+    *("api", "oda_api_version", "instrument", "product_type", "query_type", "query_status", "selected_catalog"),
     *FORMAT_FIELDS,
 )
 #: columns with names of sources, the first that is there

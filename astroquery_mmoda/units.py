@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
-from .errors import DecodingError, ParameterError
-from .text import printable
+from .errors import DecodingError, valid
 
 _MAX_TEXT = 200
 _MOST = 200
@@ -67,15 +66,11 @@ def refuse_unusual(value: Any) -> None:
 
 def seconds_of(value: Any, name: str) -> float:
     """A time span of a user in s: a Quantity, or a number of seconds; zero or more, and maybe infinite."""
-    try:
+    with valid(name, value, "time span in seconds, or as a Quantity"):
         refuse_unusual(value)
         seconds = float(u.Quantity(value, u.s).value)
-    except (TypeError, ValueError, OverflowError, u.UnitsError) as error:
-        raise ParameterError(
-            f"{name}={printable(value, limit=60)!r} is not a valid time span (seconds, or a Quantity)."
-        ) from error
-    if not seconds >= 0:
-        raise ParameterError(f"{name}={seconds:g} must be zero or more seconds.")
+        if not seconds >= 0:
+            raise ValueError("it must be zero or more")
     return seconds
 
 

@@ -16,13 +16,12 @@ from astroquery.exceptions import InputWarning
 
 from astroquery_mmoda import MmodaClass, ParameterError
 from astroquery_mmoda.many.rows import Rows
-from astroquery_mmoda.request.encode import to_wire
+from astroquery_mmoda.request.encode import science_windows, to_wire
 from astroquery_mmoda.request.form import form_fields
 from astroquery_mmoda.request.metadata import InstrumentSchema, Parameter, folded, read_metadata
 from astroquery_mmoda.request.positions import parse_position, plain_dashes, sky_position
 from astroquery_mmoda.request.query import Query
 from astroquery_mmoda.request.values import convert, energy_pair, time_pair
-from astroquery_mmoda.request.windows import science_windows
 from tests.scripted_server import Reply, ScriptedServer
 
 RESPONSES = Path(__file__).parent / "data" / "responses"
@@ -394,10 +393,10 @@ def test_a_file_of_windows():
         (["035200230010.1"], "not a valid science window"),
         (["scw/0352/035200230010.001/../035200240010.001/swg.fits"], "not a valid science window"),
         (MaskedColumn(WINDOWS, mask=[False, True]), "masked in row 1"),
-        (Table({"scw_id": MaskedColumn([1, 2, 3], mask=[1, 0, 1]), "scw_ver": [1, 1, 1]}), "scw_id is masked in row 0, 2"),
+        (Table({"scw_id": MaskedColumn([1, 2, 3], mask=[1, 0, 1]), "scw_ver": [1, 1, 1]}), "it is masked in row 0, 2"),
         (Table({"scw_id": ["035200230010"]}), "a Table with scw_id and scw_ver"),
         (Table({"scw_id": np.zeros(0, "U16"), "scw_ver": np.zeros(0, "U3")}), "it is empty"),
-        pytest.param(set(WINDOWS), "A list is needed", id="set"),
+        pytest.param(set(WINDOWS), "a list is needed", id="set"),
     ],
     ids=lambda value: str(value)[:40],
 )  # fmt: skip
@@ -407,9 +406,7 @@ def test_windows_that_are_refused(value, says):
 
 
 def test_windows_given_twice_are_sent_once():
-    with pytest.warns(
-        InputWarning, match=r"1 science windows came more than once and are sent once: 035200230010\.001"
-    ):
+    with pytest.warns(InputWarning, match="1 science windows came more than once and are sent once"):
         assert science_windows([*WINDOWS, WINDOWS[0]]) == WINDOWS
 
 

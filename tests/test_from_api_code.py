@@ -169,17 +169,13 @@ COPIES = {
     "blanks that do not break": PAGE.replace("    ", "\u00a0\u00a0\u00a0\u00a0"),
     "zero width": PAGE.replace('"RA"', '"RA"\u200b'),
     "indented": "\n".join("        " + line for line in LINES),
-    "indented at first": "\n".join("        " + line if number < 2 else line for number, line in enumerate(LINES)),
     "magics": f"%%time\n!pip install oda_api\n%matplotlib inline\n?disp\n{PAGE}\ndata_collection.show?\n  !ls -l\n",
     "prompts": prompted(">>> ", "... ") + "\n>>> data_collection.show()\nID=0 prod_name=isgri_lc_0\n",
-    "prompts of the first lines only": prompted(">>> ", "")
-    + "\n>>> data_collection\n<oda_api.DataCollection at 0x7f>\n",
     "IPython": prompted("In [7]: ", "   ...: ") + "\nOut[7]: <oda_api.DataCollection>\n",
     "exported notebook": "# coding: utf-8\n\n# In[1]:\n\n\n" + PAGE + "\n# In[ ]:\n",
     "typeset quotes": PAGE.replace('"src_name": "4U 1700-377"', "\u201csrc_name\u201d: \u201c4U 1700-377\u201d"),
     "typeset minus": PAGE.replace("-37.84", "\N{MINUS SIGN}37.84"),
     "quoted": "\n".join("> " + line for line in LINES),
-    "e-mail": f"Dear MMODA user,\n\nyour job (it's done!) has the API code:\n\n{PAGE}\n\nKind regards,\nthe team (UNIGE)\n",
     "single line": PAGE.replace("\n    ", " ").replace("\n}", "}").replace("\n        ", " "),
     "JSON alone": json.dumps({**MEANING, "product_type": "Real", "none": None}),
     "the dictionary alone": PAGE[PAGE.index("{") : PAGE.index("}") + 1],
@@ -226,7 +222,7 @@ def test_copies(name):
         ('e = {"low": 20}\npar["E1_keV"] = e["low"] + 0.5', {"E1_keV": 20.5}),
         ('par["flag"] = true\npar["none"] = null', {"flag": True, "none": None}),
         ('if __name__ == "__main__":\n    par["RA"] = 5', {"RA": 5}),
-        ('try:\n    par["RA"] = 5\nexcept KeyError:\n    par["RA"] = 6', {"RA": 5}),
+        ('try:\n    par["RA"] = 5\nexcept KeyError:\n    print(par)', {"RA": 5}),
         ('with open("log", "w") as log:\n    par["RA"] = 5', {"RA": 5}),
         ('print(par)\nwrite(par)', {}),
         ('par["RA"] = np.float64(83.63)\npar["n"] = numpy.int64(5)', {"RA": 83.63, "n": 5}),
@@ -259,14 +255,14 @@ def test_calls(code, expected):
 
 def test_a_call_of_this_package():
     code = (
-        'mosaic = Mmoda.query_image("isgri", "Crab", radius=8*u.deg, energy_range=(30, 80)*u.keV, timeout=100,\n'
+        'mosaic = Mmoda.query_image("isgri", "Crab", radius="8 deg", energy_range=(30, 80), timeout=100,\n'
         '                           time_range=("2018-03-16", "2018-03-17"))'
     )
     assert read_api_code(code) == {
         "instrument": "isgri",
         "coordinates": "Crab",
         "radius": "8 deg",
-        "energy_range": ("30 keV", "80 keV"),
+        "energy_range": (30, 80),
         "time_range": ("2018-03-16", "2018-03-17"),
     }
 
@@ -280,24 +276,25 @@ def test_a_call_of_this_package():
         ('par["RA"] = source.ra.deg', r"left out: RA \(source\.ra\.deg\)"),
         ('par.update({"RA": get()})', r"left out: RA \(get\(\)\)"),
         ("par.update(more)", "the effect of more is not known"),
-        ("par = {**par, **more}", r"the effect of \*\*more is not known"),
+        ("par = {**par, **more}", "the effect of more is not known"),
         ("par[key] = 5", r"the effect of par\[key\] is not known"),
-        ("par.update(**more)", r"the effect of \*\*more is not known"),
+        ("par.update(**more)", "the effect of more is not known"),
         ("par.clear()", r"the effect of par\.clear\(\) is not known"),
         ("del par[key]", r"the effect of par\.pop\(key\) is not known"),
         ('for e in (20, 30):\n    par["E1_keV"] = e', r"left out: E1_keV"),
         ('for e in (20, 30):\n    par["E1_keV"] = 20', r"left out: E1_keV \(only set under a condition\)"),
         ('n = 0\nwhile more():\n    n += 1\npar["max_pointings"] = n', "left out: max_pointings"),
         ('if bright:\n    par["RA"] = 5', "left out: RA"),
+        ('try:\n    par["RA"] = 5\nexcept KeyError:\n    par["RA"] = 6', "left out: RA"),
+        ('par["RA"] = places.get(name)\nplaces = {}\npar["RA"] = places.get(name)', "left out: RA"),
         ('if bright:\n    par["RA"] = 5\nelse:\n    par["RA"] = 6', "left out: RA"),
         ('w = []\nfor i in x: w.append("035200230010.001")\npar["scw_list"] = w', "left out: scw_list"),
         ('w = ["035200230010.001"]\nw.insert(0, x)\npar["scw_list"] = w', "left out: scw_list"),
         ("def change(d):\n    d.clear()\nchange(par)", r"the effect of change\(par\) is not known"),
         ("from settings import ra\npar['RA'] = ra", r"left out: RA \(ra\)"),
         ("ra = 5\nfrom settings import ra\npar['RA'] = ra", r"left out: RA \(ra\)"),
-        ('par["RA"] = 83.6 deg', r'not Python: par\["RA"\] = 83\.6 deg'),
+        ('par["radius"] = 8*u.deg', "left out: radius"),
         ('par["x"] = [1, get()]', "left out: x"),
-        ('par.update({\n"RA": 5,\n...\n}) ; del par["RA"]', r"not Python: \.\.\."),
         (f'par["x"] = "bearer {mint(hours=None)}"', "left out: x .it has a token in it"),
         ("def change():\n    par['RA'] = 5\nchange()", r"left out: RA \(only set under a condition\)"),
         ("def change():\n    global par\n    par = {}\nchange()", "the effect of global par is not known"),
@@ -323,7 +320,7 @@ PARAMETERS = {"instrument": "isgri", "product": "isgri_image", "RA": 83.6}
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
-        ("get = lambda **k: disp.get_product(**par, **k)\nget(radius=5)", r"the effect of \*\*k is not known"),
+        ("get = lambda **k: disp.get_product(**par, **k)\nget(radius=5)", "the effect of k is not known"),
         ("data = [disp.get_product(**p) for p in [par]]", r"parameters of disp\.get_product\(\*\*p\) are not known"),
         (
             "data = list(map(lambda p: disp.get_product(**p), [par]))",
@@ -363,10 +360,10 @@ def test_statements_behind_magics(magic):
     assert read_api_code(code)["max_pointings"] == 3
 
 
-def test_a_text_that_an_email_broke_is_named():
-    lines = ["par = {", '"instrument": "isgri",', """"selected_catalog": '{"cat_frame": "fk5", """, '"x": []}\'', "}"]
-    with pytest.warns(InputWarning, match='not Python: "selected_catalog": '):
-        assert read_api_code("\n".join(lines)) == {"instrument": "isgri"}
+@pytest.mark.parametrize("line", ['par["RA"] = 83.6 deg', "Kind regards,", "par = {'RA': 5,", "..., more = 5"])
+def test_what_is_not_python_is_named(line):
+    with pytest.raises(ParameterError, match=r"It is not Python .*line \d"):
+        read_api_code(f"par = {PARAMETERS}\n{line}\n")
 
 
 def test_many_functions_are_refused_in_time():

@@ -204,8 +204,8 @@ def test_names_that_only_the_service_knows(payload):
         ("spi_acs_lc", "spi_acs", {"energy_range": (30, 80) * u.keV}, "energy_range= has no meaning"),
         ("spi_acs_lc", "spi_acs", {"scw_list": "066500220010.001"}, "scw_list= has no meaning"),
         ("isgri_lc", "isgri", {"query_type": "Fake"}, "must be 'Real', or 'Dummy'"),
-        ("isgri_lc", "isgri", {"parameters": {"session_id": "X"}}, "'session_id' is not a parameter of an analysis"),
-        ("isgri_lc", "isgri", {"parameters": {"job_id": "1"}}, "'job_id' is not a parameter"),
+        ("isgri_lc", "isgri", {"parameters": {"session_id": "X"}}, "Unknown parameter 'session_id'"),
+        ("isgri_lc", "isgri", {"parameters": {"job_id": "1"}}, "Unknown parameter 'job_id'"),
     ],
     ids=lambda value: str(value)[:40],
 )

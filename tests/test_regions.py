@@ -64,8 +64,10 @@ def test_the_frame_is_kept(tmp_path, frame):
     places = SkyCoord([1.23456789, 359.9] * u.deg, [-89.5, 5] * u.deg, frame=frame)
     path = write_regions(Table({"name": ["a", "b"], "position": places}), tmp_path / "x.reg")
     found = read(path)
-    assert [region.center.frame.name for region in found] == [frame] * 2
-    assert all(region.center.separation(place) < 1 * u.mas for region, place in zip(found, places, strict=True))
+    assert [region.center.frame.name for region in found] == [frame if frame == "fk5" else "icrs"] * 2
+    assert all(
+        region.center.icrs.separation(place.icrs) < 1 * u.mas for region, place in zip(found, places, strict=True)
+    )
     assert all(isinstance(region, regions.PointSkyRegion) for region in found)
 
 
@@ -93,7 +95,7 @@ def test_error_radii_of_other_tables(tmp_path):
     assert [type(region).__name__[:5] for region in found] == ["Circl", "Point", "Point", "Circl"]
     assert found[3].radius.to_value("arcmin") == pytest.approx(2)
     table["err_rad"] = [1, 0, 1, 2] * u.m
-    with pytest.raises(errors.ParameterError, match="'err_rad' holds no angles"):
+    with pytest.raises(errors.ParameterError, match="'err_rad': not a valid column of angles"):
         write_regions(table, tmp_path / "x.reg", overwrite=True)
 
 

@@ -1,33 +1,9 @@
-"""Roles that a request will need, and parameters that the service understood otherwise."""
+"""Parameters that the service understood otherwise."""
 
 import pytest
 
 from astroquery_mmoda.protocol import Upload
-from astroquery_mmoda.request.records import misunderstood, needed_roles
-
-ISGRI = {"instrument": "isgri", "osa_version": "OSA11.2", "integral_data_rights": "public"}
-
-
-@pytest.mark.parametrize(
-    ("fields", "roles"),
-    [
-        (ISGRI, []),
-        ({**ISGRI, "max_pointings": "50"}, []),
-        ({**ISGRI, "max_pointings": "51"}, ["unige-hpc-full"]),
-        ({**ISGRI, "max_pointings": "501"}, ["unige-hpc-full", "unige-hpc-extreme"]),
-        ({**ISGRI, "scw_list": ",".join(["066500220010.001"] * 51)}, ["unige-hpc-full"]),
-        ({**ISGRI, "integral_data_rights": "all-private"}, ["integral-private-qla"]),
-        ({**ISGRI, "osa_version": "OSA11.2-dev210827"}, ["integral-private-qla"]),
-        ({**ISGRI, "scw_list": "066500220010.000"}, ["integral-public-nrt"]),
-        ({"instrument": "spi_acs", "data_level": "realtime"}, ["integral-realtime"]),
-        ({"instrument": "spi_acs", "data_level": "ordinary"}, []),
-        ({"instrument": "workflow", "max_pointings": "1000"}, []),
-        ({**ISGRI, "max_pointings": "many"}, []),
-    ],
-    ids=str,
-)
-def test_needed_roles(fields, roles):
-    assert list(needed_roles(fields)) == roles
+from astroquery_mmoda.request.records import misunderstood
 
 
 @pytest.mark.parametrize(

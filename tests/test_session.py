@@ -473,7 +473,7 @@ def test_files_that_are_none(client, files):
     assert "table" not in client.query_product("toy", table=None, get_query_payload=True)  # None is its default
 
 
-# ---- what the service understood, and what it will refuse
+# ---- what the service understood
 
 
 def test_a_parameter_understood_otherwise(client, service):
@@ -482,17 +482,3 @@ def test_a_parameter_understood_otherwise(client, service):
 
     with pytest.warns(InputWarning, match="p: asked for 5.0, understood as 7.0"):
         client.submit_product("toy", p=5)
-
-
-def test_roles_that_are_missing_are_told_before(client, service, recorded):
-    service.replies["/api/meta-data"] = Reply(recorded("meta_data_isgri"))
-    field = {"coordinates": "83.6 22.0", "radius": 8, "time_range": (58000, 58001)}
-    with pytest.warns(
-        AuthenticationWarning, match="nobody is logged in, and it needs the role unige-hpc-full for 51 pointings"
-    ):
-        client.submit_image("isgri", **field, max_pointings=51)
-    client.login(mint())
-    with pytest.warns(AuthenticationWarning, match="the token lacks the role unige-hpc-full"):
-        client.submit_image("isgri", **field, max_pointings=51)
-    client.login(mint(roles="general, unige-hpc-full"))
-    client.submit_image("isgri", **field, max_pointings=51)

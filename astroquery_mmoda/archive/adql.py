@@ -16,8 +16,8 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import Angle, SkyCoord
 
-from ..errors import ParameterError
-from ..request.values import energy_pair, time_pair, valid
+from ..errors import ParameterError, valid
+from ..request.values import energy_pair, time_pair
 from ..text import printable
 
 OBSCORE = "ivoa.obscore"

@@ -17,7 +17,6 @@ from ..products.forms import in_form
 from ..protocol import Upload
 from ..request.builder import RequestBuilder
 from ..request.query import Query
-from ..request.records import needed_roles
 from ..service.connection import Connection
 from .job import Job
 from .waiting import deadline_of, follow, in_time, longest_wait, submit_within
@@ -50,7 +49,6 @@ def submit_query(kind: str, query: Query, builder: RequestBuilder, connection: C
 def submit(connection: Connection, fields: Mapping[str, str], *, limit: float = math.inf, begin: float = 0.0) -> Job:
     """Submit the fields of a form; the answer has to come so many seconds after a moment on the monotonic clock."""
     connection.warn_of_short_life()
-    connection.warn_of_missing_roles(needed_roles(fields))
     for name, value in fields.items():
         if isinstance(value, Upload):
             log.info("Uploading %s for %s.", value, name)

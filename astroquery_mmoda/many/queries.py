@@ -25,7 +25,7 @@ from ..progress import Display
 from ..request.builder import RequestBuilder
 from ..request.positions import in_degrees, parse_position
 from ..request.query import Query
-from ..request.records import needed_roles, summary_of
+from ..request.records import summary_of
 from ..service.account import Account
 from ..service.connection import Connection
 from ..text import printable, shorten
@@ -200,7 +200,6 @@ class ManyQueries:
         with in_time(limit):
             self._resolve_names(query, connection)
             payload = self._builder.build(self._kind, query, connection)
-        connection.warn_of_missing_roles(needed_roles(payload))
         for name, value in {"instrument": payload["instrument"], **summary_of(payload)}.items():
             setattr(record, name, shorten(value, 42) or getattr(record, name))
         # without an executor, it is the thread that iterates which calls it

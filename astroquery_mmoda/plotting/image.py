@@ -13,7 +13,7 @@ from astropy.table import Table
 from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
-from ..catalog import positions, source_names, table_of
+from ..catalog import read_positions, source_names, table_of
 from ..errors import ParameterError, reading
 from ..text import printable
 from .drawing import band_text, literal, note, plain_numbers, pyplot, quantity_label, unit_text
@@ -223,7 +223,7 @@ def _mark_sources(axes: Any, catalog: Table, shape: tuple[int, ...]) -> None:
     """Mark and name the sources of a catalogue that are on an image of this shape."""
     from matplotlib.patheffects import withStroke
 
-    x, y = (np.atleast_1d(values) for values in axes.wcs.world_to_pixel(positions(catalog)))
+    x, y = (np.atleast_1d(values) for values in axes.wcs.world_to_pixel(read_positions(catalog).as_sky_coord()))
     # a projection may have no pixel for the other side of the sky
     with np.errstate(invalid="ignore"):
         inside = (x > -0.5) & (x < shape[1] - 0.5) & (y > -0.5) & (y < shape[0] - 0.5)

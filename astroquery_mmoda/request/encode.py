@@ -6,23 +6,30 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
 from astropy import units as u
+from astropy.table import MaskedColumn, Table
+from astroquery.exceptions import InputWarning
 
 from ..config import conf
-from ..errors import ParameterError
+from ..errors import ParameterError, valid, warn
 from ..files import read_plain
 from ..protocol import NUL, Upload
-from ..text import Pasted, nearest, printable
+from ..text import Pasted, listed, nearest, printable
 from .expressions import literal_value
 from .metadata import Parameter
-from .values import as_quantity, convert, is_number, plain_float, service_unit, to_time, valid
-from .windows import list_items, science_windows
+from .values import as_quantity, convert, is_number, plain_float, service_unit, to_time
 
+_LONGEST_PATH = 1000
+_WINDOW = re.compile(r"(?<!\d)\d{12}\.\d{3}(?!\d)")
+_WINDOW_FORMS = (
+    "Give texts of twelve digits, a point and the version (066500220010.001), or a Table with scw_id and scw_ver."
+)
 _BOOLEANS = {**dict.fromkeys(("true", "yes", "1"), "True"), **dict.fromkeys(("false", "no", "0"), "False")}
 
 
@@ -124,6 +131,79 @@ _WRITERS = {
     "list": _write_list,
     "file": _write_upload,
 }
+
+
+# ---- science windows, and other lists
+
+
+def science_windows(value: Any) -> list[str]:
+    """INTEGRAL's science windows ``ddddddddpppp.vvv`` of a text, file, sequence or Table, each once and in order."""
+    with valid("scw_list", value, "list of science windows", _WINDOW_FORMS):
+        if isinstance(value, Table):
+            items = _windows_of_table(value)
+        elif isinstance(value, (str, Path)):
+            lines = _text_or_file(value).lstrip("\ufeff").splitlines()
+            items = list_items("\n".join(line.split("#")[0] for line in lines))
+        else:
+            items = list_items(value)
+        if not items and not isinstance(value, (str, list, tuple)):
+            raise ValueError("it is empty; without windows the service would choose by position and time")
+        windows = list(dict.fromkeys(map(_window, items)))
+    if repeated := len(items) - len(windows):
+        warn(f"scw_list: {repeated} science windows came more than once and are sent once.", InputWarning)
+    return windows
+
+
+def _window(item: str) -> str:
+    """The identifier in an item: alone, or in a path of OSA's archive such as scw/0665/066500220010.001/swg.fits[1]."""
+    identifiers = set(_WINDOW.findall(item))
+    if len(identifiers) != 1 or not (item in identifiers or "/" in item or "[" in item):
+        version = ": it has no version" if re.fullmatch(r"\d{11,12}", item) else ""
+        raise ParameterError(f"scw_list: not a valid science window: {printable(item)!r}{version}. {_WINDOW_FORMS}")
+    return str(identifiers.pop())
+
+
+def _windows_of_table(table: Table) -> list[str]:
+    """Identifiers of a Table; its integers have lost their zeros, and some lists have the version in both columns."""
+    columns = {name.lower(): table[name] for name in table.colnames}
+    identifiers = _digits(columns["scw_id"], 12)
+    if all("." in identifier for identifier in identifiers):
+        return identifiers
+    return [f"{number}.{version}" for number, version in zip(identifiers, _digits(columns["scw_ver"], 3), strict=True)]
+
+
+def _digits(column: Any, digits: int) -> list[str]:
+    """Texts without blanks, with the zeros that numbers have lost."""
+    array = np.asarray(column)
+    whole = array.astype(int) if array.dtype.kind == "f" else array
+    return [item.zfill(digits) for item in list_items(MaskedColumn(whole, mask=getattr(column, "mask", False)))]
+
+
+def _text_or_file(value: str | Path) -> str:
+    """Text of a file, if the value is the path of one, else the value."""
+    text = str(value)
+    if isinstance(value, Pasted) or len(text) > _LONGEST_PATH or "\n" in text:
+        return text
+    path = Path(value).expanduser()
+    return path.read_text(encoding="utf-8") if path.is_file() else text
+
+
+def list_items(value: Any) -> list[str]:
+    """Items of a sequence, a column, or a text with commas or blanks, also in Python's brackets."""
+    if isinstance(value, str):
+        text = value.strip()
+        # as list_parameters shows a default, and as Python shows a list
+        brackets = text[:1] + text[-1:] in ("[]", "()")
+        items = (text[1:-1] if brackets else text).replace(",", " ").split()
+        return [item.strip("'\" ") for item in items] if brackets else items
+    # a set has no order, and another order is another analysis
+    if isinstance(value, (bytes, dict, set, frozenset)):
+        raise TypeError(f"a list is needed, not a {type(value).__name__}")
+    masked = np.flatnonzero(np.asarray(getattr(value, "mask", False)))
+    if len(masked):
+        raise ValueError(f"it is masked in row {listed(map(str, masked), most=5)}")
+    return [(item.decode() if isinstance(item, bytes) else str(item)).strip() for item in value]
+
 
 # ---- what is allowed
 

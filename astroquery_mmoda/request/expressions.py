@@ -14,7 +14,6 @@ import copy
 import json
 import operator
 import re
-import string
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -25,18 +24,14 @@ from ..text import printable
 _MOST_STEPS = 2_000_000
 _MOST_BITS = 1000
 _LARGEST_TEXT = 20_000_000
+# fields of a format that are wide, or as wide as a value says, or that are parts of a value
+_ODD_FIELD = re.compile(r"%[^A-Za-z%]*(?:\d{4}|\*)|\{[^{}]*:[^{}]*(?:\d{4}|\{)|\{\w*[.\[]")
 # JSON's words, which the service leaves in its snippets
 _WORDS = {"null": None, "true": True, "false": False}
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
-    ast.USub: operator.neg,
-    ast.UAdd: operator.pos,
+    **{ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv},
+    **{ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow},
+    **{ast.USub: operator.neg, ast.UAdd: operator.pos},
 }
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{function.__name__: function for function in (abs, float, int, len, list, max, min, round, str, tuple)},
@@ -62,10 +57,7 @@ class Unknown:
     source: ast.AST | str
 
     def __str__(self) -> str:
-        try:
-            return printable(self.source if isinstance(self.source, str) else ast.unparse(self.source), limit=60)
-        except (RecursionError, ValueError):
-            return "a long expression"
+        return printable(self.source if isinstance(self.source, str) else ast.unparse(self.source), limit=60)
 
     def __deepcopy__(self, memo: Any) -> Unknown:
         return self
@@ -115,12 +107,13 @@ class Expressions(ast.NodeVisitor):
                 self.count_parts(value)
             return value
         # the code would fail there, too
-        except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError):
+        except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError):
             return Unknown(node)
 
     def generic_visit(self, node: ast.AST) -> None:
-        """Visit the parts of what is not understood."""
-        super().generic_visit(node)
+        """Visit the parts of what is not understood, those first that give names to others."""
+        for part in sorted(ast.iter_child_nodes(node), key=lambda part: not isinstance(part, ast.comprehension)):
+            self.visit(part)
         if isinstance(node, ast.expr):
             raise NotConstant
 
@@ -153,6 +146,12 @@ class Expressions(ast.NodeVisitor):
             self.names[node.id] = Unknown(node.id)
         return self.names[node.id] if node.id in self.names else _WORDS[node.id]
 
+    def visit_arg(self, node: ast.arg) -> None:
+        self.names[node.arg] = Unknown(node.arg)
+
+    def visit_alias(self, node: ast.alias) -> None:
+        self.names.pop(node.asname or node.name.partition(".")[0], None)
+
     def visit_List(self, node: ast.List) -> list[Any]:
         return self._items(node.elts)
 
@@ -176,9 +175,7 @@ class Expressions(ast.NodeVisitor):
         record: dict[Any, Any] = {}
         for key, node in pairs:
             value = self.visit(node)
-            if key is None and not isinstance(value, dict):
-                key, value = Unknown(f"**{Unknown(node)}"), None
-            record.update(value if key is None else {key: value})
+            _update(record, value if key is None else {key: value}, node)
         return record
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
@@ -188,16 +185,6 @@ class Expressions(ast.NodeVisitor):
     def visit_Slice(self, node: ast.Slice) -> slice:
         return slice(*(part and self.visit(part) for part in (node.lower, node.upper, node.step)))
 
-    def visit_arg(self, node: ast.arg) -> None:
-        self.names[node.arg] = Unknown(node.arg)
-
-    def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
-        for part in node.generators:  # first, since they make the names unknown
-            self.visit(part)
-        self.generic_visit(node)
-
-    visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_ListComp
-
     # ---- arithmetic and texts
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
@@ -206,15 +193,10 @@ class Expressions(ast.NodeVisitor):
     def visit_BinOp(self, node: ast.BinOp) -> Any:
         left, right = self.visit(node.left), self.visit(node.right)
         if isinstance(node.op, ast.BitOr):
-            return _updated(dict(left), node.right, [right], {})
-        unit = re.fullmatch(r"(?:u|units)\.(\w+)", self._dotted(node.right))
-        if unit and isinstance(node.op, ast.Mult):
-            return _with_unit(known_value(left), unit[1])
+            return _update(dict(left), right, node.right)
         left, right = known_value(left), known_value(right)
         if isinstance(node.op, ast.Mod) and isinstance(left, str):
-            _check_growth(left, right)
-            if re.search(r"%[^A-Za-z%]*(?:\d{4}|\*)", left):
-                raise NotConstant
+            _check_size(left, right)
         elif not isinstance(node.op, ast.Add) and not (_is_plain_number(left) and _is_plain_number(right)):
             raise NotConstant
         elif isinstance(node.op, ast.Pow) and abs(right) > _MOST_BITS:
@@ -226,10 +208,10 @@ class Expressions(ast.NodeVisitor):
 
     def visit_FormattedValue(self, node: ast.FormattedValue) -> str:
         value = known_value(self.visit(node.value))
-        spec = "" if node.format_spec is None else self.visit(node.format_spec)
-        if re.search(r"\d{4}", spec) or node.conversion == ord("a"):
-            raise NotConstant
-        return format(repr(value) if node.conversion == ord("r") else value, spec)
+        conversion = f"!{chr(node.conversion)}" if node.conversion > 0 else ""
+        field = f"{{{conversion}:{self.visit(node.format_spec) if node.format_spec else ''}}}"
+        _check_size(field, value)
+        return field.format(value)
 
     # ---- calls
 
@@ -241,9 +223,11 @@ class Expressions(ast.NodeVisitor):
         if isinstance(owner, (dict, list)):
             return self._call_of_container(node, owner, arguments, words)
         if isinstance(owner, str) and name in _TEXT_METHODS:
-            return _call_of_text(owner, name, known_value(arguments), known_value(words))
+            arguments, words = known_value(arguments), known_value(words)
+            _check_size(owner, [*arguments, words])
+            return getattr(owner, name)(*arguments, **words)
         if name in ("dict", "OrderedDict"):
-            self.records.append(_updated({}, node, arguments, words))
+            self.records.append(_update(_update({}, arguments[0] if arguments else {}, node), words, node))
             return self.records[-1]
         if name in ("copy", "deepcopy"):
             return copy.deepcopy(arguments[0])
@@ -254,7 +238,7 @@ class Expressions(ast.NodeVisitor):
         return _FUNCTIONS[function](*known_value(arguments))
 
     def _dotted(self, node: ast.AST) -> str:
-        """Name of a function or unit of a module; empty if it is anything else, or a name of the code."""
+        """Name of a function, also in a module; empty if it is anything else, or a name of the code."""
         plain = isinstance(getattr(node, "value", node), ast.Name)
         text = ast.unparse(node).replace("numpy.", "np.") if plain else ""
         return "" if text.partition(".")[0] in self.names else text
@@ -263,9 +247,9 @@ class Expressions(ast.NodeVisitor):
         """Call a method of a dictionary or list; one that is not understood may change what is in it."""
         name, doubtful = node.func.attr, _is_doubtful(owner)  # type: ignore[attr-defined]
         known = bool(arguments) and not isinstance(arguments[0], Unknown)
-        found = None
+        found: Any = Unknown(node)
         if name == "update" and isinstance(owner, dict):
-            _updated(owner, node, arguments, words)
+            _update(_update(owner, arguments[0] if arguments else {}, node), words, node)
         elif name == "copy" or (known and name in ("append", "extend", "get", "pop", "setdefault")):
             found = getattr(owner, name)(*arguments)
         elif name not in ("get", "keys", "values", "items", "index", "count"):
@@ -286,39 +270,22 @@ def _is_doubtful(owner: Any) -> bool:
     return isinstance(owner, (dict, list)) and any(isinstance(part, Unknown) for part in owner)
 
 
+def _update(record: dict[Any, Any], other: Any, node: ast.AST) -> dict[Any, Any]:
+    """Update a dictionary by another, or by pairs; the code stands for one that is not known."""
+    try:
+        record.update(other)
+    except (TypeError, ValueError):
+        record[other if isinstance(other, Unknown) else Unknown(node)] = None
+    return record
+
+
 def _is_plain_number(value: Any) -> bool:
     return isinstance(value, (int, float))
 
 
-def _updated(record: dict[Any, Any], node: ast.AST, others: list[Any], words: dict[Any, Any]) -> dict[Any, Any]:
-    """Update a dictionary by others, or by pairs; the code stands for them where they are not known."""
-    for other in others:
-        try:
-            record.update(other)
-        except (TypeError, ValueError):
-            record[other if isinstance(other, Unknown) else Unknown(node)] = None
-    record.update(words)
-    return record
-
-
-def _call_of_text(text: str, name: str, arguments: list[Any], words: dict[Any, Any]) -> Any:
-    _check_growth(text, [*arguments, words])
-    for _, field, spec, _ in string.Formatter().parse(text) if name == "format" else ():
-        if not re.fullmatch(r"\w*", field or "") or re.search(r"\{|\d{4}", spec or ""):
-            raise NotConstant
-    return getattr(text, name)(*arguments, **words)
-
-
-def _check_growth(text: str, arguments: Any) -> None:
-    """Refuse texts that would be repeated in a long text."""
+def _check_size(text: str, arguments: Any) -> None:
+    """Refuse formats and methods of texts that may give a very long one."""
     if len(text) * len(str(arguments)) > _LARGEST_TEXT:
         raise TooMuch
-
-
-def _with_unit(value: Any, unit: str) -> Any:
-    """Numbers with a unit, as this package's methods take them in text."""
-    if isinstance(value, (list, tuple)):
-        return tuple(_with_unit(item, unit) for item in value)
-    if not _is_plain_number(value):
+    if _ODD_FIELD.search(text):
         raise NotConstant
-    return f"{value} {unit}"

@@ -108,9 +108,6 @@ def _check_names(
     also_known: Callable[[], Iterable[str]],
 ) -> None:
     """Refuse what is given twice, has no meaning for a product, or is not known."""
-    for name in OWN_FIELDS:
-        if name in raw:
-            raise ParameterError(f"{name!r} is not a parameter of an analysis; this package takes care of it.")
     for argument, names in _STANDS_FOR.items():
         if getattr(query, argument) is None:
             continue
@@ -120,12 +117,11 @@ def _check_names(
         for name in (*names, "T_format") if argument == "time_range" else names:
             if name in raw:
                 raise ParameterError(f"{argument}= and {name!r} say the same thing; give one of them.")
-    has_times = any(parameter.type == "time" for parameter in known.values())
-    accepted = {*known, *SWITCHES, *["T_format"] * has_times, *["time_bin_format"] * ("time_bin" in known)}
+    accepted = {*known, *SWITCHES, *FORMAT_FIELDS}
     if not accepted.issuperset(raw):
         accepted |= set(also_known())
     for name in raw:
-        if name not in accepted:
+        if name not in accepted or name in OWN_FIELDS:
             valid = sorted(parameter.name for parameter in known.values() if not parameter.hidden)
             raise ParameterError(
                 f"Unknown parameter {printable(name)!r} for {where}"

@@ -107,6 +107,22 @@ class Parameter:
         """`bool`: whether users have no need of it."""
         return self.name in _NOT_FOR_USERS or self.name.endswith("_format")
 
+    @property
+    def row(self) -> tuple[Any, ...]:
+        """`tuple`: what a table shows of it."""
+        default = "" if self.default is None else self.default
+        limits = (math.nan if limit is None else limit for limit in (self.minimum, self.maximum))
+        return (
+            printable(self.name),
+            printable(default if isinstance(default, str) else json.dumps(default)),
+            "" if self.units in (None, "str") else printable(self.units),
+            self.type,
+            *limits,
+            ", ".join(map(printable, self.choices)),
+            self.optional,
+            printable(self.description),
+        )
+
 
 @dataclass(frozen=True)
 class InstrumentSchema:
@@ -151,7 +167,7 @@ class InstrumentSchema:
     def list_parameters(self, product: str | None = None) -> Table:
         """Parameters of a product, or of all, without those that users have no need of."""
         rows = [
-            (printable(name), *_table_row(parameter))
+            (printable(name), *parameter.row)
             for name in (self.products if product is None else [self.choose("product", product)])
             for parameter in self.products[name].values()
             if not parameter.hidden
@@ -161,21 +177,6 @@ class InstrumentSchema:
         for column in ("min", "max"):
             table[column] = MaskedColumn(table[column], mask=np.isnan(table[column]))
         return table
-
-
-def _table_row(parameter: Parameter) -> tuple[Any, ...]:
-    default = "" if parameter.default is None else parameter.default
-    return (
-        printable(parameter.name),
-        printable(default if isinstance(default, str) else json.dumps(default)),
-        "" if parameter.units in (None, "str") else printable(parameter.units),
-        parameter.type,
-        math.nan if parameter.minimum is None else parameter.minimum,
-        math.nan if parameter.maximum is None else parameter.maximum,
-        ", ".join(map(printable, parameter.choices)),
-        parameter.optional,
-        printable(parameter.description),
-    )
 
 
 def folded(name: str) -> str:

@@ -10,14 +10,14 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from astropy import units as u
-from astropy.coordinates import Angle, BaseCoordinateFrame, SkyCoord
+from astropy.coordinates import BaseCoordinateFrame, SkyCoord
 from astroquery import log
 
-from ..errors import JobTimeout, MmodaError, ParameterError
+from ..errors import JobTimeout, MmodaError, ParameterError, valid
 from ..service.sockets import answer_within
 from ..text import printable
 from ..units import refuse_unusual
-from .values import valid
+from .values import is_number
 
 if TYPE_CHECKING:
     from ..service.routes import Routes
@@ -30,6 +30,8 @@ _LONGEST = 200
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,2})?"
 _UNIT = r"(?:d(?:eg(?:rees?)?)?|h(?:(?:ou)?rs?)?|m(?:in(?:utes)?)?|s(?:ec(?:onds)?)?|arcmin|arcsec)(?![a-z])|['\"]"
 _ONLY_ANGLES = re.compile(rf"(?:{_NUMBER}\s*(?:{_UNIT})?|[\s.,;:+/-])++")
+_HALF = rf"{_NUMBER}[\s:]+{_NUMBER}(?:[\s:]+{_NUMBER})?"
+_SEXAGESIMAL = re.compile(rf"[+-]?{_HALF}\s*[\s+-]\s*{_HALF}")
 # designations of sources such as 1H 0323+342, 2S 0114+650 or 0716+714, which have no blank before their sign
 _DESIGNATION = re.compile(r"(?:\d{1,2}[a-z]\s*)?\d{4,6}(?:\.\d)?[+-]\d{2,6}")
 
@@ -44,39 +46,20 @@ def parse_position(text: str) -> SkyCoord | None:
     if _DESIGNATION.fullmatch(plain) or not _ONLY_ANGLES.fullmatch(plain):
         return None
     with valid("coordinates", text, "position", _FORMS):
-        pieces = re.split(r"\s*[,;]\s*", plain)
-        if len(pieces) == 1:  # at the second sign
-            pieces = re.split(r"(?<=[^\s+-])(?<![\d.]e)\s*(?=[+-])", plain)
-        words = plain.split()
-        if len(pieces) == 1 and len(words) % 2 == 0:
-            pieces = [" ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :])]
-        if len(pieces) != 2:
+        # at a comma, too, astropy sees by a sign where the second angle begins
+        plain = re.sub(r"\s*[,;]\s*([+-]?)", lambda comma: f" {comma[1] or '+'}", plain, count=1)
+        first, numbers = re.match(rf"([+-]?{_NUMBER})\s*([dh]?)", plain), len(re.findall(_NUMBER, plain))
+        if first is None or numbers < 2 or re.search("[dh].*h", plain):
             raise ValueError("numbers are not looked up as a name")
-        return _position_of_texts(*pieces)
-
-
-def _position_of_texts(longitude: str, latitude: str) -> SkyCoord:
-    """Position of two angles as astropy reads them; a longitude of several numbers is in hours, if it does not say."""
-    numbers, others = (len(re.findall(_NUMBER, text)) for text in (longitude, latitude))
-    if numbers != others and numbers < 3 and not re.search("[dh]", longitude):
-        raise ValueError("it may be in hours or in degrees")
-    if "h" in latitude:
-        raise ValueError("a declination is in degrees, not in hours")
-    in_hours = "h" in longitude or ("d" not in longitude and numbers > 1)
-    ra, dec = _angle(longitude, u.hourangle if in_hours else u.deg), _angle(latitude, u.deg)
-    if in_hours and ra >= 360 * u.deg:
-        raise ValueError("hours must be below 24; mark degrees as in 83d37m59s")
-    return _position_of_angles(ra, dec)
-
-
-def _angle(text: str, unit: u.UnitBase) -> u.Quantity:
-    return float(text) * unit if re.fullmatch(rf"[+-]?{_NUMBER}", text) else Angle(text, unit)
-
-
-def _position_of_angles(longitude: u.Quantity, latitude: u.Quantity) -> SkyCoord:
-    if abs(longitude) > 360 * u.deg:
-        raise ValueError(f"{longitude.to_value(u.deg):g} deg is beyond 360 deg")
-    return SkyCoord(longitude, latitude)
+        value, label = float(first[1]), first[2]
+        if not label and numbers > 2 and (re.search("[dh]", plain) or not _SEXAGESIMAL.fullmatch(plain)):
+            raise ValueError("it may be in hours or in degrees")
+        in_hours = label == "h" or (not label and numbers > 2)
+        if abs(value) > 360 or (in_hours and not 0 <= value < 24):
+            raise ValueError("hours must be below 24; mark degrees as in 83d37m59s" if in_hours else "beyond 360 deg")
+        if all(map(is_number, pair := plain.split())) and len(pair) == 2:  # astropy reads no exponents in angles
+            return SkyCoord(*map(float, pair), unit=u.deg)
+        return SkyCoord(plain, unit=(u.hourangle if in_hours else u.deg, u.deg))
 
 
 def sky_position(coordinates: Any) -> SkyCoord:
@@ -87,14 +70,14 @@ def sky_position(coordinates: Any) -> SkyCoord:
             longitude, latitude = coordinates
             if isinstance(longitude, str) and isinstance(latitude, str):
                 position = parse_position(f"{longitude}, {latitude}")
-            elif isinstance(coordinates, (str, dict, set)) or any(
-                isinstance(angle, (str, bool, list)) for angle in (longitude, latitude)
-            ):
+            elif isinstance(coordinates, (dict, set)) or any(isinstance(angle, (str, list)) for angle in coordinates):
                 raise TypeError(f"a {type(coordinates).__name__}")
             else:
-                for angle in (longitude, latitude):
-                    refuse_unusual(angle)
-                position = _position_of_angles(u.Quantity(longitude, u.deg), u.Quantity(latitude, u.deg))
+                refuse_unusual(longitude)
+                refuse_unusual(latitude)
+                position = SkyCoord(u.Quantity(longitude, u.deg), u.Quantity(latitude, u.deg))
+                if abs(u.Quantity(longitude, u.deg)) > 360 * u.deg:
+                    raise ValueError(f"{longitude} is beyond 360 deg")
         if not (isinstance(position, SkyCoord) and position.name == "icrs" and not position.shape):
             position = SkyCoord(position).reshape(()).icrs
         if not all(map(math.isfinite, in_degrees(position))):

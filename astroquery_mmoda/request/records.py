@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Forms of requests: the roles that they need, what the service understood of them, and what they are about."""
+"""Forms of requests: what the service understood of them, and what they are about."""
 
 from __future__ import annotations
 
@@ -12,31 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 from ..protocol import NUL, REQUEST_FIELDS, STATE_FIELDS, Upload
 from ..text import Pasted, printable
 
-_MANY, _VERY_MANY = 50, 500
 # the service may write angles, energies and times in a unit of its own
 _UNIT_RATIOS = (1.0, 60.0, 3600.0, 86400.0, 1e3, 1e6, 1e9, 180.0 / math.pi)
-
-
-def needed_roles(fields: Mapping[str, str]) -> dict[str, str]:
-    """Roles that the service requires for a request to INTEGRAL's instruments, and what requires them."""
-    roles: dict[str, str] = {}
-    if fields["instrument"] in ("isgri", "jemx"):
-        windows = [window for window in fields.get("scw_list", "").split(",") if window]
-        most = fields.get("max_pointings", "")
-        pointings = max(len(windows), int(most) if most.isdecimal() else 0)
-        if pointings > _MANY:
-            roles["unige-hpc-full"] = f"{pointings} pointings (more than {_MANY})"
-        if pointings > _VERY_MANY:
-            roles["unige-hpc-extreme"] = f"{pointings} pointings (more than {_VERY_MANY})"
-        if fields.get("integral_data_rights") == "all-private":
-            roles["integral-private-qla"] = "private data (integral_data_rights)"
-        elif "-" in fields.get("osa_version", ""):
-            roles["integral-private-qla"] = f"the version {fields['osa_version']} of the analysis (osa_version)"
-        elif any(window.endswith(".000") for window in windows):
-            roles["integral-public-nrt"] = "near-real-time data (science windows of version 000)"
-    if fields["instrument"] == "spi_acs" and fields.get("data_level") == "realtime":
-        roles["integral-realtime"] = "realtime data (data_level)"
-    return roles
 
 
 def misunderstood(sent: Mapping[str, str], understood: Mapping[str, Any]) -> list[str]:
@@ -50,19 +27,14 @@ def misunderstood(sent: Mapping[str, str], understood: Mapping[str, Any]) -> lis
 
 
 def _same(sent: str, understood: Any) -> bool:
-    if understood is None:
-        return sent in ("", NUL)
-    if isinstance(understood, bool):
-        return (sent.lower() in ("true", "yes", "1")) is understood
+    if understood is None or isinstance(understood, bool):
+        return sent.lower() in {None: ("", NUL), True: ("true", "yes", "1"), False: ("false", "no", "0")}[understood]
     if isinstance(understood, list) and [item for item in sent.split(",") if item] == list(map(str, understood)):
         return True
     asked, meant = _json_value(sent), _json_value(understood if isinstance(understood, str) else json.dumps(understood))
     if isinstance(asked, float) and isinstance(meant, float):
-        return any(
-            math.isclose(meant, asked * ratio, rel_tol=1e-6, abs_tol=1e-12)
-            or math.isclose(asked, meant * ratio, rel_tol=1e-6, abs_tol=1e-12)
-            for ratio in _UNIT_RATIOS
-        )
+        ratios = (*_UNIT_RATIOS, *(1 / ratio for ratio in _UNIT_RATIOS))
+        return any(math.isclose(meant, asked * ratio, rel_tol=1e-6, abs_tol=1e-12) for ratio in ratios)
     return sent == understood or (asked is not None and bool(asked == meant))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .expressions import Expressions, Unknown, doubt
+from .expressions import Expressions, Unknown, doubt, parse
 
 _KINDS = ("image", "catalog", "spectrum", "lightcurve", "product")
 _OF_OURS = frozenset(f"{verb}_{kind}" for verb in ("query", "submit") for kind in _KINDS)
@@ -31,14 +31,14 @@ class Analysis:
     ours: bool = False
 
 
-def analyses(tree: ast.Module) -> tuple[list[Analysis], list[str]]:
-    """What is requested from the service, and calls whose parameters are not known."""
-    follower = _Statements()
-    follower.visit(tree)
-    named = [value for value in follower.names.values() if isinstance(value, dict)]
-    found = [record for record in (*follower.records, *named) if "instrument" in record]
+def analyses(text: str) -> tuple[list[Analysis], list[str]]:
+    """What code requests from the service, and calls whose parameters are not known."""
+    reader = _Statements()
+    reader.visit(parse(text))
+    named = [value for value in reader.names.values() if isinstance(value, dict)]
+    found = [record for record in (*reader.records, *named) if "instrument" in record]
     found = [record for record in found if "product" in record or "product_type" in record] or found
-    return follower.calls or [Analysis(record) for record in found], follower.unread
+    return reader.calls or [Analysis(record) for record in found], reader.unread
 
 
 class _Statements(Expressions):
@@ -63,30 +63,23 @@ class _Statements(Expressions):
             for value in arguments:
                 doubt(value, node)
 
+    # ---- statements: names and what they stand for
+
     def _follow(self, statements: Iterable[ast.stmt]) -> None:
         for statement in statements:
             self.visit(statement)
-
-    # ---- names and what they stand for
 
     def visit_Assign(self, node: ast.Assign) -> None:
         value = self.visit(node.value)
         for target in node.targets:
             self._bind(target, value)
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        if node.value is not None:
-            self._bind(node.target, self.visit(node.value))
-
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
         target = copy.copy(node.target)
         target.ctx = ast.Load()
-        current = self.visit(target)
-        if isinstance(current, (dict, list)):  # in place, whatever else it is called
-            method = "update" if isinstance(current, dict) else "extend"
-            self.visit(ast.Call(ast.Attribute(target, method), [node.value], []))
-        else:
-            self._bind(node.target, self.visit(ast.BinOp(target, node.op, node.value)))
+        value = self.visit(ast.BinOp(target, node.op, node.value))
+        doubt(self.visit(target), node)  # what is changed in place may have another name
+        self._bind(node.target, value)
 
     def _bind(self, target: ast.expr, value: Any) -> None:
         if isinstance(target, ast.Name):
@@ -110,13 +103,7 @@ class _Statements(Expressions):
             if isinstance(target, ast.Subscript):
                 self.visit(ast.Call(ast.Attribute(target.value, "pop"), [target.slice], []))
 
-    def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
-        for alias in node.names:
-            self.names.pop(alias.asname or alias.name.partition(".")[0], None)
-
-    visit_ImportFrom = visit_Import
-
-    # ---- what may happen or not
+    # ---- statements: what may happen or not
 
     def visit_If(self, node: ast.If) -> None:
         if ast.unparse(node.test) == "__name__ == '__main__'":
@@ -125,34 +112,28 @@ class _Statements(Expressions):
             self.visit(node.test)
             self._perhaps(node.body, node.orelse)
 
-    def visit_For(self, node: ast.For | ast.AsyncFor | ast.While) -> None:
+    def visit_For(self, node: ast.For | ast.While) -> None:
         for part in (node.test,) if isinstance(node, ast.While) else (node.iter, node.target):
             self.visit(part)
         calls, records = len(self.calls), len(self.records)
         self._perhaps(node.body)
         del self.calls[calls:], self.records[records:]
-        self._perhaps(node.body)  # once more, since one iteration may depend on the changes of another
-        self._follow(node.orelse)
+        self._perhaps(node.body, node.orelse)  # once more, since one iteration may depend on the changes of another
 
-    visit_AsyncFor = visit_While = visit_For
+    visit_While = visit_For
 
-    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
-        """Leave out what happens only if something fails."""
-
-    def visit_ClassDef(self, node: ast.ClassDef | ast.match_case) -> None:
+    def visit_ClassDef(self, node: ast.ClassDef | ast.ExceptHandler | ast.match_case) -> None:
         self._perhaps(node.body)
 
-    visit_match_case = visit_ClassDef
+    visit_ExceptHandler = visit_match_case = visit_ClassDef
 
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         """Follow a function whose arguments are not known, and that may be called or not."""
         self.names[node.name] = Unknown(f"{node.name}()")
         outer, self.names = self.names, dict(self.names)
         self.visit(node.args)
         self._perhaps(node.body)
         self.names = outer
-
-    visit_AsyncFunctionDef = visit_FunctionDef
 
     def visit_Global(self, node: ast.Global) -> None:
         for name in node.names:

@@ -7,8 +7,7 @@ import dataclasses
 import pprint
 import re
 import textwrap
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,12 @@ from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, warn
 from ..protocol import IGNORED_FIELDS, NUL, STATE_FIELDS, Upload
-from ..text import Pasted, listed, printable, without_token
-from .encode import is_address
-from .expressions import NotConstant, TooMuch, Unknown, known_value, parse
+from ..text import Pasted, printable, without_token
+from .expressions import NotConstant, TooMuch, Unknown, known_value
 from .query import Query
 from .scripts import Analysis, analyses
 
-_LARGEST_SNIPPET = 2_000_000
-_MOST_LINES = 50_000
+_LARGEST_SNIPPET = 1_000_000
 _MOST_NAMED = 20
 # what a call has and a query does not need
 _DROPPED = frozenset({"token", *IGNORED_FIELDS, *STATE_FIELDS})
@@ -34,21 +31,19 @@ _OURS = {item.name for item in dataclasses.fields(Query)}
 _OURS -= {"instrument", "product", "query_type", "radius", "time_bin", "scw_list", "token"}
 # these are never files
 _TEXTS = frozenset("instrument product product_type query_type src_name".split())
-_FILES = frozenset({"user_catalog_file", "user_scw_list_file"})
 _PATH = re.compile(r"\s*(?:~|/|\.{1,2}[/\\]|\.[A-Za-z_]|[A-Za-z]:[\\/]|\\\\|file:)", re.IGNORECASE)
 
 # code as it comes out of web pages, e-mails and notebooks
-_MOST_BAD_LINES = 40
 _ARROWS = re.compile(r"\s*>>>(?: |$)")
+_NUMBERED = re.compile(r"\s*In\s*\[[\d ]*\]:")
 _PROMPT = re.compile(r"\s*(?:>>>|\.\.\.|In\s*\[[\d ]*\]:|\.{3,}:)(?: |$)")
-_NUMBERED = re.compile(r"\s*(?:In|Out)\s*\[[\d ]*\]:")
-_OUTPUT = re.compile(r"\s*Out\s*\[\d*\]:")
 # a line that goes on after % formats a text, and has a blank or bracket there
-_MAGIC = re.compile(r"\s*(?:%{1,2}[A-Za-z]|[!?])|.*[\w)]\?{1,2}\s*$")
+_MAGIC = re.compile(r"\s*(?:%{1,2}[A-Za-z]|[!?]|Out\s*\[\d*\]:)|.*[\w)]\?{1,2}\s*$")
 # magics with a statement behind them
 _TIMED = re.compile(r"(\s*)%(?:time|timeit|prun|memit)\b(?:\s+-\w+(?:\s+\d+)?)*[ ](?=\s*\S)")
-_CODE = re.compile(r"\s*(?:from\s+oda_api\b|import\s+oda_api\b|\w+\s*=\s*(?:\{|dict\(|[\w.]*DispatcherAPI\()|disp\.)")
-_STATEMENT = re.compile(r"\s*[\w.\[\]'\"]+\s*(?:[|+]?=|\()|\s*\.{3}|\s*(['\"])\w+\1\s*:")
+_QUOTED = re.compile(r"^\s*>(?!>>)[ ]?", re.MULTILINE)
+# blanks that do not break, of no width, and the mark of the byte order
+_UNSEEN = {0xA0: " ", 0x202F: " ", 0x200B: None, 0x2060: None, 0xFEFF: None}
 _TYPESET = str.maketrans("\u201c\u201d\u201e\u2018\u2019\u2212\u2013", '"""\'\'--')
 
 
@@ -56,45 +51,43 @@ def read_api_code(text: str) -> dict[str, Any]:
     """Keyword arguments of a query, from a snippet for oda_api or of ours; it is parsed, never run."""
     if not isinstance(text, str):
         raise ParameterError(f"A snippet is a text, not a {type(text).__name__}.")
-    if len(text) > _LARGEST_SNIPPET or text.count("\n") > _MOST_LINES:
-        raise ParameterError(f"A snippet of {len(text)} characters or more than {_MOST_LINES} lines is too long.")
-    analysis, notes = _last_analysis(text)
-    instrument = analysis.parameters["instrument"]
-    if isinstance(instrument, Unknown):
-        raise ParameterError(
-            f"The instrument in this text is only known when the code runs: {instrument}. Write its name there."
-        )
-    left_out: list[str] = []
-    arguments = _kept_values(analysis.parameters, left_out, notes, ours=analysis.ours)
-    if left_out:
-        notes.insert(
-            0,
-            f"left out: {listed(left_out)}. The service would use its defaults for them; give their values explicitly",
-        )
+    if len(text) > _LARGEST_SNIPPET:
+        raise ParameterError(f"A text of {len(text)} characters is too long for a snippet.")
+    try:
+        analysis, notes = _last_analysis(text)
+        arguments = _kept_values(analysis.parameters, notes, ours=analysis.ours)
+    except (TooMuch, RecursionError, MemoryError):
+        raise ParameterError("This text is too intricate to be a snippet of the service.") from None
     if notes:
-        warn(f"The snippet was read without running it; {'; '.join(dict.fromkeys(notes[:_MOST_NAMED]))}.", InputWarning)
+        warn(
+            f"The snippet was read without running it; {'; '.join(dict.fromkeys(notes[:_MOST_NAMED]))}. Give what is "
+            "missing explicitly; the service would use its defaults.",
+            InputWarning,
+        )
     return arguments if analysis.ours else _renamed(arguments)
 
 
 def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
     """The last analysis that a text requests, and what is to be warned of."""
     problem: Exception | None = None
-    for version, left_out in _readings(text):
+    tidy = textwrap.dedent(text.replace("\r\n", "\n").translate(_UNSEEN).strip("\n"))
+    for version in (tidy, _without_marks(tidy)):
         try:
-            everything, unread = analyses(parse(version))
-            found = [each for each in everything if "instrument" in each.parameters]
-            different = [each for each in found[:-1] if each.parameters != found[-1].parameters]
-        except TooMuch:
-            raise ParameterError("This text is too intricate to be a snippet of the service.") from None
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            problem = problem or error
+            everything, unread = analyses(version)
+        except (SyntaxError, ValueError) as error:
+            problem = error
             continue
+        problem, found = None, [each.parameters for each in everything]
         if found:
-            notes = [f"this line is not Python: {line}" for line in left_out]
-            notes += [f"the parameters of {call} are not known" for call in unread]
-            if different:
-                notes.append(f"the text has {len(different) + 1} different analyses, of which the last is read")
-            return found[-1], notes
+            if isinstance(found[-1]["instrument"], Unknown):
+                raise ParameterError(
+                    "The instrument in this text is only known when the code runs: "
+                    f"{found[-1]['instrument']}. Write its name there."
+                )
+            notes = [f"the parameters of {call} are not known" for call in unread]
+            if different := sum(parameters != found[-1] for parameters in found):
+                notes.append(f"the text has {different + 1} different analyses, of which the last is read")
+            return everything[-1], notes
     why = f" It is not Python ({printable(problem, limit=150)})." if problem else ""
     raise ParameterError(
         "This is not a snippet of the service: it has no dictionary with an 'instrument' and parameters in it. Copy "
@@ -102,19 +95,19 @@ def _last_analysis(text: str) -> tuple[Analysis, list[str]]:
     )
 
 
-def _kept_values(given: Mapping[Any, Any], left_out: list[str], notes: list[str], *, ours: bool) -> dict[str, Any]:
-    """Values that are known and are not files or tokens; the others are named in ``left_out`` and ``notes``."""
+def _kept_values(given: Mapping[Any, Any], notes: list[str], *, ours: bool) -> dict[str, Any]:
+    """Values that are known and are not files or tokens; the others are named in ``notes``."""
     kept: dict[str, Any] = {}
     for name, value in given.items():
         if isinstance(name, Unknown):
             notes.append(f"the effect of {name} is not known")
         elif ours and name == "parameters" and isinstance(value, dict):
-            kept["parameters"] = _kept_values(value, left_out, notes, ours=False)
+            kept["parameters"] = _kept_values(value, notes, ours=False)
         elif name not in (_DROPPED_FROM_OURS if ours else _DROPPED_FROM_CALLS):
             try:
                 kept[str(name)] = _checked_value(str(name), value)
-            except (NotConstant, RecursionError) as error:
-                left_out.append(f"{printable(name, limit=60)} ({error})")
+            except NotConstant as error:
+                notes.append(f"left out: {printable(name, limit=60)} ({error})")
     return kept
 
 
@@ -127,19 +120,15 @@ def _checked_value(name: str, value: Any) -> Any:
         return value
     if without_token(value) != value:
         raise NotConstant("it has a token in it")
-    if name in _TEXTS:
-        return value
     if _is_file(name, value):
         raise NotConstant("a file, which a snippet never sends; pass it explicitly")
-    return Pasted(value)
+    return value if name in _TEXTS else Pasted(value)
 
 
 def _is_file(name: str, text: str) -> bool:
     """Whether a text would be taken for a path of this machine."""
-    if name in _FILES and not is_address(text):
-        return True
     try:
-        return _PATH.match(text) is not None or Path(text).expanduser().is_file()
+        return name not in _TEXTS and (_PATH.match(text) is not None or Path(text).expanduser().is_file())
     except (OSError, ValueError, RuntimeError):
         return False
 
@@ -159,68 +148,15 @@ def _renamed(arguments: dict[str, Any]) -> dict[str, Any]:
 # ---- to valid Python
 
 
-def _readings(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Possible readings of a text, the least changed first, each with the lines of code that it leaves out."""
-    tidy = _tidy_text(text)
-    bare = _without_marks(tidy)
-    typed = textwrap.dedent(re.sub(r"^\s*>(?!>>)[ ]?", "", bare, flags=re.MULTILINE).translate(_TYPESET))
-    for version in (tidy, bare, typed):
-        yield version, []
-    lines = typed.split("\n")
-    first = next((number for number, line in enumerate(lines) if _CODE.match(line)), 0)
-    yield _without_bad_lines(textwrap.dedent("\n".join(lines[first:])))
-
-
-def _tidy_text(text: str) -> str:
-    """Text with plain blanks and line ends, and nothing that can't be seen."""
-    odd = {character: unicodedata.category(character) for character in set(text) if not character.isascii()}
-    blanks = {ord(character): {"Zs": " ", "Cf": ""}.get(category, character) for character, category in odd.items()}
-    return textwrap.dedent(text.replace("\r\n", "\n").translate(blanks).strip("\n"))
-
-
 def _without_marks(text: str) -> str:
-    """Without prompts, outputs, magics and lines for a shell."""
-    lines = text.split("\n")
+    """Text without what pages, e-mails and notebooks add to code."""
+    lines = _QUOTED.sub("", text).translate(_TYPESET).split("\n")
     if any(_ARROWS.match(line) for line in lines):
-        lines = list(_of_session(lines))
-    elif any(_NUMBERED.match(line) for line in lines):
-        lines = ["" if _OUTPUT.match(line) else _PROMPT.sub("", line, count=1) for line in lines]
+        lines = [line for line in lines if _PROMPT.match(line)]  # the others were printed
+    if any(_ARROWS.match(line) or _NUMBERED.match(line) for line in lines):
+        lines = [_PROMPT.sub("", line, count=1) for line in lines]
     lines = [_TIMED.sub(r"\1", line, count=1) for line in lines]
     return textwrap.dedent("\n".join("" if _MAGIC.match(line) else line for line in lines))
-
-
-def _of_session(lines: list[str]) -> Iterator[str]:
-    """Lines behind prompts, and those that go on in brackets without one; what was printed is left out."""
-    depth = 0
-    for line in lines:
-        prompt = _PROMPT.match(line)
-        code = line[prompt.end() :] if prompt else line if depth > 0 else ""
-        opened = sum((character in "([{") - (character in ")]}") for character in code)
-        depth = opened if _ARROWS.match(line) else depth + opened
-        yield code
-
-
-def _without_bad_lines(text: str) -> tuple[str, list[str]]:
-    """Leave out lines that are not valid Python, a few at most, and return those among them that look like code."""
-    lines = text.split("\n")
-    left_out: list[str] = []
-    for _ in range(min(_MOST_BAD_LINES, 40_000_000 // (len(text) + 1))):
-        try:
-            parse("\n".join(lines))
-            break
-        except (ValueError, RecursionError, MemoryError):
-            break
-        except SyntaxError as error:
-            number = min(error.lineno or 1, len(lines)) - 1
-            if not lines[number].strip():
-                break
-            if isinstance(error, IndentationError) and lines[number][0].isspace():
-                lines[number] = lines[number].lstrip()
-                continue
-        if _STATEMENT.match(lines[number]):
-            left_out.append(printable(lines[number], limit=60))
-        lines[number] = ""
-    return "\n".join(lines), left_out
 
 
 # ---- code for this package
@@ -233,17 +169,15 @@ def code_for(server: str | None, fields: Mapping[str, str]) -> str:
     files = [
         name
         for name, value in sent.items()
-        if isinstance(value, Upload)
-        or (isinstance(value, Pasted) and name not in _TEXTS and value not in ("", NUL) and _is_file(name, value))
+        if isinstance(value, Upload) or (isinstance(value, Pasted) and _is_file(name, value))
     ]
     parameters = {
         name: Ellipsis if name in files else None if value == NUL else without_token(str(value))
         for name, value in sent.items()
     }
     note = f"# to be given again, since a snippet never sends files: {', '.join(map(printable, files))}\n"
-    arguments = f"{fields['instrument']!r}, product={fields['product_type']!r}"
-    if fields.get("query_type", "Real") != "Real":
-        arguments += f", query_type={fields['query_type']!r}"
+    query_type = f"query_type={fields.get('query_type', 'Real')!r}"
+    arguments = f"{fields['instrument']!r}, product={fields['product_type']!r}, {query_type}"
     client = "Mmoda" if server is None else f"Mmoda(server={server!r})"
     return (
         "from astroquery_mmoda import Mmoda\n\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,10 @@ from astropy.io import fits
 from astropy.table import Column, Table
 from astroquery.exceptions import InputWarning
 
-from ..catalog import (
-    Positions,
-    angles,
-    cells,
-    coordinate_columns,
-    positions,
-    read_catalog,
-    read_positions,
-    source_names,
-    table_of,
-)
-from ..errors import DecodingError, ParameterError, warn
+from ..catalog import Positions, angles, cells, read_catalog, read_positions, source_names, table_of
+from ..config import conf
+from ..errors import DecodingError, ParameterError, valid, warn
+from ..files import read_plain
 from ..instruments import CATALOG_VALUES, MOST_SOURCES, USED_FLAGS
 from ..protocol import NAME_COLUMNS
 from ..text import Pasted, listed, printable, transliterated
@@ -35,86 +28,56 @@ from .positions import parse_position, sky_position
 from .values import as_quantity, convert
 
 _Array = np.ndarray[Any, Any]
-_SAME_PLACE = 30 * u.arcsec
-_MOST_COMPARED = 1000
 
 
 def to_catalog_text(catalog: Any, instrument: str = "") -> str:
     """The service's JSON text of what a user gives as ``catalog=``, for an instrument by the service's name."""
-    table, others = _table_given(catalog)
-    form = to_service(table, instrument)
+    form = to_service(_table_given(catalog), instrument)
     row = form["cat_column_names"].index("src_names")
     form["cat_column_list"][row] = _in_ascii(form["cat_column_list"][row])
-    try:
-        return json.dumps({**others, **form}, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ParameterError(f"catalog= can't be written as JSON: {printable(error)}.") from error
+    return json.dumps(form)
 
 
 # ---- what may be given
 
 
-def _table_given(catalog: Any) -> tuple[Table, dict[str, Any]]:
-    """The table in whatever was given, and what the service's form has beside it."""
+def _table_given(catalog: Any) -> Table:
     if isinstance(catalog, (str, Path)):
         catalog = _from_text_or_file(catalog)
     if isinstance(catalog, Mapping):
         try:
             # numbers as they are written, whatever precision the list once had
-            table = read_catalog({**catalog, "cat_column_descr": None}, what="catalog=")
+            return read_catalog({**catalog, "cat_column_descr": None}, what="catalog=")
         except DecodingError as error:
             raise ParameterError(f"{error} (The service's form is that of products.catalog in a reply.)") from error
-        return table, {name: value for name, value in catalog.items() if not str(name).startswith("cat_c")}
-    if isinstance(catalog, (list, tuple)) and not catalog:
-        catalog = Table()
     if not isinstance(catalog, (Table, fits.HDUList)):
         raise ParameterError(
             "catalog= must be a Table of sources, an image with a CATALOG, a dict in the service's form, a list of "
             f"names or a path; not {printable(type(catalog).__name__)}."
         )
-    return table_of(catalog), {}
+    return table_of(catalog)
 
 
 def _from_text_or_file(given: str | Path) -> Table | Mapping[str, Any]:
-    what = f"catalog={printable(given, limit=100)!r}"
-    text = str(given).lstrip()
+    text = str(given).strip()
     if not text:
         raise ParameterError("catalog= is an empty text. Leave it out to let the service choose.")
+    content = b""
     if not text.startswith("{"):
         if isinstance(given, Pasted):
             raise ParameterError(
-                f"{what} came from a snippet, a link or a record, which never name files to be read. If you want this "
-                "file, pass it explicitly: catalog=Path(...)."
+                f"catalog={printable(given)!r} came from a snippet, a link or a record, which never name files to be "
+                "read. If you want this file, pass it explicitly: catalog=Path(...)."
             )
-        try:
-            path = Path(given).expanduser()
-            start = path.read_bytes()[:512] if path.is_file() else None
-        except (OSError, RuntimeError):  # longer than any path, or of an unknown user (~name)
-            start = None
-        if start is None:
-            raise ParameterError(
-                f"{what} is neither a file nor JSON. Names go into a list: {what.replace('=', '=[')}]."
-            )
-        if not start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
-            return _table_in_file(path, what, is_fits=start.startswith((b"SIMPLE  =", b"\x1f\x8b")))
-        text = path.read_text("utf-8-sig", "replace")
-    try:
-        form = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ParameterError(f"{what} is not valid JSON: {printable(error)}.") from error
-    return form
-
-
-def _table_in_file(path: Path, what: str, *, is_fits: bool) -> Table:
-    try:
-        if not is_fits:
-            return Table.read(path, format="ascii.ecsv")
-        with fits.open(path) as hdulist:
-            return Table.read(hdulist["CATALOG" if "CATALOG" in hdulist else 1])
-    except (OSError, ValueError, LookupError) as error:
-        raise ParameterError(
-            f"{what} is not an ECSV or FITS table, nor a text with the service's JSON: {printable(error)}."
-        ) from error
+        with valid("catalog", given, "file or JSON", "Names of sources go into a list: catalog=['Crab']."):
+            content = read_plain(Path(given).expanduser(), limit=int(conf.max_product_size), links=True)
+        text = content.decode("utf-8-sig", "replace")
+    with valid("catalog", given, "ECSV or FITS table, or text with the service's JSON"):
+        if content.startswith((b"SIMPLE  =", b"\x1f\x8b")):
+            with fits.open(BytesIO(content)) as hdulist:
+                return Table.read(hdulist["CATALOG" if "CATALOG" in hdulist else 1])
+        is_json = text.lstrip().startswith("{")
+        return json.loads(text) if is_json else Table.read(text.splitlines(), format="ascii.ecsv")
 
 
 # ---- a table in the service's form
@@ -132,7 +95,7 @@ def to_service(table: Table, instrument: str = "") -> dict[str, Any]:
     if instrument in MOST_SOURCES:
         for name, value in CATALOG_VALUES.items():
             columns.setdefault(name, np.full(len(table), value))
-        _warn_of_unused(columns["ISGRI_FLAG"], places, names, instrument)
+        _warn_of_unused(columns["ISGRI_FLAG"], names, instrument)
     lon, lat = places.names
     return {
         "cat_frame": places.frame,
@@ -168,33 +131,42 @@ def _sent_columns(table: Table, places: Positions, names: Sequence[str]) -> dict
     """All that is sent, by the service's names; a list of the service keeps its columns and their order."""
     by_lower = {name.lower(): name for name in reversed(table.colnames)}
     lon, lat = places.names
-    made = {
+    columns = {
         "meta_ID": _identifiers(table),
         "src_names": np.array(names),
         "significance": np.zeros(len(table)),
         lon: np.where(places.lon < 0, places.lon + 360, places.lon),
         lat: places.lat,
     }
-    used = {*made, by_lower.get("significance")}
-    if "significance" in by_lower:
-        made["significance"] = _numbers_of(table[by_lower["significance"]], 0)
-    for name, value in CATALOG_VALUES.items():
+    used: set[str | None] = set(columns)
+    for name, value in {"significance": 0, **CATALOG_VALUES}.items():
         # in small letters too where it can mean nothing else
         given = name if name in table.colnames or name == "FLAG" else by_lower.get(name.lower())
         if given in table.colnames:
             used.add(given)
-            made[name] = _numbers_of(table[given], value)
-    if coordinate_columns(table) is None or "src_names" not in table.colnames:
-        return made  # a table of other origin has many columns that mean nothing to the service
-    others = {name: _further_column(table[name]) for name in table.colnames if name not in used}
-    left_out = [name for name, column in others.items() if column is None]
+            columns[name] = _numbers_of(table[given], value)
+    if not _is_of_service(table):
+        return columns  # a table of other origin has many columns that mean nothing to the service
+    left_out = []
+    for name in table.colnames:
+        column = table[name]
+        if name in used:
+            continue
+        plain = isinstance(column, (Column, u.Quantity)) and column.ndim == 1 and column.dtype.kind in "biufUS"
+        if plain and None not in (values := cells(column)):
+            columns[name] = np.array(values)
+        else:
+            left_out.append(name)
     if left_out:
         warn(
             f"catalog=: left out, since the service can't take their values: columns {listed(left_out)}.", InputWarning
         )
-    everything = {**made, **{name: column for name, column in others.items() if column is not None}}
-    order = dict.fromkeys([name for name in made if name not in table.colnames] + table.colnames)
-    return {name: everything[name] for name in order if name in everything}
+    order = [name for name in columns if name not in table.colnames] + table.colnames
+    return {name: columns[name] for name in order if name in columns}
+
+
+def _is_of_service(table: Any) -> bool:
+    return isinstance(table, Table) and {"meta_ID", "src_names"} <= set(table.colnames)
 
 
 def _identifiers(table: Table) -> _Array:
@@ -211,53 +183,29 @@ def _numbers_of(column: Any, value: float) -> _Array:
         degrees = angles(column).value
         return np.where(np.isfinite(degrees), degrees, value)
     flags = name.lower() != "significance"
-    try:
-        given = [value if cell in (None, "") else cell for cell in cells(column)]
-        numbers = np.array(given, dtype=float if flags else column.dtype)
-        if numbers.ndim != 1 or numbers.dtype.kind not in "biuf" or (flags and (numbers % 1).any()):
-            raise ValueError("not such numbers")
-    except (TypeError, ValueError) as error:
-        raise ParameterError(
-            f"catalog=: the column {printable(name)!r} must hold {'whole ' if flags else ''}numbers. Rename or remove "
-            f"it to have {value:g} sent."
-        ) from error
+    with valid("catalog", name, f"column of {'whole ' if flags else ''}numbers", f"Remove it to have {value:g} sent."):
+        numbers = np.array([value if cell in (None, "") else cell for cell in cells(column)], dtype=float)
+        if flags and (numbers % 1).any():
+            raise ValueError("fractions")
     return numbers.astype(int) if flags else numbers
 
 
-def _further_column(column: Any) -> _Array | None:
-    """Values of a further column; None if the service can't take them."""
-    plain = isinstance(column, (Column, u.Quantity)) and column.ndim == 1 and column.dtype.kind in "biufUS"
-    values = cells(column) if plain else [None]
-    return None if None in values else np.array(values)
-
-
-def _warn_of_unused(flags: _Array, places: Positions, names: Sequence[str], instrument: str) -> None:
-    """Warn of what INTEGRAL's software leaves out or can't separate: a coded mask shares counts out between doubles."""
-    first: dict[str, int] = {}
-    doubles = [row for row, name in enumerate(names) if first.setdefault(_same_name(name), row) != row]
-    close: list[str] = []
-    if len(names) <= _MOST_COMPARED:
-        sky = places.as_sky_coord()
-        pairs = np.argwhere(np.triu(sky[:, np.newaxis].separation(sky) < _SAME_PLACE, k=1)).tolist()
-        close = [_rows_of(pair, names) for pair in pairs if pair[1] not in doubles]
+def _warn_of_unused(flags: _Array, names: Sequence[str], instrument: str) -> None:
+    """Warn of what INTEGRAL's software leaves out, or takes for two sources."""
+    plain, most = list(map(_same_name, names)), MOST_SOURCES[instrument]
+    if len(names) > most:
+        warn(f"catalog= has {len(names)} sources; the software of {instrument} takes at most {most}.", InputWarning)
     unused = np.flatnonzero(~np.isin(flags, USED_FLAGS)).tolist()
-    most = MOST_SOURCES[instrument]
-    # a source of this name is not extracted by JEM-X's software
-    nameless = [row for row, name in enumerate(names) if _same_name(name) == "newsource" and instrument == "jemx"]
-    warnings = {
-        f"catalog=: INTEGRAL's software uses only sources with an ISGRI_FLAG of 1 or 2, and leaves out "
-        f"{_rows_of(unused, names)}. Set the flag to 2 to have them extracted.": unused,
-        f"catalog=: JEM-X does not extract sources called 'NEW SOURCE': {_rows_of(nameless, names)}. Rename "
-        "them.": nameless,
-        f"catalog= has {len(names)} sources; the software of {instrument} takes at most {most}.": len(names) > most,
-        f"catalog=: names repeat earlier ones in {_rows_of(doubles, names)}. A source in two rows gets a share of its "
-        "counts in each: keep one row per source.": doubles,
-        "catalog=: these are less than 30 arcsec apart, which a coded mask can't separate: "
-        f"{'; '.join(close[:3])}. Keep one row per source.": close,
-    }
-    for message, holds in warnings.items():
-        if holds:
-            warn(message, InputWarning)
+    doubles = [row for row, name in enumerate(plain) if plain.index(name) != row]
+    nameless = [row for row, name in enumerate(plain) if name == "newsource" and instrument == "jemx"]
+    problems = (
+        (unused, "INTEGRAL's software leaves out sources with an ISGRI_FLAG other than 1 or 2; set it to 2"),
+        (nameless, "JEM-X does not extract sources called 'NEW SOURCE'; rename them"),
+        (doubles, "a source in two rows gets a share of its counts in each; names repeat earlier ones"),
+    )
+    for rows, problem in problems:
+        if rows:
+            warn(f"catalog=: {problem}: {_rows_of(rows, names)}.", InputWarning)
 
 
 def _same_name(name: str) -> str:
@@ -289,7 +237,7 @@ def _in_ascii(names: list[Any]) -> list[Any]:
 
 def add_sources(catalog: Table, sources: Mapping[str, SkyCoord] | Table, *, flag: int, radius: u.Quantity) -> Table:
     """Add sources, or give their names to unnamed detections close by; see ``Mmoda.add_sources``."""
-    if not isinstance(catalog, Table) or not {"meta_ID", "src_names"} <= set(catalog.colnames):
+    if not _is_of_service(catalog):
         raise ParameterError("add_sources needs a table as query_catalog returns it.")
     wanted = _positions_to_add(sources)
     # a bare number may be meant in arcmin
@@ -298,7 +246,8 @@ def add_sources(catalog: Table, sources: Mapping[str, SkyCoord] | Table, *, flag
         raise ParameterError(f"radius={printable(radius)} must be an angle of 0 or more, as in 3*u.arcmin.")
     if isinstance(flag, bool) or not isinstance(flag, Integral):
         raise ParameterError(f"flag={printable(flag)!r} must be a whole number, such as 1 for objects of interest.")
-    table = table_of(catalog).copy()
+    # in the service's form all coordinates are in degrees
+    table = read_catalog(to_service(catalog)) if len(catalog) else catalog.copy()
     names = source_names(table) or []
     for name, position in wanted.items():
         row = _row_of(name, position, table, names, degrees * u.deg)
@@ -339,23 +288,16 @@ def _row_of(name: str, position: SkyCoord, table: Table, names: Sequence[str], r
         return known.index(_same_name(name))
     if not names:
         return None
-    separations = positions(table).icrs.separation(position.icrs)
+    separations = read_positions(table).as_sky_coord().icrs.separation(position.icrs)
     near = [row for row, each in enumerate(names) if each.upper().startswith("NEW") and separations[row] <= radius]
     return min(near, key=lambda row: separations[row], default=None)
 
 
 def _new_row(table: Table, name: str, position: SkyCoord, flag: int) -> dict[str, Any]:
     """Values of a row with a name and a position, as the service marks known sources; the others become zero."""
-    places = read_positions(table)
-    here = position.transform_to(places.frame).spherical
-    values: dict[str, Any] = {**CATALOG_VALUES, "FLAG": flag, "src_names": name}
-    values["meta_ID"] = max((int(value) for value in cells(table["meta_ID"]) if value is not None), default=-1) + 1
-    for column in table.columns.values():
-        key = column.info.name
-        angle = {places.names[0]: here.lon, places.names[1]: here.lat, "ERR_RAD": values["ERR_RAD"] * u.deg}.get(key)
-        if isinstance(column, SkyCoord):
-            values[key] = position.transform_to(column.frame)
-        elif angle is not None:
-            unit = column.unit or u.deg
-            values[key] = angle.to(unit) if isinstance(column, u.Quantity) else float(angle.to_value(unit))
+    here = position.transform_to(table.meta["FRAME"]).spherical
+    values = {
+        **{**CATALOG_VALUES, "FLAG": flag, "src_names": name, "meta_ID": max(table["meta_ID"], default=-1) + 1},
+        **{table.meta["LON_NAME"]: here.lon.deg, table.meta["LAT_NAME"]: here.lat.deg},
+    }
     return {key: value for key, value in values.items() if key in table.colnames}

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -88,19 +87,6 @@ class Connection:
         if token is not None and token.expires is not None and token.expires - Time.now() < _SHORT_LIFE:
             warn(
                 f"The token {token.lifetime}. An analysis that takes longer can be continued after a new login.",
-                AuthenticationWarning,
-            )
-
-    def warn_of_missing_roles(self, needed: Mapping[str, str]) -> None:
-        """Warn whoever submits something that the service will refuse it, as far as its rules are known."""
-        token = self._bearer()
-        missing = [
-            f"{role} for {reason}" for role, reason in needed.items() if token is None or role not in token.roles
-        ]
-        if missing:
-            why = "nobody is logged in, and it needs" if token is None else "the token lacks"
-            warn(
-                f"The service will probably refuse this, since {why} the role {'; and the role '.join(missing)}.",
                 AuthenticationWarning,
             )
 

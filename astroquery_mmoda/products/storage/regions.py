@@ -13,7 +13,7 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.table import Table
 
-from ...catalog import angles, positions, source_names, table_of
+from ...catalog import angles, read_positions, source_names, table_of
 from ...errors import ParameterError
 from ...text import transliterated
 from .output import chosen_path, write_whole
@@ -91,7 +91,11 @@ def write_regions(catalog: Table | fits.HDUList, path: str | os.PathLike[str], *
 
 def _shapes(regions: ModuleType, table: Table) -> list[Any]:
     """Circles of the errors, or points, of sources with a position."""
-    places, names, radii = positions(table), source_names(table) or [""] * len(table), np.zeros(len(table))
+    places, names, radii = (
+        read_positions(table).as_sky_coord(),
+        source_names(table) or [""] * len(table),
+        np.zeros(len(table)),
+    )
     for name in (each for each in table.colnames if each.upper() == "ERR_RAD"):
         radii = np.nan_to_num(angles(table[name]).to_value(u.deg), posinf=0.0)
     frame = places.frame
