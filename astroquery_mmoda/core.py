@@ -28,8 +28,7 @@ from .request.builder import RequestBuilder
 from .request.query import Query, query_method
 from .request.snippets import read_api_code
 from .request.source_list import add_sources
-from .service.account import Account, base_address, email_options
-from .service.connection import Connection
+from .service.account import Account, Connection, base_address, email_options
 from .service.http import Http
 from .text import without_token
 
@@ -889,7 +888,7 @@ class MmodaClass(_LoginOfAstroquery):
         >>> Mmoda.clear_cache()
         """
         self._builder.clear()
-        journal.forget_places(self.URL)
+        journal.forget_places()
 
     # ---- login
 

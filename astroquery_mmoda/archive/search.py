@@ -21,7 +21,7 @@ from ..errors import MmodaError, ParameterError, warn
 from ..request.builder import RequestBuilder
 from ..request.positions import sky_position
 from ..request.values import energy_pair, time_pair
-from ..service.connection import Connection
+from ..service.account import Connection
 from ..text import nearest, printable
 from .adql import OBSCORE, Search, as_maxrec, as_radius, is_plain
 from .obscore import PUBLISHED, empty_table, standard, tidy

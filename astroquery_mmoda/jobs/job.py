@@ -24,10 +24,9 @@ from ..protocol import STATE_FIELDS, Upload
 from ..request.encode import is_address
 from ..request.records import misunderstood, summary_of
 from ..request.snippets import code_for
-from ..service.account import Account, base_address
-from ..service.connection import Connection
+from ..service.account import Account, Connection, base_address
 from ..service.http import Patience
-from ..service.replies import GOING, STATUSES, check_reply, failure, has_reason, reports, section
+from ..service.replies import GOING, STATUSES, check_reply, failure, reason_of, reports, section
 from ..text import printable, shorten
 from . import journal
 from .waiting import follow, how_to_continue, longest_wait
@@ -530,7 +529,7 @@ class Job:
 
     def _fail(self, reply: Mapping[str, Any], patience: Patience) -> None:
         """Remember the reason; where the service gave none, a fresh submission of the same may tell it, once."""
-        if not self._asked_for_reason and not has_reason(reply):
+        if not self._asked_for_reason and not reason_of(reply):
             self._asked_for_reason = True
             log.debug("job %s failed without a reason; asking for one", self.job_id)
             self._ask("new", patience)

@@ -18,7 +18,7 @@ from ..protocol import Upload
 from ..request.builder import RequestBuilder
 from ..request.query import Query
 from ..request.records import needed_roles
-from ..service.connection import Connection
+from ..service.account import Connection
 from .job import Job
 from .waiting import deadline_of, follow, in_time, longest_wait, submit_within
 

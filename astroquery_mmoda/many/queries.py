@@ -26,8 +26,7 @@ from ..request.builder import RequestBuilder
 from ..request.positions import in_degrees, parse_position
 from ..request.query import Query
 from ..request.records import needed_roles, summary_of
-from ..service.account import Account
-from ..service.connection import Connection
+from ..service.account import Account, Connection
 from ..text import printable, shorten
 from .rows import Rows
 from .states import Records
@@ -153,7 +152,7 @@ class ManyQueries:
 
     def _begin(self) -> Run:
         """Find the token, as late as possible."""
-        connection = self._account.connect(self._server, self._token).throttled()
+        connection = self._account.connect(self._server, self._token)
         connection.warn_of_short_life()
         self._began = time.monotonic()
         self._run = Run(connection)

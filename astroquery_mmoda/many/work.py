@@ -28,7 +28,7 @@ from ..jobs.run import prepare
 from ..jobs.waiting import follow, submit_within
 from ..products import Products
 from ..products.forms import in_form
-from ..service.connection import Connection
+from ..service.account import Connection
 
 # connections of one run at a time, however many queries are active: each poll is short
 _MOST_CONNECTIONS = 16
@@ -206,7 +206,7 @@ def _connection(item: WorkItem) -> Connection:
     if item.run not in _KEPT:
         _KEPT.clear()
         token = item.token.token() if item.token else None
-        _KEPT[item.run] = replace(item.connection, token=token).throttled()
+        _KEPT[item.run] = replace(item.connection, token=token)
     return _KEPT[item.run]
 
 

@@ -1,15 +1,15 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""The account: the token that is held, for the server that it was given or found for."""
+"""The account: the token that is held, for the server that it was given or found for; and connections in its name."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 from astropy import units as u
+from astropy.time import Time
 from astroquery import log
 from astroquery.exceptions import AuthenticationWarning
 
@@ -20,9 +20,98 @@ from ..errors import AuthenticationError, ParameterError, warn
 from ..origin import is_loopback, origin_of
 from ..text import printable
 from ..units import seconds_of
-from .connection import Connection
-from .http import Http
+from .http import Http, Patience
 from .routes import Routes
+
+_SHORT_LIFE = 1 * u.hour
+
+
+@dataclass(frozen=True)
+class Connection:
+    """
+    One server and one user, for as long as an analysis takes.
+
+    The token is looked up at each request, so a fresh login counts at once; but only one of the same user, since the
+    service would take the same request of another user for another analysis. ``Account.connect`` makes connections.
+
+    Parameters
+    ----------
+    server : str
+        Base address.
+    http : Http
+        Sends.
+    account : Account
+        Holds the token.
+    email : str
+        Who asks; empty if the token does not tell.
+    anonymous : bool
+        Whether nobody asks.
+    token : Token, optional
+        One that was given for these requests only.
+    until : float
+        Moment on the monotonic clock (s) at which an answer is of no use any more.
+    """
+
+    server: str
+    http: Http = field(repr=False)
+    account: Account = field(repr=False)
+    email: str = ""
+    anonymous: bool = True
+    token: Token | None = field(default=None, repr=False)
+    until: float = math.inf
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a token is not sent to other processes by itself; there the account finds one of its own
+        return Connection, (self.server, self.http, self.account, self.email, self.anonymous)
+
+    def routes(self, patience: Patience | None = None) -> Routes:
+        """The service's routes, with the present token of that user."""
+        bearer = self._bearer()
+        auth = TokenAuth(bearer, self.server) if bearer else None
+        return Routes(self.server, self.http, auth, patience or Patience(self.until))
+
+    def within(self, until: float) -> Connection:
+        """The same until a moment on the monotonic clock (s)."""
+        return replace(self, until=until)
+
+    @property
+    def expires(self) -> float | None:
+        """`float` or None: when the present token expires, in seconds since 1970."""
+        bearer = self._bearer()
+        return bearer.claims.get("exp") if bearer else None
+
+    def warn_of_short_life(self) -> None:
+        """Warn whoever submits something that the token will soon expire."""
+        token = self._bearer()
+        if token is not None and token.expires is not None and token.expires - Time.now() < _SHORT_LIFE:
+            advice = "An analysis that takes longer can be continued after a new login."
+            warn(f"The token {token.lifetime}. {advice}", AuthenticationWarning)
+
+    def warn_of_missing_roles(self, needed: Mapping[str, str]) -> None:
+        """Warn whoever submits something that the service will refuse it, as far as its rules are known."""
+        token = self._bearer()
+        roles = token.roles if token else []
+        missing = [f"{role} for {reason}" for role, reason in needed.items() if role not in roles]
+        if missing:
+            why = "the token lacks" if token else "nobody is logged in, and it needs"
+            listed = "; and the role ".join(missing)
+            warn(f"The service will probably refuse this, since {why} the role {listed}.", AuthenticationWarning)
+
+    def _bearer(self) -> Token | None:
+        """Today's token of who asks."""
+        if self.anonymous:
+            return None
+        token = self.token
+        if token is None or token.expired:
+            token = self.account.token(self.server) or token
+        if token is None:
+            raise AuthenticationError(f"This was asked in the name of {self.email or 'a user'}, whose token expired.")
+        if token.email != self.email:
+            raise AuthenticationError(
+                f"This was asked in the name of {self.email}, and now the token of {token.email} is in use. Log in "
+                "again with a token of the former."
+            )
+        return token
 
 
 class Account:
@@ -155,15 +244,12 @@ def email_options(
     """Choices of ``Mmoda.set_email_notifications`` by the names of the claims; `ParameterError` if there is none."""
     chosen: dict[str, Any] = {name: enabled if value is None else value for name, value in mails.items()}
     for name, value in chosen.items():
-        if value is not None and not isinstance(value, (bool, np.bool_)):
+        if value is not None and not isinstance(value, bool):
             raise ParameterError(f"{name}={printable(value, limit=60)!r} must be True, False or None.")
-    for name, span in spans.items():
-        chosen[name] = None if span is None else seconds_of(span, name)
-        if chosen[name] == math.inf:
-            raise ParameterError(f"{name} must be finite.")
+    chosen |= {name: seconds_of(span, name) for name, span in spans.items() if span is not None}
     options = {EMAIL_OPTIONS[name]: str(value) for name, value in chosen.items() if value is not None}
     if not options:
-        raise ParameterError(f"Choose something: True or False for all mail, or {', '.join(chosen)}.")
+        raise ParameterError(f"Choose something: True or False for all mail, or {', '.join(EMAIL_OPTIONS)}.")
     return options
 
 

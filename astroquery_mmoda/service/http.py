@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import http.client
 import math
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import astroquery
 import requests
@@ -22,23 +24,97 @@ from requests.utils import select_proxy
 from ..auth.token import TokenAuth
 from ..config import conf
 from ..decoding import parse_body
-from ..errors import AuthenticationError, DecodingError, JobTimeout, ServiceError, without_frames
+from ..errors import AuthenticationError, DecodingError, JobTimeout, MmodaError, ServiceError, bare, without_frames
 from ..origin import is_loopback, origin_of
 from ..protocol import Upload
 from ..text import without_token
 from .replies import without_tokens
-from .sockets import PASSING, BoundedAdapter, Bounds, Fault, TooLarge, translated
+from .sockets import BoundedAdapter, Bounds, TooLarge
 
+#: HTTP status of temporary faults
+PASSING = frozenset({429, 502, 503, 504})
 _LONGEST_PAUSE = 60.0  # that a server may ask for, s
 _LONGEST_OWN_PAUSE = 15.0
 _LARGEST_ERROR = 20_000_000  # body of an answer that is not a good one, bytes
 _CHUNK = 1 << 18
 _CONNECTIONS = 16  # kept to one server
-#: origin -> moment until which nothing is to be sent to it
+#: origin -> moment until which nothing is sent to it by this process, as the server asked
 _PAUSES: dict[Any, float] = {}
 
 _Result = TypeVar("_Result")
 Fields: TypeAlias = Mapping[str, str] | None
+
+
+# ---- faults
+
+
+class Fault(ServiceError):
+    """There is no answer: why, whether that may be temporary, and what pause the server asks for (s)."""
+
+    def __init__(self, message: str = "", *, passing: bool = True, pause: float | None = None) -> None:
+        super().__init__(message)
+        self.passing, self.pause = passing, pause
+
+
+def translated(action: Callable[[], _Result], bounds: Bounds) -> _Result:
+    """
+    What a function of the HTTP library gives; nothing of its errors is kept, which quote addresses and hold tokens.
+
+    Errors are raised anew, also those of Ctrl-C in the middle.
+    """
+    problem: BaseException
+    try:
+        return action()
+    except BaseException as error:
+        is_own = isinstance(error, MmodaError) or not isinstance(error, Exception)
+        problem = bare(error) if is_own else _fault(error, bounds)
+    raise problem
+
+
+_UNKNOWN_HOST = "unknown host"
+# words of the library -> whether the fault may pass, and what it is
+_FAULTS = (
+    ("URLSchemeUnknown|InvalidSchema", False, "only http and https work, and SOCKS proxies if PySocks is installed"),
+    ("InvalidURL|MissingSchema|LocationParseError", False, "this is not a valid address, or that of the proxy is not"),
+    ("connect timeout=", True, "no connection in time"),
+    ("timed out|TimeoutError", True, "nothing came for {idle:g} s (astroquery_mmoda.conf.idle_timeout)"),
+    ("EOF occurred", True, "the encrypted connection was closed"),
+    ("CERTIFICATE_VERIFY_FAILED|CertificateError", False, "its certificate could not be verified"),
+    ("SSLError", False, "no encrypted connection can be made; it may be an http address, or an old server"),
+    ("Name or service not known|nodename nor servname|No address associated", False, _UNKNOWN_HOST),
+    ("Connection refused", True, "connection refused"),
+    ("reset by peer", True, "connection reset"),
+    ("IncompleteRead|Response ended prematurely", True, "the reply was cut"),
+    ("failed to decode", True, "the reply can't be decompressed"),
+)
+_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError)
+
+
+def _fault(error: BaseException, bounds: Bounds) -> Fault:
+    """What was wrong, in words without an address or a form, and whether it may pass by itself."""
+    if isinstance(error, TooLarge):
+        limit = f"{bounds.size} bytes (astroquery_mmoda.conf.max_reply_size)"
+        return Fault(f"the reply is larger than {limit}; not all of it was read", passing=False)
+    words = ""
+    made_of: BaseException | None = error
+    while made_of is not None and len(words) < 10_000:
+        words += f"{type(made_of).__name__} {made_of} "
+        made_of = made_of.__cause__ or made_of.__context__
+    if refused := re.search(r"Tunnel connection failed: (\d{3})", words):
+        passing = int(refused[1]) in PASSING
+        return Fault(f"the proxy refused to connect (HTTP status {refused[1]})", passing=passing)
+    if time.monotonic() >= bounds.deadline:
+        return Fault(f"no complete reply within {conf.timeout:g} s (astroquery_mmoda.conf.timeout)")
+    for signs, passing, meaning in _FAULTS:
+        if re.search(signs, words):
+            # a host that was found before may be unknown during an outage of the network, such as a VPN
+            passing = passing or (bounds.known and meaning is _UNKNOWN_HOST)
+            return Fault(meaning.format(idle=bounds.idle), passing=passing)
+    what = type(error).__name__
+    if isinstance(error, _BROKEN):
+        return Fault(f"the connection failed ({what})")
+    # such as a file of certificates that is not there
+    return Fault(f"the request can't be made, or its answer read ({what}); see REQUESTS_CA_BUNDLE", passing=False)
 
 
 # ---- answers
@@ -149,15 +225,13 @@ class Http:
     ----------
     session : Session, optional
         Its headers, proxies and certificates are used.
-    shared : bool
-        Whether nothing is sent during a pause that the server asked anybody in this process for.
     """
 
-    def __init__(self, session: requests.Session | None = None, *, shared: bool = False) -> None:
+    def __init__(self, session: requests.Session | None = None) -> None:
         if session is None:
             session = requests.Session()
             session.headers["User-Agent"] = f"astroquery/{astroquery.__version__} {requests.utils.default_user_agent()}"
-        self.session, self.shared = session, shared
+        self.session = session
         self._process, self._adapter = os.getpid(), BoundedAdapter(pool_maxsize=_CONNECTIONS)
         self._answered: set[Any] = set()  # origins that have
         #: (server, user, instrument) of what is described with a token only
@@ -165,12 +239,6 @@ class Http:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Http, ()
-
-    def throttled(self) -> Http:
-        """The same for many requests, which share pauses."""
-        http = Http(self.session, shared=True)
-        http.restricted = self.restricted
-        return http
 
     def ask(
         self, url: str, query: Fields = None, *, form: Fields = None, auth: TokenAuth | None = None, until: float
@@ -185,10 +253,11 @@ class Http:
         return answer
 
     @contextmanager
-    def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[Stream]:
-        """One GET of any address without a token, its body in pieces; `Fault` by this or by its pieces."""
+    def stream(self, url: str) -> Iterator[Stream]:
+        """One GET of a file at any address without a token, its body in pieces; `Fault` by this or by its pieces."""
         bounds = Bounds(math.inf, known=origin_of(url) in self._answered)
-        with translated(lambda: self._sent(bounds, url, headers=headers), bounds) as response:
+        as_it_is = {"Accept-Encoding": "identity"}
+        with translated(lambda: self._sent(bounds, url, headers=as_it_is), bounds) as response:
             pieces = _body_pieces(response)
             checked = iter(lambda: translated(lambda: next(pieces, b""), bounds), b"")
             yield Stream(response.status_code, response.headers, checked)
@@ -226,8 +295,10 @@ class Http:
         fields = dict((query if form is None else form) or {})
         if auth:
             fields["token"] = auth.secret_for(url)
-        options: dict[str, Any] = {"params": fields} if form is None else _body(fields)
-        options["headers"] = {**self.session.headers, **options.get("headers", {}), **(headers or {})}
+        files = {name: (value.filename, value.content) for name, value in fields.items() if isinstance(value, Upload)}
+        data = {name: value for name, value in fields.items() if name not in files}
+        options: dict[str, Any] = {"params": data} if form is None else {"data": data, "files": files}
+        options["headers"] = {**self.session.headers, **(headers or {})}
         request = requests.Request("GET" if form is None else "POST", url, **options).prepare()
         settings: Any = self.session.merge_environment_settings(url, {}, True, None, None)
         if is_loopback(url):
@@ -240,7 +311,7 @@ class Http:
         if self._process != os.getpid():  # connections shared over a fork hang
             self._process, self._adapter = os.getpid(), BoundedAdapter(pool_maxsize=_CONNECTIONS)
         origin = origin_of(url)
-        while self.shared and (left := min(_PAUSES.get(origin, 0.0), bounds.deadline) - time.monotonic()) > 0:
+        while (left := min(_PAUSES.get(origin, 0.0), bounds.deadline) - time.monotonic()) > 0:
             time.sleep(left)
         response: requests.Response = self._adapter.send(request, timeout=bounds, **settings)
         self._answered.add(origin)
@@ -251,16 +322,6 @@ class Http:
             _PAUSES[origin] = max(_PAUSES.get(origin, 0.0), time.monotonic() + (pause or 0.0))
             raise Fault(f"HTTP status {response.status_code}", pause=pause)
         return response
-
-
-def _body(form: Mapping[str, str]) -> dict[str, Any]:
-    """Fields of a form, and the files among them, which make it a multipart one."""
-    files = {name: (value.filename, value.content) for name, value in form.items() if isinstance(value, Upload)}
-    fields = {name: value for name, value in form.items() if name not in files}
-    if files:
-        return {"data": fields, "files": files}
-    # written here, since the library goes through the fields several times
-    return {"data": urlencode(fields), "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
 
 
 def _body_pieces(response: requests.Response) -> Iterator[bytes]:

@@ -38,15 +38,14 @@ _BY_CLASS = {
 }
 _CLASS = re.compile(r"\s*(\w+)\s*\(")
 _NOISE = re.compile(r"^\s*\[ InstrumentQueryBackEnd : [^\]]*\] constructor failed:\s*")
-_SUPPORT_TEXT = "support team has been notified"
+# form letters, the same for every failure or for every one that was reported before
+_NO_REASONS = re.compile(r"support team has been notified|^(failed: submitted job)?$")
 _ABOUT_NO_POINTINGS = (
     "NoValidScW means that no INTEGRAL pointings match the position, radius, times and data rights asked for. "
     "Try a larger radius= or time_range=; see the pointings that there are in the INTEGRAL archive (HEASARC's table "
     "intscw); data of the last year are mostly private, and need integral_data_rights='all-private' and a token with "
     "that right."
 )
-# all that the service says of a failure that was reported before
-_EMPTY_REASONS = frozenset({"", "failed: submitted job"})
 
 
 # ---- any answer
@@ -74,10 +73,8 @@ def error_of(answer: Answer, what: str, server: str) -> MmodaError:
         return (failure if "query_status" in content else error_from_body)(content, status=status)
     words = printable(answer.text, limit=300)
     is_page = "<html" in words.lower()
-    if status in (401, 403) and not is_page:
-        return error_from_body({"error_message": words}, status=403)
-    if status == 400:
-        return ParameterError(f"The service did not accept the request for {what}: {words}")
+    if status == 400 or (status in _BY_STATUS and not is_page):
+        return error_from_body({"error_message": words}, status=status)
     if status != 200:
         more = "Try again later." if is_page or not words else words
         return ServiceError(f"The service failed with HTTP status {status} instead of sending {what}. {more}")
@@ -129,8 +126,7 @@ def error_from_body(body: Mapping[str, Any], *, status: int | None = None) -> Mm
     """What an error body means: texts about tokens first, then the class name in ``error``, then the HTTP status."""
     text = _NOISE.sub("", str(body.get("error_message") or body.get("message") or body.get("error") or ""))
     reason = printable(text, limit=1000) or "it gave no reason"
-    debug = printable(body.get("debug_message") or "", limit=300)
-    if debug and debug not in reason:
+    if (debug := printable(body.get("debug_message") or "", limit=300)) not in reason:
         reason += f" ({debug})"
     if _TOKEN_TEXTS.search(text):
         return AuthenticationError(f"The service refused the token: {reason.rstrip('.')}. {HOW_TO_GET_ONE}")
@@ -146,26 +142,32 @@ def error_from_body(body: Mapping[str, Any], *, status: int | None = None) -> Mm
 
 
 def failure(reply: Mapping[str, Any], *, status: int | None = None) -> MmodaError:
-    """Why an analysis failed or was refused: in the exit status, or only in the last report of a back end."""
-    exit_status = section(reply, "exit_status")
-    message, debug, more = (
-        printable(exit_status.get(key) or "", limit=1000, newlines=True)
-        for key in ("message", "debug_message", "error_message")
-    )
-    if _SUPPORT_TEXT in more:  # a form letter, the same for every failure
-        more = ""
-    parts = [part for part in (message, debug, more) if part]
-    # "Backend failed. RuntimeError: x" and "x" say the same
-    parts = [part for index, part in enumerate(parts) if not any(part in other for other in parts[:index])]
-    job_id = printable(section(reply, "job_monitor").get("job_id") or "", limit=40)
+    """The error that the reply about an analysis that failed, or was refused, stands for."""
+    reason = reason_of(reply)
     if (status or reply.get("status_code")) == 403:
-        return _refused(" - ".join(parts) or "it gave no reason")
-    if set(parts) <= _EMPTY_REASONS:
-        parts += [f"last report: {text}" for text in _last_words(reply) if text]
-    reason = " - ".join(parts) or "the service gave no reason; submitting it again may tell one"
+        return _refused(reason or "it gave no reason")
     if "NoValidScW" in reason:
         reason = f"{reason.rstrip('.')}. {_ABOUT_NO_POINTINGS}"
-    return JobFailed(f"The analysis failed (job {job_id or 'without id'}): {reason}")
+    job_id = printable(section(reply, "job_monitor").get("job_id") or "without id", limit=40)
+    reason = reason or "the service gave no reason; submitting it again may tell one"
+    return JobFailed(f"The analysis failed (job {job_id}): {reason}")
+
+
+def reason_of(reply: Mapping[str, Any]) -> str:
+    """Why an analysis failed: in the exit status, or only in a report of the back end; empty if it is not said."""
+    exit_status = section(reply, "exit_status")
+    parts: list[str] = []
+    for key in ("message", "debug_message", "error_message"):
+        text = printable(exit_status.get(key) or "", limit=1000, newlines=True)
+        # "Backend failed. RuntimeError: x" and "x" say the same
+        if not _NO_REASONS.search(text) and not any(text in part for part in parts):
+            parts.append(text)
+    listed = reports(reply)
+    last = ([report for report in listed if report.get("action") == "failed"] or listed)[-1:]
+    if last and not parts:
+        text = printable(last[0].get("message") or last[0].get("action") or "", limit=500)
+        parts = [f"last report: {text}"] if text else []
+    return " - ".join(parts)
 
 
 def _refused(reason: str) -> AuthenticationError:
@@ -176,23 +178,9 @@ def _refused(reason: str) -> AuthenticationError:
     return AuthenticationError(f"The service refused the request: {reason.rstrip('.')}. {advice}")
 
 
-def has_reason(reply: Mapping[str, Any]) -> bool:
-    """Whether a failed reply says why, also if only in the reports of the back end."""
-    exit_status = section(reply, "exit_status")
-    words = {str(exit_status.get(key) or "").strip() for key in ("message", "debug_message")}
-    return not words <= _EMPTY_REASONS or any(_last_words(reply))
-
-
 def reports(reply: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Reports of the back end in a reply, oldest first; some servers keep only the last one."""
     monitor = section(reply, "job_monitor")
     listed = monitor.get("full_report_dict_list")
     found = listed if listed and isinstance(listed, list) else [monitor.get("full_report_dict")]
     return [report for report in found if isinstance(report, dict)]
-
-
-def _last_words(reply: Mapping[str, Any]) -> list[str]:
-    """The failed report's own words, or the last report's."""
-    found = reports(reply)
-    chosen = [report for report in found if report.get("action") == "failed"][-1:] or found[-1:]
-    return [printable(report.get("message") or report.get("action") or "", limit=500) for report in chosen]

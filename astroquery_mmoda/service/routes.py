@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from astroquery import log
 
@@ -84,10 +83,6 @@ class Routes:
         if not 300 <= answer.status < 400:
             content_of(answer, "the parameters of the job", self.url)
             raise ServiceError("The service did not send the parameters of the job.")
-        try:
-            urlsplit(answer.location)
-        except ValueError:
-            raise ServiceError("The service sent no valid address with the parameters of the job.") from None
         return answer.location
 
     def job_records(self, job_id: str | None = None, *, days: float = 30.0) -> list[dict[str, Any]]:
