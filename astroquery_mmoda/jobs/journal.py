@@ -121,8 +121,8 @@ def _write(what: str, name: str, record: Mapping[str, Any], *, firmly: bool = Tr
         with whole_file(directory / name, private=True, firmly=firmly) as file:
             file.write(json.dumps(record).encode())
     except (OSError, ValueError, TypeError, RuntimeError) as error:  # RuntimeError: a user without a home directory
-        what = record.get("job_id") or record.get("name")
-        log.warning("The record of %s could not be written to the journal (%s).", printable(what), error)
+        of_what = record.get("job_id") or record.get("name")
+        log.warning("The record of %s could not be written to the journal (%s).", printable(of_what), error)
         return
     if next(_writes) % min(_WRITES_PER_TIDYING, max(1, int(conf.journal_size) // 20)) == 0:
         with suppress(OSError):  # the record is there
@@ -167,11 +167,15 @@ def find(job_id: str, server: str) -> list[dict[str, Any]]:
 
 def _read_record(path: Path) -> dict[str, Any] | None:
     try:
-        return checked(parse_body(read_plain(path, limit=_LARGEST_RECORD), what="record"))
+        return checked(_read_file(path))
     except (OSError, ParameterError, DecodingError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         log.warning("The record %s in the journal can't be read (%s); it is passed over.", printable(path), why)
         return None
+
+
+def _read_file(path: Path) -> Any:
+    return parse_body(read_plain(path, limit=_LARGEST_RECORD), what="record")
 
 
 # ---- positions of named objects
@@ -180,11 +184,9 @@ def _read_record(path: Path) -> dict[str, Any] | None:
 def place(server: str, name: str) -> tuple[float, float] | None:
     """Position (deg) that a name stood for when many queries were first made with it, as resolvers improve theirs."""
     try:
-        record = parse_body(
-            read_plain(_directory("places") / _place_name(server, name), limit=_LARGEST_RECORD), what="position"
-        )
+        record = _read_file(_directory("places") / _place_name(server, name))
         ra, dec = float(record["ra"]), float(record["dec"])
-    except (OSError, RuntimeError, DecodingError, LookupError, TypeError, ValueError):
+    except (OSError, RuntimeError, DecodingError, LookupError, TypeError, ValueError, OverflowError):
         return None
     return (ra, dec) if math.isfinite(ra) and abs(dec) <= 90 else None
 
