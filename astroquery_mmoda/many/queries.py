@@ -18,7 +18,7 @@ from astroquery import log
 from ..auth.token import Handed, Token
 from ..errors import MmodaError, ParameterError
 from ..jobs import journal
-from ..jobs.waiting import deadline_of, in_time, longest_wait
+from ..jobs.waiting import in_time, longest_wait
 from ..markup import facts_html, meter
 from ..products.forms import FORMS, in_form
 from ..progress import Display
@@ -209,8 +209,7 @@ class ManyQueries:
         begin = time.monotonic()
         query = Query.of_arguments(instrument, coordinates, arguments)
         limit = longest_wait(query.timeout)
-        connection = run.connection.within(deadline_of(limit, begin))
-        with in_time(limit):
+        with in_time(run.connection, limit, begin) as connection:
             self._resolve_names(coordinates, query.catalog, connection)
             payload = self._builder.build(self._kind, query, connection)
         connection.warn_of_missing_roles(needed_roles(payload))
