@@ -49,7 +49,7 @@ def test_numbers_are_checked_when_they_are_read(name, value):
         with pytest.raises(ParameterError, match=f"conf.{name} = .* must be a number"):
             getattr(conf, name)
     finally:
-        conf.reset(name)
+        setattr(conf, name, getattr(Conf, name).defaultvalue)
     assert getattr(conf, name) == getattr(Conf, name).defaultvalue
 
 

@@ -251,7 +251,6 @@ def outcome(action, message):
         {"anonymous": "no"},
         {"email": ["a"]},
         {"parameters": [["RA", "1"]]},
-        {"files": [1]},
     ],
     ids=str,
 )

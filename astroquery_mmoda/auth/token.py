@@ -70,16 +70,23 @@ class Token:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "secret", self.secret.strip() if isinstance(self.secret, str) else "")
-        end = (self.claims or {}).get("exp", 0)
-        is_number = isinstance(end, (int, float)) and not isinstance(end, bool)
-        if not self.claims or not (end is None or (is_number and 0 <= end < 1e11)):
+        end = self.claims.get("exp")
+        if not self.claims or not (end is None or (isinstance(end, (int, float)) and 0 <= end < 1e11)):
             what = "not a valid token (three parts with points between them)" if self.secret else "No token was given"
             raise AuthenticationError(f"{what}. {HOW_TO_GET_ONE}")
 
     @cached_property
+    @without_frames
     def claims(self) -> dict[str, Any]:
         """`dict`: all that the token says, by the service's names."""
-        return _claims(self.secret) or {}
+        import jwt  # not at the top: it takes longer to import than the rest of this package
+
+        if not _FORM.fullmatch(self.secret):
+            return {}
+        try:
+            return dict(jwt.decode(self.secret, options={"verify_signature": False, "verify_exp": False}))
+        except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError):
+            return {}
 
     @property
     def user(self) -> str:
@@ -165,22 +172,7 @@ class Token:
         return self
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "A token is not pickled, so that it is not sent anywhere unnoticed. Let the other process find its own, "
-            "or pass on token.secret explicitly."
-        )
-
-
-@dataclass(frozen=True)
-class Handed:
-    """A token that was knowingly given for a worker: unlike `Token` it is pickled; its text is not shown either."""
-
-    secret: str = field(repr=False)
-
-    @without_frames
-    def token(self) -> Token:
-        """The token itself."""
-        return Token(self.secret)
+        raise TypeError("A token is not pickled; let the other process find its own, or pass on token.secret.")
 
 
 @without_frames
@@ -198,19 +190,6 @@ def token_of(body: bytes) -> Token | None:
         return None
 
 
-@without_frames
-def _claims(text: str) -> dict[str, Any] | None:
-    """What a token says, or None if it is not one; neither the library's errors nor its frames are kept."""
-    import jwt  # not at the top: it takes longer to import than the rest of this package
-
-    if not _FORM.fullmatch(text):
-        return None
-    try:
-        return dict(jwt.decode(text, options={"verify_signature": False, "verify_exp": False}))
-    except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError):
-        return None
-
-
 # ---- requests
 
 
@@ -218,7 +197,7 @@ class TokenAuth:
     """A token for requests to one origin, that of a server; `AuthenticationError` if it would go there in clear."""
 
     def __init__(self, token: Token, server: str) -> None:
-        self._token, self._origin, self.user = token, origin_of(server), token.email
+        self._token, self._origin = token, origin_of(server)
         # before any request is made for it
         _check_encryption(server)
         for name in _LOGGERS:
@@ -239,18 +218,13 @@ class TokenAuth:
         """Body of a reply without the token, which the service often sends back."""
         return body.replace(self._token.secret.encode(), b"<token>")
 
-    def __repr__(self) -> str:
-        return "<TokenAuth>"
-
 
 def _check_encryption(url: str) -> None:
     """Refuse to send a token in clear to another machine."""
     origin = origin_of(url)
     if origin is not None and origin[0] != "https" and not is_loopback(url) and not conf.insecure_http:
-        raise AuthenticationError(
-            "The token was not sent: over plain http others can read it. Use the https address of the service, or, "
-            "if you know the network, set astroquery_mmoda.conf.insecure_http = True. Mmoda.logout() asks anonymously."
-        )
+        advice = "Use https, or, if you know the network, set astroquery_mmoda.conf.insecure_http = True."
+        raise AuthenticationError(f"The token was not sent: over plain http others can read it. {advice}")
 
 
 class _TokenMask(logging.Filter):

@@ -25,11 +25,9 @@ from .job import Job, revive
 from .run import prepare
 
 _DAYS = 30.0  # of the service's records
+_ADVICE = "Give the session_id of its link, or submit the same query again."
 _SIDE_OUTAGE = 5.0  # s; a list from the journal alone is better than a complete one after a long wait
-_COLUMNS = (
-    *("job_id", "session_id", "instrument", "product", "source", "energy_range", "time_range", "status", "submitted"),
-    "server",
-)
+_COLUMNS = "job_id session_id instrument product source energy_range time_range status submitted server".split()
 
 
 def get_job(account: Account, server: str, job_id_or_link: str, session_id: str | None = None) -> Job:
@@ -38,17 +36,13 @@ def get_job(account: Account, server: str, job_id_or_link: str, session_id: str 
     given = fields_of_link(text) if "?" in text else {"job_id": text}
     job_id, session_id = str(given.get("job_id", "")), session_id or given.get("session_id") or None
     if not is_id(job_id) or not (session_id is None or is_id(session_id)):
-        raise ParameterError(
-            f"{printable(job_id_or_link, limit=90)!r} is not a valid job. Give its id, such as 'bc0582f30061217d', or "
-            "a link with job_id= and session_id= in it."
-        )
+        advice = "Give its id, such as 'bc0582f30061217d', or a link with job_id= and session_id= in it."
+        raise ParameterError(f"{printable(job_id_or_link, limit=90)!r} is not a valid job. {advice}")
     found = journal.find(job_id, server)
     if len(found) > 1:
         listed = ", ".join(f"{record['job_id']} ({printable(record['server'], limit=100)})" for record in found[:5])
-        raise ParameterError(
-            f"The journal of this machine has several jobs that {job_id!r} may mean: {listed}. Give the whole id; if "
-            "they are of several servers, Mmoda(server=...).get_job() takes that of one."
-        )
+        advice = "Give the whole id; Mmoda(server=...).get_job() takes that of one server."
+        raise ParameterError(f"The journal has several jobs that {job_id!r} may mean: {listed}. {advice}")
     if not found:
         try:
             return _from_service(account.connect(server), job_id, session_id)
@@ -67,19 +61,14 @@ def _from_service(connection: Connection, job_id: str, session_id: str | None) -
     if session_id is not None:
         return _verified_job(connection, job_id, session_id, _from_link(connection, job_id, session_id))
     if connection.anonymous:
-        raise JobLost(
-            f"{connection.server} could not be asked: only its owner gets a job by its id alone (Mmoda.login). Give "
-            "the session_id of its link, or submit the same query again."
-        )
+        why = "only its owner gets a job by its id alone (Mmoda.login)"
+        raise JobLost(f"{connection.server} could not be asked: {why}. {_ADVICE}")
     for record in connection.routes().job_records(job_id, days=_DAYS):
         fields = _recorded_fields(record)
         if record["job_id"] == job_id and "instrument" in fields:
             return _verified_job(connection, job_id, record["session_id"], fields, record.get("ctime"))
-    raise JobLost(
-        f"{connection.server} was asked for the jobs of {printable(connection.email) or 'this token'} in the last "
-        f"{_DAYS:g} days, and does not have it among them. Give the session_id of its link, or submit the same query "
-        "again."
-    )
+    asked = f"{connection.server} was asked for the jobs of {printable(connection.email)} in the last {_DAYS:g} days"
+    raise JobLost(f"{asked}, and does not have it among them. {_ADVICE}")
 
 
 def _from_link(connection: Connection, job_id: str, session_id: str) -> dict[str, str]:
@@ -120,11 +109,10 @@ def _verified_job(
         raise ServiceError(message) from None
     if job.job_id != job_id:
         job.raise_if_error()
-        raise ServiceError(
-            f"The parameters that {connection.server} has for job {job_id} make another job, "
-            f"{job.job_id or 'without an id'}, as quantities and files are not kept as they were given. Submit the "
-            "query itself again, or continue where it was submitted."
+        what = (
+            f"The parameters that {connection.server} has for job {job_id} make another job, {job.job_id or 'unknown'}"
         )
+        raise ServiceError(f"{what}, as they are not kept as they were given. Submit the query itself again.")
     reported = [report.get("time_original_request") for report in job.reports]
     job.submitted = next(filter(None, map(_isot, [submitted, *reported])), "")
     journal.keep(job.to_dict(), firmly=False)

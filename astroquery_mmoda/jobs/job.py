@@ -517,10 +517,9 @@ class Job:
         understood = section(products, "analysis_parameters")
         for sentence in misunderstood(self.parameters, understood):
             warn(f"The service changed a parameter. {sentence}.", InputWarning)
-        self.parameters = {
-            name: understood[name] if isinstance(value, Upload) and is_address(understood.get(name)) else value
-            for name, value in self.parameters.items()
-        }
+        for name, value in self.parameters.items():
+            if isinstance(value, Upload) and is_address(understood.get(name)):
+                self.parameters = {**self.parameters, name: understood[name]}
 
     def _fail(self, reply: Mapping[str, Any], patience: Patience) -> None:
         """Remember the reason; where the service gave none, a fresh submission of the same may tell it, once."""
@@ -538,10 +537,10 @@ def revive(record: Mapping[str, Any], account: Account) -> Job:
     known = journal.checked(record)
     server = base_address(known["server"])
     if known["files"]:
+        names = ", ".join(map(printable, known["files"]))
+        advice = "If its products are not those of the query, submit the query itself again."
         warn(
-            f"The record of job {known['job_id']} has no files, which it was submitted with: "
-            f"{', '.join(map(printable, known['files']))}. If its products are not those of the query, submit the "
-            "query itself again.",
+            f"The record of job {known['job_id']} has no files, which were sent with it: {names}. {advice}",
             InputWarning,
         )
     connection = Connection(server, account.http, account, known["email"], anonymous=known["anonymous"])

@@ -38,37 +38,29 @@ _WRITES_PER_TIDYING = 50
 _writes = itertools.count()
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+def _is_server(value: str) -> bool:
+    return (origin_of(value) or ("",))[0] in ("http", "https")
 
 
-def _is_server(value: object) -> bool:
-    return isinstance(value, str) and (origin_of(value) or ("",))[0] in ("http", "https")
+def _is_form(fields: Mapping[str, str]) -> bool:
+    return "token" not in fields and all(isinstance(text, str) for pair in fields.items() for text in pair)
 
 
-def _is_fields(value: object) -> bool:
-    """Whether these are the fields of a form, without a token."""
-    return (
-        isinstance(value, Mapping)
-        and "token" not in value
-        and all(isinstance(text, str) for pair in value.items() for text in pair)
-    )
-
-
-def _is_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-
-# fields of a record: which values are right, and what is taken where one is missing; one of None has to be there
-_FIELDS: dict[str, tuple[Callable[[object], bool], Any]] = {
-    "server": (_is_server, None),
-    **dict.fromkeys(("session_id", "job_id"), (is_id, None)),
-    **dict.fromkeys(("instrument", "product", "status"), (_is_text, None)),
-    "parameters": (_is_fields, None),
-    "email": (_is_text, ""),
-    "anonymous": (lambda value: isinstance(value, bool), True),
-    "files": (_is_names, []),
-    "submitted": (_is_text, ""),
+# fields of a record: types, and what is taken where one is missing; one of None has to be there
+_FIELDS: dict[str, tuple[type, Any]] = {
+    **dict.fromkeys(("server", "instrument", "product", "session_id", "job_id", "status"), (str, None)),
+    "parameters": (Mapping, None),
+    "email": (str, ""),
+    "anonymous": (bool, True),
+    "files": (list, []),
+    "submitted": (str, ""),
+}
+# what holds for some beyond that
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "server": _is_server,
+    "parameters": _is_form,
+    "session_id": is_id,
+    "job_id": is_id,
 }
 
 
@@ -84,13 +76,11 @@ def checked(record: object) -> dict[str, Any]:
     """Fields of a record as ``Job.to_dict`` gives it, whoever wrote it; `ParameterError` names what is wrong."""
     given = record if isinstance(record, Mapping) else {}
     fields = {}
-    for name, (is_right, default) in _FIELDS.items():
-        fields[name] = default if given.get(name) is None else given[name]
-        if not is_right(fields[name]):
-            raise ParameterError(
-                "This is not a valid record of a job, as Job.to_dict writes it: "
-                f"{name} can't be {printable(fields[name], limit=80)!r}."
-            )
+    for name, (kind, default) in _FIELDS.items():
+        value = fields[name] = default if given.get(name) is None else given[name]
+        if not isinstance(value, kind) or (name in _CHECKS and not _CHECKS[name](value)):
+            wrong = f"{name} can't be {printable(value, limit=80)!r}"
+            raise ParameterError(f"This is not a valid record of a job, as Job.to_dict writes it: {wrong}.")
     # a text of a record is never the path of a file
     fields["parameters"] = {name: Pasted(value) for name, value in fields["parameters"].items()}
     end = given.get("expires")

@@ -98,11 +98,6 @@ def _job_line(job: Job) -> tuple[float | None, str]:
 def how_to_continue(job: Job) -> str:
     """What is safe after a fault, and the line that continues."""
     if not job.job_id:
-        return (
-            "The service may have taken the analysis or not; the same call again is safe, since an equal request is "
-            "computed only once."
-        )
-    return (
-        f"Job {job.job_id} goes on at the service, and nothing is lost: Mmoda.get_job({job.job_id!r}).result() "
-        "continues, here or in another process."
-    )
+        return "Whether the service took it or not, the same call again is safe: equal requests are computed once."
+    line = f"Mmoda.get_job({job.job_id!r}).result()"
+    return f"Job {job.job_id} goes on at the service, and nothing is lost: {line} continues."

@@ -15,7 +15,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astroquery import log
 
-from ..auth.token import Handed, Token
+from ..auth.token import Token
 from ..errors import MmodaError, ParameterError
 from ..jobs import journal
 from ..jobs.waiting import in_time, longest_wait
@@ -225,7 +225,7 @@ class ManyQueries:
             query.source,
             limit,
             spent=time.monotonic() - begin,
-            token=Handed(self._token.secret) if self._token else None,
+            token=self._token.secret if self._token else None,
             share=min(self._max_active, len(self)),
             number=self._submissions,
             reduce=self._reduce if self._executor else None,  # else it is called by the thread that iterates

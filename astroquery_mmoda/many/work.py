@@ -20,7 +20,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from ..auth.token import Handed
+from ..auth.token import as_token
 from ..config import conf
 from ..errors import MmodaError
 from ..jobs.job import Job
@@ -140,8 +140,8 @@ class WorkItem:
         The query; ``limit`` is its timeout in s.
     spent : float
         Seconds of the timeout that are over.
-    token : Handed or None
-        The one that was given for these queries.
+    token : str or None
+        Text of the one that was given for these queries, knowingly: it is pickled.
     share : int
         Number of items that are active at a time: each may poll at this part of the common rate.
     number : int
@@ -158,7 +158,7 @@ class WorkItem:
     source: str | None = None
     limit: float = 0.0
     spent: float = 0.0
-    token: Handed | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
     share: int = 1
     number: int = 0
     reduce: Callable[[Any], Any] | None = None
@@ -205,8 +205,7 @@ def _connection(item: WorkItem) -> Connection:
     """Connection in a worker's process, kept from one item of a run to the next."""
     if item.run not in _KEPT:
         _KEPT.clear()
-        token = item.token.token() if item.token else None
-        _KEPT[item.run] = replace(item.connection, token=token)
+        _KEPT[item.run] = replace(item.connection, token=as_token(item.token))
     return _KEPT[item.run]
 
 

@@ -104,13 +104,9 @@ class Connection:
         token = self.token
         if token is None or token.expired:
             token = self.account.token(self.server) or token
-        if token is None:
-            raise AuthenticationError(f"This was asked in the name of {self.email or 'a user'}, whose token expired.")
-        if token.email != self.email:
-            raise AuthenticationError(
-                f"This was asked in the name of {self.email}, and now the token of {token.email} is in use. Log in "
-                "again with a token of the former."
-            )
+        if token is None or token.email != self.email:
+            why = f"now the token of {token.email} is in use" if token else "that token expired"
+            raise AuthenticationError(f"This was asked with a token of {self.email}, and {why}. Log in as that user.")
         return token
 
 
@@ -173,8 +169,7 @@ class Account:
         why = f"The token in use is for {printable(self._held.server)}, and does not go to {printable(server)}"
         if self._logged_in:
             raise AuthenticationError(
-                f"{why}. Call Mmoda.login() again for that server, or Mmoda.logout() to ask it anonymously; "
-                "Mmoda(server=...) makes a client of its own."
+                f"{why}. Call Mmoda.login() for that server, or Mmoda.logout() to ask anonymously."
             )
         if self._warned_of != server:
             self._warned_of = server
@@ -257,9 +252,7 @@ def base_address(server: object) -> str:
     """Base address of a service; one with a password in it would be shown in messages, records and snippets."""
     address = str(server).rstrip("/")
     if "@" in address.partition("//")[2].partition("/")[0]:
-        raise ParameterError(
-            "The address of the service (conf.server, Mmoda(server=...)) must not have a user name or a password in it."
-        )
+        raise ParameterError("The address of the service (conf.server) must not have a user name or password in it.")
     return address
 
 
@@ -269,7 +262,5 @@ def _refuse_worse(old: Token, new: Token) -> None:
     if lost:
         raise AuthenticationError(f"The new token lacks roles of the old one, which is kept: {', '.join(lost)}.")
     if new.expires is not None and (old.expires is None or new.expires < old.expires):
-        raise AuthenticationError(
-            f"The new token {new.lifetime}, the old one, which is kept, {old.lifetime}; refresh_token(force=True) "
-            "takes the new one."
-        )
+        both = f"The new token {new.lifetime}, the old one, which is kept, {old.lifetime}"
+        raise AuthenticationError(f"{both}; refresh_token(force=True) takes the new one.")

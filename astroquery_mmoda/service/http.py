@@ -95,11 +95,7 @@ def _fault(error: BaseException, bounds: Bounds) -> Fault:
     if isinstance(error, TooLarge):
         limit = f"{bounds.size} bytes (astroquery_mmoda.conf.max_reply_size)"
         return Fault(f"the reply is larger than {limit}; not all of it was read", passing=False)
-    words = ""
-    made_of: BaseException | None = error
-    while made_of is not None and len(words) < 10_000:
-        words += f"{type(made_of).__name__} {made_of} "
-        made_of = made_of.__cause__ or made_of.__context__
+    words = repr(error)  # with those of the errors that it was made of
     if refused := re.search(r"Tunnel connection failed: (\d{3})", words):
         passing = int(refused[1]) in PASSING
         return Fault(f"the proxy refused to connect (HTTP status {refused[1]})", passing=passing)
@@ -181,13 +177,9 @@ def retrying(ask: Callable[[], _Result], patience: Patience, server: str) -> _Re
         now = time.monotonic()
         since = min(since, now)
         outage = conf.retry_time if patience.outage is None else patience.outage
-        if now < patience.until and not fault.passing:
-            raise ServiceError(f"{server} can't be asked: {fault}. Check astroquery_mmoda.conf.server and the network.")
-        if now < patience.until and now - since >= outage:
-            raise ServiceError(
-                f"{server} can't be asked ({fault}); tries: {attempt}, in {now - since:.0f} s "
-                f"(astroquery_mmoda.conf.retry_time). {patience.advice}"
-            )
+        if now < patience.until and (not fault.passing or now - since >= outage):
+            tries = f"tries: {attempt}, in {now - since:.0f} s (astroquery_mmoda.conf.retry_time)"
+            raise ServiceError(f"{server} can't be asked ({fault}); {tries}. {patience.advice}")
         # the last try is made when the time is over
         pause = min(_pause(attempt, fault.pause), since + outage - now, patience.until - now)
         log.debug("%s: %s; trying again in %.1f s", server, fault, max(pause, 0.0))
@@ -234,8 +226,6 @@ class Http:
         self.session = session
         self._process, self._adapter = os.getpid(), BoundedAdapter(pool_maxsize=_CONNECTIONS)
         self._answered: set[Any] = set()  # origins that have
-        #: (server, user, instrument) of what is described with a token only
-        self.restricted: set[tuple[str, str, str]] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Http, ()
@@ -257,15 +247,21 @@ class Http:
         """One GET of a file at any address without a token, its body in pieces; `Fault` by this or by its pieces."""
         bounds = Bounds(math.inf, known=origin_of(url) in self._answered)
         as_it_is = {"Accept-Encoding": "identity"}
-        with translated(lambda: self._sent(bounds, url, headers=as_it_is), bounds) as response:
+        with translated(lambda: self._sent(bounds, url, None, headers=as_it_is), bounds) as response:
             pieces = _body_pieces(response)
             checked = iter(lambda: translated(lambda: next(pieces, b""), bounds), b"")
             yield Stream(response.status_code, response.headers, checked)
 
     def _read(self, bounds: Bounds, url: str, query: Fields, form: Fields, auth: TokenAuth | None) -> Answer:
         """An answer; the body of a redirect is not read."""
+        fields = dict((query if form is None else form) or {})
+        if auth:
+            fields["token"] = auth.secret_for(url)
+        files = {name: (value.filename, value.content) for name, value in fields.items() if isinstance(value, Upload)}
+        data = {name: value for name, value in fields.items() if name not in files}
         chunks: list[bytes] = []
-        with self._sent(bounds, url, query, form, auth) as response:
+        options: dict[str, Any] = {"params": data} if form is None else {"data": data, "files": files}
+        with self._sent(bounds, url, auth, **options) as response:
             status, headers = response.status_code, response.headers
             left = bounds.size if status == 200 else min(bounds.size, _LARGEST_ERROR)
             try:
@@ -282,32 +278,16 @@ class Http:
         content, problem = _json_of(auth.masked(body) if auth else body)
         return Answer(status, body, content_type, location, content, problem)
 
-    def _sent(
-        self,
-        bounds: Bounds,
-        url: str,
-        query: Fields = None,
-        form: Fields = None,
-        auth: TokenAuth | None = None,
-        headers: Fields = None,
-    ) -> requests.Response:
+    def _sent(self, bounds: Bounds, url: str, auth: TokenAuth | None, **options: Any) -> requests.Response:
         """A response of which the headers are read."""
-        fields = dict((query if form is None else form) or {})
-        if auth:
-            fields["token"] = auth.secret_for(url)
-        files = {name: (value.filename, value.content) for name, value in fields.items() if isinstance(value, Upload)}
-        data = {name: value for name, value in fields.items() if name not in files}
-        options: dict[str, Any] = {"params": data} if form is None else {"data": data, "files": files}
-        options["headers"] = {**self.session.headers, **(headers or {})}
-        request = requests.Request("GET" if form is None else "POST", url, **options).prepare()
+        options["headers"] = {**self.session.headers, **options.get("headers", {})}
+        request = requests.Request("POST" if "data" in options else "GET", url, **options).prepare()
         settings: Any = self.session.merge_environment_settings(url, {}, True, None, None)
         if is_loopback(url):
             settings["proxies"] = {}
         if auth and not str(request.url).startswith("https:") and select_proxy(str(request.url), settings["proxies"]):
-            raise AuthenticationError(
-                "The token was not sent: it would go through a proxy over plain http, where it can be read. Use the "
-                "https address of the service, or put its host into the environment variable NO_PROXY."
-            )
+            advice = "Use the https address of the service, or put its host into the environment variable NO_PROXY."
+            raise AuthenticationError(f"The token was not sent: a proxy would get it over plain http. {advice}")
         if self._process != os.getpid():  # connections shared over a fork hang
             self._process, self._adapter = os.getpid(), BoundedAdapter(pool_maxsize=_CONNECTIONS)
         origin = origin_of(url)

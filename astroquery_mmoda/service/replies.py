@@ -41,10 +41,9 @@ _NOISE = re.compile(r"^\s*\[ InstrumentQueryBackEnd : [^\]]*\] constructor faile
 # form letters, the same for every failure or for every one that was reported before
 _NO_REASONS = re.compile(r"support team has been notified|^(failed: submitted job)?$")
 _ABOUT_NO_POINTINGS = (
-    "NoValidScW means that no INTEGRAL pointings match the position, radius, times and data rights asked for. "
-    "Try a larger radius= or time_range=; see the pointings that there are in the INTEGRAL archive (HEASARC's table "
-    "intscw); data of the last year are mostly private, and need integral_data_rights='all-private' and a token with "
-    "that right."
+    "NoValidScW means that no INTEGRAL pointings match position, radius, times and data rights. Try a larger radius= "
+    "or time_range= (HEASARC's table intscw has the pointings); data of the last year are mostly private, and need "
+    "integral_data_rights='all-private' and a token with that right."
 )
 
 
@@ -63,10 +62,8 @@ def error_of(answer: Answer, what: str, server: str) -> MmodaError:
     status, content = answer.status, answer.content
     if 300 <= status < 400:
         place = printable(re.split("[?#]", answer.location)[0], limit=300) or "an unnamed place"
-        return ServiceError(
-            f"The service redirects to another address for {what}: {place}. If you trust it, set "
-            "astroquery_mmoda.conf.server to it."
-        )
+        advice = "If you trust it, set astroquery_mmoda.conf.server to it."
+        return ServiceError(f"The service redirects to another address for {what}: {place}. {advice}")
     if status == 404:
         return ServiceError(f"404: {server} has no route for {what}. Is it the address of a MMODA dispatcher?")
     if isinstance(content, dict):
@@ -78,10 +75,8 @@ def error_of(answer: Answer, what: str, server: str) -> MmodaError:
     if status != 200:
         more = "Try again later." if is_page or not words else words
         return ServiceError(f"The service failed with HTTP status {status} instead of sending {what}. {more}")
-    return ServiceError(
-        f"{server} did not send {what}: {answer.problem or words}. It may be in maintenance, or not a MMODA dispatcher "
-        "(astroquery_mmoda.conf.server)."
-    )
+    advice = "It may be in maintenance, or not a MMODA dispatcher (astroquery_mmoda.conf.server)."
+    return ServiceError(f"{server} did not send {what}: {answer.problem or words}. {advice}")
 
 
 # ---- replies of run_analysis

@@ -142,19 +142,16 @@ class Routes:
 
     def _described(self, route: str, instrument: str) -> Answer:
         """An answer about an instrument, with the token in the address only where it is not for everybody."""
-        key = (self.url, self.auth.user if self.auth else "", instrument)
-        if key not in self.http.restricted:
-            answer = self._ask(route, {"instrument": instrument})
-            if answer.status != 403 or self.auth is None:
-                return answer
-            self.http.restricted.add(key)
-        return self._ask(route, {"instrument": instrument}, auth=self.auth)
+        answer = self._ask(route, {"instrument": instrument})
+        if answer.status == 403 and self.auth is not None:
+            answer = self._ask(route, {"instrument": instrument}, auth=self.auth)
+        return answer
 
     def _names(self, answer: Answer, what: str) -> list[str]:
         names = content_of(answer, what, self.url)
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ServiceError(f"{self.url} did not send {what}. Is it the address of a MMODA dispatcher?")
-        return names
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return names
+        raise ServiceError(f"{self.url} did not send {what}. Is it the address of a MMODA dispatcher?")
 
     def _mapping(self, answer: Answer, what: str) -> Mapping[str, Any]:
         found = content_of(answer, what, self.url)
