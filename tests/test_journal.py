@@ -208,6 +208,7 @@ ODD = [
 ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:The record of job .* has no files")
 @pytest.mark.parametrize("name", sorted(record()))
 def test_any_value_in_any_field_gives_a_job_or_our_error(directory, name):
     client = MmodaClass(server=SERVER)

@@ -106,7 +106,9 @@ class Connection:
             token = self.account.token(self.server) or token
         if token is None or token.email != self.email:
             why = f"now the token of {token.email} is in use" if token else "that token expired"
-            raise AuthenticationError(f"This was asked with a token of {self.email}, and {why}. Log in as that user.")
+            raise AuthenticationError(
+                f"This was asked in the name of {self.email}, and {why}. Log in again as that user."
+            )
         return token
 
 
@@ -252,7 +254,7 @@ def base_address(server: object) -> str:
     """Base address of a service; one with a password in it would be shown in messages, records and snippets."""
     address = str(server).rstrip("/")
     if "@" in address.partition("//")[2].partition("/")[0]:
-        raise ParameterError("The address of the service (conf.server) must not have a user name or password in it.")
+        raise ParameterError("The address of the service (conf.server) must not have a user name or a password in it.")
     return address
 
 

@@ -41,9 +41,9 @@ _NOISE = re.compile(r"^\s*\[ InstrumentQueryBackEnd : [^\]]*\] constructor faile
 # form letters, the same for every failure or for every one that was reported before
 _NO_REASONS = re.compile(r"support team has been notified|^(failed: submitted job)?$")
 _ABOUT_NO_POINTINGS = (
-    "NoValidScW means that no INTEGRAL pointings match position, radius, times and data rights. Try a larger radius= "
-    "or time_range= (HEASARC's table intscw has the pointings); data of the last year are mostly private, and need "
-    "integral_data_rights='all-private' and a token with that right."
+    "NoValidScW means that no INTEGRAL pointings match the position, radius, times and data rights. Try a larger "
+    "radius= or time_range= (HEASARC's table intscw has the pointings). Data of the last year are mostly private: they "
+    "need integral_data_rights='all-private' and a token with that right."
 )
 
 
