@@ -9,32 +9,26 @@ from astropy.config import ConfigItem, ConfigNamespace
 
 from .errors import ParameterError
 
-__all__ = ["DEFAULT_SERVER", "Conf", "conf"]
-
 DEFAULT_SERVER = "https://www.astro.unige.ch/mmoda/dispatch-data"
 
 
 class _Item(ConfigItem):
     """An item that is checked when it is read, since it may come from a file, and astropy takes any number."""
 
-    least = 0.0
-
     def __call__(self) -> Any:
         try:
             value = super().__call__()
         except TypeError as error:
             raise ParameterError(f"astroquery_mmoda.conf.{self.name}, from the configuration file: {error}") from None
-        if type(self.defaultvalue) in (int, float) and not (value is not None and value >= self.least):
-            allowed = f"a number, {self.least:g} or more, such as {self.defaultvalue:g}, the default"
+        if type(self.defaultvalue) in (int, float) and not (value is not None and value >= 0):
+            allowed = f"a number, 0 or more, such as {self.defaultvalue:g}, the default"
             raise ParameterError(f"astroquery_mmoda.conf.{self.name} = {value} must be {allowed}.")
         return value
 
 
-def _item(default: Any, description: str, *, least: float = 0.0) -> Any:
+def _item(default: Any, description: str) -> Any:
     # without `module=` astropy would call the section after this file instead of the package
-    item = _Item(default, description, module="astroquery_mmoda")
-    item.least = least
-    return item
+    return _Item(default, description, module="astroquery_mmoda")
 
 
 class Conf(ConfigNamespace):
@@ -58,7 +52,7 @@ class Conf(ConfigNamespace):
     retry_time: float = _item(60.0, "How long an outage is waited out; five times that while waiting for a job (s).")
     job_timeout: float = _item(86400.0, "Longest time that a query waits for its analysis, which itself goes on (s).")
     poll_interval_max: float = _item(30.0, "Longest pause between two polls of a running analysis (s).")
-    many_polls_per_second: float = _item(5.0, "Most polls per second by all queries of one query_many.", least=0.001)
+    many_polls_per_second: float = _item(5.0, "Most polls per second by all queries of one query_many.")
     discover_token: bool = _item(True, "Whether queries without a login look for a token in ODA_TOKEN and .oda-token.")
     insecure_http: bool = _item(False, "Whether a token may be sent over plain http to other machines than this one.")
     max_reply_size: int = _item(4_000_000_000, "Largest reply that is read, after decompression (bytes).")

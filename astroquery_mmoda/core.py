@@ -76,7 +76,7 @@ class MmodaClass(_LoginOfAstroquery):
         return self._account.connect(self.URL, token)
 
     def _openly(self) -> Connection:
-        return self._account.connect_openly(self.URL)
+        return Connection(self.URL, self._account)
 
     @property
     def URL(self) -> str:  # noqa: N802 - astroquery's name for it
@@ -1070,7 +1070,7 @@ class MmodaClass(_LoginOfAstroquery):
         """
         mails = {"submitted": submitted, "done": done, "failed": failed, "timed_out": timed_out}
         spans = {"min_duration": min_duration, "submit_interval": submit_interval}
-        options = email_options(enabled, mails, spans)
+        options = email_options(mails, spans, enabled=enabled)
         return self._account.renew(self.URL, options, store_token=store_token)
 
 

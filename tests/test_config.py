@@ -53,14 +53,6 @@ def test_numbers_are_checked_when_they_are_read(name, value):
     assert getattr(conf, name) == getattr(Conf, name).defaultvalue
 
 
-def test_looks_need_a_pace():
-    with (
-        conf.set_temp("many_polls_per_second", 0),
-        pytest.raises(ParameterError, match=r"0.001 or more, such as 5, the default"),
-    ):
-        _ = conf.many_polls_per_second
-
-
 @pytest.mark.parametrize(
     "line", ["timeout = soon", "timeout = nan", "max_nesting = 1e3", "insecure_http = perhaps", "journal_size = -3"]
 )

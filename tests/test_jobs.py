@@ -136,7 +136,7 @@ def test_a_job_that_nobody_knows(client, service):
     with pytest.raises(JobLost, match="does not have job.*was asked for the jobs of curie@example.org in the last 30"):
         client.get_job(JOB)
     service.replies["/resolve-job-url"] = Reply("", 302, {"Location": "http://x/?error_message=unable+to+find"})
-    with pytest.raises(JobLost, match=f"was asked for job {JOB} of session {SESSION}, and does not know it: unable"):
+    with pytest.raises(JobLost, match=f"was asked for job {JOB} of session {SESSION}, and refused: unable"):
         client.get_job(JOB, session_id=SESSION)
 
 
@@ -260,7 +260,7 @@ def test_a_reply_that_does_not_say_that_it_is_this_job(client, service, reply):
 
 def test_parameters_that_are_not_taken_again(client, service):
     service.replies["/run_analysis"] = Reply({"error_message": "RA is odd", "error": "BadRequest('x')"}, 400)
-    with pytest.raises(ServiceError, match=f"not accept the parameters that it has for job {JOB}.*RA is odd"):
+    with pytest.raises(ParameterError, match=f"does not have job {JOB}.*RA is odd"):
         client.get_job(JOB, session_id=SESSION)
     service.replies["/resolve-job-url"] = Reply("", 302, {"Location": "http://x/?RA=5"})
     with pytest.raises(ServiceError, match="does not give its parameters"):

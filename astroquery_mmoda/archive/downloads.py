@@ -156,7 +156,7 @@ def _answer(connection: Connection, url: str) -> Iterator[Stream]:
     """The answer of an address, or of another one to which it leads, if that may be asked."""
     for _ in range(_MOST_REDIRECTS + 1):
         _check_address(url, connection.server)
-        with connection.http.stream(url) as reply:
+        with connection.account.http.stream(url) as reply:
             if reply.status not in (301, 302, 303, 307, 308):
                 if reply.status != 200:
                     raise ServiceError(f"HTTP status {reply.status}")

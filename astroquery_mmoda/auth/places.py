@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import keyring
@@ -24,6 +25,7 @@ from .token import HOW_TO_GET_ONE, Token
 _ENVIRONMENT = "ODA_TOKEN"
 _FILE = ".oda-token"
 _LARGEST_FILE = 100_000
+Places: TypeAlias = str | tuple[str, ...]
 # seconds; writing a token takes no longer
 _LEFTOVER_AGE = 60.0
 
@@ -177,7 +179,7 @@ def _someone_is_there() -> bool:
 
 
 @without_frames
-def store(found: Found, places: str | tuple[str, ...], server: str) -> None:
+def store(found: Found, places: Places, server: str) -> None:
     """
     Store a token: ``keyring``, ``environment`` (of this process), ``cwd``, ``home``.
 
@@ -198,9 +200,8 @@ def store(found: Found, places: str | tuple[str, ...], server: str) -> None:
                 raise AuthenticationError(f"store_token={place!r}: there is no such directory any more.")
             _write_token(path, found.token)
         else:
-            raise AuthenticationError(
-                f"store_token={printable(place)!r}: a token can be kept in 'keyring', 'environment', 'cwd' or 'home'."
-            )
+            where = "'keyring', 'environment', 'cwd' or 'home'"
+            raise AuthenticationError(f"store_token={printable(place)!r}: a token can be kept in {where}.")
 
 
 def _write_token(path: Path, token: Token) -> None:

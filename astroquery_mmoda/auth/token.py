@@ -25,7 +25,6 @@ HOW_TO_GET_ONE = (
 # the library that reads it passes over other characters
 _FORM = re.compile(r"[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]*")
 _IN_QUERY = re.compile(r"([?&]token=)[^&\s\"']+")
-_LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")
 #: our names of the service's e-mail options -> the claims of a token
 EMAIL_OPTIONS = {
     "submitted": "mssub",
@@ -109,11 +108,7 @@ class Token:
     def expires(self) -> Time | None:
         """`~astropy.time.Time` or None: when it expires (UTC); None if it does not."""
         end = self.claims.get("exp")
-        if end is None:
-            return None
-        moment = Time(end, format="unix")
-        moment.format = "isot"  # to be read by a person
-        return moment
+        return None if end is None else Time(Time(end, format="unix"), format="isot")  # to be read by a person
 
     @property
     def expired(self) -> bool:
@@ -181,15 +176,6 @@ def as_token(token: str | Token | None) -> Token | None:
     return token if token is None or isinstance(token, Token) else Token(token)
 
 
-@without_frames
-def token_of(body: bytes) -> Token | None:
-    """Token that a body is, or None if it is something else."""
-    try:
-        return Token(body.decode("ascii"))
-    except (AuthenticationError, UnicodeDecodeError):
-        return None
-
-
 # ---- requests
 
 
@@ -199,8 +185,10 @@ class TokenAuth:
     def __init__(self, token: Token, server: str) -> None:
         self._token, self._origin = token, origin_of(server)
         # before any request is made for it
-        _check_encryption(server)
-        for name in _LOGGERS:
+        if self._origin and self._origin[0] != "https" and not is_loopback(server) and not conf.insecure_http:
+            advice = "Use https, or, if you know the network, set astroquery_mmoda.conf.insecure_http = True."
+            raise AuthenticationError(f"The token was not sent: over plain http others can read it. {advice}")
+        for name in ("urllib3.connectionpool", "urllib3.util.retry"):
             logging.getLogger(name).addFilter(_MASK)  # adding it again changes nothing
 
     @without_frames
@@ -208,7 +196,6 @@ class TokenAuth:
         """Text of the token, if it may be sent to an address; added to the form or the query as the last step."""
         if self._origin is None or origin_of(url) != self._origin:
             raise AuthenticationError("The token was not sent: the request goes to another server.")
-        _check_encryption(url)
         if self._token.expired:
             raise AuthenticationError(f"The token {self._token.lifetime}. {HOW_TO_GET_ONE}")
         return self._token.secret
@@ -217,14 +204,6 @@ class TokenAuth:
     def masked(self, body: bytes) -> bytes:
         """Body of a reply without the token, which the service often sends back."""
         return body.replace(self._token.secret.encode(), b"<token>")
-
-
-def _check_encryption(url: str) -> None:
-    """Refuse to send a token in clear to another machine."""
-    origin = origin_of(url)
-    if origin is not None and origin[0] != "https" and not is_loopback(url) and not conf.insecure_http:
-        advice = "Use https, or, if you know the network, set astroquery_mmoda.conf.insecure_http = True."
-        raise AuthenticationError(f"The token was not sent: over plain http others can read it. {advice}")
 
 
 class _TokenMask(logging.Filter):

@@ -46,7 +46,7 @@ def get_job(account: Account, server: str, job_id_or_link: str, session_id: str 
     if not found:
         try:
             return _from_service(account.connect(server), job_id, session_id)
-        except (ServiceError, AuthenticationError) as error:
+        except MmodaError as error:
             raise type(error)(f"The journal of this machine does not have job {job_id}. {error}") from None
     if found[0]["server"] != server:  # the token of this one is not for the other
         log.info("Job %s is one of %s.", found[0]["job_id"], printable(found[0]["server"], limit=200))
@@ -77,10 +77,9 @@ def _from_link(connection: Connection, job_id: str, session_id: str) -> dict[str
     if "error_message" not in fields:
         return fields
     reason = printable(fields["error_message"])
-    asked = f"{connection.server} was asked for job {job_id} of session {session_id}, and"
-    if fields.get("status_code") == "403":
-        raise AuthenticationError(f"{asked} refused: {reason}. Log in as its owner, or Mmoda.logout() if it has none.")
-    raise JobLost(f"{asked} does not know it: {reason}. Submit the same query again.")
+    kind = AuthenticationError if fields.get("status_code") == "403" else JobLost
+    asked = f"{connection.server} was asked for job {job_id} of session {session_id}, and refused"
+    raise kind(f"{asked}: {reason}. Log in as its owner, or submit the same query again.")
 
 
 def _recorded_fields(record: Mapping[str, Any]) -> dict[str, str]:
@@ -102,11 +101,7 @@ def _verified_job(
     # a job of the web page has no such field, and would come back as a page
     job = prepare(connection, {**fields, "api": "True", "oda_api_version": PROTOCOL_VERSION})
     job.session_id = session_id
-    try:
-        job.refresh()
-    except ParameterError as error:
-        message = f"{connection.server} does not accept the parameters that it has for job {job_id}: {error}"
-        raise ServiceError(message) from None
+    job.refresh()
     if job.job_id != job_id:
         job.raise_if_error()
         what = (

@@ -20,7 +20,7 @@ from ..markup import facts_html, facts_text, meter
 from ..products import Products
 from ..products.products import products_of
 from ..progress import fraction, last_message, reports_table
-from ..protocol import STATE_FIELDS, Upload
+from ..protocol import Upload
 from ..request.encode import is_address
 from ..request.records import misunderstood, summary_of
 from ..request.snippets import code_for
@@ -466,8 +466,7 @@ class Job:
     # ---- requests and replies
 
     def _ask(self, query_status: str, patience: Patience) -> None:
-        fields = {name: value for name, value in self.parameters.items() if name not in STATE_FIELDS}
-        fields |= {"query_status": query_status, "session_id": self.session_id}
+        fields = {**self.parameters, "query_status": query_status, "session_id": self.session_id}
         if query_status != "new":  # with "new" the service would compare it with its own id
             fields["job_id"] = self.job_id
         before = self.status
@@ -525,7 +524,6 @@ class Job:
         """Remember the reason; where the service gave none, a fresh submission of the same may tell it, once."""
         if not self._asked_for_reason and not reason_of(reply):
             self._asked_for_reason = True
-            log.debug("job %s failed without a reason; asking for one", self.job_id)
             self._ask("new", patience)
             return
         self._failure = failure(reply)
@@ -539,11 +537,8 @@ def revive(record: Mapping[str, Any], account: Account) -> Job:
     if known["files"]:
         names = ", ".join(map(printable, known["files"]))
         advice = "If its products are not those of the query, submit the query itself again."
-        warn(
-            f"The record of job {known['job_id']} has no files, which were sent with it: {names}. {advice}",
-            InputWarning,
-        )
-    connection = Connection(server, account.http, account, known["email"], anonymous=known["anonymous"])
+        warn(f"The record of job {known['job_id']} has no files; sent were: {names}. {advice}", InputWarning)
+    connection = Connection(server, account, known["email"], anonymous=known["anonymous"])
     # the status may be old; done has to be reported again, with the products
     status = known["status"] if known["status"] in GOING or known["status"] == "done" else "submitted"
     own = {name: known[name] for name in ("instrument", "product", "parameters", "session_id", "job_id")}

@@ -12,10 +12,9 @@ import hashlib
 import itertools
 import json
 import math
-import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -38,11 +37,11 @@ _WRITES_PER_TIDYING = 50
 _writes = itertools.count()
 
 
-def _is_server(value: str) -> bool:
+def _is_server(value: Any) -> bool:
     return (origin_of(value) or ("",))[0] in ("http", "https")
 
 
-def _is_form(fields: Mapping[str, str]) -> bool:
+def _is_form(fields: Any) -> bool:
     return "token" not in fields and all(isinstance(text, str) for pair in fields.items() for text in pair)
 
 
@@ -56,12 +55,7 @@ _FIELDS: dict[str, tuple[type, Any]] = {
     "submitted": (str, ""),
 }
 # what holds for some beyond that
-_CHECKS: dict[str, Callable[[Any], bool]] = {
-    "server": _is_server,
-    "parameters": _is_form,
-    "session_id": is_id,
-    "job_id": is_id,
-}
+_CHECKS = {"server": _is_server, "parameters": _is_form, "session_id": is_id, "job_id": is_id}
 
 
 def _directory(what: str = "jobs") -> Path:
@@ -122,13 +116,11 @@ def _write(what: str, name: str, record: Mapping[str, Any], *, firmly: bool = Tr
 def _tidy(directory: Path) -> None:
     """Bound the journal in age and number; ages are counted from the newest file, as the clock of the disk has them."""
     remove_leftovers(directory)
-    with os.scandir(directory) as entries:
-        files = [each for each in entries if each.name.endswith(".json") and not each.is_dir(follow_symlinks=False)]
-    times = sorted(((each.stat(follow_symlinks=False).st_mtime, each.path) for each in files), reverse=True)
+    files = [path for path in directory.glob("*.json") if not path.is_dir()]
+    times = sorted(((path.lstat().st_mtime, path) for path in files), reverse=True)
     for number, (changed, path) in enumerate(times):
         if number >= int(conf.journal_size) or times[0][0] - changed > float(conf.journal_days) * _DAY:
-            with suppress(OSError):  # another process does so, too
-                os.unlink(path)
+            path.unlink(missing_ok=True)  # another process does so, too
 
 
 def records(begin: str = "") -> list[dict[str, Any]]:

@@ -122,7 +122,7 @@ _RUNS: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
 
 def shortest_pause() -> float:
     """Shortest time between two polls, of all queries together, in s."""
-    return 1.0 / float(conf.many_polls_per_second)
+    return 1.0 / max(0.001, float(conf.many_polls_per_second))
 
 
 @dataclass(frozen=True)

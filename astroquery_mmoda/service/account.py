@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from astropy import units as u
-from astropy.time import Time
 from astroquery import log
 from astroquery.exceptions import AuthenticationWarning
 
-from ..auth.places import Found, discover, forget_in_keyring, from_prompt, store
+from ..auth.places import Found, Places, discover, forget_in_keyring, from_prompt, store
 from ..auth.token import EMAIL_OPTIONS, HOW_TO_GET_ONE, Token, TokenAuth
 from ..config import DEFAULT_SERVER, conf
 from ..errors import AuthenticationError, ParameterError, warn
@@ -23,7 +23,7 @@ from ..units import seconds_of
 from .http import Http, Patience
 from .routes import Routes
 
-_SHORT_LIFE = 1 * u.hour
+_SHORT_LIFE = 3600.0  # s
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,8 @@ class Connection:
     ----------
     server : str
         Base address.
-    http : Http
-        Sends.
     account : Account
-        Holds the token.
+        Holds the token, and sends.
     email : str
         Who asks; empty if the token does not tell.
     anonymous : bool
@@ -53,7 +51,6 @@ class Connection:
     """
 
     server: str
-    http: Http = field(repr=False)
     account: Account = field(repr=False)
     email: str = ""
     anonymous: bool = True
@@ -62,13 +59,13 @@ class Connection:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # a token is not sent to other processes by itself; there the account finds one of its own
-        return Connection, (self.server, self.http, self.account, self.email, self.anonymous)
+        return Connection, (self.server, self.account, self.email, self.anonymous)
 
     def routes(self, patience: Patience | None = None) -> Routes:
         """The service's routes, with the present token of that user."""
         bearer = self._bearer()
         auth = TokenAuth(bearer, self.server) if bearer else None
-        return Routes(self.server, self.http, auth, patience or Patience(self.until))
+        return Routes(self.server, self.account.http, auth, patience or Patience(self.until))
 
     def within(self, until: float) -> Connection:
         """The same until a moment on the monotonic clock (s)."""
@@ -83,7 +80,7 @@ class Connection:
     def warn_of_short_life(self) -> None:
         """Warn whoever submits something that the token will soon expire."""
         token = self._bearer()
-        if token is not None and token.expires is not None and token.expires - Time.now() < _SHORT_LIFE:
+        if token and (token.claims.get("exp") or math.inf) - time.time() < _SHORT_LIFE:
             advice = "An analysis that takes longer can be continued after a new login."
             warn(f"The token {token.lifetime}. {advice}", AuthenticationWarning)
 
@@ -105,10 +102,9 @@ class Connection:
         if token is None or token.expired:
             token = self.account.token(self.server) or token
         if token is None or token.email != self.email:
-            why = f"now the token of {token.email} is in use" if token else "that token expired"
-            raise AuthenticationError(
-                f"This was asked in the name of {self.email}, and {why}. Log in again as that user."
-            )
+            why = f"the token in use is of {token.email}" if token else "that token expired"
+            asked = f"This was asked in the name of {self.email}, and {why}"
+            raise AuthenticationError(f"{asked}. Log in again as that user.")
         return token
 
 
@@ -128,7 +124,6 @@ class Account:
         self._logged_in = False
         #: whether not to look for a token
         self.anonymous = False
-        self._warned_of = ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # tokens stay in their process
@@ -136,15 +131,8 @@ class Account:
 
     def connect(self, server: str, token: Token | None = None) -> Connection:
         """A connection for the owner of a token given for it, or of the one held; else an anonymous one."""
-        server = base_address(server)
         bearer = token or self.token(server)
-        return Connection(
-            server, self.http, self, bearer.email if bearer else "", anonymous=bearer is None, token=token
-        )
-
-    def connect_openly(self, server: str) -> Connection:
-        """A connection without a token."""
-        return Connection(base_address(server), self.http, self)
+        return Connection(server, self, bearer.email if bearer else "", anonymous=bearer is None, token=token)
 
     # ---- which token
 
@@ -170,12 +158,8 @@ class Account:
             return self._held.token if self._held else None
         why = f"The token in use is for {printable(self._held.server)}, and does not go to {printable(server)}"
         if self._logged_in:
-            raise AuthenticationError(
-                f"{why}. Call Mmoda.login() for that server, or Mmoda.logout() to ask anonymously."
-            )
-        if self._warned_of != server:
-            self._warned_of = server
-            warn(f"{why}; going on anonymously. Mmoda.login() uses it there too.", AuthenticationWarning)
+            raise AuthenticationError(f"{why}. Mmoda.login() uses it there too, Mmoda.logout() asks anonymously.")
+        warn(f"{why}; going on anonymously. Mmoda.login() uses it there too.", AuthenticationWarning)
         return None
 
     # ---- login and logout
@@ -209,12 +193,7 @@ class Account:
         return {name: getattr(self._held.token, name) for name in names} | {"location": self._held.place}
 
     def renew(
-        self,
-        server: str,
-        options: Mapping[str, str] | None = None,
-        *,
-        store_token: bool | str | tuple[str, ...] = True,
-        force: bool = False,
+        self, server: str, options: Mapping[str, str] | None = None, *, store_token: bool | Places, force: bool = False
     ) -> dict[str, Any]:
         """Let the service make a new token, with a longer life or other e-mail options (by the names of the claims)."""
         held = self._held if self.token(server) else None
@@ -234,9 +213,7 @@ class Account:
 
 
 def email_options(
-    enabled: bool | None,  # noqa: FBT001 - as in the contract
-    mails: Mapping[str, bool | None],
-    spans: Mapping[str, float | u.Quantity | None],
+    mails: Mapping[str, bool | None], spans: Mapping[str, float | u.Quantity | None], *, enabled: bool | None
 ) -> dict[str, str]:
     """Choices of ``Mmoda.set_email_notifications`` by the names of the claims; `ParameterError` if there is none."""
     chosen: dict[str, Any] = {name: enabled if value is None else value for name, value in mails.items()}

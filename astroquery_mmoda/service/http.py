@@ -24,7 +24,7 @@ from requests.utils import select_proxy
 from ..auth.token import TokenAuth
 from ..config import conf
 from ..decoding import parse_body
-from ..errors import AuthenticationError, DecodingError, JobTimeout, MmodaError, ServiceError, bare, without_frames
+from ..errors import AuthenticationError, DecodingError, JobTimeout, MmodaError, ServiceError, bare
 from ..origin import is_loopback, origin_of
 from ..protocol import Upload
 from ..text import without_token
@@ -85,6 +85,7 @@ _FAULTS = (
     ("Connection refused", True, "connection refused"),
     ("reset by peer", True, "connection reset"),
     ("IncompleteRead|Response ended prematurely", True, "the reply was cut"),
+    ("TLS CA certificate", False, "the file of certificates can't be read; see REQUESTS_CA_BUNDLE"),
     ("failed to decode", True, "the reply can't be decompressed"),
 )
 _BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError)
@@ -106,11 +107,7 @@ def _fault(error: BaseException, bounds: Bounds) -> Fault:
             # a host that was found before may be unknown during an outage of the network, such as a VPN
             passing = passing or (bounds.known and meaning is _UNKNOWN_HOST)
             return Fault(meaning.format(idle=bounds.idle), passing=passing)
-    what = type(error).__name__
-    if isinstance(error, _BROKEN):
-        return Fault(f"the connection failed ({what})")
-    # such as a file of certificates that is not there
-    return Fault(f"the request can't be made, or its answer read ({what}); see REQUESTS_CA_BUNDLE", passing=False)
+    return Fault(f"the connection failed ({type(error).__name__})", passing=isinstance(error, _BROKEN))
 
 
 # ---- answers
@@ -126,11 +123,6 @@ class Answer:
     location: str = field(default="", repr=False)
     content: Any = field(default=None, repr=False)
     problem: str = ""
-
-    @property
-    def text(self) -> str:
-        """`str`: the beginning of its body, without tokens."""
-        return without_token(self.body[:2000].decode("utf-8", "replace"))
 
 
 @dataclass(frozen=True)
@@ -274,8 +266,11 @@ class Http:
                 if status == 200:  # others count even if their body is damaged or does not end
                     raise
         content_type, location = (without_token(headers.get(name, "")) for name in ("Content-Type", "Location"))
-        body = b"".join(chunks)
-        content, problem = _json_of(auth.masked(body) if auth else body)
+        body, content, problem = b"".join(chunks), None, ""
+        try:
+            content = without_tokens(parse_body(auth.masked(body) if auth else body, what="the reply"))
+        except DecodingError as error:
+            problem = str(error)
         return Answer(status, body, content_type, location, content, problem)
 
     def _sent(self, bounds: Bounds, url: str, auth: TokenAuth | None, **options: Any) -> requests.Response:
@@ -306,14 +301,4 @@ class Http:
 
 def _body_pieces(response: requests.Response) -> Iterator[bytes]:
     """Body of an answer as it comes, decompressed; waiting for full pieces would take longer."""
-    while piece := response.raw.read1(_CHUNK, decode_content=True):
-        yield piece
-
-
-@without_frames
-def _json_of(body: bytes) -> tuple[Any, str]:
-    """JSON of a body without tokens, and what is wrong with it."""
-    try:
-        return without_tokens(parse_body(body, what="the reply")), ""
-    except DecodingError as error:
-        return None, str(error)
+    return iter(lambda: response.raw.read1(_CHUNK, decode_content=True), b"")

@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 GOING = frozenset({"submitted", "progress", "ready", "post-processing", "unaccessible", "unknown"})
 STATUSES = GOING | {"done", "failed"}
 
-_ROLES_TEXT = re.compile(r"roles?\b|privil|priviledge|sufficient", re.IGNORECASE)
 _TOKEN_TEXTS = re.compile(
     r"token provided is (expired|not valid)|token must be provided|not enough segments|invalid token"
     r"|signature (has expired|verification failed)|invalid (header|payload|crypto) (string|padding)",
     re.IGNORECASE,
 )
-_LOST_TEXT = "unable to find any record for"
 _BY_STATUS = {400: ParameterError, 401: AuthenticationError, 403: AuthenticationError}
 _BY_CLASS = {
     "RequestNotUnderstood": ParameterError,
@@ -36,7 +34,6 @@ _BY_CLASS = {
     "InvalidJobIDProvided": JobLost,
     "RequestNotAuthorized": AuthenticationError,
 }
-_CLASS = re.compile(r"\s*(\w+)\s*\(")
 _NOISE = re.compile(r"^\s*\[ InstrumentQueryBackEnd : [^\]]*\] constructor failed:\s*")
 # form letters, the same for every failure or for every one that was reported before
 _NO_REASONS = re.compile(r"support team has been notified|^(failed: submitted job)?$")
@@ -68,7 +65,7 @@ def error_of(answer: Answer, what: str, server: str) -> MmodaError:
         return ServiceError(f"404: {server} has no route for {what}. Is it the address of a MMODA dispatcher?")
     if isinstance(content, dict):
         return (failure if "query_status" in content else error_from_body)(content, status=status)
-    words = printable(answer.text, limit=300)
+    words = printable(answer.body[:2000].decode("utf-8", "replace"), limit=300)
     is_page = "<html" in words.lower()
     if status == 400 or (status in _BY_STATUS and not is_page):
         return error_from_body({"error_message": words}, status=status)
@@ -125,9 +122,9 @@ def error_from_body(body: Mapping[str, Any], *, status: int | None = None) -> Mm
         reason += f" ({debug})"
     if _TOKEN_TEXTS.search(text):
         return AuthenticationError(f"The service refused the token: {reason.rstrip('.')}. {HOW_TO_GET_ONE}")
-    found = _CLASS.match(str(body.get("error") or ""))
+    found = re.match(r"\s*(\w+)\s*\(", str(body.get("error") or ""))
     kind = _BY_CLASS.get(found[1] if found else "") or _BY_STATUS.get(status or 0)
-    if kind is JobLost or _LOST_TEXT in text:
+    if kind is JobLost or "unable to find any record for" in text:
         return JobLost(f"The service has no record of this job: {reason}. Submit it again to start anew.")
     if kind is AuthenticationError:
         return _refused(reason)
@@ -166,10 +163,7 @@ def reason_of(reply: Mapping[str, Any]) -> str:
 
 
 def _refused(reason: str) -> AuthenticationError:
-    """What to do about a refusal depends on what it is about."""
-    advice = "Log in as the user who asked for it (Mmoda.login)."
-    if _ROLES_TEXT.search(reason):
-        advice = f"It needs a token with these rights; the service's team grants them. {HOW_TO_GET_ONE}"
+    advice = f"Log in as the user who asked for it; else it needs a token with these rights. {HOW_TO_GET_ONE}"
     return AuthenticationError(f"The service refused the request: {reason.rstrip('.')}. {advice}")
 
 
