@@ -71,7 +71,6 @@ def translated(action: Callable[[], _Result], bounds: Bounds) -> _Result:
     raise problem
 
 
-_UNKNOWN_HOST = "unknown host"
 # words of the library -> whether the fault may pass, and what it is
 _FAULTS = (
     ("URLSchemeUnknown|InvalidSchema", False, "only http and https work, and SOCKS proxies if PySocks is installed"),
@@ -81,7 +80,7 @@ _FAULTS = (
     ("EOF occurred", True, "the encrypted connection was closed"),
     ("CERTIFICATE_VERIFY_FAILED|CertificateError", False, "its certificate could not be verified"),
     ("SSLError", False, "no encrypted connection can be made; it may be an http address, or an old server"),
-    ("Name or service not known|nodename nor servname|No address associated", False, _UNKNOWN_HOST),
+    ("Name or service not known|nodename nor servname|No address associated", False, "unknown host"),
     ("Connection refused", True, "connection refused"),
     ("reset by peer", True, "connection reset"),
     ("IncompleteRead|Response ended prematurely", True, "the reply was cut"),
@@ -105,7 +104,7 @@ def _fault(error: BaseException, bounds: Bounds) -> Fault:
     for signs, passing, meaning in _FAULTS:
         if re.search(signs, words):
             # a host that was found before may be unknown during an outage of the network, such as a VPN
-            passing = passing or (bounds.known and meaning is _UNKNOWN_HOST)
+            passing = passing or (bounds.known and meaning == "unknown host")
             return Fault(meaning.format(idle=bounds.idle), passing=passing)
     return Fault(f"the connection failed ({type(error).__name__})", passing=isinstance(error, _BROKEN))
 
@@ -169,7 +168,9 @@ def retrying(ask: Callable[[], _Result], patience: Patience, server: str) -> _Re
         now = time.monotonic()
         since = min(since, now)
         outage = conf.retry_time if patience.outage is None else patience.outage
-        if now < patience.until and (not fault.passing or now - since >= outage):
+        if now < patience.until and not fault.passing:
+            raise ServiceError(f"{server} can't be asked: {fault}. Check astroquery_mmoda.conf.server and the network.")
+        if now < patience.until and now - since >= outage:
             tries = f"tries: {attempt}, in {now - since:.0f} s (astroquery_mmoda.conf.retry_time)"
             raise ServiceError(f"{server} can't be asked ({fault}); {tries}. {patience.advice}")
         # the last try is made when the time is over
@@ -240,9 +241,8 @@ class Http:
         bounds = Bounds(math.inf, known=origin_of(url) in self._answered)
         as_it_is = {"Accept-Encoding": "identity"}
         with translated(lambda: self._sent(bounds, url, None, headers=as_it_is), bounds) as response:
-            pieces = _body_pieces(response)
-            checked = iter(lambda: translated(lambda: next(pieces, b""), bounds), b"")
-            yield Stream(response.status_code, response.headers, checked)
+            pieces = iter(lambda: translated(lambda: _piece(response), bounds), b"")
+            yield Stream(response.status_code, response.headers, pieces)
 
     def _read(self, bounds: Bounds, url: str, query: Fields, form: Fields, auth: TokenAuth | None) -> Answer:
         """An answer; the body of a redirect is not read."""
@@ -257,7 +257,7 @@ class Http:
             status, headers = response.status_code, response.headers
             left = bounds.size if status == 200 else min(bounds.size, _LARGEST_ERROR)
             try:
-                for chunk in () if 300 <= status < 400 else _body_pieces(response):
+                for chunk in () if 300 <= status < 400 else iter(lambda: _piece(response), b""):
                     chunks.append(chunk)
                     left -= len(chunk)
                     if left < 0:
@@ -299,6 +299,6 @@ class Http:
         return response
 
 
-def _body_pieces(response: requests.Response) -> Iterator[bytes]:
-    """Body of an answer as it comes, decompressed; waiting for full pieces would take longer."""
-    return iter(lambda: response.raw.read1(_CHUNK, decode_content=True), b"")
+def _piece(response: requests.Response) -> bytes:
+    """The next part of a body, decompressed, as it comes; waiting for full pieces would take longer."""
+    return response.raw.read1(_CHUNK, decode_content=True)
