@@ -35,8 +35,8 @@ _BY_CLASS = {
     "RequestNotAuthorized": AuthenticationError,
 }
 _NOISE = re.compile(r"^\s*\[ InstrumentQueryBackEnd : [^\]]*\] constructor failed:\s*")
-# form letters, the same for every failure or for every one that was reported before
-_NO_REASONS = re.compile(r"support team has been notified|^(failed: submitted job)?$")
+# all that the service says of a failure that was reported before
+_NO_REASONS = ("", "failed: submitted job")
 _ABOUT_NO_POINTINGS = (
     "NoValidScW means that no INTEGRAL pointings match the position, radius, times and data rights. Try a larger "
     "radius= or time_range= (HEASARC's table intscw has the pointings). Data of the last year are mostly private: they "
@@ -151,15 +151,14 @@ def reason_of(reply: Mapping[str, Any]) -> str:
     parts: list[str] = []
     for key in ("message", "debug_message", "error_message"):
         text = printable(exit_status.get(key) or "", limit=1000, newlines=True)
+        is_form_letter = key == "error_message" and "support team has been notified" in text
         # "Backend failed. RuntimeError: x" and "x" say the same
-        if not _NO_REASONS.search(text) and not any(text in part for part in parts):
+        if text not in _NO_REASONS and not is_form_letter and not any(text in part for part in parts):
             parts.append(text)
-    listed = reports(reply)
-    last = ([report for report in listed if report.get("action") == "failed"] or listed)[-1:]
-    if last and not parts:
-        text = printable(last[0].get("message") or last[0].get("action") or "", limit=500)
-        parts = [f"last report: {text}"] if text else []
-    return " - ".join(parts)
+    found = reports(reply)
+    last = ([report for report in found if report.get("action") == "failed"] or found or [{}])[-1]
+    text = printable(last.get("message") or last.get("action") or "", limit=500)
+    return " - ".join(parts) or (f"last report: {text}" if text else "")
 
 
 def _refused(reason: str) -> AuthenticationError:
