@@ -104,13 +104,12 @@ def _write(what: str, name: str, record: Mapping[str, Any], *, firmly: bool = Tr
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with whole_file(directory / name, private=True, firmly=firmly) as file:
             file.write(json.dumps(record).encode())
+        if next(_writes) % min(_WRITES_PER_TIDYING, max(1, int(conf.journal_size) // 20)) == 0:
+            with suppress(OSError):  # the record is there
+                _tidy(directory)
     except (OSError, ValueError, TypeError, RuntimeError) as error:  # RuntimeError: a user without a home directory
         of_what = record.get("job_id") or record.get("name")
         log.warning("The record of %s could not be written to the journal (%s).", printable(of_what), error)
-        return
-    if next(_writes) % min(_WRITES_PER_TIDYING, max(1, int(conf.journal_size) // 20)) == 0:
-        with suppress(OSError):  # the record is there
-            _tidy(directory)
 
 
 def _tidy(directory: Path) -> None:
