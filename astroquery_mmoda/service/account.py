@@ -80,7 +80,7 @@ class Connection:
     def warn_of_short_life(self) -> None:
         """Warn whoever submits something that the token will soon expire."""
         token = self._bearer()
-        if token and (token.claims.get("exp") or math.inf) - time.time() < _SHORT_LIFE:
+        if token and token.expires is not None and token.expires.unix - time.time() < _SHORT_LIFE:
             advice = "An analysis that takes longer can be continued after a new login."
             warn(f"The token {token.lifetime}. {advice}", AuthenticationWarning)
 
