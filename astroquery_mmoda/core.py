@@ -28,8 +28,7 @@ from .request.builder import RequestBuilder
 from .request.query import Query, query_method
 from .request.snippets import read_api_code
 from .request.source_list import add_sources
-from .service.account import Account, base_address, email_options
-from .service.connection import Connection
+from .service.account import Account, Connection, base_address, email_options
 from .service.http import Http
 from .text import without_token
 
@@ -77,7 +76,7 @@ class MmodaClass(_LoginOfAstroquery):
         return self._account.connect(self.URL, token)
 
     def _openly(self) -> Connection:
-        return self._account.connect_openly(self.URL)
+        return Connection(self.URL, self._account)
 
     @property
     def URL(self) -> str:  # noqa: N802 - astroquery's name for it
@@ -887,7 +886,7 @@ class MmodaClass(_LoginOfAstroquery):
         >>> Mmoda.clear_cache()
         """
         self._builder.clear()
-        journal.forget_places(self.URL)
+        journal.forget_places()
 
     # ---- login
 
@@ -1069,7 +1068,7 @@ class MmodaClass(_LoginOfAstroquery):
         """
         mails = {"submitted": submitted, "done": done, "failed": failed, "timed_out": timed_out}
         spans = {"min_duration": min_duration, "submit_interval": submit_interval}
-        options = email_options(enabled, mails, spans)
+        options = email_options(mails, spans, enabled=enabled)
         return self._account.renew(self.URL, options, store_token=store_token)
 
 

@@ -249,6 +249,6 @@ def without_frames(function: _Function) -> _Function:
 def warn(message: str, category: type[Warning]) -> None:
     """Warn about the line of the user, however many functions of this package are between."""
     package, level, frame = __name__.partition(".")[0], 1, inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (package, "contextlib"):
         level, frame = level + 1, frame.f_back
     warnings.warn(printable(message, limit=_LONGEST, newlines=True), category, stacklevel=level)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from shutil import get_terminal_size
 from typing import Any
 
+import numpy as np
 from astropy.table import Table
 from astropy.utils.console import isatty
 from astroquery import log
@@ -42,11 +43,8 @@ def fraction(reports: Sequence[Mapping[str, Any]], windows: int = 0) -> float | 
             continue
         if math.isfinite(part):
             return min(max(part, 0.0), 1.0)
-    done = {
-        str(report["scwid"])
-        for report in reports
-        if report.get("scwid") and re.search("done|restored", str(report.get("message")), re.I)
-    }
+    finished = [report for report in reports if re.search("done|restored", str(report.get("message")), re.I)]
+    done = {str(report.get("scwid") or "") for report in finished} - {""}
     return min(len(done) / windows, _ALMOST) if windows and done else None
 
 
@@ -57,17 +55,15 @@ def last_message(reports: Sequence[Mapping[str, Any]]) -> str:
 
 def reports_table(reports: Sequence[Mapping[str, Any]]) -> Table:
     """Reports of the back end, oldest first, as a table; see ``Job.messages``."""
-    parts = [fraction([report]) for report in reports]
+    parts = np.array([fraction([report]) for report in reports], dtype=float)
     columns = {
         "time": [_report_text(report, "time", "time_request") for report in reports],
         "node": [_report_text(report, "node", "node_id") for report in reports],
         "message": [last_message([report]) for report in reports],
         "scw": [_report_text(report, "scwid") for report in reports],
-        "progress": [math.nan if part is None else part for part in parts],
+        "progress": np.ma.masked_invalid(parts),
     }
-    table = Table(columns, masked=True, dtype=["U", "U", "U", "U", "f8"])
-    table["progress"].mask = [part is None for part in parts]
-    return table
+    return Table(columns, masked=True, dtype=["U", "U", "U", "U", "f8"])
 
 
 class Display:

@@ -119,7 +119,7 @@ def test_it_shows_itself_nowhere():
         pickle.dumps(token)
     assert copy.copy(token) is token
     assert copy.deepcopy([token]) == [token]
-    assert repr(TokenAuth(token, SERVER)) == "<TokenAuth>"
+    assert text not in repr(TokenAuth(token, SERVER))
 
 
 # ---- where it is found

@@ -1031,11 +1031,12 @@ def test_a_busy_server_is_asked_again_when_it_says(serve, tmp_path, monkeypatch)
         return 0.01
 
     monkeypatch.setattr("astroquery_mmoda.service.http._pause", pause)
-    busy = Reply("", 503, {"Retry-After": "7"})
+    busy = Reply("", 503, {"Retry-After": "1"})
     server, client = serve(lambda request: content(b"good") if len(server.requests) > 2 else busy)
-    manifest = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path)
+    with conf.set_temp("retry_time", 10):
+        manifest = client.download_products(rows(f"{server.url}/x.fits"), directory=tmp_path)
     assert manifest["status"].tolist() == ["COMPLETE"]
-    assert paused == [(1, 7.0), (2, 7.0)]
+    assert paused == [(1, 1.0), (2, 1.0)]
 
 
 def test_redirects_within_the_service_are_followed(serve, tmp_path):

@@ -310,26 +310,47 @@ def test_nobody_answers(client):
     check(outcome)
 
 
-@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
-def test_nobody_reads_what_is_sent(client, tls_client, certified, encrypted):
-    """Neither at all nor in small pieces."""
-    call = "M._connect().routes().run_analysis({'a': '1' * 30_000_000})"
-    slow = Reader(context=certified[0] if encrypted else None)
-    with slow as server:
-        outcome = (tls_client if encrypted else client).call(server.url, call, **LIMITS)
-    check(outcome, error="ServiceError")
-    assert "no complete reply within 0.5 s" in outcome.text
-
-
 class Reader(RawServer):
-    """Reads a little of a request now and then."""
+    """Reads so many bytes of a request now and then; answers as soon as it has read so much of it."""
 
-    def __init__(self, **options):
-        super().__init__(lambda: [], **options)
+    def __init__(self, size, *, every, enough=10**12, script=lambda: [], **options):
+        super().__init__(script, **options)
+        self.size, self.every, self.enough = size, every, enough
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # little more than is read
 
     def _read_request(self, connection):
-        while connection.recv(1000):
-            time.sleep(0.2)
+        came = 0
+        while piece := connection.recv(self.size):
+            came += len(piece)
+            if came >= self.enough:
+                return True
+            time.sleep(self.every)
+        return False
+
+
+@pytest.mark.parametrize(("size", "every"), [(1000, 0.2), (50_000, 0.01)], ids=["hardly", "slowly"])
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
+def test_nobody_reads_what_is_sent(client, tls_client, certified, encrypted, size, every):
+    """Not enough of it, or each piece in time, but not the whole."""
+    call = "M._connect().routes().run_analysis({'a': '1' * 30_000_000})"
+    with Reader(size, every=every, context=certified[0] if encrypted else None) as server:
+        outcome = (tls_client if encrypted else client).call(server.url, call, **LIMITS | {"timeout": 1.5})
+    check(outcome, error="ServiceError")
+    assert outcome.seconds < 3
+    assert "no complete reply within 1.5 s" in outcome.text
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
+def test_a_slow_upload_is_not_idle(client, tls_client, certified, encrypted):
+    """It may take longer as a whole than the longest time without a byte."""
+    body = b'{"query_status": "done"}'
+    script = chain(framed(length=b"Content-Length: %d\r\n" % len(body)), body)
+    call = "M._connect().routes().run_analysis({'a': '1' * 20_000_000})"
+    context = certified[0] if encrypted else None
+    with Reader(16_000, every=0.001, enough=20_000_000, script=script, context=context) as server:
+        outcome = (tls_client if encrypted else client).call(server.url, call, idle_timeout=0.5, retry_time=0)
+    assert outcome.text == "({'query_status': 'done'}, 24)"
+    assert outcome.seconds > 0.7
 
 
 @pytest.fixture(scope="module")

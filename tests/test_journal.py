@@ -125,12 +125,9 @@ def test_places_of_names(tmp_path, directory):
     file = next((directory.parent / "places").glob("*.json"))
     if os.name == "posix":
         assert (stat.S_IMODE(file.stat().st_mode), stat.S_IMODE(file.parent.stat().st_mode)) == (0o600, 0o700)
-    os.utime(file, (time.time() - 100 * 86400,) * 2)
-    assert journal.place(SERVER, "Crab") is None
-    journal.keep_place(SERVER, "Crab", 83.63, 22.01)
     file.write_text("[" * 100_000)
     assert journal.place(SERVER, "Crab") is None
-    journal.forget_places(SERVER)
+    journal.forget_places()
     assert not file.exists()
 
 
@@ -211,6 +208,7 @@ ODD = [
 ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:The record of job .* has no files")
 @pytest.mark.parametrize("name", sorted(record()))
 def test_any_value_in_any_field_gives_a_job_or_our_error(directory, name):
     client = MmodaClass(server=SERVER)
@@ -253,9 +251,7 @@ def outcome(action, message):
         {"server": "mmoda.example"},
         {"anonymous": "no"},
         {"email": ["a"]},
-        {"expires": True},
         {"parameters": [["RA", "1"]]},
-        {"files": [1]},
     ],
     ids=str,
 )
@@ -311,7 +307,7 @@ def test_files_that_are_not_open_to_us(directory, log_records):
 def test_a_clock_that_jumps(directory, monkeypatch):
     now = time.time()
     for number, shift in enumerate((0, 50 * 365 * 86400, -30 * 365 * 86400, 1e9)):
-        monkeypatch.setattr(journal.time, "time", lambda shift=shift: now + shift)
+        monkeypatch.setattr(time, "time", lambda shift=shift: now + shift)
         journal.keep(record(f"job{number:05d}", submitted=f"{2026 + number * 70}-01-01T00:00:00"))
     assert len(journal.records()) == 4
     for path in directory.iterdir():
@@ -321,21 +317,20 @@ def test_a_clock_that_jumps(directory, monkeypatch):
     assert [entry["job_id"] for entry in journal.records()] == ["job99999"]
 
 
-def test_a_directory_that_cannot_be_read(tmp_path, monkeypatch):
+def test_a_directory_that_cannot_be_read(tmp_path, monkeypatch, log_records):
     def nowhere():
         raise RuntimeError("Could not determine home directory.")
 
     (tmp_path / "file").write_text("")
     for place in (nowhere, lambda: str(tmp_path / "file")):
         monkeypatch.setattr(journal, "get_config_dir", place)
-        with pytest.raises(OSError, match="(?i)no directory|not a directory"):
-            journal.records()
-        with pytest.raises(OSError, match="(?i)no directory|not a directory"):
-            journal.find("0123456789abcdef", SERVER)
+        log_records().clear()
+        assert journal.records() == journal.find("0123456789abcdef", SERVER) == []
+        assert sum("journal of this machine can't be read" in message for message in log_records()) == 2
         journal.keep(record())
         journal.keep_place(SERVER, "Crab", 83.63, 22.01)
         assert journal.place(SERVER, "Crab") is None
-        journal.forget_places(SERVER)
+        journal.forget_places()
 
 
 @pytest.mark.parametrize("text", ['{"ra": 1e999, "dec": 0}', '{"ra": 1, "dec": 100}', '{"ra": [], "dec": {}}', "[]"])

@@ -342,6 +342,34 @@ def test_few_connections_for_many_analyses(client, service):
     assert not left
 
 
+def test_a_script_ends_while_queries_are_under_way():
+    """Their threads wait for an answer that does not come, and nobody waits for them."""
+    script = """
+import sys
+from astroquery_mmoda import MmodaClass
+
+def stop(many):
+    if many.counts["running"] == 3:
+        sys.exit("stopped")
+
+queries = [{"instrument": "isgri", "product": "isgri_lc", "coordinates": f"{row} 20"} for row in range(3)]
+many = MmodaClass(server=sys.argv[1]).query_many("product", queries, progress=stop)
+list(many)
+"""
+
+    def answer(request):
+        if request.path.endswith("run_analysis"):
+            time.sleep(30)
+        return Reply(META_DATA if request.path.endswith("meta-data") else ["src_name"])
+
+    with ScriptedServer(answer) as server:
+        command = [sys.executable, "-W", "ignore", "-c", script, server.url]
+        begin = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert time.monotonic() - begin < 15
+    assert done.stderr.splitlines()[-1:] == ["stopped"]
+
+
 def test_what_nobody_asks_for_any_more_ends(client, service):
     service.looks = 10**6
     with conf.set_temp("many_polls_per_second", 100):

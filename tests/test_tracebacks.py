@@ -93,7 +93,7 @@ PLACES = (
     "astroquery_mmoda.service.http:parse_body",
     "astroquery_mmoda.service.http:without_tokens",
     "astroquery_mmoda.auth.token:TokenAuth.secret_for",
-    "astroquery_mmoda.service.http:urlencode",
+    "requests.models:urlencode",
     "astroquery_mmoda.jobs.job:check_reply",
     "astroquery_mmoda.jobs.journal:keep",
     "keyring.set_password",

@@ -29,9 +29,8 @@ from ..files import whole_file
 from ..origin import origin_of
 from ..products.storage.output import chosen_path, make_directory, safe_name
 from ..progress import Display
-from ..service.connection import Connection
-from ..service.http import Patience, Stream, retrying
-from ..service.sockets import Fault
+from ..service.account import Connection
+from ..service.http import Fault, Patience, Stream, retrying
 from ..text import printable
 
 _MOST_REDIRECTS = 5
@@ -141,7 +140,7 @@ def _answer(connection: Connection, url: str) -> Iterator[Stream]:
     """The answer of an address, or of another one to which it leads, if that may be asked."""
     for _ in range(_MOST_REDIRECTS + 1):
         _check_address(url, connection.server)
-        with connection.http.stream(url, {"Accept-Encoding": "identity"}) as reply:
+        with connection.account.http.stream(url) as reply:
             if reply.status not in (301, 302, 303, 307, 308):
                 if reply.status != 200:
                     raise ServiceError(f"HTTP status {reply.status}")

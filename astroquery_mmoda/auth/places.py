@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import keyring
@@ -24,9 +25,9 @@ from .token import HOW_TO_GET_ONE, Token
 _ENVIRONMENT = "ODA_TOKEN"
 _FILE = ".oda-token"
 _LARGEST_FILE = 100_000
+Places: TypeAlias = str | tuple[str, ...]
 # seconds; writing a token takes no longer
 _LEFTOVER_AGE = 60.0
-_KEYRING_USER = "mmoda-token"
 
 
 @dataclass(frozen=True)
@@ -93,72 +94,60 @@ def _read_token(path: Path) -> str | None:
     except (OSError, ValueError) as error:
         log.warning("The token file %s can't be read: %s", path, getattr(error, "strerror", None) or error)
         return None
-    problem = ""
     if os.name == "posix" and status.st_uid != os.getuid():
-        problem = f"belongs to another user, who may have put it there; if you do not know it, remove it: rm {path}"
+        advice = f"who may have put it there; if you do not know it, remove it: rm {path}"
+        warn(f"The token file {path} belongs to another user, {advice}", AuthenticationWarning)
     elif os.name == "posix" and status.st_mode & 0o077:
-        problem = f"can be read by others; change that by: chmod 600 {path}"
-    if problem:
-        warn(f"The token file {path} {problem}", AuthenticationWarning)
+        warn(f"The token file {path} can be read by others; change that by: chmod 600 {path}", AuthenticationWarning)
     return data.decode("utf-8", "replace")
 
 
 # ---- the keyring
 
 
-def _with_keyring(action: Callable[[str], str | None], server: str, what: str) -> str | None:
-    """Do something with the keyring's entry for a server; all errors of its backend become one warning."""
+def _entry(server: str) -> tuple[str, str]:
+    return f"astroquery:{urlsplit(server).hostname or server}", "mmoda-token"
+
+
+@contextmanager
+def _keyring_errors(what: str) -> Iterator[None]:
+    """Make one warning of all errors of a keyring's backend, which are of many libraries."""
+    name = ""
     try:
-        return without_frames(action)(f"astroquery:{urlsplit(server).hostname or server}")
-    except Exception as error:  # noqa: BLE001 - backends raise errors of many libraries
+        yield
+    except keyring.errors.PasswordDeleteError:  # there was nothing
+        pass
+    except Exception as error:  # noqa: BLE001
         name = type(error).__name__
     # outside of the except block: a backend's error may quote what it was to keep
-    warn(
-        f"The keyring can't {what} the token ({name}); going on without it. Tokens are also found in the environment "
-        f"variable {_ENVIRONMENT} and in ~/{_FILE}.",
-        AuthenticationWarning,
-    )
-    return None
+    if name and (name != "NoKeyringError" or what == "keep"):  # having none is not worth a warning when only searching
+        advice = f"Tokens are also found in the environment variable {_ENVIRONMENT} and in ~/{_FILE}."
+        warn(f"The keyring can't {what} the token ({name}); going on without it. {advice}", AuthenticationWarning)
 
 
-def _has_keyring() -> bool:
-    """Whether there is a backend at all; having none is not worth a warning when only searching."""
-    from keyring.backends import fail
-
-    return not isinstance(keyring.get_keyring(), fail.Keyring)
-
-
+@without_frames
 def from_keyring(server: str) -> str | None:
     """Text of the token that is kept for a server, or None."""
-    if not _has_keyring():
-        return None
-    return _with_keyring(lambda service: keyring.get_password(service, _KEYRING_USER), server, "give")
+    with _keyring_errors("give"):
+        return keyring.get_password(*_entry(server))
+    return None
 
 
 def _into_keyring(token: Token, server: str) -> None:
     backend = type(keyring.get_keyring())
     if "plaintext" in f"{backend.__module__}.{backend.__name__}".lower():
         warn(f"The keyring of this machine ({backend.__name__}) keeps the token as plain text.", AuthenticationWarning)
-
-    def keep(service: str) -> str:
-        keyring.set_password(service, _KEYRING_USER, token.secret)
-        if keyring.get_password(service, _KEYRING_USER) != token.secret:  # the null backend keeps nothing
-            raise keyring.errors.PasswordSetError("not kept")
-        return service
-
-    if (service := _with_keyring(keep, server, "keep")) is not None:
-        log.info("The token is in the keyring now, as %s.", service)
+    with _keyring_errors("keep"):
+        keyring.set_password(*_entry(server), token.secret)
+        if keyring.get_password(*_entry(server)) != token.secret:  # the null backend keeps nothing
+            raise keyring.errors.PasswordSetError
+        log.info("The token is in the keyring now, as %s.", _entry(server)[0])
 
 
 def forget_in_keyring(server: str) -> None:
     """Remove what was kept for a server; nothing to remove is fine."""
-
-    def remove(service: str) -> None:
-        with contextlib.suppress(keyring.errors.PasswordDeleteError):
-            keyring.delete_password(service, _KEYRING_USER)
-
-    if _has_keyring():
-        _with_keyring(remove, server, "remove")
+    with _keyring_errors("remove"):
+        keyring.delete_password(*_entry(server))
 
 
 # ---- asking
@@ -178,7 +167,7 @@ def from_prompt(server: str) -> Token:
 
 
 def _someone_is_there() -> bool:
-    with contextlib.suppress(AttributeError, ValueError):  # closed, or there is none
+    with suppress(AttributeError, ValueError):  # closed, or there is none
         if sys.stdin.isatty():
             return True
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
@@ -190,13 +179,13 @@ def _someone_is_there() -> bool:
 
 
 @without_frames
-def store(found: Found, places: str | tuple[str, ...], server: str) -> None:
+def store(found: Found, places: Places, server: str) -> None:
     """
     Store a token: ``keyring``, ``environment`` (of this process), ``cwd``, ``home``.
 
     ``same`` is where the one came from that it replaces. After an `AuthenticationError` an old file is untouched.
     """
-    for place in places if isinstance(places, (tuple, list)) else (places,):
+    for place in (places,) if isinstance(places, str) else places:
         name = found.place if place == "same" else place
         if name in ("argument", "prompt"):
             log.info("The new token is kept in memory only, like the one it replaces.")
@@ -211,9 +200,8 @@ def store(found: Found, places: str | tuple[str, ...], server: str) -> None:
                 raise AuthenticationError(f"store_token={place!r}: there is no such directory any more.")
             _write_token(path, found.token)
         else:
-            raise AuthenticationError(
-                f"store_token={printable(place)!r}: a token can be kept in 'keyring', 'environment', 'cwd' or 'home'."
-            )
+            where = "'keyring', 'environment', 'cwd' or 'home'"
+            raise AuthenticationError(f"store_token={printable(place)!r}: a token can be kept in {where}.")
 
 
 def _write_token(path: Path, token: Token) -> None:
@@ -221,12 +209,10 @@ def _write_token(path: Path, token: Token) -> None:
     if path.is_symlink():
         raise AuthenticationError(f"{path} is a link; the token was not written through it. Remove the link first.")
     remove_leftovers(path.parent, age=_LEFTOVER_AGE)  # a copy of a token under another name
-    reason = ""
     try:
         with whole_file(path, private=True) as file:
             file.write(token.secret.encode("ascii") + b"\n")
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-    if reason:
-        raise AuthenticationError(f"The token could not be written to {path}: {reason}. What was there is untouched.")
+        reason = f"{error.strerror or type(error).__name__}. What was there is untouched."
+        raise AuthenticationError(f"The token could not be written to {path}: {reason}") from None
     log.info("The token is in %s now.", path)

@@ -25,7 +25,6 @@ HOW_TO_GET_ONE = (
 # the library that reads it passes over other characters
 _FORM = re.compile(r"[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]*")
 _IN_QUERY = re.compile(r"([?&]token=)[^&\s\"']+")
-_LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")
 #: our names of the service's e-mail options -> the claims of a token
 EMAIL_OPTIONS = {
     "submitted": "mssub",
@@ -70,16 +69,23 @@ class Token:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "secret", self.secret.strip() if isinstance(self.secret, str) else "")
-        end = (self.claims or {}).get("exp", 0)
-        is_number = isinstance(end, (int, float)) and not isinstance(end, bool)
-        if not self.claims or not (end is None or (is_number and 0 <= end < 1e11)):
+        end = self.claims.get("exp")
+        if not self.claims or not (end is None or (isinstance(end, (int, float)) and 0 <= end < 1e11)):
             what = "not a valid token (three parts with points between them)" if self.secret else "No token was given"
             raise AuthenticationError(f"{what}. {HOW_TO_GET_ONE}")
 
     @cached_property
+    @without_frames
     def claims(self) -> dict[str, Any]:
         """`dict`: all that the token says, by the service's names."""
-        return _claims(self.secret) or {}
+        import jwt  # not at the top: it takes longer to import than the rest of this package
+
+        if not _FORM.fullmatch(self.secret):
+            return {}
+        try:
+            return dict(jwt.decode(self.secret, options={"verify_signature": False, "verify_exp": False}))
+        except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError):
+            return {}
 
     @property
     def user(self) -> str:
@@ -102,11 +108,7 @@ class Token:
     def expires(self) -> Time | None:
         """`~astropy.time.Time` or None: when it expires (UTC); None if it does not."""
         end = self.claims.get("exp")
-        if end is None:
-            return None
-        moment = Time(end, format="unix")
-        moment.format = "isot"  # to be read by a person
-        return moment
+        return None if end is None else Time(Time(end, format="unix"), format="isot")  # to be read by a person
 
     @property
     def expired(self) -> bool:
@@ -165,38 +167,13 @@ class Token:
         return self
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "A token is not pickled, so that it is not sent anywhere unnoticed. Let the other process find its own, "
-            "or pass on token.secret explicitly."
-        )
+        raise TypeError("A token is not pickled; let the other process find its own, or pass on token.secret.")
 
 
 @without_frames
 def as_token(token: str | Token | None) -> Token | None:
     """A token that does not show its text; `AuthenticationError` if this is not one."""
     return token if token is None or isinstance(token, Token) else Token(token)
-
-
-@without_frames
-def token_of(body: bytes) -> Token | None:
-    """Token that a body is, or None if it is something else."""
-    try:
-        return Token(body.decode("ascii"))
-    except (AuthenticationError, UnicodeDecodeError):
-        return None
-
-
-@without_frames
-def _claims(text: str) -> dict[str, Any] | None:
-    """What a token says, or None if it is not one; neither the library's errors nor its frames are kept."""
-    import jwt  # not at the top: it takes longer to import than the rest of this package
-
-    if not _FORM.fullmatch(text):
-        return None
-    try:
-        return dict(jwt.decode(text, options={"verify_signature": False, "verify_exp": False}))
-    except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError):
-        return None
 
 
 # ---- requests
@@ -206,10 +183,12 @@ class TokenAuth:
     """A token for requests to one origin, that of a server; `AuthenticationError` if it would go there in clear."""
 
     def __init__(self, token: Token, server: str) -> None:
-        self._token, self._origin, self.user = token, origin_of(server), token.email
+        self._token, self._origin = token, origin_of(server)
         # before any request is made for it
-        _check_encryption(server)
-        for name in _LOGGERS:
+        if self._origin and self._origin[0] != "https" and not is_loopback(server) and not conf.insecure_http:
+            advice = "Use https, or, if you know the network, set astroquery_mmoda.conf.insecure_http = True."
+            raise AuthenticationError(f"The token was not sent: over plain http others can read it. {advice}")
+        for name in ("urllib3.connectionpool", "urllib3.util.retry"):
             logging.getLogger(name).addFilter(_MASK)  # adding it again changes nothing
 
     @without_frames
@@ -217,7 +196,6 @@ class TokenAuth:
         """Text of the token, if it may be sent to an address; added to the form or the query as the last step."""
         if self._origin is None or origin_of(url) != self._origin:
             raise AuthenticationError("The token was not sent: the request goes to another server.")
-        _check_encryption(url)
         if self._token.expired:
             raise AuthenticationError(f"The token {self._token.lifetime}. {HOW_TO_GET_ONE}")
         return self._token.secret
@@ -226,19 +204,6 @@ class TokenAuth:
     def masked(self, body: bytes) -> bytes:
         """Body of a reply without the token, which the service often sends back."""
         return body.replace(self._token.secret.encode(), b"<token>")
-
-    def __repr__(self) -> str:
-        return "<TokenAuth>"
-
-
-def _check_encryption(url: str) -> None:
-    """Refuse to send a token in clear to another machine."""
-    origin = origin_of(url)
-    if origin is not None and origin[0] != "https" and not is_loopback(url) and not conf.insecure_http:
-        raise AuthenticationError(
-            "The token was not sent: over plain http others can read it. Use the https address of the service, or, "
-            "if you know the network, set astroquery_mmoda.conf.insecure_http = True. Mmoda.logout() asks anonymously."
-        )
 
 
 class _TokenMask(logging.Filter):

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from astropy.table import Table
-from astropy.time import Time
 from astroquery import log
 
 from ..config import conf
@@ -16,76 +17,41 @@ from ..decoding import read_json_text
 from ..errors import AuthenticationError, DecodingError, JobLost, MmodaError, ParameterError, ServiceError
 from ..protocol import PROTOCOL_VERSION, STATE_FIELDS
 from ..request.records import fields_of_link, fields_of_record, summary_of
-from ..service.account import Account
-from ..service.connection import Connection
+from ..service.account import Account, Connection
 from ..service.http import Patience
 from ..text import is_id, printable
 from . import journal
 from .job import Job, revive
 from .run import prepare
 
-_LATEST = 4e9  # seconds since 1970, in 2096
 _DAYS = 30.0  # of the service's records
+_ADVICE = "Give the session_id of its link, or submit the same query again."
 _SIDE_OUTAGE = 5.0  # s; a list from the journal alone is better than a complete one after a long wait
-_COLUMNS = (
-    *("job_id", "session_id", "instrument", "product", "source", "energy_range", "time_range", "status", "submitted"),
-    "server",
-)
+_COLUMNS = "job_id session_id instrument product source energy_range time_range status submitted server".split()
 
 
 def get_job(account: Account, server: str, job_id_or_link: str, session_id: str | None = None) -> Job:
     """Find a job; see ``Mmoda.get_job``."""
-    job_id, session_id = _wanted(job_id_or_link, session_id)
-    record, why_not = None, f"The journal of this machine does not have job {job_id}."
-    try:
-        record = _journal_record(job_id, server)
-    except OSError as error:
-        why_not = f"Job {job_id}: {_unreadable(error)}."
-    if record is None or session_id not in (None, record["session_id"]):
-        try:
-            return _from_service(account.connect(server), record["job_id"] if record else job_id, session_id)
-        except (ServiceError, AuthenticationError) as error:
-            if record is None:
-                raise type(error)(f"{why_not} {error}") from None
-            log.warning("%s Going on with session %s, which the journal has.", error, record["session_id"])
-    if record["server"] != server:  # the token of this one is not for the other
-        log.info("Job %s is one of %s.", record["job_id"], printable(record["server"], limit=200))
-        account = Account()
-    return revive(record, account)
-
-
-def _wanted(job_id_or_link: object, session_id: str | None) -> tuple[str, str | None]:
-    """Names of a job and of its session, as they were given or are in a link."""
     text = job_id_or_link.strip() if isinstance(job_id_or_link, str) else ""
-    given = fields_of_link(text) if "?" in text else {}
-    job_id = str(given.get("job_id", text)).strip()
-    if session_id is None or isinstance(session_id, str):
-        session_id = session_id or str(given.get("session_id", "")) or None
+    given = fields_of_link(text) if "?" in text else {"job_id": text}
+    job_id, session_id = str(given.get("job_id", "")), session_id or given.get("session_id") or None
     if not is_id(job_id) or not (session_id is None or is_id(session_id)):
-        raise ParameterError(
-            f"{printable(job_id_or_link, limit=100)!r} is not a valid job. Give its id, such as 'bc0582f30061217d', or "
-            "a link with job_id= and session_id= in it."
-        )
-    return job_id, session_id
-
-
-def _journal_record(job_id: str, server: str) -> dict[str, Any] | None:
-    """What the journal has of a job, of whatever server."""
+        advice = "Give its id, such as 'bc0582f30061217d', or a link with job_id= and session_id= in it."
+        raise ParameterError(f"{printable(job_id_or_link, limit=90)!r} is not a valid job. {advice}")
     found = journal.find(job_id, server)
     if len(found) > 1:
         listed = ", ".join(f"{record['job_id']} ({printable(record['server'], limit=100)})" for record in found[:5])
-        raise ParameterError(
-            f"The journal of this machine has several jobs that {job_id!r} may mean: {listed}. Give the whole id; if "
-            "they are of several servers, Mmoda(server=...).get_job() takes that of one."
-        )
-    return found[0] if found else None
-
-
-def _unreadable(error: OSError) -> str:
-    """Why the journal can't be read, which is logged, too."""
-    words = f"the journal of this machine can't be read ({printable(error, limit=200)})"
-    log.warning("Jobs of this machine are left out: %s. Only the service is asked.", words)
-    return words
+        advice = "Give the whole id; Mmoda(server=...).get_job() takes that of one server."
+        raise ParameterError(f"The journal has several jobs that {job_id!r} may mean: {listed}. {advice}")
+    if not found:
+        try:
+            return _from_service(account.connect(server), job_id, session_id)
+        except MmodaError as error:
+            raise type(error)(f"The journal of this machine does not have job {job_id}. {error}") from None
+    if found[0]["server"] != server:  # the token of this one is not for the other
+        log.info("Job %s is one of %s.", found[0]["job_id"], printable(found[0]["server"], limit=200))
+        account = Account()
+    return revive(found[0], account)
 
 
 # ---- from the service
@@ -93,22 +59,16 @@ def _unreadable(error: OSError) -> str:
 
 def _from_service(connection: Connection, job_id: str, session_id: str | None) -> Job:
     if session_id is not None:
-        return _verified_job(connection, job_id, session_id, _from_link(connection, job_id, session_id), "")
+        return _verified_job(connection, job_id, session_id, _from_link(connection, job_id, session_id))
     if connection.anonymous:
-        raise JobLost(
-            f"{connection.server} could not be asked: only its owner gets a job by its id alone (Mmoda.login). Give "
-            "the session_id of its link, or submit the same query again."
-        )
+        why = "only its owner gets a job by its id alone (Mmoda.login)"
+        raise JobLost(f"{connection.server} could not be asked: {why}. {_ADVICE}")
     for record in connection.routes().job_records(job_id, days=_DAYS):
-        parameters = _parameters(record)
-        if record["job_id"] == job_id and "instrument" in parameters:
-            submitted = _isot(record.get("ctime"))
-            return _verified_job(connection, job_id, record["session_id"], fields_of_record(parameters), submitted)
-    raise JobLost(
-        f"{connection.server} was asked for the jobs of {printable(connection.email) or 'this token'} in the last "
-        f"{_DAYS:g} days, and does not have it among them. Give the session_id of its link, or submit the same query "
-        "again."
-    )
+        fields = _recorded_fields(record)
+        if record["job_id"] == job_id and "instrument" in fields:
+            return _verified_job(connection, job_id, record["session_id"], fields, record.get("ctime"))
+    asked = f"{connection.server} was asked for the jobs of {printable(connection.email)} in the last {_DAYS:g} days"
+    raise JobLost(f"{asked}, and does not have it among them. {_ADVICE}")
 
 
 def _from_link(connection: Connection, job_id: str, session_id: str) -> dict[str, str]:
@@ -117,25 +77,22 @@ def _from_link(connection: Connection, job_id: str, session_id: str) -> dict[str
     if "error_message" not in fields:
         return fields
     reason = printable(fields["error_message"])
-    asked = f"{connection.server} was asked for job {job_id} of session {session_id}, and"
-    if fields.get("status_code") == "403":
-        raise AuthenticationError(f"{asked} refused: {reason}. Log in as its owner, or Mmoda.logout() if it has none.")
-    raise JobLost(f"{asked} does not know it: {reason}. Submit the same query again.")
+    kind = AuthenticationError if fields.get("status_code") == "403" else JobLost
+    asked = f"{connection.server} was asked for job {job_id} of session {session_id}, and refused"
+    raise kind(f"{asked}: {reason}. Log in as its owner, or submit the same query again.")
 
 
-def _parameters(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Parameters in a record, which older servers write as the text of a Python literal."""
-    parameters = record.get("analysis_parameters") or {}
+def _recorded_fields(record: Mapping[str, Any]) -> dict[str, str]:
+    """Fields in a record of the service; older servers write the parameters as the text of a Python literal."""
+    parameters = record.get("analysis_parameters")
     if isinstance(parameters, str):
-        try:
+        with suppress(DecodingError):
             parameters = read_json_text(parameters, what="a record of a job")
-        except DecodingError as error:
-            log.debug("%s", error)
-    return parameters if isinstance(parameters, Mapping) else {}
+    return fields_of_record(parameters) if isinstance(parameters, Mapping) else {}
 
 
 def _verified_job(
-    connection: Connection, job_id: str, session_id: str, known: Mapping[str, str], submitted: str
+    connection: Connection, job_id: str, session_id: str, known: Mapping[str, str], submitted: object = None
 ) -> Job:
     """The job of these parameters if, sent again, they give this id: the service keeps them in units of its own."""
     fields = {name: value for name, value in known.items() if name not in STATE_FIELDS}
@@ -144,22 +101,15 @@ def _verified_job(
     # a job of the web page has no such field, and would come back as a page
     job = prepare(connection, {**fields, "api": "True", "oda_api_version": PROTOCOL_VERSION})
     job.session_id = session_id
-    try:
-        job.refresh()
-    except ParameterError as error:
-        raise ServiceError(
-            f"{connection.server} does not accept the parameters that it has for job {job_id}: {error}"
-        ) from None
-    if not job.job_id:
-        job.raise_if_error()
+    job.refresh()
     if job.job_id != job_id:
-        raise ServiceError(
-            f"The parameters that {connection.server} has for job {job_id} make another job, "
-            f"{job.job_id or 'without an id'}, as quantities and files are not kept as they were given. Submit the "
-            "query itself again, or continue where it was submitted."
+        job.raise_if_error()
+        what = (
+            f"The parameters that {connection.server} has for job {job_id} make another job, {job.job_id or 'unknown'}"
         )
+        raise ServiceError(f"{what}, as they are not kept as they were given. Submit the query itself again.")
     reported = [report.get("time_original_request") for report in job.reports]
-    job.submitted = submitted or next(filter(None, map(_isot, reported)), "")
+    job.submitted = next(filter(None, map(_isot, [submitted, *reported])), "")
     journal.keep(job.to_dict(), firmly=False)
     return job
 
@@ -167,10 +117,9 @@ def _verified_job(
 def _isot(seconds: object) -> str:
     """A time since 1970 as text (ISO 8601, UTC); empty if it is not valid."""
     try:
-        number = float(str(seconds))
-    except ValueError:
+        return datetime.fromtimestamp(float(str(seconds)), UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
         return ""
-    return str(Time(number, format="unix").isot) if 0 <= number < _LATEST else ""
 
 
 # ---- the list
@@ -178,17 +127,12 @@ def _isot(seconds: object) -> str:
 
 def list_jobs(account: Account, server: str) -> Table:
     """Join the journal with the service's records; see ``Mmoda.list_jobs``."""
-    try:
-        recorded = journal.records()
-    except OSError as error:
-        _unreadable(error)
-        recorded = []
     rows = {
         (record["server"], record["job_id"]): {**record, **summary_of(record["parameters"]), "journal": True}
-        for record in reversed(recorded)
+        for record in reversed(journal.records())
     }
     for record in _service_records(account, server):
-        fields = fields_of_record(_parameters(record))
+        fields = _recorded_fields(record)
         new = {
             **dict.fromkeys(_COLUMNS, ""),
             **summary_of(fields),
@@ -210,9 +154,8 @@ def _service_records(account: Account, server: str) -> list[dict[str, Any]]:
     """Records of this user's jobs from the service; if that fails, it is only logged."""
     try:
         connection = account.connect(server)
-        if connection.anonymous:
-            return []
-        return connection.routes(Patience(outage=min(_SIDE_OUTAGE, conf.retry_time))).job_records(days=_DAYS)
+        routes = connection.routes(Patience(outage=min(_SIDE_OUTAGE, conf.retry_time)))
+        return [] if connection.anonymous else routes.job_records(days=_DAYS)
     except MmodaError as error:
         log.warning("The service's own records are left out: %s", error)
         return []

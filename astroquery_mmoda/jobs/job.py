@@ -20,14 +20,13 @@ from ..markup import facts_html, facts_text, meter
 from ..products import Products
 from ..products.products import products_of
 from ..progress import fraction, last_message, reports_table
-from ..protocol import STATE_FIELDS, Upload
+from ..protocol import Upload
 from ..request.encode import is_address
 from ..request.records import misunderstood, summary_of
 from ..request.snippets import code_for
-from ..service.account import Account, base_address
-from ..service.connection import Connection
+from ..service.account import Account, Connection, base_address
 from ..service.http import Patience
-from ..service.replies import GOING, STATUSES, check_reply, failure, has_reason, reports, section
+from ..service.replies import GOING, STATUSES, check_reply, failure, reason_of, reports, section
 from ..text import printable, shorten
 from . import journal
 from .waiting import follow, how_to_continue, longest_wait
@@ -36,8 +35,8 @@ if TYPE_CHECKING:
     from ..core import MmodaClass
 
 
-_RECORD_VERSION = 1
 _LONGEST_REASON = 1500  # characters, before the advice
+_ONLY_IN_FULL = ("time (UTC)", "band", "service", "next")
 
 
 @dataclass(eq=False, repr=False)
@@ -115,7 +114,7 @@ class Job:
         ('isgri', True)
         """
         return {
-            "version": _RECORD_VERSION,
+            "version": 1,
             "server": self.connection.server,
             "email": self.connection.email,
             "anonymous": self.connection.anonymous,
@@ -198,47 +197,44 @@ class Job:
     # ---- representations
 
     def __repr__(self) -> str:
-        return f"<Job {', '.join(f'{name} {value}' for name, value in self._state())}>"
+        short = [f"{name} {value}" for name, value in self._facts().items() if name not in _ONLY_IN_FULL]
+        return f"<Job {', '.join(short)}>"
 
     def __str__(self) -> str:
-        return facts_text([*self._state(), *self._details()])
+        return facts_text([*self._facts().items()])
 
     def _repr_html_(self) -> str:
-        facts = dict([*self._state(), *self._details()])
+        facts = self._facts()
         if "progress" in facts:
             facts["progress"] = meter(self.progress or 0.0)
         return facts_html([*facts.items()], title="MMODA job")
 
-    def _state(self) -> list[tuple[str, str]]:
-        """The state in short; words of the service escaped."""
-        going = not self._is_over
-        kinds = Counter(product.kind for product in self._products or ())
-        return _printable(
-            ("id", self.job_id),
-            ("product", f"{self.product} of {self.instrument}"),
-            ("source", summary_of(self.parameters)["source"]),
-            ("status", self.status),
-            ("progress", f"{self.progress:.0%}" if going and self.progress is not None else ""),
-            ("last report", last_message(self.reports) if going else ""),
-            ("failure", str(self._failure or "")),
-            ("products", ", ".join(f"{count} {kind}" for kind, count in kinds.items())),
-            ("submitted", self.submitted[:19]),
-        )
-
-    def _details(self) -> list[tuple[str, str]]:
-        """What was requested, and what can be done now."""
+    def _facts(self) -> dict[str, str]:
+        """What was requested, the state, and what can be done now; words of the service escaped."""
         following = f".result() waits for the products; Mmoda.get_job({self.job_id!r}) finds the job again later"
         if self._failure is not None:
             following = ".messages has the reports, .raise_if_error() raises the error"
         elif self._products is not None:
             following = ".result() has the products"
+        going = not self._is_over
+        kinds = Counter(product.kind for product in self._products or ())
         summary = summary_of(self.parameters)
-        return _printable(
-            ("time (UTC)", summary["time_range"]),
-            ("band", summary["energy_range"]),
-            ("service", self.connection.server),
-            ("next", following),
-        )
+        facts = {
+            "id": self.job_id,
+            "product": f"{self.product} of {self.instrument}",
+            "source": summary["source"],
+            "status": self.status,
+            "progress": f"{self.progress:.0%}" if going and self.progress is not None else "",
+            "last report": last_message(self.reports) if going else "",
+            "failure": str(self._failure or ""),
+            "products": ", ".join(f"{count} {kind}" for kind, count in kinds.items()),
+            "submitted": self.submitted[:19],
+            "time (UTC)": summary["time_range"],
+            "band": summary["energy_range"],
+            "service": self.connection.server,
+            "next": following,
+        }
+        return {name: printable(value, limit=300) for name, value in facts.items() if value}
 
     # ---- what is known
 
@@ -470,8 +466,7 @@ class Job:
     # ---- requests and replies
 
     def _ask(self, query_status: str, patience: Patience) -> None:
-        fields = {name: value for name, value in self.parameters.items() if name not in STATE_FIELDS}
-        fields |= {"query_status": query_status, "session_id": self.session_id}
+        fields = {**self.parameters, "query_status": query_status, "session_id": self.session_id}
         if query_status != "new":  # with "new" the service would compare it with its own id
             fields["job_id"] = self.job_id
         before = self.status
@@ -500,15 +495,13 @@ class Job:
         status = reply.get("query_status")
         self.job_id = self.job_id or job_id
         if not isinstance(status, str) or status not in STATUSES:
-            raise ServiceError(
-                f"Job {self.job_id} is in a state that this package does not know: {printable(status)!r}."
-            )
+            raise ServiceError(f"Job {self.job_id} is in an unknown state: {printable(status)!r}.")
         if status in GOING and not self.job_id:
             raise ServiceError("The service took the analysis, but gave no job_id for it; submit it again.")
         self.reports = reports(reply) or self.reports
         if self.status == "new":
             self._compare(reply)
-        self.status = str(status)
+        self.status = status
         log.debug("job %s: %s", self.job_id, self.status)
         if self.status == "failed":
             self._fail({**reply, "job_monitor": {**monitor, "full_report_dict_list": self.reports}}, patience)
@@ -523,24 +516,18 @@ class Job:
         understood = section(products, "analysis_parameters")
         for sentence in misunderstood(self.parameters, understood):
             warn(f"The service changed a parameter. {sentence}.", InputWarning)
-        self.parameters = {
-            name: understood[name] if isinstance(value, Upload) and is_address(understood.get(name)) else value
-            for name, value in self.parameters.items()
-        }
+        for name, value in self.parameters.items():
+            if isinstance(value, Upload) and is_address(understood.get(name)):
+                self.parameters = {**self.parameters, name: understood[name]}
 
     def _fail(self, reply: Mapping[str, Any], patience: Patience) -> None:
         """Remember the reason; where the service gave none, a fresh submission of the same may tell it, once."""
-        if not self._asked_for_reason and not has_reason(reply):
+        if not self._asked_for_reason and not reason_of(reply):
             self._asked_for_reason = True
-            log.debug("job %s failed without a reason; asking for one", self.job_id)
             self._ask("new", patience)
             return
         self._failure = failure(reply)
         self._failure.job = self
-
-
-def _printable(*facts: tuple[str, str]) -> list[tuple[str, str]]:
-    return [(name, printable(value, limit=300)) for name, value in facts if value]
 
 
 def revive(record: Mapping[str, Any], account: Account) -> Job:
@@ -548,13 +535,10 @@ def revive(record: Mapping[str, Any], account: Account) -> Job:
     known = journal.checked(record)
     server = base_address(known["server"])
     if known["files"]:
-        warn(
-            f"The record of job {known['job_id']} has no files, which it was submitted with: "
-            f"{', '.join(map(printable, known['files']))}. If its products are not those of the query, submit the "
-            "query itself again.",
-            InputWarning,
-        )
-    connection = Connection(server, account.http, account, known["email"], anonymous=known["anonymous"])
+        names = ", ".join(map(printable, known["files"]))
+        advice = "If its products are not those of the query, submit the query itself again."
+        warn(f"The record of job {known['job_id']} has no files; sent were: {names}. {advice}", InputWarning)
+    connection = Connection(server, account, known["email"], anonymous=known["anonymous"])
     # the status may be old; done has to be reported again, with the products
     status = known["status"] if known["status"] in GOING or known["status"] == "done" else "submitted"
     own = {name: known[name] for name in ("instrument", "product", "parameters", "session_id", "job_id")}

@@ -8,14 +8,12 @@ a job needs a token of one's own.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import itertools
 import json
 import math
-import os
 import re
-import time
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -37,25 +35,32 @@ _DAY = 86400.0
 _FOREVER = 1e12  # seconds since 1970
 _WRITES_PER_TIDYING = 50
 _writes = itertools.count()
+
+
+def _is_server(value: Any) -> bool:
+    return (origin_of(value) or ("",))[0] in ("http", "https")
+
+
+def _is_form(fields: Any) -> bool:
+    return "token" not in fields and all(isinstance(text, str) for pair in fields.items() for text in pair)
+
+
 # fields of a record: types, and what is taken where one is missing; one of None has to be there
-_FIELDS: dict[str, tuple[type | tuple[type, ...], Any]] = {
+_FIELDS: dict[str, tuple[type, Any]] = {
     **dict.fromkeys(("server", "instrument", "product", "session_id", "job_id", "status"), (str, None)),
     "parameters": (Mapping, None),
     "email": (str, ""),
     "anonymous": (bool, True),
     "files": (list, []),
     "submitted": (str, ""),
-    "expires": ((int, float), math.inf),
 }
+# what holds for some beyond that
+_CHECKS = {"server": _is_server, "parameters": _is_form, "session_id": is_id, "job_id": is_id}
 
 
 def _directory(what: str = "jobs") -> Path:
-    """Directory of the files; `OSError` if there can't be one."""
-    try:
-        # in the configuration, not in the cache: a cache may be emptied at any time
-        return Path(get_config_dir()) / "astroquery_mmoda" / what
-    except (RuntimeError, ValueError) as error:  # a user without a home directory
-        raise OSError(errno.ENOENT, f"no directory for configuration: {printable(error)}") from error
+    # in the configuration, not in the cache: a cache may be emptied at any time
+    return Path(get_config_dir()) / "astroquery_mmoda" / what
 
 
 # ---- records of jobs
@@ -66,34 +71,20 @@ def checked(record: object) -> dict[str, Any]:
     given = record if isinstance(record, Mapping) else {}
     fields = {}
     for name, (kind, default) in _FIELDS.items():
-        value = default if given.get(name) is None else given[name]
-        is_right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-        if name in ("job_id", "session_id"):
-            is_right = is_id(value)
-        elif name == "server":
-            is_right = is_right and (origin_of(value) or ("",))[0] in ("http", "https")
-        elif name == "parameters":
-            is_right = is_right and "token" not in value
-            is_right = is_right and all(isinstance(text, str) for pair in value.items() for text in pair)
-        elif name == "files":
-            is_right = is_right and all(isinstance(text, str) for text in value)
-        if not is_right:
-            raise ParameterError(
-                "This is not a valid record of a job, as Job.to_dict writes it: "
-                f"{name} can't be {printable(value, limit=80)!r}."
-            )
-        fields[name] = value
+        value = fields[name] = default if given.get(name) is None else given[name]
+        if not isinstance(value, kind) or (name in _CHECKS and not _CHECKS[name](value)):
+            wrong = f"{name} can't be {printable(value, limit=80)!r}"
+            raise ParameterError(f"This is not a valid record of a job, as Job.to_dict writes it: {wrong}.")
     # a text of a record is never the path of a file
     fields["parameters"] = {name: Pasted(value) for name, value in fields["parameters"].items()}
-    fields["expires"] = fields["expires"] if abs(fields["expires"]) < _FOREVER else None
+    end = given.get("expires")
+    fields["expires"] = end if isinstance(end, (int, float)) and 0 <= end < _FOREVER else None
     return fields
 
 
-def _record_name(record: Mapping[str, Any]) -> str:
-    """Name of a file, safe for any id that a server gives; one per job and server."""
-    readable = re.sub(r"[^0-9A-Za-z]", "", str(record["job_id"]))[:32]
-    exact = _short_hash(f"{record['server']} {record['job_id']}")[:12]
-    return f"{readable}-{exact}.json"
+def _letters(job_id: str) -> str:
+    """How names of files begin with records of a job, safe for any id that a server gives."""
+    return re.sub(r"[^0-9A-Za-z]", "", job_id)[:32]
 
 
 def keep(record: Mapping[str, Any], *, firmly: bool = True) -> None:
@@ -102,72 +93,70 @@ def keep(record: Mapping[str, Any], *, firmly: bool = True) -> None:
 
     ``firmly``: it has to survive a power failure too, which takes longer than a short query.
     """
+    name = f"{_letters(record['job_id'])}-{_short_hash(record['server'] + ' ' + record['job_id'])[:12]}.json"
+    _write("jobs", name, record, firmly=firmly)
+
+
+def _write(what: str, name: str, record: Mapping[str, Any], *, firmly: bool = True) -> None:
+    """Write a file; sometimes remove old ones, as checking them all takes longer than a short query."""
     try:
-        _write_record(_directory(), _record_name(record), record, firmly=firmly)
-    except (OSError, ValueError, TypeError) as error:
-        log.warning("Job %s could not be written to the journal (%s); keep its id.", record.get("job_id"), error)
-
-
-def _write_record(directory: Path, name: str, record: Mapping[str, Any], *, firmly: bool) -> None:
-    """Write a record, and sometimes remove old ones: checking all files takes longer than a short query."""
-    text = json.dumps(record)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with whole_file(directory / name, private=True, firmly=firmly) as file:
-        file.write(text.encode())
-    if next(_writes) % min(_WRITES_PER_TIDYING, max(1, int(conf.journal_size) // 20)) == 0:
-        with suppress(OSError):  # the record is there
-            _tidy(directory)
+        directory = _directory(what)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with whole_file(directory / name, private=True, firmly=firmly) as file:
+            file.write(json.dumps(record).encode())
+        if next(_writes) % min(_WRITES_PER_TIDYING, max(1, int(conf.journal_size) // 20)) == 0:
+            with suppress(OSError):  # the record is there
+                _tidy(directory)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:  # RuntimeError: a user without a home directory
+        of_what = record.get("job_id") or record.get("name")
+        log.warning("The record of %s could not be written to the journal (%s).", printable(of_what), error)
 
 
 def _tidy(directory: Path) -> None:
     """Bound the journal in age and number; ages are counted from the newest file, as the clock of the disk has them."""
     remove_leftovers(directory)
-    with os.scandir(directory) as entries:
-        files = [each for each in entries if each.name.endswith(".json") and not each.is_dir(follow_symlinks=False)]
-    times = sorted(((each.stat(follow_symlinks=False).st_mtime, each.path) for each in files), reverse=True)
+    files = [path for path in directory.glob("*.json") if not path.is_dir()]
+    times = sorted(((path.lstat().st_mtime, path) for path in files), reverse=True)
     for number, (changed, path) in enumerate(times):
         if number >= int(conf.journal_size) or times[0][0] - changed > float(conf.journal_days) * _DAY:
-            with suppress(OSError):  # another process does so, too
-                os.unlink(path)
+            path.unlink(missing_ok=True)  # another process does so, too
 
 
-def records() -> list[dict[str, Any]]:
-    """Records of all jobs, newest first; what can't be read is logged, but `OSError` if that is the whole journal."""
-    directory = _directory()
+def records(begin: str = "") -> list[dict[str, Any]]:
+    """Records of all jobs whose ids begin so, newest first; what can't be read is logged."""
     try:
-        names = [name for name in os.listdir(directory) if name.endswith(".json")]
+        paths = [path for path in _directory().iterdir() if path.match(f"{_letters(begin)}*.json")]
     except FileNotFoundError:  # nothing was submitted yet
         return []
-    found = [record for name in names if (record := _read_record(directory / name)) is not None]
+    except (OSError, RuntimeError) as error:
+        log.warning("The journal of this machine can't be read (%s).", printable(error, limit=200))
+        return []
+    found = [record for path in paths if (record := _read_record(path)) and record["job_id"].startswith(begin)]
     return sorted(found, key=lambda record: str(record["submitted"]), reverse=True)
 
 
 def find(job_id: str, server: str) -> list[dict[str, Any]]:
     """
-    Records that a name of a job, or at least 4 of its first characters, may mean; `OSError` as of `records`.
+    Records that a name of a job, or at least 4 of its first characters, may mean.
 
     The one of this id on this server; else those of this id on others, those that begin so on this one, or on others.
     """
-    exact = _read_record(_directory() / _record_name({"server": server, "job_id": job_id}))
-    if exact is not None and exact["job_id"] == job_id and exact["server"] == server:
-        return [exact]
-    everything = records()
-    same = [record for record in everything if record["job_id"] == job_id]
-    if same or len(job_id) < _FEWEST:
-        return same
-    begun = [record for record in everything if record["job_id"].startswith(job_id)]
-    return [record for record in begun if record["server"] == server] or begun
+    begun = records(job_id)
+    found = [record for record in begun if record["job_id"] == job_id] or (begun if len(job_id) >= _FEWEST else [])
+    return [record for record in found if record["server"] == server] or found
 
 
 def _read_record(path: Path) -> dict[str, Any] | None:
     try:
-        return checked(parse_body(read_plain(path, limit=_LARGEST_RECORD), what="record"))
-    except FileNotFoundError:
-        return None
+        return checked(_read_file(path))
     except (OSError, ParameterError, DecodingError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         log.warning("The record %s in the journal can't be read (%s); it is passed over.", printable(path), why)
         return None
+
+
+def _read_file(path: Path) -> Any:
+    return parse_body(read_plain(path, limit=_LARGEST_RECORD), what="record")
 
 
 # ---- positions of named objects
@@ -176,36 +165,26 @@ def _read_record(path: Path) -> dict[str, Any] | None:
 def place(server: str, name: str) -> tuple[float, float] | None:
     """Position (deg) that a name stood for when many queries were first made with it, as resolvers improve theirs."""
     try:
-        path = _directory("places") / _place_name(server, name)
-        if time.time() - path.stat().st_mtime > float(conf.journal_days) * _DAY:
-            return None
-        record = parse_body(read_plain(path, limit=_LARGEST_RECORD), what="position")
+        record = _read_file(_directory("places") / _place_name(server, name))
         ra, dec = float(record["ra"]), float(record["dec"])
-    except (OSError, DecodingError, LookupError, TypeError, ValueError, OverflowError):
+    except (OSError, RuntimeError, DecodingError, LookupError, TypeError, ValueError, OverflowError):
         return None
     return (ra, dec) if math.isfinite(ra) and abs(dec) <= 90 else None
 
 
 def keep_place(server: str, name: str, ra: float, dec: float) -> None:
     """Remember the position of a name; a failure is only logged."""
-    try:
-        record = {"server": server, "name": name, "ra": ra, "dec": dec}
-        _write_record(_directory("places"), _place_name(server, name), record, firmly=True)
-    except (OSError, ValueError, TypeError) as error:
-        log.warning("The position of %r could not be written to the journal (%s).", name, error)
+    _write("places", _place_name(server, name), {"server": server, "name": name, "ra": ra, "dec": dec})
 
 
-def forget_places(server: str) -> None:
-    """Forget the positions of names for a server; a failure is only logged."""
-    try:
-        for path in _directory("places").glob(f"{_short_hash(server)}-*.json"):
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        log.warning("The positions of names could not be forgotten (%s).", error)
+def forget_places() -> None:
+    """Forget the positions of names."""
+    with suppress(RuntimeError):  # a user without a home directory
+        shutil.rmtree(_directory("places"), ignore_errors=True)
 
 
 def _place_name(server: str, name: str) -> str:
-    return f"{_short_hash(server)}-{_short_hash(' '.join(name.split()).casefold())}.json"
+    return f"{_short_hash(' '.join([server, *name.casefold().split()]))}.json"
 
 
 def _short_hash(text: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 import secrets
-import string
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,17 +16,17 @@ from ..products.forms import in_form
 from ..protocol import Upload
 from ..request.builder import RequestBuilder
 from ..request.query import Query
-from ..service.connection import Connection
+from ..service.account import Connection
 from .job import Job
-from .waiting import deadline_of, follow, in_time, longest_wait, submit_within
+from .waiting import follow, in_time, longest_wait, submit_within
 
 
 def run_query(kind: str, query: Query, builder: RequestBuilder, connection: Connection) -> Any:
     """Submit a query, wait for it, and return what a query of its kind does; or the fields of its form."""
     begin = time.monotonic()
     limit = longest_wait(query.timeout)
-    with in_time(limit):
-        fields = builder.build(kind, query, connection.within(deadline_of(limit, begin)))
+    with in_time(connection, limit, begin) as timed:
+        fields = builder.build(kind, query, timed)
     if query.get_query_payload:
         return fields
     job = submit(connection, fields, limit=limit, begin=begin)
@@ -60,7 +59,7 @@ def submit(connection: Connection, fields: Mapping[str, str], *, limit: float = 
 
 def prepare(connection: Connection, fields: Mapping[str, str]) -> Job:
     """Make a job that is submitted by its first `refresh`."""
-    session_id = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(16))
+    session_id = secrets.token_hex(8).upper()
     now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
     names = fields["instrument"], fields["product_type"]
     return Job(connection, *names, dict(fields), session_id, submitted=now, expires=connection.expires)

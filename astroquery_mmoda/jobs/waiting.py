@@ -20,6 +20,7 @@ from ..service.http import Patience
 from ..units import seconds_of
 
 if TYPE_CHECKING:
+    from ..service.account import Connection
     from .job import Job
 
 
@@ -28,21 +29,14 @@ def longest_wait(timeout: float | u.Quantity | None) -> float:
     return conf.job_timeout if timeout is None else seconds_of(timeout, "timeout")
 
 
-def deadline_of(limit: float, begin: float) -> float:
-    """Moment until which a query of so many seconds since ``begin`` may ask the service anything before it waits."""
-    return begin + limit if limit else math.inf
-
-
 @contextmanager
-def in_time(limit: float) -> Iterator[None]:
-    """Say what to do if so many seconds were over before anything was submitted."""
+def in_time(connection: Connection, limit: float, begin: float) -> Iterator[Connection]:
+    """A connection for so many seconds since a moment; they are not to be over before anything was submitted."""
     try:
-        yield
+        yield connection.within(begin + limit if limit else math.inf)
     except JobTimeout as error:
-        words = str(error)
-    else:
-        return
-    raise JobTimeout(f"{words} Nothing was submitted; timeout= (now {limit:g} s) waits longer.")
+        message = f"{error} Nothing was submitted; timeout= (now {limit:g} s) waits longer."
+        raise JobTimeout(message) from None
 
 
 @contextmanager
@@ -50,26 +44,23 @@ def _how_it_ends(job: Job, limit: float) -> Iterator[None]:
     """Say how to continue if a wait of so many seconds ends without a result, or is interrupted."""
     try:
         yield
-    except JobTimeout as error:
-        fault = str(error)
     except KeyboardInterrupt:
         log.warning("%s", how_to_continue(job))
         raise
-    else:
-        return
-    what = f"{job.product} of {job.instrument}"
-    stands = f"The service did not take {what} within {limit:g} s."
-    if job.job_id:
-        status = ", ".join(filter(None, (job.status, last_message(job.reports))))
-        stands = f"Job {job.job_id} ({what}) is not over after {limit:g} s; last status: {status}."
-    sentences = (stands, fault, how_to_continue(job), "error.job.result() waits again, and timeout= waits longer.")
-    raise JobTimeout(" ".join(filter(None, sentences)), job=job)
+    except JobTimeout as error:
+        what = f"{job.product} of {job.instrument}"
+        stands = f"The service did not take {what} within {limit:g} s."
+        if job.job_id:
+            status = ", ".join(filter(None, (job.status, last_message(job.reports))))
+            stands = f"Job {job.job_id} ({what}) is not over after {limit:g} s; last status: {status}."
+        advice = f"{how_to_continue(job)} error.job.result() waits again, and timeout= waits longer."
+        raise JobTimeout(" ".join(filter(None, (stands, str(error), advice))), job=job) from None
 
 
 def submit_within(job: Job, limit: float, begin: float) -> None:
-    """Submit a prepared job; it may come back answered at once."""
+    """Submit a prepared job, or give up so many seconds after a moment; it may come back answered at once."""
     with _how_it_ends(job, limit):
-        _poll(job, Patience(deadline_of(limit, begin), advice=how_to_continue(job)))
+        job._poll(Patience(begin + limit if limit else math.inf, advice=how_to_continue(job)))  # noqa: SLF001 - as below
 
 
 def follow(
@@ -96,11 +87,7 @@ def follow(
             # at random, so that many clients do not poll at the same moment
             pause = min(max(0.1, elapsed / 10), conf.poll_interval_max) * random.uniform(0.85, 1.0)  # noqa: S311 - not secret
             (sleep or time.sleep)(min(max(shortest_pause, pause), limit - elapsed))
-            _poll(job, Patience(begin + limit, 5 * conf.retry_time, how_to_continue(job)))
-
-
-def _poll(job: Job, patience: Patience) -> None:
-    job._poll(patience)  # noqa: SLF001 - as above
+            job._poll(Patience(begin + limit, 5 * conf.retry_time, how_to_continue(job)))  # noqa: SLF001 - likewise
 
 
 def _job_line(job: Job) -> tuple[float | None, str]:
@@ -111,11 +98,6 @@ def _job_line(job: Job) -> tuple[float | None, str]:
 def how_to_continue(job: Job) -> str:
     """What is safe after a fault, and the line that continues."""
     if not job.job_id:
-        return (
-            "The service may have taken the analysis or not; the same call again is safe, since an equal request is "
-            "computed only once."
-        )
-    return (
-        f"Job {job.job_id} goes on at the service, and nothing is lost: Mmoda.get_job({job.job_id!r}).result() "
-        "continues, here or in another process."
-    )
+        return "Whether the service took it or not, the same call again is safe: equal requests are computed once."
+    line = f"Mmoda.get_job({job.job_id!r}).result()"
+    return f"Job {job.job_id} goes on at the service, and nothing is lost: {line} continues."

@@ -18,7 +18,7 @@ from astroquery import log
 from ..auth.token import Token
 from ..errors import MmodaError, ParameterError, bare
 from ..jobs import journal
-from ..jobs.waiting import deadline_of, in_time, longest_wait
+from ..jobs.waiting import in_time, longest_wait
 from ..markup import facts_html, meter
 from ..products.forms import FORMS
 from ..progress import Display
@@ -26,8 +26,7 @@ from ..request.builder import RequestBuilder
 from ..request.positions import in_degrees, parse_position
 from ..request.query import Query
 from ..request.records import summary_of
-from ..service.account import Account
-from ..service.connection import Connection
+from ..service.account import Account, Connection
 from ..text import printable, shorten
 from .rows import row_reader
 from .states import Record, counts_of, describe_records, summary_of_records
@@ -196,8 +195,7 @@ class ManyQueries:
         begin = time.monotonic()
         query = Query.of_arguments(instrument, coordinates, arguments)
         limit = longest_wait(query.timeout)
-        connection = run.connection.within(deadline_of(limit, begin))
-        with in_time(limit):
+        with in_time(run.connection, limit, begin) as connection:
             self._resolve_names(query, connection)
             payload = self._builder.build(self._kind, query, connection)
         for name, value in {"instrument": payload["instrument"], **summary_of(payload)}.items():

@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..auth.token import Token
+from ..auth.token import as_token
 from ..config import conf
 from ..errors import MmodaError, without_frames
 from ..jobs.job import Job
@@ -26,7 +26,7 @@ from ..jobs.run import prepare
 from ..jobs.waiting import follow, submit_within
 from ..products import Products
 from ..products.forms import in_form
-from ..service.connection import Connection
+from ..service.account import Connection
 
 # connections of one run at a time, however many queries are active: each poll is short
 _MOST_CONNECTIONS = 16
@@ -58,7 +58,7 @@ class Run:
 
     def __init__(self, connection: Connection, active: int, *, key: str = "", alone: bool = False) -> None:
         self.key = key or secrets.token_hex(8)
-        self.connection = connection.throttled()
+        self.connection = connection
         self.active, self.alone = active, alone
         self.jobs: dict[int, Job] = {}
         self.process = os.getpid()  # one that is forked from it has a copy
@@ -109,7 +109,7 @@ def _run_of_worker(key: str, connection: Connection, active: int, secret: str | 
     """The run of an item that was sent to this process: the same one, if it came from here."""
     run = _RUNS.get(key)
     if run is None or run.process != os.getpid():
-        connection = run.connection if run else replace(connection, token=Token(secret) if secret else None)
+        connection = run.connection if run else replace(connection, token=as_token(secret))
         run = Run(connection, active, key=key, alone=True)
         run.going.set()
         _OF_WORKER.clear()
@@ -119,7 +119,7 @@ def _run_of_worker(key: str, connection: Connection, active: int, secret: str | 
 
 def _shortest_pause() -> float:
     """Shortest time between two polls, of all queries together, in s."""
-    return 1.0 / float(conf.many_polls_per_second)
+    return 1.0 / max(0.001, float(conf.many_polls_per_second))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from .query import Query
 from .source_list import to_catalog_text
 
 if TYPE_CHECKING:
-    from ..service.connection import Connection
+    from ..service.account import Connection
 
 
 _SCHEMA_LIFETIME = 3600.0  # seconds; instruments change rarely

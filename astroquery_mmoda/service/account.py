@@ -1,28 +1,101 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""The account: the token that is held, for the server that it was given or found for."""
+"""The account: the token that is held, for the server that it was given or found for; and connections in its name."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 from astropy import units as u
 from astroquery import log
 from astroquery.exceptions import AuthenticationWarning
 
-from ..auth.places import Found, discover, forget_in_keyring, from_prompt, store
+from ..auth.places import Found, Places, discover, forget_in_keyring, from_prompt, store
 from ..auth.token import EMAIL_OPTIONS, HOW_TO_GET_ONE, Token, TokenAuth
 from ..config import DEFAULT_SERVER, conf
 from ..errors import AuthenticationError, ParameterError, warn
 from ..origin import is_loopback, origin_of
 from ..text import printable
 from ..units import seconds_of
-from .connection import Connection
-from .http import Http
+from .http import Http, Patience
 from .routes import Routes
+
+_SHORT_LIFE = 3600.0  # s
+
+
+@dataclass(frozen=True)
+class Connection:
+    """
+    One server and one user, for as long as an analysis takes.
+
+    The token is looked up at each request, so a fresh login counts at once; but only one of the same user, since the
+    service would take the same request of another user for another analysis. ``Account.connect`` makes connections.
+
+    Parameters
+    ----------
+    server : str
+        Base address.
+    account : Account
+        Holds the token, and sends.
+    email : str
+        Who asks; empty if the token does not tell.
+    anonymous : bool
+        Whether nobody asks.
+    token : Token, optional
+        One that was given for these requests only.
+    until : float
+        Moment on the monotonic clock (s) at which an answer is of no use any more.
+    """
+
+    server: str
+    account: Account = field(repr=False)
+    email: str = ""
+    anonymous: bool = True
+    token: Token | None = field(default=None, repr=False)
+    until: float = math.inf
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a token is not sent to other processes by itself; there the account finds one of its own
+        return Connection, (self.server, self.account, self.email, self.anonymous)
+
+    def routes(self, patience: Patience | None = None) -> Routes:
+        """The service's routes, with the present token of that user."""
+        bearer = self._bearer()
+        auth = TokenAuth(bearer, self.server) if bearer else None
+        return Routes(self.server, self.account.http, auth, patience or Patience(self.until))
+
+    def within(self, until: float) -> Connection:
+        """The same until a moment on the monotonic clock (s)."""
+        return replace(self, until=until)
+
+    @property
+    def expires(self) -> float | None:
+        """`float` or None: when the present token expires, in seconds since 1970."""
+        bearer = self._bearer()
+        return bearer.claims.get("exp") if bearer else None
+
+    def warn_of_short_life(self) -> None:
+        """Warn whoever submits something that the token will soon expire."""
+        token = self._bearer()
+        if token and token.expires is not None and token.expires.unix - time.time() < _SHORT_LIFE:
+            advice = "An analysis that takes longer can be continued after a new login."
+            warn(f"The token {token.lifetime}. {advice}", AuthenticationWarning)
+
+    def _bearer(self) -> Token | None:
+        """Today's token of who asks."""
+        if self.anonymous:
+            return None
+        token = self.token
+        if token is None or token.expired:
+            token = self.account.token(self.server) or token
+        if token is None or token.email != self.email:
+            why = f"the token in use is of {token.email}" if token else "that token expired"
+            asked = f"This was asked in the name of {self.email}, and {why}"
+            raise AuthenticationError(f"{asked}. Log in again as that user.")
+        return token
 
 
 class Account:
@@ -41,7 +114,6 @@ class Account:
         self._logged_in = False
         #: whether not to look for a token
         self.anonymous = False
-        self._warned_of = ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # tokens stay in their process
@@ -49,15 +121,8 @@ class Account:
 
     def connect(self, server: str, token: Token | None = None) -> Connection:
         """A connection for the owner of a token given for it, or of the one held; else an anonymous one."""
-        server = base_address(server)
         bearer = token or self.token(server)
-        return Connection(
-            server, self.http, self, bearer.email if bearer else "", anonymous=bearer is None, token=token
-        )
-
-    def connect_openly(self, server: str) -> Connection:
-        """A connection without a token."""
-        return Connection(base_address(server), self.http, self)
+        return Connection(server, self, bearer.email if bearer else "", anonymous=bearer is None, token=token)
 
     # ---- which token
 
@@ -83,13 +148,8 @@ class Account:
             return self._held.token if self._held else None
         why = f"The token in use is for {printable(self._held.server)}, and does not go to {printable(server)}"
         if self._logged_in:
-            raise AuthenticationError(
-                f"{why}. Call Mmoda.login() again for that server, or Mmoda.logout() to ask it anonymously; "
-                "Mmoda(server=...) makes a client of its own."
-            )
-        if self._warned_of != server:
-            self._warned_of = server
-            warn(f"{why}; going on anonymously. Mmoda.login() uses it there too.", AuthenticationWarning)
+            raise AuthenticationError(f"{why}. Mmoda.login() uses it there too, Mmoda.logout() asks anonymously.")
+        warn(f"{why}; going on anonymously. Mmoda.login() uses it there too.", AuthenticationWarning)
         return None
 
     # ---- login and logout
@@ -123,12 +183,7 @@ class Account:
         return {name: getattr(self._held.token, name) for name in names} | {"location": self._held.place}
 
     def renew(
-        self,
-        server: str,
-        options: Mapping[str, str] | None = None,
-        *,
-        store_token: bool | str | tuple[str, ...] = True,
-        force: bool = False,
+        self, server: str, options: Mapping[str, str] | None = None, *, store_token: bool | Places, force: bool = False
     ) -> dict[str, Any]:
         """Let the service make a new token, with a longer life or other e-mail options (by the names of the claims)."""
         held = self._held if self.token(server) else None
@@ -148,22 +203,17 @@ class Account:
 
 
 def email_options(
-    enabled: bool | None,  # noqa: FBT001 - as in the contract
-    mails: Mapping[str, bool | None],
-    spans: Mapping[str, float | u.Quantity | None],
+    mails: Mapping[str, bool | None], spans: Mapping[str, float | u.Quantity | None], *, enabled: bool | None
 ) -> dict[str, str]:
     """Choices of ``Mmoda.set_email_notifications`` by the names of the claims; `ParameterError` if there is none."""
     chosen: dict[str, Any] = {name: enabled if value is None else value for name, value in mails.items()}
     for name, value in chosen.items():
-        if value is not None and not isinstance(value, (bool, np.bool_)):
+        if value is not None and not isinstance(value, bool):
             raise ParameterError(f"{name}={printable(value, limit=60)!r} must be True, False or None.")
-    for name, span in spans.items():
-        chosen[name] = None if span is None else seconds_of(span, name)
-        if chosen[name] == math.inf:
-            raise ParameterError(f"{name} must be finite.")
+    chosen |= {name: seconds_of(span, name) for name, span in spans.items() if span is not None}
     options = {EMAIL_OPTIONS[name]: str(value) for name, value in chosen.items() if value is not None}
     if not options:
-        raise ParameterError(f"Choose something: True or False for all mail, or {', '.join(chosen)}.")
+        raise ParameterError(f"Choose something: True or False for all mail, or {', '.join(EMAIL_OPTIONS)}.")
     return options
 
 
@@ -171,9 +221,7 @@ def base_address(server: object) -> str:
     """Base address of a service; one with a password in it would be shown in messages, records and snippets."""
     address = str(server).rstrip("/")
     if "@" in address.partition("//")[2].partition("/")[0]:
-        raise ParameterError(
-            "The address of the service (conf.server, Mmoda(server=...)) must not have a user name or a password in it."
-        )
+        raise ParameterError("The address of the service (conf.server) must not have a user name or a password in it.")
     return address
 
 
@@ -183,7 +231,5 @@ def _refuse_worse(old: Token, new: Token) -> None:
     if lost:
         raise AuthenticationError(f"The new token lacks roles of the old one, which is kept: {', '.join(lost)}.")
     if new.expires is not None and (old.expires is None or new.expires < old.expires):
-        raise AuthenticationError(
-            f"The new token {new.lifetime}, the old one, which is kept, {old.lifetime}; refresh_token(force=True) "
-            "takes the new one."
-        )
+        both = f"The new token {new.lifetime}, the old one, which is kept, {old.lifetime}"
+        raise AuthenticationError(f"{both}; refresh_token(force=True) takes the new one.")

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import http.client
 import math
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import astroquery
 import requests
@@ -22,23 +24,89 @@ from requests.utils import select_proxy
 from ..auth.token import TokenAuth
 from ..config import conf
 from ..decoding import parse_body
-from ..errors import AuthenticationError, DecodingError, JobTimeout, ServiceError, without_frames
+from ..errors import AuthenticationError, DecodingError, JobTimeout, MmodaError, ServiceError, bare
 from ..origin import is_loopback, origin_of
 from ..protocol import Upload
 from ..text import without_token
 from .replies import without_tokens
-from .sockets import PASSING, BoundedAdapter, Bounds, Fault, TooLarge, translated
+from .sockets import BoundedAdapter, Bounds, TooLarge
 
+#: HTTP status of temporary faults
+PASSING = frozenset({429, 502, 503, 504})
 _LONGEST_PAUSE = 60.0  # that a server may ask for, s
 _LONGEST_OWN_PAUSE = 15.0
 _LARGEST_ERROR = 20_000_000  # body of an answer that is not a good one, bytes
 _CHUNK = 1 << 18
 _CONNECTIONS = 16  # kept to one server
-#: origin -> moment until which nothing is to be sent to it
+#: origin -> moment until which nothing is sent to it by this process, as the server asked
 _PAUSES: dict[Any, float] = {}
 
 _Result = TypeVar("_Result")
 Fields: TypeAlias = Mapping[str, str] | None
+
+
+# ---- faults
+
+
+class Fault(ServiceError):
+    """There is no answer: why, whether that may be temporary, and what pause the server asks for (s)."""
+
+    def __init__(self, message: str = "", *, passing: bool = True, pause: float | None = None) -> None:
+        super().__init__(message)
+        self.passing, self.pause = passing, pause
+
+
+def translated(action: Callable[[], _Result], bounds: Bounds) -> _Result:
+    """
+    What a function of the HTTP library gives; nothing of its errors is kept, which quote addresses and hold tokens.
+
+    Errors are raised anew, also those of Ctrl-C in the middle.
+    """
+    problem: BaseException
+    try:
+        return action()
+    except BaseException as error:
+        is_own = isinstance(error, MmodaError) or not isinstance(error, Exception)
+        problem = bare(error) if is_own else _fault(error, bounds)
+    raise problem
+
+
+# words of the library -> whether the fault may pass, and what it is
+_FAULTS = (
+    ("URLSchemeUnknown|InvalidSchema", False, "only http and https work, and SOCKS proxies if PySocks is installed"),
+    ("InvalidURL|MissingSchema|LocationParseError", False, "this is not a valid address, or that of the proxy is not"),
+    ("connect timeout=", True, "no connection in time"),
+    ("timed out|TimeoutError", True, "nothing came for {idle:g} s (astroquery_mmoda.conf.idle_timeout)"),
+    ("EOF occurred", True, "the encrypted connection was closed"),
+    ("CERTIFICATE_VERIFY_FAILED|CertificateError", False, "its certificate could not be verified"),
+    ("SSLError", False, "no encrypted connection can be made; it may be an http address, or an old server"),
+    ("Name or service not known|nodename nor servname|No address associated", False, "unknown host"),
+    ("Connection refused", True, "connection refused"),
+    ("reset by peer", True, "connection reset"),
+    ("IncompleteRead|Response ended prematurely", True, "the reply was cut"),
+    ("TLS CA certificate", False, "the file of certificates can't be read; see REQUESTS_CA_BUNDLE"),
+    ("failed to decode", True, "the reply can't be decompressed"),
+)
+_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError)
+
+
+def _fault(error: BaseException, bounds: Bounds) -> Fault:
+    """What was wrong, in words without an address or a form, and whether it may pass by itself."""
+    if isinstance(error, TooLarge):
+        limit = f"{bounds.size} bytes (astroquery_mmoda.conf.max_reply_size)"
+        return Fault(f"the reply is larger than {limit}; not all of it was read", passing=False)
+    words = repr(error)  # with those of the errors that it was made of
+    if refused := re.search(r"Tunnel connection failed: (\d{3})", words):
+        passing = int(refused[1]) in PASSING
+        return Fault(f"the proxy refused to connect (HTTP status {refused[1]})", passing=passing)
+    if time.monotonic() >= bounds.deadline:
+        return Fault(f"no complete reply within {conf.timeout:g} s (astroquery_mmoda.conf.timeout)")
+    for signs, passing, meaning in _FAULTS:
+        if re.search(signs, words):
+            # a host that was found before may be unknown during an outage of the network, such as a VPN
+            passing = passing or (bounds.known and meaning == "unknown host")
+            return Fault(meaning.format(idle=bounds.idle), passing=passing)
+    return Fault(f"the connection failed ({type(error).__name__})", passing=isinstance(error, _BROKEN))
 
 
 # ---- answers
@@ -54,11 +122,6 @@ class Answer:
     location: str = field(default="", repr=False)
     content: Any = field(default=None, repr=False)
     problem: str = ""
-
-    @property
-    def text(self) -> str:
-        """`str`: the beginning of its body, without tokens."""
-        return without_token(self.body[:2000].decode("utf-8", "replace"))
 
 
 @dataclass(frozen=True)
@@ -108,10 +171,8 @@ def retrying(ask: Callable[[], _Result], patience: Patience, server: str) -> _Re
         if now < patience.until and not fault.passing:
             raise ServiceError(f"{server} can't be asked: {fault}. Check astroquery_mmoda.conf.server and the network.")
         if now < patience.until and now - since >= outage:
-            raise ServiceError(
-                f"{server} can't be asked ({fault}); tries: {attempt}, in {now - since:.0f} s "
-                f"(astroquery_mmoda.conf.retry_time). {patience.advice}"
-            )
+            tries = f"tries: {attempt}, in {now - since:.0f} s (astroquery_mmoda.conf.retry_time)"
+            raise ServiceError(f"{server} can't be asked ({fault}); {tries}. {patience.advice}")
         # the last try is made when the time is over
         pause = min(_pause(attempt, fault.pause), since + outage - now, patience.until - now)
         log.debug("%s: %s; trying again in %.1f s", server, fault, max(pause, 0.0))
@@ -149,28 +210,18 @@ class Http:
     ----------
     session : Session, optional
         Its headers, proxies and certificates are used.
-    shared : bool
-        Whether nothing is sent during a pause that the server asked anybody in this process for.
     """
 
-    def __init__(self, session: requests.Session | None = None, *, shared: bool = False) -> None:
+    def __init__(self, session: requests.Session | None = None) -> None:
         if session is None:
             session = requests.Session()
             session.headers["User-Agent"] = f"astroquery/{astroquery.__version__} {requests.utils.default_user_agent()}"
-        self.session, self.shared = session, shared
+        self.session = session
         self._process, self._adapter = os.getpid(), BoundedAdapter(pool_maxsize=_CONNECTIONS)
         self._answered: set[Any] = set()  # origins that have
-        #: (server, user, instrument) of what is described with a token only
-        self.restricted: set[tuple[str, str, str]] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Http, ()
-
-    def throttled(self) -> Http:
-        """The same for many requests, which share pauses."""
-        http = Http(self.session, shared=True)
-        http.restricted = self.restricted
-        return http
 
     def ask(
         self, url: str, query: Fields = None, *, form: Fields = None, auth: TokenAuth | None = None, until: float
@@ -185,22 +236,28 @@ class Http:
         return answer
 
     @contextmanager
-    def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[Stream]:
-        """One GET of any address without a token, its body in pieces; `Fault` by this or by its pieces."""
+    def stream(self, url: str) -> Iterator[Stream]:
+        """One GET of a file at any address without a token, its body in pieces; `Fault` by this or by its pieces."""
         bounds = Bounds(math.inf, known=origin_of(url) in self._answered)
-        with translated(lambda: self._sent(bounds, url, headers=headers), bounds) as response:
-            pieces = _body_pieces(response)
-            checked = iter(lambda: translated(lambda: next(pieces, b""), bounds), b"")
-            yield Stream(response.status_code, response.headers, checked)
+        as_it_is = {"Accept-Encoding": "identity"}
+        with translated(lambda: self._sent(bounds, url, None, headers=as_it_is), bounds) as response:
+            pieces = iter(lambda: translated(lambda: _piece(response), bounds), b"")
+            yield Stream(response.status_code, response.headers, pieces)
 
     def _read(self, bounds: Bounds, url: str, query: Fields, form: Fields, auth: TokenAuth | None) -> Answer:
         """An answer; the body of a redirect is not read."""
+        fields = dict((query if form is None else form) or {})
+        if auth:
+            fields["token"] = auth.secret_for(url)
+        files = {name: (value.filename, value.content) for name, value in fields.items() if isinstance(value, Upload)}
+        data = {name: value for name, value in fields.items() if name not in files}
         chunks: list[bytes] = []
-        with self._sent(bounds, url, query, form, auth) as response:
+        options: dict[str, Any] = {"params": data} if form is None else {"data": data, "files": files}
+        with self._sent(bounds, url, auth, **options) as response:
             status, headers = response.status_code, response.headers
             left = bounds.size if status == 200 else min(bounds.size, _LARGEST_ERROR)
             try:
-                for chunk in () if 300 <= status < 400 else _body_pieces(response):
+                for chunk in () if 300 <= status < 400 else iter(lambda: _piece(response), b""):
                     chunks.append(chunk)
                     left -= len(chunk)
                     if left < 0:
@@ -209,38 +266,27 @@ class Http:
                 if status == 200:  # others count even if their body is damaged or does not end
                     raise
         content_type, location = (without_token(headers.get(name, "")) for name in ("Content-Type", "Location"))
-        body = b"".join(chunks)
-        content, problem = _json_of(auth.masked(body) if auth else body)
+        body, content, problem = b"".join(chunks), None, ""
+        try:
+            content = without_tokens(parse_body(auth.masked(body) if auth else body, what="the reply"))
+        except DecodingError as error:
+            problem = str(error)
         return Answer(status, body, content_type, location, content, problem)
 
-    def _sent(
-        self,
-        bounds: Bounds,
-        url: str,
-        query: Fields = None,
-        form: Fields = None,
-        auth: TokenAuth | None = None,
-        headers: Fields = None,
-    ) -> requests.Response:
+    def _sent(self, bounds: Bounds, url: str, auth: TokenAuth | None, **options: Any) -> requests.Response:
         """A response of which the headers are read."""
-        fields = dict((query if form is None else form) or {})
-        if auth:
-            fields["token"] = auth.secret_for(url)
-        options: dict[str, Any] = {"params": fields} if form is None else _body(fields)
-        options["headers"] = {**self.session.headers, **options.get("headers", {}), **(headers or {})}
-        request = requests.Request("GET" if form is None else "POST", url, **options).prepare()
+        options["headers"] = {**self.session.headers, **options.get("headers", {})}
+        request = requests.Request("POST" if "data" in options else "GET", url, **options).prepare()
         settings: Any = self.session.merge_environment_settings(url, {}, True, None, None)
         if is_loopback(url):
             settings["proxies"] = {}
         if auth and not str(request.url).startswith("https:") and select_proxy(str(request.url), settings["proxies"]):
-            raise AuthenticationError(
-                "The token was not sent: it would go through a proxy over plain http, where it can be read. Use the "
-                "https address of the service, or put its host into the environment variable NO_PROXY."
-            )
+            advice = "Use the https address of the service, or put its host into the environment variable NO_PROXY."
+            raise AuthenticationError(f"The token was not sent: a proxy would get it over plain http. {advice}")
         if self._process != os.getpid():  # connections shared over a fork hang
             self._process, self._adapter = os.getpid(), BoundedAdapter(pool_maxsize=_CONNECTIONS)
         origin = origin_of(url)
-        while self.shared and (left := min(_PAUSES.get(origin, 0.0), bounds.deadline) - time.monotonic()) > 0:
+        while (left := min(_PAUSES.get(origin, 0.0), bounds.deadline) - time.monotonic()) > 0:
             time.sleep(left)
         response: requests.Response = self._adapter.send(request, timeout=bounds, **settings)
         self._answered.add(origin)
@@ -253,26 +299,6 @@ class Http:
         return response
 
 
-def _body(form: Mapping[str, str]) -> dict[str, Any]:
-    """Fields of a form, and the files among them, which make it a multipart one."""
-    files = {name: (value.filename, value.content) for name, value in form.items() if isinstance(value, Upload)}
-    fields = {name: value for name, value in form.items() if name not in files}
-    if files:
-        return {"data": fields, "files": files}
-    # written here, since the library goes through the fields several times
-    return {"data": urlencode(fields), "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
-
-
-def _body_pieces(response: requests.Response) -> Iterator[bytes]:
-    """Body of an answer as it comes, decompressed; waiting for full pieces would take longer."""
-    while piece := response.raw.read1(_CHUNK, decode_content=True):
-        yield piece
-
-
-@without_frames
-def _json_of(body: bytes) -> tuple[Any, str]:
-    """JSON of a body without tokens, and what is wrong with it."""
-    try:
-        return without_tokens(parse_body(body, what="the reply")), ""
-    except DecodingError as error:
-        return None, str(error)
+def _piece(response: requests.Response) -> bytes:
+    """The next part of a body, decompressed, as it comes; waiting for full pieces would take longer."""
+    return response.raw.read1(_CHUNK, decode_content=True)

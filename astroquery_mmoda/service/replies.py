@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 GOING = frozenset({"submitted", "progress", "ready", "post-processing", "unaccessible", "unknown"})
 STATUSES = GOING | {"done", "failed"}
 
-_ROLES_TEXT = re.compile(r"roles?\b|privil|priviledge|sufficient", re.IGNORECASE)
 _TOKEN_TEXTS = re.compile(
     r"token provided is (expired|not valid)|token must be provided|not enough segments|invalid token"
     r"|signature (has expired|verification failed)|invalid (header|payload|crypto) (string|padding)",
     re.IGNORECASE,
 )
-_LOST_TEXT = "unable to find any record for"
 _BY_STATUS = {400: ParameterError, 401: AuthenticationError, 403: AuthenticationError}
 _BY_CLASS = {
     "RequestNotUnderstood": ParameterError,
@@ -36,17 +34,14 @@ _BY_CLASS = {
     "InvalidJobIDProvided": JobLost,
     "RequestNotAuthorized": AuthenticationError,
 }
-_CLASS = re.compile(r"\s*(\w+)\s*\(")
 _NOISE = re.compile(r"^\s*\[ InstrumentQueryBackEnd : [^\]]*\] constructor failed:\s*")
-_SUPPORT_TEXT = "support team has been notified"
-_ABOUT_NO_POINTINGS = (
-    "NoValidScW means that no INTEGRAL pointings match the position, radius, times and data rights asked for. "
-    "Try a larger radius= or time_range=; see the pointings that there are in the INTEGRAL archive (HEASARC's table "
-    "intscw); data of the last year are mostly private, and need integral_data_rights='all-private' and a token with "
-    "that right."
-)
 # all that the service says of a failure that was reported before
-_EMPTY_REASONS = frozenset({"", "failed: submitted job"})
+_NO_REASONS = ("", "failed: submitted job")
+_ABOUT_NO_POINTINGS = (
+    "NoValidScW means that no INTEGRAL pointings match the position, radius, times and data rights. Try a larger "
+    "radius= or time_range= (HEASARC's table intscw has the pointings). Data of the last year are mostly private: they "
+    "need integral_data_rights='all-private' and a token with that right."
+)
 
 
 # ---- any answer
@@ -64,27 +59,21 @@ def error_of(answer: Answer, what: str, server: str) -> MmodaError:
     status, content = answer.status, answer.content
     if 300 <= status < 400:
         place = printable(re.split("[?#]", answer.location)[0], limit=300) or "an unnamed place"
-        return ServiceError(
-            f"The service redirects to another address for {what}: {place}. If you trust it, set "
-            "astroquery_mmoda.conf.server to it."
-        )
+        advice = "If you trust it, set astroquery_mmoda.conf.server to it."
+        return ServiceError(f"The service redirects to another address for {what}: {place}. {advice}")
     if status == 404:
         return ServiceError(f"404: {server} has no route for {what}. Is it the address of a MMODA dispatcher?")
     if isinstance(content, dict):
         return (failure if "query_status" in content else error_from_body)(content, status=status)
-    words = printable(answer.text, limit=300)
+    words = printable(answer.body[:2000].decode("utf-8", "replace"), limit=300)
     is_page = "<html" in words.lower()
-    if status in (401, 403) and not is_page:
-        return error_from_body({"error_message": words}, status=403)
-    if status == 400:
-        return ParameterError(f"The service did not accept the request for {what}: {words}")
+    if status == 400 or (status in _BY_STATUS and not is_page):
+        return error_from_body({"error_message": words}, status=status)
     if status != 200:
         more = "Try again later." if is_page or not words else words
         return ServiceError(f"The service failed with HTTP status {status} instead of sending {what}. {more}")
-    return ServiceError(
-        f"{server} did not send {what}: {answer.problem or words}. It may be in maintenance, or not a MMODA dispatcher "
-        "(astroquery_mmoda.conf.server)."
-    )
+    advice = "It may be in maintenance, or not a MMODA dispatcher (astroquery_mmoda.conf.server)."
+    return ServiceError(f"{server} did not send {what}: {answer.problem or words}. {advice}")
 
 
 # ---- replies of run_analysis
@@ -129,14 +118,13 @@ def error_from_body(body: Mapping[str, Any], *, status: int | None = None) -> Mm
     """What an error body means: texts about tokens first, then the class name in ``error``, then the HTTP status."""
     text = _NOISE.sub("", str(body.get("error_message") or body.get("message") or body.get("error") or ""))
     reason = printable(text, limit=1000) or "it gave no reason"
-    debug = printable(body.get("debug_message") or "", limit=300)
-    if debug and debug not in reason:
+    if (debug := printable(body.get("debug_message") or "", limit=300)) not in reason:
         reason += f" ({debug})"
     if _TOKEN_TEXTS.search(text):
         return AuthenticationError(f"The service refused the token: {reason.rstrip('.')}. {HOW_TO_GET_ONE}")
-    found = _CLASS.match(str(body.get("error") or ""))
+    found = re.match(r"\s*(\w+)\s*\(", str(body.get("error") or ""))
     kind = _BY_CLASS.get(found[1] if found else "") or _BY_STATUS.get(status or 0)
-    if kind is JobLost or _LOST_TEXT in text:
+    if kind is JobLost or "unable to find any record for" in text:
         return JobLost(f"The service has no record of this job: {reason}. Submit it again to start anew.")
     if kind is AuthenticationError:
         return _refused(reason)
@@ -146,41 +134,36 @@ def error_from_body(body: Mapping[str, Any], *, status: int | None = None) -> Mm
 
 
 def failure(reply: Mapping[str, Any], *, status: int | None = None) -> MmodaError:
-    """Why an analysis failed or was refused: in the exit status, or only in the last report of a back end."""
-    exit_status = section(reply, "exit_status")
-    message, debug, more = (
-        printable(exit_status.get(key) or "", limit=1000, newlines=True)
-        for key in ("message", "debug_message", "error_message")
-    )
-    if _SUPPORT_TEXT in more:  # a form letter, the same for every failure
-        more = ""
-    parts = [part for part in (message, debug, more) if part]
-    # "Backend failed. RuntimeError: x" and "x" say the same
-    parts = [part for index, part in enumerate(parts) if not any(part in other for other in parts[:index])]
-    job_id = printable(section(reply, "job_monitor").get("job_id") or "", limit=40)
+    """The error that the reply about an analysis that failed, or was refused, stands for."""
+    reason = reason_of(reply)
     if (status or reply.get("status_code")) == 403:
-        return _refused(" - ".join(parts) or "it gave no reason")
-    if set(parts) <= _EMPTY_REASONS:
-        parts += [f"last report: {text}" for text in _last_words(reply) if text]
-    reason = " - ".join(parts) or "the service gave no reason; submitting it again may tell one"
+        return _refused(reason or "it gave no reason")
     if "NoValidScW" in reason:
         reason = f"{reason.rstrip('.')}. {_ABOUT_NO_POINTINGS}"
-    return JobFailed(f"The analysis failed (job {job_id or 'without id'}): {reason}")
+    job_id = printable(section(reply, "job_monitor").get("job_id") or "without id", limit=40)
+    reason = reason or "the service gave no reason; submitting it again may tell one"
+    return JobFailed(f"The analysis failed (job {job_id}): {reason}")
+
+
+def reason_of(reply: Mapping[str, Any]) -> str:
+    """Why an analysis failed: in the exit status, or only in a report of the back end; empty if it is not said."""
+    exit_status = section(reply, "exit_status")
+    parts: list[str] = []
+    for key in ("message", "debug_message", "error_message"):
+        text = printable(exit_status.get(key) or "", limit=1000, newlines=True)
+        is_form_letter = key == "error_message" and "support team has been notified" in text
+        # "Backend failed. RuntimeError: x" and "x" say the same
+        if text not in _NO_REASONS and not is_form_letter and not any(text in part for part in parts):
+            parts.append(text)
+    found = reports(reply)
+    last = ([report for report in found if report.get("action") == "failed"] or found or [{}])[-1]
+    text = printable(last.get("message") or last.get("action") or "", limit=500)
+    return " - ".join(parts) or (f"last report: {text}" if text else "")
 
 
 def _refused(reason: str) -> AuthenticationError:
-    """What to do about a refusal depends on what it is about."""
-    advice = "Log in as the user who asked for it (Mmoda.login)."
-    if _ROLES_TEXT.search(reason):
-        advice = f"It needs a token with these rights; the service's team grants them. {HOW_TO_GET_ONE}"
+    advice = f"Log in as the user who asked for it; else it needs a token with these rights. {HOW_TO_GET_ONE}"
     return AuthenticationError(f"The service refused the request: {reason.rstrip('.')}. {advice}")
-
-
-def has_reason(reply: Mapping[str, Any]) -> bool:
-    """Whether a failed reply says why, also if only in the reports of the back end."""
-    exit_status = section(reply, "exit_status")
-    words = {str(exit_status.get(key) or "").strip() for key in ("message", "debug_message")}
-    return not words <= _EMPTY_REASONS or any(_last_words(reply))
 
 
 def reports(reply: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -189,10 +172,3 @@ def reports(reply: Mapping[str, Any]) -> list[dict[str, Any]]:
     listed = monitor.get("full_report_dict_list")
     found = listed if listed and isinstance(listed, list) else [monitor.get("full_report_dict")]
     return [report for report in found if isinstance(report, dict)]
-
-
-def _last_words(reply: Mapping[str, Any]) -> list[str]:
-    """The failed report's own words, or the last report's."""
-    found = reports(reply)
-    chosen = [report for report in found if report.get("action") == "failed"][-1:] or found[-1:]
-    return [printable(report.get("message") or report.get("action") or "", limit=500) for report in chosen]

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from astroquery import log
 
-from ..auth.token import Token, TokenAuth, token_of
-from ..errors import AuthenticationError, ServiceError
+from ..auth.token import Token, TokenAuth
+from ..errors import AuthenticationError, ServiceError, without_frames
 from ..text import is_id, printable
 from .http import Answer, Fields, Http, Patience, retrying
 from .replies import content_of, error_from_body, error_of
@@ -81,14 +81,9 @@ class Routes:
         if self.auth is None:
             query["token"] = ""  # this route requires exactly three parameters
         answer = self._ask("resolve-job-url", query, auth=self.auth)
-        if not 300 <= answer.status < 400:
-            content_of(answer, "the parameters of the job", self.url)
-            raise ServiceError("The service did not send the parameters of the job.")
-        try:
-            urlsplit(answer.location)
-        except ValueError:
-            raise ServiceError("The service sent no valid address with the parameters of the job.") from None
-        return answer.location
+        if 300 <= answer.status < 400:
+            return answer.location
+        raise error_of(answer, "the parameters of the job", self.url)
 
     def job_records(self, job_id: str | None = None, *, days: float = 30.0) -> list[dict[str, Any]]:
         """The service's own records of this user's jobs, or of one of them."""
@@ -147,30 +142,28 @@ class Routes:
 
     def _described(self, route: str, instrument: str) -> Answer:
         """An answer about an instrument, with the token in the address only where it is not for everybody."""
-        key = (self.url, self.auth.user if self.auth else "", instrument)
-        if key not in self.http.restricted:
-            answer = self._ask(route, {"instrument": instrument})
-            if answer.status != 403 or self.auth is None:
-                return answer
-            self.http.restricted.add(key)
-        return self._ask(route, {"instrument": instrument}, auth=self.auth)
+        answer = self._ask(route, {"instrument": instrument})
+        if answer.status == 403 and self.auth is not None:
+            answer = self._ask(route, {"instrument": instrument}, auth=self.auth)
+        return answer
 
     def _names(self, answer: Answer, what: str) -> list[str]:
         names = content_of(answer, what, self.url)
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ServiceError(f"{self.url} did not send {what}. Is it the address of a MMODA dispatcher?")
-        return names
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return names
+        raise ServiceError(f"{self.url} did not send {what}. Is it the address of a MMODA dispatcher?")
 
     def _mapping(self, answer: Answer, what: str) -> Mapping[str, Any]:
         found = content_of(answer, what, self.url)
         return found if isinstance(found, dict) else {}
 
+    @without_frames
     def _token(self, answer: Answer) -> Token:
         """The token that an answer is, the one kind of answer that is not JSON."""
-        token = token_of(answer.body) if answer.status == 200 else None
-        if token is None:
-            raise error_of(answer, "a new token", self.url)
-        return token
+        if answer.status == 200:
+            with suppress(AuthenticationError, UnicodeDecodeError):
+                return Token(answer.body.decode("ascii"))
+        raise error_of(answer, "a new token", self.url)
 
     def _ask(self, route: str, query: Fields = None, *, form: Fields = None, auth: TokenAuth | None = None) -> Answer:
         """One request, repeated after temporary faults."""

@@ -1,6 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """
-Connections of the HTTP library within bounds: one deadline and one count for all bytes of an answer; and its errors.
+Connections of the HTTP library within bounds: one deadline and one count for all bytes of an answer.
 
 Timeouts of the library hold for each wait on the socket: a server that sends a byte now and then, in an interim answer,
 a header, a body that decompresses to nothing, or a trailer, would never be over.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import re
 import socket
 import threading
 import time
@@ -19,16 +18,12 @@ from concurrent.futures import Future
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.util.ssltransport import SSLTransport
 
 from ..config import conf
-from ..errors import MmodaError, ServiceError, bare
 
-#: HTTP status of temporary faults
-PASSING = frozenset({429, 502, 503, 504})
 _CONNECT_TIMEOUT = 15.0  # for each address of a host, s
 _LONGEST_WAIT = 1e6  # that the system's functions take, s
 _HEADERS = 1 << 18  # bytes allowed beside those of the body
@@ -160,79 +155,3 @@ class BoundedAdapter(HTTPAdapter):
             return super().send(request, timeout=(min(wait, _CONNECT_TIMEOUT), wait), **options)
         finally:
             _BOUNDS.reset(mark)
-
-
-# ---- errors
-
-
-class Fault(ServiceError):
-    """There is no answer: why, whether that may be temporary, and what pause the server asks for (s)."""
-
-    def __init__(self, message: str = "", *, passing: bool = True, pause: float | None = None) -> None:
-        super().__init__(message)
-        self.passing, self.pause = passing, pause
-
-
-def translated(action: Callable[[], _Result], bounds: Bounds) -> _Result:
-    """
-    What a function of the HTTP library gives; nothing of its errors is kept, which quote addresses and hold tokens.
-
-    Errors are raised anew, also those of Ctrl-C in the middle.
-    """
-    problem: BaseException
-    try:
-        return action()
-    except BaseException as error:
-        is_own = isinstance(error, MmodaError) or not isinstance(error, Exception)
-        problem = bare(error) if is_own else _fault(error, bounds)
-    raise problem
-
-
-_UNKNOWN_HOST = "unknown host"
-# words of the library -> whether the fault may pass, and what it is
-_FAULTS = (
-    (
-        "URLSchemeUnknown|InvalidSchema",
-        False,
-        "only http and https work (and SOCKS proxies where PySocks is installed)",
-    ),
-    ("InvalidURL|MissingSchema|LocationParseError", False, "this is not a valid address, or that of the proxy is not"),
-    ("connect timeout=", True, "no connection in time"),
-    ("timed out|TimeoutError", True, "nothing came for {idle:g} s (astroquery_mmoda.conf.idle_timeout)"),
-    ("EOF occurred", True, "the encrypted connection was closed"),
-    ("CERTIFICATE_VERIFY_FAILED|CertificateError", False, "its certificate could not be verified"),
-    ("SSLError", False, "no encrypted connection can be made; it may be an http address, or an old server"),
-    ("Name or service not known|nodename nor servname|No address associated", False, _UNKNOWN_HOST),
-    ("Connection refused", True, "connection refused"),
-    ("reset by peer", True, "connection reset"),
-    ("IncompleteRead|Response ended prematurely", True, "the reply was cut"),
-    ("failed to decode", True, "the reply can't be decompressed"),
-)
-_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError)
-
-
-def _fault(error: BaseException, bounds: Bounds) -> Fault:
-    """What was wrong, in words without an address or a form, and whether it may pass by itself."""
-    if isinstance(error, TooLarge):
-        limit = f"{bounds.size} bytes (astroquery_mmoda.conf.max_reply_size)"
-        return Fault(f"the reply is larger than {limit}; not all of it was read", passing=False)
-    words = ""
-    made_of: BaseException | None = error
-    while made_of is not None and len(words) < 10_000:
-        words += f"{type(made_of).__name__} {made_of} "
-        made_of = made_of.__cause__ or made_of.__context__
-    if refused := re.search(r"Tunnel connection failed: (\d{3})", words):
-        passing = int(refused[1]) in PASSING
-        return Fault(f"the proxy refused to connect (HTTP status {refused[1]})", passing=passing)
-    if time.monotonic() >= bounds.deadline:
-        return Fault(f"no complete reply within {conf.timeout:g} s (astroquery_mmoda.conf.timeout)")
-    for signs, passing, meaning in _FAULTS:
-        if re.search(signs, words):
-            # a host that was found before may be unknown during an outage of the network, such as a VPN
-            passing = passing or (bounds.known and meaning is _UNKNOWN_HOST)
-            return Fault(meaning.format(idle=bounds.idle), passing=passing)
-    what = type(error).__name__
-    if isinstance(error, _BROKEN):
-        return Fault(f"the connection failed ({what})")
-    # such as a file of certificates that is not there
-    return Fault(f"the request can't be made, or its answer read ({what}); see REQUESTS_CA_BUNDLE", passing=False)
