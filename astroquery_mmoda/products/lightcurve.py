@@ -113,16 +113,17 @@ def _warn_of_times(curves: list[Curve], products: Products) -> None:
 
 def _joined_times(curves: list[Curve]) -> Time:
     """In TDB where all came in a barycentric scale, else in TT."""
-    scales = {curve.scale for curve in curves}
+    scales, lengths = {curve.scale for curve in curves}, [len(curve) for curve in curves]
+    whole = np.repeat([curve.whole for curve in curves], lengths)
+    days = np.concatenate([curve.days for curve in curves])
     common = "tdb" if scales <= {"tdb", "tcb"} else "tt"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*dubious year.*")
-        if len(scales) > 1:
-            times = [getattr(Time(one.whole, one.fraction, format="mjd", scale=one.scale), common) for one in curves]
-            days = (np.concatenate([getattr(time, part) for time in times]) for part in ("jd1", "jd2"))
-            return Time(Time(*days, format="jd", scale=common), format="mjd", copy=False)
-        days = (np.concatenate([getattr(curve, part) for curve in curves]) for part in ("whole", "fraction"))
-        return getattr(Time(*days, format="mjd", scale=curves[0].scale), common)
+        times = Time(whole, days, format="mjd", scale=common)
+        for scale in scales - {common}:
+            rows = np.repeat([curve.scale == scale for curve in curves], lengths)
+            times[rows] = Time(whole[rows], days[rows], format="mjd", scale=scale)  # which converts it
+    return times
 
 
 def _maybe_masked(values: np.ndarray, unit: u.UnitBase) -> Column:
