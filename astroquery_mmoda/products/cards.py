@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
+from astropy import units as u
 from astropy.io import fits
 from astropy.time import Time
 
 from ..instruments import IJD_ORIGIN
 from ..text import in_hex, printable, transliterated
+from ..units import known_unit
 from .storage.provenance import Provenance, creator, now
 
 if TYPE_CHECKING:
@@ -201,6 +203,15 @@ def split_number(header: Mapping[str, Any], keyword: str) -> tuple[float, float]
         return float(np.nan_to_num(parts[0])), float(np.nan_to_num(parts[1]))
     value = number(header, keyword, math.nan)
     return (math.nan, 0.0) if math.isnan(value) else (float(math.floor(value)), value - math.floor(value))
+
+
+def instant_of(header: Mapping[str, Any], keyword: str) -> tuple[float, float] | None:
+    """A time such as TSTART as MJD in the scale of the header, whole days and what is left; None where unknown."""
+    unit, reference = known_unit(card_value(header, "TIMEUNIT")), time_reference(header)
+    elapsed = number(header, keyword, math.nan)
+    if unit is None or not unit.is_equivalent(u.day) or not math.isfinite(elapsed) or not reference:
+        return None
+    return reference[0], reference[1] + elapsed * float(unit.to(u.day))
 
 
 class TimeSystem(NamedTuple):
