@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy import units as u
 from astropy.io import fits
 from astropy.time import Time
 from astroquery import log
@@ -18,9 +17,9 @@ from astroquery import log
 from ..catalog import to_hdu
 from ..errors import reading
 from ..text import printable, transliterated
-from ..units import known_unit, standard_spelling
+from ..units import standard_spelling
 from .budget import Budget
-from .cards import card_value, is_missing, number, primary_hdu, time_reference, time_system, with_origin
+from .cards import card_value, drop_missing, instant_of, number, primary_hdu, time_system, with_origin
 
 if TYPE_CHECKING:
     from .product import Product
@@ -31,19 +30,13 @@ if TYPE_CHECKING:
 _NAMES = {"RECONSTRUCTED": "INTENSITY"}
 # characters of a text in a header
 _LONGEST = 1000
-# dates are whole seconds in most headers
-_DATE_TOLERANCE = 1.5
+# dates, and the times of INTEGRAL's software that they are to agree with
 _DATES = (("DATE-OBS", "MJD-OBS", "TSTART"), ("DATE-BEG", "MJD-BEG", "TSTART"), ("DATE-END", "MJD-END", "TSTOP"))
 # what wcslib corrects and completes
 _UNITS = ("CUNIT1", "CUNIT2", "CUNIT3")
 _INSTANTS = tuple(f"{kind}-{when}" for when in ("OBS", "BEG", "AVG", "END") for kind in ("DATE", "MJD"))
 # what it does that by
 _REFERENCE = ("CTYPE1", "CTYPE2", "CTYPE3", "TIMESYS", "MJDREF", "MJDREFI", "MJDREFF", "DATEREF")
-# where the word of a template would be read as a value
-_COORDINATE_CARDS = (
-    *("RADECSYS", "RADESYS", "EQUINOX", "LONPOLE", "LATPOLE", "TIMEUNIT", "TIMEREF", "TSTART", "TSTOP"),
-    *(_UNITS + _INSTANTS + _REFERENCE),
-)
 _SHOW_EXPOSURE = ("VARIANCE", "EXPOSURE")
 _BLANKED = ("INTENSITY", "VARIANCE", "SIGNIFICANCE", "RESIDUAL")
 
@@ -94,9 +87,7 @@ def _extension(hdu: Any, product: Product, budget: Budget) -> Any:
 
 def mend_wcs(header: fits.Header) -> None:
     """Mend the cards of the coordinate system in place, so that ``WCS(header)`` has nothing to correct or complete."""
-    for keyword in _COORDINATE_CARDS:
-        if keyword in header and is_missing(header[keyword]):
-            del header[keyword]
+    drop_missing(header)
     if "RADECSYS" in header:  # replaced by RADESYS in FITS 3.0, section 8.3
         header.setdefault("RADESYS", header["RADECSYS"])
         del header["RADECSYS"]
@@ -109,42 +100,20 @@ def mend_wcs(header: fits.Header) -> None:
 
 
 def _mend_dates(header: fits.Header) -> None:
-    """Replace dates that are not in the scale of TIMESYS (FITS 4.0, section 9.2.1), such as UTC beside TT."""
+    """Dates in the scale of TIMESYS (FITS 4.0, section 9.2.1); INTEGRAL's are UTC in some products, TT in others."""
     scale = time_system(header).scale
+    is_unsure = scale == "tt" and header.get("TELESCOP") == "INTEGRAL"
     for date, mjd, own in _DATES:
-        present = [keyword for keyword in (date, mjd) if keyword in header]
-        begin = _own_time(header, own)
-        if begin is None:
-            # dates of INTEGRAL's software are UTC in some products and TT in others
-            is_unsure = scale == "tt" and str(header.get("TELESCOP")).strip().upper() == "INTEGRAL"
-            removed = present if is_unsure else []
-        elif all(abs(_mjd(header[keyword], scale) - sum(begin)) * 86400 <= _DATE_TOLERANCE for keyword in present):
+        instant = instant_of(header, own)
+        if not {date, mjd} & set(header) or not (instant or is_unsure):
             continue
-        else:
-            removed = [keyword for keyword in present if keyword != date]
-            text = Time(*begin, format="mjd", scale=scale).isot
-            header[date] = (text, f"from {own}, in the scale of TIMESYS")
+        if instant:
+            header[date] = (Time(*instant, format="mjd", scale=scale).isot, f"from {own}, in the scale of TIMESYS")
             header.setdefault("TIMESYS", scale.upper())
-        for keyword in removed:
-            header.add_history(transliterated(f"MMODA: left out {keyword} = {header[keyword]}, not in TIMESYS"))
-            del header[keyword]
-
-
-def _own_time(header: fits.Header, keyword: str) -> tuple[float, float] | None:
-    """TSTART or TSTOP as MJD in the scale of the header, whole days and what is left."""
-    unit = known_unit(card_value(header, "TIMEUNIT"))
-    elapsed, (days, fraction) = number(header, keyword, math.nan), time_reference(header) or (0.0, 0.0)
-    if unit is None or not unit.is_equivalent(u.day) or not math.isfinite(elapsed) or not days:
-        return None
-    return days, fraction + elapsed * float(unit.to(u.day))
-
-
-@lru_cache(maxsize=64)
-def _mjd(date: Any, scale: str) -> float:
-    try:
-        return float(Time(date, format="mjd" if isinstance(date, (int, float)) else None, scale=scale).mjd)
-    except (ValueError, TypeError):
-        return math.nan
+        else:
+            header.add_history(transliterated(f"MMODA: left out {date} = {header.get(date)}, not in TIMESYS"))
+            header.remove(date, ignore_missing=True)
+        header.remove(mjd, ignore_missing=True)
 
 
 @lru_cache(maxsize=32)
@@ -187,15 +156,10 @@ def _image_band(hdu: fits.ImageHDU) -> tuple[float, float] | None:
 
 # ---- units, and pixels without exposure
 
-_spelled = lru_cache(maxsize=64)(standard_spelling)
-
 
 def _mend_unit(header: fits.Header, name: str) -> None:
     """BUNIT as `~astropy.units.Unit` and `~astropy.nddata.CCDData` read it; an unknown unit stays as it is."""
-    unit = header.get("BUNIT")
-    if is_missing(unit) and unit != "":
-        header.remove("BUNIT", ignore_missing=True)
-    spelled = _spelled(unit)
+    spelled = standard_spelling(header.get("BUNIT"))
     if spelled is not None:
         header["BUNIT"] = spelled
     elif name == "SIGNIFICANCE":

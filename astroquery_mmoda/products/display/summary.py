@@ -54,7 +54,8 @@ def summarize(product: Product) -> Summary:
         if hasattr(raw, "record"):  # in a file, which is not opened for this
             found = raw.record.options["summary"]
             texts = {name: printable(found[name], limit=100) for name in ("band", "time", "content", "unit")}
-            return Summary(**texts, size=found["size"] if type(found["size"]) is int else None)
+            size = found["size"]  # the file may be somebody else's
+            return Summary(**texts, size=size if isinstance(size, int) and size < 10**18 else None)
         units = _units(raw)
         content, unit = _content_of(raw, units, product), _value_unit(units, product)
         return Summary(_bands(units), _span(units), content, unit, _size(raw, product.kind))
