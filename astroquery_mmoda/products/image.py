@@ -137,15 +137,15 @@ def _wcs_cards(cards: tuple[tuple[str, Any], ...]) -> list[tuple[str, Any]]:
 
 def _number_bands(hdulist: fits.HDUList) -> None:
     """EXTVER of images: the energy band they are of, counted from the lowest; the order of the list is untouched."""
-    found = {_image_band(hdu) for hdu in hdulist[1:] if hdu.is_image}
-    bands = sorted(band for band in found if band is not None)
-    used: Counter[tuple[str, int]] = Counter()
+    bands = sorted({band for hdu in hdulist[1:] if (band := _image_band(hdu))})
+    used = set()
     for hdu in hdulist[1:]:
-        band = _image_band(hdu) if hdu.is_image else None
-        version = bands.index(band) + 1 if band is not None else 1
-        while used[hdu.name, version]:  # two images of one type and band, from two products
+        band, version = _image_band(hdu), 1
+        if hdu.is_image and band:
+            version += bands.index(band)
+        while (hdu.name, version) in used:  # two images of one type and band, from two products
             version += 1
-        used[hdu.name, version] += 1
+        used.add((hdu.name, version))
         hdu.ver = version
 
 
