@@ -208,7 +208,10 @@ def test_columns_of_arrays(looked_at, tmp_path):
         assert list(hdu.data["name"]) == ["<token>", "Crab"]
         assert hdu.data["names"].tolist() == [["a", "by <token>"], ["<token>", "b"]]
         assert list(hdu.data["rate"]) == [1.5, 2.5]
-        assert ["".join(np.asarray(note).tolist()) for note in hdu.data["notes"]] == ["by <token>", "nobody"]
+        assert [np.asarray(note).astype("U1").tobytes().decode("utf-32-le") for note in hdu.data["notes"]] == [
+            "by <token>",
+            "nobody",
+        ]
         assert hdu.columns.names[-2:] == ["token_2", "token"]
         assert hdu.data["token_2"].tolist() == [3, 4]
         assert hdu.header["NOTE"] == "asked with <token>"

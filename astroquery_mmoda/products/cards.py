@@ -102,35 +102,13 @@ def flat_text(value: Mapping[str, Any]) -> str:
     return json.dumps(value).replace("'", "\\u0027").replace("&", "\\u0026")
 
 
-def clean(hdu: Any) -> None:
-    """Drop cards without a value, which some tools refuse, before writing; tokens were masked when it was decoded."""
-    drop_missing(hdu.header, words=False)
-    mend_rows(hdu)
-
-
-def mend_rows(hdu: Any) -> None:
-    """Make texts of variable length writable, without a change of data that may be shared."""
-    if isinstance(hdu, fits.BinTableHDU) and any(map(_has_text_rows, hdu.columns)):
-        hdu.data = complete_copy(hdu).data
-
-
 def complete_copy(hdu: _HDU) -> _HDU:
     """Copy of an HDU; rows of variable length are read before, since astropy does not find them in a copy."""
-    columns = hdu.columns if isinstance(hdu, fits.BinTableHDU) else ()
-    for column in columns:
+    for column in hdu.columns if isinstance(hdu, fits.BinTableHDU) else ():
         if "P" in column.format or "Q" in column.format:
             hdu.data[column.name]  # type: ignore[attr-defined]
     copied: _HDU = hdu.copy()  # type: ignore[attr-defined]
-    for column in filter(_has_text_rows, columns):
-        rows = copied.data[column.name]  # type: ignore[attr-defined]
-        for number, row in enumerate(rows):
-            # astropy reads characters of four bytes, writes all of them and counts one for each
-            rows[number] = np.asarray(row).astype("S1")
     return copied
-
-
-def _has_text_rows(column: fits.Column) -> bool:
-    return "PA" in column.format or "QA" in column.format
 
 
 def _ascii(text: str) -> str:

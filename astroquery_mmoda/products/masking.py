@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Tokens in decoded tables: their names and texts came in base64, all else was masked in the JSON of the reply."""
+"""Tokens in decoded tables: names and texts that came in base64; all else was masked in the JSON of the reply."""
 
 from __future__ import annotations
 
@@ -39,10 +39,9 @@ def _mask_columns(hdu: Any, allowance: Allowance) -> None:
             allowance.spend(column_size(hdu, number), "texts of a column")
             rows = hdu.data.field(number)
             for index, row in enumerate(rows):
-                text = "".join(np.asarray(row).tolist())  # blanks included
-                masked = without_token(text)
-                if masked is not text:
-                    rows[index] = np.array(list(masked), row.dtype)
+                # bytes, since astropy writes all four of a character where one is counted
+                text = without_token(np.asarray(row).astype("S1").tobytes().decode("latin-1"))
+                rows[index] = np.frombuffer(text.encode("latin-1"), "S1")
 
 
 def _mask_texts(values: np.ndarray) -> bool:
