@@ -182,7 +182,7 @@ def test_remarks_and_nothing():
 def test_one_product():
     curve = Products.from_response(recorded("isgri_lc_real"))[0]
     assert repr(curve) == (
-        "<Product 'isgri_lc': lightcurve of 'Crab', 28-40 keV, 2017-03-06 13:26:00 to 15:06:00, 60 bins, count/s, 6.74 kB>"
+        "<Product 'isgri_lc': lightcurve of 'Crab', 28-40 keV, 2017-03-06 13:26:00 to 15:06:00, 60 bins, count/s, 6.738 kB>"
     )
     assert "content:    60 bins\n" in str(curve)
     assert "60 bins" in curve._repr_html_()

@@ -20,7 +20,7 @@ from ..text import printable
 from ..units import known_unit, read_unit
 from . import spiacs
 from .budget import Budget
-from .cards import TimeSystem, card_value, number, split_number, time_reference, time_system
+from .cards import TimeSystem, card_value, energy_band, number, split_number, time_reference, time_system
 from .columnsizes import size_when_read
 
 if TYPE_CHECKING:
@@ -184,7 +184,8 @@ def _unit_of(text: Any) -> u.UnitBase | None:
 
 def _read_curve(raw: _Raw, source: str, budget: Budget) -> Curve:
     header, clock, meta = raw.header, _clock(raw), _kept_cards(raw.header)
-    reference, nominal = time_reference(header), clock.seconds(header, "TIMEDEL")
+    reference, band = time_reference(header), energy_band(header) or (math.nan, math.nan)
+    nominal = clock.seconds(header, "TIMEDEL")
     width, shift = _widths(raw, clock, nominal), 0.5 - number(header, "TIMEPIXR", 0.5)
     days = raw.times * float(clock.unit.to(u.day)) + (clock.fraction + shift * np.nan_to_num(width) / 86400)
     if shift and np.isnan(width).any():
@@ -215,7 +216,7 @@ def _read_curve(raw: _Raw, source: str, budget: Budget) -> Curve:
         days, width = days[usable], width[usable]
         columns = {name: each[usable] for name, each in columns.items()}
     return Curve(
-        source, clock.whole, days, clock.scale, width, _energy_band(header), columns, value, error, meta,
+        source, clock.whole, days, clock.scale, width, band, columns, value, error, meta,
         sum(reference) if moments and reference else None, clock.notes, nominal if raw.is_spi_acs else math.nan,
         len(usable) - len(days),
     )  # fmt: skip
@@ -297,14 +298,7 @@ def _widths(raw: _Raw, clock: _Clock, nominal: float) -> np.ndarray:
     return width
 
 
-# ---- band, values, cards
-
-
-def _energy_band(header: Mapping[str, Any]) -> tuple[float, float]:
-    """Energy band in keV; NaN where it is unknown."""
-    unit = known_unit(card_value(header, "EUNIT") or "keV")
-    factor = float(unit.to(u.keV)) if unit is not None and unit.is_equivalent(u.keV) else math.nan
-    return number(header, "E_MIN", math.nan) * factor, number(header, "E_MAX", math.nan) * factor
+# ---- values, cards
 
 
 def _mask_gaps(columns: dict[str, Values], value: str | None, error: str | None, *, integral: bool) -> None:

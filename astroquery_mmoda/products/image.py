@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections import Counter
 from functools import lru_cache
@@ -19,7 +18,7 @@ from ..errors import reading
 from ..text import printable, transliterated
 from ..units import standard_spelling
 from .budget import Budget
-from .cards import card_value, drop_missing, instant_of, number, primary_hdu, time_system, with_origin
+from .cards import card_value, drop_missing, energy_band, instant_of, number, primary_hdu, time_system, with_origin
 
 if TYPE_CHECKING:
     from .product import Product
@@ -121,37 +120,30 @@ def _wcs_cards(cards: tuple[tuple[str, Any], ...]) -> list[tuple[str, Any]]:
     """Cards that wcslib would add or change; it takes long, and the images of a mosaic have the same."""
     from astropy.wcs import WCS  # slow to import, and needed for images only
 
-    with warnings.catch_warnings(record=True) as problems:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
             wcs = WCS(fits.Header(cards)).wcs
+            found = {keyword: getattr(wcs, keyword.replace("-", "").lower()) for keyword in (*_INSTANTS, "DATEREF")}
+            found |= {f"CUNIT{axis}": unit.to_string("fits") for axis, unit in enumerate(wcs.cunit, start=1)}
         except Exception as error:  # noqa: BLE001 - wcslib raises many kinds; the user can inspect the header
             log.debug("the coordinate system of an image can't be read: %s", error)
             return []
-    if not problems:
-        return []
-    found = {keyword: getattr(wcs, keyword.replace("-", "").lower()) for keyword in (*_INSTANTS, "DATEREF")}
-    found |= {f"CUNIT{axis}": unit.to_string() for axis, unit in enumerate(wcs.cunit, start=1)}
     return [(keyword, value) for keyword, value in found.items() if value not in ("", None) and value == value]
 
 
 def _number_bands(hdulist: fits.HDUList) -> None:
     """EXTVER of images: the energy band they are of, counted from the lowest; the order of the list is untouched."""
-    bands = sorted({band for hdu in hdulist[1:] if (band := _image_band(hdu))})
+    bands = sorted({band for hdu in hdulist[1:] if (band := energy_band(hdu.header))})
     used = set()
     for hdu in hdulist[1:]:
-        band, version = _image_band(hdu), 1
+        band, version = energy_band(hdu.header), 1
         if hdu.is_image and band:
             version += bands.index(band)
         while (hdu.name, version) in used:  # two images of one type and band, from two products
             version += 1
         used.add((hdu.name, version))
         hdu.ver = version
-
-
-def _image_band(hdu: fits.ImageHDU) -> tuple[float, float] | None:
-    band = number(hdu.header, "E_MIN", math.nan), number(hdu.header, "E_MAX", math.nan)
-    return None if math.isnan(sum(band)) else band
 
 
 # ---- units, and pixels without exposure
@@ -171,7 +163,7 @@ def _blank_unexposed(images: list[fits.ImageHDU], budget: Budget) -> None:
     groups: dict[Any, list[fits.ImageHDU]] = {}
     for image in images:
         if image.data is not None:
-            groups.setdefault((_image_band(image), image.shape), []).append(image)
+            groups.setdefault((energy_band(image.header), image.shape), []).append(image)
     for (band, _), alike in groups.items():
         count = Counter(image.name for image in alike)
         maps = [image.data for image in alike if image.name in _SHOW_EXPOSURE and count[image.name] == 1]

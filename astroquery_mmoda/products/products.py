@@ -13,7 +13,7 @@ from astropy.table import Table
 from ..allowance import Allowance
 from ..catalog import empty_catalog
 from ..decoding import parse_body
-from ..errors import DecodingError, ParameterError, ServiceError
+from ..errors import DecodingError, ParameterError, ServiceError, reading
 from ..service.replies import without_tokens
 from ..text import listed, nearest, printable
 from .product import Product, subset
@@ -111,10 +111,8 @@ class Products(Sequence[Product]):
         if requested is not None and not isinstance(requested, Mapping):
             raise ParameterError(f"requested must be a dict of the request's fields, not a {type(requested).__name__}.")
         body = parse_body(reply, what="the reply to an analysis") if isinstance(reply, (bytes, str)) else reply
-        try:
+        with reading("the reply to an analysis"):
             body = without_tokens(body)
-        except RecursionError:
-            raise DecodingError("This reply is nested too deeply to be one of an analysis.") from None
         return products_of(body, requested=requested, service=service)
 
     # ---- a sequence

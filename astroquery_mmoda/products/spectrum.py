@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from astropy.io import fits
+from astropy.table import Table
 from astroquery.exceptions import InputWarning
 
 from ..errors import DecodingError, reading, warn
@@ -149,10 +151,7 @@ def _named_part(hdu: Any, role: str, number: int, source: str, budget: Budget) -
 
 
 def _sources_hdu(sources: list[str]) -> fits.BinTableHDU:
-    texts = {"SRC_NAME": [transliterated(source) for source in sources], "SRCNAME8": [in_hex(name) for name in sources]}
-    columns = [fits.Column("EXTVER", "J", array=range(1, len(sources) + 1))]
-    for name, values in texts.items():
-        width = max(len(value) for value in values)
-        if width:  # no original names, no column of them
-            columns.append(fits.Column(name, f"{width}A", array=values))
-    return fits.BinTableHDU.from_columns(columns, name="SOURCES")
+    table = Table({"EXTVER": np.arange(1, len(sources) + 1), "SRC_NAME": [transliterated(name) for name in sources]})
+    if any(map(in_hex, sources)):
+        table["SRCNAME8"] = [in_hex(name) for name in sources]
+    return fits.BinTableHDU(table, name="SOURCES")

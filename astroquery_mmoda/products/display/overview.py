@@ -115,9 +115,5 @@ def _facts(product: Product) -> list[tuple[str, str]]:
 def _readable_size(size: int | None) -> str:
     if size is None:
         return ""
-    number = float(size)
-    for unit in ("B", "kB", "MB"):
-        if number < 999.5:
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:.3g} GB"
+    thousands = (len(str(size)) - 1) // 3
+    return f"{size / 1000**thousands:.4g} {('', 'k', 'M', 'G', 'T')[thousands]}B"

@@ -17,14 +17,12 @@ from functools import cached_property, lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from astropy import units as u
 from astropy.time import Time
 
 from ...decoding import pickled_shape
 from ...protocol import VALUE_COLUMNS
 from ...text import printable
-from ...units import known_unit
-from ..cards import instant_of, number, time_system
+from ..cards import energy_band, instant_of, time_system
 from ..kinds import KINDS, Kind
 
 if TYPE_CHECKING:
@@ -101,18 +99,10 @@ def _units(raw: Any) -> list[_Unit]:
 
 
 def _bands(units: Iterable[_Unit]) -> str:
-    bands = sorted({band for unit in units if (band := _edges(unit.header))})
+    bands = sorted({band for unit in units if (band := energy_band(unit.header)) and band[0] < band[1]})
     if len(bands) > 3:
         return f"{len(bands)} bands, {min(low for low, _ in bands):.4g}-{max(high for _, high in bands):.4g} keV"
     return f"{', '.join(f'{low:.4g}-{high:.4g}' for low, high in bands)} keV" if bands else ""
-
-
-def _edges(header: Mapping[str, Any]) -> tuple[float, float] | None:
-    unit = known_unit(header.get("EUNIT")) or u.keV
-    low, high = number(header, "E_MIN", 0.0), number(header, "E_MAX", 0.0)
-    if not (unit.is_equivalent(u.keV) and 0 <= low < high):
-        return None
-    return low * unit.to(u.keV), high * unit.to(u.keV)
 
 
 # ---- time
