@@ -357,15 +357,6 @@ def test_times_in_tdb_stay_so():
     assert "TIMEWARN" not in table.meta
 
 
-def test_places_that_differ():
-    barycentred = like.jemx(TIMESYS="TDB", TIMEREF="SOLARSYSTEM", source="Y")
-    with pytest.warns(CorruptDataWarning, match="LOCAL, SOLARSYSTEM"):
-        table = of(like.jemx(), barycentred)
-    assert table["time"].scale == "tt"
-    assert "TIMEREF" not in table.meta
-    assert abs((table["time"][0] - table["time"][5]).to_value(u.s)) < 0.01
-
-
 def test_unknown_systems():
     with pytest.warns(CorruptDataWarning, match="TIMESYS STARDATE unknown: TT assumed"):
         table = of(like.jemx(TIMESYS="STARDATE"))

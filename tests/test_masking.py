@@ -149,7 +149,7 @@ def test_products_of_text(form):
         )
     )
     for product in products:
-        told = (product.data, product.name, product.meta, product, repr(product), product._repr_html_(), vars(product))
+        told = (product.data, product.name, product.meta, product, repr(product), products._repr_html_(), vars(product))
         assert not any(shows(each) for each in told)
         assert "<token>" in str(product.data)
     assert not shows(products.table)

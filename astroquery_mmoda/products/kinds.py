@@ -278,7 +278,7 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("image", file="image"),
-        Kind("spectrum", file="spectrum"),
+        Kind("spectrum", rows="bins", file="spectrum"),
         Kind("arf", rows="energies", file="spectrum"),
         Kind("rmf", file="spectrum"),
         Kind("lightcurve", rows="bins", file="lightcurve"),

@@ -87,13 +87,6 @@ def _warn_of_times(curves: list[Curve], products: Products) -> None:
                 f"{curve.left_out + len(curve)} rows have no valid time and are left out.",
                 CorruptDataWarning,
             )
-    references = {str(curve.meta["TIMEREF"]).upper() for curve in curves if curve.meta.get("TIMEREF")}
-    if len(references) > 1:
-        warn(
-            f"MMODA: times of these light curves refer to different places (TIMEREF {', '.join(sorted(references))}); "
-            "source= gives one of them.",
-            CorruptDataWarning,
-        )
     # bins of SPI-ACS consist of whole native ones; the service's reply repeats the request all the same
     request = products.parameters
     unit = _BIN_FORMATS.get(str(request.get("time_bin_format") or "sec"), math.nan)
@@ -139,21 +132,20 @@ def _stacked(name: str, curves: list[Curve], whole: Products, budget: Budget) ->
     if any(column.data.shape[1:] != shape for column in present):
         raise _not_joinable(f"{label} with different numbers of values in a row", whole)
     try:
-        # for each curve its values, in the unit of the first
-        parts = [
-            column.data if column.unit == unit else column.data * column.unit.to(unit)  # type: ignore[union-attr]
-            for column in present
-        ]
+        for values in present:
+            if values.unit != unit:
+                values.data = values.data * values.unit.to(unit)  # type: ignore[union-attr]
     except (u.UnitsError, AttributeError, TypeError) as error:
         raise _not_joinable(f"{label} in units that can't be converted", whole) from error
-    kind = np.result_type(*{part.dtype for part in parts}).newbyteorder("=")
-    rows, missing = sum(map(len, curves)), np.zeros((), kind)
+    kind = np.result_type(*{column.data.dtype for column in present}).newbyteorder("=")
+    rows = sum(map(len, curves))
     budget.allowance.spend(rows * math.prod(shape) * (kind.itemsize + 1), f"the column {label} of all light curves")
-    values, joined, mask = iter(parts), np.empty((rows, *shape), kind), np.zeros((rows, *shape), bool)
+    joined, mask = np.zeros((rows, *shape), kind), np.zeros((rows, *shape), bool)
     start = 0
     for curve, column in zip(curves, found, strict=True):
         place = slice(start, start := start + len(curve))
-        joined[place] = missing if column is None else next(values)
+        if column is not None:
+            joined[place] = column.data
         mask[place] = column is None or (column.mask is not None and column.mask)
     return MaskedColumn(joined, mask=mask, unit=unit) if mask.any() else Column(joined, unit=unit)
 

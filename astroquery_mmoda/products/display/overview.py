@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
 
-from ...markup import facts_html, facts_text, table_html
-from ...text import printable, shorten
+from ...markup import table_html
+from ...text import printable
 from .summary import Summary, summarize
 
 if TYPE_CHECKING:
@@ -83,11 +82,11 @@ def _comment_lines(products: Products) -> list[str]:
     return [printable(products.comment, limit=300)] if products.comment else []
 
 
-def _row_of(product: Product, limit: int | None = None) -> dict[str, str]:
+def _row_of(product: Product) -> dict[str, str]:
     summary = summarize(product)
     values = (product.name, product.kind, product.source, summary.band, summary.time, summary.content, summary.unit)
     cells = zip(_LIMITS.items(), (*values, _readable_size(summary.size)), strict=True)
-    return {name: printable(value, limit=limit or most) for (name, most), value in cells}
+    return {name: printable(value, limit=most) for (name, most), value in cells}
 
 
 def product_line(product: Product) -> str:
@@ -95,21 +94,6 @@ def product_line(product: Product) -> str:
     name, kind, source, *values = _row_of(product).values()
     of_source = f" of {source!r}" if source else ""
     return f"<Product {name!r}: {', '.join([kind + of_source, *filter(None, values)])}>"
-
-
-def product_text(product: Product) -> str:
-    """A line for each fact."""
-    return facts_text(_facts(product))
-
-
-def product_html(product: Product) -> str:
-    """A row for each fact."""
-    return facts_html(_facts(product), title="Product")
-
-
-def _facts(product: Product) -> list[tuple[str, str]]:
-    meta = ", ".join(printable(key, limit=30) for key in islice(product.meta, 10))
-    return [*_row_of(product, 200).items(), ("meta", shorten(meta, 120))]
 
 
 def _readable_size(size: int | None) -> str:

@@ -113,7 +113,9 @@ _EARLIEST, _LATEST = 30000.0, 90000.0  # MJD: 1941 to 2105
 def _span(units: Iterable[_Unit]) -> str:
     """From when to when, in UTC, of the first HDU that has it."""
     for unit in units:
-        start, stop = (_instant(unit.header, *keywords) for keywords in (("TSTART", "DATE-OBS"), ("TSTOP", "DATE-END")))
+        start, stop = (
+            _utc(instant_of(unit.header, key), time_system(unit.header).scale) for key in ("TSTART", "TSTOP")
+        )
         if start and stop and start < stop:
             same_day = start[:10] == stop[:10]
             return f"{start} to {stop[11:]}" if same_day else f"{start[:16]} to {stop[:16]}"
@@ -122,28 +124,18 @@ def _span(units: Iterable[_Unit]) -> str:
     return ""
 
 
-def _instant(header: Mapping[str, Any], elapsed: str, date: str) -> str:
-    scale, found = time_system(header).scale, instant_of(header, elapsed)
-    if found and _EARLIEST < sum(found) < _LATEST:
-        return _utc(sum(found), "mjd", scale)
-    text = header.get(date)
-    return _utc(text, "isot", scale) if isinstance(text, str) else ""
-
-
 @lru_cache(maxsize=1024)
-def _utc(value: float | str, form: str, scale: str) -> str:
+def _utc(instant: tuple[float, float] | None, scale: str) -> str:
+    if not instant or not _EARLIEST < sum(instant) < _LATEST:
+        return ""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*dubious year.*")
-        try:
-            return str(Time(value, format=form, scale=scale, precision=0).utc.iso)
-        except ValueError:  # not a date
-            return ""
+        return str(Time(*instant, format="mjd", scale=scale, precision=0).utc.iso)
 
 
 # ---- shape
 
 _SINGULARS = {"energies": "energy", "entries": "entry"}
-_ENERGIES = {"MATRIX", "SPECRESP", "ENERG_LO"}
 
 
 def _content_of(raw: Any, units: list[_Unit], product: Product) -> str:
@@ -177,15 +169,10 @@ def _count_rows(raw: Any, kind: Kind) -> int | None:
 
 
 def _shape(unit: _Unit, kind: Kind) -> str:
-    if not unit.is_table:
-        size = " x ".join(str(length) for length in reversed(unit.shape[-6:]))
-        return f"{size} {'values' if len(unit.shape) == 1 else 'array' if kind.name == 'array' else 'image'}"
-    rows, names = kind.rows, {*unit.columns, unit.name, str(unit.header.get("HDUCLAS2")).strip().upper()}
-    if kind.file == "spectrum" and names & {*_ENERGIES, "SPECRESP MATRIX", "RSP_MATRIX"}:
-        rows = "energies"
-    elif kind.file == "spectrum" and ("DETCHANS" in unit.header or names & {"EBOUNDS", "CHANNEL"}):
-        rows = "channels"
-    return _counted(unit.shape[0], rows)
+    if unit.is_table:
+        return _counted(unit.shape[0], kind.rows)
+    size = " x ".join(str(length) for length in reversed(unit.shape[-6:]))
+    return f"{size} {'values' if len(unit.shape) == 1 else 'array' if kind.name == 'array' else 'image'}"
 
 
 def _counted(count: int, word: str) -> str:
