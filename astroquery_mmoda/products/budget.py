@@ -44,7 +44,7 @@ class Budget:
         self.allowance.left += min(rows, self.allowance.body // 8) * (160 + 4 * min(longest, 100))
 
     def read(self, product: Product) -> Any:
-        """Decode a product for this form, unless its data are kept anyway."""
+        """Decode a product for this form, unless its data are kept; only what `own` makes of HDUs may be changed."""
         is_own = "data" not in product.__dict__ and isinstance(product.entry.raw, Mapping)
         data = read_data(product, self.allowance) if is_own else product.data
         hdus = data if isinstance(data, fits.HDUList) else []
@@ -74,13 +74,6 @@ class Budget:
                 f"plausible; conf.max_form_parts = {conf.max_form_parts} can be raised."
             )
         self.allowance.spend(cards * CARD_MEMORY, "headers")
-
-    def hdus(self, product: Product) -> fits.HDUList:
-        """HDUs of a product, see `read`; only what `own` makes of them may be changed."""
-        data = self.read(product)
-        if not isinstance(data, fits.HDUList):
-            raise DecodingError(f"The {product.kind} {printable(product.name)!r} is not FITS data.")
-        return data
 
     def is_own(self, hdu: Any) -> bool:
         """Whether an HDU was decoded for this form."""

@@ -167,8 +167,6 @@ def _raw_curves(product: Product, budget: Budget) -> Iterator[_Raw]:
                 units = {column.name: _unit_of(column.unit) for column in hdu.columns}
                 columns = {name: Values(np.asarray(hdu.data[name]), unit) for name, unit in units.items()}
                 yield _Raw(hdu.header, columns, product.meta)
-    else:
-        raise DecodingError(f"The light curve {printable(product.name)!r} is not a table, but {type(data).__name__}.")
 
 
 def _of_column(column: Column) -> Values:
@@ -291,9 +289,8 @@ def _widths(raw: _Raw, clock: _Clock, nominal: float) -> np.ndarray:
     elif not is_column:  # time_bin of the metadata, in the unit of TIME, if bins of this width do not overlap
         second = float(clock.unit.to(u.s))
         common = number(raw.meta, "time_bin", math.nan) * second
-        distance = np.diff(np.unique(raw.times)) * second
-        distance = distance[np.isfinite(distance)]
-        if common > 0 and len(distance) and common <= 1.01 * np.median(distance):
+        distances = np.diff(np.unique(raw.times[np.isfinite(raw.times)])) * second
+        if len(distances) and 0 < common <= 1.01 * np.median(distances):
             width[:] = common
     return width
 

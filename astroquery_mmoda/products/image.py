@@ -18,7 +18,7 @@ from ..errors import reading
 from ..text import printable, transliterated
 from ..units import standard_spelling
 from .budget import Budget
-from .cards import card_value, drop_missing, energy_band, instant_of, number, primary_hdu, time_system, with_origin
+from .cards import drop_missing, energy_band, instant_of, number, primary_hdu, time_system, with_origin
 
 if TYPE_CHECKING:
     from .product import Product
@@ -50,11 +50,10 @@ def image_form(products: Products) -> fits.HDUList:
     images = [product for product in products if product.kind in ("image", "array")]
     budget, hdulist = Budget(products), fits.HDUList([primary_hdu(products)])
     for product in images:
-        hdus = budget.hdus(product)
         with reading(f"image {printable(product.name, limit=100)!r}"):
             extensions = [
                 _extension(hdu, product, budget)
-                for hdu in hdus
+                for hdu in budget.read(product)
                 if hdu.data is not None or not isinstance(hdu, fits.PrimaryHDU)
             ]
             _blank_unexposed([hdu for hdu in extensions if hdu.is_image], budget)
@@ -76,7 +75,7 @@ def _extension(hdu: Any, product: Product, budget: Budget) -> Any:
     if own.is_image:
         mend_wcs(own.header)
         original = hdu.name if hdu.name not in ("", "PRIMARY") else product.name
-        name = str(card_value(own.header, "IMATYPE") or original).strip().upper()
+        name = str(own.header.get("IMATYPE") or original).strip().upper()
         name = _NAMES.get(name, name)
         _mend_unit(own.header, name)
         own.name = transliterated(name, limit=_LONGEST)

@@ -47,7 +47,7 @@ def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
     sets = [members for members in spectral_sets(products) if any(each.kind == "spectrum" for each in members)]
     names = [set_name(members) for members in sets]
     for number, (name, members) in enumerate(zip(names, sets, strict=True), start=1):
-        data = {product: budget.hdus(product) for product in members}
+        data = {product: budget.read(product) for product in members}
         found = tables_by_role(members, data.__getitem__)
         for role in ROLES:
             if role in found:

@@ -13,9 +13,9 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from astropy.time import Time
 
@@ -64,35 +64,28 @@ def summarize(product: Product) -> Summary:
 # ---- the HDUs of a product
 
 
-@dataclass(frozen=True)
-class _Unit:
-    """One HDU: its header, its shape as numpy counts, and units of columns that the header may lack."""
+class _Unit(NamedTuple):
+    """One HDU: its header, its shape as numpy counts, and units of its columns by their names (None: an image)."""
 
-    name: str
     header: Mapping[str, Any]
-    is_table: bool
     shape: tuple[int, ...]
-    units: Mapping[str, Any]
-
-    @cached_property
-    def columns(self) -> dict[str, Any]:
-        """Units of columns, by their names in capitals: of the header, and then those besides, which know better."""
-        names = ((self.header.get(f"TTYPE{n}"), self.header.get(f"TUNIT{n}")) for n in range(1, _MOST_COLUMNS + 1))
-        found = {name: unit for name, unit in names if isinstance(name, str)}
-        found |= dict(islice(self.units.items(), _MOST_COLUMNS))
-        return {name.upper(): unit for name, unit in found.items()}
+    columns: dict[str, Any] | None
 
 
 def _units(raw: Any) -> list[_Unit]:
-    """HDUs with something in them; lists of members only where there is nothing else."""
+    """HDUs with something in them, but for lists of members."""
     units = raw.get("data_unit_list") if isinstance(raw, Mapping) else None
     found = []
     for unit in units[:_MOST_UNITS] if isinstance(units, list) else ():
-        shape = pickled_shape(unit.get("binarys"))
-        if shape and all(shape):
-            name, is_table = str(unit.get("name") or "").upper(), unit.get("hdu_type") in ("table", "bintable")
-            found.append(_Unit(name, unit.get("header") or {}, is_table, shape, unit.get("units_dict") or {}))
-    return [unit for unit in found if unit.name != "GROUPING" and "GRPNAME" not in unit.header] or found
+        header, shape, columns = unit.get("header") or {}, pickled_shape(unit.get("binarys")), None
+        if not shape or not all(shape) or unit.get("name") == "GROUPING" or "GRPNAME" in header:
+            continue
+        if unit.get("hdu_type") in ("table", "bintable"):
+            known = {header.get(f"TTYPE{n}"): header.get(f"TUNIT{n}") for n in range(1, _MOST_COLUMNS + 1)}
+            known |= islice((unit.get("units_dict") or {}).items(), _MOST_COLUMNS)  # these know better
+            columns = {name.upper(): text for name, text in known.items() if isinstance(name, str)}
+        found.append(_Unit(header, shape, columns))
+    return found
 
 
 # ---- energy band
@@ -169,7 +162,7 @@ def _count_rows(raw: Any, kind: Kind) -> int | None:
 
 
 def _shape(unit: _Unit, kind: Kind) -> str:
-    if unit.is_table:
+    if unit.columns is not None:
         return _counted(unit.shape[0], kind.rows)
     size = " x ".join(str(length) for length in reversed(unit.shape[-6:]))
     return f"{size} {'values' if len(unit.shape) == 1 else 'array' if kind.name == 'array' else 'image'}"
@@ -188,7 +181,7 @@ def _value_unit(units: Iterable[_Unit], product: Product) -> str:
     wanted = (str(product.meta.get("rate")).upper(), *VALUE_COLUMNS, "SPECRESP")
     for unit in units:
         text = unit.header.get("BUNIT")
-        if unit.is_table:
+        if unit.columns is not None:
             text = next((unit.columns[name] for name in wanted if name in unit.columns), None)
         if isinstance(text, str) and text.strip():
             return printable(text, limit=30)
