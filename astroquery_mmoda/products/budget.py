@@ -14,7 +14,6 @@ from ..decoding.hdus import PlainTable, read_plain_tables
 from ..errors import DecodingError
 from ..text import printable
 from .columnsizes import size_when_read
-from .display.summary import summarize
 from .product import read_data
 
 if TYPE_CHECKING:
@@ -32,10 +31,9 @@ class Budget:
     """Memory and work of one form, of the whole reply; both are taken before anything is done."""
 
     def __init__(self, products: Products) -> None:
-        # the size of products without a reply is that of their data
-        is_reply = products.allowance.body > 0
-        size = 0 if is_reply else sum(summarize(product).size or 0 for product in products)
-        self.allowance = products.allowance.fresh() if is_reply else Allowance(size)
+        # products may be of several replies
+        bodies = {id(each.allowance): each.allowance.body for each in (products, *products)}
+        self.allowance = Allowance(sum(bodies.values()))
         self.work = max(self.allowance.body, _PER_PART * int(conf.max_form_parts))
         self._own: dict[int, Any] = {}  # by id
 

@@ -122,9 +122,8 @@ def _skymaps(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator
         check_name(event, f"event in {key}")
     for event, raw in maps.items():
         what = f"the map of {printable(event, limit=60)!r} in {key}"
-        element = _json_object(raw, what, allowance)
-        meta = _read_meta(element, what, allowance) | {"src_name": event}
-        yield Entry(_product_name(element) or f"skymap_{event}", kind.name, element, kind.read, meta)
+        for entry in _listed(kind, what, _json_object(raw, what, allowance), allowance):
+            yield replace(entry, name=entry.name or f"skymap_{event}", meta={**entry.meta, "src_name": event})
     for event, raw in contours.items():
         yield Entry(f"contours_{event}", "contours", raw, KINDS["contours"].read, {"src_name": event})
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 #: key of ``meta`` for the positions of several sources, as JSON: name -> [RA_OBJ, DEC_OBJ] in deg
 POSITIONS = "OBJ_POS"
 _POSITION_CARDS = ("RA_OBJ", "DEC_OBJ")
-# lengths of the service's formats for time_bin in s
-_BIN_FORMATS = {"sec": 1.0, "jd": 86400.0}
 
 
 def lightcurve_form(products: Products, whole: Products) -> Table:
@@ -89,10 +87,9 @@ def _warn_of_times(curves: list[Curve], products: Products) -> None:
             )
     # bins of SPI-ACS consist of whole native ones; the service's reply repeats the request all the same
     request = products.parameters
-    unit = _BIN_FORMATS.get(str(request.get("time_bin_format") or "sec"), math.nan)
-    requested = number(request, "time_bin", math.nan) * unit
-    widths = sorted({curve.acs_width for curve in curves if curve.acs_width > 0})
-    for width in widths if requested > 0 and request.get("query_type", "Real") == "Real" else ():
+    is_real = request.get("time_bin_format", "sec") == "sec" and request.get("query_type", "Real") == "Real"
+    requested = number(request, "time_bin", math.nan) if is_real else math.nan
+    for width in sorted({curve.acs_width for curve in curves if curve.acs_width > 0 and requested > 0}):
         if not math.isclose(width, requested, rel_tol=1e-6):
             warn(
                 f"MMODA: requested time bins of {requested:g} s, got {width:g} s: the service rounds time_bin of "
