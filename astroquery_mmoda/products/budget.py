@@ -55,9 +55,7 @@ class Budget:
     def plain_tables(self, product: Product) -> list[PlainTable] | None:
         """Tables of a product without making FITS of them; None where that is not possible, or was done anyway."""
         raw = product.entry.raw
-        if "data" in product.__dict__ or not isinstance(raw, Mapping) or "data_unit_list" not in raw:
-            return None
-        tables = read_plain_tables(raw, self.allowance)
+        tables = None if "data" in product.__dict__ else read_plain_tables(raw, self.allowance)
         if tables is not None:
             cards = sum(len(table.header) + len(table.columns) for table in tables)
             self.work_on(product, len(raw["data_unit_list"]), cards)

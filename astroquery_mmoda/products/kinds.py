@@ -171,10 +171,9 @@ def check_name(name: Any, what: str) -> str:
 def check_meta(meta: dict[str, Any], what: str) -> dict[str, Any]:
     """Refuse metadata that name something and are not text; workflows may number their sources."""
     source = meta.get("src_name")
-    is_number = isinstance(source, (int, float)) and not isinstance(source, bool)
-    check_name(None if is_number else source, f"src_name of {what}")
-    for key in ("product", "img_type", "filename"):
-        check_name(meta.get(key), f"{key} of {what}")
+    if isinstance(source, bool) or not isinstance(source, (int, float)):
+        check_name(source, f"src_name of {what}")
+    check_name(meta.get("product"), f"product of {what}")
     return meta
 
 

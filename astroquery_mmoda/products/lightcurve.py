@@ -160,14 +160,11 @@ def _common_meta(curves: list[Curve]) -> dict[str, Any]:
     first = curves[0]
     origin = next((curve.origin for curve in curves if curve.origin is not None), None)
     meta = {key: value for key, value in first.meta.items() if all(curve.meta.get(key) == value for curve in curves)}
-    if not all(key in meta for key in _POSITION_CARDS):
+    places = {curve.source: [curve.meta.get(key) for key in _POSITION_CARDS] for curve in curves}
+    known = {source: place for source, place in places.items() if None not in place}
+    if known and not meta.keys() >= set(_POSITION_CARDS):
         meta = {key: value for key, value in meta.items() if key not in _POSITION_CARDS}
-        positions = {
-            curve.source: [curve.meta[key] for key in _POSITION_CARDS]
-            for curve in curves
-            if all(key in curve.meta for key in _POSITION_CARDS)
-        }
-        meta |= {POSITIONS: flat_text(positions)} if positions else {}
+        meta[POSITIONS] = flat_text(known)
     notes = "; ".join(dict.fromkeys(note for curve in curves for note in curve.notes))
     more = {"VALUECOL": first.value, "ERRORCOL": first.error, "MJDREF": origin, "TIMEWARN": notes or None}
     return meta | {key: value for key, value in more.items() if value is not None}

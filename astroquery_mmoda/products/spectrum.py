@@ -54,7 +54,10 @@ def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
                 product, index = found[role]
                 _warn_of_others(product, data[product], role, index)
                 with reading(f"{role} of {name!r}"):
-                    hdulist.append(_named_part(data[product][index], role, number, name, budget))
+                    part = budget.own(data[product][index])
+                    hdulist.append(with_origin(part, part.name))
+                    part.name, part.ver = role, number
+                    name_source(part.header, name)
     if names:
         hdulist.append(_sources_hdu(names))
     return hdulist
@@ -141,13 +144,6 @@ def missing_columns(hdu: fits.BinTableHDU, role: str) -> list[str]:
     columns = {name.upper() for name in names if name.upper() in _VECTORS or not types[name].shape}
     lacks_values = role == "SPECTRUM" and not columns & {"RATE", "COUNTS"}
     return sorted(_COLUMNS[role] - columns) + ["RATE or COUNTS"] * lacks_values
-
-
-def _named_part(hdu: Any, role: str, number: int, source: str, budget: Budget) -> Any:
-    original, part = hdu.name, budget.own(hdu)
-    part.name, part.ver = role, number
-    name_source(part.header, source)
-    return with_origin(part, original)
 
 
 def _sources_hdu(sources: list[str]) -> fits.BinTableHDU:
