@@ -15,7 +15,7 @@ from .kinds import free_name
 
 # one of these is in each text with a token, however it is written
 _SIGNS = ("eyJ", "\\", "%")
-_ROWS = 100_000  # that are searched in one go
+_PIECE = 1000  # cells that are searched in one go
 
 
 def mask_tokens(data: Any, allowance: Allowance) -> Any:
@@ -31,7 +31,7 @@ def _mask_columns(hdu: Any, allowance: Allowance) -> None:
     for number, column in enumerate(hdu.columns):
         values = np.asarray(hdu.data).view(np.ndarray)[column.name]
         if values.dtype.kind == "S":
-            if any([_mask_texts(values[begin : begin + _ROWS]) for begin in range(0, len(values), _ROWS)]):
+            if _mask_texts(values):
                 # astropy may keep a decoded copy of it
                 allowance.spend(column_size(hdu, number), "texts of a column")
                 _mask_texts(hdu.data.field(number))
@@ -45,15 +45,18 @@ def _mask_columns(hdu: Any, allowance: Allowance) -> None:
 
 
 def _mask_texts(values: np.ndarray) -> bool:
-    """Mask tokens in an array of texts, or of their bytes; whether there may be any."""
-    is_text = values.dtype.kind == "U"
-    found = [np.char.find(values, sign if is_text else sign.encode()) >= 0 for sign in _SIGNS]
-    places = list(zip(*np.nonzero(np.logical_or.reduce(found)), strict=True))
-    for place in places:
-        text = values[place] if is_text else values[place].decode("latin-1")
-        masked = without_token(text)
-        values[place] = masked if is_text else masked.encode("latin-1")
-    return bool(places)
+    """Mask tokens in an array of texts, or of their bytes; whether there were any."""
+    found, is_text = False, values.dtype.kind == "U"
+    for begin in range(0, values.size, _PIECE):
+        cells = values.flat[begin : begin + _PIECE].tolist()
+        texts = cells if is_text else [cell.decode("latin-1") for cell in cells]
+        together = "\0".join(texts)
+        for number, text in enumerate(texts, begin) if any(sign in together for sign in _SIGNS) else ():
+            masked = without_token(text)
+            if masked != text:
+                values.flat[number] = masked if is_text else masked.encode("latin-1")
+                found = True
+    return found
 
 
 def _mask_names(hdu: Any) -> None:
