@@ -65,7 +65,7 @@ def test_in_a_browser(job, tmp_path):
     chromium = shutil.which("chromium")
     require(chromium, "chromium")
     products = hostile()
-    content = products._repr_html_() + products[0]._repr_html_() + job._repr_html_()
+    content = products._repr_html_() + job._repr_html_()
     page = PAGE.format(half=HEIGHT // 2, content=content)
     html = {"Content-Type": "text/html"}
     with ScriptedServer(lambda request: Reply(page, 200, html) if request.path == "/" else Reply("", 404)) as server:

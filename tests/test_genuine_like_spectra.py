@@ -765,9 +765,9 @@ def test_a_group_that_is_never_reached_is_told(tmp_path):
 def test_what_the_overview_says():
     parts = like.jemx()
     overview = made(parts | like.isgri()).table
-    assert overview["content"].tolist() == ["6 channels", "18 energies", "6 channels, 18 energies"]
+    assert overview["content"].tolist() == ["6 bins", "18 energies", "6 rows, 18 rows"]
     overview = made(parts).table
-    assert overview["content"].tolist() == ["6 channels", "18 energies", "18 energies x 3, 6 channels"]
+    assert overview["content"].tolist() == ["6 bins", "18 energies", "18 rows x 3, 6 rows"]
     # the areas beside a matrix are not what is in it
     assert overview["unit"].tolist() == ["count/s", "cm**2", ""]
 

@@ -11,15 +11,14 @@ import jwt
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.table import Column, MaskedColumn, Table
 
 from astroquery_mmoda import DecodingError, Products
 from astroquery_mmoda.allowance import Allowance
 from astroquery_mmoda.products.masking import mask_tokens
-from astroquery_mmoda.products.storage.fitsfiles import opened
 from astroquery_mmoda.request.metadata import read_metadata
 from astroquery_mmoda.service.replies import without_tokens
 from astroquery_mmoda.text import without_token
+from tests.genuine_like import encode
 from tests.scripted_server import analysis_reply
 from tests.tokens import mint
 
@@ -150,7 +149,7 @@ def test_products_of_text(form):
         )
     )
     for product in products:
-        told = (product.data, product.name, product.meta, product, repr(product), product._repr_html_(), vars(product))
+        told = (product.data, product.name, product.meta, product, repr(product), products._repr_html_(), vars(product))
         assert not any(shows(each) for each in told)
         assert "<token>" in str(product.data)
     assert not shows(products.table)
@@ -186,44 +185,42 @@ def test_text_tables():
     assert not shows([table.meta, table["a"].description])
 
 
-def test_all_columns_of_decoded_tables():
-    table = Table(
-        {
-            "text": [f"by {OLD}", "b"],
-            "bytes": np.array([OLD.encode(), b"q"]),
-            "objects": np.array([{"k": OLD}, [OLD, 1]], dtype=object),
-            "number": [1.0, np.nan],
-            OLD: [1, 2],
-        },
-        meta={"list": [OLD, (1, OLD)], "bytes": OLD.encode(), OLD: 1},
-        masked=True,
-    )
-    table["text"].description = OLD
-    table["number"].info.meta = {"x": {"y": OLD}}
-    assert mask_tokens(table, Allowance()) is table
-    assert list(table["text"]) == ["by <token>", "b"]
-    assert list(table["bytes"]) == [b"<token>", b"q"] or list(table["bytes"]) == ["<token>", "q"]
-    assert np.isnan(table["number"][1])
-    told = (table.meta, table.colnames, table["text"].description, table["number"].info.meta, list(table["objects"]))
-    assert not any(shows(each) for each in told)
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_columns_of_arrays(looked_at, tmp_path):
+    columns = [
+        fits.Column("name", "400A", array=[OLD, "Crab"]),
+        fits.Column("names", "800A", dim="(400,2)", array=[["a", f"by {OLD}"], [FORMS["JSON, first letter"], "b"]]),
+        fits.Column("rate", "D", array=[1.5, 2.5]),
+        fits.Column(OLD[:60], "J", array=[3, 4]),
+        fits.Column("token", "J", array=[5, 6]),
+    ]
+    table = fits.BinTableHDU.from_columns(columns, name="T")
+    table.header["NOTE"] = f"asked with {OLD}"
+    table.header["HISTORY"] = f"called with token={OLD[:45]} at noon"
+    if looked_at:  # astropy keeps what it has decoded
+        table.data["name"], table.data["names"]  # noqa: B018
+    entry = encode.product(fits.HDUList([fits.PrimaryHDU(), table]), "thing", src_name="Crab")
+    products = Products.from_response(encode.reply(entry))
+    products.write(tmp_path / "out")
+    for found in (products, Products.read(tmp_path / "out")):
+        hdu = found[0].data[1]
+        assert list(hdu.data["name"]) == ["<token>", "Crab"]
+        assert hdu.data["names"].tolist() == [["a", "by <token>"], ["<token>", "b"]]
+        assert list(hdu.data["rate"]) == [1.5, 2.5]
+        assert hdu.columns.names[-2:] == ["token_2", "token"]
+        assert hdu.data["token_2"].tolist() == [3, 4]
+        assert hdu.header["NOTE"] == "asked with <token>"
+        assert not shows(repr(hdu.header))
+        assert not shows(bytes(hdu.data).decode("latin-1"))
+    for path in (tmp_path / "out").iterdir():
+        assert not shows(path.read_bytes().decode("latin-1"))
 
 
-def test_headers_and_columns_of_fits(tmp_path):
-    rows = np.array([(OLD.encode(), 1.5), (b"Crab", 2.5)], dtype=[("name", "S400"), ("rate", ">f8")])
-    hdus = fits.HDUList([fits.PrimaryHDU(np.ones((2, 2))), fits.BinTableHDU(fits.FITS_rec.from_columns(rows))])
-    hdus[0].header["TELL"] = (f"a {OLD}", "long text")
-    hdus[0].header["NOTE"] = (1, OLD[:45])
-    hdus[1].header["HISTORY"] = f"called with token={OLD} at noon"
-    hdus[1].header["HISTORY"] = "second"
-    hdus[1].columns["rate"].unit = OLD[:60]
-    mask_tokens(hdus, Allowance())
-    hdus.writeto(tmp_path / "x.fits")
-    assert not shows((tmp_path / "x.fits").read_bytes().decode("latin-1").replace("CONTINUE", ""))
-    with fits.open(tmp_path / "x.fits") as again:
-        assert again[0].header["TELL"] == "a <token>"
-        assert list(again[1].data["name"]) == ["<token>", "Crab"]
-        assert list(again[1].data["rate"]) == [1.5, 2.5]
-        assert again[1].header["HISTORY"][-1] == "second"
+def test_rows_of_variable_length():
+    table = fits.BinTableHDU.from_columns([fits.Column("notes", "PA()", array=[f"by {OLD}", "nobody"])], name="T")
+    entry = encode.product(fits.HDUList([fits.PrimaryHDU(), table]), "thing", src_name="Crab")
+    rows = Products.from_response(encode.reply(entry))[0].data[1].data["notes"]
+    assert [np.asarray(row).tobytes() for row in rows] == [b"by <token>", b"nobody"]
 
 
 def test_what_is_written_has_none(tmp_path):
@@ -261,166 +258,36 @@ def test_metadata():
 
 
 def test_numbers_are_not_searched():
-    values = np.ones(12_500_000)
-    columns = np.ones(1000, dtype=[("a", "f8"), ("b", "i4", (3,)), ("c", "?")])
-    tracemalloc.start()
-    for data in (values, columns, Table({"a": values}, copy=False), fits.HDUList([fits.ImageHDU(values)])):
-        mask_tokens(data, Allowance())
+    columns = np.ones(1_000_000, dtype=[("a", "f8"), ("b", "i4", (3,)), ("c", "?")])
     table = fits.BinTableHDU(columns)
     table.columns["a"].bscale = 2.0
-    mask_tokens(fits.HDUList([table]), Allowance())
+    hdulist = fits.HDUList([fits.PrimaryHDU(np.ones(1_000_000)), table])
+    tracemalloc.start()
+    mask_tokens(hdulist, Allowance())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1_000_000
 
 
-@pytest.mark.parametrize("kind", ["S", "U", ">U"])
-def test_long_columns_of_text_take_little_memory(kind):
-    values = np.full(100_000, "4U 1722.5-30 and others", dtype=f"{kind}40" if kind != ">U" else ">U40")
-    values[77_777] = OLD[:40]
-    values[3] = "eyJhbGci.x"
+def test_long_columns_of_text_take_little_memory():
+    values = np.full(400_000, b"4U 1722.5-30 and others", dtype="S40")
+    values[377_777], values[3] = OLD[:40].encode(), b"eyJhbGci.x"
+    hdulist = fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(values.view([("a", "S40")]))])
     tracemalloc.start()
     begin = time.process_time()
-    mask_tokens(values, Allowance())
+    mask_tokens(hdulist, Allowance())
     assert time.process_time() - begin < 3
-    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    # astropy decodes the column, where a token was found
+    assert tracemalloc.get_traced_memory()[1] < 5.5 * values.nbytes
     tracemalloc.stop()
-    changed = np.flatnonzero(values != values[0])
-    assert list(changed) == [3, 77_777]
-    assert values[77_777] in ("<token>", b"<token>")
+    masked = np.asarray(hdulist[1].data).view(np.ndarray)["a"]
+    assert np.flatnonzero(masked != values[0]).tolist() == [3, 377_777]
+    assert masked[377_777] == b"<token>"
 
 
-@pytest.mark.parametrize("kind", ["S400", "U400"])
-def test_what_can_not_be_written_to_is_copied(kind):
-    values = np.array([OLD, "Crab"], dtype=kind)
-    values.flags.writeable = False
-    masked = mask_tokens(values, Allowance())
-    assert not shows(masked.tolist())
-    assert masked[1] == values[1]
-    assert shows(values.tolist())
-    clean = values[1:]
-    assert mask_tokens(clean, Allowance()) is clean
-    table = Table({"a": values, "n": [1, 2]}, copy=False)
-    mask_tokens(table, Allowance())
-    assert not shows(table["a"].tolist())
-
-
-def file_with_tokens(path, *more):
-    columns = [
-        fits.Column("name", "400A", array=[OLD, "Crab"]),
-        fits.Column("rate", "D", array=[1.5, 2.5]),
-        fits.Column("scaled", "I", array=[3, 5]),
-        *more,
-    ]
-    table = fits.BinTableHDU.from_columns(columns)
-    table.header["HISTORY"] = f"asked with {OLD}"
-    table.header["SHORT"] = "eyJhbGciOiJI.eyJz"
-    table.header["TSCAL3"] = 0.5
-    table.writeto(path)
-    return path
-
-
-def check_masked(path):
-    assert not shows(path.read_bytes().decode("latin-1"))
-    with fits.open(path) as again:
-        assert again[1].header["SHORT"] == "<token>"
-        assert list(again[1].data["scaled"]) == [1.5, 2.5]
-        assert list(again[1].data["name"]) == ["<token>", "Crab"]
-        assert list(again[1].data["rate"]) == [1.5, 2.5]
-
-
-def test_a_file_that_can_not_be_written_to(tmp_path):
-    path = file_with_tokens(tmp_path / "x.fits")
-    with fits.open(path, mode="denywrite", memmap=True) as hdus:
-        mask_tokens(hdus, Allowance())
-        hdus.writeto(tmp_path / "y.fits")
-    check_masked(tmp_path / "y.fits")
-
-
-def test_rows_of_variable_length(tmp_path):
-    rows = fits.Column("rows", "PD()", array=np.array([np.ones(3), np.zeros(2)], dtype=object))
-    notes = fits.Column("notes", "PA()", array=[f"by {OLD}", "nobody"])
-    path = file_with_tokens(tmp_path / "x.fits", rows, notes)
-    hdus = fits.HDUList(opened(path.read_bytes(), Allowance(path.stat().st_size)))
-    mask_tokens(hdus, Allowance())
-    assert "rows" not in hdus[1].data._converted  # numbers are not unfolded  # noqa: SLF001 - of astropy
-    assert ["".join(note) for note in hdus[1].data["notes"]] == ["by <token>", "nobody"]
-    hdus.writeto(tmp_path / "y.fits")
-    check_masked(tmp_path / "y.fits")
-    with fits.open(tmp_path / "y.fits") as again:
-        assert [len(row) for row in again[1].data["rows"]] == [3, 2]
-
-
-def test_copies_are_taken_from_the_allowance():
-    values = np.array([OLD, "Crab"], dtype="U1000000")
-    values.flags.writeable = False
+def test_texts_that_are_read_are_taken_from_the_allowance():
     small = Allowance()
     small.left = 7_000_000
-    with pytest.raises(DecodingError, match="max_extra_memory"):
-        mask_tokens(values, small)
     table = fits.BinTableHDU.from_columns([fits.Column("notes", "PA()", array=["x" * 3_000_000, OLD])])
     with pytest.raises(DecodingError, match="max_extra_memory"):
         mask_tokens(fits.HDUList([table]), small)
-
-
-@pytest.mark.parametrize("kind", ["S", "U", ">U"])
-def test_characters_one_by_one(kind):
-    text = f"\xe9 {OLD} \xff"
-    data = np.frombuffer(bytearray(text, "latin-1"), "S1")
-    if kind != "S":
-        data = np.array(list(text), "U1").astype(f"{kind}1")
-    cells = np.empty((1, 2), dtype=object)
-    cells[0, 0], cells[0, 1] = data, ["a", {"b": OLD}]
-    mask_tokens(cells, Allowance())
-    encoded = [b"\xe9 <token> \xff"[at : at + 1] for at in range(11)]
-    assert cells[0, 0].dtype == data.dtype
-    assert cells[0, 0].tolist() == (encoded if kind == "S" else list("\xe9 <token> \xff"))
-    assert cells[0, 1] == ["a", {"b": "<token>"}]
-
-
-@pytest.mark.parametrize("masked", [False, True])
-def test_a_column_that_cant_be_written_to_keeps_what_it_says(masked):
-    values = np.array([f"by {OLD}", "nobody"])
-    values.flags.writeable = False
-    told = {"unit": "keV", "format": "%s", "description": "whose", "meta": {"a": 1}}
-    more = {"mask": [False, True], "fill_value": "?"} if masked else {}
-    column = (MaskedColumn if masked else Column)(values, name="who", copy=False, **told, **more)
-    table = mask_tokens(Table([column], copy=False), Allowance(10**6))
-    found = table["who"]
-    assert {name: getattr(found, name) for name in told} == told
-    assert found.tolist() == ["by <token>", None if masked else "nobody"]
-    assert not masked or found.fill_value == "?"
-
-
-@pytest.mark.parametrize(
-    "names", [(OLD, mint(sub="b")), (OLD, "<token>"), ("<token>", "x", f"{OLD}"), (OLD, "<token>_2", mint(sub="c"))]
-)
-def test_names_of_columns_stay_different(names):
-    table = mask_tokens(Table({name: [number] for number, name in enumerate(names)}), Allowance(10**6))
-    assert [table[name][0] for name in table.colnames] == list(range(len(names)))
-    assert not shows(table.colnames)
-
-
-def test_names_of_columns_of_a_file_stay_different():
-    names = [*(OLD[:length] for length in (68, 67, 66)), "token"]
-    columns = [fits.Column(name, "J", array=[len(name)]) for name in names]
-    hdulist = mask_tokens(fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)]), Allowance(10**6))
-    table = hdulist[1]
-    assert [table.data[name][0] for name in table.columns.names] == [68, 67, 66, 5]
-    assert not shows(table.columns.names)
-    assert not shows(repr(table.header))
-
-
-@pytest.mark.parametrize("kind", [Column, MaskedColumn])
-@pytest.mark.parametrize("words", [["a", "b"], ["a", OLD]], ids=["plain", "token"])
-def test_what_else_a_column_has_stays(kind, words):
-    values = np.array(words)
-    values.flags.writeable = False
-    options = {"mask": [False, True]} if kind is MaskedColumn else {}
-    given = kind(values, name="x", unit="m", description="words", meta={"k": 1}, copy=False, **options)
-    column = mask_tokens(Table([given], copy=False), Allowance(1000))["x"]
-    assert (column.unit, column.description, column.meta) == ("m", "words", {"k": 1})
-    assert column[0] == "a"
-    assert OLD not in np.ma.getdata(column.data)
-    if kind is MaskedColumn:
-        assert column.mask.tolist() == [False, True]

@@ -30,7 +30,8 @@ def table(texts, *, kind="PA()", name="FOO", spectrum=False):
 
 
 def rows(hdu):
-    return {name: [np.asarray(row).tolist() for row in hdu.data[name]] for name in ("NOTE", "NUMBERS", "LAST")}
+    found = {name: [np.asarray(row).tolist() for row in hdu.data[name]] for name in ("NUMBERS", "LAST")}
+    return {"NOTE": [list(np.asarray(row).astype("U1")) for row in hdu.data["NOTE"]], **found}
 
 
 def expected(texts):

@@ -14,7 +14,6 @@ from ..decoding.hdus import PlainTable, read_plain_tables
 from ..errors import DecodingError
 from ..text import printable
 from .columnsizes import size_when_read
-from .display.summary import summarize
 from .product import read_data
 
 if TYPE_CHECKING:
@@ -32,10 +31,9 @@ class Budget:
     """Memory and work of one form, of the whole reply; both are taken before anything is done."""
 
     def __init__(self, products: Products) -> None:
-        # the size of products without a reply is that of their data
-        is_reply = products.allowance.body > 0
-        size = 0 if is_reply else sum(summarize(product).size or 0 for product in products)
-        self.allowance = products.allowance.fresh() if is_reply else Allowance(size)
+        # products may be of several replies
+        bodies = {id(each.allowance): each.allowance.body for each in (products, *products)}
+        self.allowance = Allowance(sum(bodies.values()))
         self.work = max(self.allowance.body, _PER_PART * int(conf.max_form_parts))
         self._own: dict[int, Any] = {}  # by id
 
@@ -44,7 +42,7 @@ class Budget:
         self.allowance.left += min(rows, self.allowance.body // 8) * (160 + 4 * min(longest, 100))
 
     def read(self, product: Product) -> Any:
-        """Decode a product for this form, unless its data are kept anyway."""
+        """Decode a product for this form, unless its data are kept; only what `own` makes of HDUs may be changed."""
         is_own = "data" not in product.__dict__ and isinstance(product.entry.raw, Mapping)
         data = read_data(product, self.allowance) if is_own else product.data
         hdus = data if isinstance(data, fits.HDUList) else []
@@ -57,9 +55,7 @@ class Budget:
     def plain_tables(self, product: Product) -> list[PlainTable] | None:
         """Tables of a product without making FITS of them; None where that is not possible, or was done anyway."""
         raw = product.entry.raw
-        if "data" in product.__dict__ or not isinstance(raw, Mapping) or "data_unit_list" not in raw:
-            return None
-        tables = read_plain_tables(raw, self.allowance)
+        tables = None if "data" in product.__dict__ else read_plain_tables(raw, self.allowance)
         if tables is not None:
             cards = sum(len(table.header) + len(table.columns) for table in tables)
             self.work_on(product, len(raw["data_unit_list"]), cards)
@@ -74,13 +70,6 @@ class Budget:
                 f"plausible; conf.max_form_parts = {conf.max_form_parts} can be raised."
             )
         self.allowance.spend(cards * CARD_MEMORY, "headers")
-
-    def hdus(self, product: Product) -> fits.HDUList:
-        """HDUs of a product, see `read`; only what `own` makes of them may be changed."""
-        data = self.read(product)
-        if not isinstance(data, fits.HDUList):
-            raise DecodingError(f"The {product.kind} {printable(product.name)!r} is not FITS data.")
-        return data
 
     def is_own(self, hdu: Any) -> bool:
         """Whether an HDU was decoded for this form."""

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
+from astropy import units as u
 from astropy.io import fits
 from astropy.time import Time
 
 from ..instruments import IJD_ORIGIN
 from ..text import in_hex, printable, transliterated
+from ..units import known_unit
 from .storage.provenance import Provenance, creator, now
 
 if TYPE_CHECKING:
@@ -25,19 +27,16 @@ _HDU = TypeVar("_HDU")
 _SCALES = frozenset(Time.SCALES) - {"local", "ut1"}
 # names of FITS for scales that astropy calls otherwise
 _ALIASES = {"tdt": "tt", "et": "tt", "iat": "tai", "gmt": "utc"}
-# attribute of the provenance, and the comment of its card
-_ATTRIBUTES = {
+# keywords of the provenance: its attributes, and comments of their cards
+_KEYWORDS = {
+    "ORIGIN": ("origin", "Multi-Messenger Online Data Analysis"),
     "SERVICE": ("service", "address of the service"),
     "SERVVERS": ("service_version", "version of the service"),
     "INSTRUM": ("instrument", "instrument, as MMODA names it"),
     "PRODUCT": ("product", "product, as MMODA names it"),
     "OBJECT": ("source", "object of the request"),
     "JOB_ID": ("job_id", "analysis on the MMODA service"),
-}
-_COMMENTS = {
-    "ORIGIN": "Multi-Messenger Online Data Analysis",
-    **{keyword: comment for keyword, (_, comment) in _ATTRIBUTES.items()},
-    "CREATOR": "program that made this",
+    "CREATOR": ("creator", "program that made this"),
 }
 # what templates have instead of a value
 _NO_VALUE = frozenset(
@@ -61,8 +60,7 @@ def provenance_cards(products: Products) -> list[fits.Card]:
 
 def flat_provenance(products: Products) -> dict[str, str]:
     """The same for the ``meta`` of a light curve, without the object of the request, since each row has its source."""
-    values = _provenance_values(products)
-    return {key: value for key, value in values.items() if value and key != "OBJECT"}
+    return {key: value for key, value in _provenance_values(products).items() if key != "OBJECT"}
 
 
 def add_provenance(header: fits.Header, meta: Mapping[str, Any]) -> None:
@@ -77,21 +75,23 @@ def add_date(header: fits.Header) -> None:
 
 
 def _provenance_values(products: Products) -> dict[str, str]:
-    known = Provenance.of(products)
-    values = {keyword: _ascii(getattr(known, name)) for keyword, (name, _) in _ATTRIBUTES.items()}
+    known = Provenance.of(products).to_dict()
+    values = {keyword: transliterated(known[name]) for keyword, (name, _) in _KEYWORDS.items() if name in known}
     # one text, as parameters have small letters and long names
-    parameters = flat_text(known.parameters) if known.parameters else ""
-    return {"ORIGIN": "MMODA", **values, "CREATOR": creator(), "PARAMS": parameters}
+    return values | ({"PARAMS": flat_text(known["parameters"])} if known["parameters"] else {})
 
 
 def _cards_of(values: Mapping[str, Any]) -> list[fits.Card]:
-    texts = {key: values[key] for key in _COMMENTS if isinstance(values.get(key), str) and values[key]}
-    cards = [fits.Card(key, _ascii(text), _COMMENTS[key] if len(text) < 40 else "") for key, text in texts.items()]
+    cards = [
+        fits.Card(keyword, transliterated(values[keyword]), comment if len(values[keyword]) < 40 else "")
+        for keyword, (_, comment) in _KEYWORDS.items()
+        if isinstance(values.get(keyword), str) and values[keyword]
+    ]
     try:
         parameters = dict(json.loads(values.get("PARAMS") or "{}"))
     except (TypeError, ValueError):  # the user has changed it
         parameters = {}
-    lines = [_ascii(f"{PARAMETER}{name} = {value}") for name, value in parameters.items()]
+    lines = [transliterated(f"{PARAMETER}{name} = {value}") for name, value in parameters.items()]
     return cards + [fits.Card("HISTORY", line[at : at + 72]) for line in lines for at in range(0, len(line), 72)]
 
 
@@ -100,40 +100,13 @@ def flat_text(value: Mapping[str, Any]) -> str:
     return json.dumps(value).replace("'", "\\u0027").replace("&", "\\u0026")
 
 
-def clean(hdu: Any) -> None:
-    """Drop cards without a value, which some tools refuse, before writing; tokens were masked when it was decoded."""
-    drop_missing(hdu.header, words=False)
-    mend_rows(hdu)
-
-
-def mend_rows(hdu: Any) -> None:
-    """Make texts of variable length writable, without a change of data that may be shared."""
-    if isinstance(hdu, fits.BinTableHDU) and any(map(_has_text_rows, hdu.columns)):
-        hdu.data = complete_copy(hdu).data
-
-
 def complete_copy(hdu: _HDU) -> _HDU:
     """Copy of an HDU; rows of variable length are read before, since astropy does not find them in a copy."""
-    columns = hdu.columns if isinstance(hdu, fits.BinTableHDU) else ()
-    for column in columns:
+    for column in hdu.columns if isinstance(hdu, fits.BinTableHDU) else ():
         if "P" in column.format or "Q" in column.format:
             hdu.data[column.name]  # type: ignore[attr-defined]
     copied: _HDU = hdu.copy()  # type: ignore[attr-defined]
-    for column in filter(_has_text_rows, columns):
-        rows = copied.data[column.name]  # type: ignore[attr-defined]
-        for number, row in enumerate(rows):
-            # astropy reads characters of four bytes, writes all of them and counts one for each
-            rows[number] = np.asarray(row).astype("S1")
     return copied
-
-
-def _has_text_rows(column: fits.Column) -> bool:
-    return "PA" in column.format or "QA" in column.format
-
-
-def _ascii(text: str) -> str:
-    # nearly all texts are plain, and spelling them takes time
-    return text if text.isascii() and text.isprintable() else transliterated(text)
 
 
 def name_source(header: fits.Header, source: str) -> None:
@@ -185,12 +158,9 @@ def number(header: Mapping[str, Any], keyword: str, default: float) -> float:
 
 
 def time_reference(header: Mapping[str, Any]) -> tuple[float, float] | tuple[()]:
-    """MJDREF (or JDREF), from which TIME counts, as whole days and fraction; empty where there is none."""
+    """MJDREF, from which TIME counts, as whole days and fraction; empty where there is none."""
     whole, fraction = split_number(header, "MJDREF")
-    if math.isfinite(whole):
-        return whole, fraction
-    days = sum(split_number(header, "JDREF")) - 2400000.5
-    return (math.floor(days), days - math.floor(days)) if math.isfinite(days) else ()
+    return (whole, fraction) if math.isfinite(whole) else ()
 
 
 def split_number(header: Mapping[str, Any], keyword: str) -> tuple[float, float]:
@@ -201,6 +171,25 @@ def split_number(header: Mapping[str, Any], keyword: str) -> tuple[float, float]
         return float(np.nan_to_num(parts[0])), float(np.nan_to_num(parts[1]))
     value = number(header, keyword, math.nan)
     return (math.nan, 0.0) if math.isnan(value) else (float(math.floor(value)), value - math.floor(value))
+
+
+def instant_of(header: Mapping[str, Any], keyword: str) -> tuple[float, float] | None:
+    """A time such as TSTART as MJD in the scale of the header, whole days and what is left; None where unknown."""
+    unit, reference = known_unit(card_value(header, "TIMEUNIT")), time_reference(header)
+    elapsed = number(header, keyword, math.nan)
+    if unit is None or not unit.is_equivalent(u.day) or not math.isfinite(elapsed) or not reference:
+        return None
+    return reference[0], reference[1] + elapsed * float(unit.to(u.day))
+
+
+def energy_band(header: Mapping[str, Any]) -> tuple[float, float] | None:
+    """E_MIN and E_MAX in keV; None where unknown."""
+    unit = known_unit(card_value(header, "EUNIT") or "keV")
+    low, high = number(header, "E_MIN", math.nan), number(header, "E_MAX", math.nan)
+    if unit is None or not unit.is_equivalent(u.keV) or math.isnan(low + high):
+        return None
+    factor = float(unit.to(u.keV))
+    return low * factor, high * factor
 
 
 class TimeSystem(NamedTuple):

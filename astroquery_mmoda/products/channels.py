@@ -80,11 +80,9 @@ def _extent(hdu: Any, column: str) -> tuple[int, int]:
     if column == "CHANNEL":
         begins = ends = np.asarray(hdu.data["CHANNEL"]).astype(np.int64)
     else:
-        firsts, lengths, uses = _groups(hdu)
-        none = np.zeros(0, np.int64)
-        begins = np.concatenate([none, *(row[: len(use)][use] for row, use in zip(firsts, uses, strict=True))])
-        ends = np.concatenate([none, *(row[: len(use)][use] for row, use in zip(lengths, uses, strict=True))])
-        ends += begins - 1
+        firsts, lengths, _ = _groups(hdu)
+        begins = firsts[lengths > 0]
+        ends = begins + lengths[lengths > 0] - 1
     return (int(begins.min()), int(ends.max())) if len(begins) else (1, -1)
 
 
@@ -107,21 +105,17 @@ def energy_rows(spectrum: Any, bounds: Any) -> np.ndarray | None:
 # ---- groups of channels in a matrix: in each row the first N_GRP of F_CHAN and N_CHAN, unless they are empty
 
 
-def _vectors(values: np.ndarray) -> list[np.ndarray]:
-    """Each row as a vector of whole numbers, also where there is one number in it or none."""
-    if values.dtype.kind != "O":
-        return list(values.astype(np.int64).reshape(len(values), -1))
-    return [np.atleast_1d(np.asarray(row)).astype(np.int64) for row in values]
-
-
-def _groups(matrix: Any) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-    """For each row its F_CHAN and N_CHAN, and which of its groups have channels."""
-    firsts, lengths = (_vectors(matrix.data[name]) for name in ("F_CHAN", "N_CHAN"))
-    uses = [
-        (np.arange(min(len(first), len(length))) < count) & (length[: len(first)] > 0)
-        for count, first, length in zip(matrix.data["N_GRP"], firsts, lengths, strict=True)
-    ]
-    return firsts, lengths, uses
+def _groups(matrix: Any) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """F_CHAN and N_CHAN of all rows one after the other, N_CHAN 0 for what is not a group, and where rows end."""
+    firsts, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for count, first, length in zip(*(matrix.data[name] for name in ("N_GRP", "F_CHAN", "N_CHAN")), strict=True):
+        first, length = np.atleast_1d(first), np.atleast_1d(length)
+        groups = min(count, len(first), len(length))
+        used = np.zeros(len(first), np.int64)
+        used[:groups] = length[:groups]
+        firsts.append(first.astype(np.int64))
+        lengths.append(used)
+    return np.concatenate(firsts), np.concatenate(lengths), np.cumsum([len(first) for first in firsts[1:]]).tolist()
 
 
 def renumbered(hdu: Any, column: str, shift: int) -> np.ndarray:
@@ -129,12 +123,8 @@ def renumbered(hdu: Any, column: str, shift: int) -> np.ndarray:
     values = hdu.data[column]
     if column == "CHANNEL":
         return np.asarray(values).astype(np.int64) + shift
-    firsts, _, uses = _groups(hdu)
-    for row, use in zip(firsts, uses, strict=True):
-        row[: len(use)][use] += shift
+    firsts, lengths, ends = _groups(hdu)
+    firsts[lengths > 0] += shift
     if values.dtype.kind != "O":
-        return np.array(firsts, dtype=np.int64).reshape(values.shape)
-    changed = np.empty(len(firsts), dtype=object)
-    for index, row in enumerate(firsts):
-        changed[index] = row
-    return changed
+        return firsts.reshape(values.shape)
+    return np.fromiter(np.split(firsts, ends[:-1]), dtype=object)

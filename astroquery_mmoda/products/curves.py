@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
@@ -15,13 +15,12 @@ from astropy.io import fits
 from astropy.table import Column, Table
 
 from ..errors import DecodingError, reading
-from ..instruments import IJD_ORIGIN, LAUNCH
 from ..protocol import ERROR_COLUMNS, TIME_COLUMNS, VALUE_COLUMNS
 from ..text import printable
 from ..units import known_unit, read_unit
 from . import spiacs
 from .budget import Budget
-from .cards import TimeSystem, card_value, number, split_number, time_reference, time_system
+from .cards import TimeSystem, card_value, energy_band, number, split_number, time_reference, time_system
 from .columnsizes import size_when_read
 
 if TYPE_CHECKING:
@@ -37,12 +36,7 @@ _LONGEST_TEXT = 20_000
 _ROW = 160
 # MJD: 1941 to 2105, in which all missions are
 _EARLIEST, _LATEST = 30000.0, 90000.0
-# counts that need no reference where only they lead to these years: unit, whole MJD and fraction of the start, scale
-_COUNTS = {
-    "Unix seconds (UTC)": (u.s, 40587.0, 0.0, "utc"),
-    "JD": (u.day, -2400001.0, 0.5, ""),
-    "days since MJD 51544 (TT)": (u.day, IJD_ORIGIN, 0.0, "tt"),
-}
+_UNIX_EPOCH = 40587.0
 # astropy converts no times further away
 _MOST_DAYS = 1e6
 
@@ -74,15 +68,15 @@ class Curve:
     """
     One source's light curve, columns still by themselves.
 
-    Its times are whole days (MJD) and fractions, since a double does not hold both, in one time ``scale``. ``width``
+    Its times are ``days`` from the MJD ``whole``, since a double does not hold both, in one time ``scale``. ``width``
     (s) is positive or NaN. ``origin`` is the MJD from which `TIME_COLUMNS` count. ``notes`` has what was assumed of its
     times, and whether the user should be warned; ``left_out`` how many rows had no time. ``acs_width`` is the width of
     all bins in a header of SPI-ACS (s).
     """
 
     source: str
-    whole: np.ndarray
-    fraction: np.ndarray
+    whole: float
+    days: np.ndarray
     scale: str
     width: np.ndarray
     band: tuple[float, float]
@@ -92,8 +86,8 @@ class Curve:
     meta: dict[str, Any]
     origin: float | None
     notes: dict[str, bool]
-    acs_width: float = math.nan
-    left_out: int = 0
+    acs_width: float
+    left_out: int
 
     def __len__(self) -> int:
         return len(self.width)
@@ -173,8 +167,6 @@ def _raw_curves(product: Product, budget: Budget) -> Iterator[_Raw]:
                 units = {column.name: _unit_of(column.unit) for column in hdu.columns}
                 columns = {name: Values(np.asarray(hdu.data[name]), unit) for name, unit in units.items()}
                 yield _Raw(hdu.header, columns, product.meta)
-    else:
-        raise DecodingError(f"The light curve {printable(product.name)!r} is not a table, but {type(data).__name__}.")
 
 
 def _of_column(column: Column) -> Values:
@@ -189,28 +181,24 @@ def _unit_of(text: Any) -> u.UnitBase | None:
 
 
 def _read_curve(raw: _Raw, source: str, budget: Budget) -> Curve:
-    clock = _clock(raw)
-    header, notes, meta = raw.header, dict(clock.notes), _kept_cards(raw.header)
+    header, clock, meta = raw.header, _clock(raw), _kept_cards(raw.header)
+    reference, band = time_reference(header), energy_band(header) or (math.nan, math.nan)
     nominal = clock.seconds(header, "TIMEDEL")
+    width, shift = _widths(raw, clock, nominal), 0.5 - number(header, "TIMEPIXR", 0.5)
+    days = raw.times * float(clock.unit.to(u.day)) + (clock.fraction + shift * np.nan_to_num(width) / 86400)
+    if shift and np.isnan(width).any():
+        clock.notes["width of bins unknown: TIME is not their centre"] = True
     numeric = {name.upper(): name for name, column in raw.columns.items() if column.is_numeric}
     value, error = (
         next((numeric[name] for name in (str(raw.meta.get(word)).upper(), *usual) if name in numeric), None)
         for word, usual in (("rate", VALUE_COLUMNS), ("rate_err", ERROR_COLUMNS))
     )
-    width = _widths(raw, clock, nominal)
-    whole, fraction = _days(raw.times, clock.unit)
-    whole, fraction = whole + clock.whole, fraction + clock.fraction
-    shift = 0.5 - number(header, "TIMEPIXR", 0.5)
-    if shift:
-        fraction += shift * np.nan_to_num(width) / 86400
-        if np.isnan(width).any():
-            notes["width of bins unknown: TIME is not their centre"] = True
     if raw.is_spi_acs and value and error:
         width = spiacs.true_widths(raw.columns[value].data, raw.columns[error].data, width)
         start, stop = clock.seconds(header, "TSTART"), clock.seconds(header, "TSTOP")
-        correction = spiacs.shift(raw.times * clock.unit.to(u.s) + clock.zero - start, width, stop - start)
+        correction = spiacs.shift((clock.whole - sum(reference) + days) * 86400 - start, width, stop - start)
         if correction is not None:
-            fraction, meta["TSHIFT"] = fraction + correction / 86400, correction
+            days, meta["TSHIFT"] = days + correction / 86400, correction
     columns = {name: each for name, each in raw.columns.items() if name.upper() not in _BINS | {raw.time_name}}
     _mask_gaps(columns, value, error, integral=raw.is_integral)
     if raw.is_integral and value == "RATE" and error and columns[value].unit is columns[error].unit is None:
@@ -220,38 +208,34 @@ def _read_curve(raw: _Raw, source: str, budget: Budget) -> Curve:
     moments = [each for name, each in columns.items() if name.upper() in TIME_COLUMNS and each.data.dtype.kind in "fiu"]
     for column in moments:
         column.unit = column.unit or clock.card_unit
-    origin = clock.origin if moments and time_reference(header) else None
-    carried = np.floor(np.nan_to_num(fraction))
-    whole, fraction, left_out = whole + carried, fraction - carried, 0
-    usable = np.isfinite(whole + fraction) & (np.abs(whole) < _MOST_DAYS)
+    usable = np.abs(clock.whole + days) < _MOST_DAYS
     if not usable.all():
         budget.allowance.spend(sum(each.data.nbytes for each in columns.values()), "rows with a valid time")
-        whole, fraction, width, left_out = whole[usable], fraction[usable], width[usable], int((~usable).sum())
+        days, width = days[usable], width[usable]
         columns = {name: each[usable] for name, each in columns.items()}
     return Curve(
-        source, whole, fraction, clock.scale, width, _energy_band(header), columns, value, error, meta, origin, notes,
-        nominal if raw.is_spi_acs else math.nan, left_out,
+        source, clock.whole, days, clock.scale, width, band, columns, value, error, meta,
+        sum(reference) if moments and reference else None, clock.notes, nominal if raw.is_spi_acs else math.nan,
+        len(usable) - len(days),
     )  # fmt: skip
 
 
 # ---- times
 
 
-class _Clock(NamedTuple):
+@dataclass(frozen=True)
+class _Clock:
     """
     What numbers in TIME mean.
 
     MJDREF + (TIMEZERO + TIME + (0.5 - TIMEPIXR) TIMEDEL) in TIMEUNIT, as in FITS standard 4.0, section 9; the
-    conventions of the service are cases of it. ``whole`` and ``fraction`` are the MJD from which TIME counts, ``zero``
-    is TIMEZERO (s), which is in them; ``origin`` is the MJD without it.
+    conventions of the service are cases of it. ``whole`` and ``fraction`` are the MJD from which TIME counts.
     """
 
     unit: u.UnitBase
     card_unit: u.UnitBase
     whole: float
     fraction: float
-    zero: float
-    origin: float
     scale: str
     notes: dict[str, bool]
 
@@ -261,62 +245,31 @@ class _Clock(NamedTuple):
 
 
 def _clock(raw: _Raw) -> _Clock:
-    """Read the reference of TIME, or, without one, decide by the numbers: MJD, as in FITS, or another count."""
-    header, notes = raw.header, dict[str, bool]()
-    card_unit = known_unit(card_value(header, "TIMEUNIT"))
-    column = raw.column(raw.time_name)
-    unit = column.unit if column else None
-    unit = card_unit if unit is None or isinstance(unit, u.UnrecognizedUnit) else unit
+    """Read the reference of TIME, or, without one, decide by the numbers: MJD, as in FITS, or Unix seconds."""
+    header, notes, column = raw.header, dict[str, bool](), raw.column(raw.time_name)
+    unit = card_unit = known_unit(card_value(header, "TIMEUNIT"))
+    if column and column.unit is not None and not isinstance(column.unit, u.UnrecognizedUnit):
+        unit = column.unit
     if unit is not None and not unit.is_equivalent(u.day):
         raise DecodingError(f"the unit of its times is {unit}, which is not a unit of time")
-    system, reference = time_system(header), time_reference(header)
-    zeros = np.nan_to_num(split_number(header, "TIMEZERO"))
-    if not reference and np.isfinite(raw.times).any():
-        middle = float(np.nanmedian(raw.times[np.isfinite(raw.times)]) + zeros.sum())
+    system, (whole, fraction) = time_system(header), time_reference(header) or (0.0, 0.0)
+    zero = float(np.nan_to_num(sum(split_number(header, "TIMEZERO"))))
+    finite = raw.times[np.isfinite(raw.times)]
+    if not whole and len(finite):
+        middle = float(np.median(finite)) + zero
         if not _EARLIEST < middle * (unit or u.day).to(u.day) < _LATEST:
-            name = _count_of(middle, unit, is_integral=raw.is_integral)
+            is_unix = unit != u.day and _EARLIEST < middle * (unit or u.s).to(u.day) + _UNIX_EPOCH < _LATEST
             # no MJDREF is MJD by the standard, but hardly with these numbers
-            notes[f"no time reference: {name or 'MJD'} assumed"] = True
-            if name:
-                own, start, fraction_of_start, scale = _COUNTS[name]
-                unit, reference = unit or own, (start, fraction_of_start)
-                system = TimeSystem(scale) if scale and card_value(header, "TIMESYS") is None else system
-    if not math.isclose(number(header, "TIMEZERO", zeros.sum()), zeros.sum(), rel_tol=1e-12):
-        notes["TIMEZERO is not TIMEZERI + TIMEZERF, which were used"] = True
+            notes[f"no time reference: {'Unix seconds (UTC)' if is_unix else 'MJD'} assumed"] = True
+            if is_unix:
+                whole, unit = _UNIX_EPOCH, unit or u.s
+                system = system if card_value(header, "TIMESYS") else TimeSystem("utc")
     if system.assumed:
         notes[system.assumed] = system.is_odd
     unit = unit or u.day
     card_unit = card_unit or unit
-    begin = reference or (0.0, 0.0)
-    whole, fraction = _days(zeros, card_unit)
-    return _Clock(
-        unit,
-        card_unit,
-        begin[0] + float(whole.sum()),
-        begin[1] + float(fraction.sum()),
-        float(zeros.sum()) * float(card_unit.to(u.s)),
-        sum(begin),
-        system.scale,
-        notes,
-    )
-
-
-def _count_of(middle: float, unit: u.UnitBase | None, *, is_integral: bool) -> str | None:
-    """Which of `_COUNTS` leads to the years of the missions; days are never given in seconds, nor the reverse."""
-    for name, (own, whole, fraction, _) in _COUNTS.items():
-        is_ijd = whole == IJD_ORIGIN
-        fits = (LAUNCH if is_ijd else _EARLIEST) < middle * (unit or own).to(u.day) + whole + fraction < _LATEST
-        if fits and (unit is None or (own == u.day) == (unit == u.day)) and (is_integral or not is_ijd):
-            return name
-    return None
-
-
-def _days(values: np.ndarray, unit: u.UnitBase) -> tuple[np.ndarray, np.ndarray]:
-    """Whole days, and what is left of them."""
-    length, scaled = (1.0, values) if unit == u.day else (86400.0, values * unit.to(u.s))
-    with np.errstate(invalid="ignore"):
-        whole = np.floor(scaled / length)
-        return whole, (scaled - whole * length) / length
+    days, rest = divmod(zero * float(card_unit.to(u.s)), 86400)
+    return _Clock(unit, card_unit, whole + days, fraction + rest / 86400, system.scale, notes)
 
 
 # ---- widths
@@ -336,21 +289,13 @@ def _widths(raw: _Raw, clock: _Clock, nominal: float) -> np.ndarray:
     elif not is_column:  # time_bin of the metadata, in the unit of TIME, if bins of this width do not overlap
         second = float(clock.unit.to(u.s))
         common = number(raw.meta, "time_bin", math.nan) * second
-        distance = np.diff(np.unique(raw.times)) * second
-        distance = distance[np.isfinite(distance)]
-        if common > 0 and len(distance) and common <= 1.01 * np.median(distance):
+        distances = np.diff(np.unique(raw.times[np.isfinite(raw.times)])) * second
+        if len(distances) and 0 < common <= 1.01 * np.median(distances):
             width[:] = common
     return width
 
 
-# ---- band, values, cards
-
-
-def _energy_band(header: Mapping[str, Any]) -> tuple[float, float]:
-    """Energy band in keV; NaN where it is unknown."""
-    unit = known_unit(card_value(header, "EUNIT") or "keV")
-    factor = float(unit.to(u.keV)) if unit is not None and unit.is_equivalent(u.keV) else math.nan
-    return number(header, "E_MIN", math.nan) * factor, number(header, "E_MAX", math.nan) * factor
+# ---- values, cards
 
 
 def _mask_gaps(columns: dict[str, Values], value: str | None, error: str | None, *, integral: bool) -> None:

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy import units as u
 from astropy.io import fits
 from astropy.time import Time
 from astroquery import log
@@ -18,9 +16,9 @@ from astroquery import log
 from ..catalog import to_hdu
 from ..errors import reading
 from ..text import printable, transliterated
-from ..units import known_unit, standard_spelling
+from ..units import standard_spelling
 from .budget import Budget
-from .cards import card_value, is_missing, number, primary_hdu, time_reference, time_system, with_origin
+from .cards import drop_missing, energy_band, instant_of, number, primary_hdu, time_system, with_origin
 
 if TYPE_CHECKING:
     from .product import Product
@@ -31,19 +29,13 @@ if TYPE_CHECKING:
 _NAMES = {"RECONSTRUCTED": "INTENSITY"}
 # characters of a text in a header
 _LONGEST = 1000
-# dates are whole seconds in most headers
-_DATE_TOLERANCE = 1.5
+# dates, and the times of INTEGRAL's software that they are to agree with
 _DATES = (("DATE-OBS", "MJD-OBS", "TSTART"), ("DATE-BEG", "MJD-BEG", "TSTART"), ("DATE-END", "MJD-END", "TSTOP"))
 # what wcslib corrects and completes
 _UNITS = ("CUNIT1", "CUNIT2", "CUNIT3")
 _INSTANTS = tuple(f"{kind}-{when}" for when in ("OBS", "BEG", "AVG", "END") for kind in ("DATE", "MJD"))
 # what it does that by
 _REFERENCE = ("CTYPE1", "CTYPE2", "CTYPE3", "TIMESYS", "MJDREF", "MJDREFI", "MJDREFF", "DATEREF")
-# where the word of a template would be read as a value
-_COORDINATE_CARDS = (
-    *("RADECSYS", "RADESYS", "EQUINOX", "LONPOLE", "LATPOLE", "TIMEUNIT", "TIMEREF", "TSTART", "TSTOP"),
-    *(_UNITS + _INSTANTS + _REFERENCE),
-)
 _SHOW_EXPOSURE = ("VARIANCE", "EXPOSURE")
 _BLANKED = ("INTENSITY", "VARIANCE", "SIGNIFICANCE", "RESIDUAL")
 
@@ -58,11 +50,10 @@ def image_form(products: Products) -> fits.HDUList:
     images = [product for product in products if product.kind in ("image", "array")]
     budget, hdulist = Budget(products), fits.HDUList([primary_hdu(products)])
     for product in images:
-        hdus = budget.hdus(product)
         with reading(f"image {printable(product.name, limit=100)!r}"):
             extensions = [
                 _extension(hdu, product, budget)
-                for hdu in hdus
+                for hdu in budget.read(product)
                 if hdu.data is not None or not isinstance(hdu, fits.PrimaryHDU)
             ]
             _blank_unexposed([hdu for hdu in extensions if hdu.is_image], budget)
@@ -84,7 +75,7 @@ def _extension(hdu: Any, product: Product, budget: Budget) -> Any:
     if own.is_image:
         mend_wcs(own.header)
         original = hdu.name if hdu.name not in ("", "PRIMARY") else product.name
-        name = str(card_value(own.header, "IMATYPE") or original).strip().upper()
+        name = str(own.header.get("IMATYPE") or original).strip().upper()
         name = _NAMES.get(name, name)
         _mend_unit(own.header, name)
         own.name = transliterated(name, limit=_LONGEST)
@@ -94,9 +85,7 @@ def _extension(hdu: Any, product: Product, budget: Budget) -> Any:
 
 def mend_wcs(header: fits.Header) -> None:
     """Mend the cards of the coordinate system in place, so that ``WCS(header)`` has nothing to correct or complete."""
-    for keyword in _COORDINATE_CARDS:
-        if keyword in header and is_missing(header[keyword]):
-            del header[keyword]
+    drop_missing(header)
     if "RADECSYS" in header:  # replaced by RADESYS in FITS 3.0, section 8.3
         header.setdefault("RADESYS", header["RADECSYS"])
         del header["RADECSYS"]
@@ -109,42 +98,20 @@ def mend_wcs(header: fits.Header) -> None:
 
 
 def _mend_dates(header: fits.Header) -> None:
-    """Replace dates that are not in the scale of TIMESYS (FITS 4.0, section 9.2.1), such as UTC beside TT."""
+    """Dates in the scale of TIMESYS (FITS 4.0, section 9.2.1); INTEGRAL's are UTC in some products, TT in others."""
     scale = time_system(header).scale
+    is_unsure = scale == "tt" and header.get("TELESCOP") == "INTEGRAL"
     for date, mjd, own in _DATES:
-        present = [keyword for keyword in (date, mjd) if keyword in header]
-        begin = _own_time(header, own)
-        if begin is None:
-            # dates of INTEGRAL's software are UTC in some products and TT in others
-            is_unsure = scale == "tt" and str(header.get("TELESCOP")).strip().upper() == "INTEGRAL"
-            removed = present if is_unsure else []
-        elif all(abs(_mjd(header[keyword], scale) - sum(begin)) * 86400 <= _DATE_TOLERANCE for keyword in present):
+        instant = instant_of(header, own)
+        if not {date, mjd} & set(header) or not (instant or is_unsure):
             continue
-        else:
-            removed = [keyword for keyword in present if keyword != date]
-            text = Time(*begin, format="mjd", scale=scale).isot
-            header[date] = (text, f"from {own}, in the scale of TIMESYS")
+        if instant:
+            header[date] = (Time(*instant, format="mjd", scale=scale).isot, f"from {own}, in the scale of TIMESYS")
             header.setdefault("TIMESYS", scale.upper())
-        for keyword in removed:
-            header.add_history(transliterated(f"MMODA: left out {keyword} = {header[keyword]}, not in TIMESYS"))
-            del header[keyword]
-
-
-def _own_time(header: fits.Header, keyword: str) -> tuple[float, float] | None:
-    """TSTART or TSTOP as MJD in the scale of the header, whole days and what is left."""
-    unit = known_unit(card_value(header, "TIMEUNIT"))
-    elapsed, (days, fraction) = number(header, keyword, math.nan), time_reference(header) or (0.0, 0.0)
-    if unit is None or not unit.is_equivalent(u.day) or not math.isfinite(elapsed) or not days:
-        return None
-    return days, fraction + elapsed * float(unit.to(u.day))
-
-
-@lru_cache(maxsize=64)
-def _mjd(date: Any, scale: str) -> float:
-    try:
-        return float(Time(date, format="mjd" if isinstance(date, (int, float)) else None, scale=scale).mjd)
-    except (ValueError, TypeError):
-        return math.nan
+        else:
+            header.add_history(transliterated(f"MMODA: left out {date} = {header.get(date)}, not in TIMESYS"))
+            header.remove(date, ignore_missing=True)
+        header.remove(mjd, ignore_missing=True)
 
 
 @lru_cache(maxsize=32)
@@ -152,50 +119,38 @@ def _wcs_cards(cards: tuple[tuple[str, Any], ...]) -> list[tuple[str, Any]]:
     """Cards that wcslib would add or change; it takes long, and the images of a mosaic have the same."""
     from astropy.wcs import WCS  # slow to import, and needed for images only
 
-    with warnings.catch_warnings(record=True) as problems:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
             wcs = WCS(fits.Header(cards)).wcs
+            found = {keyword: getattr(wcs, keyword.replace("-", "").lower()) for keyword in (*_INSTANTS, "DATEREF")}
+            found |= {f"CUNIT{axis}": unit.to_string("fits") for axis, unit in enumerate(wcs.cunit, start=1)}
         except Exception as error:  # noqa: BLE001 - wcslib raises many kinds; the user can inspect the header
             log.debug("the coordinate system of an image can't be read: %s", error)
             return []
-    if not problems:
-        return []
-    found = {keyword: getattr(wcs, keyword.replace("-", "").lower()) for keyword in (*_INSTANTS, "DATEREF")}
-    found |= {f"CUNIT{axis}": unit.to_string() for axis, unit in enumerate(wcs.cunit, start=1)}
     return [(keyword, value) for keyword, value in found.items() if value not in ("", None) and value == value]
 
 
 def _number_bands(hdulist: fits.HDUList) -> None:
     """EXTVER of images: the energy band they are of, counted from the lowest; the order of the list is untouched."""
-    found = {_image_band(hdu) for hdu in hdulist[1:] if hdu.is_image}
-    bands = sorted(band for band in found if band is not None)
-    used: Counter[tuple[str, int]] = Counter()
+    bands = sorted({band for hdu in hdulist[1:] if (band := energy_band(hdu.header))})
+    used = set()
     for hdu in hdulist[1:]:
-        band = _image_band(hdu) if hdu.is_image else None
-        version = bands.index(band) + 1 if band is not None else 1
-        while used[hdu.name, version]:  # two images of one type and band, from two products
+        band, version = energy_band(hdu.header), 1
+        if hdu.is_image and band:
+            version += bands.index(band)
+        while (hdu.name, version) in used:  # two images of one type and band, from two products
             version += 1
-        used[hdu.name, version] += 1
+        used.add((hdu.name, version))
         hdu.ver = version
-
-
-def _image_band(hdu: fits.ImageHDU) -> tuple[float, float] | None:
-    band = number(hdu.header, "E_MIN", math.nan), number(hdu.header, "E_MAX", math.nan)
-    return None if math.isnan(sum(band)) else band
 
 
 # ---- units, and pixels without exposure
 
-_spelled = lru_cache(maxsize=64)(standard_spelling)
-
 
 def _mend_unit(header: fits.Header, name: str) -> None:
     """BUNIT as `~astropy.units.Unit` and `~astropy.nddata.CCDData` read it; an unknown unit stays as it is."""
-    unit = header.get("BUNIT")
-    if is_missing(unit) and unit != "":
-        header.remove("BUNIT", ignore_missing=True)
-    spelled = _spelled(unit)
+    spelled = standard_spelling(header.get("BUNIT"))
     if spelled is not None:
         header["BUNIT"] = spelled
     elif name == "SIGNIFICANCE":
@@ -207,7 +162,7 @@ def _blank_unexposed(images: list[fits.ImageHDU], budget: Budget) -> None:
     groups: dict[Any, list[fits.ImageHDU]] = {}
     for image in images:
         if image.data is not None:
-            groups.setdefault((_image_band(image), image.shape), []).append(image)
+            groups.setdefault((energy_band(image.header), image.shape), []).append(image)
     for (band, _), alike in groups.items():
         count = Counter(image.name for image in alike)
         maps = [image.data for image in alike if image.name in _SHOW_EXPOSURE and count[image.name] == 1]

@@ -52,10 +52,17 @@ def _as_it_is(raw: Any, what: str, allowance: Allowance) -> Any:
     return raw
 
 
-def _elements(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
-    """Elements of a list, or the only one, of which only the name is used."""
-    for raw in _as_list(value):
-        yield Entry(_product_name(raw), kind.name, raw, kind.read)
+def _listed(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
+    """The elements of a list, or the only one: their content, their names and metadata if they have some."""
+    for index, raw in enumerate(_as_list(value)):
+        what = f"product {index + 1} of {key}"
+        content = _json_object(raw, what, allowance) if kind.refine else raw
+        described = _as_dict(content)
+        meta = _read_meta(described, what, allowance)
+        name = kind.refine(described, meta) if kind.refine else kind.name
+        if kind.name == "text" and "value" in described:
+            content = described["value"]
+        yield Entry(_product_name(described), name, content, kind.read, meta)
 
 
 @dataclass(frozen=True)
@@ -63,16 +70,16 @@ class Kind:
     """
     A kind of product.
 
-    ``keys`` are those of a reply under which it stands; ``elements`` lists the entries there, and ``refine`` gives them
-    another kind by their content and metadata. ``read`` makes the data of an entry. ``rows`` is what the rows of its
-    tables are called. ``file`` is the form of its file, where it does not follow from the type of the data: image,
-    spectrum or lightcurve.
+    ``keys`` are those of a reply under which it stands; ``elements`` lists the entries there, and ``refine`` gives
+    those that are JSON objects, or texts of them, another kind by their content and metadata. ``read`` makes the data
+    of an entry. ``rows`` is what the rows of its tables are called. ``file`` is the form of its file, where it does not
+    follow from the type of the data: image, spectrum or lightcurve.
     """
 
     name: str
     keys: tuple[str, ...] = ()
     read: Reader = _as_it_is
-    elements: Callable[[Kind, str, Any, Allowance], Iterator[Entry]] = _elements
+    elements: Callable[[Kind, str, Any, Allowance], Iterator[Entry]] = _listed
     refine: Callable[[dict[str, Any], dict[str, Any]], str] | None = None
     rows: str = "rows"
     file: str = ""
@@ -103,34 +110,8 @@ def _as_announced(entry: Entry, uri: Any, extra: Any) -> Entry:
 # ---- what stands under a key
 
 
-def _objects(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
-    """JSON objects, or texts of them, with a name and metadata."""
-    for index, raw in enumerate(_as_list(value)):
-        what = f"product {index + 1} of {key}"
-        element = _json_object(raw, what, allowance)
-        meta = _read_meta(element, what, allowance)
-        name = kind.refine(element, meta) if kind.refine else kind.name
-        yield Entry(_product_name(element), name, element, kind.read, meta)
-
-
 def _whole(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     yield Entry(key, kind.name, value, kind.read)
-
-
-def _pictures(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
-    for raw in _as_list(value):
-        entry = _as_dict(raw)
-        own = {name: entry[name] for name in ("img_type", "filename") if entry.get(name)}
-        meta = check_meta(_as_dict(entry.get("metadata")) | own, f"a picture in {key}")
-        yield Entry(_product_name(entry), kind.name, raw, kind.read, meta)
-
-
-def _output_texts(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
-    """Texts, and the numbers and lists that a workflow gives as outputs."""
-    for index, raw in enumerate(_as_list(value)):
-        is_named = isinstance(raw, dict) and "value" in raw
-        meta = _read_meta(raw, f"product {index + 1} of {key}", allowance) if is_named else {}
-        yield Entry(_product_name(raw), kind.name, raw["value"] if is_named else raw, kind.read, meta)
 
 
 def _skymaps(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
@@ -141,9 +122,8 @@ def _skymaps(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator
         check_name(event, f"event in {key}")
     for event, raw in maps.items():
         what = f"the map of {printable(event, limit=60)!r} in {key}"
-        element = _json_object(raw, what, allowance)
-        meta = _read_meta(element, what, allowance) | {"src_name": event}
-        yield Entry(_product_name(element) or f"skymap_{event}", kind.name, element, kind.read, meta)
+        for entry in _listed(kind, what, _json_object(raw, what, allowance), allowance):
+            yield replace(entry, name=entry.name or f"skymap_{event}", meta={**entry.meta, "src_name": event})
     for event, raw in contours.items():
         yield Entry(f"contours_{event}", "contours", raw, KINDS["contours"].read, {"src_name": event})
 
@@ -165,8 +145,11 @@ def _json_object(value: Any, what: str, allowance: Allowance) -> dict[str, Any]:
 
 
 def _read_meta(element: Mapping[str, Any], what: str, allowance: Allowance) -> dict[str, Any]:
+    """Metadata of a product; pictures have theirs under other names."""
     meta = element.get("meta_data")
-    return check_meta({} if meta in (None, "") else _json_object(meta, f"meta_data of {what}", allowance), what)
+    found = {} if meta in (None, "") else _json_object(meta, f"meta_data of {what}", allowance)
+    own = {key: element[key] for key in ("img_type", "filename") if element.get(key)}
+    return check_meta({**found, **_as_dict(element.get("metadata")), **own}, what)
 
 
 # ---- names
@@ -188,10 +171,9 @@ def check_name(name: Any, what: str) -> str:
 def check_meta(meta: dict[str, Any], what: str) -> dict[str, Any]:
     """Refuse metadata that name something and are not text; workflows may number their sources."""
     source = meta.get("src_name")
-    is_number = isinstance(source, (int, float)) and not isinstance(source, bool)
-    check_name(None if is_number else source, f"src_name of {what}")
-    for key in ("product", "img_type", "filename"):
-        check_name(meta.get(key), f"{key} of {what}")
+    if isinstance(source, bool) or not isinstance(source, (int, float)):
+        check_name(source, f"src_name of {what}")
+    check_name(meta.get("product"), f"product of {what}")
     return meta
 
 
@@ -294,21 +276,21 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("image", file="image"),
-        Kind("spectrum", file="spectrum"),
+        Kind("spectrum", rows="bins", file="spectrum"),
         Kind("arf", rows="energies", file="spectrum"),
         Kind("rmf", file="spectrum"),
         Kind("lightcurve", rows="bins", file="lightcurve"),
-        Kind("array", _ARRAYS, _HDULIST, _objects, _kind_of_arrays),
+        Kind("array", _ARRAYS, _HDULIST, refine=_kind_of_arrays),
         Kind("catalog", ("catalog",), _catalog, _whole, rows="sources"),
-        Kind("table", _TABLES, _read_table, _objects, _kind_of_table),
-        Kind("picture", ("binary_image_product_list",), partial(_decoded, "read_picture"), _pictures),
-        Kind("text", ("text_product_list", "progress_product_list"), _as_it_is, _output_texts, rows="entries"),
+        Kind("table", _TABLES, _read_table, refine=_kind_of_table),
+        Kind("picture", ("binary_image_product_list",), partial(_decoded, "read_picture")),
+        Kind("text", ("text_product_list", "progress_product_list"), rows="entries"),
         Kind("binary", ("binary_data_product_list",), partial(_decoded, "read_binary")),
         Kind("skymap", ("gw_skymap_product",), _HDULIST, _skymaps),
-        Kind("contours", (), partial(_decoded, "read_contours"), rows="points"),
+        Kind("contours", read=partial(_decoded, "read_contours"), rows="points"),
         Kind("strain", ("gw_strain_product_list",), partial(_decoded, "read_strain"), rows="samples"),
         Kind("spectrogram", ("gw_spectrogram_product",), partial(_decoded, "read_spectrogram"), rows="times"),
-        Kind("other", (), _as_it_is, _whole, rows="entries"),
+        Kind("other", elements=_whole, rows="entries"),
     )
 }
 _BY_KEY = {key: kind for kind in KINDS.values() for key in kind.keys}

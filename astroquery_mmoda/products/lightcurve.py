@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 #: key of ``meta`` for the positions of several sources, as JSON: name -> [RA_OBJ, DEC_OBJ] in deg
 POSITIONS = "OBJ_POS"
 _POSITION_CARDS = ("RA_OBJ", "DEC_OBJ")
-# lengths of the service's formats for time_bin in s
-_BIN_FORMATS = {"sec": 1.0, "jd": 86400.0}
 
 
 def lightcurve_form(products: Products, whole: Products) -> Table:
@@ -87,19 +85,11 @@ def _warn_of_times(curves: list[Curve], products: Products) -> None:
                 f"{curve.left_out + len(curve)} rows have no valid time and are left out.",
                 CorruptDataWarning,
             )
-    references = {str(curve.meta["TIMEREF"]).upper() for curve in curves if curve.meta.get("TIMEREF")}
-    if len(references) > 1:
-        warn(
-            f"MMODA: times of these light curves refer to different places (TIMEREF {', '.join(sorted(references))}); "
-            "source= gives one of them.",
-            CorruptDataWarning,
-        )
     # bins of SPI-ACS consist of whole native ones; the service's reply repeats the request all the same
     request = products.parameters
-    unit = _BIN_FORMATS.get(str(request.get("time_bin_format") or "sec"), math.nan)
-    requested = number(request, "time_bin", math.nan) * unit
-    widths = sorted({curve.acs_width for curve in curves if curve.acs_width > 0})
-    for width in widths if requested > 0 and request.get("query_type", "Real") == "Real" else ():
+    is_real = request.get("time_bin_format", "sec") == "sec" and request.get("query_type", "Real") == "Real"
+    requested = number(request, "time_bin", math.nan) if is_real else math.nan
+    for width in sorted({curve.acs_width for curve in curves if curve.acs_width > 0 and requested > 0}):
         if not math.isclose(width, requested, rel_tol=1e-6):
             warn(
                 f"MMODA: requested time bins of {requested:g} s, got {width:g} s: the service rounds time_bin of "
@@ -113,16 +103,17 @@ def _warn_of_times(curves: list[Curve], products: Products) -> None:
 
 def _joined_times(curves: list[Curve]) -> Time:
     """In TDB where all came in a barycentric scale, else in TT."""
-    scales = {curve.scale for curve in curves}
+    scales, lengths = {curve.scale for curve in curves}, [len(curve) for curve in curves]
+    whole = np.repeat([curve.whole for curve in curves], lengths)
+    days = np.concatenate([curve.days for curve in curves])
     common = "tdb" if scales <= {"tdb", "tcb"} else "tt"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*dubious year.*")
-        if len(scales) > 1:
-            times = [getattr(Time(one.whole, one.fraction, format="mjd", scale=one.scale), common) for one in curves]
-            days = (np.concatenate([getattr(time, part) for time in times]) for part in ("jd1", "jd2"))
-            return Time(Time(*days, format="jd", scale=common), format="mjd", copy=False)
-        days = (np.concatenate([getattr(curve, part) for curve in curves]) for part in ("whole", "fraction"))
-        return getattr(Time(*days, format="mjd", scale=curves[0].scale), common)
+        times = Time(whole, days, format="mjd", scale=common)
+        for scale in scales - {common}:
+            rows = np.repeat([curve.scale == scale for curve in curves], lengths)
+            times[rows] = Time(whole[rows], days[rows], format="mjd", scale=scale)  # which converts it
+    return times
 
 
 def _maybe_masked(values: np.ndarray, unit: u.UnitBase) -> Column:
@@ -138,21 +129,20 @@ def _stacked(name: str, curves: list[Curve], whole: Products, budget: Budget) ->
     if any(column.data.shape[1:] != shape for column in present):
         raise _not_joinable(f"{label} with different numbers of values in a row", whole)
     try:
-        # for each curve its values, in the unit of the first
-        parts = [
-            column.data if column.unit == unit else column.data * column.unit.to(unit)  # type: ignore[union-attr]
-            for column in present
-        ]
+        for values in present:
+            if values.unit != unit:
+                values.data = values.data * values.unit.to(unit)  # type: ignore[union-attr]
     except (u.UnitsError, AttributeError, TypeError) as error:
         raise _not_joinable(f"{label} in units that can't be converted", whole) from error
-    kind = np.result_type(*{part.dtype for part in parts}).newbyteorder("=")
-    rows, missing = sum(map(len, curves)), np.zeros((), kind)
+    kind = np.result_type(*{column.data.dtype for column in present}).newbyteorder("=")
+    rows = sum(map(len, curves))
     budget.allowance.spend(rows * math.prod(shape) * (kind.itemsize + 1), f"the column {label} of all light curves")
-    values, joined, mask = iter(parts), np.empty((rows, *shape), kind), np.zeros((rows, *shape), bool)
+    joined, mask = np.zeros((rows, *shape), kind), np.zeros((rows, *shape), bool)
     start = 0
     for curve, column in zip(curves, found, strict=True):
         place = slice(start, start := start + len(curve))
-        joined[place] = missing if column is None else next(values)
+        if column is not None:
+            joined[place] = column.data
         mask[place] = column is None or (column.mask is not None and column.mask)
     return MaskedColumn(joined, mask=mask, unit=unit) if mask.any() else Column(joined, unit=unit)
 
@@ -170,14 +160,11 @@ def _common_meta(curves: list[Curve]) -> dict[str, Any]:
     first = curves[0]
     origin = next((curve.origin for curve in curves if curve.origin is not None), None)
     meta = {key: value for key, value in first.meta.items() if all(curve.meta.get(key) == value for curve in curves)}
-    if not all(key in meta for key in _POSITION_CARDS):
+    places = {curve.source: [curve.meta.get(key) for key in _POSITION_CARDS] for curve in curves}
+    known = {source: place for source, place in places.items() if None not in place}
+    if known and not meta.keys() >= set(_POSITION_CARDS):
         meta = {key: value for key, value in meta.items() if key not in _POSITION_CARDS}
-        positions = {
-            curve.source: [curve.meta[key] for key in _POSITION_CARDS]
-            for curve in curves
-            if all(key in curve.meta for key in _POSITION_CARDS)
-        }
-        meta |= {POSITIONS: flat_text(positions)} if positions else {}
+        meta[POSITIONS] = flat_text(known)
     notes = "; ".join(dict.fromkeys(note for curve in curves for note in curve.notes))
     more = {"VALUECOL": first.value, "ERRORCOL": first.error, "MJDREF": origin, "TIMEWARN": notes or None}
     return meta | {key: value for key, value in more.items() if value is not None}

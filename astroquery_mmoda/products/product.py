@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -78,16 +79,6 @@ class Product:
 
         return product_line(self)
 
-    def __str__(self) -> str:
-        from .display.overview import product_text
-
-        return product_text(self)
-
-    def _repr_html_(self) -> str:
-        from .display.overview import product_html
-
-        return product_html(self)
-
 
 def read_data(product: Product, allowance: Allowance) -> Any:
     """Decode a product, tokens in texts masked; nothing is kept."""
@@ -98,13 +89,6 @@ def read_data(product: Product, allowance: Allowance) -> Any:
 
 def subset(products: Products, items: Iterable[Product]) -> Products:
     """Some products of a reply, with what it said besides."""
-    some = type(products)(
-        items,
-        parameters=products.parameters,
-        job_id=products.job_id,
-        comment=products.comment,
-        meta=products.meta,
-        service=products.service,
-    )
-    some.allowance = products.allowance
+    some = copy(products)
+    vars(some)["_items"] = tuple(items)
     return some

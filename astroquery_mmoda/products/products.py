@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -13,7 +13,7 @@ from astropy.table import Table
 from ..allowance import Allowance
 from ..catalog import empty_catalog
 from ..decoding import parse_body
-from ..errors import DecodingError, ParameterError, ServiceError
+from ..errors import ParameterError, ServiceError, reading
 from ..service.replies import without_tokens
 from ..text import listed, nearest, printable
 from .product import Product, subset
@@ -111,10 +111,8 @@ class Products(Sequence[Product]):
         if requested is not None and not isinstance(requested, Mapping):
             raise ParameterError(f"requested must be a dict of the request's fields, not a {type(requested).__name__}.")
         body = parse_body(reply, what="the reply to an analysis") if isinstance(reply, (bytes, str)) else reply
-        try:
+        with reading("the reply to an analysis"):
             body = without_tokens(body)
-        except RecursionError:
-            raise DecodingError("This reply is nested too deeply to be one of an analysis.") from None
         return products_of(body, requested=requested, service=service)
 
     # ---- a sequence
@@ -136,9 +134,6 @@ class Products(Sequence[Product]):
 
     def __len__(self) -> int:
         return len(self._items)
-
-    def __iter__(self) -> Iterator[Product]:
-        return iter(self._items)
 
     def __contains__(self, item: object) -> bool:
         return item in [product.name for product in self] if isinstance(item, str) else item in self._items
@@ -401,11 +396,10 @@ class Products(Sequence[Product]):
         lists = self.select(kind="catalog")
         if not len(lists):
             return empty_catalog()
-        table = lists[0].data
-        if not isinstance(table, Table):
-            raise DecodingError(f"{lists[0].name}: not a table, although its kind is catalog.")
-        Budget(self).allowance.spend(sum(column.nbytes for column in table.itercols()), "the catalogue")
-        return table.copy()
+        with reading("the catalogue"):
+            table: Table = lists[0].data
+            Budget(self).allowance.spend(sum(column.nbytes for column in table.itercols()), "the catalogue")
+            return table.copy()
 
     def require(self, *kinds: str) -> None:
         """

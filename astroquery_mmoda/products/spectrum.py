@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from astropy.io import fits
+from astropy.table import Table
 from astroquery.exceptions import InputWarning
 
 from ..errors import DecodingError, reading, warn
@@ -45,14 +47,17 @@ def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
     sets = [members for members in spectral_sets(products) if any(each.kind == "spectrum" for each in members)]
     names = [set_name(members) for members in sets]
     for number, (name, members) in enumerate(zip(names, sets, strict=True), start=1):
-        data = {product: budget.hdus(product) for product in members}
+        data = {product: budget.read(product) for product in members}
         found = tables_by_role(members, data.__getitem__)
         for role in ROLES:
             if role in found:
                 product, index = found[role]
                 _warn_of_others(product, data[product], role, index)
                 with reading(f"{role} of {name!r}"):
-                    hdulist.append(_named_part(data[product][index], role, number, name, budget))
+                    part = budget.own(data[product][index])
+                    hdulist.append(with_origin(part, part.name))
+                    part.name, part.ver = role, number
+                    name_source(part.header, name)
     if names:
         hdulist.append(_sources_hdu(names))
     return hdulist
@@ -141,18 +146,8 @@ def missing_columns(hdu: fits.BinTableHDU, role: str) -> list[str]:
     return sorted(_COLUMNS[role] - columns) + ["RATE or COUNTS"] * lacks_values
 
 
-def _named_part(hdu: Any, role: str, number: int, source: str, budget: Budget) -> Any:
-    original, part = hdu.name, budget.own(hdu)
-    part.name, part.ver = role, number
-    name_source(part.header, source)
-    return with_origin(part, original)
-
-
 def _sources_hdu(sources: list[str]) -> fits.BinTableHDU:
-    texts = {"SRC_NAME": [transliterated(source) for source in sources], "SRCNAME8": [in_hex(name) for name in sources]}
-    columns = [fits.Column("EXTVER", "J", array=range(1, len(sources) + 1))]
-    for name, values in texts.items():
-        width = max(len(value) for value in values)
-        if width:  # no original names, no column of them
-            columns.append(fits.Column(name, f"{width}A", array=values))
-    return fits.BinTableHDU.from_columns(columns, name="SOURCES")
+    table = Table({"EXTVER": np.arange(1, len(sources) + 1), "SRC_NAME": [transliterated(name) for name in sources]})
+    if any(map(in_hex, sources)):
+        table["SRCNAME8"] = [in_hex(name) for name in sources]
+    return fits.BinTableHDU(table, name="SOURCES")

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import islice
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
 
-from ...markup import facts_html, facts_text, table_html
-from ...text import printable, shorten
+from ...markup import table_html
+from ...text import printable
 from .summary import Summary, summarize
 
 if TYPE_CHECKING:
@@ -21,12 +19,10 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 20
-_MOST_COMPARED = 200
 _MOST_SUMMARIZED = 3000
 _NARROWEST, _WIDEST = 80, 120
 # columns, and the most characters in them
 _LIMITS = {"name": 40, "kind": 12, "source": 24, "band": 28, "time (UTC)": 40, "content": 40, "unit": 24, "size": 10}
-_MAYBE_COMMON = ("source", "band", "time (UTC)", "unit")
 _DROPPED = ("unit", "time (UTC)", "size", "band")  # what a narrow terminal can do without, the first one first
 
 
@@ -47,60 +43,50 @@ def overview(products: Products) -> Table:
 
 def products_text(products: Products) -> str:
     """As a terminal shows them."""
-    title, notes, rows = _shown(products)
-    lines = [f"<{title}>", *notes]
-    if rows:
-        kept = list(rows[0])
-        widths = {column: max(len(column), *(len(row[column]) for row in rows)) for column in kept}
-        width = min(max(get_terminal_size((_WIDEST, 24)).columns, _NARROWEST), _WIDEST)
-        for column in _DROPPED:
-            # two blanks between columns, and the numbers before them
-            if sum(widths[other] + 2 for other in kept) + 2 > width:
-                kept = [other for other in kept if other != column]
-        digits = len(str(len(rows) - 1))
-        numbered = [("", {column: column for column in kept}), *((str(number), row) for number, row in enumerate(rows))]
-        for number, row in numbered:
-            cells = [number.ljust(digits), *(row[column].ljust(widths[column]) for column in kept)]
-            lines.append("  ".join(cells).rstrip())
-        left_out = [column for column in rows[0] if column not in kept]
-        lines += [f"and in .table: {', '.join(left_out)}"] if left_out else []
-    return "\n".join([*lines, *_more(products)])
+    title, rows, more = _shown(products)
+    kept = list(rows[0]) if rows else []
+    widths = {column: max(len(column), *(len(row[column]) for row in rows)) for column in kept}
+    width = min(max(get_terminal_size((_WIDEST, 24)).columns, _NARROWEST), _WIDEST)
+    for column in _DROPPED:
+        if sum(widths[other] + 2 for other in kept) - 2 > width:  # two blanks between columns
+            kept = [other for other in kept if other != column]
+    lines = [f"<{title}>", *_comment_lines(products)]
+    for row in ({column: column for column in kept}, *rows) if rows else ():
+        lines.append("  ".join(row[column].ljust(widths[column]) for column in kept).rstrip())
+    left_out = [column for column in widths if column not in kept]
+    lines += [f"and in .table: {', '.join(left_out)}"] if left_out else []
+    return "\n".join([*lines, *more])
 
 
 def products_html(products: Products) -> str:
     """As a notebook shows them."""
-    title, notes, rows = _shown(products)
-    head = ["", *(rows[0] if rows else ())]
-    cells = [[str(number), *row.values()] for number, row in enumerate(rows)]
-    return table_html(head, cells, title=title, notes=notes, right=("", "size"), more="".join(_more(products)))
+    title, rows, more = _shown(products)
+    cells = [list(row.values()) for row in rows]
+    head = list(rows[0]) if rows else []
+    return table_html(head, cells, title=title, notes=_comment_lines(products), right=("", "size"), more="".join(more))
 
 
-def _shown(products: Products) -> tuple[str, list[str], list[dict[str, str]]]:
-    """Title, notes, and the first rows without what is in the notes, since all have it, and without empty columns."""
-    is_short = 1 < len(products) <= _MOST_COMPARED
-    rows = [_row_of(product) for product in islice(products, None if is_short else _SHOWN)]
-    common = {name: rows[0][name] for name in _MAYBE_COMMON if is_short and len({row[name] for row in rows}) == 1}
-    common = {name: value for name, value in common.items() if value}
-    rows = rows[:_SHOWN]
-    kept = [name for name in _LIMITS if name not in common and any(row[name] for row in rows)]
+def _shown(products: Products) -> tuple[str, list[dict[str, str]], list[str]]:
+    """Title, the first rows with their numbers, without empty columns, and how many more there are."""
+    rows = [{"": str(number), **_row_of(product)} for number, product in enumerate(products[:_SHOWN])]
+    kept = [name for name in ("", *_LIMITS) if any(row[name] for row in rows)]
     parameters = [products.parameters.get(name) for name in ("product_type", "instrument")]
     request = " of ".join(printable(value, limit=40) for value in parameters if isinstance(value, str))
     job = printable(products.job_id, limit=40) or "?"
     title = f"Products of job {job}{f' ({request})' if request else ''}: {len(products) or 'none'}"
-    notes = [f"all: {', '.join(f'{name} {value}' for name, value in common.items())}"] if common else []
-    notes += [printable(products.comment, limit=300)] if products.comment else []
-    return title, notes, [{name: row[name] for name in kept} for row in rows]
+    more = [f"... and {len(products) - _SHOWN} more, see .table"] if len(products) > _SHOWN else []
+    return title, [{name: row[name] for name in kept} for row in rows], more
 
 
-def _row_of(product: Product, limit: int | None = None) -> dict[str, str]:
+def _comment_lines(products: Products) -> list[str]:
+    return [printable(products.comment, limit=300)] if products.comment else []
+
+
+def _row_of(product: Product) -> dict[str, str]:
     summary = summarize(product)
     values = (product.name, product.kind, product.source, summary.band, summary.time, summary.content, summary.unit)
     cells = zip(_LIMITS.items(), (*values, _readable_size(summary.size)), strict=True)
-    return {name: printable(value, limit=limit or most) for (name, most), value in cells}
-
-
-def _more(products: Products) -> list[str]:
-    return [f"... and {len(products) - _SHOWN} more, see .table"] if len(products) > _SHOWN else []
+    return {name: printable(value, limit=most) for (name, most), value in cells}
 
 
 def product_line(product: Product) -> str:
@@ -110,35 +96,8 @@ def product_line(product: Product) -> str:
     return f"<Product {name!r}: {', '.join([kind + of_source, *filter(None, values)])}>"
 
 
-def product_text(product: Product) -> str:
-    """A line for each fact."""
-    return facts_text(_facts(product))
-
-
-def product_html(product: Product) -> str:
-    """A row for each fact."""
-    return facts_html(_facts(product), title="Product")
-
-
-def _facts(product: Product) -> list[tuple[str, str]]:
-    meta = ", ".join(printable(key, limit=30) for key in islice(product.meta, 10))
-    raw, data = product.entry.raw, product.__dict__.get("data")
-    if data is not None:
-        access = f".data is {type(data).__name__}"
-    elif isinstance(raw, Mapping) and "data_unit_list" in raw:
-        access = ".data reads it as an HDUList"
-    else:
-        is_table = product.kind in ("table", "catalog", "strain", "spectrogram", "contours")
-        access = f".data reads it{' as a Table' if is_table else ''}"
-    return [*_row_of(product, 200).items(), ("meta", shorten(meta, 120)), ("data", access)]
-
-
 def _readable_size(size: int | None) -> str:
     if size is None:
         return ""
-    number = float(size)
-    for unit in ("B", "kB", "MB"):
-        if number < 999.5:
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:.3g} GB"
+    thousands = (len(str(size)) - 1) // 3
+    return f"{size / 1000**thousands:.4g} {('', 'k', 'M', 'G', 'T')[thousands]}B"

@@ -21,7 +21,7 @@ from ... import decoding
 from ...allowance import Allowance
 from ...errors import DecodingError, MmodaError, reading
 from ...text import without_token
-from ..cards import add_date, clean, complete_copy, drop_missing, provenance_cards, with_origin
+from ..cards import add_date, complete_copy, drop_missing, provenance_cards, with_origin
 from ..channels import CHANNELS_IN, limits_of, renumbered
 from ..columnsizes import size_when_read
 from ..display.summary import summarize
@@ -91,7 +91,7 @@ def plan_single(product: Product, products: Products, output: OutputDirectory) -
 def _output_file(product: Product, ending: str, content: bytes | fits.HDUList, output: OutputDirectory) -> OutputFile:
     if isinstance(content, fits.HDUList):
         for hdu in content:
-            clean(hdu)
+            drop_missing(hdu.header, words=False)
         add_date(content[0].header)
     title = without_token(product.title)
     if title.lower().endswith(ending):
@@ -113,7 +113,7 @@ def _cleaned(hdu: Any) -> Any:
     """Copy of an HDU to be written; a primary one becomes an extension, as it is not the first."""
     own = complete_copy(hdu)
     own = fits.ImageHDU(own.data, own.header) if isinstance(own, fits.PrimaryHDU) else own
-    clean(own)
+    drop_missing(own.header, words=False)
     return own
 
 
@@ -145,7 +145,7 @@ def _hdus_for_file(product: Product, products: Products, form: str) -> tuple[fit
                 hdulist.append(own)
             return hdulist, places
     hdulist = fits.HDUList([complete_copy(hdu) for hdu in product.data])
-    clean(hdulist[0])
+    drop_missing(hdulist[0].header, words=False)
     hdulist[0].header.extend(provenance_cards(products), unique=True, bottom=True)
     return hdulist, [_place_in_file(hdu, 0, number) for number, hdu in enumerate(product.data)]
 
@@ -204,7 +204,7 @@ class SpectrumSet:
         members = [product for product in members if any(owner is product for owner, _ in roles.values())]
         form = spectrum_form(subset(products, members), products)
         for hdu in form:
-            clean(hdu)
+            drop_missing(hdu.header, words=False)
         layout = {kind: {roles[role]: role for role in TABLES_IN[kind] if role in roles} for kind in TABLES_IN}
         for product in members:
             others = [(product, number) for number, hdu in enumerate(product.data) if _has_content(hdu)]

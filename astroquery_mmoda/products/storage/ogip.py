@@ -24,7 +24,7 @@ from ...errors import DecodingError, MmodaError, reading, warn
 from ...instruments import is_deconvolved
 from ...text import printable, transliterated
 from ...units import known_unit
-from ..cards import add_date, card_value, drop_missing, is_missing, mend_rows, number, time_reference, time_system
+from ..cards import add_date, card_value, drop_missing, is_missing, number, time_reference, time_system
 from ..channels import CHANNELS_IN, Numbering, limits_of, renumbered
 from ..spectrum import ROLES
 from .output import OutputDirectory, OutputFile, manifest_of, write_files
@@ -167,7 +167,6 @@ def _ogip_file(provenance: fits.Header, hdus: Sequence[Any]) -> fits.HDUList:
     add_date(primary.header)
     for hdu in hdus:
         drop_missing(hdu.header, words=False)  # such as TUNIT of a column that lost its unit
-        mend_rows(hdu)
     return fits.HDUList([primary, *hdus])
 
 
