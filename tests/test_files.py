@@ -31,13 +31,14 @@ def folder(tmp_path):
 
 def write(output, content):
     files = [OutputFile("", "text", data, path) for path, data in content.items()]
-    return manifest_of(output.directory, write_files(output, files))
+    write_files(output, files)
+    return manifest_of(output.directory, files)
 
 
 @pytest.mark.parametrize("source", ["odd\x1b[2J", "\u202eodd", "two\nlines"])
 def test_words_of_the_service_in_a_manifest_are_escaped(folder, source):
-    outcomes = [(OutputFile(source, "text", b"x", folder / "a"), 1)]
-    assert not {"\x1b", "\u202e", "\n"} & set("".join(manifest_of(folder, outcomes)["source"]))
+    files = [OutputFile(source, "text", b"x", folder / "a")]
+    assert not {"\x1b", "\u202e", "\n"} & set("".join(manifest_of(folder, files)["source"]))
 
 
 @pytest.mark.parametrize(

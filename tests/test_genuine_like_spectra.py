@@ -677,7 +677,7 @@ def test_options_that_some_can_take(tmp_path, kinds, options, named, grouped):
 
 def test_options_without_any_spectrum(tmp_path):
     products = made(like.jemx()).select(kind="rmf")
-    with pytest.raises(ParameterError, match="for spectra, of which there are none here, only: rmf"):
+    with pytest.raises(ParameterError, match="for spectra, of which there are none here"):
         products.write(tmp_path / "out", group=3.0)
     assert len(products.write(tmp_path / "out")) == 1
     assert len(products.select(kind="image").write(tmp_path / "none", group=3.0)) == 0

@@ -32,7 +32,7 @@ PREFIX = "mmoda-"
 #: how a product is kept in its files
 FORMATS = ("fits", "ecsv", "text", "json", "bytes")
 
-_FORMAT, _VERSION = "astroquery_mmoda products", 2
+_FORMAT, _VERSION = "astroquery_mmoda products", 3
 _LARGEST = 50_000_000
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_.+-]{0,99}")
 _INDEX = re.compile(re.escape(PREFIX) + r"([A-Za-z0-9_.+-]{1,60})\.json")

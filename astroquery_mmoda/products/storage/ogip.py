@@ -20,7 +20,7 @@ from astropy.table import Table
 from astropy.time import Time
 from astroquery.exceptions import CorruptDataWarning
 
-from ...errors import DecodingError, MmodaError, reading, warn
+from ...errors import MmodaError, reading, warn
 from ...instruments import is_deconvolved
 from ...text import printable, transliterated
 from ...units import known_unit
@@ -33,12 +33,11 @@ from .spectrumtable import (
     ChannelValues,
     SpectrumOptions,
     check_columns,
-    count_factors,
+    count_columns,
     find_table,
     has_column,
-    is_in_counts,
     pick_sources,
-    unit_of,
+    unit_factor,
 )
 
 #: which tables are in a file of a kind, in their order
@@ -129,18 +128,18 @@ def write_spectra(
     spectra/Ser_X-1_rmf.fits      rmf
     """
     output, options = OutputDirectory(directory, overwrite=overwrite), SpectrumOptions(group, systematic)
-    sources = pick_sources(spectra)
-    found = [{role: hdu for role in ROLES if (hdu := find_table(spectra, role, ver)) is not None} for ver, _ in sources]
-    options.check([(name, own["SPECTRUM"]) for (_, name), own in zip(sources, found, strict=True) if "SPECTRUM" in own])
-    files: list[OutputFile] = []
-    for (ver, name), tables in zip(sources, found, strict=True):
+    provenance, files = spectra[0].header if spectra else fits.Header(), list[OutputFile]()
+    for ver, name in pick_sources(spectra):
+        tables = {role: hdu for role in ROLES if (hdu := find_table(spectra, role, ver)) is not None}
         try:
             with reading("spectrum"):
-                contents = ogip_tables(tables, numbering(tables), spectra[0].header, name, options)
-                files += ogip_files(contents, spectra[0].header, name, output, default=f"source_{ver}")
+                contents, _ = ogip_tables(tables, provenance, name, options)
+                files += ogip_files(contents, provenance, name, output, default=f"source_{ver}")
         except MmodaError as error:
-            files.append(OutputFile(name, "spectrum", error))
-    return manifest_of(output.directory, write_files(output, files))
+            files.append(OutputFile(name, "spectrum", error=error))
+    options.report()
+    write_files(output, files)
+    return manifest_of(output.directory, files)
 
 
 def ogip_files(
@@ -153,11 +152,10 @@ def ogip_files(
         header = contents["spectrum"][0].header
         header["RESPFILE"] = (paths["rmf"].name if "rmf" in paths else "none", "redistribution matrix")
         header["ANCRFILE"] = (paths["arf"].name if "arf" in paths else "none", "effective area")
-    responses = tuple(path for kind, path in paths.items() if kind != "spectrum")
-    return [
-        OutputFile(name, kind, _ogip_file(provenance, hdus), paths[kind], needs=responses if kind == "spectrum" else ())
-        for kind, hdus in contents.items()
-    ]
+    files = {kind: OutputFile(name, kind, _ogip_file(provenance, hdus), paths[kind]) for kind, hdus in contents.items()}
+    if "spectrum" in files:
+        files["spectrum"].needs = tuple(file for kind, file in files.items() if kind != "spectrum")
+    return list(files.values())
 
 
 def _ogip_file(provenance: fits.Header, hdus: Sequence[Any]) -> fits.HDUList:
@@ -174,17 +172,17 @@ def _ogip_file(provenance: fits.Header, hdus: Sequence[Any]) -> fits.HDUList:
 # ---- extensions of the files
 
 
-def numbering(tables: Mapping[str, Any]) -> Numbering:
-    """How the channels are numbered in files of these tables, by their roles; `DecodingError` if one can't be used."""
+def ogip_tables(
+    tables: Mapping[str, Any], provenance: fits.Header, name: str, options: SpectrumOptions
+) -> tuple[dict[str, list[Any]], Numbering]:
+    """
+    Make the extensions of each kind of file, of tables of one source by their roles; and how channels are numbered.
+
+    `DecodingError` if one of the tables can't be used.
+    """
     for role, hdu in tables.items():
         check_columns(hdu, role)
-    return Numbering.of(tables)
-
-
-def ogip_tables(
-    tables: Mapping[str, Any], numbers: Numbering, provenance: fits.Header, name: str, options: SpectrumOptions
-) -> dict[str, list[Any]]:
-    """Make the extensions of each kind of file, of tables of one source by their roles."""
+    numbers = Numbering.of(tables)
     like = tables["SPECTRUM"].header if "SPECTRUM" in tables else {}
     made: dict[str, list[Any]] = {}
     if "SPECTRUM" in tables:
@@ -194,7 +192,7 @@ def ogip_tables(
     if "MATRIX" in tables:
         bounds = [_response(tables["EBOUNDS"], "EBOUNDS", like, numbers)] if "EBOUNDS" in tables else []
         made["rmf"] = [*bounds, _matrix(tables["MATRIX"], tables.get("SPECRESP"), like, numbers)]
-    return made
+    return made, numbers
 
 
 def plain_header(header: fits.Header) -> fits.Header:
@@ -216,7 +214,8 @@ def _spectrum(
     values = ChannelValues.of(hdu)
     changed = {"QUALITY": values.quality} if has_column(hdu, "QUALITY") or values.quality.any() else {}
     table = _file_table(hdu, "SPECTRUM", changed | options.columns(values, name))
-    _state_counts(table)
+    factors, unit = count_columns(table)
+    _convert(table, unit, factors)
     _limit_channels(table, "SPECTRUM", numbers)
     header, has_errors = table.header, has_column(table, "STAT_ERR")
     _identify(header, {})
@@ -246,15 +245,6 @@ def _spectrum(
     return table
 
 
-def _state_counts(table: fits.BinTableHDU) -> None:
-    """Give values and errors the unit that OGIP requires."""
-    unit = "count" if is_in_counts(table) else "count/s"
-    for column, factor in count_factors(table).items():
-        if factor != 1:
-            table.data[column] = np.asarray(table.data[column]) * factor
-        table.columns[column].unit = unit
-
-
 def _complete_dates(header: fits.Header) -> None:
     """Write TSTART and TSTOP as dates, which are in the time scale of TIMESYS (FITS standard 4.0, 9.2.1)."""
     unit = known_unit(str(header.get("TIMEUNIT") or ""))
@@ -277,7 +267,7 @@ def _response(
     hduclas2, version, energies = _RESPONSES[role]
     _set_missing(table.header, HDUCLASS="OGIP", HDUCLAS1="RESPONSE", HDUCLAS2=hduclas2, HDUVERS=version)
     _identify(table.header, like)
-    _convert(table, "keV", *energies)
+    _convert(table, "keV", {name: unit_factor(table, name, "keV") for name in energies})
     if role in CHANNELS_IN:
         _set_missing(table.header, CHANTYPE=card_value(like, "CHANTYPE") or "PI")
         _limit_channels(table, role, numbers)
@@ -286,11 +276,10 @@ def _response(
 
 def _effective_area(hdu: Any, like: Mapping[str, Any], numbers: Numbering) -> fits.BinTableHDU:
     table = _response(hdu, "SPECRESP", like, numbers)
-    if unit_of(table, "SPECRESP") is None and _is_one(table):
-        # a factor: the area is in the matrix
-        table.columns["SPECRESP"].unit = None
-    else:
-        _convert(table, "cm**2", "SPECRESP")
+    factor = unit_factor(table, "SPECRESP", "cm**2")
+    # an area of 1 is a factor: the area is in the matrix
+    is_area = known_unit(table.columns["SPECRESP"].unit) == u.cm**2 or factor != 1 or not _is_one(table)
+    _convert(table, "cm**2" if is_area else None, {"SPECRESP": factor})
     return table
 
 
@@ -370,13 +359,9 @@ def _limit_channels(table: fits.BinTableHDU, role: str, numbers: Numbering) -> N
     table.header[count] = numbers.count
 
 
-def _convert(table: fits.BinTableHDU, unit: str, *names: str) -> None:
-    """Convert columns to a unit; unknown ones stay."""
-    for name in names:
-        column, given = table.columns[name], unit_of(table, name)
-        if given is not None and not given.is_equivalent(unit):
-            raise DecodingError(f"{name} is in {printable(column.unit, limit=40)}, not in {unit} or the like")
-        if given is not None and given != u.Unit(unit):
-            table.data[name] = (np.asarray(table.data[name]) * given).to_value(u.Unit(unit))
-        if given is not None or known_unit(column.unit or "1") is not None:
-            column.unit = unit
+def _convert(table: fits.BinTableHDU, unit: str | None, factors: Mapping[str, float]) -> None:
+    """Convert columns to a unit by these factors."""
+    for name, factor in factors.items():
+        if factor != 1:
+            table.data[name] = np.asarray(table.data[name]) * factor
+        table.columns[name].unit = unit

@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astropy.table import Table
 
 from ...errors import MmodaError, ParameterError, reading
-from ...text import without_token
+from ..kinds import KINDS
 from ..product import subset
 from ..spectrum import spectral_sets
-from .fileforms import Plan, SpectrumSet, plan_single, plan_spectrum
+from .fileforms import Plan, plan_files
 from .index import Index, index_path, older_index
 from .output import OutputDirectory, OutputFile, manifest_of, write_files
 from .provenance import Provenance, public_parameters
@@ -35,83 +35,55 @@ def write_products(
 ) -> Table:
     """Write all products; everything is made and all names are checked before the first file is written."""
     output, options = OutputDirectory(directory, overwrite=overwrite), SpectrumOptions(group, systematic)
+    if options.given and products and all(product.kind != "spectrum" for product in products):
+        raise ParameterError("group= and systematic= are for spectra, of which there are none here")
     plans = _plans(products, output, options)
-    job_id = without_token(products.job_id)
-    path = index_path(output.directory, job_id)
-    older = older_index(path, job_id, products.parameters)
+    options.report()
+    path = index_path(output.directory, products.job_id)
+    older = older_index(path, products.job_id, products.parameters)
     # a file that has tables of two products is there once
-    files = {file.path if file.path.name else id(plan): file for plan in plans for file in plan.files}
-    outcomes = write_files(output, list(files.values()))
-    written = {file.path for file, outcome in outcomes if not isinstance(outcome, Exception)}
-    if written or not products:
+    files = list(dict.fromkeys(file for plan in plans for file in plan.files))
+    write_files(output, files)
+    if not products or not all(file.error for file in files):
         try:
-            _write_index(path, products, plans, older, written)
+            _write_index(path, products, plans, older)
         except OSError as error:
-            outcomes.append((OutputFile("", "index", error), error))
-    return manifest_of(output.directory, outcomes)
+            files.append(OutputFile("", "index", error=error))
+    return manifest_of(output.directory, files)
 
 
 def _plans(products: Products, output: OutputDirectory, options: SpectrumOptions) -> list[Plan]:
     """How to write each product, in their order, but a spectrum and its responses together."""
-    failed: dict[Product, MmodaError] = {}
+    plans: dict[Product, Plan] = {}
     for product in products:
         try:
             product.data  # noqa: B018 - this decodes it
         except MmodaError as error:
-            failed[product] = error
-    usable = subset(products, [product for product in products if product not in failed])
-    sets: dict[Product, SpectrumSet] = {}
-    for members in spectral_sets(usable):
+            plans[product] = Plan.failed(product, error)
+    usable = subset(products, [product for product in products if product not in plans])
+    groups = spectral_sets(usable)
+    groups += [[product] for product in usable if KINDS[product.kind].file != "spectrum"]
+    for members in groups:
         try:
             with reading(members[0].title):
-                if spectrum := SpectrumSet.of(members, usable):
-                    sets |= dict.fromkeys(spectrum.members, spectrum)
+                made = plan_files(members, usable, output, options)
         except MmodaError as error:
-            failed |= dict.fromkeys(members, error)
-    _check_options(products, set(failed), sets, options)
-    plans: dict[Product, Plan] = {}
-    for product in products:
-        found = sets.get(product)
-        together = found.members if found else [product]
-        try:
-            if product in failed:
-                raise failed[product]
-            if product not in plans:
-                with reading(product.title):
-                    new = plan_spectrum(found, output, options) if found else [plan_single(product, usable, output)]
-                plans |= {plan.product: plan for plan in new}
-        except MmodaError as error:
-            for each in together:
-                plans[each] = Plan(each, "", [OutputFile(without_token(each.source), each.kind, error)])
-    return list(plans.values())
+            made = [Plan.failed(product, error) for product in members]
+        plans |= {plan.product: plan for plan in made}
+    return [plans[product] for product in products]
 
 
-def _check_options(
-    products: Products, failed: Set[Product], sets: Mapping[Product, SpectrumSet], options: SpectrumOptions
-) -> None:
-    """Refuse options that none of the products can take; warn of the spectra that can't."""
-    spectra = [product for product in products if product.kind == "spectrum"]
-    usable = [product for product in spectra if product not in failed]
-    tables = [sets[product].tables["SPECTRUM"] if product in sets else None for product in usable]
-    options.check([(product.source or product.name, hdu) for product, hdu in zip(usable, tables, strict=True)])
-    if products and not spectra and options != SpectrumOptions():
-        kinds = ", ".join(sorted({product.kind for product in products}))
-        raise ParameterError(f"group= and systematic= are for spectra, of which there are none here, only: {kinds}")
-
-
-def _write_index(
-    path: Path, products: Products, plans: Sequence[Plan], older: Index | None, written: Set[Path]
-) -> None:
+def _write_index(path: Path, products: Products, plans: Sequence[Plan], older: Index | None) -> None:
     """Describe what was written, in the order of the products, and what was there before and was not replaced."""
-    whole = {plan.product: plan for plan in plans if written >= {file.path for file in plan.files}}
-    replaced = {file.name for file in written}
-    kept = [each for each in older.products if replaced.isdisjoint(file.name for file in each.files)] if older else []
+    written = {file.path.name for plan in plans for file in plan.files if not file.error}
+    kept = [each for each in older.products if written.isdisjoint(file.name for file in each.files)] if older else []
+    whole = [plan for plan in plans if not any(file.error for file in plan.files)]
     index = Index(
         job_id=products.job_id,
         service=products.service,
         comment=products.comment,
         parameters=public_parameters(products.parameters),
         meta=dict(products.meta),
-        products=(*kept, *(whole[product].record() for product in products if product in whole)),
+        products=(*kept, *(plan.record() for plan in whole)),
     )
     index.write(path, Provenance.of(products))
