@@ -98,7 +98,7 @@ def rows_of(table: Table, source: str | None, *, single: bool = True) -> Table:
 
 def widths_of(rows: Table) -> np.ndarray:
     """Widths of the bins in s; NaN where masked, or not a width."""
-    width = numbers_of(rows["time_bin"]) * (u.Unit(rows["time_bin"].unit or u.s).to(u.s))
+    width = numbers_of(rows["time_bin"], u.s)
     with np.errstate(invalid="ignore"):
         return np.where((width > 0) & np.isfinite(width), width, np.nan)
 
@@ -113,9 +113,10 @@ def position_of(rows: Table, name: str) -> dict[str, float]:
     return {"RA_OBJ": right_ascension, "DEC_OBJ": declination}
 
 
-def numbers_of(column: Any) -> np.ndarray:
-    """Plain numbers of a column, NaN where it is masked."""
-    return np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+def numbers_of(column: Any, unit: u.UnitBase | None = None) -> np.ndarray:
+    """Plain numbers of a column, in its unit or another, NaN where it is masked."""
+    values = np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+    return values * column.unit.to(unit) if unit and column.unit else values
 
 
 def blanked(column: Column) -> Column:
