@@ -107,7 +107,14 @@ def in_directory(directory, files, copies=1, **record):
         "files": told,
     }
     product |= {"options": {"hdus": [[0, 1, "", 1, 0, []]]}} | record
-    index = {"format": "astroquery_mmoda products", "version": 3, "job_id": "0", "service": "", "comment": ""}
+    index = {
+        "format": "astroquery_mmoda products",
+        "version": 3,
+        "provenance": {},
+        "job_id": "0",
+        "service": "",
+        "comment": "",
+    }
     index |= {"parameters": {}, "meta": {}, "products": [product] * copies}
     (directory / "mmoda-0.json").write_text(json.dumps(index))
     return len(json.dumps(index)) + sum(map(len, files.values()))

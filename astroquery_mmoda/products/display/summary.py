@@ -57,7 +57,7 @@ def summarize(product: Product) -> Summary:
     data = product.__dict__.get("data", raw)
     try:
         if data is raw and hasattr(raw, "record"):  # in a file, which is not opened for this
-            found = raw.record.options["summary"]
+            found = raw.record["options"]["summary"]
             texts = {name: printable(found[name], limit=100) for name in ("band", "time", "content", "unit")}
             return Summary(**texts, size=found["size"] if type(found["size"]) is int else None)
         units = _units(data)

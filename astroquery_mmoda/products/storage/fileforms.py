@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ from ..product import subset
 from ..spectrum import missing_columns, spectrum_form, tables_by_role
 from ..spectrum import set_name as source_of
 from .fitsfiles import opened
-from .index import PREFIX, StoredFile, StoredProduct
+from .index import PREFIX, file_record
 from .lightcurvefiles import lightcurve_hdus
 from .ogip import TABLES_IN, ogip_files, ogip_tables
 from .output import OutputDirectory, OutputFile, safe_name
@@ -64,18 +64,18 @@ class Plan:
         """Plan of a product that can't be written."""
         return cls(product, "", [OutputFile(product.source, product.kind, error=error)])
 
-    def record(self) -> StoredProduct:
+    def record(self) -> dict[str, Any]:
         """Entry of the index, when the files are written."""
-        return StoredProduct(
-            name=self.product.name,
-            service_name=self.product.entry.name,
-            kind=self.product.kind,
-            source=self.product.source,
-            meta=dict(self.product.meta),
-            format=self.format,
-            files=tuple(StoredFile.of(file.path) for file in self.files),
-            options=self.options | {"summary": asdict(summarize(self.product))},
-        )
+        return {
+            "name": self.product.name,
+            "service_name": self.product.entry.name,
+            "kind": self.product.kind,
+            "source": self.product.source,
+            "meta": self.product.meta,
+            "format": self.format,
+            "files": [file_record(file.path) for file in self.files],
+            "options": self.options | {"summary": asdict(summarize(self.product))},
+        }
 
 
 def plan_files(
@@ -174,11 +174,11 @@ def _hdus_for_file(product: Product, products: Products, form: str) -> tuple[fit
     return hdulist, [_place_in_file(hdu, 0, number) for number, hdu in enumerate(product.data)]
 
 
-def _read_fits(files: Sequence[bytes], record: StoredProduct, allowance: Allowance) -> fits.HDUList:
+def _read_fits(files: Sequence[bytes], options: Mapping[str, Any], allowance: Allowance) -> fits.HDUList:
     contents = [opened(data, allowance) for data in files]
     hdus = []
     # each place once, whatever the index says
-    places = {tuple(place[:2]): place[2:] for place in record.options["hdus"]}
+    places = {tuple(place[:2]): place[2:] for place in options["hdus"]}
     for (file, position), (name, version, shift, marked) in places.items():
         hdu = contents[file][position]
         if marked is None:
@@ -289,10 +289,10 @@ def _ecsv(data: Table, products: Products) -> tuple[bytes, list[str]]:
     return without_token(buffer.getvalue()).encode(), masked
 
 
-def _read_ecsv(files: Sequence[bytes], record: StoredProduct, allowance: Allowance) -> Table:
-    table = decoding.read_ecsv(_read_text_file(files, record, allowance), allowance=allowance)
+def _read_ecsv(files: Sequence[bytes], options: Mapping[str, Any], allowance: Allowance) -> Table:
+    table = decoding.read_ecsv(_read_text_file(files, options, allowance), allowance=allowance)
     table.meta.pop("MMODA", None)
-    masked = set(record.options["masked"])
+    masked = set(options["masked"])
     for name in table.colnames:
         is_masked = isinstance(table[name], MaskedColumn)
         if name in masked and not is_masked:
@@ -305,7 +305,7 @@ def _read_ecsv(files: Sequence[bytes], record: StoredProduct, allowance: Allowan
 # ---- texts, plain values and bytes
 
 
-def _read_text_file(files: Sequence[bytes], record: StoredProduct, allowance: Allowance) -> str:
+def _read_text_file(files: Sequence[bytes], options: Mapping[str, Any], allowance: Allowance) -> str:
     if not files[0].isascii():  # all characters are as wide as the widest
         allowance.spend(4 * len(files[0]), "a text")
     return str(files[0], "utf-8")
@@ -316,6 +316,6 @@ READERS = {
     "fits": _read_fits,
     "ecsv": _read_ecsv,
     "text": _read_text_file,
-    "json": lambda files, record, allowance: decoding.parse_body(files[0], what="JSON"),
-    "bytes": lambda files, record, allowance: files[0],
+    "json": lambda files, options, allowance: decoding.parse_body(files[0], what="JSON"),
+    "bytes": lambda files, options, allowance: files[0],
 }

@@ -13,11 +13,10 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...decoding import parse_body
 from ...errors import DecodingError, ParameterError, reading
@@ -27,6 +26,9 @@ from ..kinds import KINDS, check_meta, check_name
 from .output import safe_name, write_whole
 from .provenance import Provenance, public_parameters
 
+if TYPE_CHECKING:
+    from ..products import Products
+
 #: beginning of the names of indexes; files of products have no such names
 PREFIX = "mmoda-"
 #: how a product is kept in its files
@@ -35,98 +37,65 @@ FORMATS = ("fits", "ecsv", "text", "json", "bytes")
 _FORMAT, _VERSION = "astroquery_mmoda products", 3
 _LARGEST = 50_000_000
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_.+-]{0,99}")
-_INDEX = re.compile(re.escape(PREFIX) + r"([A-Za-z0-9_.+-]{1,60})\.json")
+# types of what is in an index, in each of its products, and in each file of these
+_ABOUT = {"job_id": str, "service": str, "comment": str, "parameters": dict, "meta": dict}
+_IN_INDEX = {"provenance": dict, "format": str, "version": int, **_ABOUT, "products": list}
+_IN_PRODUCT = {"name": str, "service_name": str, "kind": str, "source": str, "meta": dict}
+_IN_PRODUCT |= {"format": str, "files": list, "options": dict}
+_IN_FILE = {"name": str, "size": int, "sha256": str}
 
 
-# of fields, by what is written there
-_TYPES = {"str": str, "int": int, "dict[str, Any]": dict}
+def _check_record(record: Any, types: Mapping[str, type]) -> None:
+    found = {key: type(value) for key, value in record.items()} if isinstance(record, dict) else {}
+    if found != types:
+        wrong = [key for key in (*types, *found) if types.get(key) != found.get(key)]
+        raise DecodingError(f"missing, unknown or of a wrong type: {listed(wrong)}")
 
 
-def _check_types(record: Any) -> None:
-    """Refuse values of other types than those of the fields, from an index that somebody else wrote."""
-    for each in fields(record):
-        value, expected = getattr(record, each.name), _TYPES.get(str(each.type), tuple)
-        if not isinstance(value, expected) or isinstance(value, bool):
-            raise DecodingError(f"{each.name} must be of type {expected.__name__}, not {type(value).__name__}")
+def read_index(path: Path) -> dict[str, Any]:
+    """Read and check an index; `DecodingError` if anything in it is not as `write_index` leaves it."""
+    with reading(f"the index {path}"):
+        index: dict[str, Any] = parse_body(read_plain(path, limit=_LARGEST), what="index")
+        if (index.get("format"), index.get("version")) != (_FORMAT, _VERSION):
+            raise DecodingError("not an index of Products.write, or one of another version")
+        _check_record(index, _IN_INDEX)
+        for product in index["products"]:
+            _check_record(product, _IN_PRODUCT)
+            for key in ("name", "service_name", "source"):
+                check_name(product[key], f"{key} of a product")
+            check_meta(product["meta"], "a product")
+            if product["kind"] not in KINDS or product["format"] not in FORMATS or not product["files"]:
+                raise DecodingError(f"unknown kind or format, or no file, of {printable(product['name'], limit=60)!r}")
+            for file in product["files"]:
+                _check_record(file, _IN_FILE)
+                if not _NAME.fullmatch(file["name"]) or file["name"].startswith(PREFIX) or file["size"] < 0:
+                    raise DecodingError(f"not name and size of a product's file: {printable(file['name'], limit=60)!r}")
+        return index
 
 
-@dataclass(frozen=True)
-class StoredFile:
-    """A file of a product, and the sum that shows whether it is still the same."""
-
-    name: str
-    size: int
-    sha256: str
-
-    def __post_init__(self) -> None:
-        _check_types(self)
-        if not _NAME.fullmatch(self.name) or _INDEX.fullmatch(self.name) or self.size < 0:
-            raise DecodingError(f"not the name and size of a product's file: {printable(self.name, limit=60)!r}")
-
-    @classmethod
-    def of(cls, path: Path) -> StoredFile:
-        """Describe a file that was written."""
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return cls(path.name, os.fstat(file.fileno()).st_size, digest)
+def write_index(path: Path, products: Products, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write what `Products` know beside their data; the provenance, for people to read, comes first."""
+    index = {
+        "provenance": Provenance.of(products).to_dict(),
+        "format": _FORMAT,
+        "version": _VERSION,
+        **{key: getattr(products, key) for key in _ABOUT},
+        "parameters": public_parameters(products.parameters),
+        "products": records,
+    }
+    write_whole(path, without_token(json.dumps(index, indent=1, default=str)).encode("ascii"))
 
 
-@dataclass(frozen=True)
-class StoredProduct:
-    """A product in the index: all that is not in its files, and how these are to be read."""
-
-    name: str
-    service_name: str
-    kind: str
-    source: str
-    meta: dict[str, Any]
-    format: str
-    files: tuple[StoredFile, ...]
-    options: dict[str, Any]
-
-    def __post_init__(self) -> None:
-        _check_types(self)
-        for name in (self.name, self.service_name, self.source):
-            check_name(name, "name of a product or source")
-        check_meta(self.meta, "a product")
-        if self.kind not in KINDS or self.format not in FORMATS or not self.files:
-            raise DecodingError(f"unknown kind or format, or no file, of product {printable(self.name, limit=60)!r}")
+def about_products(index: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `Products`."""
+    return {key: index[key] for key in _ABOUT}
 
 
-@dataclass(frozen=True)
-class Index:
-    """What `Products` know beside their data."""
-
-    job_id: str
-    service: str
-    comment: str
-    parameters: dict[str, Any]
-    meta: dict[str, Any]
-    products: tuple[StoredProduct, ...]
-    format: str = _FORMAT
-    version: int = _VERSION
-
-    def __post_init__(self) -> None:
-        _check_types(self)
-
-    @classmethod
-    def read(cls, path: Path) -> Index:
-        """Read and check an index; `DecodingError` if anything in it is not as `write` leaves it."""
-        with reading(f"the index {path}"):
-            content = parse_body(read_plain(path, limit=_LARGEST), what="index")
-            if (content.get("format"), content.get("version")) != (_FORMAT, _VERSION):
-                raise DecodingError("not an index of Products.write, or one of another version")
-            content.pop("provenance", None)
-            products = [
-                StoredProduct(**each | {"files": tuple(StoredFile(**file) for file in each["files"])})
-                for each in content.pop("products")
-            ]
-            return cls(**content, products=tuple(products))
-
-    def write(self, path: Path, provenance: Provenance) -> None:
-        """Write it whole or not at all; the provenance, for people to read, comes first."""
-        content = {"provenance": provenance.to_dict(), **asdict(self)}
-        write_whole(path, without_token(json.dumps(content, indent=1, default=str)).encode("ascii"))
+def file_record(path: Path) -> dict[str, Any]:
+    """Name and size of a file that was written, and the sum that shows whether it is still the same."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"name": path.name, "size": os.fstat(file.fileno()).st_size, "sha256": digest}
 
 
 def index_path(directory: Path, job_id: str) -> Path:
@@ -134,16 +103,15 @@ def index_path(directory: Path, job_id: str) -> Path:
     return directory / f"{PREFIX}{safe_name(job_id, default='products')}.json"
 
 
-def older_index(path: Path, job_id: str, parameters: Mapping[str, Any]) -> Index | None:
-    """Index of the same analysis that is there already; `FileExistsError` if it is anything else."""
+def older_records(path: Path, products: Products) -> list[dict[str, Any]]:
+    """Products in an index of the same analysis that is there already; `FileExistsError` if it is anything else."""
     if not os.path.lexists(path):
-        return None
-    index = None
+        return []
     with suppress(DecodingError):
-        index = Index.read(path)
-    # without a job id, only the parameters distinguish analyses
-    if index and index.job_id == job_id and (job_id or _as_json(index.parameters) == _as_json(parameters)):
-        return index
+        index, job_id = read_index(path), products.job_id
+        # without a job id, only the parameters distinguish analyses
+        if index["job_id"] == job_id and (job_id or _as_json(index["parameters"]) == _as_json(products.parameters)):
+            return list(index["products"])
     text = "nothing was written, since this is not the index of the same analysis; choose another directory"
     raise FileExistsError(errno.EEXIST, text, str(path))
 
@@ -154,11 +122,14 @@ def _as_json(parameters: Mapping[str, Any]) -> str:
 
 def find_index(directory: Path, job_id: str | None) -> Path:
     """Find the index of a directory, or of one analysis in it; an error of ours says which there are instead."""
-    found = {match[1]: match[0] for match in map(_INDEX.fullmatch, sorted(os.listdir(directory))) if match}
-    if job_id is None and len(found) > 1:
+    names = sorted(name for name in os.listdir(directory) if name.startswith(PREFIX) and name.endswith(".json"))
+    found = [name[len(PREFIX) : -len(".json")] for name in names]
+    if job_id is not None:
+        name = index_path(directory, str(job_id)).name
+    elif len(found) > 1:
         raise ParameterError(f"There are several analyses in {directory}; choose one by job_id=: {listed(found)}.")
-    wanted = next(iter(found.values()), None) if job_id is None else index_path(directory, str(job_id)).name
-    if wanted not in found.values():
-        missing = wanted or f"index ({PREFIX}<job id>.json)"
-        raise DecodingError(f"There is no {missing} of Products.write in {directory}; analyses there: {listed(found)}.")
-    return directory / str(wanted)
+    else:
+        name = names[0] if names else f"{PREFIX}<job id>.json"
+    if name not in names:
+        raise DecodingError(f"There is no index ({name}) of Products.write in {directory}; analyses: {listed(found)}.")
+    return directory / name

@@ -14,7 +14,7 @@ from ...errors import DecodingError, reading
 from ...files import read_plain
 from ..kinds import Entry, free_name
 from .fileforms import READERS
-from .index import Index, StoredProduct, find_index
+from .index import about_products, find_index, read_index
 from .output import chosen_path
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Stored:
     """Where the data of a product are; in an entry it replaces the service's reply."""
 
     directory: Path
-    record: StoredProduct = field(repr=False)
+    record: dict[str, Any] = field(repr=False)
 
 
 def read_products(cls: type[Products], directory: str | os.PathLike[str], *, job_id: str | None = None) -> Products:
@@ -34,28 +34,21 @@ def read_products(cls: type[Products], directory: str | os.PathLike[str], *, job
     from ..product import Product
 
     place = chosen_path(directory).absolute()
-    index = Index.read(find_index(place, job_id))
-    files = {file.name: file for record in index.products for file in record.files}
-    for file in files.values():
+    index = read_index(find_index(place, job_id))
+    sizes = {file["name"]: file["size"] for record in index["products"] for file in record["files"]}
+    for name, size in sizes.items():
         try:
-            size = os.lstat(place / file.name).st_size
+            is_same = os.lstat(place / name).st_size == size
         except OSError as error:
-            raise DecodingError(f"The file {place / file.name} is missing.") from error
-        if size != file.size:
-            raise _changed(place / file.name)
-    allowance, taken = Allowance(sum(file.size for file in files.values())), dict[str, int]()
-    # files of one product may have been written twice under different names
-    products = [
-        Product(
-            Entry(each.service_name, each.kind, Stored(place, each), _read_stored, each.meta),
-            free_name(each.name, taken),
-            each.source,
-            allowance,
-        )
-        for each in index.products
-    ]
-    about = {key: getattr(index, key) for key in ("parameters", "job_id", "comment", "meta", "service")}
-    found = cls(products, **about)
+            raise DecodingError(f"The file {place / name} is missing.") from error
+        if not is_same:
+            raise _changed(place / name)
+    allowance, taken, products = Allowance(sum(sizes.values())), dict[str, int](), []
+    for record in index["products"]:
+        entry = Entry(record["service_name"], record["kind"], Stored(place, record), _read_stored, record["meta"])
+        # files of one product may have been written twice under different names
+        products.append(Product(entry, free_name(record["name"], taken), record["source"], allowance))
+    found = cls(products, **about_products(index))
     found.allowance = allowance
     return found
 
@@ -66,13 +59,13 @@ def _changed(path: Path) -> DecodingError:
 
 def _read_stored(stored: Stored, what: str, allowance: Allowance) -> Any:
     """Data of a product, from bytes that are certainly those that were written."""
-    record = stored.record
-    names = ", ".join(file.name for file in record.files)
+    record, contents = stored.record, []
+    names = ", ".join(file["name"] for file in record["files"])
     with reading(f"{what} in {stored.directory} ({names})"):
         # bytes that several products refer to are read for each of them
-        allowance.spend(sum(file.size for file in record.files), "a product of these files")
-        contents = [read_plain(stored.directory / file.name, limit=file.size) for file in record.files]
-        for file, data in zip(record.files, contents, strict=True):
-            if len(data) != file.size or hashlib.sha256(data).hexdigest() != file.sha256:
-                raise _changed(stored.directory / file.name)
-        return READERS[record.format](contents, record, allowance)
+        allowance.spend(sum(file["size"] for file in record["files"]), "a product of these files")
+        for file in record["files"]:
+            contents.append(read_plain(stored.directory / file["name"], limit=file["size"]))
+            if hashlib.sha256(contents[-1]).hexdigest() != file["sha256"]:
+                raise _changed(stored.directory / file["name"])
+        return READERS[record["format"]](contents, record["options"], allowance)

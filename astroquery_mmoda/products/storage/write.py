@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astropy.table import Table
@@ -15,9 +13,8 @@ from ..kinds import KINDS
 from ..product import subset
 from ..spectrum import spectral_sets
 from .fileforms import Plan, plan_files
-from .index import Index, index_path, older_index
+from .index import index_path, older_records, write_index
 from .output import OutputDirectory, OutputFile, manifest_of, write_files
-from .provenance import Provenance, public_parameters
 from .spectrumtable import SpectrumOptions
 
 if TYPE_CHECKING:
@@ -40,13 +37,17 @@ def write_products(
     plans = _plans(products, output, options)
     options.report()
     path = index_path(output.directory, products.job_id)
-    older = older_index(path, products.job_id, products.parameters)
+    older = older_records(path, products)
     # a file that has tables of two products is there once
     files = list(dict.fromkeys(file for plan in plans for file in plan.files))
     write_files(output, files)
     if not products or not all(file.error for file in files):
         try:
-            _write_index(path, products, plans, older)
+            # what was there before and was not replaced stays
+            written = {file.path.name for file in files if not file.error}
+            kept = [each for each in older if written.isdisjoint(file["name"] for file in each["files"])]
+            whole = [plan.record() for plan in plans if not any(file.error for file in plan.files)]
+            write_index(path, products, kept + whole)
         except OSError as error:
             files.append(OutputFile("", "index", error=error))
     return manifest_of(output.directory, files)
@@ -71,19 +72,3 @@ def _plans(products: Products, output: OutputDirectory, options: SpectrumOptions
             made = [Plan.failed(product, error) for product in members]
         plans |= {plan.product: plan for plan in made}
     return [plans[product] for product in products]
-
-
-def _write_index(path: Path, products: Products, plans: Sequence[Plan], older: Index | None) -> None:
-    """Describe what was written, in the order of the products, and what was there before and was not replaced."""
-    written = {file.path.name for plan in plans for file in plan.files if not file.error}
-    kept = [each for each in older.products if written.isdisjoint(file.name for file in each.files)] if older else []
-    whole = [plan for plan in plans if not any(file.error for file in plan.files)]
-    index = Index(
-        job_id=products.job_id,
-        service=products.service,
-        comment=products.comment,
-        parameters=public_parameters(products.parameters),
-        meta=dict(products.meta),
-        products=(*kept, *(plan.record() for plan in whole)),
-    )
-    index.write(path, Provenance.of(products))
