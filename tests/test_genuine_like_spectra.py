@@ -309,7 +309,6 @@ def test_mandatory_cards_are_completed(tmp_path):
     expected = {"TELESCOP": "UNKNOWN", "FILTER": "none", "CHANTYPE": "PI", "HDUCLASS": "OGIP", "BACKSCAL": 1.0}
     assert {key: header[key] for key in expected} == expected
     assert "DETNAM" not in header
-    assert header["DATE-OBS"] == "2019-02-17T12:00:00.000"
     header = fits.getheader(paths["rmf"], "SPECRESP MATRIX")
     assert (header["INSTRUME"], header["CHANTYPE"], header["HDUCLASS"]) == ("IBIS", "PI", "OGIP")
 

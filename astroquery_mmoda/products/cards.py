@@ -14,7 +14,7 @@ from astropy.time import Time
 
 from ..instruments import IJD_ORIGIN
 from ..text import in_hex, printable, transliterated
-from .storage.provenance import Provenance, creator, now
+from .storage.provenance import creator, now, provenance
 
 if TYPE_CHECKING:
     from .products import Products
@@ -25,7 +25,7 @@ _HDU = TypeVar("_HDU")
 _SCALES = frozenset(Time.SCALES) - {"local", "ut1"}
 # names of FITS for scales that astropy calls otherwise
 _ALIASES = {"tdt": "tt", "et": "tt", "iat": "tai", "gmt": "utc"}
-# attribute of the provenance, and the comment of its card
+# key in the provenance, and the comment of its card
 _ATTRIBUTES = {
     "SERVICE": ("service", "address of the service"),
     "SERVVERS": ("service_version", "version of the service"),
@@ -77,10 +77,10 @@ def add_date(header: fits.Header) -> None:
 
 
 def _provenance_values(products: Products) -> dict[str, str]:
-    known = Provenance.of(products)
-    values = {keyword: _ascii(getattr(known, name)) for keyword, (name, _) in _ATTRIBUTES.items()}
+    known = provenance(products)
+    values = {keyword: _ascii(known[name]) for keyword, (name, _) in _ATTRIBUTES.items()}
     # one text, as parameters have small letters and long names
-    parameters = flat_text(known.parameters) if known.parameters else ""
+    parameters = flat_text(known["parameters"]) if known["parameters"] else ""
     return {"ORIGIN": "MMODA", **values, "CREATOR": creator(), "PARAMS": parameters}
 
 

@@ -35,7 +35,7 @@ from .index import PREFIX, file_record
 from .lightcurvefiles import lightcurve_hdus
 from .ogip import TABLES_IN, ogip_files, ogip_tables
 from .output import OutputDirectory, OutputFile, safe_name
-from .provenance import Provenance
+from .provenance import file_provenance
 from .spectrumtable import GOOD, MARKS, SpectrumOptions, check_columns, has_column
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ def _shift_channels(hdu: Any, shift: int) -> None:
 def _ecsv(data: Table, products: Products) -> tuple[bytes, list[str]]:
     """Make ECSV, which takes empty texts for missing ones unless columns say what is missing; and name masked ones."""
     table = data.copy(copy_data=False)
-    table.meta["MMODA"] = Provenance.of(products).to_dict()
+    table.meta["MMODA"] = file_provenance(products)
     masked = [name for name in table.colnames if isinstance(table[name], MaskedColumn)]
     unclear = [name for name in masked if table[name].dtype.kind == "U" and (table[name].filled("x") == "").any()]
     buffer = io.StringIO()

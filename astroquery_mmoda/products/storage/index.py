@@ -24,7 +24,7 @@ from ...files import read_plain
 from ...text import listed, printable, without_token
 from ..kinds import KINDS, check_meta, check_name
 from .output import safe_name, write_whole
-from .provenance import Provenance, public_parameters
+from .provenance import file_provenance, public_parameters
 
 if TYPE_CHECKING:
     from ..products import Products
@@ -76,7 +76,7 @@ def read_index(path: Path) -> dict[str, Any]:
 def write_index(path: Path, products: Products, records: Sequence[Mapping[str, Any]]) -> None:
     """Write what `Products` know beside their data; the provenance, for people to read, comes first."""
     index = {
-        "provenance": Provenance.of(products).to_dict(),
+        "provenance": file_provenance(products),
         "format": _FORMAT,
         "version": _VERSION,
         **{key: getattr(products, key) for key in _ABOUT},

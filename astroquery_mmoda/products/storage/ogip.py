@@ -17,14 +17,13 @@ import numpy as np
 from astropy import units as u
 from astropy.io import fits
 from astropy.table import Table
-from astropy.time import Time
 from astroquery.exceptions import CorruptDataWarning
 
 from ...errors import MmodaError, reading, warn
 from ...instruments import is_deconvolved
 from ...text import printable, transliterated
 from ...units import known_unit
-from ..cards import add_date, card_value, drop_missing, is_missing, mend_rows, number, time_reference, time_system
+from ..cards import add_date, card_value, drop_missing, is_missing, mend_rows, number
 from ..channels import CHANNELS_IN, Numbering, limits_of, renumbered
 from ..spectrum import ROLES
 from .output import OutputDirectory, OutputFile, manifest_of, write_files
@@ -48,6 +47,12 @@ _CONTENTS = ("REDIST", "DETECTOR", "FULL")
 _LARGEST_SUM = 1.5
 # columns that have a unit
 _MEASURED = {"RATE", "STAT_ERR", "SPECRESP", "ENERG_LO", "ENERG_HI", "E_MIN", "E_MAX"}
+# what each spectrum has to say; some of it may be columns
+_MANDATORY = {
+    **{"HDUCLASS": "OGIP", "HDUCLAS1": "SPECTRUM", "HDUCLAS4": "TYPE:I", "HDUVERS": "1.2.1", "CHANTYPE": "PI"},
+    **{"TELESCOP": "UNKNOWN", "INSTRUME": "UNKNOWN", "FILTER": "none"},
+    **{"AREASCAL": 1.0, "BACKSCAL": 1.0, "CORRSCAL": 0.0, "SYS_ERR": 0.0, "QUALITY": 0, "GROUPING": 0},
+}
 # HDUCLAS2, the version of the convention, and columns of energies
 _RESPONSES = {
     "SPECRESP": ("SPECRESP", "1.1.0", ("ENERG_LO", "ENERG_HI")),
@@ -218,45 +223,23 @@ def _spectrum(
     _convert(table, unit, factors)
     _limit_channels(table, "SPECTRUM", numbers)
     header, has_errors = table.header, has_column(table, "STAT_ERR")
-    _identify(header, {})
     # readers choose the column by HDUCLAS3
     header["HDUCLAS3"] = "COUNT" if values.in_counts else "RATE"
-    _set_missing(header, HDUCLASS="OGIP", HDUCLAS1="SPECTRUM", HDUCLAS4="TYPE:I", HDUVERS="1.2.1")
-    if is_deconvolved(str(header["INSTRUME"])):
+    if is_deconvolved(str(header.get("INSTRUME", ""))):
         header["HDUCLAS2"] = ("NET", "background was separated by the coded mask")
-    # several science windows make one spectrum: what they have in common is the job
-    observation = card_value(provenance, "OBS_ID") or card_value(provenance, "JOB_ID") or "UNKNOWN"
-    _set_missing(header, CHANTYPE="PI", OBJECT=transliterated(name), OBS_ID=observation)
     exposure = number(header, "EXPOSURE", 0.0)
     header["EXPOSURE"] = exposure if exposure > 0 else (1.0, "unknown")
     if exposure <= 0:
         warn(f"the spectrum of {printable(name)} has no EXPOSURE; 1 s is written instead", CorruptDataWarning)
-    _complete_dates(header)
-    # these may be columns, each channel having its own
-    constants = {"AREASCAL": 1.0, "BACKSCAL": 1.0, "CORRSCAL": 0.0, "SYS_ERR": 0.0, "QUALITY": 0, "GROUPING": 0}
-    for key, value in constants.items():
-        if has_column(table, key):
-            header.remove(key, ignore_missing=True)
-        else:
-            _set_missing(header, **{key: value})
+    # several science windows make one spectrum: what they have in common is the job
+    observation = card_value(provenance, "OBS_ID") or card_value(provenance, "JOB_ID") or "UNKNOWN"
+    _set_missing(header, **_MANDATORY, OBJECT=transliterated(name), OBS_ID=observation)
+    for column in table.columns.names:
+        header.remove(column, ignore_missing=True)  # each channel has its own
     header["BACKFILE"] = header["CORRFILE"] = "none"
     if not isinstance(header.get("POISSERR"), bool) or (has_errors and not values.in_counts):
         header["POISSERR"] = values.in_counts and not has_errors and not number(header, "STAT_ERR", 0.0)
     return table
-
-
-def _complete_dates(header: fits.Header) -> None:
-    """Write TSTART and TSTOP as dates, which are in the time scale of TIMESYS (FITS standard 4.0, 9.2.1)."""
-    unit = known_unit(str(header.get("TIMEUNIT") or ""))
-    if unit is None or not unit.is_equivalent(u.day):
-        return
-    whole, fraction = time_reference(header) or (0.0, 0.0)
-    for key, edge in (("DATE-OBS", "TSTART"), ("DATE-END", "TSTOP")):
-        days = number(header, edge, math.nan) * unit.to(u.day) + fraction
-        # 1950 to 2150: anything else is not the date of an observation
-        if 33282 < whole + days < 106331:
-            date = Time(whole, days, format="mjd", scale=time_system(header).scale)
-            _set_missing(header, **{key: (date.isot, f"{date.scale.upper()}, as TIMESYS says")})
 
 
 def _response(
@@ -266,7 +249,8 @@ def _response(
     table = _file_table(hdu, name or role, {}, shift=numbers.shifts.get(role, 0))
     hduclas2, version, energies = _RESPONSES[role]
     _set_missing(table.header, HDUCLASS="OGIP", HDUCLAS1="RESPONSE", HDUCLAS2=hduclas2, HDUVERS=version)
-    _identify(table.header, like)
+    for key in ("TELESCOP", "INSTRUME", "FILTER"):
+        _set_missing(table.header, **{key: card_value(like, key) or _MANDATORY[key]})
     _convert(table, "keV", {name: unit_factor(table, name, "keV") for name in energies})
     if role in CHANNELS_IN:
         _set_missing(table.header, CHANTYPE=card_value(like, "CHANTYPE") or "PI")
@@ -308,12 +292,6 @@ def _has_area(matrix: Any, area: Any, instrument: str) -> bool:
     return bool(np.max(sums, initial=0.0) > _LARGEST_SUM)
 
 
-def _identify(header: fits.Header, like: Mapping[str, Any]) -> None:
-    """Say which instrument it is, as in another header where this one does not know."""
-    for key, unknown in (("TELESCOP", "UNKNOWN"), ("INSTRUME", "UNKNOWN"), ("FILTER", "none")):
-        _set_missing(header, **{key: card_value(like, key) or unknown})
-
-
 # ---- tables and headers
 
 
@@ -340,7 +318,7 @@ def _file_column(hdu: Any, column: fits.Column, shift: int) -> fits.Column:
     if letter in "BIJK" and (array.dtype.kind == "f" or (array.dtype.kind in "iu" and name in _MEASURED)):
         # scaled, or perhaps to be converted to another unit: as whole numbers they would be cut off
         array = array.astype(float)
-        kept |= {"format": f"{math.prod(array.shape[1:])}D", "null": None, "bscale": None, "bzero": None, "disp": None}
+        kept |= {"format": f"{math.prod(array.shape[1:])}D", **dict.fromkeys(("null", "bscale", "bzero", "disp"))}
     return fits.Column(column.name, array=array, **kept)
 
 

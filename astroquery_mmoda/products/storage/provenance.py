@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -30,40 +29,28 @@ _LONGEST = 2000
 _LONGEST_CATALOG = 200
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """What is known of the origin of some products; texts are empty where nothing is."""
+def provenance(products: Products) -> dict[str, Any]:
+    """What the reply said of the origin of some products; texts are empty where it said nothing."""
+    parameters = products.parameters
+    return {
+        "service": plain_address(products.service),
+        "service_version": _short(products.meta.get(SERVICE_VERSION)),
+        "instrument": _short(parameters.get("instrument")),
+        "product": _short(parameters.get("product_type")),
+        "source": _short(parameters.get("src_name")),
+        "job_id": _short(products.job_id),
+        "parameters": {
+            printable(name, limit=100): _parameter_text(value, _LONGEST_CATALOG if "catalog" in name else _LONGEST)
+            for name, value in parameters.items()
+            if name not in _LEFT_OUT and value is not None
+        },
+    }
 
-    service: str
-    service_version: str
-    instrument: str
-    product: str
-    source: str
-    job_id: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, products: Products) -> Provenance:
-        """Gather it from what the reply said."""
-        parameters = products.parameters
-        return cls(
-            service=plain_address(products.service),
-            service_version=_short(products.meta.get(SERVICE_VERSION)),
-            instrument=_short(parameters.get("instrument")),
-            product=_short(parameters.get("product_type")),
-            source=_short(parameters.get("src_name")),
-            job_id=_short(products.job_id),
-            parameters={
-                printable(name, limit=100): _parameter_text(value, _LONGEST_CATALOG if "catalog" in name else _LONGEST)
-                for name, value in parameters.items()
-                if name not in _LEFT_OUT and value is not None
-            },
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for the header of a table."""
-        values = {"origin": "MMODA", **asdict(self), "creator": creator(), "date": now()}
-        return {key: value for key, value in values.items() if value or key == "parameters"}
+def file_provenance(products: Products) -> dict[str, Any]:
+    """The same with what is known of a file, without what is not known."""
+    values = {"origin": "MMODA", **provenance(products), "creator": creator(), "date": now()}
+    return {key: value for key, value in values.items() if value or key == "parameters"}
 
 
 def public_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
