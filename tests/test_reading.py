@@ -175,7 +175,7 @@ def test_the_overview_is_there_before_a_file_is_opened(written, monkeypatch):
     directory, curves = written
     again = Products.read(directory)
     monkeypatch.setattr(
-        "astroquery_mmoda.products.storage.read.read_plain", lambda *_, **__: pytest.fail("a file was opened")
+        "astroquery_mmoda.products.storage.directory.read_plain", lambda *_, **__: pytest.fail("a file was opened")
     )
     assert again.table["content"][0] == curves.table["content"][0] != ""
     assert again.table["size"][0] > 0

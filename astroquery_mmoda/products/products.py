@@ -497,7 +497,7 @@ class Products(Sequence[Product]):
              maxi/catalog.ecsv catalog
         maxi/mosaic_image.fits   image
         """
-        from .storage.write import write_products
+        from .storage.directory import write_products
 
         return write_products(self, directory, overwrite=overwrite, group=group, systematic=systematic)
 
@@ -538,7 +538,7 @@ class Products(Sequence[Product]):
         >>> [product.name for product in Products.read("maxi")]
         ['catalog', 'mosaic_image']
         """
-        from .storage.read import read_products
+        from .storage.directory import read_products
 
         return read_products(cls, directory, job_id=job_id)
 
@@ -564,7 +564,7 @@ class Products(Sequence[Product]):
           author = {Neronov, A. and Savchenko, V. and Tramacere, A. and Meharga, M. and Ferrigno, C. and Paltani, S.},
         ...
         """
-        from .storage.citation import bibtex
+        from .storage.provenance import bibtex
 
         return bibtex(self)
 

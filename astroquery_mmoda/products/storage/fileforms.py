@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,16 +25,14 @@ from ...text import without_token
 from ..cards import add_date, clean, complete_copy, drop_missing, number, provenance_cards, with_origin
 from ..channels import CHANNELS_IN, limits_of, renumbered
 from ..columnsizes import size_when_read
-from ..display.summary import summarize
 from ..kinds import KINDS
 from ..product import subset
 from ..spectrum import missing_columns, spectrum_form, tables_by_role
 from ..spectrum import set_name as source_of
 from .fitsfiles import opened
-from .index import PREFIX, file_record
 from .lightcurvefiles import lightcurve_hdus
 from .ogip import TABLES_IN, ogip_files, ogip_tables
-from .output import OutputDirectory, OutputFile, safe_name
+from .output import INDEX_PREFIX, OutputDirectory, OutputFile, safe_name
 from .provenance import file_provenance
 from .spectrumtable import GOOD, MARKS, SpectrumOptions, check_columns, has_column
 
@@ -63,19 +61,6 @@ class Plan:
     def failed(cls, product: Product, error: MmodaError) -> Plan:
         """Plan of a product that can't be written."""
         return cls(product, "", [OutputFile(product.source, product.kind, error=error)])
-
-    def record(self) -> dict[str, Any]:
-        """Entry of the index, when the files are written."""
-        return {
-            "name": self.product.name,
-            "service_name": self.product.entry.name,
-            "kind": self.product.kind,
-            "source": self.product.source,
-            "meta": self.product.meta,
-            "format": self.format,
-            "files": [file_record(file.path) for file in self.files],
-            "options": self.options | {"summary": asdict(summarize(self.product))},
-        }
 
 
 def plan_files(
@@ -118,7 +103,7 @@ def _output_file(product: Product, ending: str, content: bytes | fits.HDUList, o
     title = without_token(product.title)
     if title.lower().endswith(ending):
         title = title[: -len(ending)]
-    if safe_name(title).casefold().startswith(PREFIX):
+    if safe_name(title).casefold().startswith(INDEX_PREFIX):
         title = f"product {title}"  # only indexes begin like this
     (path,) = output.reserve(title, ending, default=product.kind)
     return OutputFile(without_token(product.source), product.kind, content, path)
@@ -145,11 +130,8 @@ def _has_content(hdu: Any) -> bool:
 
 
 def _place_in_file(hdu: Any, file: int, number: int, shift: int = 0, marked: Any = ()) -> list[Any]:
-    """
-    Where an HDU of the service is: number of the file and in it, its name and version, and what was changed.
-
-    That is what was added to its channels, and what QUALITY marks in the file only, as `_marked_channels` has it.
-    """
+    """Where an HDU of the service is: file and number in it, name and version, and what was changed in the file."""
+    # that is what was added to its channels, and what `_marked_channels` gives
     return [file, number, str(hdu.header.get("EXTNAME", "")), hdu.ver, shift, marked]
 
 

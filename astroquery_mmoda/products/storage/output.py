@@ -17,6 +17,8 @@ from ...errors import MmodaError, ParameterError, reading
 from ...files import DiskFull, remove_leftovers, whole_file
 from ...text import listed, printable, shorten, transliterated
 
+#: beginning of the names of indexes; files of products have no such names
+INDEX_PREFIX = "mmoda-"
 # with a counter and "_pha.fits" behind it, a name still fits into the 68 characters of a FITS keyword (RESPFILE)
 _LONGEST = 48
 _DEVICES = frozenset(
