@@ -206,7 +206,7 @@ def _write_index(path: Path, products: Products, records: Sequence[Mapping[str, 
         "parameters": public_parameters(products.parameters),
         "products": records,
     }
-    write_whole(path, without_token(json.dumps(index, indent=1, default=str)).encode("ascii"))
+    write_whole(path, _as_json(index).encode("ascii"))
 
 
 def _record_of(plan: Plan) -> dict[str, Any]:
@@ -238,16 +238,17 @@ def _older_records(path: Path, products: Products) -> list[dict[str, Any]]:
     if not os.path.lexists(path):
         return []
     with suppress(DecodingError):
-        index, job_id = _read_index(path), products.job_id
+        index = _read_index(path)
         # without a job id, only the parameters distinguish analyses
-        if index["job_id"] == job_id and (job_id or _as_json(index["parameters"]) == _as_json(products.parameters)):
+        is_same = products.job_id or index["parameters"] == json.loads(_as_json(public_parameters(products.parameters)))
+        if is_same and index["job_id"] == products.job_id:
             return list(index["products"])
     text = "nothing was written, since this is not the index of the same analysis; choose another directory"
     raise FileExistsError(errno.EEXIST, text, str(path))
 
 
-def _as_json(parameters: Mapping[str, Any]) -> str:
-    return without_token(json.dumps(public_parameters(parameters), sort_keys=True, default=str))
+def _as_json(value: Any) -> str:
+    return without_token(json.dumps(value, indent=1, default=str))
 
 
 def _find_index(directory: Path, job_id: str | None) -> Path:

@@ -42,10 +42,7 @@ if TYPE_CHECKING:
 
 
 # that a picture or a binary product may have; others could make the file something that a computer runs
-_ENDINGS = (
-    *(".png", ".jpg", ".jpeg", ".gif", ".svg", ".pdf", ".fits", ".fits.gz", ".csv", ".dat", ".h5", ".hdf5"),
-    *(".tar", ".tar.gz", ".gz", ".zip", ".vot", ".xml"),
-)
+_ENDINGS = "png jpg jpeg gif svg pdf fits fits.gz csv dat h5 hdf5 tar tar.gz gz zip vot xml".split()
 
 
 @dataclass(frozen=True)
@@ -100,18 +97,18 @@ def _output_file(product: Product, ending: str, content: bytes | fits.HDUList, o
         for hdu in content:
             clean(hdu)
         add_date(content[0].header)
-    title = without_token(product.title)
+    title = product.title
     if title.lower().endswith(ending):
         title = title[: -len(ending)]
     if safe_name(title).casefold().startswith(INDEX_PREFIX):
         title = f"product {title}"  # only indexes begin like this
     (path,) = output.reserve(title, ending, default=product.kind)
-    return OutputFile(without_token(product.source), product.kind, content, path)
+    return OutputFile(product.source, product.kind, content, path)
 
 
 def _ending(product: Product) -> str:
     wanted = f".{product.meta.get('img_type')}" if product.kind == "picture" else product.title.lower()
-    return max((ending for ending in _ENDINGS if wanted.endswith(ending)), key=len, default=".bin")
+    return max((f".{ending}" for ending in _ENDINGS if wanted.endswith(f".{ending}")), key=len, default=".bin")
 
 
 def _cleaned(hdu: Any) -> Any:

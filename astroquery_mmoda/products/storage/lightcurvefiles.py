@@ -24,7 +24,7 @@ from ...files import read_plain
 from ...instruments import IJD_ORIGIN, background_of_rates
 from ...protocol import TIME_COLUMNS
 from ...text import in_hex, original, printable, transliterated
-from ...units import known_unit, read_unit, standard_spelling
+from ...units import read_unit, standard_spelling
 from ..cards import add_provenance, flat_text, number, time_reference
 from ..columnsizes import size_when_read
 from ..lightcurve import empty_lightcurve, maybe_masked
@@ -241,11 +241,10 @@ def _storable(column: Column) -> Column:
 
 
 def _spelled(unit: Any) -> str | None:
-    """Spell a unit for a file; FITS has more spellings of count/s than OGIP."""
+    """Spell a unit for a file as FITS does, and count/s as OGIP."""
     text = "" if unit is None else str(unit)
     spelled = standard_spelling(text)
-    text = text if spelled is None else spelled
-    return "count/s" if known_unit(text) == u.ct / u.s else text or None
+    return (text if spelled is None else spelled).replace(" / ", "/") or None
 
 
 def _gti_hdu(rows: Table, version: int, origin: Time) -> fits.BinTableHDU:
@@ -264,13 +263,10 @@ def _gti_hdu(rows: Table, version: int, origin: Time) -> fits.BinTableHDU:
             apart = starts[1:] > np.maximum.accumulate(stops)[:-1] + margin
         first = np.flatnonzero(np.append(True, apart))
         starts, stops = np.minimum.reduceat(starts, first), np.maximum.reduceat(stops, first)
-    columns = [
-        fits.Column(name, "D", unit="s", array=times[stops > starts])
-        for name, times in (("START", starts), ("STOP", stops))
-    ]
     header = _time_header(rows, origin)
     header["HDUCLASS"], header["HDUCLAS1"], header["HDUCLAS2"] = "OGIP", "GTI", "STANDARD"
-    return fits.BinTableHDU.from_columns(columns, header=header, name="GTI", ver=version)
+    columns = {"START": starts[stops > starts] * u.s, "STOP": stops[stops > starts] * u.s}
+    return fits.BinTableHDU(Table(columns), header=header, name="GTI", ver=version)
 
 
 def read_lightcurve(path: str | os.PathLike[str]) -> Table:

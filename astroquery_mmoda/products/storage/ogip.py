@@ -115,7 +115,7 @@ def write_spectra(
     MmodaError
         If some files could not be written; a `DecodingError` where tables lack columns, or an effective area or
         energies are in units of another kind. Its ``manifest`` lists what was written, and these with an empty ``path``
-        and the reason in ``error``; a spectrum is not written without the responses that it names.
+        and the reason in ``error``.
     OSError
         If the directory can't be written to, or the disk is full; the latter has a ``manifest``, too.
 
@@ -157,10 +157,7 @@ def ogip_files(
         header = contents["spectrum"][0].header
         header["RESPFILE"] = (paths["rmf"].name if "rmf" in paths else "none", "redistribution matrix")
         header["ANCRFILE"] = (paths["arf"].name if "arf" in paths else "none", "effective area")
-    files = {kind: OutputFile(name, kind, _ogip_file(provenance, hdus), paths[kind]) for kind, hdus in contents.items()}
-    if "spectrum" in files:
-        files["spectrum"].needs = tuple(file for kind, file in files.items() if kind != "spectrum")
-    return list(files.values())
+    return [OutputFile(name, kind, _ogip_file(provenance, hdus), paths[kind]) for kind, hdus in contents.items()]
 
 
 def _ogip_file(provenance: fits.Header, hdus: Sequence[Any]) -> fits.HDUList:

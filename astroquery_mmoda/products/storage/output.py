@@ -50,9 +50,6 @@ def chosen_path(path: str | os.PathLike[str]) -> Path:
 
 def make_directory(directory: Path) -> None:
     """Make a directory for files, or clear one that is there of what killed writers left; `OSError` if it can't be."""
-    if os.path.lexists(directory) and not directory.is_dir():
-        what = "a link to nothing, or to a file" if directory.is_symlink() else "not a directory"
-        raise NotADirectoryError(errno.ENOTDIR, f"it is {what}; choose another directory", str(directory))
     directory.mkdir(parents=True, exist_ok=True)
     remove_leftovers(directory)
 
@@ -97,34 +94,14 @@ class OutputDirectory:
 
 @dataclass(eq=False)
 class OutputFile:
-    """
-    A file to be written: what of which source is in it, its content, where it goes, and what came of it.
-
-    What could not even be prepared has an error from the start. A file is not written if one of those that it
-    ``needs``, since it names them, could not be.
-    """
+    """A file to be written: what of which source is in it, its content, where it goes, its size, and what failed."""
 
     source: str
     kind: str
     content: bytes | fits.HDUList = b""
     path: Path = Path()
-    needs: tuple[OutputFile, ...] = ()
     size: int = 0
     error: Exception | None = None
-
-    def write(self) -> None:
-        """Write it, and note its size or what went wrong."""
-        failed = ", ".join(each.path.name for each in self.needs if each.error)
-        if failed:
-            self.error = MmodaError(f"{self.path.name} names {failed}, which could not be written")
-            return
-        try:
-            with reading(self.path.name):
-                self.size = write_whole(self.path, self.content)
-        except MmodaError as error:
-            cause = error.__cause__
-            # errors of the system have a number, those of the library about the data have none
-            self.error = cause if isinstance(cause, OSError) and cause.errno is not None else error
 
 
 def write_whole(path: Path, content: bytes | fits.HDUList, *, overwrite: bool = True) -> int:
@@ -145,15 +122,22 @@ def _size_of(content: bytes | fits.HDUList) -> int:
 
 
 def write_files(output: OutputDirectory, files: Sequence[OutputFile]) -> None:
-    """Write files, those that others need first; one that can't be written stops others only on a full disk."""
+    """Write files, and note what fails; one that can't be written stops others only on a full disk."""
     prepared = [file for file in files if not file.error]
     if prepared or not files:
         output.prepare()
-    for file in sorted(prepared, key=lambda each: bool(each.needs)):
-        if any(isinstance(each.error, DiskFull) for each in prepared):
-            file.error = MmodaError("not tried, since no space is left")
-        else:
-            file.write()
+    is_full = False
+    for file in prepared:
+        try:
+            if is_full:
+                raise MmodaError("not tried, since no space is left")
+            with reading(file.path.name):
+                file.size = write_whole(file.path, file.content)
+        except MmodaError as error:
+            cause = error.__cause__
+            # errors of the system have a number, those of the library about the data have none
+            file.error = cause if isinstance(cause, OSError) and cause.errno is not None else error
+            is_full |= isinstance(cause, DiskFull)
 
 
 def manifest_of(directory: Path, files: Sequence[OutputFile]) -> Table:
