@@ -508,7 +508,7 @@ class Products(Sequence[Product]):
 
         Files are read when the data of their products are used, and not needed after that. Spectra and images have the
         headers of the files, which were mended for other tools; spectra are grouped if they were written so, their
-        channels without a value have QUALITY 1, and images are NaN where nothing was exposed.
+        QUALITY is the service's own (but 2 for what a group left over), and images are NaN where nothing was exposed.
 
         Parameters
         ----------

@@ -77,33 +77,31 @@ def plan_files(
 def _plan_single(product: Product, products: Products, output: OutputDirectory) -> Plan:
     """How to write a product that is not part of a spectrum."""
     data, form = product.data, KINDS[product.kind].file
+    content: bytes | fits.HDUList
+    options: dict[str, Any] = {}
     if form == "image" or isinstance(data, fits.HDUList):
-        hdulist, places = _hdus_for_file(product, products, form)
-        return Plan(product, "fits", [_output_file(product, ".fits", hdulist, output)], {"hdus": places})
-    if isinstance(data, Table):
-        content, masked = _ecsv(data, products)
-        return Plan(product, "ecsv", [_output_file(product, ".ecsv", content, output)], {"masked": masked})
-    if isinstance(data, bytes):
-        return Plan(product, "bytes", [_output_file(product, _ending(product), data, output)])
-    with suppress(UnicodeEncodeError):  # JSON can have halves of characters (surrogates)
-        if isinstance(data, str):
-            return Plan(product, "text", [_output_file(product, ".txt", data.encode(), output)])
-    text = json.dumps(data, indent=1) + "\n"
-    return Plan(product, "json", [_output_file(product, ".json", text.encode(), output)])
-
-
-def _output_file(product: Product, ending: str, content: bytes | fits.HDUList, output: OutputDirectory) -> OutputFile:
-    if isinstance(content, fits.HDUList):
+        file_format, ending = "fits", ".fits"
+        content, options["hdus"] = _hdus_for_file(product, products, form)
         for hdu in content:
             clean(hdu)
         add_date(content[0].header)
+    elif isinstance(data, Table):
+        file_format, ending = "ecsv", ".ecsv"
+        content, options["masked"] = _ecsv(data, products)
+    elif isinstance(data, bytes):
+        file_format, ending, content = "bytes", _ending(product), data
+    elif isinstance(data, str):
+        # JSON can have halves of characters
+        file_format, ending, content = "text", ".txt", data.encode("utf-8", "surrogatepass")
+    else:
+        file_format, ending, content = "json", ".json", json.dumps(data, indent=1).encode()
     title = product.title
     if title.lower().endswith(ending):
         title = title[: -len(ending)]
     if safe_name(title).casefold().startswith(INDEX_PREFIX):
         title = f"product {title}"  # only indexes begin like this
     (path,) = output.reserve(title, ending, default=product.kind)
-    return OutputFile(product.source, product.kind, content, path)
+    return Plan(product, file_format, [OutputFile(product.source, product.kind, content, path)], options)
 
 
 def _ending(product: Product) -> str:
@@ -188,9 +186,12 @@ def _plan_spectrum(
     if not all(isinstance(product.data, fits.HDUList) for product in members):
         return []
     found = tables_by_role(members)
-    roles = {role: place for role, place in found.items() if not missing_columns(_hdu_at(place), role)}
+    roles = {
+        role: (owner, index) for role, (owner, index) in found.items() if not missing_columns(owner.data[index], role)
+    }
     try:
-        check_columns(_hdu_at(roles["SPECTRUM"]), "SPECTRUM")
+        owner, index = roles["SPECTRUM"]
+        check_columns(owner.data[index], "SPECTRUM")
     except (KeyError, DecodingError):
         return []
     if "MATRIX" not in roles:
@@ -239,11 +240,6 @@ def _marked_channels(hdu: Any, table: fits.BinTableHDU) -> list[int] | None:
     return None if is_ours else np.flatnonzero(marked).tolist()
 
 
-def _hdu_at(place: tuple[Product, int]) -> Any:
-    product, number = place
-    return product.data[number]
-
-
 def _shift_channels(hdu: Any, shift: int) -> None:
     """Number channels as the service did."""
     column = next(name for name in hdu.columns.names if name.upper() in CHANNELS_IN.values())
@@ -287,7 +283,7 @@ def _read_ecsv(files: Sequence[bytes], options: Mapping[str, Any], allowance: Al
 def _read_text_file(files: Sequence[bytes], options: Mapping[str, Any], allowance: Allowance) -> str:
     if not files[0].isascii():  # all characters are as wide as the widest
         allowance.spend(4 * len(files[0]), "a text")
-    return str(files[0], "utf-8")
+    return str(files[0], "utf-8", "surrogatepass")
 
 
 #: readers by format

@@ -33,7 +33,6 @@ from .spectrumtable import (
     SpectrumOptions,
     check_columns,
     count_columns,
-    find_table,
     has_column,
     pick_sources,
     unit_factor,
@@ -135,7 +134,7 @@ def write_spectra(
     output, options = OutputDirectory(directory, overwrite=overwrite), SpectrumOptions(group, systematic)
     provenance, files = spectra[0].header if spectra else fits.Header(), list[OutputFile]()
     for ver, name in pick_sources(spectra):
-        tables = {role: hdu for role in ROLES if (hdu := find_table(spectra, role, ver)) is not None}
+        tables = {role: spectra[role, ver] for role in ROLES if (role, ver) in spectra}
         try:
             with reading("spectrum"):
                 contents, _ = ogip_tables(tables, provenance, name, options)
@@ -162,7 +161,7 @@ def ogip_files(
 
 def _ogip_file(provenance: fits.Header, hdus: Sequence[Any]) -> fits.HDUList:
     """Make a file of some tables; its primary says where they are from, as the one of the query did."""
-    primary = fits.PrimaryHDU(header=plain_header(provenance))
+    primary = fits.PrimaryHDU(header=_plain_header(provenance))
     primary.header.setdefault("CREATOR", creator())
     add_date(primary.header)
     for hdu in hdus:
@@ -197,11 +196,9 @@ def ogip_tables(
     return made, numbers
 
 
-def plain_header(header: fits.Header) -> fits.Header:
-    """Copy of a header without sums and without cards that lack a value."""
+def _plain_header(header: fits.Header) -> fits.Header:
+    """Copy of a header for other data, without cards that lack a value."""
     plain = header.copy(strip=True)
-    for key in ("CHECKSUM", "DATASUM"):
-        plain.remove(key, ignore_missing=True, remove_all=True)
     drop_missing(plain)  # Sherpa refuses cards without a value, and words of templates mislead
     return plain
 
@@ -299,7 +296,7 @@ def _file_table(hdu: Any, name: str, values: Mapping[str, np.ndarray], *, shift:
     }
     # in their old places, since TLMINn and the like go by number
     columns = [changed.pop(column.name.upper(), None) or _file_column(hdu, column, shift) for column in hdu.columns]
-    header = plain_header(hdu.header)
+    header = _plain_header(hdu.header)
     return fits.BinTableHDU.from_columns([*columns, *changed.values()], header=header, name=name, ver=1)
 
 

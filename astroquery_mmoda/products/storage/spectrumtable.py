@@ -51,11 +51,6 @@ def pick_sources(spectra: fits.HDUList, source: str | None = None) -> list[tuple
     return [(ver, known) for ver, known in numbered if known == name]
 
 
-def find_table(spectra: fits.HDUList, name: str, number: int) -> Any:
-    """HDU of a name and number, or None."""
-    return next((hdu for hdu in spectra if hdu.name == name and hdu.ver == number), None)
-
-
 # ---- a spectrum as a table
 
 
@@ -104,10 +99,10 @@ def spectrum_table(spectra: fits.HDUList, source: str | None = None) -> Table:
 
 def channel_table(spectra: fits.HDUList, ver: int, name: str) -> Table:
     """Make the `spectrum_table` of a source as `pick_sources` gives it."""
-    hdu, bounds = (find_table(spectra, role, ver) for role in ("SPECTRUM", "EBOUNDS"))
     with reading(f"the spectrum of {printable(name)}"):
-        if hdu is None or bounds is None:
+        if ("SPECTRUM", ver) not in spectra or ("EBOUNDS", ver) not in spectra:
             raise DecodingError("it came without a SPECTRUM, or without the energies of its channels (EBOUNDS)")
+        hdu, bounds = spectra["SPECTRUM", ver], spectra["EBOUNDS", ver]
         values = ChannelValues.of(hdu)
         check_columns(bounds, "EBOUNDS")
         rows = energy_rows(hdu, bounds)
@@ -232,18 +227,17 @@ class SpectrumOptions:
         options = {"group": group, "systematic": systematic}
         self.given = {option: value for option, value in options.items() if value is not None}
         self._taken: set[str] = set()
-        self._refused: dict[str, dict[str, list[str]]] = {option: {} for option in self.given}
+        self._refused: dict[str, list[str]] = {option: [] for option in self.given}
 
     def refuse(self, name: str, reason: str, *options: str) -> None:
         """Note that a spectrum can't take some options, or any."""
         for option in options or self.given:
-            self._refused[option].setdefault(reason, []).append(name)
+            self._refused[option].append(f"{name}: {reason}")
 
     def report(self) -> None:
         """Refuse what none of the spectra could take, and warn where some could not."""
         for option, value in self.given.items():
-            reasons = self._refused[option].items()
-            text = "; ".join(f"{listed(names, most=10)}: {reason}" for reason, names in reasons)
+            text = "; ".join(self._refused[option])
             if text and option not in self._taken:
                 raise ParameterError(f"{option}={value!r} can't be applied to any spectrum here. {text}")
             if text:
