@@ -169,10 +169,9 @@ def _read_stored(stored: Stored, what: str, allowance: Allowance) -> Any:
 
 
 def _check_record(record: Any, types: Mapping[str, type]) -> None:
-    found = {key: type(value) for key, value in record.items()} if isinstance(record, dict) else {}
-    if found != types:
-        wrong = [key for key in (*types, *found) if types.get(key) != found.get(key)]
-        raise DecodingError(f"missing, unknown or of a wrong type: {listed(wrong)}")
+    """Refuse what lacks a value, has others, or is of another type."""
+    if not isinstance(record, dict) or {key: type(value) for key, value in record.items()} != types:
+        raise DecodingError(f"there must be {listed(types)}, of their types and nothing else")
 
 
 def _read_index(path: Path) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from ..cards import add_date, card_value, drop_missing, is_missing, mend_rows, n
 from ..channels import CHANNELS_IN, Numbering, limits_of, renumbered
 from ..spectrum import ROLES
 from .output import OutputDirectory, OutputFile, manifest_of, write_files
-from .provenance import creator
 from .spectrumtable import (
     ChannelValues,
     SpectrumOptions,
@@ -162,7 +161,6 @@ def ogip_files(
 def _ogip_file(provenance: fits.Header, hdus: Sequence[Any]) -> fits.HDUList:
     """Make a file of some tables; its primary says where they are from, as the one of the query did."""
     primary = fits.PrimaryHDU(header=_plain_header(provenance))
-    primary.header.setdefault("CREATOR", creator())
     add_date(primary.header)
     for hdu in hdus:
         drop_missing(hdu.header, words=False)  # such as TUNIT of a column that lost its unit
@@ -243,8 +241,8 @@ def _response(
     table = _file_table(hdu, name or role, {}, shift=numbers.shifts.get(role, 0))
     hduclas2, version, energies = _RESPONSES[role]
     _set_missing(table.header, HDUCLASS="OGIP", HDUCLAS1="RESPONSE", HDUCLAS2=hduclas2, HDUVERS=version)
-    for key in ("TELESCOP", "INSTRUME", "FILTER"):
-        _set_missing(table.header, **{key: card_value(like, key) or _MANDATORY[key]})
+    names = ("TELESCOP", "INSTRUME", "FILTER")
+    _set_missing(table.header, **{key: card_value(like, key) or _MANDATORY[key] for key in names})
     _convert(table, "keV", {name: unit_factor(table, name, "keV") for name in energies})
     if role in CHANNELS_IN:
         _set_missing(table.header, CHANTYPE=card_value(like, "CHANTYPE") or "PI")
@@ -273,7 +271,6 @@ def _matrix(hdu: Any, area: Any, like: Mapping[str, Any], numbers: Numbering) ->
     content = "FULL" if _has_area(hdu, area, str(instrument)) else stated if stated in _CONTENTS else "REDIST"
     table = _response(hdu, "MATRIX", like, numbers, "SPECRESP MATRIX" if content == "FULL" else "MATRIX")
     table.header["HDUCLAS3"] = content
-    _set_missing(table.header, ORIGNAME=hdu.name)
     return table
 
 

@@ -21,9 +21,6 @@ from ...text import listed, printable, shorten, transliterated
 INDEX_PREFIX = "mmoda-"
 # with a counter and "_pha.fits" behind it, a name still fits into the 68 characters of a FITS keyword (RESPFILE)
 _LONGEST = 48
-_DEVICES = frozenset(
-    {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))}
-)
 
 
 def safe_name(text: str, *, default: str = "product") -> str:
@@ -31,9 +28,6 @@ def safe_name(text: str, *, default: str = "product") -> str:
     # bounded first, so that a name of megabytes costs nothing
     name = re.sub(r"[^A-Za-z0-9.+-]+", "_", transliterated(text[: 4 * _LONGEST]))
     name = re.sub(r"\.{2,}", ".", name).lstrip(".-_")[:_LONGEST].rstrip("._")
-    if name.split(".")[0].upper() in _DEVICES:
-        # for Windows, the part in front of the first dot decides
-        name = f"_{name}"[:_LONGEST]
     return name or default
 
 
@@ -79,11 +73,8 @@ class OutputDirectory:
         return [self.directory / name for name in names]
 
     def prepare(self) -> None:
-        """Make the directory; `OSError` if names are in use, by directories or without ``overwrite``, or it fails."""
+        """Make the directory; `OSError` if names are in use and not to be overwritten, or if it fails."""
         existing = [name for name in self._names if os.path.lexists(self.directory / name)]
-        for path in map(self.directory.joinpath, existing):
-            if path.is_dir() and not path.is_symlink():
-                raise IsADirectoryError(errno.EISDIR, "there is a directory of this name", str(path))
         if existing and not self.overwrite:
             text = f"nothing was written, since these files exist: {listed(existing, most=5)}"
             raise FileExistsError(errno.EEXIST, f"{text}; overwrite=True replaces them", str(self.directory))
