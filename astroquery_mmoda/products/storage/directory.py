@@ -131,11 +131,9 @@ def read_products(cls: type[Products], directory: str | os.PathLike[str], *, job
     index = _read_index(_find_index(place, job_id))
     sizes = {file["name"]: file["size"] for record in index["products"] for file in record["files"]}
     for name, size in sizes.items():
-        try:
-            is_same = os.lstat(place / name).st_size == size
-        except OSError as error:
-            raise DecodingError(f"The file {place / name} is missing.") from error
-        if not is_same:
+        if not os.path.lexists(place / name):
+            raise DecodingError(f"The file {place / name} is missing.")
+        if os.lstat(place / name).st_size != size:
             raise _changed(place / name)
     allowance, taken, products = Allowance(sum(sizes.values())), dict[str, int](), []
     for record in index["products"]:

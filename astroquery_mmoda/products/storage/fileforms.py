@@ -198,8 +198,6 @@ def _plan_spectrum(
         roles.pop("EBOUNDS", None)  # no file is made for the energies alone
     members = [product for product in members if any(owner is product for owner, _ in roles.values())]
     form = spectrum_form(subset(products, members), products)
-    for hdu in form:
-        clean(hdu)
     tables, name = {hdu.name: hdu for hdu in form if hdu.name in roles}, source_of(members)
     contents, numbers = ogip_tables(tables, form[0].header, name, options)
     marked = _marked_channels(tables["SPECTRUM"], contents["spectrum"][0])

@@ -101,9 +101,6 @@ _PAPERS = {
     "spi": ("Vedrenne2003",),
     "spi_acs": ("Vedrenne2003", "vonKienlin2003"),
 }
-# braces that are not balanced would end the entry
-_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "{": "(", "}": ")"}
-_SPECIAL |= {character: f"\\{character}" for character in "#$%&_"}
 
 
 def bibtex(products: Products) -> str:
@@ -120,17 +117,19 @@ def bibtex(products: Products) -> str:
 
 def _workflow(known: dict[str, Any]) -> str:
     """What others contributed to MMODA has a name there, and maybe a paper that the service does not report."""
-    notes = {"product": known["product"], "job": known["job_id"]}
-    fields = {
-        "key": "MMODA",
-        "title": f"{{{_latex(known['instrument'])}}}, an analysis workflow on {{MMODA}}",
-        "howpublished": rf"\url{{{re.sub(r'[^A-Za-z0-9:/._~+-]', '', known['service'])}}}" if known["service"] else "",
-        "note": _latex(", ".join(f"{what} {name}" for what, name in notes.items() if name)),
-    }
+    instrument, product, job = (_latex(known[key]) for key in ("instrument", "product", "job_id"))
+    service = re.sub(r"[^A-Za-z0-9:/._~+-]", "", known["service"])
     key = re.sub(r"[^A-Za-z0-9]+", "-", transliterated(known["instrument"])).strip("-")
-    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
-    return "\n".join([f"@misc{{MMODA-{key},", *lines, "}"])
+    return (
+        f"@misc{{MMODA-{key},\n"
+        "  key = {MMODA},\n"
+        f"  title = {{{{{instrument}}}, an analysis workflow on {{MMODA}}}},\n"
+        f"  howpublished = {{\\url{{{service}}}}},\n"
+        f"  note = {{product {product}, job {job}}},\n"
+        "}"
+    )
 
 
 def _latex(text: str) -> str:
-    return "".join(_SPECIAL.get(character, character) for character in transliterated(text))
+    """Text in which LaTeX takes no character for a command."""
+    return re.sub(r"[^A-Za-z0-9 .:+_-]", "-", transliterated(text)).replace("_", r"\_")

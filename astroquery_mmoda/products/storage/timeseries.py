@@ -77,10 +77,9 @@ def to_timeseries(table: Table, source: str | None = None) -> BinnedTimeSeries |
 
 def rows_of(table: Table, source: str | None, *, single: bool = True) -> Table:
     """Rows with a time of a light curve, of one source if it is named, as it has to be for a ``single`` one."""
-    missing = [name for name in FIXED_COLUMNS if name not in getattr(table, "colnames", ())]
-    if missing or not isinstance(table["time"], Time):
-        reason = f"it has no column {', '.join(missing)}" if missing else "its column time does not hold astropy's Time"
-        raise ParameterError(f"not a light curve of query_lightcurve ({type(table).__name__}): {reason}")
+    if not set(FIXED_COLUMNS) <= set(getattr(table, "colnames", ())) or not isinstance(table["time"], Time):
+        columns = ", ".join(FIXED_COLUMNS)
+        raise ParameterError(f"not a light curve of query_lightcurve, which has the columns {columns} (time as a Time)")
     names = np.array([str(name) for name in table["src_name"]], dtype=str)
     known = list(dict.fromkeys(names.tolist()))
     if source is not None:
