@@ -730,7 +730,9 @@ def test_each_spectrum_is_named_with_its_own_reason(tmp_path):
     chosen = several(kinds=["rates", "counts", "points", "no errors"])
     with pytest.warns(InputWarning) as told:
         chosen.write(tmp_path / "out", group=5)
-    text = r"group=5 .* spectrum of rates: it is .*group=5\.0; no errors: it is in count rates.*; points: it is not a spectrum"
+    text = (
+        r"group=5 .* spectrum of rates: .*group=5\.0; points: it is not a spectrum.*; no errors: it is in count rates"
+    )
     assert [bool(re.search(text, str(each.message))) for each in told] == [True]
 
 
