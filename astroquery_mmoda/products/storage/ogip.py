@@ -131,13 +131,13 @@ def write_spectra(
     spectra/Ser_X-1_rmf.fits      rmf
     """
     output, options = OutputDirectory(directory, overwrite=overwrite), SpectrumOptions(group, systematic)
-    provenance, files = spectra[0].header if spectra else fits.Header(), list[OutputFile]()
+    files: list[OutputFile] = []
     for ver, name in pick_sources(spectra):
         tables = {role: spectra[role, ver] for role in ROLES if (role, ver) in spectra}
         try:
             with reading("spectrum"):
-                contents, _ = ogip_tables(tables, provenance, name, options)
-                files += ogip_files(contents, provenance, name, output, default=f"source_{ver}")
+                contents, _ = ogip_tables(tables, spectra[0].header, name, options)
+                files += ogip_files(contents, spectra[0].header, name, output, default=f"source_{ver}")
         except MmodaError as error:
             files.append(OutputFile(name, "spectrum", error=error))
     options.report()
