@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -53,8 +53,7 @@ def whole_file(
     temporary = path.with_name(f".mmoda-{secrets.token_hex(8)}.part")
     try:
         # mode "xb" would be the same, but astropy.io.fits does not know it
-        with open(temporary, "wb", opener=partial(_new, mode=0o600 if private else 0o666)) as raw:
-            file = cast("BinaryIO", raw)
+        with open(temporary, "wb", opener=partial(_create, mode=0o600 if private else 0o666)) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             _set_mode(file, 0o600)
             yield file
@@ -77,8 +76,8 @@ def whole_file(
             temporary.unlink(missing_ok=True)
 
 
-def _new(name: str, flags: int, *, mode: int) -> int:
-    return os.open(name, flags | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode)
+def _create(name: str, flags: int, *, mode: int) -> int:
+    return os.open(name, flags | os.O_EXCL, mode)
 
 
 def _set_mode(file: BinaryIO, mode: int) -> None:
@@ -96,30 +95,27 @@ def _errno(error: BaseException | None) -> int | None:
 
 def _disk_full(number: int | None, path: Path, needed: Callable[[], int | None]) -> DiskFull | None:
     """Error that says how much space is missing, if that is what happened; numpy reports a full disk without number."""
-    if number is not None and number not in _FULL:
-        return None
     try:
         free, size = shutil.disk_usage(path.parent).free, needed()
     except OSError:  # the directory was removed
         return None
     missing = 0 if size is None else size - free
-    if number is None and missing <= 0:
+    if number not in _FULL and (number is not None or missing <= 0):
         return None
-    needs = "no space left for this file" if size is None else f"no space left: the file needs {size:,} bytes"
+    needs = " for this file" if size is None else f": the file needs {size:,} bytes"
     # a quota, or another program meanwhile, can leave more free than this user may take
-    more = f", {missing:,} are missing" if missing > 0 else " (a quota may allow less)"
-    return DiskFull(number or errno.ENOSPC, f"{needs}, {free:,} are free{more}", str(path))
+    more = f"{missing:,} are missing" if missing > 0 else "a quota may allow less"
+    return DiskFull(number or errno.ENOSPC, f"no space left{needs}, {free:,} are free, {more}", str(path))
 
 
 def remove_leftovers(directory: Path, *, age: float = _LEFTOVER_AGE) -> None:
     """Remove what killed writers left in a directory: files of `whole_file`'s names, not written to for so long (s)."""
-    with suppress(OSError), os.scandir(directory) as entries:
-        for entry in entries:
-            if _LEFTOVER.fullmatch(entry.name):
-                with suppress(OSError):
-                    status = entry.stat(follow_symlinks=False)
-                    if stat.S_ISREG(status.st_mode) and time.time() - status.st_mtime > age:
-                        os.unlink(entry.path)
+    for path in directory.glob(".mmoda-*.part"):
+        with suppress(OSError):
+            status = path.lstat()
+            is_ours = _LEFTOVER.fullmatch(path.name) and stat.S_ISREG(status.st_mode)
+            if is_ours and time.time() - status.st_mtime > age:
+                path.unlink()
 
 
 # ---- reading

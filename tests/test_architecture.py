@@ -61,7 +61,7 @@ LONGER_MODULES = {
 # imports in functions, of what needs the class itself: public class methods
 FOR_CLASS_METHODS = {
     ("auth/token.py", "auth/places.py"),  # Token.discover
-    ("products/products.py", "products/storage/read.py"),  # Products.read
+    ("products/products.py", "products/storage/directory.py"),  # Products.read
 }
 
 # names of modules that several packages may have

@@ -84,7 +84,7 @@ def test_names_of_a_service_do_not_break_it(name):
 def test_addresses_of_a_service_do_not_break_it(service):
     text = Products([], parameters={"instrument": "x"}, service=service).cite()
     fields = parse(text)["MMODA-x"][1]
-    assert fields.get("howpublished", r"\url{https://x.example/a}") == r"\url{https://x.example/a}"
+    assert fields["howpublished"] in (r"\url{https://x.example/a}", r"\url{}")
     assert "token" not in text
 
 

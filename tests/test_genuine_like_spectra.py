@@ -309,7 +309,6 @@ def test_mandatory_cards_are_completed(tmp_path):
     expected = {"TELESCOP": "UNKNOWN", "FILTER": "none", "CHANTYPE": "PI", "HDUCLASS": "OGIP", "BACKSCAL": 1.0}
     assert {key: header[key] for key in expected} == expected
     assert "DETNAM" not in header
-    assert header["DATE-OBS"] == "2019-02-17T12:00:00.000"
     header = fits.getheader(paths["rmf"], "SPECRESP MATRIX")
     assert (header["INSTRUME"], header["CHANTYPE"], header["HDUCLASS"]) == ("IBIS", "PI", "OGIP")
 
@@ -677,7 +676,7 @@ def test_options_that_some_can_take(tmp_path, kinds, options, named, grouped):
 
 def test_options_without_any_spectrum(tmp_path):
     products = made(like.jemx()).select(kind="rmf")
-    with pytest.raises(ParameterError, match="for spectra, of which there are none here, only: rmf"):
+    with pytest.raises(ParameterError, match="for spectra, of which there are none here"):
         products.write(tmp_path / "out", group=3.0)
     assert len(products.write(tmp_path / "out")) == 1
     assert len(products.select(kind="image").write(tmp_path / "none", group=3.0)) == 0
@@ -697,7 +696,7 @@ def test_systematic_errors_that_some_can_take(tmp_path):
     [
         (["rates"], 7, ["rates: it is in count rates; .*group=7.0"]),
         (["no errors"], 4.5, ["no errors: its rates have no errors"]),
-        (["no errors", "rates"], 3, ["no errors, rates: it is in count rates"]),
+        (["no errors", "rates"], 3, ["no errors: it is in count rates.*", "rates: it is in count rates"]),
     ],
 )
 def test_options_that_write_spectra_refuses(tmp_path, kinds, group, reasons):
@@ -731,7 +730,9 @@ def test_each_spectrum_is_named_with_its_own_reason(tmp_path):
     chosen = several(kinds=["rates", "counts", "points", "no errors"])
     with pytest.warns(InputWarning) as told:
         chosen.write(tmp_path / "out", group=5)
-    text = r"group=5 .* spectrum of rates, no errors: it is in count rates.*group=5\.0; points: it is not a spectrum"
+    text = (
+        r"group=5 .* spectrum of rates: .*group=5\.0; points: it is not a spectrum.*; no errors: it is in count rates"
+    )
     assert [bool(re.search(text, str(each.message))) for each in told] == [True]
 
 

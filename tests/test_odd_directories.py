@@ -200,9 +200,9 @@ def test_what_is_in_the_place_of_a_file(writers, whole, place, victim, writer, w
             writers[writer](inner)
         assert listing(inner) == before
         if what == "directory":
-            with pytest.raises(IsADirectoryError):
+            with pytest.raises((IsADirectoryError, MmodaError), match="directory"):
                 writers[writer](inner, overwrite=True)
-            assert listing(inner) == before
+            assert (inner / name).is_dir()
         else:
             writers[writer](inner, overwrite=True)
             assert not any(path.is_symlink() for path in inner.iterdir())

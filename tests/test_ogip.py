@@ -297,30 +297,6 @@ def test_several_groups_of_channels_stay(folder):
         assert rmf["SPECRESP MATRIX"].data["N_CHAN"][0].tolist() == [6, 6]
 
 
-@pytest.mark.parametrize(
-    ("cards", "expected"),
-    [
-        ({"MJDREF": 51544.0, "TIMESYS": "TT", "TIMEUNIT": "d", "TSTOP": 6275}, "2017-03-07T00:00:00.000"),
-        (
-            {"MJDREFI": 51544, "MJDREFF": 0.5, "TIMESYS": "UTC", "TIMEUNIT": "s", "TSTOP": 43200},
-            "2000-01-02T00:00:00.000",
-        ),
-        ({"MJDREF": 51544.0, "TIMESYS": "TT", "TIMEUNIT": "d", "TSTOP": "Real"}, None),
-        ({"MJDREF": 51544.0, "TIMESYS": "TT", "TIMEUNIT": "d", "TSTOP": 1e300}, None),
-        ({"MJDREF": 51544.0, "TIMESYS": "TT", "TIMEUNIT": "keV", "TSTOP": 6275}, None),
-        ({"MJDREF": 51544.0, "TIMESYS": "TT", "TSTOP": 6275}, None),
-        ({"DATE-END": "2017-03-06", "MJDREF": 51544.0, "TIMEUNIT": "d", "TSTOP": 6275}, "2017-03-06"),
-    ],
-)
-def test_dates(folder, cards, expected):
-    spectra = make_spectra(["Crab"])
-    spectra["SPECTRUM", 1].header.update(cards)
-    header = _header(write_spectra(spectra, folder)["path"][0])
-    assert header.get("DATE-END") == expected
-    if expected and "TIMESYS" in cards:
-        assert header.comments["DATE-END"].startswith(cards["TIMESYS"])
-
-
 def test_responses_are_of_the_same_instrument(folder):
     manifest = write_spectra(make_spectra(["Crab"]), folder)
     for path, names in (manifest["path"][1], ["SPECRESP"]), (manifest["path"][2], ["EBOUNDS", "SPECRESP MATRIX"]):

@@ -18,6 +18,7 @@ from astroquery_mmoda import DecodingError, MmodaError, ParameterError, Products
 from astroquery_mmoda.products.cards import is_missing
 from astroquery_mmoda.products.kinds import Entry
 from astroquery_mmoda.products.product import Product
+from tests.genuine_like import spectra as like
 
 RESPONSES = Path(__file__).parent / "data" / "responses"
 # of the files, or another spelling of the same
@@ -71,8 +72,7 @@ def same_hdus(one, other):
             units = [[column.unit for column in hdu.columns] for hdu in (first, second)]
             # files for tools have units where the reply has none
             assert all(one in (None, other) for one, other in zip(*units, strict=True))
-            # channels without a value are marked in files for tools
-            for name in set(first.columns.names) - {"QUALITY"}:
+            for name in first.columns.names:
                 for a, b in zip(first.data[name], second.data[name], strict=True):
                     np.testing.assert_array_equal(a, b)
         elif first.data is not None:
@@ -176,7 +176,7 @@ def test_the_overview_is_there_before_a_file_is_opened(written, monkeypatch):
     directory, curves = written
     again = Products.read(directory)
     monkeypatch.setattr(
-        "astroquery_mmoda.products.storage.read.read_plain", lambda *_, **__: pytest.fail("a file was opened")
+        "astroquery_mmoda.products.storage.directory.read_plain", lambda *_, **__: pytest.fail("a file was opened")
     )
     assert again.table["content"][0] == curves.table["content"][0] != ""
     assert again.table["size"][0] > 0
@@ -199,6 +199,44 @@ def test_grouped_spectra_come_back_grouped(recorded, tmp_path):
     assert -1 in spectrum.data["GROUPING"]
     assert np.allclose(spectrum.data["SYS_ERR"], 0.02)
     np.testing.assert_array_equal(spectrum.data["RATE"], products.spectrum("Crab")["SPECTRUM"].data["RATE"])
+
+
+RATES = np.array([1.0, np.nan, 3.0, 4.0, 5.0, 6.0])
+ERRORS = np.array([1.0, 1.0, 0.0, 1.0, 1.0, 1.0])
+
+
+def measured(quality):
+    """A spectrum of which two channels can't be used: with a column QUALITY, or without."""
+    hdu = like.spectrum(values={"RATE": RATES, "STAT_ERR": ERRORS})
+    columns = [column for column in hdu.columns if column.name != "QUALITY"]
+    if quality is not None:
+        columns.append(fits.Column("QUALITY", "I", array=quality))
+    table = fits.BinTableHDU.from_columns(columns, header=hdu.header, name="SPECTRUM")
+    return made(like.one_file(table), kind="spectrum")
+
+
+@pytest.mark.parametrize("quality", [[0] * 6, [1, 0, 0, 0, 0, 5], [0, 1, 5, 0, 2, 0], None])
+def test_quality_comes_back_as_it_was_sent(tmp_path, quality):
+    products = measured(quality)
+    (path,) = products.write(tmp_path / "out")["path"]
+    in_file = fits.getdata(path, "SPECTRUM")["QUALITY"]
+    assert in_file[[1, 2]].tolist() == [1, 5]
+    again = Products.read(tmp_path / "out")
+    hdu = again[0].data["SPECTRUM"]
+    assert hdu.columns.names == products[0].data["SPECTRUM"].columns.names
+    assert quality is None or hdu.data["QUALITY"].tolist() == quality
+    np.testing.assert_array_equal(hdu.data["RATE"], RATES)
+    again.write(tmp_path / "again")
+    assert fits.getdata(tmp_path / "again" / Path(path).name, "SPECTRUM")["QUALITY"].tolist() == in_file.tolist()
+
+
+@pytest.mark.parametrize("quality", [[0] * 6, None])
+def test_quality_of_groups_stays(tmp_path, quality):
+    measured(quality).write(tmp_path / "out", group=5.5)
+    data = Products.read(tmp_path / "out")[0].data["SPECTRUM"].data
+    assert data["GROUPING"].tolist() == [1, 1, 1, 1, -1, 1]
+    # 2 is what is left over in front of a bad channel
+    assert data["QUALITY"].tolist() == [2, 0, 0, 0, 0, 0]
 
 
 # ---- several analyses in one directory
@@ -289,7 +327,7 @@ def test_texts_that_a_table_could_lose(tmp_path):
     ("data", "ending"),
     [
         ("line\r\nβ Cas\n", "txt"),
-        ("half \ud800", "json"),
+        ("half \ud800", "txt"),
         ({"a": [1, None, 2.5, float("inf")], "β": True}, "json"),
         (None, "json"),
         (7, "json"),
@@ -463,7 +501,7 @@ def test_an_index_that_is_none(written, text):
 WRONG = [
     (key, value)
     for key, values in {
-        "version": [1, "2", None],
+        "version": [2, "3", None],
         "job_id": [7, None, []],
         "service": [{}],
         "comment": [["a"]],
@@ -532,7 +570,9 @@ def test_nothing_is_unpacked(written):
         Products.read(directory)[0].data  # noqa: B018
 
 
-@pytest.mark.parametrize("options", [{}, {"hdus": 5}, {"hdus": []}, {"hdus": [[1, 2]]}, {"hdus": [[0, 99, "", 1, 0]]}])
+@pytest.mark.parametrize(
+    "options", [{}, {"hdus": 5}, {"hdus": []}, {"hdus": [[1, 2]]}, {"hdus": [[0, 99, "", 1, 0, []]]}]
+)
 def test_wrong_options_of_a_format(written, options):
     directory, _ = written
     change(directory, lambda index: index["products"][0].update(options=options))

@@ -20,7 +20,7 @@ from astroquery_mmoda import (
 )
 from astroquery_mmoda.errors import MmodaError
 from astroquery_mmoda.products.kinds import KINDS
-from astroquery_mmoda.products.storage.index import FORMATS
+from astroquery_mmoda.products.storage.fileforms import READERS
 
 REPLIES = ("isgri_image_dummy", "isgri_lc_real", "isgri_spectrum_dummy", "nb_everything_4_done", "spi_acs_lc_real")
 WRONG = [
@@ -76,7 +76,7 @@ def change_index(index, chance):
     if chance.random() < 0.3:
         del index[path[-1]]
     else:
-        index[path[-1]] = copy.deepcopy(chance.choice([*WRONG, *FORMATS, *KINDS]))
+        index[path[-1]] = copy.deepcopy(chance.choice([*WRONG, *READERS, *KINDS]))
 
 
 def changed_file(data, chance):

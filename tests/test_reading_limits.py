@@ -106,8 +106,15 @@ def in_directory(directory, files, copies=1, **record):
         "format": "fits",
         "files": told,
     }
-    product |= {"options": {"hdus": [[0, 1, "", 1, 0]]}} | record
-    index = {"format": "astroquery_mmoda products", "version": 2, "job_id": "0", "service": "", "comment": ""}
+    product |= {"options": {"hdus": [[0, 1, "", 1, 0, []]]}} | record
+    index = {
+        "format": "astroquery_mmoda products",
+        "version": 3,
+        "provenance": {},
+        "job_id": "0",
+        "service": "",
+        "comment": "",
+    }
     index |= {"parameters": {}, "meta": {}, "products": [product] * copies}
     (directory / "mmoda-0.json").write_text(json.dumps(index))
     return len(json.dumps(index)) + sum(map(len, files.values()))
@@ -208,7 +215,7 @@ HOSTILE = {
         d, {"a.txt": b"x" * 6_000_000 + "\N{FIRE}".encode()}, format="text", kind="text"
     ),
     "tables again and again": fits_case(
-        lambda: saved([curve(CHANNEL=np.arange(3.0))]), options={"hdus": [[0, 1, "", 1, 1]] * 30_000}
+        lambda: saved([curve(CHANNEL=np.arange(3.0))]), options={"hdus": [[0, 1, "", 1, 1, []]] * 30_000}
     ),
     "names of columns": lambda d: in_directory(
         d, {"a.ecsv": ecsv(2000)}, format="ecsv", kind="table", options={"masked": ["x"] * 100_000}

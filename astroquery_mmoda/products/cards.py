@@ -16,7 +16,7 @@ from astropy.time import Time
 from ..instruments import IJD_ORIGIN
 from ..text import in_hex, printable, transliterated
 from ..units import known_unit
-from .storage.provenance import Provenance, creator, now
+from .storage.provenance import creator, file_provenance, now
 
 if TYPE_CHECKING:
     from .products import Products
@@ -75,7 +75,7 @@ def add_date(header: fits.Header) -> None:
 
 
 def _provenance_values(products: Products) -> dict[str, str]:
-    known = Provenance.of(products).to_dict()
+    known = file_provenance(products)
     values = {keyword: transliterated(known[name]) for keyword, (name, _) in _KEYWORDS.items() if name in known}
     # one text, as parameters have small letters and long names
     return values | ({"PARAMS": flat_text(known["parameters"])} if known["parameters"] else {})

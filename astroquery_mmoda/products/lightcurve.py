@@ -52,9 +52,9 @@ def _stack(curves: list[Curve], whole: Products, budget: Budget) -> Table:
     columns = {
         "src_name": np.repeat(names, lengths),
         "time": _joined_times(curves),
-        "time_bin": _maybe_masked(np.concatenate([curve.width for curve in curves]), u.s),
-        "e_min": _maybe_masked(np.repeat([curve.band[0] for curve in curves], lengths), u.keV),
-        "e_max": _maybe_masked(np.repeat([curve.band[1] for curve in curves], lengths), u.keV),
+        "time_bin": maybe_masked(np.concatenate([curve.width for curve in curves]), u.s),
+        "e_min": maybe_masked(np.repeat([curve.band[0] for curve in curves], lengths), u.keV),
+        "e_max": maybe_masked(np.repeat([curve.band[1] for curve in curves], lengths), u.keV),
     }
     table = Table(columns, copy=False)
     for name in dict.fromkeys(name for curve in curves for name in curve.columns):
@@ -116,7 +116,8 @@ def _joined_times(curves: list[Curve]) -> Time:
     return times
 
 
-def _maybe_masked(values: np.ndarray, unit: u.UnitBase) -> Column:
+def maybe_masked(values: np.ndarray, unit: u.UnitBase) -> Column:
+    """Column of numbers, of which NaN are masked."""
     unknown = np.isnan(values)
     return MaskedColumn(values, mask=unknown, unit=unit) if unknown.any() else Column(values, unit=unit)
 

@@ -491,7 +491,7 @@ class Products(Sequence[Product]):
              maxi/catalog.ecsv catalog
         maxi/mosaic_image.fits   image
         """
-        from .storage.write import write_products
+        from .storage.directory import write_products
 
         return write_products(self, directory, overwrite=overwrite, group=group, systematic=systematic)
 
@@ -502,7 +502,7 @@ class Products(Sequence[Product]):
 
         Files are read when the data of their products are used, and not needed after that. Spectra and images have the
         headers of the files, which were mended for other tools; spectra are grouped if they were written so, their
-        channels without a value have QUALITY 1, and images are NaN where nothing was exposed.
+        QUALITY is the service's own (but 2 for what a group left over), and images are NaN where nothing was exposed.
 
         Parameters
         ----------
@@ -532,7 +532,7 @@ class Products(Sequence[Product]):
         >>> [product.name for product in Products.read("maxi")]
         ['catalog', 'mosaic_image']
         """
-        from .storage.read import read_products
+        from .storage.directory import read_products
 
         return read_products(cls, directory, job_id=job_id)
 
@@ -558,7 +558,7 @@ class Products(Sequence[Product]):
           author = {Neronov, A. and Savchenko, V. and Tramacere, A. and Meharga, M. and Ferrigno, C. and Paltani, S.},
         ...
         """
-        from .storage.citation import bibtex
+        from .storage.provenance import bibtex
 
         return bibtex(self)
 

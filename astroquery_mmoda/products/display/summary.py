@@ -50,7 +50,7 @@ def summarize(product: Product) -> Summary:
     raw = product.entry.raw
     try:
         if hasattr(raw, "record"):  # in a file, which is not opened for this
-            found = raw.record.options["summary"]
+            found = raw.record["options"]["summary"]
             texts = {name: printable(found[name], limit=100) for name in ("band", "time", "content", "unit")}
             size = found["size"]  # the file may be somebody else's
             return Summary(**texts, size=size if isinstance(size, int) and size < 10**18 else None)

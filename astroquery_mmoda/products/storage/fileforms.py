@@ -11,9 +11,10 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
@@ -21,30 +22,27 @@ from ... import decoding
 from ...allowance import Allowance
 from ...errors import DecodingError, MmodaError, reading
 from ...text import without_token
-from ..cards import add_date, complete_copy, drop_missing, provenance_cards, with_origin
+from ..cards import add_date, complete_copy, drop_missing, number, provenance_cards, with_origin
 from ..channels import CHANNELS_IN, limits_of, renumbered
 from ..columnsizes import size_when_read
-from ..display.summary import summarize
 from ..kinds import KINDS
 from ..product import subset
 from ..spectrum import missing_columns, spectrum_form, tables_by_role
 from ..spectrum import set_name as source_of
 from .fitsfiles import opened
-from .index import PREFIX, StoredFile, StoredProduct
 from .lightcurvefiles import lightcurve_hdus
-from .ogip import TABLES_IN, numbering, ogip_files, ogip_tables
-from .output import OutputDirectory, OutputFile, safe_name
-from .provenance import Provenance
-from .spectrumtable import SpectrumOptions, check_columns
+from .ogip import TABLES_IN, ogip_files, ogip_tables
+from .output import INDEX_PREFIX, OutputDirectory, OutputFile, safe_name
+from .provenance import file_provenance
+from .spectrumtable import GOOD, MARKS, SpectrumOptions, check_columns, has_column
 
 if TYPE_CHECKING:
     from ..product import Product
     from ..products import Products
 
 
-_PICTURES = ("png", "jpg", "jpeg", "gif", "svg", "pdf")
-# endings of names that a binary product may have; others could make the file something that a computer runs
-_ENDINGS = (".fits", ".fits.gz", ".csv", ".dat", ".h5", ".hdf5", ".tar", ".tar.gz", ".gz", ".zip", ".vot", ".xml")
+# that a picture or a binary product may have; others could make the file something that a computer runs
+_ENDINGS = "png jpg jpeg gif svg pdf fits fits.gz csv dat h5 hdf5 tar tar.gz gz zip vot xml".split()
 
 
 @dataclass(frozen=True)
@@ -56,57 +54,59 @@ class Plan:
     files: Sequence[OutputFile]
     options: dict[str, Any] = field(default_factory=dict)
 
-    def record(self) -> StoredProduct:
-        """Entry of the index, when the files are written."""
-        return StoredProduct(
-            name=without_token(self.product.name),
-            service_name=without_token(self.product.entry.name),
-            kind=self.product.kind,
-            source=without_token(self.product.source),
-            meta=dict(self.product.meta),
-            format=self.format,
-            files=tuple(StoredFile.of(file.path) for file in self.files),
-            options=self.options | {"summary": asdict(summarize(self.product))},
-        )
+    @classmethod
+    def failed(cls, product: Product, error: MmodaError) -> Plan:
+        """Plan of a product that can't be written."""
+        return cls(product, "", [OutputFile(product.source, product.kind, error=error)])
 
 
-def plan_single(product: Product, products: Products, output: OutputDirectory) -> Plan:
+def plan_files(
+    members: Sequence[Product], products: Products, output: OutputDirectory, options: SpectrumOptions
+) -> list[Plan]:
+    """How to write a product, or the products of a spectrum with its response."""
+    plans = _plan_spectrum(members, products, output, options) if KINDS[members[0].kind].file == "spectrum" else []
+    for product in members:
+        if all(plan.product is not product for plan in plans):
+            plans.append(_plan_single(product, products, output))
+            if product.kind == "spectrum":
+                reason = "it is not a spectrum of channels in counts or count rates, and is written as it came"
+                options.refuse(product.source or product.name, reason)
+    return plans
+
+
+def _plan_single(product: Product, products: Products, output: OutputDirectory) -> Plan:
     """How to write a product that is not part of a spectrum."""
     data, form = product.data, KINDS[product.kind].file
+    content: bytes | fits.HDUList
+    options: dict[str, Any] = {}
     if form == "image" or isinstance(data, fits.HDUList):
-        hdulist, places = _hdus_for_file(product, products, form)
-        return Plan(product, "fits", [_output_file(product, ".fits", hdulist, output)], {"hdus": places})
-    if isinstance(data, Table):
-        content, masked = _ecsv(data, products)
-        return Plan(product, "ecsv", [_output_file(product, ".ecsv", content, output)], {"masked": masked})
-    if isinstance(data, bytes):
-        return Plan(product, "bytes", [_output_file(product, _ending(product), data, output)])
-    with suppress(UnicodeEncodeError):  # JSON can have halves of characters (surrogates)
-        if isinstance(data, str):
-            return Plan(product, "text", [_output_file(product, ".txt", without_token(data).encode(), output)])
-    text = without_token(json.dumps(data, indent=1) + "\n")
-    return Plan(product, "json", [_output_file(product, ".json", text.encode(), output)])
-
-
-def _output_file(product: Product, ending: str, content: bytes | fits.HDUList, output: OutputDirectory) -> OutputFile:
-    if isinstance(content, fits.HDUList):
+        file_format, ending = "fits", ".fits"
+        content, options["hdus"] = _hdus_for_file(product, products, form)
         for hdu in content:
             drop_missing(hdu.header, words=False)
         add_date(content[0].header)
-    title = without_token(product.title)
+    elif isinstance(data, Table):
+        file_format, ending = "ecsv", ".ecsv"
+        content, options["masked"] = _ecsv(data, products)
+    elif isinstance(data, bytes):
+        file_format, ending, content = "bytes", _ending(product), data
+    elif isinstance(data, str):
+        # JSON can have halves of characters
+        file_format, ending, content = "text", ".txt", data.encode("utf-8", "surrogatepass")
+    else:
+        file_format, ending, content = "json", ".json", json.dumps(data, indent=1).encode()
+    title = product.title
     if title.lower().endswith(ending):
         title = title[: -len(ending)]
-    if safe_name(title).casefold().startswith(PREFIX):
+    if safe_name(title).casefold().startswith(INDEX_PREFIX):
         title = f"product {title}"  # only indexes begin like this
     (path,) = output.reserve(title, ending, default=product.kind)
-    return OutputFile(without_token(product.source), product.kind, content, path)
+    return Plan(product, file_format, [OutputFile(product.source, product.kind, content, path)], options)
 
 
 def _ending(product: Product) -> str:
-    if product.kind == "picture" and product.meta.get("img_type") in _PICTURES:
-        return f".{product.meta['img_type']}"
-    known = [ending for ending in _ENDINGS if product.title.lower().endswith(ending)]
-    return max(known, key=len, default=".bin")
+    wanted = f".{product.meta.get('img_type')}" if product.kind == "picture" else product.title.lower()
+    return max((f".{ending}" for ending in _ENDINGS if wanted.endswith(f".{ending}")), key=len, default=".bin")
 
 
 def _cleaned(hdu: Any) -> Any:
@@ -124,9 +124,10 @@ def _has_content(hdu: Any) -> bool:
     return isinstance(hdu, fits.BinTableHDU) or (hdu.data is not None and hdu.data.size > 0)
 
 
-def _place_in_file(hdu: Any, file: int, number: int, shift: int = 0) -> list[Any]:
-    """Where an HDU of the service is: number of the file and in it, its name, and what was added to its channels."""
-    return [file, number, str(hdu.header.get("EXTNAME", "")), hdu.ver, shift]
+def _place_in_file(hdu: Any, file: int, number: int, shift: int = 0, marked: Any = ()) -> list[Any]:
+    """Where an HDU of the service is: file and number in it, name and version, and what was changed in the file."""
+    # that is what was added to its channels, and what `_marked_channels` gives
+    return [file, number, str(hdu.header.get("EXTNAME", "")), hdu.ver, shift, marked]
 
 
 def _hdus_for_file(product: Product, products: Products, form: str) -> tuple[fits.HDUList, list[Any]]:
@@ -150,13 +151,18 @@ def _hdus_for_file(product: Product, products: Products, form: str) -> tuple[fit
     return hdulist, [_place_in_file(hdu, 0, number) for number, hdu in enumerate(product.data)]
 
 
-def _read_fits(files: Sequence[bytes], record: StoredProduct, allowance: Allowance) -> fits.HDUList:
+def _read_fits(files: Sequence[bytes], options: Mapping[str, Any], allowance: Allowance) -> fits.HDUList:
     contents = [opened(data, allowance) for data in files]
     hdus = []
     # each place once, whatever the index says
-    places = {tuple(place[:2]): place[2:] for place in record.options["hdus"]}
-    for (file, number), (name, version, shift) in places.items():
-        hdu = contents[file][number]
+    places = {tuple(place[:2]): place[2:] for place in options["hdus"]}
+    for (file, position), (name, version, shift, marked) in places.items():
+        hdu = contents[file][position]
+        if marked is None:
+            kept = [column for column in hdu.columns if column.name != "QUALITY"]
+            hdu = fits.BinTableHDU.from_columns(kept, header=hdu.header)
+        elif marked:
+            hdu.data["QUALITY"][marked] = GOOD
         if shift:
             allowance.spend(4 * size_when_read(hdu), "channels")
             _shift_channels(hdu, -shift)
@@ -173,78 +179,71 @@ def _read_fits(files: Sequence[bytes], record: StoredProduct, allowance: Allowan
 # ---- the products of a spectrum, as OGIP files
 
 
-@dataclass(frozen=True)
-class SpectrumSet:
-    """
-    Products of a spectrum with its response, to be written as OGIP files.
-
-    ``tables`` are the HDUs by their roles, as in the form of ``query_spectrum``; ``layout`` has, for each kind of file,
-    the products and the numbers of the HDUs in them, with their roles or ``""``.
-    """
-
-    members: Sequence[Product]
-    tables: Mapping[str, Any]
-    layout: Mapping[str, Mapping[tuple[Product, int], str]]
-    provenance: fits.Header
-
-    @classmethod
-    def of(cls, members: Sequence[Product], products: Products) -> SpectrumSet | None:
-        """Find the tables of a spectrum of channels among products of one source; None where there is none."""
-        if not all(isinstance(product.data, fits.HDUList) for product in members):
-            return None
-        found = tables_by_role(members)
-        roles = {role: place for role, place in found.items() if not missing_columns(_hdu_at(place), role)}
-        try:
-            check_columns(_hdu_at(roles["SPECTRUM"]), "SPECTRUM")
-        except (KeyError, DecodingError):
-            return None
-        if "MATRIX" not in roles:
-            roles.pop("EBOUNDS", None)  # no file is made for the energies alone
-        # products without a part in it are written as they came
-        members = [product for product in members if any(owner is product for owner, _ in roles.values())]
-        form = spectrum_form(subset(products, members), products)
-        for hdu in form:
-            drop_missing(hdu.header, words=False)
-        layout = {kind: {roles[role]: role for role in TABLES_IN[kind] if role in roles} for kind in TABLES_IN}
-        for product in members:
-            others = [(product, number) for number, hdu in enumerate(product.data) if _has_content(hdu)]
-            layout[product.kind] |= {place: "" for place in others if place not in roles.values()}
-        return cls(members, {hdu.name: hdu for hdu in form if hdu.name in roles}, layout, form[0].header)
-
-
-def _hdu_at(place: tuple[Product, int]) -> Any:
-    product, number = place
-    return product.data[number]
-
-
-def plan_spectrum(found: SpectrumSet, output: OutputDirectory, options: SpectrumOptions) -> list[Plan]:
-    """How to write the products of a spectrum."""
-    name, numbers = source_of(found.members), numbering(found.tables)
-    contents = ogip_tables(found.tables, numbers, found.provenance, name, options)
-    places = {}
-    for kind, content in contents.items():
-        for number, (place, role) in enumerate(found.layout[kind].items(), start=1):
-            places[place] = kind, number, numbers.shifts.get(role, 0)
-            if not role:
-                content.append(_cleaned(_hdu_at(place)))
-                drop_missing(content[-1].header)
-    files = {file.kind: file for file in ogip_files(contents, found.provenance, name, output, default="source_1")}
+def _plan_spectrum(
+    members: Sequence[Product], products: Products, output: OutputDirectory, options: SpectrumOptions
+) -> list[Plan]:
+    """How to write those products of one source that have a part in a spectrum of channels; none without one."""
+    if not all(isinstance(product.data, fits.HDUList) for product in members):
+        return []
+    found = tables_by_role(members)
+    roles = {
+        role: (owner, index) for role, (owner, index) in found.items() if not missing_columns(owner.data[index], role)
+    }
+    try:
+        owner, index = roles["SPECTRUM"]
+        check_columns(owner.data[index], "SPECTRUM")
+    except (KeyError, DecodingError):
+        return []
+    if "MATRIX" not in roles:
+        roles.pop("EBOUNDS", None)  # no file is made for the energies alone
+    members = [product for product in members if any(owner is product for owner, _ in roles.values())]
+    form = spectrum_form(subset(products, members), products)
+    tables, name = {hdu.name: hdu for hdu in form if hdu.name in roles}, source_of(members)
+    contents, numbers = ogip_tables(tables, form[0].header, name, options)
+    marked = _marked_channels(tables["SPECTRUM"], contents["spectrum"][0])
+    role_at = {place: role for role, place in roles.items()}
     plans = []
-    for product in found.members:
-        own = {i: places[product, i] for i in range(len(product.data)) if (product, i) in places}
-        kinds = list(dict.fromkeys(kind for kind, _, _ in own.values()))
-        hdus = [_place_in_file(product.data[i], kinds.index(kind), *rest) for i, (kind, *rest) in own.items()]
-        chosen = [replace(files[kind], source=without_token(product.source)) for kind in kinds]
-        plans.append(Plan(product, "fits", chosen, {"hdus": hdus}))
-    return plans
+    for product in members:
+        kinds: list[str] = []
+        hdus = []
+        for index, hdu in enumerate(product.data):
+            role = role_at.get((product, index), "")
+            if role:
+                kind = next(kind for kind, in_file in TABLES_IN.items() if role in in_file)
+                position = 1 + [each for each in TABLES_IN[kind] if each in roles].index(role)
+            elif _has_content(hdu):
+                kind = product.kind
+                contents[kind].append(_cleaned(hdu))
+                drop_missing(contents[kind][-1].header)
+                position = len(contents[kind])
+            else:
+                continue
+            if kind not in kinds:
+                kinds.append(kind)
+            changes = numbers.shifts.get(role, 0), marked if role == "SPECTRUM" else []
+            hdus.append(_place_in_file(hdu, kinds.index(kind), position, *changes))
+        plans.append((product, kinds, hdus))
+    files = {file.kind: file for file in ogip_files(contents, form[0].header, name, output, default="source_1")}
+    return [Plan(product, "fits", [files[kind] for kind in kinds], {"hdus": hdus}) for product, kinds, hdus in plans]
+
+
+def _marked_channels(hdu: Any, table: fits.BinTableHDU) -> list[int] | None:
+    """Rows of channels that the service calls good and a file does not; None if all of QUALITY is ours."""
+    if not has_column(table, "QUALITY"):
+        return []
+    written = np.asarray(table.data["QUALITY"])
+    own = hdu.data["QUALITY"] if has_column(hdu, "QUALITY") else number(hdu.header, "QUALITY", GOOD)
+    marked = (own == GOOD) & np.isin(written, MARKS)
+    is_ours = not has_column(hdu, "QUALITY") and not written[~marked].any()
+    return None if is_ours else np.flatnonzero(marked).tolist()
 
 
 def _shift_channels(hdu: Any, shift: int) -> None:
     """Number channels as the service did."""
     column = next(name for name in hdu.columns.names if name.upper() in CHANNELS_IN.values())
     values = hdu.data[column]
-    for index, number in enumerate(renumbered(hdu, column.upper(), shift)):  # rows of variable length need it so
-        values[index] = number
+    for index, channels in enumerate(renumbered(hdu, column.upper(), shift)):  # rows of variable length need it so
+        values[index] = channels
     for key in limits_of(hdu, column.upper())[:2]:
         hdu.header[key] += shift
 
@@ -255,7 +254,7 @@ def _shift_channels(hdu: Any, shift: int) -> None:
 def _ecsv(data: Table, products: Products) -> tuple[bytes, list[str]]:
     """Make ECSV, which takes empty texts for missing ones unless columns say what is missing; and name masked ones."""
     table = data.copy(copy_data=False)
-    table.meta["MMODA"] = Provenance.of(products).to_dict()
+    table.meta["MMODA"] = file_provenance(products)
     masked = [name for name in table.colnames if isinstance(table[name], MaskedColumn)]
     unclear = [name for name in masked if table[name].dtype.kind == "U" and (table[name].filled("x") == "").any()]
     buffer = io.StringIO()
@@ -263,10 +262,10 @@ def _ecsv(data: Table, products: Products) -> tuple[bytes, list[str]]:
     return without_token(buffer.getvalue()).encode(), masked
 
 
-def _read_ecsv(files: Sequence[bytes], record: StoredProduct, allowance: Allowance) -> Table:
-    table = decoding.read_ecsv(_read_text_file(files, record, allowance), allowance=allowance)
+def _read_ecsv(files: Sequence[bytes], options: Mapping[str, Any], allowance: Allowance) -> Table:
+    table = decoding.read_ecsv(_read_text_file(files, options, allowance), allowance=allowance)
     table.meta.pop("MMODA", None)
-    masked = set(record.options["masked"])
+    masked = set(options["masked"])
     for name in table.colnames:
         is_masked = isinstance(table[name], MaskedColumn)
         if name in masked and not is_masked:
@@ -279,10 +278,10 @@ def _read_ecsv(files: Sequence[bytes], record: StoredProduct, allowance: Allowan
 # ---- texts, plain values and bytes
 
 
-def _read_text_file(files: Sequence[bytes], record: StoredProduct, allowance: Allowance) -> str:
+def _read_text_file(files: Sequence[bytes], options: Mapping[str, Any], allowance: Allowance) -> str:
     if not files[0].isascii():  # all characters are as wide as the widest
         allowance.spend(4 * len(files[0]), "a text")
-    return str(files[0], "utf-8")
+    return str(files[0], "utf-8", "surrogatepass")
 
 
 #: readers by format
@@ -290,6 +289,6 @@ READERS = {
     "fits": _read_fits,
     "ecsv": _read_ecsv,
     "text": _read_text_file,
-    "json": lambda files, record, allowance: decoding.parse_body(files[0], what="JSON"),
-    "bytes": lambda files, record, allowance: files[0],
+    "json": lambda files, options, allowance: decoding.parse_body(files[0], what="JSON"),
+    "bytes": lambda files, options, allowance: files[0],
 }

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +24,24 @@ from ...files import read_plain
 from ...instruments import IJD_ORIGIN, background_of_rates
 from ...protocol import TIME_COLUMNS
 from ...text import in_hex, original, printable, transliterated
-from ...units import known_unit, read_unit, standard_spelling
+from ...units import read_unit, standard_spelling
 from ..cards import add_provenance, flat_text, number, time_reference
 from ..columnsizes import size_when_read
-from ..lightcurve import empty_lightcurve
+from ..lightcurve import empty_lightcurve, maybe_masked
 from .fitsfiles import opened
 from .output import chosen_path, write_whole
-from .timeseries import FIXED_COLUMNS, blanked, numbers_of, position_of, rows_of, widths_of
+from .timeseries import FIXED_COLUMNS, numbers_of, position_of, rows_of, widths_of
 
 _KINDS_BY_NAME = {"RATE": "RATE", "COUNT_RATE": "RATE", "COUNTS": "COUNT"}
 _KINDS_BY_UNIT = {"RATE": (u.ct / u.s, u.ph / u.s, 1 / u.s), "COUNT": (u.ct, u.ph)}
-# OGIP/93-003, section 4.1
+# HDUCLAS2 of OGIP/93-003, section 4.1
 _BACKGROUND = {"NET": "background subtracted", "TOTAL": "source + background", "BKG": "background"}
-_PLACES = frozenset({"LOCAL", "GEOCENTRIC", "HELIOCENTRIC", "SOLARSYSTEM"})
 # columns of the table that are keywords where they are the same in all rows
 _KEYWORDS = {"time_bin": ("TIMEDEL", u.s), "e_min": ("E_MIN", u.keV), "e_max": ("E_MAX", u.keV)}
 # what of the table no other card says: columns with masks, their own names, and ``meta``
 _TABLE_CARD = "MMODA"
 # bytes for each row beside its columns
 _ROW = 160
-# columns times sources; genuine files have some thousands
-_MOST_JOINED = 50_000
 
 
 def write_lightcurve(
@@ -123,68 +120,72 @@ def lightcurve_hdus(rows: Table) -> fits.HDUList:
     return hdulist
 
 
-@dataclass(frozen=True)
-class _TimeOrigin:
-    """MJD from which the times of a file count, as whole days and fraction, and their scale."""
-
-    day: int
-    fraction: float
-    scale: str
-
-    @property
-    def start(self) -> Time:
-        return Time(self.day, self.fraction, format="mjd", scale=self.scale)
-
-    def seconds(self, times: Time) -> np.ndarray:
-        return np.asarray((getattr(times, self.scale) - self.start).to_value(u.s), dtype=float)
-
-    def edges(self, rows: Table) -> tuple[np.ndarray, np.ndarray]:
-        times, half = self.seconds(rows["time"]), np.nan_to_num(widths_of(rows)) / 2
-        return times - half, times + half
-
-
-def _time_origin(rows: Table) -> _TimeOrigin:
+def _time_origin(rows: Table) -> Time:
     """MJDREF of further columns of times, else the day on which the first bin begins: not all take negative times."""
     scale = "tdb" if rows["time"].scale == "tdb" else "tt"
-    origin = number(rows.meta, "MJDREF", math.nan)
-    if math.isfinite(origin) and any(name.upper() in TIME_COLUMNS for name in rows.colnames):
-        return _TimeOrigin(math.floor(origin), origin - math.floor(origin), scale)
+    stated = number(rows.meta, "MJDREF", math.nan)
+    if math.isfinite(stated) and any(name.upper() in TIME_COLUMNS for name in rows.colnames):
+        return Time(stated, format="mjd", scale=scale)
     if not len(rows):
-        return _TimeOrigin(int(IJD_ORIGIN), 0.0, scale)
-    day = math.floor(np.min(getattr(rows["time"], scale).mjd))
-    return _TimeOrigin(day + math.floor(np.min(_TimeOrigin(day, 0.0, scale).edges(rows)[0]) / 86400), 0.0, scale)
+        return Time(IJD_ORIGIN, format="mjd", scale=scale)
+    day = Time(math.floor(np.min(getattr(rows["time"], scale).mjd)), format="mjd", scale=scale)
+    return day + math.floor(np.min(_edges(rows, day)[0]) / 86400) * u.day
 
 
-def _time_header(rows: Table, origin: _TimeOrigin) -> fits.Header:
+def _seconds(rows: Table, origin: Time) -> np.ndarray:
+    return np.asarray((getattr(rows["time"], origin.scale) - origin).to_value(u.s), dtype=float)
+
+
+def _edges(rows: Table, origin: Time) -> tuple[np.ndarray, np.ndarray]:
+    times, half = _seconds(rows, origin), np.nan_to_num(widths_of(rows)) / 2
+    return times - half, times + half
+
+
+def _time_header(rows: Table, origin: Time) -> fits.Header:
     """Cards that say when it was, and with what; the same for all extensions."""
     header = fits.Header()
     for key in ("TELESCOP", "INSTRUME"):
-        if isinstance(rows.meta.get(key), str):
-            header[key] = transliterated(rows.meta[key])
+        if key in rows.meta:
+            header[key] = transliterated(str(rows.meta[key]))
     scale = origin.scale.upper()
-    place = str(rows.meta.get("TIMEREF") or "").strip().upper()
-    place = place if place in _PLACES else "SOLARSYSTEM" if scale == "TDB" else "LOCAL"
-    header["TIMESYS"], header["TIMEUNIT"], header["TIMEREF"] = scale, "s", place
-    header["MJDREFI"] = (origin.day, f"MJD ({scale}) from which TIME counts")
-    header["MJDREFF"] = origin.fraction
+    place = str(rows.meta.get("TIMEREF") or ("SOLARSYSTEM" if scale == "TDB" else "LOCAL"))
+    header["TIMESYS"], header["TIMEUNIT"], header["TIMEREF"] = scale, "s", transliterated(place.upper())
+    header["MJDREFI"] = (math.floor(origin.mjd), f"MJD ({scale}) from which TIME counts")
+    header["MJDREFF"] = origin.mjd % 1
     if len(rows):
-        starts, stops = origin.edges(rows)
+        starts, stops = _edges(rows, origin)
         for key, date, moment in (("TSTART", "DATE-OBS", np.min(starts)), ("TSTOP", "DATE-END", np.max(stops))):
             header[key] = float(moment)
-            header[date] = ((origin.start + moment * u.s).isot, f"{scale}, as TIMESYS says")
+            header[date] = ((origin + moment * u.s).isot, f"{scale}, as TIMESYS says")
     return header
 
 
-def _rate_hdu(rows: Table, name: str, version: int, origin: _TimeOrigin) -> fits.BinTableHDU:
-    columns: dict[str, Any] = {"TIME": Column(origin.seconds(rows["time"]), unit=u.s)}
+def _rate_hdu(rows: Table, name: str, version: int, origin: Time) -> fits.BinTableHDU:
     kind, header = _kind_of_values(rows), _time_header(rows, origin)
-    header.update(_classes(rows, kind))
+    header["HDUCLASS"], header["HDUCLAS1"] = "OGIP", "LIGHTCURVE"
+    background = background_of_rates(str(rows.meta.get("TELESCOP", "")), str(rows.meta.get("INSTRUME", "")))
+    background = background or str(rows.meta.get("HDUCLAS2", "")).strip().upper()
+    if background in _BACKGROUND:
+        header["HDUCLAS2"] = (background, _BACKGROUND[background])
+    if kind:
+        header["HDUCLAS3"] = kind
+    header["TIMVERSN"], header["TIMEZERO"] = "OGIP/93-003", 0.0
+    header["TIMEPIXR"] = (0.5, "TIME is the centre of a bin")
     header["OBJECT"] = transliterated(name)
     if in_hex(name):
         header["SRCNAME8"] = in_hex(name)  # FITS has no letters for it
     header.update(position_of(rows, name))
-    for column in _KEYWORDS:
-        columns |= _constant_or_column(rows, column, header)
+    columns: dict[str, Any] = {"TIME": Column(_seconds(rows, origin), unit=u.s)}
+    for column, (keyword, unit) in _KEYWORDS.items():
+        values = widths_of(rows) if column == "time_bin" else numbers_of(rows[column], unit)
+        known = values[np.isfinite(values)]
+        if len(known):
+            # a column comes before a keyword of its name, but not all tools read it; Stingray leaves out all bins that
+            # are narrower, hence not the mean of two widths
+            header[keyword] = (float(np.quantile(known, 0.5, method="lower")), f"{unit}, or the median of the column")
+            header["EUNIT"] = "keV"
+        if np.any(values[1:] != values[:-1]) and len(known):
+            columns[keyword] = Column(values, unit=unit)
     stored, others = _stored_names(rows, kind), [each for each in rows.colnames if each not in FIXED_COLUMNS]
     columns |= {stored.get(column, column): _storable(rows[column]) for column in others}
     meta = {key: value for key, value in rows.meta.items() if isinstance(value, str | int | float)}
@@ -208,18 +209,6 @@ def _rate_hdu(rows: Table, name: str, version: int, origin: _TimeOrigin) -> fits
     return hdu
 
 
-def _classes(rows: Table, kind: str | None) -> dict[str, Any]:
-    """Classes of OGIP, and how times are meant."""
-    background = background_of_rates(str(rows.meta.get("TELESCOP", "")), str(rows.meta.get("INSTRUME", "")))
-    background = background or str(rows.meta.get("HDUCLAS2", "")).strip().upper()
-    cards: dict[str, Any] = {"HDUCLASS": "OGIP", "HDUCLAS1": "LIGHTCURVE"}
-    if background in _BACKGROUND:
-        cards["HDUCLAS2"] = (background, _BACKGROUND[background])
-    if kind:
-        cards["HDUCLAS3"] = kind
-    return cards | {"TIMVERSN": "OGIP/93-003", "TIMEZERO": 0.0, "TIMEPIXR": (0.5, "TIME is the centre of a bin")}
-
-
 def _kind_of_values(rows: Table) -> str | None:
     """Whether the values are rates or counts, in the words of HDUCLAS3; None where name and unit don't say so."""
     name = str(rows.meta.get("VALUECOL") or "RATE")
@@ -230,24 +219,6 @@ def _kind_of_values(rows: Table) -> str | None:
         return by_name
     by_unit = next((kind for kind, units in _KINDS_BY_UNIT.items() if any(map(unit.is_equivalent, units))), None)
     return by_unit if by_name in (None, by_unit) else None
-
-
-def _constant_or_column(rows: Table, column: str, header: fits.Header) -> dict[str, Column]:
-    """Write a keyword for what is the same in all rows, nothing for what is unknown in all, else give a column."""
-    keyword, unit = _KEYWORDS[column]
-    values = widths_of(rows) if column == "time_bin" else numbers_of(rows[column])
-    if not len(values) or np.isnan(values).all():
-        return {}
-    if column == "e_min":
-        header["EUNIT"] = "keV"
-    if np.all(values == values[0]):
-        header[keyword] = float(values[0])
-        return {}
-    if column == "time_bin":
-        # a column comes before a keyword of its name, but not all tools read it; Stingray leaves out all bins that
-        # are narrower, hence not the mean of two widths
-        header[keyword] = (float(np.nanquantile(values, 0.5, method="lower")), "median, see the column")
-    return {keyword: Column(values, unit=unit if column == "time_bin" else rows[column].unit)}
 
 
 def _stored_names(rows: Table, kind: str | None) -> dict[str, str]:
@@ -265,27 +236,22 @@ def _stored_names(rows: Table, kind: str | None) -> dict[str, str]:
 
 
 def _storable(column: Column) -> Column:
-    """As FITS can have it: NaN for masked numbers; names in ASCII. Integers are masked by astropy's TNULL."""
-    if column.dtype.kind == "f":
-        return Column(np.ma.getdata(blanked(column)), unit=column.unit)
-    if column.dtype.kind == "U":
-        return Column([transliterated(str(value)) for value in column])
-    return column
+    """As FITS can have it: names in ASCII. Masked numbers become NaN or TNULL by astropy."""
+    return Column([transliterated(str(value)) for value in column]) if column.dtype.kind == "U" else column
 
 
 def _spelled(unit: Any) -> str | None:
-    """Spell a unit for a file; FITS has more spellings of count/s than OGIP."""
+    """Spell a unit for a file as FITS does, and count/s as OGIP."""
     text = "" if unit is None else str(unit)
     spelled = standard_spelling(text)
-    text = text if spelled is None else spelled
-    return "count/s" if known_unit(text) == u.ct / u.s else text or None
+    return (text if spelled is None else spelled).replace(" / ", "/") or None
 
 
-def _gti_hdu(rows: Table, version: int, origin: _TimeOrigin) -> fits.BinTableHDU:
+def _gti_hdu(rows: Table, version: int, origin: Time) -> fits.BinTableHDU:
     """Begin and end of each stretch of bins with data; a bin of unknown width alone covers no time."""
     value = rows.meta.get("VALUECOL")
     gaps = np.ma.getmaskarray(rows[value]) if value in rows.colnames else np.zeros(len(rows), dtype=bool)
-    starts, stops = origin.edges(rows)
+    starts, stops = _edges(rows, origin)
     order = np.argsort(starts + stops)
     filled = np.flatnonzero(~gaps[order])
     starts, stops = starts[order][filled], stops[order][filled]
@@ -297,13 +263,10 @@ def _gti_hdu(rows: Table, version: int, origin: _TimeOrigin) -> fits.BinTableHDU
             apart = starts[1:] > np.maximum.accumulate(stops)[:-1] + margin
         first = np.flatnonzero(np.append(True, apart))
         starts, stops = np.minimum.reduceat(starts, first), np.maximum.reduceat(stops, first)
-    columns = [
-        fits.Column(name, "D", unit="s", array=times[stops > starts])
-        for name, times in (("START", starts), ("STOP", stops))
-    ]
     header = _time_header(rows, origin)
     header["HDUCLASS"], header["HDUCLAS1"], header["HDUCLAS2"] = "OGIP", "GTI", "STANDARD"
-    return fits.BinTableHDU.from_columns(columns, header=header, name="GTI", ver=version)
+    columns = {"START": starts[stops > starts] * u.s, "STOP": stops[stops > starts] * u.s}
+    return fits.BinTableHDU(Table(columns), header=header, name="GTI", ver=version)
 
 
 def read_lightcurve(path: str | os.PathLike[str]) -> Table:
@@ -341,11 +304,17 @@ def read_lightcurve(path: str | os.PathLike[str]) -> Table:
         curves = [hdu for hdu in hdus if hdu.name == "RATE" and isinstance(hdu, fits.BinTableHDU)]
         if not curves:
             raise DecodingError("it has no extension RATE")
-        names = {name for hdu in curves for name in hdu.columns.names}
-        if len(curves) > conf.max_form_parts or len(curves) * len(names) > _MOST_JOINED:
+        if len(curves) > conf.max_form_parts:
             raise DecodingError("light curves too many for one table; conf.max_form_parts can be raised")
-        filled = [part for hdu in curves if len(part := _read_part(hdu, allowance))]
-        return _in_one_table(filled, allowance) if filled else empty_lightcurve()
+        filled = [hdu for hdu in curves if len(hdu.data)]
+        parts = [_read_part(hdu, allowance) for hdu in filled]
+        if len(parts) > 1:
+            # in one table, each row is as wide as the widest
+            widths: Counter[str] = Counter()
+            for hdu in filled:
+                widths |= Counter({name: hdu.columns.dtype[name].itemsize for name in hdu.columns.names})
+            allowance.spend((2 * widths.total() + _ROW) * sum(map(len, parts)), "all light curves")
+        return vstack(parts, metadata_conflicts="silent") if parts else empty_lightcurve()
 
 
 def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
@@ -354,7 +323,6 @@ def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
     allowance.spend(size_when_read(hdu) + 3 * hdu.data.nbytes, "a light curve")
     allowance.left += min(count, allowance.body // 8) * _ROW
     allowance.spend((_ROW + 4 * len(str(header["OBJECT"]))) * count, "times and names")
-    stored = {column.name: column for column in hdu.columns}
     day, fraction = time_reference(header) or (0.0, 0.0)
     reference = Time(day, fraction, format="mjd", scale=str(header.get("TIMESYS", "TT")).lower())
     name = original(str(header["OBJECT"]), header.get("SRCNAME8", ""))
@@ -363,13 +331,13 @@ def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
     table["time"] = Time(reference + np.asarray(hdu.data["TIME"]) * u.s, format="mjd")
     for column, (keyword, unit) in _KEYWORDS.items():
         constant = np.full(count, number(header, keyword, math.nan))
-        values = np.asarray(hdu.data[keyword], dtype=float) if keyword in stored else constant
-        unknown = np.isnan(values)
-        table[column] = MaskedColumn(values, mask=unknown, unit=unit) if unknown.any() else Column(values, unit=unit)
+        values = np.asarray(hdu.data[keyword], dtype=float) if keyword in hdu.columns.names else constant
+        table[column] = maybe_masked(values, unit)
     kept = read_json_text(header.get(_TABLE_CARD), what=_TABLE_CARD, allowance=allowance)
-    for column in (each for each in stored if each not in ("TIME", "TIMEDEL", "E_MIN", "E_MAX")):
-        name = kept.get("renamed", {}).get(column, column)
-        table[name] = _restored(hdu, stored[column], masked=name in kept.get("masked", ()))
+    for column in hdu.columns:
+        if column.name not in ("TIME", "TIMEDEL", "E_MIN", "E_MAX"):
+            name = kept.get("renamed", {}).get(column.name, column.name)
+            table[name] = _restored(hdu, column, masked=name in kept.get("masked", ()))
     table.meta.update(kept.get("meta", {}))
     return table
 
@@ -383,16 +351,3 @@ def _restored(hdu: fits.BinTableHDU, column: fits.Column, *, masked: bool) -> Co
         return Column(data, unit=unit)
     gone = np.isnan(data) if data.dtype.kind == "f" else column.null is not None and data == column.null
     return MaskedColumn(data, mask=gone, unit=unit)
-
-
-def _in_one_table(parts: list[Table], allowance: Allowance) -> Table:
-    """All light curves in one table, in which each row is as wide as the widest."""
-    if len(parts) == 1:
-        return parts[0]
-    widths: dict[str, int] = {}
-    for part in parts:
-        for name in part.colnames:
-            width = part[name].dtype.itemsize * math.prod(part[name].shape[1:]) if name != "time" else 16
-            widths[name] = max(widths.get(name, 0), width + 1)
-    allowance.spend(sum(widths.values()) * sum(map(len, parts)), "all light curves")
-    return vstack(parts, metadata_conflicts="silent")

@@ -17,28 +17,24 @@ import numpy as np
 from astropy import units as u
 from astropy.io import fits
 from astropy.table import Table
-from astropy.time import Time
 from astroquery.exceptions import CorruptDataWarning
 
-from ...errors import DecodingError, MmodaError, reading, warn
+from ...errors import MmodaError, reading, warn
 from ...instruments import is_deconvolved
 from ...text import printable, transliterated
 from ...units import known_unit
-from ..cards import add_date, card_value, drop_missing, is_missing, number, time_reference, time_system
+from ..cards import add_date, card_value, drop_missing, is_missing, number
 from ..channels import CHANNELS_IN, Numbering, limits_of, renumbered
 from ..spectrum import ROLES
 from .output import OutputDirectory, OutputFile, manifest_of, write_files
-from .provenance import creator
 from .spectrumtable import (
     ChannelValues,
     SpectrumOptions,
     check_columns,
-    count_factors,
-    find_table,
+    count_columns,
     has_column,
-    is_in_counts,
     pick_sources,
-    unit_of,
+    unit_factor,
 )
 
 #: which tables are in a file of a kind, in their order
@@ -49,6 +45,12 @@ _CONTENTS = ("REDIST", "DETECTOR", "FULL")
 _LARGEST_SUM = 1.5
 # columns that have a unit
 _MEASURED = {"RATE", "STAT_ERR", "SPECRESP", "ENERG_LO", "ENERG_HI", "E_MIN", "E_MAX"}
+# what each spectrum has to say; some of it may be columns
+_MANDATORY = {
+    **{"HDUCLASS": "OGIP", "HDUCLAS1": "SPECTRUM", "HDUCLAS4": "TYPE:I", "HDUVERS": "1.2.1", "CHANTYPE": "PI"},
+    **{"TELESCOP": "UNKNOWN", "INSTRUME": "UNKNOWN", "FILTER": "none"},
+    **{"AREASCAL": 1.0, "BACKSCAL": 1.0, "CORRSCAL": 0.0, "SYS_ERR": 0.0, "QUALITY": 0, "GROUPING": 0},
+}
 # HDUCLAS2, the version of the convention, and columns of energies
 _RESPONSES = {
     "SPECRESP": ("SPECRESP", "1.1.0", ("ENERG_LO", "ENERG_HI")),
@@ -111,7 +113,7 @@ def write_spectra(
     MmodaError
         If some files could not be written; a `DecodingError` where tables lack columns, or an effective area or
         energies are in units of another kind. Its ``manifest`` lists what was written, and these with an empty ``path``
-        and the reason in ``error``; a spectrum is not written without the responses that it names.
+        and the reason in ``error``.
     OSError
         If the directory can't be written to, or the disk is full; the latter has a ``manifest``, too.
 
@@ -129,18 +131,18 @@ def write_spectra(
     spectra/Ser_X-1_rmf.fits      rmf
     """
     output, options = OutputDirectory(directory, overwrite=overwrite), SpectrumOptions(group, systematic)
-    sources = pick_sources(spectra)
-    found = [{role: hdu for role in ROLES if (hdu := find_table(spectra, role, ver)) is not None} for ver, _ in sources]
-    options.check([(name, own["SPECTRUM"]) for (_, name), own in zip(sources, found, strict=True) if "SPECTRUM" in own])
     files: list[OutputFile] = []
-    for (ver, name), tables in zip(sources, found, strict=True):
+    for ver, name in pick_sources(spectra):
+        tables = {role: spectra[role, ver] for role in ROLES if (role, ver) in spectra}
         try:
             with reading("spectrum"):
-                contents = ogip_tables(tables, numbering(tables), spectra[0].header, name, options)
+                contents, _ = ogip_tables(tables, spectra[0].header, name, options)
                 files += ogip_files(contents, spectra[0].header, name, output, default=f"source_{ver}")
         except MmodaError as error:
-            files.append(OutputFile(name, "spectrum", error))
-    return manifest_of(output.directory, write_files(output, files))
+            files.append(OutputFile(name, "spectrum", error=error))
+    options.report()
+    write_files(output, files)
+    return manifest_of(output.directory, files)
 
 
 def ogip_files(
@@ -153,17 +155,12 @@ def ogip_files(
         header = contents["spectrum"][0].header
         header["RESPFILE"] = (paths["rmf"].name if "rmf" in paths else "none", "redistribution matrix")
         header["ANCRFILE"] = (paths["arf"].name if "arf" in paths else "none", "effective area")
-    responses = tuple(path for kind, path in paths.items() if kind != "spectrum")
-    return [
-        OutputFile(name, kind, _ogip_file(provenance, hdus), paths[kind], needs=responses if kind == "spectrum" else ())
-        for kind, hdus in contents.items()
-    ]
+    return [OutputFile(name, kind, _ogip_file(provenance, hdus), paths[kind]) for kind, hdus in contents.items()]
 
 
 def _ogip_file(provenance: fits.Header, hdus: Sequence[Any]) -> fits.HDUList:
     """Make a file of some tables; its primary says where they are from, as the one of the query did."""
-    primary = fits.PrimaryHDU(header=plain_header(provenance))
-    primary.header.setdefault("CREATOR", creator())
+    primary = fits.PrimaryHDU(header=_plain_header(provenance))
     add_date(primary.header)
     for hdu in hdus:
         drop_missing(hdu.header, words=False)  # such as TUNIT of a column that lost its unit
@@ -173,17 +170,17 @@ def _ogip_file(provenance: fits.Header, hdus: Sequence[Any]) -> fits.HDUList:
 # ---- extensions of the files
 
 
-def numbering(tables: Mapping[str, Any]) -> Numbering:
-    """How the channels are numbered in files of these tables, by their roles; `DecodingError` if one can't be used."""
+def ogip_tables(
+    tables: Mapping[str, Any], provenance: fits.Header, name: str, options: SpectrumOptions
+) -> tuple[dict[str, list[Any]], Numbering]:
+    """
+    Make the extensions of each kind of file, of tables of one source by their roles; and how channels are numbered.
+
+    `DecodingError` if one of the tables can't be used.
+    """
     for role, hdu in tables.items():
         check_columns(hdu, role)
-    return Numbering.of(tables)
-
-
-def ogip_tables(
-    tables: Mapping[str, Any], numbers: Numbering, provenance: fits.Header, name: str, options: SpectrumOptions
-) -> dict[str, list[Any]]:
-    """Make the extensions of each kind of file, of tables of one source by their roles."""
+    numbers = Numbering.of(tables)
     like = tables["SPECTRUM"].header if "SPECTRUM" in tables else {}
     made: dict[str, list[Any]] = {}
     if "SPECTRUM" in tables:
@@ -193,14 +190,12 @@ def ogip_tables(
     if "MATRIX" in tables:
         bounds = [_response(tables["EBOUNDS"], "EBOUNDS", like, numbers)] if "EBOUNDS" in tables else []
         made["rmf"] = [*bounds, _matrix(tables["MATRIX"], tables.get("SPECRESP"), like, numbers)]
-    return made
+    return made, numbers
 
 
-def plain_header(header: fits.Header) -> fits.Header:
-    """Copy of a header without sums and without cards that lack a value."""
+def _plain_header(header: fits.Header) -> fits.Header:
+    """Copy of a header for other data, without cards that lack a value."""
     plain = header.copy(strip=True)
-    for key in ("CHECKSUM", "DATASUM"):
-        plain.remove(key, ignore_missing=True, remove_all=True)
     drop_missing(plain)  # Sherpa refuses cards without a value, and words of templates mislead
     return plain
 
@@ -215,57 +210,27 @@ def _spectrum(
     values = ChannelValues.of(hdu)
     changed = {"QUALITY": values.quality} if has_column(hdu, "QUALITY") or values.quality.any() else {}
     table = _file_table(hdu, "SPECTRUM", changed | options.columns(values, name))
-    _state_counts(table)
+    factors, unit = count_columns(table)
+    _convert(table, unit, factors)
     _limit_channels(table, "SPECTRUM", numbers)
     header, has_errors = table.header, has_column(table, "STAT_ERR")
-    _identify(header, {})
     # readers choose the column by HDUCLAS3
     header["HDUCLAS3"] = "COUNT" if values.in_counts else "RATE"
-    _set_missing(header, HDUCLASS="OGIP", HDUCLAS1="SPECTRUM", HDUCLAS4="TYPE:I", HDUVERS="1.2.1")
-    if is_deconvolved(str(header["INSTRUME"])):
+    if is_deconvolved(str(header.get("INSTRUME", ""))):
         header["HDUCLAS2"] = ("NET", "background was separated by the coded mask")
-    # several science windows make one spectrum: what they have in common is the job
-    observation = card_value(provenance, "OBS_ID") or card_value(provenance, "JOB_ID") or "UNKNOWN"
-    _set_missing(header, CHANTYPE="PI", OBJECT=transliterated(name), OBS_ID=observation)
     exposure = number(header, "EXPOSURE", 0.0)
     header["EXPOSURE"] = exposure if exposure > 0 else (1.0, "unknown")
     if exposure <= 0:
         warn(f"the spectrum of {printable(name)} has no EXPOSURE; 1 s is written instead", CorruptDataWarning)
-    _complete_dates(header)
-    # these may be columns, each channel having its own
-    constants = {"AREASCAL": 1.0, "BACKSCAL": 1.0, "CORRSCAL": 0.0, "SYS_ERR": 0.0, "QUALITY": 0, "GROUPING": 0}
-    for key, value in constants.items():
-        if has_column(table, key):
-            header.remove(key, ignore_missing=True)
-        else:
-            _set_missing(header, **{key: value})
+    # several science windows make one spectrum: what they have in common is the job
+    observation = card_value(provenance, "OBS_ID") or card_value(provenance, "JOB_ID") or "UNKNOWN"
+    _set_missing(header, **_MANDATORY, OBJECT=transliterated(name), OBS_ID=observation)
+    for column in table.columns.names:
+        header.remove(column, ignore_missing=True)  # each channel has its own
     header["BACKFILE"] = header["CORRFILE"] = "none"
     if not isinstance(header.get("POISSERR"), bool) or (has_errors and not values.in_counts):
         header["POISSERR"] = values.in_counts and not has_errors and not number(header, "STAT_ERR", 0.0)
     return table
-
-
-def _state_counts(table: fits.BinTableHDU) -> None:
-    """Give values and errors the unit that OGIP requires."""
-    unit = "count" if is_in_counts(table) else "count/s"
-    for column, factor in count_factors(table).items():
-        if factor != 1:
-            table.data[column] = np.asarray(table.data[column]) * factor
-        table.columns[column].unit = unit
-
-
-def _complete_dates(header: fits.Header) -> None:
-    """Write TSTART and TSTOP as dates, which are in the time scale of TIMESYS (FITS standard 4.0, 9.2.1)."""
-    unit = known_unit(str(header.get("TIMEUNIT") or ""))
-    if unit is None or not unit.is_equivalent(u.day):
-        return
-    whole, fraction = time_reference(header) or (0.0, 0.0)
-    for key, edge in (("DATE-OBS", "TSTART"), ("DATE-END", "TSTOP")):
-        days = number(header, edge, math.nan) * unit.to(u.day) + fraction
-        # 1950 to 2150: anything else is not the date of an observation
-        if 33282 < whole + days < 106331:
-            date = Time(whole, days, format="mjd", scale=time_system(header).scale)
-            _set_missing(header, **{key: (date.isot, f"{date.scale.upper()}, as TIMESYS says")})
 
 
 def _response(
@@ -275,8 +240,9 @@ def _response(
     table = _file_table(hdu, name or role, {}, shift=numbers.shifts.get(role, 0))
     hduclas2, version, energies = _RESPONSES[role]
     _set_missing(table.header, HDUCLASS="OGIP", HDUCLAS1="RESPONSE", HDUCLAS2=hduclas2, HDUVERS=version)
-    _identify(table.header, like)
-    _convert(table, "keV", *energies)
+    names = ("TELESCOP", "INSTRUME", "FILTER")
+    _set_missing(table.header, **{key: card_value(like, key) or _MANDATORY[key] for key in names})
+    _convert(table, "keV", {name: unit_factor(table, name, "keV") for name in energies})
     if role in CHANNELS_IN:
         _set_missing(table.header, CHANTYPE=card_value(like, "CHANTYPE") or "PI")
         _limit_channels(table, role, numbers)
@@ -285,11 +251,10 @@ def _response(
 
 def _effective_area(hdu: Any, like: Mapping[str, Any], numbers: Numbering) -> fits.BinTableHDU:
     table = _response(hdu, "SPECRESP", like, numbers)
-    if unit_of(table, "SPECRESP") is None and _is_one(table):
-        # a factor: the area is in the matrix
-        table.columns["SPECRESP"].unit = None
-    else:
-        _convert(table, "cm**2", "SPECRESP")
+    factor = unit_factor(table, "SPECRESP", "cm**2")
+    # an area of 1 is a factor: the area is in the matrix
+    is_area = known_unit(table.columns["SPECRESP"].unit) == u.cm**2 or factor != 1 or not _is_one(table)
+    _convert(table, "cm**2" if is_area else None, {"SPECRESP": factor})
     return table
 
 
@@ -305,7 +270,6 @@ def _matrix(hdu: Any, area: Any, like: Mapping[str, Any], numbers: Numbering) ->
     content = "FULL" if _has_area(hdu, area, str(instrument)) else stated if stated in _CONTENTS else "REDIST"
     table = _response(hdu, "MATRIX", like, numbers, "SPECRESP MATRIX" if content == "FULL" else "MATRIX")
     table.header["HDUCLAS3"] = content
-    _set_missing(table.header, ORIGNAME=hdu.name)
     return table
 
 
@@ -318,12 +282,6 @@ def _has_area(matrix: Any, area: Any, instrument: str) -> bool:
     return bool(np.max(sums, initial=0.0) > _LARGEST_SUM)
 
 
-def _identify(header: fits.Header, like: Mapping[str, Any]) -> None:
-    """Say which instrument it is, as in another header where this one does not know."""
-    for key, unknown in (("TELESCOP", "UNKNOWN"), ("INSTRUME", "UNKNOWN"), ("FILTER", "none")):
-        _set_missing(header, **{key: card_value(like, key) or unknown})
-
-
 # ---- tables and headers
 
 
@@ -334,7 +292,7 @@ def _file_table(hdu: Any, name: str, values: Mapping[str, np.ndarray], *, shift:
     }
     # in their old places, since TLMINn and the like go by number
     columns = [changed.pop(column.name.upper(), None) or _file_column(hdu, column, shift) for column in hdu.columns]
-    header = plain_header(hdu.header)
+    header = _plain_header(hdu.header)
     return fits.BinTableHDU.from_columns([*columns, *changed.values()], header=header, name=name, ver=1)
 
 
@@ -350,7 +308,7 @@ def _file_column(hdu: Any, column: fits.Column, shift: int) -> fits.Column:
     if letter in "BIJK" and (array.dtype.kind == "f" or (array.dtype.kind in "iu" and name in _MEASURED)):
         # scaled, or perhaps to be converted to another unit: as whole numbers they would be cut off
         array = array.astype(float)
-        kept |= {"format": f"{math.prod(array.shape[1:])}D", "null": None, "bscale": None, "bzero": None, "disp": None}
+        kept |= {"format": f"{math.prod(array.shape[1:])}D", **dict.fromkeys(("null", "bscale", "bzero", "disp"))}
     return fits.Column(column.name, array=array, **kept)
 
 
@@ -369,13 +327,9 @@ def _limit_channels(table: fits.BinTableHDU, role: str, numbers: Numbering) -> N
     table.header[count] = numbers.count
 
 
-def _convert(table: fits.BinTableHDU, unit: str, *names: str) -> None:
-    """Convert columns to a unit; unknown ones stay."""
-    for name in names:
-        column, given = table.columns[name], unit_of(table, name)
-        if given is not None and not given.is_equivalent(unit):
-            raise DecodingError(f"{name} is in {printable(column.unit, limit=40)}, not in {unit} or the like")
-        if given is not None and given != u.Unit(unit):
-            table.data[name] = (np.asarray(table.data[name]) * given).to_value(u.Unit(unit))
-        if given is not None or known_unit(column.unit or "1") is not None:
-            column.unit = unit
+def _convert(table: fits.BinTableHDU, unit: str | None, factors: Mapping[str, float]) -> None:
+    """Convert columns to a unit by these factors."""
+    for name, factor in factors.items():
+        if factor != 1:
+            table.data[name] = np.asarray(table.data[name]) * factor
+        table.columns[name].unit = unit

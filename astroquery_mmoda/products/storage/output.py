@@ -17,12 +17,10 @@ from ...errors import MmodaError, ParameterError, reading
 from ...files import DiskFull, remove_leftovers, whole_file
 from ...text import listed, printable, shorten, transliterated
 
-_MOST_SHOWN = 5
+#: beginning of the names of indexes; files of products have no such names
+INDEX_PREFIX = "mmoda-"
 # with a counter and "_pha.fits" behind it, a name still fits into the 68 characters of a FITS keyword (RESPFILE)
 _LONGEST = 48
-_DEVICES = frozenset(
-    {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))}
-)
 
 
 def safe_name(text: str, *, default: str = "product") -> str:
@@ -30,9 +28,6 @@ def safe_name(text: str, *, default: str = "product") -> str:
     # bounded first, so that a name of megabytes costs nothing
     name = re.sub(r"[^A-Za-z0-9.+-]+", "_", transliterated(text[: 4 * _LONGEST]))
     name = re.sub(r"\.{2,}", ".", name).lstrip(".-_")[:_LONGEST].rstrip("._")
-    if name.split(".")[0].upper() in _DEVICES:
-        # for Windows, the part in front of the first dot decides
-        name = f"_{name}"[:_LONGEST]
     return name or default
 
 
@@ -49,9 +44,6 @@ def chosen_path(path: str | os.PathLike[str]) -> Path:
 
 def make_directory(directory: Path) -> None:
     """Make a directory for files, or clear one that is there of what killed writers left; `OSError` if it can't be."""
-    if os.path.lexists(directory) and not directory.is_dir():
-        what = "a link to nothing, or to a file" if directory.is_symlink() else "not a directory"
-        raise NotADirectoryError(errno.ENOTDIR, f"it is {what}; choose another directory", str(directory))
     directory.mkdir(parents=True, exist_ok=True)
     remove_leftovers(directory)
 
@@ -81,11 +73,8 @@ class OutputDirectory:
         return [self.directory / name for name in names]
 
     def prepare(self) -> None:
-        """Make the directory; `OSError` if names are in use, by directories or without ``overwrite``, or it fails."""
+        """Make the directory; `OSError` if names are in use and not to be overwritten, or if it fails."""
         existing = [name for name in self._names if os.path.lexists(self.directory / name)]
-        for path in map(self.directory.joinpath, existing):
-            if path.is_dir() and not path.is_symlink():
-                raise IsADirectoryError(errno.EISDIR, "there is a directory of this name", str(path))
         if existing and not self.overwrite:
             text = f"nothing was written, since these files exist: {listed(existing, most=5)}"
             raise FileExistsError(errno.EEXIST, f"{text}; overwrite=True replaces them", str(self.directory))
@@ -94,24 +83,16 @@ class OutputDirectory:
             raise PermissionError(errno.EACCES, "no file can be made in this directory", str(self.directory))
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class OutputFile:
-    """
-    A file to be written: what of which source is in it, its content, and where it goes.
-
-    What could not even be prepared has the error as content. A file is not written if one of those that it ``needs``,
-    since it names them, could not be.
-    """
+    """A file to be written: what of which source is in it, its content, where it goes, its size, and what failed."""
 
     source: str
     kind: str
-    content: bytes | fits.HDUList | Exception
+    content: bytes | fits.HDUList = b""
     path: Path = Path()
-    needs: tuple[Path, ...] = ()
-
-
-#: a file with its size (bytes), or why it was not written
-FileOutcome = tuple[OutputFile, int | Exception]
+    size: int = 0
+    error: Exception | None = None
 
 
 def write_whole(path: Path, content: bytes | fits.HDUList, *, overwrite: bool = True) -> int:
@@ -131,72 +112,45 @@ def _size_of(content: bytes | fits.HDUList) -> int:
     return len(content) if isinstance(content, bytes) else sum(hdu.filebytes() for hdu in content)
 
 
-def write_files(output: OutputDirectory, files: Sequence[OutputFile]) -> list[FileOutcome]:
-    """Write files, each whole or not at all; one that can't be written stops others only on a full disk."""
-    if not files or not all(isinstance(file.content, Exception) for file in files):
+def write_files(output: OutputDirectory, files: Sequence[OutputFile]) -> None:
+    """Write files, and note what fails; one that can't be written stops others only on a full disk."""
+    prepared = [file for file in files if not file.error]
+    if prepared or not files:
         output.prepare()
-    outcomes: dict[int, int | Exception] = {}
-    missing: set[Path] = set()
     is_full = False
-    # those that others need come first
-    for index, file in sorted(enumerate(files), key=lambda each: bool(each[1].needs)):
-        outcomes[index] = outcome = _written(file, missing, is_full=is_full)
-        if isinstance(outcome, Exception):
-            missing.add(file.path)
-            is_full |= isinstance(outcome, DiskFull)
-    return [(file, outcomes[index]) for index, file in enumerate(files)]
+    for file in prepared:
+        try:
+            if is_full:
+                raise MmodaError("not tried, since no space is left")
+            with reading(file.path.name):
+                file.size = write_whole(file.path, file.content)
+        except MmodaError as error:
+            cause = error.__cause__
+            # errors of the system have a number, those of the library about the data have none
+            file.error = cause if isinstance(cause, OSError) and cause.errno is not None else error
+            is_full |= isinstance(cause, DiskFull)
 
 
-def _written(file: OutputFile, missing: set[Path], *, is_full: bool) -> int | Exception:
-    """Size of a file that was written, or why it was not."""
-    if isinstance(file.content, Exception):
-        return file.content
-    if is_full:
-        return MmodaError("not tried, since no space is left")
-    if needed := ", ".join(path.name for path in file.needs if path in missing):
-        return MmodaError(f"{file.path.name} names {needed}, which could not be written")
-    try:
-        with reading(file.path.name):
-            try:
-                return write_whole(file.path, file.content)
-            except OSError as error:
-                if error.errno is None:  # of the library, about the data
-                    raise
-                return error
-    except MmodaError as error:
-        return error
-
-
-def manifest_of(directory: Path, outcomes: Sequence[FileOutcome]) -> Table:
+def manifest_of(directory: Path, files: Sequence[OutputFile]) -> Table:
     """List what was written; if not all was, the list is the ``manifest`` of the error that is raised."""
     rows = []
-    for file, outcome in outcomes:
-        result = ("", 0, _reason(outcome)) if isinstance(outcome, Exception) else (str(file.path), outcome, "")
-        path, size, reason = result
-        rows.append((path, printable(file.source), file.kind, size, reason))
+    for file in files:
+        path, reason = ("", printable(file.error)) if file.error else (str(file.path), "")
+        rows.append((path, printable(file.source), file.kind, file.size, reason))
     names = ("path", "source", "kind", "size", "error")
     manifest = Table(rows=rows or None, names=names, dtype=("U", "U", "U", "i8", "U"))
-    errors = [outcome for _, outcome in outcomes if isinstance(outcome, Exception)]
+    errors = [file.error for file in files if file.error]
     for error in errors:
         if isinstance(error, DiskFull):
             error.manifest = manifest
             raise error
     if errors:
         kinds = {type(error) if isinstance(error, MmodaError) else MmodaError for error in errors}
-        kind = kinds.pop() if len(kinds) == 1 else MmodaError
         failed = manifest[manifest["error"] != ""]
-        first = failed[:_MOST_SHOWN]
-        shown = [f"{row['kind']} {row['source'][:60]}".strip() + f": {shorten(row['error'], 250)}" for row in first]
-        more = f"; and {len(failed) - _MOST_SHOWN} more" if len(failed) > _MOST_SHOWN else ""
-        raise kind(
-            f"{len(failed)} of {len(manifest)} files could not be written to {printable(directory, limit=200)}: "
-            f"{'; '.join(shown)}{more}. The manifest of this error (.manifest) lists these and what was written.",
+        reasons = [f"{row['kind']} {row['source'][:60]}: {shorten(row['error'], 250)}" for row in failed]
+        raise (kinds.pop() if len(kinds) == 1 else MmodaError)(
+            f"{len(errors)} of {len(files)} files could not be written to {printable(directory, limit=200)} (the "
+            f".manifest of this error lists all): {'; '.join(reasons)}",
             manifest=manifest,
         )
     return manifest
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename:
-        return printable(f"{Path(error.filename2 or error.filename).name}: {error.strerror}")
-    return printable(error)

@@ -8,8 +8,6 @@ QUALITY and GROUPING of a channel are those of OGIP/92-007.
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -28,7 +26,10 @@ from ..channels import energy_rows
 from ..sources import match_source
 from ..spectrum import ROLES, missing_columns
 
-_GOOD, _BAD, _DUBIOUS, _UNUSABLE = 0, 1, 2, 5
+#: QUALITY of a channel: good, or what marks one without a value, and one without a usable error
+GOOD, MARKS = 0, (1, 5)
+_BAD, _UNUSABLE = MARKS
+_DUBIOUS = 2
 _META = "EXPOSURE TELESCOP INSTRUME DETNAM FILTER TSTART TSTOP MJDREF TIMESYS RA_OBJ DEC_OBJ".split()
 
 
@@ -48,11 +49,6 @@ def pick_sources(spectra: fits.HDUList, source: str | None = None) -> list[tuple
         return numbered
     name = match_source([name for _, name in numbered], source)
     return [(ver, known) for ver, known in numbered if known == name]
-
-
-def find_table(spectra: fits.HDUList, name: str, number: int) -> Any:
-    """HDU of a name and number, or None."""
-    return next((hdu for hdu in spectra if hdu.name == name and hdu.ver == number), None)
 
 
 # ---- a spectrum as a table
@@ -103,10 +99,10 @@ def spectrum_table(spectra: fits.HDUList, source: str | None = None) -> Table:
 
 def channel_table(spectra: fits.HDUList, ver: int, name: str) -> Table:
     """Make the `spectrum_table` of a source as `pick_sources` gives it."""
-    hdu, bounds = (find_table(spectra, role, ver) for role in ("SPECTRUM", "EBOUNDS"))
     with reading(f"the spectrum of {printable(name)}"):
-        if hdu is None or bounds is None:
+        if ("SPECTRUM", ver) not in spectra or ("EBOUNDS", ver) not in spectra:
             raise DecodingError("it came without a SPECTRUM, or without the energies of its channels (EBOUNDS)")
+        hdu, bounds = spectra["SPECTRUM", ver], spectra["EBOUNDS", ver]
         values = ChannelValues.of(hdu)
         check_columns(bounds, "EBOUNDS")
         rows = energy_rows(hdu, bounds)
@@ -114,8 +110,8 @@ def channel_table(spectra: fits.HDUList, ver: int, name: str) -> Table:
             raise DecodingError("it has channels that are missing in its EBOUNDS")
         table = Table()
         for column in ("e_min", "e_max"):
-            energies = np.array(bounds.data[column], dtype=float) * (unit_of(bounds, column) or u.keV)
-            table[column] = energies.to(u.keV)[rows]
+            energies = np.array(bounds.data[column], dtype=float)[rows]
+            table[column] = energies * unit_factor(bounds, column, "keV") * u.keV
         exposure = number(hdu.header, "EXPOSURE", 0.0) if values.in_counts else 1.0
         if exposure <= 0:
             raise DecodingError("it is in counts and has no EXPOSURE to divide by")
@@ -138,54 +134,37 @@ class ChannelValues:
     error: np.ndarray
     quality: np.ndarray
     in_counts: bool
-    has_errors: bool
 
     @classmethod
     def of(cls, hdu: Any) -> ChannelValues:
         """Read a table, with the errors of Poisson, and flags, where it has none."""
         check_columns(hdu, "SPECTRUM")
-        in_counts, factors = is_in_counts(hdu), count_factors(hdu)
-        columns = [np.array(hdu.data[name], dtype=float) * factor for name, factor in factors.items()]
-        value, with_errors = columns[0], len(columns) > 1
-        error = columns[1] if with_errors else _assumed_errors(value, hdu.header, in_counts=in_counts)
+        factors, unit = count_columns(hdu)
+        in_counts = unit == "count"
+        value, *errors = [np.array(hdu.data[name], dtype=float) * factor for name, factor in factors.items()]
+        error = errors[0] if errors else _assumed_errors(value, hdu.header, in_counts=in_counts)
         quality = np.array(hdu.data["QUALITY"]) if has_column(hdu, "QUALITY") else number(hdu.header, "QUALITY", 0)
         quality = np.broadcast_to(np.int16(quality), value.shape).copy()
-        quality[(quality == _GOOD) & ~np.isfinite(value)] = _BAD
-        if with_errors and not (in_counts and hdu.header.get("POISSERR") is True):
+        quality[(quality == GOOD) & ~np.isfinite(value)] = _BAD
+        if errors and not (in_counts and hdu.header.get("POISSERR") is True):
             usable = np.isfinite(error) & (error > 0)
             if in_counts:
                 usable |= (value == 0) & (error == 0)  # as sqrt(N) has it
-            quality[(quality == _GOOD) & ~usable] = _UNUSABLE
-        return cls(value, error, quality, in_counts, with_errors or bool(np.isfinite(error).any()))
+            quality[(quality == GOOD) & ~usable] = _UNUSABLE
+        return cls(value, error, quality, in_counts)
 
 
-def is_in_counts(hdu: Any) -> bool:
-    """Whether a spectrum is in counts; where both columns are, HDUCLAS3 says which one STAT_ERR belongs to."""
+def count_columns(hdu: Any) -> tuple[dict[str, float], str]:
+    """
+    Columns of the values and, if there is one, of their errors, with factors that make them counts or rates; the unit.
+
+    Where there are both, HDUCLAS3 says which of them STAT_ERR belongs to.
+    """
     states_counts = str(hdu.header.get("HDUCLAS3", "")).strip().upper().startswith("COUNT")
-    return not has_column(hdu, "RATE") or (states_counts and has_column(hdu, "COUNTS"))
-
-
-def count_factors(hdu: Any) -> dict[str, float]:
-    """
-    Columns of values and errors, with the factors that make counts, or counts per second, of them.
-
-    Those without a known unit are taken to be in it.
-    """
-    name = "COUNTS" if is_in_counts(hdu) else "RATE"
-    wanted = u.Unit("count" if name == "COUNTS" else "count / s")
-    factors = {}
-    for column in (name, "STAT_ERR") if has_column(hdu, "STAT_ERR") else (name,):
-        text = hdu.columns[column].unit or hdu.columns[name].unit
-        given = known_unit(text)
-        if given is None or given == u.dimensionless_unscaled:
-            factors[column] = 1.0
-            continue
-        # 1/s is meant for counts, too
-        unit = next((each for each in (given, given * u.ct) if each.is_equivalent(wanted)), None)
-        if unit is None:
-            raise DecodingError(f"{column} is in {printable(text, limit=40)}, not in {wanted} or the like")
-        factors[column] = float(unit.to(wanted))
-    return factors
+    in_counts = not has_column(hdu, "RATE") or (states_counts and has_column(hdu, "COUNTS"))
+    name, unit = ("COUNTS", "count") if in_counts else ("RATE", "count/s")
+    columns = [name, "STAT_ERR"] if has_column(hdu, "STAT_ERR") else [name]
+    return {column: unit_factor(hdu, column, unit, like=name) for column in columns}, unit
 
 
 def _assumed_errors(value: np.ndarray, header: fits.Header, *, in_counts: bool) -> np.ndarray:
@@ -210,7 +189,7 @@ def check_columns(hdu: Any, role: str) -> None:
             f"{', '.join(missing)} of one number a row, only {listed(hdu.columns.names)}"
         )
     if role == "SPECTRUM":
-        count_factors(hdu)
+        count_columns(hdu)  # units of another kind are refused there
 
 
 def has_column(hdu: Any, name: str) -> bool:
@@ -218,92 +197,92 @@ def has_column(hdu: Any, name: str) -> bool:
     return name in (each.upper() for each in hdu.columns.names)
 
 
-def unit_of(hdu: Any, name: str) -> u.UnitBase | None:
-    """Unit of a column, or None where TUNIT says nothing that astropy knows."""
-    unit = known_unit(hdu.columns[name].unit)
-    return None if unit is None or unit == u.dimensionless_unscaled else unit
+def unit_factor(hdu: Any, column: str, wanted: str, *, like: str = "") -> float:
+    """Factor from the unit of a column, or of one ``like`` it, to another; a column without a known unit is in it."""
+    text = hdu.columns[column].unit or (hdu.columns[like].unit if like else None)
+    given = known_unit(text)
+    if given is None or given == u.dimensionless_unscaled:
+        return 1.0
+    for unit in (given, given * u.ct):  # 1/s is meant for counts, too
+        if unit.is_equivalent(wanted):
+            return float(unit.to(wanted))
+    raise DecodingError(f"{column} is in {printable(text, limit=40)}, not in {wanted} or the like")
 
 
 # ---- groups of channels, and a systematic error
 
 
-@dataclass(frozen=True)
 class SpectrumOptions:
-    """The options ``group`` and ``systematic`` of `write_spectra`; `ParameterError` if they have no meaning."""
+    """The options ``group`` and ``systematic`` of `write_spectra`, and which spectra can't take them."""
 
-    group: float | None = None
-    systematic: float | None = None
+    def __init__(self, group: float | None, systematic: float | None) -> None:
+        if group is not None and not (_is_number(group) and 0 < group < math.inf):
+            allowed = "an int (counts) or a float (signal to noise) above 0"
+            raise ParameterError(f"group={printable(repr(group), limit=80)} has no meaning; allowed: {allowed}")
+        if systematic is not None and not (_is_number(systematic) and 0 <= systematic <= 1):
+            allowed = "a fraction from 0 to 1 (0.01 is 1 %)"
+            raise ParameterError(
+                f"systematic={printable(repr(systematic), limit=80)} has no meaning; allowed: {allowed}"
+            )
+        options = {"group": group, "systematic": systematic}
+        self.given = {option: value for option, value in options.items() if value is not None}
+        self._taken: set[str] = set()
+        self._refused: dict[str, list[str]] = {option: [] for option in self.given}
 
-    def __post_init__(self) -> None:
-        for option, value, most, allowed in (
-            (
-                "group",
-                self.group,
-                sys.float_info.max,
-                "an int (counts) or a float (signal to noise) above 0",
-            ),
-            ("systematic", self.systematic, 1, "a fraction from 0 to 1 (0.01 is 1 %)"),
-        ):
-            is_number = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
-            if value is not None and not (is_number and 0 <= value <= most and (value or option != "group")):
-                raise ParameterError(f"{option}={printable(repr(value), limit=80)} has no meaning; allowed: {allowed}")
+    def refuse(self, name: str, reason: str, *options: str) -> None:
+        """Note that a spectrum can't take some options, or any."""
+        for option in options or self.given:
+            self._refused[option].append(f"{name}: {reason}")
 
-    def check(self, spectra: Sequence[tuple[str, Any]]) -> None:
-        """Refuse what none of the spectra (names and HDUs, or None) can take, and warn where some can't."""
-        for option, value in {"group": self.group, "systematic": self.systematic}.items():
-            if value is None:
-                continue
-            reasons: dict[str, list[str]] = {}
-            for name, hdu in spectra:
-                try:
-                    with reading("spectrum"):
-                        reasons.setdefault(self._obstacle(option, hdu and ChannelValues.of(hdu)), []).append(name)
-                except DecodingError:  # it can't be written at all, which the manifest will say
-                    continue
-            text = "; ".join(f"{listed(names, most=10)}: {reason}" for reason, names in reasons.items() if reason)
-            if text and "" not in reasons:
+    def report(self) -> None:
+        """Refuse what none of the spectra could take, and warn where some could not."""
+        for option, value in self.given.items():
+            text = "; ".join(self._refused[option])
+            if text and option not in self._taken:
                 raise ParameterError(f"{option}={value!r} can't be applied to any spectrum here. {text}")
             if text:
                 warn(f"{option}={value!r} is left out of the spectrum of {text}", InputWarning)
 
-    def _obstacle(self, option: str, values: ChannelValues | None) -> str:
-        """Why an option can't be applied to a spectrum; empty if it can."""
-        if values is None:
-            return "it is not a spectrum of channels in counts or count rates, and is written as it came"
-        if option == "group" and isinstance(self.group, Integral) and not values.in_counts:
-            return f"it is in count rates; give the least signal to noise as a float, such as group={float(self.group)}"
-        if option == "group" and not isinstance(self.group, Integral) and not values.has_errors:
-            return "its rates have no errors (STAT_ERR); leave group= out"
-        return ""
-
     def columns(self, values: ChannelValues, name: str) -> dict[str, np.ndarray]:
         """Columns of a spectrum that the options set."""
-        found = {}
-        if self.group is not None and not self._obstacle("group", values):
-            found["GROUPING"], found["QUALITY"] = self._grouping(values)
-            if _GOOD in values.quality and _GOOD not in found["QUALITY"]:
-                text = f"no channels of {printable(name)} reach group={self.group!r}; all have QUALITY 2 (dubious)"
+        found, group = {}, self.given.get("group")
+        if isinstance(group, Integral) and not values.in_counts:
+            reason = f"it is in count rates; give the least signal to noise as a float, such as group={float(group)}"
+            self.refuse(name, reason, "group")
+        elif group is not None and not np.isfinite(values.error).any():
+            self.refuse(name, "its rates have no errors (STAT_ERR); leave group= out", "group")
+        elif group is not None:
+            self._taken.add("group")
+            found["GROUPING"], found["QUALITY"] = _grouping(values, group)
+            if GOOD in values.quality and GOOD not in found["QUALITY"]:
+                text = f"no channels of {printable(name)} reach group={group!r}; all have QUALITY 2 (dubious)"
                 warn(text, InputWarning)
-        if self.systematic is not None:
-            found["SYS_ERR"] = np.full(len(values.value), float(self.systematic))
+        if "systematic" in self.given:
+            self._taken.add("systematic")
+            found["SYS_ERR"] = np.full(len(values.value), float(self.given["systematic"]))
         return found
 
-    def _grouping(self, values: ChannelValues) -> tuple[np.ndarray, np.ndarray]:
-        """Find GROUPING (1 opens a group, -1 continues it) and the QUALITY that goes with it (OGIP/92-007)."""
-        grouping, quality = np.ones(len(values.value), dtype=np.int16), values.quality.copy()
-        is_good, is_least_counts = quality == _GOOD, isinstance(self.group, Integral)
-        first, signal, variance = 0, 0.0, 0.0
-        for channel, good in enumerate(is_good):
-            ends_here = True
-            if good:
-                grouping[channel] = 1 if channel == first else -1
-                signal += values.value[channel]
-                variance += values.error[channel] ** 2
-                noise = 1.0 if is_least_counts else math.sqrt(variance)
-                ends_here = noise > 0 and signal >= (self.group or 0) * noise
-            else:  # a group can't step over a channel: what was begun stays incomplete
-                quality[first:channel] = _DUBIOUS
-            if ends_here:
-                first, signal, variance = channel + 1, 0.0, 0.0
-        quality[first:] = _DUBIOUS
-        return grouping, quality
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _grouping(values: ChannelValues, group: float) -> tuple[np.ndarray, np.ndarray]:
+    """Find GROUPING (1 opens a group, -1 continues it) and the QUALITY that goes with it (OGIP/92-007)."""
+    grouping, quality = np.ones(len(values.value), dtype=np.int16), values.quality.copy()
+    is_good, is_least_counts = quality == GOOD, isinstance(group, Integral)
+    first, signal, variance = 0, 0.0, 0.0
+    for channel, good in enumerate(is_good):
+        ends_here = True
+        if good:
+            grouping[channel] = 1 if channel == first else -1
+            signal += values.value[channel]
+            variance += values.error[channel] ** 2
+            noise = 1.0 if is_least_counts else math.sqrt(variance)
+            ends_here = noise > 0 and signal >= group * noise
+        else:  # a group can't step over a channel: what was begun stays incomplete
+            quality[first:channel] = _DUBIOUS
+        if ends_here:
+            first, signal, variance = channel + 1, 0.0, 0.0
+    quality[first:] = _DUBIOUS
+    return grouping, quality

@@ -77,10 +77,9 @@ def to_timeseries(table: Table, source: str | None = None) -> BinnedTimeSeries |
 
 def rows_of(table: Table, source: str | None, *, single: bool = True) -> Table:
     """Rows with a time of a light curve, of one source if it is named, as it has to be for a ``single`` one."""
-    missing = [name for name in FIXED_COLUMNS if name not in getattr(table, "colnames", ())]
-    if missing or not isinstance(table["time"], Time):
-        reason = f"it has no column {', '.join(missing)}" if missing else "its column time does not hold astropy's Time"
-        raise ParameterError(f"not a light curve of query_lightcurve ({type(table).__name__}): {reason}")
+    if not set(FIXED_COLUMNS) <= set(getattr(table, "colnames", ())) or not isinstance(table["time"], Time):
+        columns = ", ".join(FIXED_COLUMNS)
+        raise ParameterError(f"not a light curve of query_lightcurve, which has the columns {columns} (time as a Time)")
     names = np.array([str(name) for name in table["src_name"]], dtype=str)
     known = list(dict.fromkeys(names.tolist()))
     if source is not None:
@@ -98,7 +97,7 @@ def rows_of(table: Table, source: str | None, *, single: bool = True) -> Table:
 
 def widths_of(rows: Table) -> np.ndarray:
     """Widths of the bins in s; NaN where masked, or not a width."""
-    width = numbers_of(rows["time_bin"]) * (u.Unit(rows["time_bin"].unit or u.s).to(u.s))
+    width = numbers_of(rows["time_bin"], u.s)
     with np.errstate(invalid="ignore"):
         return np.where((width > 0) & np.isfinite(width), width, np.nan)
 
@@ -113,9 +112,10 @@ def position_of(rows: Table, name: str) -> dict[str, float]:
     return {"RA_OBJ": right_ascension, "DEC_OBJ": declination}
 
 
-def numbers_of(column: Any) -> np.ndarray:
-    """Plain numbers of a column, NaN where it is masked."""
-    return np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+def numbers_of(column: Any, unit: u.UnitBase | None = None) -> np.ndarray:
+    """Plain numbers of a column, in its unit or another, NaN where it is masked."""
+    values = np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+    return values * column.unit.to(unit) if unit and column.unit else values
 
 
 def blanked(column: Column) -> Column:
