@@ -13,7 +13,7 @@ import math
 import re
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,14 +37,11 @@ _MAX_DIMENSIONS = 16
 _MAX_CELL = 1_000_000
 
 # a display format may ask for a text of any length, or for attributes
-_FORMAT = re.compile(
-    r"%?[-+ #0]?[0-9]{0,2}(\.[0-9]{1,2})?[bdoxXeEfFgGs%]|\{:[-+ #<>^0]{0,2}[0-9]{0,2}(\.[0-9]{1,2})?[a-zA-Z%]?\}"
-)
+_FORMAT = re.compile(r"(%|\{:)?[-+ #<>^0]{0,2}[0-9]{0,2}(\.[0-9]{1,2})?[a-zA-Z%]\}?")
 
 # where astropy describes mixin columns, and what of it is kept
 _MIXINS = "__serialized_columns__"
 _MIXIN_META = ("format", "scale", "frame")
-_MixinMeta = tuple[str | None, dict[str, Any]]
 
 _STANDARD = "tag:yaml.org,2002:"
 _SCALARS = [_STANDARD + name for name in ("null", "bool", "int", "float", "binary", "timestamp", "str", "value")]
@@ -64,22 +61,19 @@ class ColumnHeader:
 
     name: str
     dtype: np.dtype[Any] | None
-    shape: tuple[int | None, ...] = ()
-    is_json: bool = False
-    unit: str | None = None
-    description: str | None = None
-    format: str | None = None
-    meta: dict[Any, Any] = field(default_factory=dict)
+    shape: tuple[int | None, ...]
+    is_json: bool
+    unit: str | None
+    description: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The whole header; ``masks`` names the columns that are the masks of others."""
+    """The whole header."""
 
     columns: list[ColumnHeader]
-    meta: dict[Any, Any]
+    meta: dict[str, Any]
     delimiter: str
-    masks: dict[str, str]
 
 
 def read_ecsv_header(text: str) -> tuple[Header, int]:
@@ -95,14 +89,11 @@ def read_ecsv_header(text: str) -> tuple[Header, int]:
         raise DecodingError(f"ECSV table with the delimiter {printable(delimiter, limit=20)!r}")
     meta = _or_empty(content.get("meta"))
     mixins = _or_empty(meta.pop(_MIXINS, None))
-    kept = {name: meta for mixin in mixins.values() for name, meta in _mixin_meta(_or_empty(mixin))}
-    columns = [_column_header(_or_empty(entry), kept) for entry in content["datatype"]]
-    names = {column.name for column in columns}
-    if len(names) != len(columns):
+    described = {name: found for mixin in mixins.values() for name, found in _described_parts(_or_empty(mixin))}
+    columns = [_column_header(_or_empty(entry), described) for entry in content["datatype"]]
+    if len({column.name for column in columns}) != len(columns):
         raise DecodingError("ECSV table with two columns of one name")
-    parts = [[_or_empty(part.get(key)).get("name") for key in ("data", "mask")] for part in _inner(mixins)]
-    masks = {str(data): str(mask) for data, mask in parts if {data, mask} <= names}
-    return Header(columns, meta, delimiter, masks), start
+    return Header(columns, meta, delimiter), start
 
 
 def _header_lines(text: str) -> tuple[list[str], int]:
@@ -121,54 +112,36 @@ def _header_lines(text: str) -> tuple[list[str], int]:
     return lines, start
 
 
-def _or_empty(value: Any) -> dict[Any, Any]:
+def _or_empty(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _plain_text(value: Any) -> str | None:
-    return None if value is None or isinstance(value, (dict, list)) else str(value)
+def _described_parts(mixin: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The plain columns that a mixin column consists of, and what is kept of its description."""
+    # what astropy says about its own classes is not followed
+    meta = {key: mixin[key] for key in _MIXIN_META if isinstance(mixin.get(key), str)}
+    found = {"description": _or_empty(mixin.get("__info__")).get("description"), "meta": meta}
+    inner = [mixin]
+    for value in inner:
+        inner += [part for part in value.values() if isinstance(part, dict)]
+        if isinstance(value.get("name"), str):
+            yield value["name"], found
 
 
-# mixin columns: what astropy says about its own classes is not followed
-
-
-def _inner(value: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
-    """All dictionaries in one."""
-    for inner in value.values():
-        if isinstance(inner, dict):
-            yield inner
-            yield from _inner(inner)
-
-
-def _mixin_meta(mixin: dict[Any, Any]) -> Iterator[tuple[str, _MixinMeta]]:
-    """For each plain column that a mixin column consists of, its description and what is kept."""
-    kept = {key: mixin[key] for key in _MIXIN_META if isinstance(mixin.get(key), str)}
-    description = _plain_text(_or_empty(mixin.get("__info__")).get("description"))
-    yield from ((part["name"], (description, kept)) for part in _inner(mixin) if isinstance(part.get("name"), str))
-
-
-# columns
-
-
-def _column_header(entry: dict[Any, Any], mixins: dict[str, _MixinMeta]) -> ColumnHeader:
-    name = entry.get("name")
+def _column_header(entry: dict[str, Any], mixins: dict[str, dict[str, Any]]) -> ColumnHeader:
+    name, subtype = entry.get("name"), entry.get("subtype")
     if not isinstance(name, str):
         raise DecodingError("ECSV table with a column without name")
     dtype = _column_type(entry.get("datatype"))
-    is_nested = dtype is None and entry.get("subtype") is not None
-    dtype, shape, is_json = _subtype(entry["subtype"]) if is_nested else (dtype, (), False)
-    unit, description, form = (_plain_text(entry.get(key)) for key in ("unit", "description", "format"))
-    described, meta = mixins.get(name, (None, {}))
-    return ColumnHeader(
-        name,
-        dtype,
-        shape,
-        is_json=is_json,
-        unit=unit,
-        description=description or described,
-        format=form if form and _FORMAT.fullmatch(form) else None,
-        meta=meta | _or_empty(entry.get("meta")),
-    )
+    kind = _subtype(subtype) if dtype is None and subtype is not None else (dtype, (), False)
+    texts = {key: str(entry[key]) for key in ("unit", "description", "format") if entry.get(key) is not None}
+    found = mixins.get(name, {"description": None, "meta": {}})
+    description = {
+        "description": texts.get("description") or found["description"],
+        "format": texts.get("format") if _FORMAT.fullmatch(texts.get("format", "")) else None,
+        "meta": found["meta"] | _or_empty(entry.get("meta")),
+    }
+    return ColumnHeader(name, *kind, unit=texts.get("unit"), description=description)
 
 
 def _column_type(datatype: Any) -> np.dtype[Any] | None:
@@ -239,10 +212,7 @@ class _Loader(yaml.SafeLoader):
             return {key: value for pair in items for key, value in pair.items()} if is_ordered else items
         found = {}
         for key_node, value_node in node.value:
-            key = self.plain(key_node, depth + 1, in_mixins=in_mixins)
-            if isinstance(key, (list, dict)):
-                raise DecodingError("YAML header with a list as key")
             # numbers could be chosen so that they collide
-            key = key if key is None or isinstance(key, (str, bytes, bool)) else str(key)
+            key = str(self.plain(key_node, depth + 1, in_mixins=in_mixins))
             found[key] = self.plain(value_node, depth + 1, in_mixins=in_mixins or key == _MIXINS)
         return found
