@@ -132,6 +132,20 @@ def test_no_rows_and_no_columns():
     assert read_ecsv(text("{name: a, datatype: string, subtype: 'float64[2]'}"))["a"].shape == (0, 2)
 
 
+def test_names_of_columns_that_are_numbers():
+    source = written(Table({"20.0": [1.0, 2.0], "nan": [3.0, 4.0]}))
+    assert read_ecsv(source)["20.0"].tolist() == [1.0, 2.0]
+    assert read_ecsv(source).colnames == ["20.0", "nan"]
+
+
+def test_gaps_far_down():
+    """The rows are read some at a time, and only some of them have gaps."""
+    values = np.ma.arange(60_000.0)
+    values[50_000] = np.ma.masked
+    source = written(Table({"a": values, "b": np.arange(60_000, dtype="f4"), "c": np.arange(60_000)}))
+    same(read_ecsv(source), Table.read(source, format="ascii.ecsv"))
+
+
 def test_windows_line_ends_and_blank_lines():
     source = written(Table({"a": [1, 2], "b": ["x", "y z"]})).replace("\n", "\r\n") + "\r\n\r\n"
     table = read_ecsv(source)

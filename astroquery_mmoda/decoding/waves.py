@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -47,8 +46,6 @@ def read_contours(entry: Any, *, what: str = "contours", allowance: Allowance | 
     with reading(what):
         allowance = allowance or Allowance.of(entry)
         levels, contours = _number_array(entry["levels"], 1, allowance), entry["contours"]
-        if len(levels) != len(contours):
-            raise DecodingError(f"{len(levels)} levels, but contours of {len(contours)}")
         allowance.spend(_CONTOUR * sum(map(len, contours)), "contours")
         by_level = zip(levels, contours, strict=True)
         lines = [(level, _positions(line, allowance)) for level, of_level in by_level for line in of_level]
@@ -63,11 +60,9 @@ def read_contours(entry: Any, *, what: str = "contours", allowance: Allowance | 
 
 def _number_array(plain: Any, dimensions: int, allowance: Allowance) -> Array:
     """Numbers in nested lists; null, which stands for NaN, becomes that again."""
-    if not isinstance(plain, list):
-        raise DecodingError(f"expected a list of numbers, got {type(plain).__name__}")
     allowance.spend(_NUMBER * (len(plain) if dimensions == 1 else sum(map(len, plain))), "numbers")
     values = np.array(plain, dtype=float)
-    if values.ndim != dimensions and (values.size or dimensions > 1):
+    if values.ndim != dimensions:
         raise DecodingError(f"expected numbers in {dimensions} dimensions, got {values.ndim}")
     return values
 
@@ -80,6 +75,4 @@ def _positions(line: Any, allowance: Allowance) -> Array:
 
 
 def _times(start: Any, step: Any, count: int) -> Column:
-    if any(type(number) not in (int, float) or not math.isfinite(number) for number in (start, step)):
-        raise DecodingError("expected numbers as begin and step of the times")
     return Column(start + step * np.arange(count), name="time", unit=u.s, description=_TIME)
