@@ -38,7 +38,7 @@ _MAX_ROW = 1_000_000
 # memory of a value of JSON, or of a cell that is an object of its own
 _TEXT = 70
 _OBJECT = 400
-_FLOATS = (np.dtype("f4"), np.dtype("f8"))
+_FLOATS = ("float32", "float64")
 _BOOLEANS = {"True": True, "true": True, "1": True, True: True}
 _BOOLEANS |= {"False": False, "false": False, "0": False, False: False}
 
@@ -267,7 +267,7 @@ def _read_rows(text: str, header: _Header) -> Iterator[Array]:
 
 
 def _is_plain_float(column: _ColumnHeader) -> bool:
-    return column.dtype in _FLOATS and not column.shape
+    return str(column.dtype) in _FLOATS and not column.shape
 
 
 def _parts(text: str, start: int) -> Iterator[str]:
