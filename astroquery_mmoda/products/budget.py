@@ -35,7 +35,7 @@ class Budget:
         # the size of products without a reply is that of their data
         is_reply = products.allowance.body > 0
         size = 0 if is_reply else sum(summarize(product).size or 0 for product in products)
-        self.allowance = products.allowance.fresh() if is_reply else Allowance(size)
+        self.allowance = Allowance(products.allowance.body if is_reply else size)
         self.work = max(self.allowance.body, _PER_PART * int(conf.max_form_parts))
         self._own: dict[int, Any] = {}  # by id
 
