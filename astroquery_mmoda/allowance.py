@@ -80,12 +80,6 @@ class Allowance:
             self.left = before
             raise
 
-    def fresh(self, extra: int = 0) -> Allowance:
-        """One of the same size and so many bytes more, for a form that is returned and not kept."""
-        other = Allowance(self.body)
-        other.left += extra
-        return other
-
 
 def _measured(value: Any) -> tuple[int, int]:
     """Characters of all texts in plain data, and the number of values."""

@@ -198,9 +198,6 @@ FORGED = {
     "field before": array_state(
         (1,), dtype_state("V8", "|", names=("a",), fields=fields(a=(F8, -8)), itemsize=8), b"\0" * 8
     ),
-    "overlap": array_state(
-        (1,), dtype_state("V8", "|", names=("a", "b"), fields=fields(a=(F8, 0), b=(F8, 0)), itemsize=8), b"\0" * 8
-    ),
     "object field": array_state(
         (1,), dtype_state("V8", "|", names=("a",), fields=fields(a=(dtype_state("O8", "|"), 0)), itemsize=8), b"\0" * 8
     ),
@@ -257,7 +254,7 @@ def test_nested_dtype_bomb():
     dtype = F8
     for _ in range(12):
         dtype = dtype_state("V8", "|", names=("a",), fields=fields(a=(dtype, 0)), itemsize=8)
-    with pytest.raises(DecodingError, match="records in records"):
+    with pytest.raises(DecodingError, match="dtype 'V8'"):
         read_pickle(array_state((1,), dtype, b"\0" * 8))
 
 

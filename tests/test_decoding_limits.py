@@ -43,7 +43,7 @@ def variable_length(rows):
     return pickled(pickle.dumps(data, 4))
 
 
-MANY = 500_000
+MANY = 250_000
 SMALL_VALUES = {
     "lists": b"]",
     "numbers": b"J\xff\xff\xff\x7f",
@@ -60,7 +60,7 @@ HOSTILE |= {
     "tuples in tuples": lambda: pickled(b")" + b"\x85" * MANY + b"."),
     "doubling": lambda: pickled(b"]q\x00" + b"(h\x00h\x00tq\x00" * 10_000 + b"."),
     "marks": lambda: pickled(b"(" * MANY + b"."),
-    "keys": lambda: pickled(b"}(" + b"".join(b"X\x04\0\0\0%04dN" % i for i in range(10_000)) * 10 + b"u."),
+    "keys": lambda: pickled(b"}(" + b"".join(b"X\x04\0\0\0%04dN" % i for i in range(10_000)) * 5 + b"u."),
     "views": lambda: pickled(b"(" + (b"B\x00\x04\x00\x00" + b"x" * 1024) * 4000 + b"t."),
     "long text": lambda: pickled(b"X" + struct.pack("<I", 4_000_000) + "é".encode() * 2_000_000 + b"."),
     "claim of a length": lambda: with_claim(b"M,\x01", b"\x8a\x06" + (2**40).to_bytes(6, "little")),
@@ -72,7 +72,7 @@ HOSTILE |= {
     "empty lists": lambda: reply(echo=[[]] * 90_000),
     "keys up to the limit": lambda: reply(echo={f"{i:x}": i for i in range(90_000)}),
     "words": lambda: reply(echo=["ab"] * 190_000),
-    "deep": lambda: b"[" * 2_000_000,
+    "deep": lambda: b"[" * 500_000,
     "deep and closed": lambda: b'{"query_status":"done","products":' + b"[" * 9000 + b"]" * 9000 + b"}",
     "deep dictionaries": lambda: b'{"products":' * 50_000 + b"1" + b"}" * 50_000,
     "quotes": lambda: b'"' * 2_000_000,
@@ -80,10 +80,9 @@ HOSTILE |= {
     "one wide character": lambda: json.dumps({**DONE, "a": "\N{FIRE}", "products": {"b": "x" * 4_000_000}}).encode(),
     "blanks": lambda: b" " * 5_000_000,
     "products": lambda: reply(numpy_data_product_list=[{"data_unit_list": []}] * 2000),
-    "units": lambda: product(*[unit()] * 2000),
-    "cards": lambda: product(unit(header={f"K{i}": i for i in range(40_000)})),
+    "cards": lambda: product(unit(header={f"K{i}": i for i in range(22_000)})),
     "long cards": lambda: product(unit(header={f"K{i}": "é" * 9000 for i in range(100)})),
-    "gzip bomb": lambda: pickled(gzip.compress(bytes(200_000_000), 1)),
+    "gzip bomb": lambda: pickled(gzip.compress(bytes(60_000_000), 1)),
     "gzip bombs": lambda: product(*[unit(binarys=base64.b64encode(ZIPPED).decode(), hdu_type="image")] * 30),
     "letters of a script": lambda: pickled(pickle.dumps(np.full(300_000, "я").astype([("N", "U1")]), 4)),
     "catalogue": lambda: reply(catalog=catalogue(20_000)),
@@ -211,7 +210,7 @@ def all_of(body):
             yield error
 
 
-@settings(max_examples=80, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(mutations())
 @pytest.mark.filterwarnings("ignore")
 def test_mutated_replies(mutation):

@@ -34,8 +34,6 @@ _STATE = re.compile(rb"\(K\x01(?:(" + _WHOLE + rb"{1,3})[\x85-\x87]|\((" + _WHOL
 # half, single and double precision; long double is left out, as its bytes mean something else on each machine
 _CODE = re.compile(r"b1|[iu][1248]|f[248]|c8|c16|[SU][0-9]{1,9}")
 _ORDERS = {"<": "<", ">": ">", "|": "|", "=": "<"}
-_MAX_ITEMSIZE = 2**31 - 1
-_MAX_FIELDS = 999  # as in FITS
 _MAX_DIMENSIONS = 32
 
 
@@ -50,7 +48,6 @@ class Column:
     bscale: int | float | None = None
     bzero: int | float | None = None
     disp: str | None = None
-    dim: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +167,7 @@ class _Reader:
     def _fits_column(self, record: Any) -> Column:
         state = _attributes_of(record, names.FITS_COLUMN)
         found = {key: self._text_or_number(state.get(f"_{key}")) for key in Column.__dataclass_fields__}
-        texts = [found[key] for key in ("unit", "disp", "dim") if found[key] is not None]
+        texts = [found[key] for key in ("unit", "disp") if found[key] is not None]
         if not all(type(text) is str for text in (found["name"], found["format"], *texts)):
             raise DecodingError("FITS table with an unreadable column")
         for key in ("null", "bscale", "bzero"):
@@ -222,29 +219,20 @@ def _checked_shape(shape: Any) -> tuple[int, ...]:
 
 
 def _read_dtype(record: Any) -> np.dtype[Any]:
-    """Make a dtype, structured or not, from the state of a pickled one."""
-    _, _, fields_in_order, fields, itemsize = _state_of(record)
-    if fields_in_order is None:
+    """Make a dtype, structured or not, from the state of a pickled one; numpy sees that fields lie in their record."""
+    _, _, names_in_order, fields, itemsize = _state_of(record)
+    if names_in_order is None:
         return _field_type(record)
-    if len(fields_in_order) > _MAX_FIELDS or not all(type(name) is str for name in fields_in_order):
-        raise DecodingError(f"array of records without names, or of more than {_MAX_FIELDS} fields")
-    parts = [(offset, _field_type(part)) for part, offset in (fields[name] for name in fields_in_order)]
-    end = 0
-    for offset, part in sorted(parts, key=lambda pair: pair[0]):
-        if type(offset) is not int or offset < end:
-            raise DecodingError("array of records with overlapping fields")
-        end = offset + part.itemsize
-    if type(itemsize) is not int or not end <= itemsize <= _MAX_ITEMSIZE:
-        raise DecodingError("array of records with a field outside of its record")
-    offsets, formats = [offset for offset, _ in parts], [part for _, part in parts]
-    return np.dtype({"names": list(fields_in_order), "formats": formats, "offsets": offsets, "itemsize": itemsize})
+    if not all(type(name) is str for name in names_in_order):
+        raise DecodingError("array of records without names")
+    parts = [(_field_type(part), offset) for part, offset in (fields[name] for name in names_in_order)]
+    formats, offsets = [part for part, _ in parts], [offset for _, offset in parts]
+    return np.dtype({"names": list(names_in_order), "formats": formats, "offsets": offsets, "itemsize": itemsize})
 
 
 def _field_type(record: Any) -> np.dtype[Any]:
     """The dtype of a field: numbers or texts, or arrays of them."""
-    _, subarray, fields_in_order, _, itemsize = _state_of(record)
-    if fields_in_order is not None:
-        raise DecodingError("array of records in records")
+    _, subarray, _, _, itemsize = _state_of(record)
     base, shape = subarray or (record, ())
     order, code = _state_of(base)[0], base.args[0]
     # what is not text may be so deep that it can't even be shown
@@ -252,10 +240,8 @@ def _field_type(record: Any) -> np.dtype[Any]:
         shown = printable(code, limit=60) if type(code) is str else type(code).__name__
         raise DecodingError(f"dtype {shown!r}, which products don't have")
     dtype = np.dtype(_ORDERS[order] + code)
-    if dtype.itemsize * math.prod(_checked_shape(shape)) > _MAX_ITEMSIZE:
-        raise DecodingError("array of records with a field that is too large")
-    dtype = np.dtype((dtype, shape)) if subarray else dtype
-    if type(itemsize) is not int or itemsize not in (-1, dtype.itemsize):
+    dtype = np.dtype((dtype, _checked_shape(shape))) if subarray else dtype
+    if itemsize not in (-1, dtype.itemsize):
         raise DecodingError(f"dtype {dtype.str} with a wrong item size")
     return dtype
 

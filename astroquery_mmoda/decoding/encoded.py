@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import zlib
 from typing import Any
 
@@ -66,16 +64,15 @@ def unzipped(data: bytes | bytearray | memoryview, allowance: Allowance | None =
     if data[:2] != b"\x1f\x8b":
         return data
     allowance = allowance or Allowance(len(data))
-    opened, limit = bytearray(), conf.max_gunzip_size
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            while piece := stream.read(_PIECE):
-                allowance.spend(len(piece), "gzip data")
-                opened += piece
-                if len(opened) > limit:
-                    raise DecodingError(f"gzip data of more than conf.max_gunzip_size = {limit} bytes")
-    except (OSError, EOFError, zlib.error) as error:
-        raise DecodingError(f"unreadable gzip data ({error})") from error
+    limit = max(min(conf.max_gunzip_size, allowance.left), 0)
+    stream = zlib.decompressobj(wbits=31)
+    with reading("gzip data"):
+        opened = stream.decompress(data, limit + 1)
+    if len(opened) > limit:
+        raise DecodingError(f"gzip data of more than {limit} bytes (conf.max_gunzip_size, conf.max_extra_memory)")
+    if not stream.eof or stream.unused_data:
+        raise DecodingError("unreadable gzip data (cut short, or in several parts)")
+    allowance.spend(len(opened), "gzip data")
     return opened
 
 

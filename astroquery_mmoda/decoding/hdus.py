@@ -106,8 +106,6 @@ def _read_unit(unit: Mapping[str, Any], allowance: Allowance, *, first: bool) ->
     if not {"data", "binarys"} & set(unit):
         raise DecodingError("expected data or binarys in a unit, got neither")
     name, kind = unit.get("name"), unit.get("hdu_type")
-    if name is not None and not isinstance(name, str):
-        raise DecodingError(f"expected text as name of a unit, got {printable(name, limit=60)!r}")
     with reading(f"{printable(name, limit=80)!r}"):
         if kind not in _TYPES:
             raise DecodingError(f"hdu_type {printable(kind, limit=60)!r}; primary, image, table and bintable are known")

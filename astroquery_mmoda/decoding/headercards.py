@@ -58,10 +58,9 @@ def read_cards(value: Any, allowance: Allowance) -> dict[str, Any]:
 def _card_value(content: Any) -> Any:
     if isinstance(content, list):
         return ",".join(str(item) for item in content)
-    # FITS has no word for NaN, and no card holds more digits
-    if content is None or content == "UNDEFINED" or (type(content) is float and not math.isfinite(content)):
-        return UNDEFINED
-    return UNDEFINED if type(content) is int and abs(content) >= 10**60 else content
+    # FITS has no word for NaN
+    is_undefined = content is None or content == "UNDEFINED" or (type(content) is float and not math.isfinite(content))
+    return UNDEFINED if is_undefined else content
 
 
 def plain_value(value: Any) -> Any:

@@ -14,12 +14,12 @@ FROM_BUFFER = frozenset((f"{core}.numeric", "_frombuffer") for core in _CORE)
 MASKED_ARRAY = ("numpy.ma.core", "_mareconstruct")
 
 # classes whose instances hold nothing but the array
+_TEXT_ARRAYS = ("numpy", "numpy.char", "numpy.core.defchararray", "numpy._core.defchararray")
 ARRAYS = frozenset(
     {
         ("numpy", "ndarray"),
         *product(("numpy", "numpy.rec", "numpy.core.records"), ("recarray",)),
-        *product(("numpy", "numpy.char", "numpy.core.defchararray", "numpy._core.defchararray"), ("chararray",)),
-        ("astropy.utils.compat.numpycompat", "chararray"),
+        *product((*_TEXT_ARRAYS, "astropy.utils.compat.numpycompat"), ("chararray",)),
     }
 )
 

@@ -23,7 +23,6 @@ from .picklenames import EMPTY_BYTES, ENCODE, NAMES, RECONSTRUCT
 _VIEW_SIZE = 1024
 # longer texts are bytes (protocol 2), which have no wide characters: these take four times the memory
 _LONG_TEXT = 1000
-_INTEGER_BYTES = 32
 
 
 class Global(NamedTuple):
@@ -103,8 +102,6 @@ class _Machine:
         return str(raw, "utf-8", "surrogatepass")
 
     def integer(self, count: int) -> int:
-        if count > _INTEGER_BYTES:
-            raise DecodingError(f"pickle with an integer of {count} bytes")
         return int.from_bytes(self.part(count), "little", signed=True)
 
     def line(self) -> str:

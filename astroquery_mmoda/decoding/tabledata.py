@@ -22,6 +22,7 @@ from .arrays import Array, Column, FitsTable
 from .headercards import UNDEFINED, all_cards, ascii_text
 
 _MAX_UNIT = 500
+_MAX_COLUMNS = 999  # of FITS
 _MAX_P_HEAP = 2**31 - 1
 _VALUES_AT_ONCE = 1_000_000
 
@@ -35,8 +36,7 @@ _ZEROS = dict(u2=2**15, u4=2**31, u8=2**63)
 _STORED_ROWS = _STORED | dict(u2="i4", u4="i8", u8="", U1="S1")
 
 _FORMAT = re.compile(r"([0-9]{0,9})([LXBIJKAEDCMPQ])(.*)", re.DOTALL)
-_DISPLAY = re.compile(r"[AL][0-9]+|[IBOZ][0-9]+(\.[0-9]+)?|F[0-9]+\.[0-9]+|(E[NS]?|G|D)[0-9]+\.[0-9]+(E[0-9]+)?")
-_DIMENSIONS = re.compile(r"\([0-9]{1,9}(,[0-9]{1,9}){0,30}\)")
+_DISPLAY = re.compile(r"[ALIBOZFEDGNS]{1,2}[0-9]+(\.[0-9]+)?(E[0-9]+)?")
 _LAYOUT_CARDS = frozenset("TTYPE TFORM TDIM TNULL TSCAL TZERO TUNIT TDISP TBCOL".split())
 # others would stop astropy
 _CARD_TYPES: dict[str, Any] = dict.fromkeys(("TCTYP", "TCUNI", "TRPOS"), str)
@@ -124,8 +124,8 @@ def lay_out(
     """Work out how a table stands in a FITS file, given the cards of its columns; ``units`` go before those."""
     records = table.records if isinstance(table, FitsTable) else table
     names = records.dtype.names or ()
-    if records.ndim != 1:
-        raise DecodingError("expected a table of one dimension")
+    if records.ndim != 1 or len(names) > _MAX_COLUMNS:
+        raise DecodingError(f"expected a table of one dimension and at most {_MAX_COLUMNS} columns")
     allowance.spend(COLUMN_MEMORY * len(names), "columns")
     known = {column.name: column for column in table.columns} if isinstance(table, FitsTable) else {}
     result = TableLayout(records)
@@ -148,12 +148,12 @@ def _from_header(name: str, cards: Mapping[str, Any], dtype: np.dtype[Any]) -> C
     """What the header says about a column of a plain record array."""
     # The service cuts FITS tables down to such arrays when it appends a column. The bytes are still raw then, and
     # big-endian; a native column was made otherwise, and the header says nothing about its scaling.
-    form, dim = cards.get("TFORM"), cards.get("TDIM")
+    form = cards.get("TFORM")
     if not isinstance(form, str) or dtype.base.str[0] not in ">|":
         return Column(name, "")
     numbers = {"null": cards.get("TNULL"), "bscale": cards.get("TSCAL"), "bzero": cards.get("TZERO")}
     numbers = {key: value for key, value in numbers.items() if type(value) in (int, float)}
-    return Column(name, form.strip(), dim=dim if isinstance(dim, str) else None, **numbers)
+    return Column(name, form.strip(), **numbers)
 
 
 def _format_of(column: Column) -> tuple[str, int]:
@@ -180,9 +180,10 @@ def _fixed_column(column: Column, letter: str, repeat: int, values: Array, allow
     elif letter == "X":  # of bits
         number = repeat if -(-repeat // 8) == number else 8 * number
     cards = {"TTYPE": ascii_text(column.name)[:68], "TFORM": f"{number}{letter}"} | cards
-    dim = _dimensions(letter, base.itemsize, shape, column.dim, number)
-    if dim:
-        cards["TDIM"] = dim
+    # the bytes of a text are its innermost dimension
+    lengths = ((base.itemsize,) if letter == "A" else ()) + shape[::-1]
+    if len(lengths) > 1:
+        cards["TDIM"] = f"({','.join(map(str, lengths))})"
     return _StoredColumn(cards, np.dtype((base, shape)), values, raw)
 
 
@@ -226,16 +227,6 @@ def _scaling(letter: str, column: Column) -> dict[str, Any]:
     if column.bzero not in (None, 0):
         cards["TZERO"] = column.bzero
     return cards
-
-
-def _dimensions(letter: str, size: int, shape: tuple[int, ...], declared: str | None, number: int) -> str | None:
-    lengths = ((size,) if letter == "A" else ()) + shape[::-1]
-    if len(lengths) > 1:
-        return f"({','.join(map(str, lengths))})"
-    text = (declared or "").replace(" ", "")
-    if _DIMENSIONS.fullmatch(text) and math.prod(int(n) for n in text[1:-1].split(",")) == number:
-        return text
-    return None
 
 
 def _variable_column(

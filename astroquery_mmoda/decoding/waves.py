@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -47,39 +46,32 @@ def read_contours(entry: Any, *, what: str = "contours", allowance: Allowance | 
     with reading(what):
         allowance = allowance or Allowance.of(entry)
         levels, contours = _number_array(entry["levels"], 1, allowance), entry["contours"]
-        if len(levels) != len(contours):
-            raise DecodingError(f"{len(levels)} levels, but contours of {len(contours)}")
         allowance.spend(_CONTOUR * sum(map(len, contours)), "contours")
-        by_level = zip(levels, contours, strict=True)
-        lines = [(level, _positions(line, allowance)) for level, of_level in by_level for line in of_level]
+        lines = [
+            (level, _number_array(line, 2, allowance))
+            for level, of_level in zip(levels, contours, strict=True)
+            for line in of_level
+            if line
+        ]
         lengths = [len(line) for _, line in lines]
         points = np.concatenate([np.empty((0, 2)), *(line for _, line in lines)])
-        table = Table({"level": np.repeat([level for level, _ in lines] or np.empty(0), lengths)})
-        table["contour"] = np.repeat(np.arange(len(lines)), lengths)
-        table["ra"], table["dec"] = (Column(points[:, axis].copy(), unit=u.deg) for axis in (0, 1))
-        table["level"].unit = u.percent
-        return table
+        columns = {
+            "level": np.repeat([level for level, _ in lines] or np.empty(0), lengths),
+            "contour": np.repeat(np.arange(len(lines)), lengths),
+            "ra": points[:, 0],
+            "dec": points[:, 1],
+        }
+        return Table(columns, units={"level": u.percent, "ra": u.deg, "dec": u.deg})
 
 
 def _number_array(plain: Any, dimensions: int, allowance: Allowance) -> Array:
     """Numbers in nested lists; null, which stands for NaN, becomes that again."""
-    if not isinstance(plain, list):
-        raise DecodingError(f"expected a list of numbers, got {type(plain).__name__}")
     allowance.spend(_NUMBER * (len(plain) if dimensions == 1 else sum(map(len, plain))), "numbers")
     values = np.array(plain, dtype=float)
-    if values.ndim != dimensions and (values.size or dimensions > 1):
+    if values.ndim != dimensions:
         raise DecodingError(f"expected numbers in {dimensions} dimensions, got {values.ndim}")
     return values
 
 
-def _positions(line: Any, allowance: Allowance) -> Array:
-    points = _number_array(line, 2, allowance) if line else np.empty((0, 2))
-    if points.shape[1] != 2:
-        raise DecodingError(f"expected pairs of coordinates, got {points.shape[1]} numbers")
-    return points
-
-
 def _times(start: Any, step: Any, count: int) -> Column:
-    if any(type(number) not in (int, float) or not math.isfinite(number) for number in (start, step)):
-        raise DecodingError("expected numbers as begin and step of the times")
     return Column(start + step * np.arange(count), name="time", unit=u.s, description=_TIME)
