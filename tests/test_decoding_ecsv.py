@@ -138,6 +138,14 @@ def test_names_of_columns_that_are_numbers():
     assert read_ecsv(source).colnames == ["20.0", "nan"]
 
 
+def test_masks_in_columns_of_their_own():
+    table = Table({"a": MaskedColumn(["x", ""], mask=[True, False]), "b": MaskedColumn([1, 2], mask=[True, False])})
+    read = read_ecsv(written(table, serialize_method="data_mask"))
+    assert read.colnames == ["a", "b"]
+    assert read["a"].data.data.tolist() == ["x", ""]
+    assert read["a"].mask.tolist() == read["b"].mask.tolist() == [True, False]
+
+
 def test_gaps_far_down():
     """The rows are read some at a time, and only some of them have gaps."""
     values = np.ma.arange(60_000.0)

@@ -86,6 +86,7 @@ class _Header:
     """The whole header, and the position in the text where the rows begin."""
 
     columns: list[_ColumnHeader]
+    masks: dict[str, str]  # columns that are the masks of others, by their names
     meta: dict[str, Any]
     delimiter: str
     end: int
@@ -111,11 +112,13 @@ def read_ecsv(text: Any, *, what: str = "table", allowance: Allowance | None = N
             for number, column in enumerate(header.columns):
                 with reading(f"column {printable(column.name, limit=60)!r}"):
                     parts[number].append(_column_values(rows[column.name], column, allowance))
-        return Table(
-            [_joined(column, found, allowance) for column, found in zip(header.columns, parts, strict=True)],
-            meta=header.meta,
-            copy=False,
-        )
+        columns = [_joined(column, found, allowance) for column, found in zip(header.columns, parts, strict=True)]
+        table = Table(columns, meta=header.meta, copy=False)
+        for name, mask in header.masks.items():
+            table[name] = MaskedColumn(table[name], copy=False)
+            table[name].mask = table[mask]
+        table.remove_columns(header.masks.values())
+        return table
 
 
 def _read_header(text: str) -> _Header:
@@ -133,12 +136,14 @@ def _read_header(text: str) -> _Header:
     if delimiter not in _DELIMITERS:
         raise DecodingError(f"ECSV table with the delimiter {printable(delimiter, limit=20)!r}")
     meta = _or_empty(content.get("meta"))
-    mixins = _or_empty(meta.pop(_MIXINS, None))
-    described = {name: found for mixin in mixins.values() for name, found in _described_parts(_or_empty(mixin))}
+    mixins = [_or_empty(mixin) for mixin in _or_empty(meta.pop(_MIXINS, None)).values()]
+    described = {name: found for mixin in mixins for name, found in _described_parts(mixin)}
     columns = [_column_header(_or_empty(entry), described) for entry in content["datatype"]]
     if len({column.name for column in columns}) != len(columns):
         raise DecodingError("ECSV table with two columns of one name")
-    return _Header(columns, meta, delimiter, end)
+    pairs = [[str(_or_empty(mixin.get(key)).get("name")) for key in ("data", "mask")] for mixin in mixins]
+    masks = {name: mask for name, mask in pairs if {name, mask} <= {column.name for column in columns}}
+    return _Header(columns, masks, meta, delimiter, end)
 
 
 def _or_empty(value: Any) -> dict[str, Any]:
