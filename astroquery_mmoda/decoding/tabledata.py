@@ -165,7 +165,8 @@ def _fixed_column(column: Column, letter: str, repeat: int, values: Array, allow
     if values.dtype.kind == "U":
         # a Python object of each
         allowance.spend(60 * values.size + 4 * values.nbytes, "texts in ASCII")
-        values = np.char.encode(values, "ascii", "backslashreplace")
+        # numpy 1 makes numbers of no texts
+        values = np.char.encode(values, "ascii", "backslashreplace") if values.size else values.astype("S")
     raw = values.dtype.kind == "S" or _RAW.get(letter) == values.dtype.str[1:]
     if raw:
         letter = "A" if values.dtype.kind == "S" else letter
