@@ -32,9 +32,9 @@ _KINDS = {
 _NOT_PLAIN = re.compile(r"\s*[^A-Za-z0-9+\s-]+\s*")
 
 
-def select_published(places: list[str], conditions: list[str], maxrec: int | None) -> str:
-    """Query for products at one of some places that meet all conditions."""
-    where = " AND ".join(filter(None, (_any_of(places), *conditions)))
+def select_published(any_of: list[str], all_of: list[str], maxrec: int | None) -> str:
+    """Query for products that meet one of some conditions, and all of others."""
+    where = " AND ".join((_any_of(any_of), *all_of))
     top = "" if maxrec is None else f"TOP {maxrec} "
     # an order of its own makes TOP mean something
     return f"SELECT {top}* FROM {OBSCORE} WHERE {where} ORDER BY t_min"  # noqa: S608 - made of patterns and numbers
@@ -52,7 +52,7 @@ def conditions_of(instrument: str | None, kind: str | None, time_range: Any, ene
         begin, end = time_pair(time_range)
         conditions += [f"t_max >= {decimal_text(begin.utc.mjd)}", f"t_min <= {decimal_text(end.utc.mjd)}"]
     if energy_range is not None:
-        # the standard has wavelengths, so the lower energy is the upper bound; 0 is none
+        # ObsCore has wavelengths, so the lower energy is the upper bound; an energy of 0 bounds nothing
         low, high = energy_pair(energy_range, u.keV)
         for column, energy in (("em_max >=", high), ("em_min <=", low)):
             if energy > 0:
@@ -64,7 +64,7 @@ def conditions_of(instrument: str | None, kind: str | None, time_range: Any, ene
 def in_region(position: SkyCoord, radius: float) -> str:
     """Condition that a product is at most so many degrees from a position."""
     ra, dec, inside = position.ra.deg, position.dec.deg, 1
-    if radius > 90:  # the database's circles end there; what lies outside of the opposite one is the same
+    if radius > 90:  # larger circles are unknown to the database; this one is all that is outside of the opposite one
         ra, dec, radius, inside = (ra + 180) % 360, -dec, 180 - radius, 0
     numbers = ", ".join(decimal_text(number) for number in (ra, dec, radius))
     return f"{inside} = CONTAINS(POINT('ICRS', s_ra, s_dec), CIRCLE('ICRS', {numbers}))"

@@ -141,6 +141,7 @@ def _run(
 
 def _names(name: str, page: Mapping[str, Any]) -> list[str]:
     """The name that was given, and others of the same object."""
+    # the last letter is missing in the gallery's own name of the field
     others = [str(page.get("title") or ""), *str(page.get("alternative_names_long_strin") or "").split("|")]
     tidied = (" ".join(html.unescape(text).split()) for text in (name, *others))
     return [*dict.fromkeys(filter(None, tidied))][:_MOST_NAMES]

@@ -65,7 +65,7 @@ def read_contours(entry: Any, *, what: str = "contours", allowance: Allowance | 
 
 
 def _number_array(plain: Any, dimensions: int, allowance: Allowance) -> Array:
-    """Numbers in nested lists; null, which stands for NaN, becomes that again."""
+    """Numbers in nested lists; null becomes NaN."""
     allowance.spend(_NUMBER * (len(plain) if dimensions == 1 else sum(map(len, plain))), "numbers")
     values = np.array(plain, dtype=float)
     if values.ndim != dimensions:

@@ -38,7 +38,7 @@ _KEYWORDS = {
     "JOB_ID": ("job_id", "analysis on the MMODA service"),
     "CREATOR": ("creator", "program that made this"),
 }
-# what templates have instead of a value
+# what cards have instead of a value, where nobody filled in the template of a header
 _NO_VALUE = frozenset(
     {"", "STRING", "INTEGER", "REAL", "BOOLEAN", "LOGICAL", "UTC_FORMAT", "OBT_FORMAT", "UNKNOWN", "UNDEFINED"}
 )
@@ -110,14 +110,14 @@ def complete_copy(hdu: _HDU) -> _HDU:
 
 
 def name_source(header: fits.Header, source: str) -> None:
-    """Note the name of a source, which FITS can have in ASCII only; what it was then stays beside it."""
+    """Note the name of a source in ASCII, as FITS wants it; where it has other letters, the original goes beside it."""
     header["SRC_NAME"] = (transliterated(source, limit=60), "name of the source")
     if in_hex(source):
         header["SRCNAME8"] = in_hex(source)
 
 
 def with_origin(hdu: _HDU, original: str) -> _HDU:
-    """Note the service's own name of an HDU that has another one now."""
+    """Note the service's own name of an HDU that is renamed."""
     hdu.header["ORIGNAME"] = (transliterated(original, limit=60), "name given by the service")  # type: ignore[attr-defined]
     return hdu
 
@@ -193,7 +193,7 @@ def energy_band(header: Mapping[str, Any]) -> tuple[float, float] | None:
 
 
 class TimeSystem(NamedTuple):
-    """A time scale of astropy; ``assumed`` says if it is not the header's, ``is_odd`` if it contradicts that."""
+    """A time scale of astropy; ``assumed``: why, if not by the header; ``is_odd``: that of the header is unknown."""
 
     scale: str
     assumed: str = ""

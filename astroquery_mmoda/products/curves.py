@@ -182,17 +182,12 @@ def _unit_of(text: Any) -> u.UnitBase | None:
 
 def _read_curve(raw: _Raw, source: str, budget: Budget) -> Curve:
     header, clock, meta = raw.header, _clock(raw), _kept_cards(raw.header)
-    reference, band = time_reference(header), energy_band(header) or (math.nan, math.nan)
-    nominal = clock.seconds(header, "TIMEDEL")
+    reference, nominal = time_reference(header), clock.seconds(header, "TIMEDEL")
     width, shift = _widths(raw, clock, nominal), 0.5 - number(header, "TIMEPIXR", 0.5)
     days = raw.times * float(clock.unit.to(u.day)) + (clock.fraction + shift * np.nan_to_num(width) / 86400)
     if shift and np.isnan(width).any():
         clock.notes["width of bins unknown: TIME is not their centre"] = True
-    numeric = {name.upper(): name for name, column in raw.columns.items() if column.is_numeric}
-    value, error = (
-        next((numeric[name] for name in (str(raw.meta.get(word)).upper(), *usual) if name in numeric), None)
-        for word, usual in (("rate", VALUE_COLUMNS), ("rate_err", ERROR_COLUMNS))
-    )
+    value, error = _value_and_error(raw)
     if raw.is_spi_acs and value and error:
         width = spiacs.true_widths(raw.columns[value].data, raw.columns[error].data, width)
         start, stop = clock.seconds(header, "TSTART"), clock.seconds(header, "TSTOP")
@@ -201,6 +196,44 @@ def _read_curve(raw: _Raw, source: str, budget: Budget) -> Curve:
             days, meta["TSHIFT"] = days + correction / 86400, correction
     columns = {name: each for name, each in raw.columns.items() if name.upper() not in _BINS | {raw.time_name}}
     _mask_gaps(columns, value, error, integral=raw.is_integral)
+    has_moments = _complete_units(raw, columns, value, error, clock, meta)
+    usable = np.abs(clock.whole + days) < _MOST_DAYS
+    if not usable.all():
+        budget.allowance.spend(sum(each.data.nbytes for each in columns.values()), "rows with a valid time")
+        days, width = days[usable], width[usable]
+        columns = {name: each[usable] for name, each in columns.items()}
+    return Curve(
+        source=source,
+        whole=clock.whole,
+        days=days,
+        scale=clock.scale,
+        width=width,
+        band=energy_band(header) or (math.nan, math.nan),
+        columns=columns,
+        value=value,
+        error=error,
+        meta=meta,
+        origin=sum(reference) if has_moments and reference else None,
+        notes=clock.notes,
+        acs_width=nominal if raw.is_spi_acs else math.nan,
+        left_out=len(usable) - len(days),
+    )
+
+
+def _value_and_error(raw: _Raw) -> tuple[str | None, str | None]:
+    """Names of the columns of values and errors: those that the metadata name, else the usual ones."""
+    numeric = {name.upper(): name for name, column in raw.columns.items() if column.is_numeric}
+    value, error = (
+        next((numeric[name] for name in (str(raw.meta.get(word)).upper(), *usual) if name in numeric), None)
+        for word, usual in (("rate", VALUE_COLUMNS), ("rate_err", ERROR_COLUMNS))
+    )
+    return value, error
+
+
+def _complete_units(
+    raw: _Raw, columns: Mapping[str, Values], value: str | None, error: str | None, clock: _Clock, meta: dict[str, Any]
+) -> bool:
+    """Give units to rates of INTEGRAL and further times that came without; return whether there are such times."""
     if raw.is_integral and value == "RATE" and error and columns[value].unit is columns[error].unit is None:
         # some files have lost it
         columns[value].unit = columns[error].unit = u.ct / u.s
@@ -208,16 +241,7 @@ def _read_curve(raw: _Raw, source: str, budget: Budget) -> Curve:
     moments = [each for name, each in columns.items() if name.upper() in TIME_COLUMNS and each.data.dtype.kind in "fiu"]
     for column in moments:
         column.unit = column.unit or clock.card_unit
-    usable = np.abs(clock.whole + days) < _MOST_DAYS
-    if not usable.all():
-        budget.allowance.spend(sum(each.data.nbytes for each in columns.values()), "rows with a valid time")
-        days, width = days[usable], width[usable]
-        columns = {name: each[usable] for name, each in columns.items()}
-    return Curve(
-        source, clock.whole, days, clock.scale, width, band, columns, value, error, meta,
-        sum(reference) if moments and reference else None, clock.notes, nominal if raw.is_spi_acs else math.nan,
-        len(usable) - len(days),
-    )  # fmt: skip
+    return bool(moments)
 
 
 # ---- times

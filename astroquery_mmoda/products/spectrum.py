@@ -45,7 +45,7 @@ def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
     whole.require("spectrum")
     budget, hdulist = Budget(whole), fits.HDUList([primary_hdu(whole)])
     sets = [members for members in spectral_sets(products) if any(each.kind == "spectrum" for each in members)]
-    names = [set_name(members) for members in sets]
+    names = [name_of_set(members) for members in sets]
     for number, (name, members) in enumerate(zip(names, sets, strict=True), start=1):
         data = {product: budget.read(product) for product in members}
         found = tables_by_role(members, data.__getitem__)
@@ -76,7 +76,7 @@ def spectral_sets(products: Iterable[Product]) -> list[list[Product]]:
     return [list(members.values()) for members in sets]
 
 
-def set_name(members: Sequence[Product]) -> str:
+def name_of_set(members: Sequence[Product]) -> str:
     """Name of the source; of the spectrum where there is none."""
     spectrum = next(product for product in members if product.kind == "spectrum")
     return spectrum.source or spectrum.name

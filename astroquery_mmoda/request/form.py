@@ -57,12 +57,7 @@ def form_fields(
     if query_type not in ("Real", "Dummy"):
         raise ParameterError(f"query_type={printable(query_type)!r} must be 'Real', or 'Dummy' for canned data.")
     _check_names(known, query, raw, f"{product} of instrument {schema.instrument!r}", also_known)
-    time_format, bin_format = (str(raw.pop(name)).strip().lower() if name in raw else None for name in FORMAT_FIELDS)
-    if time_format is not None and time_format not in Time.FORMATS:
-        guess = nearest(time_format, Time.FORMATS)
-        raise ParameterError(f"T_format={printable(time_format)!r} is not a time format{guess}.")
-    if bin_format is not None and bin_format not in _BIN_UNITS:
-        raise ParameterError(f"time_bin_format={printable(bin_format)!r} must be 'sec', or 'jd' for days.")
+    time_format, bin_format = _taken_formats(raw)
     values = _values_of_arguments(known, query, name) | raw
     times = partial(time_pair, format=time_format, after_launch=schema.instrument in INTEGRAL)
     values |= _bounds(known, raw, ("T1", "T2"), query.time_range, times)
@@ -87,6 +82,17 @@ def form_fields(
         "oda_api_version": PROTOCOL_VERSION,
         **fields,
     }
+
+
+def _taken_formats(raw: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Take the formats of raw times and widths of bins out of the raw parameters; None where not given."""
+    time_format, bin_format = (str(raw.pop(name)).strip().lower() if name in raw else None for name in FORMAT_FIELDS)
+    if time_format is not None and time_format not in Time.FORMATS:
+        guess = nearest(time_format, Time.FORMATS)
+        raise ParameterError(f"T_format={printable(time_format)!r} is not a time format{guess}.")
+    if bin_format is not None and bin_format not in _BIN_UNITS:
+        raise ParameterError(f"time_bin_format={printable(bin_format)!r} must be 'sec', or 'jd' for days.")
+    return time_format, bin_format
 
 
 def _is_not_given(known: Mapping[str, Parameter], name: str, value: Any) -> bool:

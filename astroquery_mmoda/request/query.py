@@ -60,7 +60,7 @@ class Query:
     timeout : float or Quantity, optional
         Longest time from the call to the result in s, ``conf.job_timeout`` by default; less than 1 s: don't wait.
     progress : bool or callable, optional
-        False: quiet; a callable gets the `Job` after every poll.
+        False: quiet; a callable gets the `Job` before every poll.
     get_query_payload : bool
         Return the request's fields, as a dict of str without token, and submit nothing.
     **more_parameters

@@ -27,8 +27,7 @@ from ..channels import CHANNELS_IN, limits_of, renumbered
 from ..columnsizes import size_when_read
 from ..kinds import KINDS
 from ..product import subset
-from ..spectrum import missing_columns, spectrum_form, tables_by_role
-from ..spectrum import set_name as source_of
+from ..spectrum import missing_columns, name_of_set, spectrum_form, tables_by_role
 from .fitsfiles import opened
 from .lightcurvefiles import lightcurve_hdus
 from .ogip import TABLES_IN, ogip_files, ogip_tables
@@ -183,22 +182,12 @@ def _plan_spectrum(
     members: Sequence[Product], products: Products, output: OutputDirectory, options: SpectrumOptions
 ) -> list[Plan]:
     """How to write those products of one source that have a part in a spectrum of channels; none without one."""
-    if not all(isinstance(product.data, fits.HDUList) for product in members):
+    roles = _whole_roles(members)
+    if not roles:
         return []
-    found = tables_by_role(members)
-    roles = {
-        role: (owner, index) for role, (owner, index) in found.items() if not missing_columns(owner.data[index], role)
-    }
-    try:
-        owner, index = roles["SPECTRUM"]
-        check_columns(owner.data[index], "SPECTRUM")
-    except (KeyError, DecodingError):
-        return []
-    if "MATRIX" not in roles:
-        roles.pop("EBOUNDS", None)  # no file is made for the energies alone
     members = [product for product in members if any(owner is product for owner, _ in roles.values())]
     form = spectrum_form(subset(products, members), products)
-    tables, name = {hdu.name: hdu for hdu in form if hdu.name in roles}, source_of(members)
+    tables, name = {hdu.name: hdu for hdu in form if hdu.name in roles}, name_of_set(members)
     contents, numbers = ogip_tables(tables, form[0].header, name, options)
     marked = _marked_channels(tables["SPECTRUM"], contents["spectrum"][0])
     role_at = {place: role for role, place in roles.items()}
@@ -225,6 +214,24 @@ def _plan_spectrum(
         plans.append((product, kinds, hdus))
     files = {file.kind: file for file in ogip_files(contents, form[0].header, name, output, default="source_1")}
     return [Plan(product, "fits", [files[kind] for kind in kinds], {"hdus": hdus}) for product, kinds, hdus in plans]
+
+
+def _whole_roles(members: Sequence[Product]) -> dict[str, tuple[Product, int]]:
+    """Tables with all columns of their role in a spectrum of channels, as product and number of the HDU."""
+    if not all(isinstance(product.data, fits.HDUList) for product in members):
+        return {}
+    found = tables_by_role(members)
+    roles = {
+        role: (owner, index) for role, (owner, index) in found.items() if not missing_columns(owner.data[index], role)
+    }
+    try:
+        owner, index = roles["SPECTRUM"]
+        check_columns(owner.data[index], "SPECTRUM")
+    except (KeyError, DecodingError):
+        return {}
+    if "MATRIX" not in roles:
+        roles.pop("EBOUNDS", None)  # no file is made for the energies alone
+    return roles
 
 
 def _marked_channels(hdu: Any, table: fits.BinTableHDU) -> list[int] | None:

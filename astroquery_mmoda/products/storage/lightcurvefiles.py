@@ -161,7 +161,27 @@ def _time_header(rows: Table, origin: Time) -> fits.Header:
 
 
 def _rate_hdu(rows: Table, name: str, version: int, origin: Time) -> fits.BinTableHDU:
-    kind, header = _kind_of_values(rows), _time_header(rows, origin)
+    kind = _kind_of_values(rows)
+    header = _rate_header(rows, name, kind, origin)
+    columns: dict[str, Any] = {"TIME": Column(_seconds(rows, origin), unit=u.s), **_bins(rows, header)}
+    stored, others = _stored_names(rows, kind), [each for each in rows.colnames if each not in FIXED_COLUMNS]
+    columns |= {stored.get(column, column): _storable(rows[column]) for column in others}
+    _add_meta(rows, header, others, stored)
+    units = [_spelled(column.unit) for column in columns.values()]
+    plain = Table(columns)
+    for column in plain.colnames:
+        plain[column].unit = None  # astropy would spell it otherwise
+    hdu = fits.BinTableHDU(plain, header=header, name="RATE", ver=version)
+    for index, (column, unit) in enumerate(zip(hdu.columns, units, strict=True), start=1):
+        column.unit = unit
+        if column.name.upper() == "BARYTIME":
+            hdu.header.comments[f"TTYPE{index}"] = "barycentric time (TDB) since MJDREF"
+    return hdu
+
+
+def _rate_header(rows: Table, name: str, kind: str | None, origin: Time) -> fits.Header:
+    """Cards that say what was measured, and of which source."""
+    header = _time_header(rows, origin)
     header["HDUCLASS"], header["HDUCLAS1"] = "OGIP", "LIGHTCURVE"
     background = background_of_rates(str(rows.meta.get("TELESCOP", "")), str(rows.meta.get("INSTRUME", "")))
     background = background or str(rows.meta.get("HDUCLAS2", "")).strip().upper()
@@ -175,7 +195,12 @@ def _rate_hdu(rows: Table, name: str, version: int, origin: Time) -> fits.BinTab
     if in_hex(name):
         header["SRCNAME8"] = in_hex(name)  # FITS has no letters for it
     header.update(position_of(rows, name))
-    columns: dict[str, Any] = {"TIME": Column(_seconds(rows, origin), unit=u.s)}
+    return header
+
+
+def _bins(rows: Table, header: fits.Header) -> dict[str, Column]:
+    """Columns of widths and bands where they differ from row to row; a keyword has the usual value."""
+    columns = {}
     for column, (keyword, unit) in _KEYWORDS.items():
         values = widths_of(rows) if column == "time_bin" else numbers_of(rows[column], unit)
         known = values[np.isfinite(values)]
@@ -186,8 +211,11 @@ def _rate_hdu(rows: Table, name: str, version: int, origin: Time) -> fits.BinTab
             header["EUNIT"] = "keV"
         if np.any(values[1:] != values[:-1]) and len(known):
             columns[keyword] = Column(values, unit=unit)
-    stored, others = _stored_names(rows, kind), [each for each in rows.colnames if each not in FIXED_COLUMNS]
-    columns |= {stored.get(column, column): _storable(rows[column]) for column in others}
+    return columns
+
+
+def _add_meta(rows: Table, header: fits.Header, others: list[str], stored: dict[str, str]) -> None:
+    """Cards of what the table says besides, for other tools and for `read_lightcurve`."""
     meta = {key: value for key, value in rows.meta.items() if isinstance(value, str | int | float)}
     meta = {key: value for key, value in meta.items() if isinstance(value, str) or math.isfinite(value)}
     for key, value in meta.items():  # what is written already is right, whatever is there
@@ -197,16 +225,6 @@ def _rate_hdu(rows: Table, name: str, version: int, origin: Time) -> fits.BinTab
     masked = [column for column in others if isinstance(rows[column], MaskedColumn)]
     renamed = {there: here for here, there in stored.items()}
     header[_TABLE_CARD] = flat_text({"masked": masked, "renamed": renamed, "meta": meta})
-    units = [_spelled(column.unit) for column in columns.values()]
-    plain = Table(columns)
-    for column in plain.colnames:
-        plain[column].unit = None  # astropy would spell it otherwise
-    hdu = fits.BinTableHDU(plain, header=header, name="RATE", ver=version)
-    for index, (column, unit) in enumerate(zip(hdu.columns, units, strict=True), start=1):
-        column.unit = unit
-        if column.name.upper() == "BARYTIME":
-            hdu.header.comments[f"TTYPE{index}"] = "barycentric time (TDB) since MJDREF"
-    return hdu
 
 
 def _kind_of_values(rows: Table) -> str | None:
