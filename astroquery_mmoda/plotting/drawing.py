@@ -162,7 +162,8 @@ def legend(axes: Any, *, inside: int, widen: bool, points: int = 0) -> None:
         place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0.0, "ncols": -(-entries // 24)}
         if widen:
             axes.figure.set_size_inches(_WIDE)
-    axes.legend(fontsize="small", framealpha=0.8, edgecolor="none", **place)
+    # larger than in the plot: markers tell rounds of colours apart
+    axes.legend(fontsize="small", markerscale=2, framealpha=0.8, edgecolor="none", **place)
 
 
 # ---- texts and numbers ----
