@@ -242,15 +242,15 @@ def angles(column: Any, *, hours: bool = False) -> u.Quantity:
     with valid("catalog", column.info.name, "column of angles", advice):
         if column.ndim != 1:
             raise ValueError(f"it has {column.ndim} dimensions")
-        unit = _angle_unit(column.unit)
-        if column.dtype.kind in "USO":
+        unit, is_text = _angle_unit(column.unit), column.dtype.kind in "USO"
+        if is_text:
             sexagesimal = u.hourangle if hours else u.deg
             degrees = u.Quantity([_angle_of_text(cell, unit, sexagesimal) for cell in cells(column)], u.deg)
         else:
             values, masked = _values_and_mask(column)
             degrees = u.Quantity(np.where(masked, math.nan, values.astype(float)), unit or u.deg).to(u.deg)
         # what is below a micro-arcsecond comes from the change of units
-        return degrees if unit in (None, u.deg) else np.round(degrees, 9)
+        return np.round(degrees, 9) if is_text or unit not in (None, u.deg) else degrees
 
 
 def _angle_unit(given: Any) -> u.UnitBase | None:

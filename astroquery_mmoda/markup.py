@@ -23,7 +23,7 @@ _NOTE = "opacity:0.7;overflow-wrap:anywhere"
 
 
 class _Ready(str):
-    """HTML already."""
+    """Text that is HTML already, and is not escaped."""
 
     __slots__ = ()
 

@@ -342,6 +342,11 @@ def test_sexagesimal_texts_of_vizier_and_simbad(ra, dec, units):
     assert as_read(table)[1].dec.deg == pytest.approx(-1.5)
 
 
+def test_sexagesimal_texts_are_sent_to_a_micro_arcsecond():
+    _, columns = sent(Table({"Name": ["Crab"], "RAJ2000": ["05 34 31.94"], "DEJ2000": ["+35 12 05.8"]}))
+    assert (columns["ra"], columns["dec"]) == ([83.633083333], [35.201611111])
+
+
 @pytest.mark.parametrize(
     ("names", "frame"),
     [

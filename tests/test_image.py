@@ -13,7 +13,7 @@ from astropy.nddata import Cutout2D
 from astropy.table import Table
 from astropy.wcs import WCS
 
-from astroquery_mmoda import Products
+from astroquery_mmoda import DecodingError, Products, conf
 from astroquery_mmoda.products.image import mend_wcs
 from conftest import require
 from tests.local_mmoda import sky
@@ -34,6 +34,11 @@ def test_names_order_and_origin(reply):
     assert "PRODNAME" not in mosaic["SIGNIFICANCE"].header
     assert mosaic[0].header["JOB_ID"] == "bc0582f30061217d"
     assert mosaic[0].header["INSTRUM"] == "isgri"
+
+
+def test_an_error_names_the_product_once(reply):
+    with conf.set_temp("max_product_size", 1000), pytest.raises(DecodingError, match="^product 'mosaic_image': unit "):
+        Products.from_response(reply).image()
 
 
 def test_pixels_are_the_products(reply):

@@ -188,7 +188,7 @@ class Job:
         >>> job = Mmoda.submit_product("isgri", "MAXI J1820+070", product="isgri_image", radius="8 deg",
         ...                            time_range=(58193.455, 58246.892), max_pointings=10)
         >>> print(job.to_code().splitlines()[-2])
-        job = Mmoda...submit_product('isgri', product='isgri_image', parameters=parameters)
+        job = Mmoda...submit_product('isgri', product='isgri_image', query_type='Real', parameters=parameters)
         """
         server = self.connection.server
         fields = {"instrument": self.instrument, "product_type": self.product, **self.parameters}

@@ -50,10 +50,11 @@ def image_form(products: Products) -> fits.HDUList:
     images = [product for product in products if product.kind in ("image", "array")]
     budget, hdulist = Budget(products), fits.HDUList([primary_hdu(products)])
     for product in images:
+        hdus = budget.read(product)
         with reading(f"image {printable(product.name, limit=100)!r}"):
             extensions = [
                 _extension(hdu, product, budget)
-                for hdu in budget.read(product)
+                for hdu in hdus
                 if hdu.data is not None or not isinstance(hdu, fits.PrimaryHDU)
             ]
             _blank_unexposed([hdu for hdu in extensions if hdu.is_image], budget)
