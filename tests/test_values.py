@@ -188,6 +188,16 @@ def test_wrong_energy_ranges(energy_range, says):
 # ---- science windows
 
 
+def test_a_file_without_science_windows_is_refused(tmp_path):
+    path = tmp_path / "windows.txt"
+    path.write_text("# none of them is good\n")
+    for value in (path, str(path), Table({"SCW_ID": [], "SCW_VER": []})):
+        with pytest.raises(ParameterError, match="it is empty"):
+            science_windows(value)
+    for value in ("", "[]", [], ()):  # the service's default
+        assert science_windows(value) == []
+
+
 def test_science_windows():
     windows = ["066500220010.001", "066500230010.001"]
     assert science_windows(windows) == windows

@@ -146,7 +146,8 @@ def science_windows(value: Any) -> list[str]:
             items = list_items("\n".join(line.split("#")[0] for line in lines))
         else:
             items = list_items(value)
-        if not items and not isinstance(value, (str, list, tuple)):
+        is_default = isinstance(value, (list, tuple)) or (isinstance(value, str) and not value.strip("[]() "))
+        if not items and not is_default:
             raise ValueError("it is empty; without windows the service would choose by position and time")
         windows = list(dict.fromkeys(map(_window, items)))
     if repeated := len(items) - len(windows):
