@@ -19,7 +19,7 @@ from astropy.utils.masked import Masked
 
 from .allowance import Allowance
 from .errors import ParameterError, reading, valid
-from .protocol import COORDINATE_COLUMNS, NAME_COLUMNS
+from .protocol import COORDINATE_COLUMNS, FITS_COLUMNS, NAME_COLUMNS
 from .text import in_hex, listed, original, printable, transliterated, visible
 from .units import known_unit
 
@@ -33,7 +33,6 @@ _FRAME_KEYS = ("FRAME", "LON_NAME", "LAT_NAME")
 _EQUATORIAL = ("fk5", "icrs")
 _DTYPE = re.compile(r"[<>=|]?(?:[SUa]\d+|[iuf][1248]|b1|\?)|bool|str|(?:u?int|float)(?:8|16|32|64)?")
 _MOST_TEXT = 30_000_000
-_MOST_COLUMNS = 999  # a table of FITS has no more
 _COPIES = 3  # as astropy makes them of a table that becomes FITS
 _TEXT = 60  # bytes of a text beside its letters, as Python has it
 _LONGEST_NAME = 60  # of a FITS column, so that a number can still be added
@@ -49,9 +48,9 @@ def read_catalog(entry: Any, *, what: str = "the catalogue") -> Table:
         names, columns = entry["cat_column_names"], entry["cat_column_list"]
         if not all(isinstance(each, list) for each in (names, columns, *columns)):
             raise TypeError("its names and columns must be lists")
-        if not len(set(names)) == len(names) == len(columns) <= _MOST_COLUMNS:
+        if not len(set(names)) == len(names) == len(columns) <= FITS_COLUMNS:
             raise ValueError(
-                f"{len(names)} names for {len(columns)} columns; each needs its own, and {_MOST_COLUMNS} are the most"
+                f"{len(names)} names for {len(columns)} columns; each needs its own, and {FITS_COLUMNS} are the most"
             )
         _refuse_wide(columns)
         pairs = [map(str, pair[:2]) for pair in entry.get("cat_column_descr") or ()]

@@ -1,5 +1,10 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""The service's protocol: fields that are not parameters of an analysis, names of columns, and files as values."""
+"""
+Names and numbers that several packages need.
+
+Of the service's protocol: fields that are not parameters of an analysis, names of columns, and files as values. Of the
+FITS standard: sizes.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +50,10 @@ VALUE_COLUMNS = ("RATE", "FLUX", "COUNTS", "MAG", "COUNT_RATE", "MAGNITUDE")
 ERROR_COLUMNS = ("ERROR", "RATE_ERR", "FLUX_ERR", "FLUX_ERROR", "MAG_ERR", "COUNTS_ERR", "STAT_ERR")
 #: columns of times beside TIME; they count from MJDREF as well
 TIME_COLUMNS = ("BARYTIME", "TSTART", "TSTOP", "START", "STOP", "TIME_START", "TIME_STOP", "TIME_END")
+#: bytes of FITS files come in multiples of it
+FITS_BLOCK = 2880
+#: most columns of a FITS table
+FITS_COLUMNS = 999
 
 
 class Upload(str):

@@ -11,6 +11,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
 
+from ..request.values import LATEST_MJD
 from ..text import printable, visible, without_token
 
 # columns of the service's table of published products, in its order: type, unit, description
@@ -33,7 +34,6 @@ _STANDARD = {
 }
 # larger than each MJD of an observation, smaller than each JD
 _FIRST_JD = 2_400_000.5
-_LATEST_MJD = 200_000
 
 
 def no_products() -> Table:
@@ -85,7 +85,7 @@ def _replace_by_times(table: Table, name: str) -> None:
     days = _numbers_in(table, name, u.d)
     if days is not None:
         days = np.where(days > _FIRST_JD, days - _FIRST_JD, days)
-        wrong = ~(np.abs(days) < _LATEST_MJD)
+        wrong = ~(np.abs(days) < LATEST_MJD)
         times = Time(np.ma.MaskedArray(np.where(wrong, 0.0, days), mask=wrong), format="mjd", scale="utc")
         times.info.description = table[name].description
         table.replace_column(name, times)

@@ -17,6 +17,7 @@ from astropy.io import fits
 
 from ..allowance import CARD_MEMORY, HDU_MEMORY, Allowance
 from ..errors import DecodingError, reading
+from ..protocol import FITS_BLOCK
 from ..text import may_hold_token, printable
 from . import headercards
 from .arrays import Array, FitsTable, read_pickle
@@ -24,10 +25,9 @@ from .encoded import decode_base64, decode_between, unzipped
 from .jsontext import read_json
 from .tabledata import TableLayout, lay_out
 
-_BLOCK = 2880
 # base64 of this length is decoded between space for a header, rather long ones included, and padding
 _LARGE = 1_000_000
-_SPACE = 40 * _BLOCK
+_SPACE = 40 * FITS_BLOCK
 _TABLES = ("table", "bintable")
 _TYPES = ("primary", "image", *_TABLES, None)
 # types of images that FITS doesn't have, and those that hold the same
@@ -146,8 +146,8 @@ def _read_data(unit: Mapping[str, Any], allowance: Allowance) -> tuple[Any, byte
     memory: bytearray | None = None
     payload: bytes | memoryview
     if isinstance(pickled, str) and len(pickled) >= _LARGE:
-        memory = decode_between(pickled, allowance, _SPACE, _BLOCK)
-        payload = memoryview(memory)[_SPACE : len(memory) - _BLOCK]
+        memory = decode_between(pickled, allowance, _SPACE, FITS_BLOCK)
+        payload = memoryview(memory)[_SPACE : len(memory) - FITS_BLOCK]
     else:
         payload = decode_base64(pickled, allowance)
     return read_pickle(unzipped(payload, allowance), allowance), memory
@@ -163,7 +163,7 @@ def _moved(data: Any, memory: bytearray | None) -> tuple[Any, bytearray | None]:
         return data, None
     everything, end = memoryview(memory), _SPACE + array.nbytes
     everything[_SPACE:end] = everything[start : start + array.nbytes]
-    everything[end : end + _BLOCK] = bytes(_BLOCK)
+    everything[end : end + FITS_BLOCK] = bytes(FITS_BLOCK)
     moved: Array = np.ndarray(array.shape, array.dtype, memory, _SPACE)
     return (FitsTable(moved, data.columns, {}, {}) if isinstance(data, FitsTable) else moved), memory
 
@@ -201,11 +201,11 @@ def _table_hdu(
 ) -> Any:
     header = headercards.header_block(cards, allowance)
     if memory is not None and layout.stands_in_records() and len(header) <= _SPACE:
-        start, padded = _SPACE - len(header), -(-layout.size // _BLOCK) * _BLOCK
+        start, padded = _SPACE - len(header), -(-layout.size // FITS_BLOCK) * FITS_BLOCK
         memory[start:_SPACE] = header
         return _read_table_hdu(np.frombuffer(memory, "u1", len(header) + padded, start).view(_View))
     allowance.spend(layout.size, "an HDU")
-    block = _Block(len(header) + -(-layout.size // _BLOCK) * _BLOCK)
+    block = _Block(len(header) + -(-layout.size // FITS_BLOCK) * FITS_BLOCK)
     block[: len(header)] = header
     layout.fill(memoryview(block)[len(header) : len(header) + layout.size])
     hdu = _read_table_hdu(block)

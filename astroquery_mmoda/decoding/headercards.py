@@ -16,13 +16,13 @@ from astropy.io import fits
 
 from ..allowance import Allowance
 from ..errors import DecodingError
+from ..protocol import FITS_BLOCK
 from ..text import printable
 from .jsontext import read_json_text
 
 UNDEFINED = object()
 
 _CARD = 80
-_BLOCK = 2880
 _MAX_CARDS = 20_000
 _MAX_TEXT = 100_000
 
@@ -140,4 +140,4 @@ def header_block(cards: Collection[str], allowance: Allowance) -> bytes:
     # astropy keeps a text of it, and a long text may have become many cards
     allowance.spend(2 * _CARD * len(cards), "headers")
     text = "".join(cards) + "END".ljust(_CARD)
-    return text.ljust(-(-len(text) // _BLOCK) * _BLOCK).encode("ascii")
+    return text.ljust(-(-len(text) // FITS_BLOCK) * FITS_BLOCK).encode("ascii")

@@ -18,11 +18,11 @@ import numpy as np
 
 from ..allowance import COLUMN_MEMORY, Allowance
 from ..errors import DecodingError
+from ..protocol import FITS_COLUMNS
 from .arrays import Array, Column, FitsTable
 from .headercards import UNDEFINED, all_cards, ascii_text
 
 _MAX_UNIT = 500
-_MAX_COLUMNS = 999  # of FITS
 _MAX_P_HEAP = 2**31 - 1
 _VALUES_AT_ONCE = 1_000_000
 
@@ -124,8 +124,8 @@ def lay_out(
     """Work out how a table stands in a FITS file, given the cards of its columns; ``units`` go before those."""
     records = table.records if isinstance(table, FitsTable) else table
     names = records.dtype.names or ()
-    if records.ndim != 1 or len(names) > _MAX_COLUMNS:
-        raise DecodingError(f"expected a table of one dimension and at most {_MAX_COLUMNS} columns")
+    if records.ndim != 1 or len(names) > FITS_COLUMNS:
+        raise DecodingError(f"expected a table of one dimension and at most {FITS_COLUMNS} columns")
     allowance.spend(COLUMN_MEMORY * len(names), "columns")
     known = {column.name: column for column in table.columns} if isinstance(table, FitsTable) else {}
     result = TableLayout(records)

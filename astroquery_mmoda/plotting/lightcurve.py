@@ -16,6 +16,7 @@ from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, warn
 from ..products.sources import match_source
+from ..products.storage.timeseries import FIXED_COLUMNS
 from ..protocol import VALUE_COLUMNS
 from .drawing import (
     Points,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-_FIXED = ("src_name", "time", "time_bin", "e_min", "e_max")
 # light curves shorter than this (days) are drawn in seconds
 _SHORT = 0.1
 # curves farther apart than this factor can't be read on one linear scale
@@ -131,13 +131,15 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
 
 def _value_columns(table: Table) -> tuple[str, str | None]:
     """Names of the column to draw and of its error: those that ``meta`` names, then usual ones."""
-    missing = [name for name in _FIXED[:3] if name not in getattr(table, "colnames", ())]
+    missing = [name for name in FIXED_COLUMNS[:3] if name not in getattr(table, "colnames", ())]
     if missing:
         raise ParameterError(f"this {type(table).__name__} is not a light curve: it has no column {', '.join(missing)}")
     known = {
         name.upper(): name
         for name in table.colnames
-        if name not in _FIXED and table[name].ndim == 1 and getattr(table[name], "dtype", np.dtype("O")).kind in "fiu"
+        if name not in FIXED_COLUMNS
+        and table[name].ndim == 1
+        and getattr(table[name], "dtype", np.dtype("O")).kind in "fiu"
     }
 
     def first(*wanted: str) -> str | None:

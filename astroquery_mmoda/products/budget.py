@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _PER_HDU = 3000
 _PER_CARD = 40
 _PER_PART = 3500
+#: bytes for each row of a light curve beside its columns
+CURVE_ROW = 160
 
 
 class Budget:
@@ -39,7 +41,7 @@ class Budget:
 
     def extend(self, rows: int, longest: int) -> None:
         """Add what genuine tables of many short rows need; rows that the reply has no bytes for do not count."""
-        self.allowance.left += min(rows, self.allowance.body // 8) * (160 + 4 * min(longest, 100))
+        self.allowance.left += min(rows, self.allowance.body // 8) * (CURVE_ROW + 4 * min(longest, 100))
 
     def read(self, product: Product) -> Any:
         """Decode a product for this form, unless its data are kept; only what `own` makes of HDUs may be changed."""

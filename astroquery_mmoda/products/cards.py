@@ -42,6 +42,8 @@ _KEYWORDS = {
 _NO_VALUE = frozenset(
     {"", "STRING", "INTEGER", "REAL", "BOOLEAN", "LOGICAL", "UTC_FORMAT", "OBT_FORMAT", "UNKNOWN", "UNDEFINED"}
 )
+#: MJD: 1941 to 2105, in which all missions are
+EARLIEST, LATEST = 30000.0, 90000.0
 #: beginning of the lines of HISTORY with the parameters
 PARAMETER = "MMODA parameter "
 

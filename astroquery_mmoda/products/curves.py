@@ -19,8 +19,18 @@ from ..protocol import ERROR_COLUMNS, TIME_COLUMNS, VALUE_COLUMNS
 from ..text import printable
 from ..units import known_unit, read_unit
 from . import spiacs
-from .budget import Budget
-from .cards import TimeSystem, card_value, energy_band, number, split_number, time_reference, time_system
+from .budget import CURVE_ROW, Budget
+from .cards import (
+    EARLIEST,
+    LATEST,
+    TimeSystem,
+    card_value,
+    energy_band,
+    number,
+    split_number,
+    time_reference,
+    time_system,
+)
 from .columnsizes import size_when_read
 
 if TYPE_CHECKING:
@@ -30,12 +40,9 @@ if TYPE_CHECKING:
 # columns that become `time` and `time_bin`
 _BINS = frozenset({"TIME", "XAX_E", "TIMEDEL"})
 _TEXT_CARDS = ("TELESCOP", "INSTRUME", "DETNAM", "FILTER", "TIMEREF", "TASSIGN", "EPHS", "HDUCLAS2")
-_NUMBER_CARDS = ("RA_OBJ", "DEC_OBJ")
+#: position of the source
+POSITION_CARDS = ("RA_OBJ", "DEC_OBJ")
 _LONGEST_TEXT = 20_000
-# bytes for each row of the finished table beside its columns, and while it is made
-_ROW = 160
-# MJD: 1941 to 2105, in which all missions are
-_EARLIEST, _LATEST = 30000.0, 90000.0
 _UNIX_EPOCH = 40587.0
 # astropy converts no times further away
 _MOST_DAYS = 1e6
@@ -144,7 +151,7 @@ def read_curves(product: Product, budget: Budget) -> list[Curve]:
             rows, longest = len(raw.times), len(product.source)
             budget.extend(rows, longest)
             # times, widths, bands and names, each with what it takes to make it
-            budget.allowance.spend(rows * (_ROW + 4 * longest), "times and names")
+            budget.allowance.spend(rows * (CURVE_ROW + 4 * longest), "times and names")
         return [_read_curve(raw, product.source, budget) for raw in found]
 
 
@@ -281,8 +288,8 @@ def _clock(raw: _Raw) -> _Clock:
     finite = raw.times[np.isfinite(raw.times)]
     if not whole and len(finite):
         middle = float(np.median(finite)) + zero
-        if not _EARLIEST < middle * (unit or u.day).to(u.day) < _LATEST:
-            is_unix = unit != u.day and _EARLIEST < middle * (unit or u.s).to(u.day) + _UNIX_EPOCH < _LATEST
+        if not EARLIEST < middle * (unit or u.day).to(u.day) < LATEST:
+            is_unix = unit != u.day and EARLIEST < middle * (unit or u.s).to(u.day) + _UNIX_EPOCH < LATEST
             # no MJDREF is MJD by the standard, but hardly with these numbers
             notes[f"no time reference: {'Unix seconds (UTC)' if is_unix else 'MJD'} assumed"] = True
             if is_unix:
@@ -342,5 +349,5 @@ def _kept_cards(header: Mapping[str, Any]) -> dict[str, Any]:
         for key, text in texts.items()
         if isinstance(text, str)
     }
-    numbers = {key: number(header, key, math.nan) for key in _NUMBER_CARDS}
+    numbers = {key: number(header, key, math.nan) for key in POSITION_CARDS}
     return kept | {key: value for key, value in numbers.items() if math.isfinite(value)}

@@ -17,7 +17,7 @@ from ..errors import ServiceError, reading, warn
 from ..text import printable, visible
 from .budget import Budget
 from .cards import flat_provenance, flat_text, number
-from .curves import Curve, read_curves
+from .curves import POSITION_CARDS, Curve, read_curves
 
 if TYPE_CHECKING:
     from .products import Products
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 #: key of ``meta`` for the positions of several sources, as JSON: name -> [RA_OBJ, DEC_OBJ] in deg
 POSITIONS = "OBJ_POS"
-_POSITION_CARDS = ("RA_OBJ", "DEC_OBJ")
 
 
 def lightcurve_form(products: Products, whole: Products) -> Table:
@@ -161,10 +160,10 @@ def _common_meta(curves: list[Curve]) -> dict[str, Any]:
     first = curves[0]
     origin = next((curve.origin for curve in curves if curve.origin is not None), None)
     meta = {key: value for key, value in first.meta.items() if all(curve.meta.get(key) == value for curve in curves)}
-    places = {curve.source: [curve.meta.get(key) for key in _POSITION_CARDS] for curve in curves}
+    places = {curve.source: [curve.meta.get(key) for key in POSITION_CARDS] for curve in curves}
     known = {source: place for source, place in places.items() if None not in place}
-    if known and not meta.keys() >= set(_POSITION_CARDS):
-        meta = {key: value for key, value in meta.items() if key not in _POSITION_CARDS}
+    if known and not meta.keys() >= set(POSITION_CARDS):
+        meta = {key: value for key, value in meta.items() if key not in POSITION_CARDS}
         meta[POSITIONS] = flat_text(known)
     notes = "; ".join(dict.fromkeys(note for curve in curves for note in curve.notes))
     more = {"VALUECOL": first.value, "ERRORCOL": first.error, "MJDREF": origin, "TIMEWARN": notes or None}

@@ -22,7 +22,8 @@ from ..units import known_unit, refuse_unusual
 from .metadata import Parameter
 
 _TIME_FORMS = "Give a Time, an ISO text (UTC), a datetime, or a number that is an MJD (UTC)."
-_LATEST_MJD = 200_000  # the year 2406
+#: the year 2406
+LATEST_MJD = 200_000
 _NO_UNITS = frozenset({"str", "isot", "sigma"})
 _NUMBER_WITH_UNIT = re.compile(r"\s*([-+]?[\d.]*(?:[eE][-+]?\d+)?)\s*((?:[^\d\s].*)?)", re.DOTALL)
 _OFFSET = re.compile(r":\d\d(?:\.\d+)?\s*[+-]\d\d:?\d\d$")
@@ -43,7 +44,7 @@ def to_time(value: Any, what: str, *, format: str | None = None, after_launch: b
         warnings.simplefilter("ignore", ErfaWarning)
         time = _read_time(value, format).utc
         time.precision = 3
-        if not 0 <= time.mjd <= _LATEST_MJD:
+        if not 0 <= time.mjd <= LATEST_MJD:
             raise ValueError(f"it would be MJD {time.mjd:.1f}")
         time = Time(time.isot, scale="utc", precision=3)  # as it is sent
         _ = time.isot  # astropy remembers the text, and would warn again where it is needed

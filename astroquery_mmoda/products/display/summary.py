@@ -22,7 +22,7 @@ from astropy.time import Time
 from ...decoding import pickled_shape
 from ...protocol import VALUE_COLUMNS
 from ...text import printable
-from ..cards import energy_band, instant_of, time_system
+from ..cards import EARLIEST, LATEST, energy_band, instant_of, time_system
 from ..kinds import KINDS, Kind
 
 if TYPE_CHECKING:
@@ -100,8 +100,6 @@ def _bands(units: Iterable[_Unit]) -> str:
 
 # ---- time
 
-_EARLIEST, _LATEST = 30000.0, 90000.0  # MJD: 1941 to 2105
-
 
 def _span(units: Iterable[_Unit]) -> str:
     """From when to when, in UTC, of the first HDU that has it."""
@@ -119,7 +117,7 @@ def _span(units: Iterable[_Unit]) -> str:
 
 @lru_cache(maxsize=1024)
 def _utc(instant: tuple[float, float] | None, scale: str) -> str:
-    if not instant or not _EARLIEST < sum(instant) < _LATEST:
+    if not instant or not EARLIEST < sum(instant) < LATEST:
         return ""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*dubious year.*")

@@ -18,11 +18,11 @@ from astropy.io import fits
 from ...allowance import CARD_MEMORY, HDU_MEMORY, Allowance
 from ...config import conf
 from ...errors import DecodingError
+from ...protocol import FITS_BLOCK, FITS_COLUMNS
 from ...text import printable
 from ..columnsizes import VARIABLE, WIDTHS
 
-_BLOCK = 2880
-_MOST_AXES, _MOST_COLUMNS = 32, 999
+_MOST_AXES = 32
 _LARGE_HDU = 40_000
 # whole cards up to END
 _HEADER = re.compile(rb"(?:.{80}){0,20000}?END {77}", re.DOTALL)
@@ -60,14 +60,14 @@ def opened(data: bytes, allowance: Allowance) -> list[Any]:
 
 
 def _padded(size: int) -> int:
-    return -(-size // _BLOCK) * _BLOCK
+    return -(-size // FITS_BLOCK) * FITS_BLOCK
 
 
 def _data_size(header: fits.Header) -> int:
     """Bytes of data by a header, which astropy does not check."""
     axes = header["NAXIS"]
-    if axes > _MOST_AXES or header.get("TFIELDS", 0) > _MOST_COLUMNS:
-        raise DecodingError(f"more than {_MOST_AXES} axes or {_MOST_COLUMNS} columns")
+    if axes > _MOST_AXES or header.get("TFIELDS", 0) > FITS_COLUMNS:
+        raise DecodingError(f"more than {_MOST_AXES} axes or {FITS_COLUMNS} columns")
     lengths = [header[f"NAXIS{axis}"] for axis in range(1, axes + 1)]
     more, groups = header.get("PCOUNT", 0), header.get("GCOUNT", 1)
     if min(axes, more, groups, *lengths) < 0:

@@ -25,6 +25,7 @@ from ...instruments import IJD_ORIGIN, background_of_rates
 from ...protocol import TIME_COLUMNS
 from ...text import in_hex, original, printable, transliterated
 from ...units import read_unit, standard_spelling
+from ..budget import CURVE_ROW
 from ..cards import add_provenance, flat_text, number, time_reference
 from ..columnsizes import size_when_read
 from ..lightcurve import empty_lightcurve, maybe_masked
@@ -40,8 +41,6 @@ _BACKGROUND = {"NET": "background subtracted", "TOTAL": "source + background", "
 _KEYWORDS = {"time_bin": ("TIMEDEL", u.s), "e_min": ("E_MIN", u.keV), "e_max": ("E_MAX", u.keV)}
 # what of the table no other card says: columns with masks, their own names, and ``meta``
 _TABLE_CARD = "MMODA"
-# bytes for each row beside its columns
-_ROW = 160
 
 
 def write_lightcurve(
@@ -331,7 +330,7 @@ def read_lightcurve(path: str | os.PathLike[str]) -> Table:
             widths: Counter[str] = Counter()
             for hdu in filled:
                 widths |= Counter({name: hdu.columns.dtype[name].itemsize for name in hdu.columns.names})
-            allowance.spend((2 * widths.total() + _ROW) * sum(map(len, parts)), "all light curves")
+            allowance.spend((2 * widths.total() + CURVE_ROW) * sum(map(len, parts)), "all light curves")
         return vstack(parts, metadata_conflicts="silent") if parts else empty_lightcurve()
 
 
@@ -339,8 +338,8 @@ def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
     header, count = hdu.header, len(hdu.data)
     # columns are copied; times and names come on top
     allowance.spend(size_when_read(hdu) + 3 * hdu.data.nbytes, "a light curve")
-    allowance.left += min(count, allowance.body // 8) * _ROW
-    allowance.spend((_ROW + 4 * len(str(header["OBJECT"]))) * count, "times and names")
+    allowance.left += min(count, allowance.body // 8) * CURVE_ROW
+    allowance.spend((CURVE_ROW + 4 * len(str(header["OBJECT"]))) * count, "times and names")
     day, fraction = time_reference(header) or (0.0, 0.0)
     reference = Time(day, fraction, format="mjd", scale=str(header.get("TIMESYS", "TT")).lower())
     name = original(str(header["OBJECT"]), header.get("SRCNAME8", ""))
