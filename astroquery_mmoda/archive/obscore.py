@@ -81,7 +81,7 @@ def _numbers_in(table: Table, name: str, unit: u.UnitBase) -> np.ndarray[Any, An
 
 
 def _replace_by_times(table: Table, name: str) -> None:
-    """Times of observations are UTC in the gallery, and MJD; JD is known to occur."""
+    """Make Time (UTC) of a column of MJD, in which the gallery has some JD, too."""
     days = _numbers_in(table, name, u.d)
     if days is not None:
         days = np.where(days > _FIRST_JD, days - _FIRST_JD, days)
@@ -92,7 +92,7 @@ def _replace_by_times(table: Table, name: str) -> None:
 
 
 def _add_energies(table: Table) -> None:
-    """The longest wavelength is the lowest energy."""
+    """Add energies: the lowest is that of the longest wavelength."""
     for old, new, description in (("em_max", "e_min", "Lowest energy"), ("em_min", "e_max", "Highest energy")):
         metres = _numbers_in(table, old, u.m)
         if metres is not None and new not in table.colnames:
@@ -104,7 +104,7 @@ def _add_energies(table: Table) -> None:
 
 
 def _add_position(table: Table) -> None:
-    """Impossible positions are known to occur."""
+    """Add positions, NaN for impossible ones, which the gallery has in places."""
     ra, dec = (_numbers_in(table, name, u.deg) for name in ("s_ra", "s_dec"))
     if ra is not None and dec is not None and "position" not in table.colnames:
         wrong = ~(np.isfinite(ra) & (np.abs(dec) <= 90))

@@ -87,7 +87,7 @@ def read_binary(entry: Any, *, what: str = "file", allowance: Allowance | None =
     with reading(what):
         entry = {"data": entry} if isinstance(entry, str) else entry
         data = decode_base64(entry.get("data"), allowance, urlsafe=True)
-        # it tells damage, not intent
+        # against damage; it can not protect from intent
         found, announced = hashlib.md5(data, usedforsecurity=False).hexdigest(), entry.get("md5")
         if announced is not None and str(announced).strip().lower() != found:
             raise DecodingError(f"its MD5 sum is {found}, but {printable(announced, limit=60)} was announced")

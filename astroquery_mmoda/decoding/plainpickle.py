@@ -75,7 +75,7 @@ class _Machine:
             raise DecodingError("pickle with parts left over at its end")
         return self.stack[0]
 
-    # reading
+    # ---- reading
 
     def part(self, count: int) -> memoryview:
         start = self.position
@@ -110,7 +110,7 @@ class _Machine:
         self.position += 1
         return line
 
-    # the stack
+    # ---- the stack
 
     def mark(self) -> None:
         if len(self.marked) >= self.max_nesting:
@@ -132,7 +132,7 @@ class _Machine:
             raise DecodingError("pickle with other keys than texts")
         self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
 
-    # names and what is made by them
+    # ---- names and what is made by them
 
     def push_global(self, module: Any, name: Any) -> None:
         if type(module) is not str or type(name) is not str:

@@ -127,7 +127,7 @@ def find_position(name: str, routes: Routes) -> SkyCoord:
 def from_sesame(name: str, until: float = math.inf) -> SkyCoord:
     """Position of an object by the resolver of CDS, before a moment on the monotonic clock (s)."""
     try:
-        # it takes no timeout
+        # astropy gives no way to set its timeout here
         return answer_within(until - time.monotonic(), lambda: SkyCoord.from_name(name))
     except MmodaError:
         raise

@@ -34,9 +34,9 @@ class Query:
     radius : Quantity or str, optional
         Size of the field, more than 0 and at most 180 deg; a bare number is in the service's unit (deg).
     time_range : pair, optional
-        Begin and end: `~astropy.time.Time` of any scale, ISO text, `datetime`, `numpy.datetime64` or MJD, all
-        three in UTC where they don't say otherwise; or a centre and a `~astropy.time.TimeDelta` that reaches to
-        both sides. For INTEGRAL's instruments numbers before its launch (MJD 52564) are refused: they are IJD.
+        Begin and end: `~astropy.time.Time` of any scale; or ISO text, `datetime`, `numpy.datetime64` or MJD, in
+        UTC unless they have a time zone; or a centre and a `~astropy.time.TimeDelta` that reaches to both sides.
+        For INTEGRAL's instruments numbers before its launch (MJD 52564) are refused: they are IJD.
     energy_range : pair, optional
         Quantities of energy, frequency or wavelength (in either order); bare numbers are in keV.
     time_bin : Quantity or str, optional

@@ -17,7 +17,7 @@ _UNIT_RATIOS = (1.0, 60.0, 3600.0, 86400.0, 1e3, 1e6, 1e9, 180.0 / math.pi)
 
 
 def misunderstood(sent: Mapping[str, str], understood: Mapping[str, Any]) -> list[str]:
-    """A sentence for each parameter that the service understood otherwise (``analysis_parameters`` of its reply)."""
+    """A sentence for each parameter that the service changed (``analysis_parameters`` of its reply)."""
     return [
         f"{name}: asked for {printable(value, limit=80)}, understood as {printable(understood[name], limit=80)}"
         for name, value in sent.items()

@@ -85,7 +85,7 @@ class Connection:
             warn(f"The token {token.lifetime}. {advice}", AuthenticationWarning)
 
     def _bearer(self) -> Token | None:
-        """Today's token of who asks."""
+        """The valid token of the user of this connection, who may have logged in again; None without a token."""
         if self.anonymous:
             return None
         token = self.token

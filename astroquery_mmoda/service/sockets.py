@@ -116,12 +116,12 @@ class _BoundedResponse(http.client.HTTPResponse):
             super().begin()
 
 
-# put in front of the class of whatever connection the library would make
+# only a type checker needs the base: at run time it is the class of whatever connection the library would make
 _Connection: Any = urllib3.connection.HTTPConnection if TYPE_CHECKING else object
 
 
 class _Bounded(_Connection):
-    """What connections of the HTTP library do otherwise here."""
+    """Put in front of a class of connections: they connect and send within the bounds of the request."""
 
     response_class = _BoundedResponse
 
