@@ -127,8 +127,6 @@ UNIT = {"name": "A", "hdu_type": "image", "header": {}, "binarys": None, "data":
     [
         ({}, "expected data or binarys in a unit, got neither"),
         ({"name": "A", "header": {}}, "expected data or binarys"),
-        ({**UNIT, "name": ["A"]}, "expected text as name of a unit"),
-        ({**UNIT, "name": {}}, "expected text as name of a unit"),
         ({**UNIT, "hdu_type": []}, "malformed data|hdu_type"),
         ({**UNIT, "header": [1]}, "expected a dictionary of at most"),
     ],

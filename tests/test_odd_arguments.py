@@ -169,7 +169,7 @@ def test_of_a_function(name, known, tmp_path, monkeypatch):
 def test_replies_nested_without_end():
     reply = {"query_status": "done"}
     reply["products"] = {"text_product_list": [reply]}
-    with pytest.raises(MmodaError, match="deep"):
+    with pytest.raises(MmodaError, match="recursion"):
         Products.from_response(reply)
 
 

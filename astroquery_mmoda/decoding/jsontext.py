@@ -16,6 +16,7 @@ from ..errors import DecodingError, reading
 from ..text import printable
 
 _MAX_LITERAL = 20_000
+_PIECE = 65_536  # stays in the cache of the processor while several characters are looked for
 _MARKS = "[{,:"  # each value has one of them before it
 # memory of a value with its place in a list, or of an empty list
 _VALUE = 64
@@ -47,7 +48,7 @@ def read_json_text(value: Any, *, what: str = "meta_data", allowance: Allowance 
                 return {} if value is None else value
             text = value.strip()
             if allowance is not None:
-                allowance.spend(_VALUE * _count_marks(text), "values written as text")
+                allowance.spend(_VALUE * _scan(text)[0], "values written as text")
             try:
                 value = read_json(text) if text else None
             except DecodingError:
@@ -100,18 +101,27 @@ def _check_memory(text: str) -> None:
     limit = conf.max_json_values
     if len(text) <= limit and 3 * len(text) <= conf.max_extra_memory:
         return
+    marks, has_wide = _scan(text)
     # many marks may stand inside texts; only now is it worth the time to look for these
-    if _count_marks(text) > limit:
+    if marks > limit:
         found = islice(_QUOTED_OR_MARK.finditer(text), 3 * limit)
         if sum(match.lastindex or 0 for match in found) > limit:
             raise DecodingError(f"more values than conf.max_json_values = {limit}")
-    if "\\u" in text:
+    if has_wide:
         spans = (match.span() for match in _QUOTED_TEXT.finditer(text))
-        _check_width(sum(4 * (end - start) for start, end in spans if _WIDE_ESCAPE.search(text, start, end)), len(text))
+        _check_width(sum(4 * (end - start) for start, end in spans if text.find("\\u", start, end) >= 0), len(text))
 
 
-def _count_marks(text: str) -> int:
-    return sum(map(text.count, _MARKS))
+def _scan(text: str) -> tuple[int, bool]:
+    """Count the characters that announce values, and see if there are escapes of wide characters."""
+    marks, has_wide = 0, False
+    # most pieces of a long text are base64, which has none of them
+    for start in range(0, len(text), _PIECE):
+        end = start + _PIECE
+        marks += sum(text.count(mark, start, end) for mark in _MARKS if text.find(mark, start, end) >= 0)
+        if not has_wide and text.find("\\", start, end) >= 0:
+            has_wide = _WIDE_ESCAPE.search(text, start, end + 6) is not None
+    return marks, has_wide
 
 
 def _beginning(text: str) -> str:

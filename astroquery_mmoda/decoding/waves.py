@@ -74,4 +74,4 @@ def _number_array(plain: Any, dimensions: int, allowance: Allowance) -> Array:
 
 
 def _times(start: Any, step: Any, count: int) -> Column:
-    return Column(start + step * np.arange(count), name="time", unit=u.s, description=_TIME)
+    return Column(float(start) + float(step) * np.arange(count), name="time", unit=u.s, description=_TIME)

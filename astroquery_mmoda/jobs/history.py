@@ -34,7 +34,8 @@ def get_job(account: Account, server: str, job_id_or_link: str, session_id: str 
     """Find a job; see ``Mmoda.get_job``."""
     text = job_id_or_link.strip() if isinstance(job_id_or_link, str) else ""
     given = fields_of_link(text) if "?" in text else {"job_id": text}
-    job_id, session_id = str(given.get("job_id", "")), session_id or given.get("session_id") or None
+    job_id = str(given.get("job_id", ""))
+    session_id = given.get("session_id") or None if session_id is None else session_id
     if not is_id(job_id) or not (session_id is None or is_id(session_id)):
         advice = "Give its id, such as 'bc0582f30061217d', or a link with job_id= and session_id= in it."
         raise ParameterError(f"{printable(job_id_or_link, limit=90)!r} is not a valid job. {advice}")
