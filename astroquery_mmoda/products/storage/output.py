@@ -24,7 +24,7 @@ _LONGEST = 48
 
 
 def safe_name(text: str, *, default: str = "product") -> str:
-    """Turn any text into a plain file name on every common file system: 1 to 48 of ``A-Z a-z 0-9 . _ + -``."""
+    """Turn any text into a file name in letters that all file systems have: 1 to 48 of ``A-Z a-z 0-9 . _ + -``."""
     # bounded first, so that a name of megabytes costs nothing
     name = re.sub(r"[^A-Za-z0-9.+-]+", "_", transliterated(text[: 4 * _LONGEST]))
     name = re.sub(r"\.{2,}", ".", name).lstrip(".-_")[:_LONGEST].rstrip("._")
