@@ -237,6 +237,14 @@ def test_what_is_written_has_none(tmp_path):
     assert not shows([str(vars(product)) for product in Products.read(tmp_path / "out")])
 
 
+def test_the_fields_of_the_request_have_none():
+    requested = {"instrument": "x", "token": OLD, "note": OLD}
+    products = Products.from_response(reply(text_product_list=["x"]), requested=requested)
+    assert products.parameters["note"] == "<token>"
+    assert not shows(vars(products))
+    assert requested["token"] == OLD  # the caller's own stay as they are
+
+
 def test_metadata():
     told = [
         [
