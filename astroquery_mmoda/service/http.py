@@ -290,7 +290,7 @@ class Http:
             time.sleep(left)
         response: requests.Response = self._adapter.send(request, timeout=bounds, **settings)
         self._answered.add(origin)
-        log.debug("%s %s: HTTP %d", request.method, urlsplit(url).path, response.status_code)
+        log.debug("%s %s: HTTP %d", request.method, urlsplit(str(request.url)).path, response.status_code)
         if response.status_code in PASSING:
             response.close()
             pause = asked_pause(response.headers.get("Retry-After", ""))
