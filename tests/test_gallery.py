@@ -314,6 +314,14 @@ def test_text_is_made_harmless():
     assert token not in str(table["a"][1])
 
 
+def test_one_long_text_among_many_rows_is_an_error(serve):
+    """Each cell of a column of text takes the memory of the longest."""
+    body = votable(field("a"), f"<TD>{'x' * 100_000}</TD>", *["<TD>a</TD>"] * 20_000)
+    _, client = serve(Reply(body, headers=XML))
+    with pytest.raises(errors.DecodingError, match=r"column a would take .*max_extra_memory"):
+        client.query_tap("SELECT 1")
+
+
 def test_the_empty_table_has_the_columns_of_a_full_one(archive):
     with pytest.warns(NoResultsWarning):
         empty = archive.query_region(SkyCoord(40, 80, unit="deg"), 0.1)

@@ -171,18 +171,27 @@ def test_catalogues_keep_their_numbers():
     assert list(table["ra"]) == [83.63, 2.5]
 
 
-def test_text_tables():
+LOG = base64.b64encode(f"asked with {OLD}".encode()).decode()
+
+
+def test_text_tables(tmp_path):
     ascii_table = (
         "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: a, datatype: string, description: by " + OLD + "}\n"
-        "# - {name: b, datatype: float64}\n# meta: {note: " + OLD + "}\n# schema: astropy-2.0\n"
+        "# - {name: b, datatype: float64}\n# meta: {note: "
+        + OLD
+        + ", log: !!binary "
+        + LOG
+        + "}\n# schema: astropy-2.0\n"
         f"a b\n{OLD} 1.5\nplain 2.5\n"
     )
-    table = Products.from_response(reply(astropy_table_product_ascii_list=[{"name": "t", "ascii": ascii_table}]))[
-        0
-    ].data
+    products = Products.from_response(reply(astropy_table_product_ascii_list=[{"name": "t", "ascii": ascii_table}]))
+    table = products[0].data
     assert list(table["a"]) == ["<token>", "plain"]
     assert list(table["b"]) == [1.5, 2.5]
     assert not shows([table.meta, table["a"].description])
+    assert table.meta["log"] == b"asked with <token>"
+    products.write(tmp_path)
+    assert LOG not in (tmp_path / "t.ecsv").read_text()
 
 
 @pytest.mark.parametrize("looked_at", [False, True])
@@ -235,6 +244,14 @@ def test_what_is_written_has_none(tmp_path):
         assert not shows(path.name)
         assert not shows(path.read_text("utf-8", "replace"))
     assert not shows([str(vars(product)) for product in Products.read(tmp_path / "out")])
+
+
+def test_the_fields_of_the_request_have_none():
+    requested = {"instrument": "x", "token": OLD, "note": OLD}
+    products = Products.from_response(reply(text_product_list=["x"]), requested=requested)
+    assert products.parameters["note"] == "<token>"
+    assert not shows(vars(products))
+    assert requested["token"] == OLD  # the caller's own stay as they are
 
 
 def test_metadata():

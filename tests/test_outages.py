@@ -423,6 +423,12 @@ def test_what_the_service_asks_for_is_done(status, form):
     assert 1.9 < service.times[-1] - service.times[-2] < 5 or 1.9 < service.times[-2] - service.times[-3] < 5
 
 
+def test_a_pause_that_is_longer_than_outages_are_waited_out_is_an_error_at_once():
+    with Service(lambda *_: Reply("", 503, {"Retry-After": "60"})) as service, conf.set_temp("retry_time", 2.0):
+        with timed(most=2), pytest.raises(ServiceError, match=r"a pause of 60 s.*retry_time"):
+            MmodaClass(server=service.url).list_instruments()
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 500, 501])
 def test_what_does_not_heal_is_asked_once(status):
     before = lambda route, number: Reply("<html>no</html>", status) if route == "run_analysis" else None  # noqa: E731

@@ -80,6 +80,14 @@ def curve(name="RATE", **columns):
     return hdu
 
 
+def named(name, rows):
+    """A light curve of a source whose name FITS has no letters for."""
+    hdu = curve(TIME=np.arange(float(rows)))
+    hdu.header["OBJECT"], hdu.header["MMODA"] = "Aalpha", "{}"
+    hdu.header["SRCNAME8"] = name.encode().hex()
+    return hdu
+
+
 def curves(forms, rows=3):
     """A file of light curves, of which each has the columns of one of the forms."""
     widths = {"D": 8, "E": 4}
@@ -208,6 +216,13 @@ HOSTILE = {
     "dimensions": fits_case(lambda: table({"A": "8B"}, 8, 1, bytes(8), TDIM1="(99999,99999,99999)")),
     "one file for all": lambda d: in_directory(d, {"a.fits": image(bytes(3_000_000), NAXIS1=3_000_000)}, copies=50),
     "as many curves as are read": fits_case(lambda: curves([{"TIME": "D", "RATE": "E"}] * 90), **LIGHTCURVE),
+    "columns that no other curve has": fits_case(
+        lambda: curves([{"TIME": "D"} | {f"C{each}_{i}": "E" for i in range(60)} for each in range(45)]), **LIGHTCURVE
+    ),
+    "long name": fits_case(lambda: saved([named("A" + "\N{GREEK SMALL LETTER ALPHA}" * 900, 100_000)]), **LIGHTCURVE),
+    "long name among curves": fits_case(
+        lambda: saved([named("A" + "\N{GREEK SMALL LETTER ALPHA}" * 900, 3), named("A", 30_000)]), **LIGHTCURVE
+    ),
     "wide cell among curves": fits_case(
         lambda: curves([{"TIME": "D", "W": "100000D"}, *[{"TIME": "D", "X": "D"}] * 90]), **LIGHTCURVE
     ),

@@ -11,6 +11,8 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
 
+from ..allowance import Allowance
+from ..errors import reading
 from ..request.values import LATEST_MJD
 from ..text import printable, visible, without_token
 
@@ -43,13 +45,18 @@ def no_products() -> Table:
 
 def plain_columns(table: Table) -> Table:
     """The service's columns, masked where there is nothing, with the standard's units and descriptions."""
-    return Table([_plain_column(column) for column in table.itercols()])
+    allowance = Allowance()
+    with reading("the archive's answer"):
+        return Table([_plain_column(column, allowance) for column in table.itercols()])
 
 
-def _plain_column(column: Column) -> MaskedColumn:
+def _plain_column(column: Column, allowance: Allowance) -> MaskedColumn:
     _, unit, description = _STANDARD.get(column.name, ("", "", ""))
     if column.dtype.kind in "OSU":
         texts = visible(without_token(str(text)) for text in MaskedColumn(column).filled(""))
+        # all cells become as wide as the longest, of which there may be one
+        allowance.left += sum(map(len, texts))
+        allowance.spend(4 * max(map(len, texts), default=0) * len(texts), f"the column {printable(column.name)}")
         plain = MaskedColumn(texts, mask=[not text for text in texts], dtype="U")
     else:
         plain = MaskedColumn(column, unit=column.unit or unit or None)

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.table import Table
 
 from ..allowance import Allowance
+from ..service.replies import without_tokens
 from ..text import without_token
 from .columnsizes import column_size
 from .kinds import free_name
@@ -19,7 +21,9 @@ _PIECE = 1000  # cells that are searched in one go
 
 
 def mask_tokens(data: Any, allowance: Allowance) -> Any:
-    """Mask tokens in the columns of text of HDUs, in place."""
+    """Mask tokens in the columns of text of HDUs, and in the metadata of tables, in place."""
+    if isinstance(data, Table):
+        data.meta = without_tokens(dict(data.meta))  # of bytes, which are in base64 there
     for hdu in data if isinstance(data, fits.HDUList) else ():
         if isinstance(hdu, fits.BinTableHDU):
             _mask_columns(hdu, allowance)

@@ -112,7 +112,7 @@ class Products(Sequence[Product]):
             raise ParameterError(f"requested must be a dict of the request's fields, not a {type(requested).__name__}.")
         body = parse_body(reply, what="the reply to an analysis") if isinstance(reply, (bytes, str)) else reply
         with reading("the reply to an analysis"):
-            body = without_tokens(body)
+            body, requested = without_tokens(body), without_tokens(dict(requested or {}))
         return products_of(body, requested=requested, service=service)
 
     # ---- a sequence

@@ -92,8 +92,8 @@ class Connection:
         if token is None or token.expired:
             token = self.account.token(self.server) or token
         if token is None or token.email != self.email:
-            why = f"the token in use is of {token.email}" if token else "that token expired"
-            asked = f"This was asked in the name of {self.email}, and {why}"
+            why = f"the token in use is of {printable(token.email)}" if token else "that token expired"
+            asked = f"This was asked in the name of {printable(self.email)}, and {why}"
             raise AuthenticationError(f"{asked}. Log in again as that user.")
         return token
 

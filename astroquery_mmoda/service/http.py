@@ -170,7 +170,7 @@ def retrying(ask: Callable[[], _Result], patience: Patience, server: str) -> _Re
         outage = conf.retry_time if patience.outage is None else patience.outage
         if now < patience.until and not fault.passing:
             raise ServiceError(f"{server} can't be asked: {fault}. Check astroquery_mmoda.conf.server and the network.")
-        if now < patience.until and now - since >= outage:
+        if now < patience.until and (now - since >= outage or (fault.pause or 0.0) > outage):
             tries = f"tries: {attempt}, in {now - since:.0f} s (astroquery_mmoda.conf.retry_time)"
             raise ServiceError(f"{server} can't be asked ({fault}); {tries}. {patience.advice}")
         # the last try is made when the time is over
@@ -290,12 +290,13 @@ class Http:
             time.sleep(left)
         response: requests.Response = self._adapter.send(request, timeout=bounds, **settings)
         self._answered.add(origin)
-        log.debug("%s %s: HTTP %d", request.method, urlsplit(url).path, response.status_code)
+        log.debug("%s %s: HTTP %d", request.method, urlsplit(str(request.url)).path, response.status_code)
         if response.status_code in PASSING:
             response.close()
             pause = asked_pause(response.headers.get("Retry-After", ""))
             _PAUSES[origin] = max(_PAUSES.get(origin, 0.0), time.monotonic() + (pause or 0.0))
-            raise Fault(f"HTTP status {response.status_code}", pause=pause)
+            asks = f", which asks for a pause of {pause:.0f} s" if pause else ""
+            raise Fault(f"HTTP status {response.status_code}{asks}", pause=pause)
         return response
 
 

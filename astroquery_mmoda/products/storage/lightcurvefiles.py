@@ -41,6 +41,8 @@ _BACKGROUND = {"NET": "background subtracted", "TOTAL": "source + background", "
 _KEYWORDS = {"time_bin": ("TIMEDEL", u.s), "e_min": ("E_MIN", u.keV), "e_max": ("E_MAX", u.keV)}
 # what of the table no other card says: columns with masks, their own names, and ``meta``
 _TABLE_CARD = "MMODA"
+# columns of each curve, where there are as many as conf.max_form_parts
+_MOST_COLUMNS = 20
 
 
 def write_lightcurve(
@@ -321,7 +323,9 @@ def read_lightcurve(path: str | os.PathLike[str]) -> Table:
         curves = [hdu for hdu in hdus if hdu.name == "RATE" and isinstance(hdu, fits.BinTableHDU)]
         if not curves:
             raise DecodingError("it has no extension RATE")
-        if len(curves) > conf.max_form_parts:
+        names = {name for hdu in curves for name in hdu.columns.names}
+        # joining them takes time for each of these columns in each curve
+        if len(curves) > conf.max_form_parts or len(curves) * len(names) > _MOST_COLUMNS * conf.max_form_parts:
             raise DecodingError("light curves too many for one table; conf.max_form_parts can be raised")
         filled = [hdu for hdu in curves if len(hdu.data)]
         parts = [_read_part(hdu, allowance) for hdu in filled]
@@ -330,7 +334,8 @@ def read_lightcurve(path: str | os.PathLike[str]) -> Table:
             widths: Counter[str] = Counter()
             for hdu in filled:
                 widths |= Counter({name: hdu.columns.dtype[name].itemsize for name in hdu.columns.names})
-            allowance.spend((2 * widths.total() + CURVE_ROW) * sum(map(len, parts)), "all light curves")
+            width = 2 * widths.total() + max(part["src_name"].dtype.itemsize for part in parts) + CURVE_ROW
+            allowance.spend(width * sum(map(len, parts)), "all light curves")
         return vstack(parts, metadata_conflicts="silent") if parts else empty_lightcurve()
 
 
@@ -339,10 +344,10 @@ def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
     # columns are copied; times and names come on top
     allowance.spend(size_when_read(hdu) + 3 * hdu.data.nbytes, "a light curve")
     allowance.left += min(count, allowance.body // 8) * CURVE_ROW
-    allowance.spend((CURVE_ROW + 4 * len(str(header["OBJECT"]))) * count, "times and names")
+    name = original(str(header["OBJECT"]), header.get("SRCNAME8", ""))
+    allowance.spend((CURVE_ROW + 4 * len(name)) * count, "times and names")
     day, fraction = time_reference(header) or (0.0, 0.0)
     reference = Time(day, fraction, format="mjd", scale=str(header.get("TIMESYS", "TT")).lower())
-    name = original(str(header["OBJECT"]), header.get("SRCNAME8", ""))
     table = Table()
     table["src_name"] = np.array([name] * count, dtype=str)
     table["time"] = Time(reference + np.asarray(hdu.data["TIME"]) * u.s, format="mjd")
