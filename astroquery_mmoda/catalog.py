@@ -271,7 +271,7 @@ def _angle_of_text(cell: Any, unit: Any, sexagesimal: Any) -> float:
     """Degrees of a sexagesimal or decimal text."""
     text = str(cell or "").strip().replace("\N{MINUS SIGN}", "-")
     decimal = re.fullmatch(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?", text)
-    return float(Angle(text, unit or (u.deg if decimal else sexagesimal)).deg) if text else math.nan
+    return round(float(Angle(text, unit or (u.deg if decimal else sexagesimal)).deg), 9) if text else math.nan
 
 
 def source_names(table: Table) -> list[str] | None:

@@ -342,6 +342,14 @@ def test_sexagesimal_texts_of_vizier_and_simbad(ra, dec, units):
     assert as_read(table)[1].dec.deg == pytest.approx(-1.5)
 
 
+def test_positions_have_no_digits_that_come_from_changing_units(table):
+    texts = Table({"main_id": ["Crab"], "RA": ["05 34 31.94"], "DEC": ["+22 00 52.2"]})
+    assert to_service(texts)["cat_column_list"][3:5] == [[83.633083333], [22.0145]]
+    other = Table({"main_id": ["Mrk 421"], "ra": [1.0] * u.deg, "dec": [2.0] * u.deg})
+    row = add_sources(table, other, flag=1, radius=1 * u.arcmin)[-1]
+    assert (row["ra"], row["dec"]) == (1.0, 2.0)
+
+
 @pytest.mark.parametrize(
     ("names", "frame"),
     [
