@@ -342,9 +342,12 @@ def test_sexagesimal_texts_of_vizier_and_simbad(ra, dec, units):
     assert as_read(table)[1].dec.deg == pytest.approx(-1.5)
 
 
-def test_sexagesimal_texts_are_sent_to_a_micro_arcsecond():
-    _, columns = sent(Table({"Name": ["Crab"], "RAJ2000": ["05 34 31.94"], "DEJ2000": ["+35 12 05.8"]}))
-    assert (columns["ra"], columns["dec"]) == ([83.633083333], [35.201611111])
+def test_positions_have_no_digits_that_come_from_changing_units(table):
+    texts = Table({"main_id": ["Crab"], "RA": ["05 34 31.94"], "DEC": ["+22 00 52.2"]})
+    assert to_service(texts)["cat_column_list"][3:5] == [[83.633083333], [22.0145]]
+    other = Table({"main_id": ["Mrk 421"], "ra": [1.0] * u.deg, "dec": [2.0] * u.deg})
+    row = add_sources(table, other, flag=1, radius=1 * u.arcmin)[-1]
+    assert (row["ra"], row["dec"]) == (1.0, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -216,3 +216,10 @@ def test_a_header_without_sky_is_left_alone():
     header = fits.Header({"CTYPE1": "NONSENSE-XYZ", "CUNIT1": "glorp"})
     mend_wcs(header)
     assert header["CTYPE1"] == "NONSENSE-XYZ"
+
+
+@pytest.mark.parametrize("cards", [{}, {"DATE-OBS": "2017-03-06T13:26:48.000"}, {"MJDREF": 51544.0}], ids=str)
+def test_a_header_without_sky_gets_no_reference_of_times(cards):
+    header = fits.Header(cards)
+    mend_wcs(header)
+    assert dict(header) == cards

@@ -34,6 +34,8 @@ _DATES = (("DATE-OBS", "MJD-OBS", "TSTART"), ("DATE-BEG", "MJD-BEG", "TSTART"), 
 # what wcslib corrects and completes
 _UNITS = ("CUNIT1", "CUNIT2", "CUNIT3")
 _INSTANTS = tuple(f"{kind}-{when}" for when in ("OBS", "BEG", "AVG", "END") for kind in ("DATE", "MJD"))
+# what it says where it found nothing; the last is a DATEREF that no MJDREF gave
+_ABSENT = ("", None, "1858-11-17")
 # what it does that by
 _REFERENCE = ("CTYPE1", "CTYPE2", "CTYPE3", "TIMESYS", "MJDREF", "MJDREFI", "MJDREFF", "DATEREF")
 _SHOW_EXPOSURE = ("VARIANCE", "EXPOSURE")
@@ -129,7 +131,7 @@ def _wcs_cards(cards: tuple[tuple[str, Any], ...]) -> list[tuple[str, Any]]:
         except Exception as error:  # noqa: BLE001 - wcslib raises many kinds; the user can inspect the header
             log.debug("the coordinate system of an image can't be read: %s", error)
             return []
-    return [(keyword, value) for keyword, value in found.items() if value not in ("", None) and value == value]
+    return [(keyword, value) for keyword, value in found.items() if value not in _ABSENT and value == value]
 
 
 def _number_bands(hdulist: fits.HDUList) -> None:

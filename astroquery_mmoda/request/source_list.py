@@ -298,6 +298,6 @@ def _new_row(table: Table, name: str, position: SkyCoord, flag: int) -> dict[str
     here = position.transform_to(table.meta["FRAME"]).spherical
     values = {
         **{**CATALOG_VALUES, "FLAG": flag, "src_names": name, "meta_ID": max(table["meta_ID"], default=-1) + 1},
-        **{table.meta["LON_NAME"]: here.lon.deg, table.meta["LAT_NAME"]: here.lat.deg},
+        **{table.meta["LON_NAME"]: round(here.lon.deg, 9), table.meta["LAT_NAME"]: round(here.lat.deg, 9)},
     }
     return {key: value for key, value in values.items() if key in table.colnames}
