@@ -162,7 +162,8 @@ def reason_of(reply: Mapping[str, Any]) -> str:
 
 
 def _refused(reason: str) -> AuthenticationError:
-    advice = f"Log in as the user who asked for it; else it needs a token with these rights. {HOW_TO_GET_ONE}"
+    advice = f"It needs a token with these rights, which the service's team grants. {HOW_TO_GET_ONE}"
+    advice += " If the job is of another account: Log in as the user who asked for it."
     return AuthenticationError(f"The service refused the request: {reason.rstrip('.')}. {advice}")
 
 
