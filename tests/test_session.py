@@ -374,6 +374,8 @@ def test_email_options(client, service):
         client.set_email_notifications()
     with pytest.raises(ParameterError, match="not a valid time span"):
         client.set_email_notifications(min_duration=5 * u.keV)
+    with pytest.raises(ParameterError, match="finite"):
+        client.set_email_notifications(min_duration=float("inf") * u.s)
 
 
 # ---- what the service says

@@ -211,6 +211,8 @@ def email_options(
         if value is not None and not isinstance(value, bool):
             raise ParameterError(f"{name}={printable(value, limit=60)!r} must be True, False or None.")
     chosen |= {name: seconds_of(span, name) for name, span in spans.items() if span is not None}
+    if math.inf in chosen.values():
+        raise ParameterError(f"{' and '.join(spans)} must be finite.")
     options = {EMAIL_OPTIONS[name]: str(value) for name, value in chosen.items() if value is not None}
     if not options:
         raise ParameterError(f"Choose something: True or False for all mail, or {', '.join(EMAIL_OPTIONS)}.")
