@@ -306,7 +306,7 @@ def test_other_things_than_tables(value, monkeypatch, tmp_path):
         (text("{name: a, datatype: zork}"), "of type 'zork'"),
         (text("{name: 1, datatype: int8}", names="1"), "without name"),
         (text("{name: a, datatype: string, subtype: 'int8[2]'}", rows=['"[1]"']), "shape"),
-        (text("{name: a, datatype: string, subtype: 'int8[2]'}", rows=["x"]), "expected JSON"),
+        (text("{name: a, datatype: string, subtype: 'int8[2]'}", rows=["x"]), "malformed"),
         (text("{name: a, datatype: string, subtype: 'int8[99999,99999,99999]'}", rows=['"[1]"']), "subtype"),
         (text("{name: a, datatype: string, subtype: json}", rows=["x"]), "expected JSON"),
         (text("{name: a, datatype: string, subtype: 'int8[null]'}", rows=["1"]), "a list in each row"),

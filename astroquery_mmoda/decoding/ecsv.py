@@ -14,6 +14,7 @@ passed over, so that the plain values below them remain.
 from __future__ import annotations
 
 import io
+import json
 import math
 import re
 import textwrap
@@ -318,7 +319,7 @@ def _column_values(cells: Array, column: _ColumnHeader, allowance: Allowance) ->
     values: Array = np.full((len(cells), *shape), None, object)
     for number, cell in enumerate(cells):
         if cell:
-            array = np.array(read_json(cell), object)
+            array = np.array(json.loads(cell), object)  # faster than read_json; the shape bounds it
             if array.shape != shape:
                 raise DecodingError(f"expected cells of shape {shape}, got one of {array.shape}")
             values[number] = array
@@ -336,7 +337,7 @@ def _objects(cells: Array, column: _ColumnHeader, allowance: Allowance) -> Array
         if column.is_json:
             values[number] = read_json(cell) if cell else None
             continue
-        array = np.array(read_json(cell or "[]"), object)
+        array = np.array(json.loads(cell or "[]"), object)
         if not array.ndim:
             raise DecodingError("expected a list in each row")
         values[number] = _typed(array, column.dtype, allowance)
