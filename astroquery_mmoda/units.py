@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from astropy import units as u
@@ -23,12 +23,18 @@ _LARGE_NUMBER = re.compile(r"[0-9]{5,}")
 _WORDS = {
     **dict.fromkeys(("counts", "cts", "cnt", "cnts"), "count"),
     **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
-    **{"photons": "photon", "degrees": "deg"},
+    **{"photons": "photon", "degrees": "deg", "days": "d", "hours": "h"},
 }
 _WORD = re.compile(r"(?<![A-Za-z_])[A-Za-z]+(?![A-Za-z_])")
 # astropy reads no bracket around the whole, nor a power of one with two slashes in it, such as (counts/dm2/s)**2
 _POWER = re.compile(r"\((.+)\)(?:\s*(?:\*\*|\^)\s*([-+]?[0-9]{1,2}))?")
 _NO_UNIT = frozenset({"no unit", "no units", "none", "unitless", "dimensionless", "sigma"})
+# a column heading of workflows: Flux[TeV/cm2s], Tmean[MJD]
+_HEADING = re.compile(r"(?P<name>[^\[\]]*[^\[\]\s])\s*\[(?P<bracket>[^\[\]]*)\]\s*")
+#: what stands in the brackets of a heading in the place of a unit -> astropy's format of time, and its scale
+_TIMES = {"MJD": "mjd", "JD": "jd", "UNIX": "unix", "ISO": "iso", "ISOT": "isot", "UTC": "isot"}
+# where a blank is missing: cm2s
+_JOINED = re.compile(r"(?<=[a-z][0-9])(?=[A-Za-z])")
 
 
 def read_unit(text: Any) -> u.UnitBase | None:
@@ -47,6 +53,36 @@ def known_unit(text: Any) -> u.UnitBase | None:
     """Likewise, but None for what astropy doesn't know, and for an empty text."""
     unit = read_unit(text) if isinstance(text, str) and text.strip() else None
     return None if isinstance(unit, u.UnrecognizedUnit) else unit
+
+
+class Heading(NamedTuple):
+    """A column heading in its parts; without brackets that can be read, ``name`` is all of it."""
+
+    name: str
+    unit: u.UnitBase | None = None
+    time_format: str | None = None
+
+
+def read_heading(heading: str) -> Heading:
+    """Name, and unit or format of time, of a column heading such as ``Flux[TeV/cm2s]`` or ``Tmean[MJD]``."""
+    parts = _HEADING.fullmatch(heading)
+    if parts is None:
+        return Heading(heading)
+    name, bracket = parts["name"].strip(), parts["bracket"].strip()
+    if bracket.upper() in _TIMES:
+        return Heading(name, None, _TIMES[bracket.upper()])
+    unit = _heading_unit(bracket)
+    return Heading(heading) if unit is None else Heading(name, unit)
+
+
+def _heading_unit(text: str) -> u.UnitBase | None:
+    """Likewise, where all that follows the first slash divides, and blanks may be missing: ``TeV/cm2s``."""
+    if "(" in text or not text.isascii():
+        return known_unit(text)
+    above, *below = (_JOINED.sub(" ", part).strip() for part in text.split("/"))
+    if not below:
+        return known_unit(above)
+    return known_unit(f"{above} / ({' '.join(below)})") if all(below) else None
 
 
 def standard_spelling(text: Any) -> str | None:
