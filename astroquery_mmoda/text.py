@@ -65,7 +65,8 @@ def without_token(text: str) -> str:
     """
     if not any(sign in text for sign in ".%\\"):  # most texts in the columns of tables, and data in base64
         return text
-    return (_ESCAPED_TOKEN if _ESCAPED_START.search(text) else _TOKEN).sub("<token>", text)
+    is_escaped = ("%" in text or "\\" in text) and _ESCAPED_START.search(text)
+    return (_ESCAPED_TOKEN if is_escaped else _TOKEN).sub("<token>", text)
 
 
 def may_hold_token(text: str) -> bool:
