@@ -118,10 +118,24 @@ def _read_column(name: str, values: Sequence[Any], dtype: str | None) -> Column:
 def to_hdu(table: Table, allowance: Allowance | None = None) -> fits.BinTableHDU:
     """Source list as a binary table named CATALOG; ``SRCNAME8`` keeps names that are not ASCII, in hexadecimal."""
     allowance = allowance or Allowance(2**62)
-    allowance.spend(_COPIES * sum(column.nbytes for column in table.itercols()), "the catalogue as a FITS table")
+    plain, new_names = ascii_table(table, allowance)
+    if "src_names" in table.colnames and table["src_names"].dtype.kind == "U":
+        texts = [str(value) for value in np.ma.filled(table["src_names"], "")]
+        if not all(map(str.isascii, texts)):
+            plain["SRCNAME8"] = _ascii_column([in_hex(text) for text in texts], allowance)
+    hdu = fits.BinTableHDU(plain, name="CATALOG")
+    for key in _FRAME_KEYS:
+        if key in table.meta:
+            value = str(table.meta[key])
+            hdu.header[key] = transliterated(new_names.get(value, value), limit=_LONGEST_NAME)
+    return hdu
+
+
+def ascii_table(table: Table, allowance: Allowance) -> tuple[Table, dict[str, str]]:
+    """A table whose names and texts fit into FITS, without ``meta``; and the new names by the old ones."""
+    allowance.spend(_COPIES * sum(column.nbytes for column in table.itercols()), "a table as a FITS table")
     new_names = _fits_names(table.colnames)
     columns: dict[str, Any] = {}
-    kept: dict[str, Any] = {}
     for name, new in new_names.items():
         columns[new] = table[name]
         if table[name].dtype.kind == "U":
@@ -129,14 +143,7 @@ def to_hdu(table: Table, allowance: Allowance | None = None) -> fits.BinTableHDU
             # one character may become 18, of four bytes each
             allowance.spend(72 * max(map(len, texts), default=0), "a text in ASCII")
             columns[new] = _ascii_column([transliterated(text) for text in texts], allowance)
-            if name == "src_names" and not all(map(str.isascii, texts)):
-                kept["SRCNAME8"] = _ascii_column([in_hex(text) for text in texts], allowance)
-    hdu = fits.BinTableHDU(Table(columns | kept, copy=False), name="CATALOG")
-    for key in _FRAME_KEYS:
-        if key in table.meta:
-            value = str(table.meta[key])
-            hdu.header[key] = transliterated(new_names.get(value, value), limit=_LONGEST_NAME)
-    return hdu
+    return Table(columns, copy=False), new_names
 
 
 def _ascii_column(values: list[str], allowance: Allowance) -> _Array:

@@ -110,6 +110,11 @@ def _as_announced(entry: Entry, uri: Any, extra: Any) -> Entry:
 # ---- what stands under a key
 
 
+def may_be(product: Any, kind: str) -> bool:
+    """Whether a plain table can be what was asked for: unless its name says that it is something else."""
+    return product.kind == "table" and kind_from_name(product.name) not in {"spectrum", "lightcurve", "catalog"} - {kind}
+
+
 def _whole(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
     yield Entry(key, kind.name, value, kind.read)
 

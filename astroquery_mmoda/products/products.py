@@ -234,7 +234,8 @@ class Products(Sequence[Product]):
         Parameters
         ----------
         source : str or None
-            Its name; blanks and case do not count. None keeps everything.
+            Its name; blanks and case do not count. Where no source has this name, that of a product. None keeps
+            everything.
 
         Returns
         -------
@@ -256,12 +257,15 @@ class Products(Sequence[Product]):
         """
         if source is None or not len(self):
             return self
+        names = {product: product.source or product.name for product in self}
+        if source not in names.values() and source in self:
+            names = {product: product.name for product in self}
         try:
-            name = match_source(self.sources, source)
+            name = match_source(names.values(), source)
         except ParameterError as error:
             error.products = self
             raise
-        return subset(self, [product for product in self if product.source == name])
+        return subset(self, [product for product in self if names[product] == name])
 
     # ---- the forms that queries return
 
@@ -330,7 +334,7 @@ class Products(Sequence[Product]):
         """
         from .spectrum import spectrum_form
 
-        return spectrum_form(_of_kinds(self, "spectrum", "arf", "rmf").of_source(source), self)
+        return spectrum_form(_of_kinds(self, "spectrum", "arf", "rmf", "table").of_source(source), self)
 
     def lightcurve(self, source: str | None = None) -> Table:
         """

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from ..errors import DecodingError, reading, warn
 from ..text import in_hex, printable, transliterated
 from .budget import Budget
 from .cards import name_source, primary_hdu, with_origin
+from .fluxpoints import FluxPoints, flux_hdu, flux_points
+from .kinds import may_be
 from .sources import same_source
 
 if TYPE_CHECKING:
@@ -42,12 +44,24 @@ _VECTORS = {"F_CHAN", "N_CHAN", "MATRIX"}
 
 def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
     """Spectra with their responses, of the products that are wanted; all that came is for messages and provenance."""
-    whole.require("spectrum")
     budget, hdulist = Budget(whole), fits.HDUList([primary_hdu(whole)])
     sets = [members for members in spectral_sets(products) if any(each.kind == "spectrum" for each in members)]
-    names = [name_of_set(members) for members in sets]
-    for number, (name, members) in enumerate(zip(names, sets, strict=True), start=1):
+    sets += [[product] for product in products if may_be(product, "spectrum")]
+    names: list[str] = []
+    for members in sets:
+        name, number = name_of_set(members), len(names) + 1
         data = {product: budget.read(product) for product in members}
+        points = points_of_set(data)
+        if points is not None:
+            names.append(name)
+            with reading(f"flux points {name!r}"):
+                part = with_origin(flux_hdu(points, budget.allowance), members[0].name)
+                part.ver = number
+                name_source(part.header, name)
+                hdulist.append(part)
+        if points is not None or members[0].kind == "table":
+            continue
+        names.append(name)
         found = tables_by_role(members, data.__getitem__)
         for role in ROLES:
             if role in found:
@@ -60,7 +74,21 @@ def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
                     name_source(part.header, name)
     if names:
         hdulist.append(_sources_hdu(names))
+    else:
+        whole.require("spectrum")
     return hdulist
+
+
+def points_of_set(data: Mapping[Product, Any]) -> FluxPoints | None:
+    """Flux points, where a spectrum came as a table of these and not as one of channels."""
+    if len(data) > 1:
+        return None
+    ((product, content),) = data.items()
+    hdus = content if isinstance(content, fits.HDUList) else []
+    if any(_may_have_role(hdu) and not missing_columns(hdu, "SPECTRUM") for hdu in hdus):
+        return None
+    with reading(f"table {printable(product.name, limit=100)!r}"):
+        return flux_points(content)
 
 
 def spectral_sets(products: Iterable[Product]) -> list[list[Product]]:
@@ -78,7 +106,7 @@ def spectral_sets(products: Iterable[Product]) -> list[list[Product]]:
 
 def name_of_set(members: Sequence[Product]) -> str:
     """Name of the source; of the spectrum where there is none."""
-    spectrum = next(product for product in members if product.kind == "spectrum")
+    spectrum = next((product for product in members if product.kind == "spectrum"), members[0])
     return spectrum.source or spectrum.name
 
 

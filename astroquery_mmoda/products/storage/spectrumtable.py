@@ -23,6 +23,7 @@ from ...text import listed, original, printable
 from ...units import known_unit
 from ..cards import card_value, number
 from ..channels import energy_rows
+from ..fluxpoints import flux_table, is_flux_hdu
 from ..sources import match_source
 from ..spectrum import ROLES, missing_columns
 
@@ -47,6 +48,10 @@ def pick_sources(spectra: fits.HDUList, source: str | None = None) -> list[tuple
     ]
     if source is None:
         return numbered
+    # tables of flux points of one source have the names of their products beside
+    products = {hdu.ver: str(hdu.header.get("ORIGNAME", "")) for hdu in spectra if is_flux_hdu(hdu)}
+    if source not in dict(numbered).values() and source in products.values():
+        return [(ver, known) for ver, known in numbered if products.get(ver) == source]
     name = match_source([name for _, name in numbered], source)
     return [(ver, known) for ver, known in numbered if known == name]
 
@@ -56,14 +61,15 @@ def pick_sources(spectra: fits.HDUList, source: str | None = None) -> list[tuple
 
 def spectrum_table(spectra: fits.HDUList, source: str | None = None) -> Table:
     """
-    One spectrum as a table of count rates per energy.
+    One spectrum as a table: count rates per energy, or flux points.
 
     Parameters
     ----------
     spectra : `~astropy.io.fits.HDUList`
         As returned by ``query_spectrum``.
     source : str, optional
-        Name of the source (case and blanks ignored); can be left out where there is only one.
+        Name of the source (case and blanks ignored); can be left out where there is only one spectrum. Of several
+        tables of flux points of one source, the name of the product (ORIGNAME).
 
     Returns
     -------
@@ -73,6 +79,11 @@ def spectrum_table(spectra: fits.HDUList, source: str | None = None) -> Table:
         no value, 5 has a value, but no error that is finite and above 0. Spectra in counts are divided by the
         exposure. ``meta`` is flat, with the keywords of the spectrum in capitals: ``SRC_NAME``, ``EXPOSURE`` (s),
         ``TELESCOP``, and so on.
+
+        Of a table of flux points: ``energy``, ``e_min``, ``e_max`` in the unit of its axis, which may be one of
+        frequency or wavelength (``energy`` is the geometric mean of the edges where the table has only these);
+        ``value``, ``error_low``, ``error_high`` in the unit of the value; ``is_upper_limit``. What is unknown is
+        masked. ``meta`` has ``AXISCOL`` and ``VALCOL``, the service's names of axis and value.
 
     Raises
     ------
@@ -92,9 +103,15 @@ def spectrum_table(spectra: fits.HDUList, source: str | None = None) -> Table:
     """
     sources = pick_sources(spectra, source)
     if len(sources) != 1:
-        names = listed(name for _, name in sources)
-        raise ParameterError(f"one source has to be named by source=; sources present: {names}")
-    return channel_table(spectra, *sources[0])
+        names = [name for _, name in sources]
+        if len(set(names)) == 1:
+            # several tables of one source
+            names = [str(spectra["SPECTRUM", ver].header.get("ORIGNAME", ver)) for ver, _ in sources]
+        raise ParameterError(f"one spectrum has to be named by source=; there are: {listed(names)}")
+    ver, name = sources[0]
+    if ("SPECTRUM", ver) in spectra and is_flux_hdu(spectra["SPECTRUM", ver]):
+        return flux_table(spectra["SPECTRUM", ver])
+    return channel_table(spectra, ver, name)
 
 
 def channel_table(spectra: fits.HDUList, ver: int, name: str) -> Table:

@@ -1,0 +1,232 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""What the columns of a workflow's table mean, by their names and units: axis and its edges, value, errors, limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.table import Column, MaskedColumn, Table
+from astropy.time import Time
+
+# endings of the names of edges; in front of a name they mean the same
+_LOW, _HIGH = "min|low|lower|lo|start|begin|left", "max|high|upper|hi|stop|end|right"
+# endings of errors: of both sides, of the lower, of the upper one
+_ERROR = "errors?|err|uncertainty|unc|std|sigma|staterr"
+_BELOW, _ABOVE = "low|lower|lo|down|dn|minus|neg|n|min", "high|upper|hi|up|plus|pos|p|max"
+# words of a value that its errors are named without: F_best, F_min_68
+_CENTRAL = re.compile(r"[_ ]?(best|mean|median|central)$", re.IGNORECASE)
+# an error that is named without its value
+_ALONE = ("error", "err", "errors", "uncertainty", "staterr")
+_LIMITS = re.compile(r"(is_?)?(up_?lims?|ul|upper_?limits?|limits?)", re.IGNORECASE)
+_POSITIONS = {"ra", "dec", "glon", "glat", "l", "b", "raj2000", "dej2000"}
+_EVENTS = {"eventid", "mcid", "detx", "dety"}
+# what was measured, the likeliest first; names in small letters, without signs
+_VALUES = (
+    "e2dn?de.*|nufnu|sed|dn?de.*",
+    ".*flux.*|f|fbest|fnu|flambda|intensity|brightness|omega.*|h2omega.*|signal|mag|magnitude",
+    "rate|countrate|counts?rate|rate.*|mag.*|counts?|cts|excess|events|n",
+)
+_NO_VALUES = re.compile("(cts|counts)(s|b|src|bkg)|backgr|bkg|exposure|.*(sensitiv|signif|npred)|ts")
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Names of the columns that have a part; empty where there is none, and no axis where it follows from its edges."""
+
+    axis: str = ""
+    low: str = ""
+    high: str = ""
+    value: str = ""
+    error_low: str = ""
+    error_high: str = ""
+    limit: str = ""
+
+
+@dataclass(frozen=True)
+class AxisKind:
+    """An axis: which ``names`` (a pattern, without signs between letters) and ``units`` it may have."""
+
+    names: str
+    unit: u.UnitBase
+    equivalencies: tuple[Any, ...] = ()
+
+    def fits(self, column: Any) -> bool | None:
+        """Whether the unit of a column is one of the axis; None if it has none."""
+        if isinstance(column, Time):
+            return self.unit.is_equivalent(u.s)
+        unit = column.unit
+        if unit is None or unit == u.dimensionless_unscaled or isinstance(unit, u.UnrecognizedUnit):
+            return None
+        return bool(unit.is_equivalent(self.unit, equivalencies=list(self.equivalencies)))
+
+
+def find_roles(table: Table, axis: AxisKind) -> tuple[Table, Roles] | None:
+    """
+    Which column is what, and the table with columns for errors that came as bounds; None without axis or value.
+
+    Errors of one side are those below and above the value; where columns of the same name have values on both sides of
+    it, such as ``Flux_min`` and ``Flux_max``, they are bounds.
+    """
+    names = [name for name in table.colnames if _is_plain(table[name])]
+    roles = _axis_roles(table, names, axis)
+    if not (roles.axis or (roles.low and roles.high)) or _is_list_of_events(table.colnames):
+        return None
+    others = [name for name in names if name not in (roles.axis, roles.low, roles.high)]
+    value = _value_of(table, others, axis)
+    if not value:
+        return None
+    flags = [name for name in table.colnames if _LIMITS.fullmatch(name) and table[name].dtype.kind in "biuf"]
+    return _with_errors(table, replace(roles, value=value, limit=next(iter(flags), "")), others)
+
+
+def bare(name: str) -> str:
+    """A name in small letters, without what stands between them."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _is_plain(column: Any) -> bool:
+    if isinstance(column, Time):
+        return True
+    return isinstance(column, Column) and column.dtype.kind in "fiu" and column.ndim == 1
+
+
+def _is_list_of_events(names: Iterable[str]) -> bool:
+    found = {bare(name) for name in names}
+    return bool(found & _EVENTS) or ("time" in found and len(found & _POSITIONS) > 1)
+
+
+# ---- the axis
+
+
+def _axis_roles(table: Table, names: list[str], axis: AxisKind) -> Roles:
+    """Axis and edges: by names whose unit agrees, else the first column with such a unit."""
+    possible = {name: bare(name) for name in names if axis.fits(table[name]) is not False}
+    # "F" is a flux where "f" is a frequency
+    possible = {name: "" if name == "F" else word for name, word in possible.items()}
+    found = {}
+    for role, ending in (("axis", "mean|mid|middle|cent(er|re)|ref|median|log|best"), ("low", _LOW), ("high", _HIGH)):
+        pattern = f"({axis.names})({ending})|({ending})({axis.names})"
+        by_name = [name for name, word in possible.items() if re.fullmatch(pattern, word)]
+        if role == "axis":
+            by_name += [name for name, word in possible.items() if re.fullmatch(axis.names, word)]
+        # a column with a unit before one that only has the name
+        by_name.sort(key=lambda name: axis.fits(table[name]) is not True)
+        found[role] = next(iter(by_name), "")
+    if not (found["low"] and found["high"]):
+        found["low"] = found["high"] = ""
+    if not found["axis"] and not found["low"]:
+        # a rate has the unit of a frequency
+        found["axis"] = next(
+            (name for name in names if axis.fits(table[name]) and not (_has_edge_name(name) or _is_value_name(name))), ""
+        )
+    return Roles(**found)
+
+
+def _has_edge_name(name: str) -> bool:
+    return bool(re.search(rf"({_LOW}|{_HIGH}|err(or)?|width|step|delay)$", bare(name)))
+
+
+# ---- values and errors
+
+
+def _value_of(table: Table, names: list[str], axis: AxisKind) -> str:
+    """The column of what was measured: by its name, else the first with a unit that no axis has, or without one."""
+    numeric = [name for name in names if isinstance(table[name], Column) and bare(name) not in _POSITIONS]
+    candidates = [
+        name
+        for name in numeric
+        if not (_NO_VALUES.match(bare(name)) or _is_secondary(name, numeric))
+        and (_is_value_name(name) or not axis.fits(table[name]))
+    ]
+    candidates.sort(key=lambda name: table[name].unit is None)
+    for pattern in _VALUES:
+        for name in candidates:
+            if re.fullmatch(pattern, bare(name)):
+                return name
+    return next(iter(candidates), "")
+
+
+def _is_value_name(name: str) -> bool:
+    return any(re.fullmatch(pattern, bare(name)) for pattern in _VALUES)
+
+
+def _is_secondary(name: str, names: list[str]) -> bool:
+    """Whether a column is an error, a bound or a flag of another one."""
+    if _LIMITS.fullmatch(name) or bare(name) in _ALONE:
+        return True
+    return any(_side(name, other) for other in names if other != name)
+
+
+def _side(name: str, value: str) -> str:
+    """What a column is to another: ``error`` (both sides), ``error_low``, ``error_high``, ``bound_low`` ..., or not."""
+    word = bare(name)
+    for stem in dict.fromkeys((bare(value), bare(_CENTRAL.sub("", value)))):
+        if word in {f"{before}{stem}" for before in ("err", "error", "d", "delta")} or name.lower() == f"e_{stem}":
+            return "error"
+        rest = word[len(stem) :] if stem and word.startswith(stem) else ""
+        if re.fullmatch(_ERROR, rest):
+            return "error"
+        for side, words in (("low", _BELOW), ("high", _ABOVE)):
+            if re.fullmatch(f"({_ERROR})({words})(68)?|({words})({_ERROR})", rest):
+                return f"error_{side}"
+            if re.fullmatch(f"({words})(68)?", rest):
+                return f"bound_{side}"
+    return ""
+
+
+def _with_errors(table: Table, roles: Roles, names: list[str]) -> tuple[Table, Roles]:
+    sides: dict[str, str] = {}
+    for name in names:
+        if name != roles.value and isinstance(table[name], Column):
+            sides.setdefault(_side(name, roles.value) or bare(name), name)
+    both = sides.get("error") or next((sides[word] for word in _ALONE if word in sides), "")
+    low, high = sides.get("error_low", ""), sides.get("error_high", "")
+    bounds = sides.get("bound_low", ""), sides.get("bound_high", "")
+    if low and high:
+        return table, replace(roles, error_low=low, error_high=high)
+    if both:
+        return table, replace(roles, error_low=both, error_high=both)
+    if all(bounds):
+        if _enclose(table, roles.value, *bounds):
+            return _with_distances(table, roles, *bounds)
+        return table, replace(roles, error_low=bounds[0], error_high=bounds[1])
+    return table, roles
+
+
+def _enclose(table: Table, value: str, low: str, high: str) -> bool:
+    """Whether all values are between two columns, as they are between bounds."""
+    middle, bottom, top = (numbers(table[name], table[value].unit) for name in (value, low, high))
+    known = np.isfinite(middle) & np.isfinite(bottom) & np.isfinite(top)
+    slack = 1e-6 * np.abs(middle)
+    return bool(np.all((bottom <= middle + slack)[known] & (middle <= top + slack)[known]))
+
+
+def _with_distances(table: Table, roles: Roles, low: str, high: str) -> tuple[Table, Roles]:
+    """Add columns with the distances of bounds from the value."""
+    unit = table[roles.value].unit
+    middle, bottom, top = (numbers(table[name], unit) for name in (roles.value, low, high))
+    added = {f"{roles.value}_err_lo": middle - bottom, f"{roles.value}_err_hi": top - middle}
+    columns = [masked_unknown(np.maximum(values, 0), unit, name) for name, values in added.items()]
+    more = Table([*table.itercols(), *columns], meta=dict(table.meta), copy=False)
+    return more, replace(roles, error_low=columns[0].name, error_high=columns[1].name)
+
+
+def numbers(column: Any, unit: u.UnitBase | None = None) -> np.ndarray:
+    """A column as floating point numbers in a unit, NaN where masked; without a unit of its own it is in that."""
+    values = np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+    own = column.unit
+    if unit is None or own is None or own == unit:
+        return np.asarray(values)
+    return np.asarray(values * own.to(unit))
+
+
+def masked_unknown(values: np.ndarray, unit: u.UnitBase | None, name: str | None = None) -> Column:
+    """Column of numbers, of which NaN are masked."""
+    unknown = np.isnan(values)
+    return MaskedColumn(values, mask=unknown, unit=unit, name=name) if unknown.any() else Column(values, name, unit=unit)
+

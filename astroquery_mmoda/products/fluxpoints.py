@@ -1,0 +1,153 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Spectra that come as tables of flux points: values at energies, frequencies or wavelengths, without a response."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.table import Column, Table
+from astropy.time import Time
+
+from ..allowance import Allowance
+from ..catalog import ascii_table
+from ..errors import DecodingError, reading
+from ..text import printable, transliterated
+from .columnroles import AxisKind, Roles, find_roles, masked_unknown, numbers
+from .plaintable import plain_table, table_of_hdu
+
+#: an axis of energies, or of what light of these energies has
+SPECTRAL_AXIS = AxisKind(
+    "e|en|ener|energy|energies|logenergy|f|freq|frequency|nu|wavelength|wave|lambda|lam|wl|spectralaxis",
+    u.eV,
+    tuple(u.spectral()),
+)
+#: keywords of a table of flux points for the parts of its columns
+KEYWORDS = {
+    "axis": "AXISCOL",
+    "low": "LOCOL",
+    "high": "HICOL",
+    "value": "VALCOL",
+    "error_low": "ERRLOCOL",
+    "error_high": "ERRHICOL",
+    "limit": "LIMCOL",
+}
+_COMMENTS = {
+    "axis": "energy, frequency or wavelength",
+    "low": "lower edge of the bin",
+    "high": "upper edge of the bin",
+    "value": "what was measured",
+    "error_low": "error towards smaller values",
+    "error_high": "error towards larger values",
+    "limit": "whether the value is an upper limit",
+}
+
+
+@dataclass(frozen=True)
+class FluxPoints:
+    """A table with clean names and units, and which of its columns is what."""
+
+    table: Table
+    roles: Roles
+
+
+def flux_points(data: Any) -> FluxPoints | None:
+    """Read a table, or the first table of an HDUList that is one, as flux points; None where none is."""
+    if isinstance(data, Table):
+        tables = [data]
+    elif isinstance(data, fits.HDUList):
+        tables = [table_of_hdu(hdu) for hdu in data if isinstance(hdu, fits.BinTableHDU) and len(hdu.columns)]
+    else:
+        return None
+    for table in tables:
+        found = find_roles(plain_table(table), SPECTRAL_AXIS)
+        if found is not None:
+            return FluxPoints(*found)
+    return None
+
+
+def flux_hdu(points: FluxPoints, allowance: Allowance | None = None) -> fits.BinTableHDU:
+    """The table as an extension SPECTRUM, whose header says which column is what."""
+    columns = {name: _for_fits(points.table[name]) for name in points.table.colnames}
+    table, names = ascii_table(Table(columns, copy=False), allowance or Allowance(2**62))
+    with warnings.catch_warnings():
+        # a unit that FITS does not have is written as it is spelled
+        warnings.simplefilter("ignore", u.UnitsWarning)
+        hdu = fits.table_to_hdu(table, name="SPECTRUM")
+    for role, keyword in KEYWORDS.items():
+        name = getattr(points.roles, role)
+        if name:
+            hdu.header[keyword] = (names[name], _COMMENTS[role])
+    return hdu
+
+
+def _for_fits(column: Any) -> Column:
+    """A column as FITS has it: times as MJD, units without a factor, and no objects."""
+    if isinstance(column, Time):
+        return Column(column.mjd, unit=u.day)
+    if column.dtype.kind == "O":
+        return Column([str(value) for value in column])
+    if isinstance(column.unit, u.CompositeUnit) and column.unit.scale != 1:
+        unit = u.CompositeUnit(1, column.unit.bases, column.unit.powers)
+        return type(column)(column.astype(float) * column.unit.scale, unit=unit)
+    return column
+
+
+def is_flux_hdu(hdu: Any) -> bool:
+    """Whether an extension is a spectrum of flux points."""
+    return "VALCOL" in hdu.header and hdu.name == "SPECTRUM"
+
+
+def flux_table(hdu: fits.BinTableHDU) -> Table:
+    """
+    Flux points of an extension in one form, whatever its columns are called.
+
+    ``energy``, ``e_min`` and ``e_max`` in the unit of the axis, ``value``, ``error_low`` and ``error_high`` in that of
+    the value, all masked where unknown; and ``is_upper_limit``.
+    """
+    with reading("flux points"):
+        source = table_of_hdu(hdu)
+        columns = {role: _named(source, hdu.header.get(keyword)) for role, keyword in KEYWORDS.items()}
+        value = columns["value"]
+        if value is None:
+            raise DecodingError(f"its header names no column of values ({KEYWORDS['value']})")
+        along = next((columns[role] for role in ("axis", "low") if columns[role] is not None), None)
+        if along is None:
+            raise DecodingError(f"its header names no axis ({KEYWORDS['axis']})")
+        rows = {role: _numbers(columns[role], len(source), along.unit) for role in ("axis", "low", "high")}
+        if columns["axis"] is None:  # the middle on a logarithmic scale
+            rows["axis"] = np.sqrt(rows["low"] * rows["high"])
+        table = Table()
+        for name, role in (("energy", "axis"), ("e_min", "low"), ("e_max", "high")):
+            table[name] = masked_unknown(rows[role], along.unit)
+        table["value"] = masked_unknown(_numbers(value, len(source), value.unit), value.unit)
+        for name in ("error_low", "error_high"):
+            # those below are negative in some tables
+            table[name] = masked_unknown(np.abs(_numbers(columns[name], len(source), value.unit)), value.unit)
+        flags = columns["limit"]
+        table["is_upper_limit"] = np.zeros(len(source), bool) if flags is None else _flags(flags)
+        cards = {key: hdu.header[key] for key in ("SRC_NAME", "ORIGNAME", "AXISCOL", "VALCOL") if key in hdu.header}
+        table.meta = cards
+        return table
+
+
+def _named(table: Table, name: Any) -> Column | None:
+    if name is None:
+        return None
+    if name not in table.colnames:
+        raise DecodingError(f"its header names a column {printable(name, limit=60)}, which it does not have")
+    return table[name]
+
+
+def _numbers(column: Column | None, rows: int, unit: Any) -> np.ndarray:
+    return np.full(rows, np.nan) if column is None else numbers(column, unit)
+
+
+def _flags(column: Column) -> np.ndarray:
+    """Flags as truth values; they also come as 0 and 1, or as the numbers of limits, NaN where there is none."""
+    values = np.asarray(column)
+    return np.asarray(np.nan_to_num(values).astype(bool) if values.dtype.kind == "f" else values.astype(bool))
