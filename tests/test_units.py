@@ -121,6 +121,12 @@ def test_headings_that_stay(heading):
 
 def test_headings_without_end():
     begin = time.monotonic()
-    for heading in ("a" * 10**6, "[" * 10**6, " " * 10**6 + "[m]", "x[" + "m " * 10**5 + "]", "x[1/" + "/" * 10**5 + "]"):
+    for heading in (
+        "a" * 10**6,
+        "[" * 10**6,
+        " " * 10**6 + "[m]",
+        "x[" + "m " * 10**5 + "]",
+        "x[1/" + "/" * 10**5 + "]",
+    ):
         assert read_heading(heading).unit is None or len(heading) < 10
     assert time.monotonic() - begin < 2

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 from astropy import units as u
-from astropy.table import Column, MaskedColumn, Table
+from astropy.table import Column, Table
 from astropy.time import Time
+
+from .plaintable import maybe_masked, numbers_of
 
 # endings of the names of edges; in front of a name they mean the same
 _LOW, _HIGH = "min|low|lower|lo|start|begin|left", "max|high|upper|hi|stop|end|right"
@@ -29,7 +31,7 @@ _EVENTS = {"eventid", "mcid", "detx", "dety"}
 _VALUES = (
     "e2dn?de.*|nufnu|sed|dn?de.*",
     ".*flux.*|f|fbest|fnu|flambda|intensity|brightness|omega.*|h2omega.*|signal|mag|magnitude",
-    "rate|countrate|counts?rate|rate.*|mag.*|counts?|cts|excess|events|n",
+    "rate|countrate|counts?rate|rate.*|mag.*|counts?|cts|excess|events|n|.*counts",
 )
 _NO_VALUES = re.compile("(cts|counts)(s|b|src|bkg)|backgr|bkg|exposure|.*(sensitiv|signif|npred)|ts")
 
@@ -69,8 +71,8 @@ def find_roles(table: Table, axis: AxisKind) -> tuple[Table, Roles] | None:
     """
     Which column is what, and the table with columns for errors that came as bounds; None without axis or value.
 
-    Errors of one side are those below and above the value; where columns of the same name have values on both sides of
-    it, such as ``Flux_min`` and ``Flux_max``, they are bounds.
+    ``Flux_min`` and ``Flux_max`` are bounds; ``Flux_lo`` and ``Flux_hi`` are, if most values are between them, else
+    errors.
     """
     names = [name for name in table.colnames if _is_plain(table[name])]
     roles = _axis_roles(table, names, axis)
@@ -85,8 +87,8 @@ def find_roles(table: Table, axis: AxisKind) -> tuple[Table, Roles] | None:
 
 
 def bare(name: str) -> str:
-    """A name in small letters, without what stands between them."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    """A name in small letters, without what stands between them, nor a unit that could not be read."""
+    return re.sub(r"[^a-z0-9]", "", name.partition("[")[0].lower())
 
 
 def _is_plain(column: Any) -> bool:
@@ -122,7 +124,8 @@ def _axis_roles(table: Table, names: list[str], axis: AxisKind) -> Roles:
     if not found["axis"] and not found["low"]:
         # a rate has the unit of a frequency
         found["axis"] = next(
-            (name for name in names if axis.fits(table[name]) and not (_has_edge_name(name) or _is_value_name(name))), ""
+            (name for name in names if axis.fits(table[name]) and not (_has_edge_name(name) or _is_value_name(name))),
+            "",
         )
     return Roles(**found)
 
@@ -141,7 +144,7 @@ def _value_of(table: Table, names: list[str], axis: AxisKind) -> str:
         name
         for name in numeric
         if not (_NO_VALUES.match(bare(name)) or _is_secondary(name, numeric))
-        and (_is_value_name(name) or not axis.fits(table[name]))
+        and not (axis.fits(table[name]) and (re.fullmatch(axis.names, bare(name)) or not _is_value_name(name)))
     ]
     candidates.sort(key=lambda name: table[name].unit is None)
     for pattern in _VALUES:
@@ -192,41 +195,29 @@ def _with_errors(table: Table, roles: Roles, names: list[str]) -> tuple[Table, R
     if both:
         return table, replace(roles, error_low=both, error_high=both)
     if all(bounds):
-        if _enclose(table, roles.value, *bounds):
+        if _are_bounds(table, roles.value, *bounds):
             return _with_distances(table, roles, *bounds)
         return table, replace(roles, error_low=bounds[0], error_high=bounds[1])
     return table, roles
 
 
-def _enclose(table: Table, value: str, low: str, high: str) -> bool:
-    """Whether all values are between two columns, as they are between bounds."""
-    middle, bottom, top = (numbers(table[name], table[value].unit) for name in (value, low, high))
-    known = np.isfinite(middle) & np.isfinite(bottom) & np.isfinite(top)
-    slack = 1e-6 * np.abs(middle)
-    return bool(np.all((bottom <= middle + slack)[known] & (middle <= top + slack)[known]))
+def _are_bounds(table: Table, value: str, low: str, high: str) -> bool:
+    if re.search("(min|max)(68)?$", bare(high)):
+        return True
+    middle, bottom, top = (numbers_of(table[name], table[value].unit) for name in (value, low, high))
+    known = np.isfinite(middle + bottom + top)
+    return bool(np.mean((bottom <= middle)[known] & (middle <= top)[known]) > 0.5) if known.any() else False
 
 
 def _with_distances(table: Table, roles: Roles, low: str, high: str) -> tuple[Table, Roles]:
-    """Add columns with the distances of bounds from the value."""
+    """Add columns with the distances of bounds from the value; of none where it is not between them."""
     unit = table[roles.value].unit
-    middle, bottom, top = (numbers(table[name], unit) for name in (roles.value, low, high))
+    middle, bottom, top = (numbers_of(table[name], unit) for name in (roles.value, low, high))
     added = {f"{roles.value}_err_lo": middle - bottom, f"{roles.value}_err_hi": top - middle}
-    columns = [masked_unknown(np.maximum(values, 0), unit, name) for name, values in added.items()]
+    slack = 1e-6 * np.abs(middle)  # of rounding
+    columns = [
+        maybe_masked(np.where(values >= -slack, np.maximum(values, 0), np.nan), unit, name=name)
+        for name, values in added.items()
+    ]
     more = Table([*table.itercols(), *columns], meta=dict(table.meta), copy=False)
     return more, replace(roles, error_low=columns[0].name, error_high=columns[1].name)
-
-
-def numbers(column: Any, unit: u.UnitBase | None = None) -> np.ndarray:
-    """A column as floating point numbers in a unit, NaN where masked; without a unit of its own it is in that."""
-    values = np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
-    own = column.unit
-    if unit is None or own is None or own == unit:
-        return np.asarray(values)
-    return np.asarray(values * own.to(unit))
-
-
-def masked_unknown(values: np.ndarray, unit: u.UnitBase | None, name: str | None = None) -> Column:
-    """Column of numbers, of which NaN are masked."""
-    unknown = np.isnan(values)
-    return MaskedColumn(values, mask=unknown, unit=unit, name=name) if unknown.any() else Column(values, name, unit=unit)
-

@@ -32,6 +32,8 @@ from .cards import (
     time_system,
 )
 from .columnsizes import size_when_read
+from .curvetable import curve_tables
+from .plaintable import table_of_hdu
 
 if TYPE_CHECKING:
     from .product import Product
@@ -39,7 +41,11 @@ if TYPE_CHECKING:
 
 # columns that become `time` and `time_bin`
 _BINS = frozenset({"TIME", "XAX_E", "TIMEDEL"})
-_TEXT_CARDS = ("TELESCOP", "INSTRUME", "DETNAM", "FILTER", "TIMEREF", "TASSIGN", "EPHS", "HDUCLAS2")
+_TEXT_CARDS = (
+    *("TELESCOP", "INSTRUME", "DETNAM", "FILTER", "TIMEREF", "TASSIGN", "EPHS", "HDUCLAS2"),
+    # columns of workflows' tables
+    *("ERRLOCOL", "ERRHICOL", "LIMCOL"),
+)
 #: position of the source
 POSITION_CARDS = ("RA_OBJ", "DEC_OBJ")
 _LONGEST_TEXT = 20_000
@@ -73,7 +79,7 @@ class Values:
 @dataclass(frozen=True)
 class Curve:
     """
-    One source's light curve, columns still by themselves.
+    One source's light curve, of a ``product``, columns still by themselves.
 
     Its times are ``days`` from the MJD ``whole``, since a double does not hold both, in one time ``scale``. ``width``
     (s) is positive or NaN. ``origin`` is the MJD from which `TIME_COLUMNS` count. ``notes`` has what was assumed of its
@@ -82,6 +88,7 @@ class Curve:
     """
 
     source: str
+    product: str
     whole: float
     days: np.ndarray
     scale: str
@@ -141,8 +148,10 @@ class _Raw:
 
 
 def read_curves(product: Product, budget: Budget) -> list[Curve]:
-    """Read all light curves of a product; `DecodingError` if it has none, or one that can't be read."""
+    """Read all light curves of a product; `DecodingError` if it has none, or one that can't be read; tables may."""
     found = [raw for raw in _raw_curves(product, budget) if raw.column(raw.time_name) is not None]
+    if not found and product.kind == "table":
+        return []
     if not found:
         wanted = printable(str(product.meta.get("time") or "TIME").upper(), limit=60)
         raise DecodingError(f"The light curve {printable(product.name)!r} has no table with a column {wanted}.")
@@ -152,7 +161,7 @@ def read_curves(product: Product, budget: Budget) -> list[Curve]:
             budget.extend(rows, longest)
             # times, widths, bands and names, each with what it takes to make it
             budget.allowance.spend(rows * (CURVE_ROW + 4 * longest), "times and names")
-        return [_read_curve(raw, product.source, budget) for raw in found]
+        return [_read_curve(raw, product, budget) for raw in found]
 
 
 def _raw_curves(product: Product, budget: Budget) -> Iterator[_Raw]:
@@ -163,23 +172,38 @@ def _raw_curves(product: Product, budget: Budget) -> Iterator[_Raw]:
             yield _Raw(table.header, columns, product.meta)
         return
     data = budget.read(product)
+    named = str(product.meta.get("time") or "TIME").upper()
     if isinstance(data, Table):
-        columns = {name: _of_column(data[name]) for name in data.colnames if isinstance(data[name], Column)}
-        yield _Raw(data.meta, columns, product.meta)
+        yield from _of_table(data, product.meta)
     elif isinstance(data, fits.HDUList):
-        wanted = {"TIME", str(product.meta.get("time") or "TIME").upper()}
         for hdu in data:
-            if isinstance(hdu, fits.BinTableHDU) and wanted & {name.upper() for name in hdu.columns.names}:
+            if not isinstance(hdu, fits.BinTableHDU):
+                continue
+            names = {name.upper() for name in hdu.columns.names}
+            is_usual = {"TIME", named} & names
+            if is_usual or product.kind == "lightcurve":
                 budget.allowance.spend(size_when_read(hdu), "columns of a light curve")
+            if is_usual:
                 units = {column.name: _unit_of(column.unit) for column in hdu.columns}
                 columns = {name: Values(np.asarray(hdu.data[name]), unit) for name, unit in units.items()}
                 yield _Raw(hdu.header, columns, product.meta)
+            elif product.kind == "lightcurve" and names:
+                yield from _of_table(table_of_hdu(hdu), product.meta)
+
+
+def _of_table(table: Table, meta: Mapping[str, Any]) -> Iterator[_Raw]:
+    """A plain table, whose columns are found by their names where the metadata do not name them."""
+    is_named = str(meta.get("time") or "").upper() in {name.upper() for name in table.colnames}
+    curves = [] if is_named else curve_tables(table)
+    for each in curves or [table]:
+        columns = {name: _of_column(each[name]) for name in each.colnames if isinstance(each[name], Column)}
+        words = {"time": "TIME", "rate": each.meta.get("VALUECOL"), "rate_err": each.meta.get("ERRORCOL")}
+        yield _Raw(each.meta, columns, {**meta, **words} if curves else meta)
 
 
 def _of_column(column: Column) -> Values:
     mask = np.ma.getmaskarray(column)
-    unit = column.unit if column.unit is None else _unit_of(str(column.unit))
-    return Values(np.asarray(np.ma.getdata(column)), unit, mask if mask.any() else None)
+    return Values(np.asarray(np.ma.getdata(column)), column.unit, mask if mask.any() else None)
 
 
 def _unit_of(text: Any) -> u.UnitBase | None:
@@ -187,7 +211,7 @@ def _unit_of(text: Any) -> u.UnitBase | None:
     return read_unit(text) if isinstance(text, str) and text.strip() else None
 
 
-def _read_curve(raw: _Raw, source: str, budget: Budget) -> Curve:
+def _read_curve(raw: _Raw, product: Product, budget: Budget) -> Curve:
     header, clock, meta = raw.header, _clock(raw), _kept_cards(raw.header)
     reference, nominal = time_reference(header), clock.seconds(header, "TIMEDEL")
     width, shift = _widths(raw, clock, nominal), 0.5 - number(header, "TIMEPIXR", 0.5)
@@ -210,7 +234,8 @@ def _read_curve(raw: _Raw, source: str, budget: Budget) -> Curve:
         days, width = days[usable], width[usable]
         columns = {name: each[usable] for name, each in columns.items()}
     return Curve(
-        source=source,
+        source=product.source or product.name,
+        product=product.name,
         whole=clock.whole,
         days=days,
         scale=clock.scale,

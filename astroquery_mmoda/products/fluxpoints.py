@@ -16,9 +16,9 @@ from astropy.time import Time
 from ..allowance import Allowance
 from ..catalog import ascii_table
 from ..errors import DecodingError, reading
-from ..text import printable, transliterated
-from .columnroles import AxisKind, Roles, find_roles, masked_unknown, numbers
-from .plaintable import plain_table, table_of_hdu
+from ..text import printable
+from .columnroles import AxisKind, Roles, find_roles
+from .plaintable import maybe_masked, numbers_of, plain_table, table_of_hdu
 
 #: an axis of energies, or of what light of these energies has
 SPECTRAL_AXIS = AxisKind(
@@ -107,7 +107,7 @@ def flux_table(hdu: fits.BinTableHDU) -> Table:
     Flux points of an extension in one form, whatever its columns are called.
 
     ``energy``, ``e_min`` and ``e_max`` in the unit of the axis, ``value``, ``error_low`` and ``error_high`` in that of
-    the value, all masked where unknown; and ``is_upper_limit``.
+    the value, all masked where unknown; and ``is_upper_limit``. Where it is one, ``value`` is the limit.
     """
     with reading("flux points"):
         source = table_of_hdu(hdu)
@@ -123,13 +123,17 @@ def flux_table(hdu: fits.BinTableHDU) -> Table:
             rows["axis"] = np.sqrt(rows["low"] * rows["high"])
         table = Table()
         for name, role in (("energy", "axis"), ("e_min", "low"), ("e_max", "high")):
-            table[name] = masked_unknown(rows[role], along.unit)
-        table["value"] = masked_unknown(_numbers(value, len(source), value.unit), value.unit)
+            table[name] = maybe_masked(rows[role], along.unit)
+        flags = np.zeros(len(source), bool) if columns["limit"] is None else _flags(columns["limit"])
+        values = _numbers(value, len(source), value.unit)
+        if f"{value.name}_ul" in source.colnames:  # gammapy's upper limits
+            limits = numbers_of(source[f"{value.name}_ul"], value.unit)
+            values = np.where(flags & np.isfinite(limits), limits, values)
+        table["value"] = maybe_masked(values, value.unit)
         for name in ("error_low", "error_high"):
             # those below are negative in some tables
-            table[name] = masked_unknown(np.abs(_numbers(columns[name], len(source), value.unit)), value.unit)
-        flags = columns["limit"]
-        table["is_upper_limit"] = np.zeros(len(source), bool) if flags is None else _flags(flags)
+            table[name] = maybe_masked(np.abs(_numbers(columns[name], len(source), value.unit)), value.unit)
+        table["is_upper_limit"] = flags
         cards = {key: hdu.header[key] for key in ("SRC_NAME", "ORIGNAME", "AXISCOL", "VALCOL") if key in hdu.header}
         table.meta = cards
         return table
@@ -144,7 +148,7 @@ def _named(table: Table, name: Any) -> Column | None:
 
 
 def _numbers(column: Column | None, rows: int, unit: Any) -> np.ndarray:
-    return np.full(rows, np.nan) if column is None else numbers(column, unit)
+    return np.full(rows, np.nan) if column is None else numbers_of(column, unit)
 
 
 def _flags(column: Column) -> np.ndarray:

@@ -102,9 +102,20 @@ def entries_of(products: Mapping[str, Any], allowance: Allowance) -> Iterator[En
 def _as_announced(entry: Entry, uri: Any, extra: Any) -> Entry:
     """Add what a workflow announced about an output; its kind, where only the layout shows it."""
     meta = check_meta({**_as_dict(extra), **entry.meta}, f"product {printable(entry.name, limit=60)!r}")
-    kind = kind_from_name(str(uri or "").rpartition("#")[2])
-    is_vague = entry.kind in ("table", "array", "other") and "data_unit_list" in _as_dict(entry.raw)
+    kind = _kind_from_uri(str(uri or ""))
+    units = [_as_dict(unit) for unit in _as_list(_as_dict(entry.raw).get("data_unit_list") or [])]
+    # lists of events have been announced as spectra
+    has_events = any(str(unit.get("name")).upper() == "EVENTS" for unit in units)
+    is_vague = entry.kind in ("table", "array", "other") and bool(units) and not has_events
     return replace(entry, kind=kind if is_vague and kind in _STRONGEST_FIRST else entry.kind, meta=meta)
+
+
+def _kind_from_uri(uri: str) -> str:
+    """Kind by an address of the ontology, such as ``http://odahub.io/ontology#LightCurve``."""
+    # that of a subclass that a workflow makes has its name, its label and other words, with _ between them
+    parts = uri[:1000].rpartition("#")[2].split("_")
+    classes = [part for part in parts if part.startswith("ODA")] or parts
+    return kind_from_name(" ".join(part.removeprefix("ODA") for part in classes))
 
 
 # ---- what stands under a key
@@ -112,7 +123,9 @@ def _as_announced(entry: Entry, uri: Any, extra: Any) -> Entry:
 
 def may_be(product: Any, kind: str) -> bool:
     """Whether a plain table can be what was asked for: unless its name says that it is something else."""
-    return product.kind == "table" and kind_from_name(product.name) not in {"spectrum", "lightcurve", "catalog"} - {kind}
+    return product.kind == "table" and kind_from_name(product.name) not in {"spectrum", "lightcurve", "catalog"} - {
+        kind
+    }
 
 
 def _whole(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
@@ -242,7 +255,8 @@ def _kind_of_arrays(element: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
     return next((kind for kind in _STRONGEST_FIRST if kind in kinds), "other")
 
 
-_STRONGEST_FIRST = ("lightcurve", "spectrum", "rmf", "arf", "image", "table", "array")
+# cubes have tables of their energies, which could be those of a matrix
+_STRONGEST_FIRST = ("image", "lightcurve", "spectrum", "rmf", "arf", "table", "array")
 # by HDUCLAS1, HDUCLAS2 or the name of a unit
 _BY_NAME = {
     **dict.fromkeys(("LIGHTCURVE", "LC"), "lightcurve"),

@@ -18,6 +18,8 @@ from ..text import printable, visible
 from .budget import Budget
 from .cards import flat_provenance, flat_text, number
 from .curves import POSITION_CARDS, Curve, read_curves
+from .kinds import may_be
+from .plaintable import maybe_masked
 
 if TYPE_CHECKING:
     from .products import Products
@@ -29,10 +31,11 @@ POSITIONS = "OBJ_POS"
 
 def lightcurve_form(products: Products, whole: Products) -> Table:
     """Light curves, of the products that are wanted, in one table; all that came is for messages."""
-    whole.require("lightcurve")
     budget = Budget(whole)
-    curves = [curve for product in products for curve in read_curves(product, budget)]
+    wanted = [product for product in products if product.kind == "lightcurve" or may_be(product, "lightcurve")]
+    curves = [curve for product in wanted for curve in read_curves(product, budget)]
     if not curves:
+        whole.require("lightcurve")
         return empty_lightcurve()
     _warn_of_times(curves, products)
     with reading("light curves"):
@@ -55,6 +58,11 @@ def _stack(curves: list[Curve], whole: Products, budget: Budget) -> Table:
         "e_min": maybe_masked(np.repeat([curve.band[0] for curve in curves], lengths), u.keV),
         "e_max": maybe_masked(np.repeat([curve.band[1] for curve in curves], lengths), u.keV),
     }
+    places = [(curve.source, str(curve.band)) for curve in curves]
+    if len(set(places)) < len({(*place, curve.product) for place, curve in zip(places, curves, strict=True)}):
+        # nothing else tells them apart
+        products = [printable(curve.product, limit=60) for curve in curves]
+        columns["product"] = np.repeat(products, lengths)
     table = Table(columns, copy=False)
     for name in dict.fromkeys(name for curve in curves for name in curve.columns):
         table.add_column(_stacked(name, curves, whole, budget), name=name, copy=False)
@@ -113,12 +121,6 @@ def _joined_times(curves: list[Curve]) -> Time:
             rows = np.repeat([curve.scale == scale for curve in curves], lengths)
             times[rows] = Time(whole[rows], days[rows], format="mjd", scale=scale)  # which converts it
     return times
-
-
-def maybe_masked(values: np.ndarray, unit: u.UnitBase) -> Column:
-    """Column of numbers, of which NaN are masked."""
-    unknown = np.isnan(values)
-    return MaskedColumn(values, mask=unknown, unit=unit) if unknown.any() else Column(values, unit=unit)
 
 
 def _stacked(name: str, curves: list[Curve], whole: Products, budget: Budget) -> Column:

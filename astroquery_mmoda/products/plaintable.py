@@ -14,11 +14,12 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
 
 from ..errors import DecodingError
-from ..text import printable
 from ..units import Heading, read_heading, read_unit
 
 # names of columns that may have times, and what MJD of any mission are in
 _TIME_NAME = re.compile(r"t($|[_\W0-9])|t(mean|mid|min|max|start|stop|ref)|.*(time|date|mjd|jd|start|stop|epoch)", re.I)
+# formats of times that are texts, and numbers
+_TEXTS, _NUMBERS = ("iso", "isot", "fits"), ("mjd", "jd", "unix", "gps", "cxcsec", "decimalyear", "jyear")
 
 
 def plain_table(data: Any) -> Table:
@@ -39,9 +40,19 @@ def plain_table(data: Any) -> Table:
 
 
 def _plain_column(column: Any, name: str, heading: Heading) -> Any:
+    stated = dict(getattr(column, "meta", None) or {})
+    times = None
+    if {"format", "scale"} <= set(stated):  # as astropy wrote them
+        times = _times(column, heading.name, str(stated["format"]), str(stated["scale"]))
+    elif heading.time_format and _TIME_NAME.match(heading.name):
+        # workflows mean UTC without saying it
+        times = _times(column, heading.name, heading.time_format, "utc")
+        if times is not None:
+            times.info.meta = {"assumed": "scale"}
+    if times is not None:
+        return times
     if heading.time_format:
-        times = _times(column, heading)
-        return times if times is not None else _renamed(column, name, column.unit)
+        return _renamed(column, name, column.unit)
     unit = column.unit
     if unit is None or isinstance(unit, u.UnrecognizedUnit):
         unit = heading.unit or unit
@@ -54,22 +65,18 @@ def _renamed(column: Column, name: str, unit: Any) -> Column:
     return found
 
 
-def _times(column: Column, heading: Heading) -> Time | None:
-    """Times in the format of a heading, in UTC, which workflows mean without saying it; None where it is a mistake."""
-    if not _TIME_NAME.match(heading.name) or column.ndim != 1:
+def _times(column: Column, name: str, form: str, scale: str) -> Time | None:
+    """Times in a format and scale; None where the column can't be these."""
+    is_text = form in _TEXTS
+    if column.ndim != 1 or column.dtype.kind not in ("U" if is_text else "fiu") or form not in {*_TEXTS, *_NUMBERS}:
         return None
-    is_text = heading.time_format in ("iso", "isot")
-    if column.dtype.kind not in ("U" if is_text else "fiu"):
-        return None
-    values = column
-    if not is_text:
-        # a masked time is one that is not a number
-        values = np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+    # a masked time is one that is not a number
+    values = column if is_text else numbers_of(column)
     try:
-        times = Time(values, format=heading.time_format, scale="utc")
+        times = Time(values, format=form, scale=scale)
     except ValueError:
         return None
-    times.info.name, times.info.description = heading.name, column.info.description
+    times.info.name, times.info.description = name, column.info.description
     return times
 
 
@@ -92,3 +99,18 @@ def table_of_hdu(hdu: fits.BinTableHDU) -> Table:
         columns.append(Column(values.astype(values.dtype.newbyteorder("="), copy=False), name=column.name, unit=unit))
     cards = {card.keyword: card.value for card in hdu.header.cards if card.keyword not in ("COMMENT", "HISTORY", "")}
     return Table(columns, meta=cards, copy=False)
+
+
+# ---- columns of numbers
+
+
+def numbers_of(column: Any, unit: u.UnitBase | None = None) -> np.ndarray:
+    """Plain numbers of a column, in its unit or another, NaN where it is masked."""
+    values = np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+    return values * column.unit.to(unit) if unit and column.unit and column.unit != unit else values
+
+
+def maybe_masked(values: np.ndarray, unit: u.UnitBase | None, *, name: str | None = None) -> Column:
+    """Column of numbers, of which NaN are masked."""
+    unknown = np.isnan(values)
+    return MaskedColumn(values, name, mask=unknown, unit=unit) if unknown.any() else Column(values, name, unit=unit)

@@ -258,7 +258,7 @@ class Products(Sequence[Product]):
         if source is None or not len(self):
             return self
         names = {product: product.source or product.name for product in self}
-        if source not in names.values() and source in self:
+        if source not in names.values() and source in [product.name for product in self]:
             names = {product: product.name for product in self}
         try:
             name = match_source(names.values(), source)
@@ -371,7 +371,7 @@ class Products(Sequence[Product]):
         """
         from .lightcurve import lightcurve_form
 
-        return lightcurve_form(_of_kinds(self, "lightcurve").of_source(source), self)
+        return lightcurve_form(_of_kinds(self, "lightcurve", "table").of_source(source), self)
 
     def catalog(self) -> Table:
         """

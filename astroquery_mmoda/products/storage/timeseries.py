@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -15,6 +15,7 @@ from astroquery.exceptions import CorruptDataWarning
 from ...errors import ParameterError, reading, warn
 from ...text import listed
 from ..lightcurve import POSITIONS
+from ..plaintable import numbers_of
 from ..sources import match_source
 
 if TYPE_CHECKING:
@@ -110,12 +111,6 @@ def position_of(rows: Table, name: str) -> dict[str, float]:
     except (KeyError, TypeError, ValueError):  # there is none, or the user has changed it
         return {}
     return {"RA_OBJ": right_ascension, "DEC_OBJ": declination}
-
-
-def numbers_of(column: Any, unit: u.UnitBase | None = None) -> np.ndarray:
-    """Plain numbers of a column, in its unit or another, NaN where it is masked."""
-    values = np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
-    return values * column.unit.to(unit) if unit and column.unit else values
 
 
 def blanked(column: Column) -> Column:

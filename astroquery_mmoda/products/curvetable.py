@@ -1,0 +1,125 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Light curves that come as plain tables, made into the columns that those of instruments have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.table import Column, Table
+from astropy.time import Time
+
+from .cards import EARLIEST, LATEST, time_reference
+from .columnroles import AxisKind, Roles, bare, find_roles
+from .plaintable import maybe_masked, numbers_of, plain_table
+
+TIME_AXIS = AxisKind("t|times?|(time)?(mjd|jd|bjd|hjd)(obs)?|tmjd|date|dateobs|obsdate|epoch|timeutc", u.day)
+# half of the width of a bin
+_HALF_WIDTHS = ("dt", "terr", "timeerr", "timeerror")
+_MOST_BANDS = 100
+_JD_OF_MJD = 2400000.5
+# names that the form has for other things
+_TAKEN = frozenset({"src_name", "time", "time_bin", "e_min", "e_max"})
+
+
+def curve_tables(data: Table) -> list[Table]:
+    """
+    Make a table with TIME (centres) and TIMEDEL (widths, if known) of each light curve; none if it has none.
+
+    There are several where cells have a value for each of several energy bands, as gammapy writes them. ``meta`` has
+    what headers say of times and band, and which columns are ``VALUECOL``, ``ERRORCOL`` and so on.
+    """
+    plain = plain_table(data)
+    bands = {column.shape[1] for column in plain.itercols() if column.ndim == 2}
+    count = bands.pop() if len(bands) == 1 else 0
+    if not 0 < count <= _MOST_BANDS:
+        found = [find_roles(plain, TIME_AXIS)]
+    else:
+        found = [find_roles(_band_of(plain, number), TIME_AXIS) for number in range(count)]
+    return [_curve_table(*each) for each in found if each is not None]
+
+
+def _band_of(table: Table, number: int) -> Table:
+    columns = {name: table[name] for name in table.colnames}
+    return Table(
+        {name: column[:, number] if column.ndim == 2 else column for name, column in columns.items()},
+        meta=table.meta,
+        copy=False,
+    )
+
+
+def _curve_table(table: Table, roles: Roles) -> Table:
+    cards = _band_cards(table) | {"TIMESYS": scale.upper() for scale in _stated_scales(table, roles)}
+    cards |= _value_cards(roles)
+    unit, times = u.day, {}
+    for role in ("axis", "low", "high"):
+        if name := getattr(roles, role):
+            times[role], unit = _numbers(table[name])
+    meta = _without_reference(table.meta, *times.values())
+    columns = {}
+    centre, kept = times.get("axis"), set()
+    if "low" in times:
+        width = times["high"] - times["low"]
+        middle = times["low"] + width / 2
+        if centre is not None and (np.abs(centre - middle) > 1e-3 * np.abs(width)).any():
+            # such as the mean time of what was counted
+            kept.add(roles.axis)
+        centre = np.where(np.isfinite(middle), middle, np.nan if centre is None else centre)
+        columns["TIMEDEL"] = maybe_masked(width, unit)
+    elif half := next((name for name in table.colnames if bare(name) in _HALF_WIDTHS), ""):
+        columns["TIMEDEL"] = maybe_masked(2 * numbers_of(table[half]), table[half].unit or unit)
+    columns["TIME"] = Column(centre, unit=unit)
+    dropped = {roles.axis, roles.low, roles.high} - kept
+    for name in table.colnames:
+        if name not in dropped and not (name in _TAKEN and name.upper() in cards):
+            values = table[name]
+            new = name.upper() if name in _TAKEN else name
+            columns[new] = Column(values.mjd, unit=u.day) if isinstance(values, Time) else values
+    return Table(columns, meta={**meta, **cards}, copy=False)
+
+
+def _value_cards(roles: Roles) -> dict[str, str]:
+    """Names of the columns of values and errors, as ``meta`` of a light curve has them."""
+    cards = {"VALUECOL": roles.value, "LIMCOL": roles.limit}
+    if roles.error_low == roles.error_high:
+        cards["ERRORCOL"] = roles.error_low
+    else:
+        cards |= {"ERRLOCOL": roles.error_low, "ERRHICOL": roles.error_high}
+    return {key: name for key, name in cards.items() if name}
+
+
+def _without_reference(meta: Mapping[str, Any], *times: np.ndarray) -> dict[str, Any]:
+    """Leave out an MJDREF beside times that are MJD by themselves, as gammapy has it."""
+    first = float(np.nanmedian(times[0])) if len(times[0]) else 0.0
+    is_mjd = EARLIEST < first < LATEST < first + sum(time_reference(meta))
+    return {key: value for key, value in meta.items() if not (is_mjd and str(key).startswith("MJDREF"))}
+
+
+def _stated_scales(table: Table, roles: Roles) -> list[str]:
+    """Scale of the times where the table has it; that of headings is only assumed."""
+    columns = [table[name] for name in (roles.axis, roles.low) if name]
+    return [column.scale for column in columns if isinstance(column, Time) and not column.info.meta][:1]
+
+
+def _numbers(column: Any) -> tuple[np.ndarray, u.UnitBase | None]:
+    """Times as numbers: MJD where it is known that they are times, else as they came."""
+    if isinstance(column, Time):
+        return np.asarray(np.ma.filled(np.ma.asarray(column.mjd), np.nan)), u.day
+    values = numbers_of(column)
+    if bare(column.name).endswith("jd") and np.nanmedian(values) > _JD_OF_MJD:
+        return values - _JD_OF_MJD, u.day
+    return values, column.unit
+
+
+def _band_cards(table: Table) -> dict[str, float]:
+    """The energy band, where columns give one and the same for all rows."""
+    cards = {}
+    for name in ("e_min", "e_max"):
+        column = table[name] if name in table.colnames else None
+        if column is not None and column.unit is not None and column.unit.is_equivalent(u.keV):
+            values = np.unique(numbers_of(column, u.keV))
+            if len(values) == 1:
+                cards[name.upper()] = float(values[0])
+    return cards if len(cards) == 2 else {}
