@@ -51,8 +51,11 @@ def _band_of(table: Table, number: int) -> Table:
 
 
 def _curve_table(table: Table, roles: Roles) -> Table:
-    cards = _band_cards(table) | {"TIMESYS": scale.upper() for scale in _stated_scales(table, roles)}
-    cards |= _value_cards(roles)
+    cards = _band_cards(table) | _value_cards(roles)
+    # that of headings is only assumed
+    stated = [column for name in (roles.axis, roles.low) if name and isinstance(column := table[name], Time)]
+    if stated and not stated[0].info.meta:
+        cards["TIMESYS"] = stated[0].scale.upper()
     unit, times = u.day, {}
     for role in ("axis", "low", "high"):
         if name := getattr(roles, role):
@@ -97,12 +100,6 @@ def _without_reference(meta: Mapping[str, Any], *times: np.ndarray) -> dict[str,
     return {key: value for key, value in meta.items() if not (is_mjd and str(key).startswith("MJDREF"))}
 
 
-def _stated_scales(table: Table, roles: Roles) -> list[str]:
-    """Scale of the times where the table has it; that of headings is only assumed."""
-    columns = [table[name] for name in (roles.axis, roles.low) if name]
-    return [column.scale for column in columns if isinstance(column, Time) and not column.info.meta][:1]
-
-
 def _numbers(column: Any) -> tuple[np.ndarray, u.UnitBase | None]:
     """Times as numbers: MJD where it is known that they are times, else as they came."""
     if isinstance(column, Time):
@@ -113,7 +110,7 @@ def _numbers(column: Any) -> tuple[np.ndarray, u.UnitBase | None]:
     return values, column.unit
 
 
-def _band_cards(table: Table) -> dict[str, float]:
+def _band_cards(table: Table) -> dict[str, Any]:
     """The energy band, where columns give one and the same for all rows."""
     cards = {}
     for name in ("e_min", "e_max"):
