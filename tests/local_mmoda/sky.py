@@ -429,3 +429,33 @@ def workflow_picture() -> bytes:
     rows = b"".join(b"\0" + bytes(range(16 * row, 16 * row + 16)) for row in range(8))
     header = struct.pack(">IIBBBBB", 16, 8, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+# ---- workflows of other observatories ----------------------------------------------------------------------------
+
+ERG = 1.602176634e-12
+"""An electronvolt."""
+SED_CURVATURE = 0.02
+SED_ERRORS = (0.1, 0.2)
+"""Errors towards smaller and towards larger values, relative to these; the first one where there is only one."""
+LIMIT = 2.0
+"""Upper limits, relative to the truth."""
+CURVE_FLUX = 2.0e-11
+"""Mean of the light curves, whatever their unit."""
+CURVE_VARIABILITY = Sinusoid(10.0, 0.5)
+"""Of the light curves; its times are MJD in UTC."""
+FIELD_SOURCES = (("PSF", 0.0, 0.0, 10.0), ("REX", 0.004, 0.002, 20.0), ("DUP", -0.003, 0.001, 0.5))
+"""Of a catalogue: type, degrees to the east and to the north of the centre, flux in band g (microJy)."""
+IMAGE_PEAK = 50.0
+"""Of the one source of an image, a gaussian with a width of 2 pixels that is in the middle of a pixel."""
+
+
+def sed(energy: Any) -> Any:
+    """
+    E**2 dN/dE of the Crab (erg/cm2/s) at energies in eV, from radio waves to cosmic rays.
+
+    A log-parabola that touches the power law of INTEGRAL's instruments at 1 keV.
+    """
+    crab = source("Crab")
+    decades = np.log10(np.asarray(energy, dtype=float) / 1e3)
+    return crab.norm * 1e3 * ERG * 10.0 ** ((2.0 - crab.photon_index) * decades - SED_CURVATURE * decades**2)

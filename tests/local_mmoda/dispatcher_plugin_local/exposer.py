@@ -1,7 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """What the server imports: the functions that make our instruments, called for every request."""
 
-from . import faults, isgri, jemx, small, spi_acs, workflow
+from . import faults, isgri, jemx, small, spi_acs, workflow, workflows
 
 instr_factory_list = [
     isgri.isgri,
@@ -11,6 +11,7 @@ instr_factory_list = [
     small.twins,
     small.restricted,
     workflow.workflow,
+    *workflows.factories,
     faults.faulty,
     faults.faulty_sync,
 ]
