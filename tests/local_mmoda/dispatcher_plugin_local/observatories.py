@@ -320,23 +320,38 @@ def gammapy_curves(asked: Asked) -> Outputs:
     return {"lc_image": _picture(), "lc_table": ODAAstropyTable(table)}
 
 
-def curves_of_arrays(asked: Asked) -> Outputs:
-    """Of each kind of value that the service's library knows; widths for one of them."""
+def _from_arrays(asked: Asked, **values: Any) -> LightCurveDataProduct:
+    """A light curve as the service's library makes it of arrays."""
+    return LightCurveDataProduct.from_arrays(astropy.time.Time(asked.times()[0], format="mjd"), **values)
+
+
+def curve_of_fluxes(asked: Asked) -> Outputs:
+    """With units, and the width of all bins."""
     middle, low, high = asked.times()
-    times, flux = astropy.time.Time(middle, format="mjd"), _curve(middle)
-    unit = u.Unit("erg cm-2 s-1")
-    made = LightCurveDataProduct.from_arrays
-    with_widths = made(times, fluxes=flux * unit, errors=DOWN * flux * unit)
-    with_widths.data_unit[1].header["TIMEDEL"] = float(high[0] - low[0])
-    return {
-        "picture": _picture(),
-        "fluxes": with_widths,
-        "magnitudes": made(
-            times, magnitudes=(20 - 2.5 * np.log10(flux / sky.CURVE_FLUX)) * u.mag, errors=[0.1] * len(flux) * u.mag
-        ),
-        "rates": made(times, rates=flux, errors=DOWN * flux),
-        "counts": made(times, counts=np.round(1e13 * flux).astype(int), errors=np.sqrt(1e13 * flux)),
-    }
+    flux = _curve(middle) * u.Unit("erg cm-2 s-1")
+    curve = _from_arrays(asked, fluxes=flux, errors=DOWN * flux)
+    curve.data_unit[1].header["TIMEDEL"] = float(high[0] - low[0])
+    return {"picture": _picture(), "lc": curve}
+
+
+def curve_of_magnitudes(asked: Asked) -> Outputs:
+    """Of optical telescopes."""
+    middle = asked.times()[0]
+    magnitudes = 20.0 - 2.5 * np.log10(_curve(middle) / sky.CURVE_FLUX)
+    return {"lc": _from_arrays(asked, magnitudes=magnitudes * u.mag, errors=np.full(len(middle), 0.1) * u.mag)}
+
+
+def curves_of_counts(asked: Asked) -> Outputs:
+    """Two, without units."""
+    flux = _curve(asked.times()[0])
+    counts = np.round(1e13 * flux).astype(int)
+    rates = _from_arrays(asked, rates=flux, errors=DOWN * flux)
+    return {"rates": rates, "counts": _from_arrays(asked, counts=counts, errors=np.sqrt(counts))}
+
+
+def curves_of_everything(asked: Asked) -> Outputs:
+    """In units that can't be in one column."""
+    return {"fluxes": curve_of_fluxes(asked)["lc"], "magnitudes": curve_of_magnitudes(asked)["lc"]}
 
 
 def detection(asked: Asked) -> Outputs:

@@ -21,7 +21,7 @@ from oda_api.json import CustomJSONEncoder
 
 from . import observatories as of
 from .backend import Backend, Parameters
-from .parameters import Count, annotated
+from .parameters import Choice, Count, annotated
 from .workflow import ONTOLOGY, Nothing, Reply, WorkflowQuery
 
 # ---- what there is
@@ -58,6 +58,14 @@ def _time_bins() -> Parameter:
     return annotated(Count("NTbins", 10, low=1, high=100), "Integer", label="Number of time bins")
 
 
+def _release() -> Parameter:
+    return annotated(Count("data_release", 10, low=1, high=10), "Integer", label="Data Release")
+
+
+def _offset() -> Parameter:
+    return annotated(Choice("Offset", "0.4 deg", ["0.4 deg", "0.7 deg"]), "String")
+
+
 PLACE, TIMES = ("RA", "DEC", "src_name"), ("T1", "T2")
 TEV = _band(0.1, 100.0, "TeV")
 INSTRUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Workflow]]] = {
@@ -79,7 +87,7 @@ INSTRUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Workflow]]] = {
         {
             "Spectrum_public_dl3": Workflow(of.public_spectrum, TEV),
             "Lightcurve_public_dl3": Workflow(of.curve_of_runs, (_time_bins,)),
-            "MAGIC_simulator": Workflow(of.simulated_points, _band(100.0, 1e4, "GeV")),
+            "MAGIC_simulator": Workflow(of.simulated_points, (*_band(100.0, 1e4, "GeV"), _offset)),
         },
     ),
     "ctao": (
@@ -105,16 +113,30 @@ INSTRUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Workflow]]] = {
     "mwa": (PLACE, {"Spectrum": Workflow(of.radio_spectra), "Image": Workflow(of.several_images, (_radius,))}),
     "desi_legacy_survey": (
         PLACE,
-        {"Catalog": Workflow(of.survey_catalog, (_radius,)), "Spectrum": Workflow(of.survey_bands)},
+        {"Catalog": Workflow(of.survey_catalog, (_radius, _release)), "Spectrum": Workflow(of.survey_bands)},
     ),
     "source_extractor": (PLACE, {"Extract": Workflow(of.extracted_sources)}),
-    "sgwb": ((), {"Model_spectrum": Workflow(of.densities), "GW_spectrum": Workflow(of.densities_called_times)}),
+    "sgwb": (
+        (),
+        {
+            "Model_spectrum": Workflow(of.densities, (_energy("T_star", 100.0, "GeV", "Temperature"),)),
+            "GW_spectrum": Workflow(of.densities_called_times),
+        },
+    ),
     "crbeam": (
         PLACE,
         {"Generate_events": Workflow(of.cascade_events), "Generate_figures": Workflow(of.cascade_figures)},
     ),
     "agn_cascades": (PLACE, {"Simulate": Workflow(of.cascade_spectrum)}),
-    "photometry": (PLACE + TIMES, {"Lightcurve": Workflow(of.curves_of_arrays, (_time_bins,))}),
+    "photometry": (
+        PLACE + TIMES,
+        {
+            "Lightcurve": Workflow(of.curve_of_fluxes, (_time_bins,)),
+            "Lightcurve_magnitudes": Workflow(of.curve_of_magnitudes, (_time_bins,)),
+            "Lightcurve_counts": Workflow(of.curves_of_counts, (_time_bins,)),
+            "Lightcurve_all": Workflow(of.curves_of_everything, (_time_bins,)),
+        },
+    ),
     "grb_detection": (PLACE + TIMES, {"detectgrb": Workflow(of.detection, (_time_bins,))}),
 }
 """For each instrument: what its notebooks take for place and time, and its products."""
