@@ -16,7 +16,7 @@ from astropy.table import Table
 from astropy.time import Time
 from astropy.wcs import WCS
 
-from astroquery_mmoda import Products, errors, spectrum_table
+from astroquery_mmoda import Products, errors, read_lightcurve, spectrum_table, write_lightcurve
 from tests.local_mmoda import environment, sky
 
 DOWN, UP = sky.SED_ERRORS
@@ -64,7 +64,13 @@ KINDS = {
     },
     "magic": {"Spectrum_public_dl3": "spectrum", "Lightcurve_public_dl3": "lightcurve", "MAGIC_simulator": "other"},
     "ctao": {"spectrum": "spectrum", "lightcurve": "lightcurve"},
-    "cta": {"Simulate": "other", "Visibility": "other"},
+    "cta": {
+        "Simulate": "other",
+        "Visibility": "other",
+        "LST1_spectrum": "spectrum",
+        "LST1_observation_simulator": "other",
+        "model_CTA_events": "other",
+    },
     "icecube": {"Spectrum": "spectrum", "Lightcurve": "lightcurve", "Likelihood_profile": "other"},
     "auger": {"Spectrum": "spectrum"},
     "erosita": {"Spectrum": "spectrum"},
@@ -73,11 +79,12 @@ KINDS = {
     "mwa": {"Spectrum": "spectrum", "Image": "image"},
     "desi_legacy_survey": {"Catalog": "catalog", "Spectrum": "spectrum"},
     "source_extractor": {"Extract": "other"},
+    "photoz_euclid": {"Run_Phosphoros_on_Catalog": "catalog"},
     "sgwb": {"Model_spectrum": "spectrum", "GW_spectrum": "spectrum"},
     "crbeam": {"Generate_events": "other", "Generate_figures": "other"},
     "agn_cascades": {"Simulate": "other"},
     "photometry": dict.fromkeys(
-        ("Lightcurve", "Lightcurve_magnitudes", "Lightcurve_counts", "Lightcurve_all"), "lightcurve"
+        ("Lightcurve", "Lightcurve_bare", "Lightcurve_magnitudes", "Lightcurve_counts", "Lightcurve_all"), "lightcurve"
     ),
     "grb_detection": {"detectgrb": "other"},
     "polar": {"polar_lc": "lightcurve"},
@@ -153,6 +160,7 @@ SPECTRA = {
         "TeV",
         "TeV-1 cm-2 s-1",
     ),
+    ("cta", "LST1_spectrum", 1): (("Emean", None, None, *FLUX, None), "TeV", "TeV cm-2 s-1"),
     ("icecube", "Spectrum", 1): (
         ("Energy", None, None, "F_best", "F_best_err_lo", "F_best_err_hi", None),
         "TeV",
@@ -244,6 +252,36 @@ def test_limits_and_gaps_of_spectra(ask):
     assert np.all(np.diff(infrared["energy"]) < 0)
     assert np.ma.getmaskarray(infrared["error_low"]).tolist() == [False, False, False, True]
     assert table("desi_legacy_survey")["value"][-1] == 0.0
+
+
+def test_limits_that_were_never_computed(ask):
+    spectra = ask("spectrum", "icecube", "Spectrum")
+    assert spectra["SPECTRUM"].data["F_min_68"][-1] == 1.0
+    assert np.ma.getmaskarray(spectrum_table(spectra, "Crab")["error_low"]).tolist() == [False] * 9 + [True]
+
+
+def test_nothing_found_is_one_row_of_zeros(mmoda):
+    spectra = mmoda.query_spectrum("mwa", SkyCoord(10, 10, unit="deg"))
+    table = spectrum_table(spectra, "spectrum_catalog_table")
+    assert [len(table), table["energy"][0], table["value"][0], table["error_low"][0]] == [1, 0, 0, 0]
+
+
+def test_a_unit_that_does_not_exist(ask):
+    hdu = ask("spectrum", "cta", "LST1_observation_simulator")["SPECTRUM"]
+    assert (hdu.header["AXISCOL"], hdu.columns[0].unit) == ("Emean[MTeV]", None)
+    assert u.Unit(hdu.columns[hdu.header["VALCOL"]].unit) == u.TeV / u.cm**2 / u.s
+    assert spectrum_table(ask("spectrum", "cta", "LST1_observation_simulator"), "Crab")["energy"].unit is None
+
+
+def test_spectra_stay_what_they_are_in_files(ask, tmp_path):
+    spectra = ask("spectrum", "ctao", "spectrum")
+    spectra.writeto(tmp_path / "points.fits")
+    with fits.open(tmp_path / "points.fits") as again:
+        one, two = spectrum_table(spectra, "Crab"), spectrum_table(again, "Crab")
+    assert [column.unit for column in one.itercols()] == [column.unit for column in two.itercols()]
+    for name in one.colnames:
+        np.testing.assert_array_equal(np.ma.getmaskarray(one[name]), np.ma.getmaskarray(two[name]))
+        np.testing.assert_array_equal(np.ma.filled(one[name], 0), np.ma.filled(two[name], 0))
 
 
 def test_further_columns_of_spectra(ask):
@@ -364,6 +402,26 @@ def test_further_columns_of_light_curves(ask):
     np.testing.assert_allclose(best["F_max_90"], sky.LIMIT * best["F"])
 
 
+@pytest.mark.parametrize(("instrument", "product"), [each for each in CURVES if each[0] != "ctao"])
+def test_light_curves_stay_what_they_are_in_files(ask, tmp_path, instrument, product):
+    table = ask("lightcurve", instrument, product)
+    write_lightcurve(table, tmp_path / "curve.fits")
+    again = read_lightcurve(tmp_path / "curve.fits")
+    assert again.colnames == table.colnames
+    np.testing.assert_allclose((again["time"] - table["time"]).sec, 0, atol=1e-4)
+    for name in table.colnames[5:]:
+        np.testing.assert_array_equal(again[name], table[name])
+        assert again[name].unit == table[name].unit
+    names = ("VALUECOL", "ERRORCOL", "ERRLOCOL", "ERRHICOL", "LIMCOL")
+    assert {key: again.meta.get(key) for key in names} == {key: table.meta.get(key) for key in names}
+
+
+def test_missing_values_of_light_curves(ask):
+    table = ask("lightcurve", "photometry", "Lightcurve_bare")
+    assert np.ma.getmaskarray(table["FLUX"]).tolist() == [False, False, True] + [False] * 7
+    assert np.ma.getmaskarray(table["ERROR"]).all()
+
+
 def test_light_curves_of_other_values(ask):
     magnitudes = ask("lightcurve", "photometry", "Lightcurve_magnitudes")
     factor = sky.CURVE_VARIABILITY.factor(np.arange(*NIGHTS) + 0.5)
@@ -459,6 +517,10 @@ NOT_THERE = {
     ("lightcurve", "cta", "Simulate"): "binary, picture",
     ("image", "cta", "Visibility"): "picture, table",
     ("lightcurve", "cta", "Visibility"): "picture, table",
+    ("spectrum", "cta", "model_CTA_events"): "picture, table",
+    ("lightcurve", "cta", "model_CTA_events"): "picture, table",
+    ("spectrum", "photoz_euclid", "Run_Phosphoros_on_Catalog"): "binary, picture, table",
+    ("lightcurve", "photoz_euclid", "Run_Phosphoros_on_Catalog"): "binary, picture, table",
     ("spectrum", "icecube", "Likelihood_profile"): "picture, table",
     ("lightcurve", "icecube", "Likelihood_profile"): "picture, table",
     ("spectrum", "crbeam", "Generate_events"): "table",

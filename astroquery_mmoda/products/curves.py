@@ -150,6 +150,8 @@ class _Raw:
 def read_curves(product: Product, budget: Budget) -> list[Curve]:
     """Read all light curves of a product; `DecodingError` if it has none, or one that can't be read; tables may."""
     found = [raw for raw in _raw_curves(product, budget) if raw.column(raw.time_name) is not None]
+    if product.kind == "table":  # lists of events and of observations have times, too
+        found = [raw for raw in found if _value_and_error(raw)[0]]
     if not found and product.kind == "table":
         return []
     if not found:

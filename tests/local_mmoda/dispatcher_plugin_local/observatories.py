@@ -145,11 +145,31 @@ def gammapy_points(asked: Asked) -> Outputs:
 
 
 def neutrino_spectrum(asked: Asked) -> Outputs:
-    """The best value, bounds around it, and an upper limit."""
+    """The best value, bounds around it, and an upper limit; the last lower bound was never computed."""
     middle, flux = asked.energies()[0], _sed(asked.energies()[0], "TeV", "TeV")
     names = "Energy[TeV];F_best[TeV/cm2s];F_min_68[TeV/cm2s];F_max_68[TeV/cm2s];F_max_90[TeV/cm2s]"
-    columns = flux * (1 - DOWN), flux * (1 + UP), sky.LIMIT * flux
-    return {"png": _picture(), "table": _table(middle, flux, *columns, names=names)}
+    lower = flux * (1 - DOWN)
+    lower[-1] = 1.0
+    return {
+        "png": _picture(),
+        "table": _table(middle, flux, lower, flux * (1 + UP), sky.LIMIT * flux, names=names),
+    }
+
+
+def quantities(asked: Asked) -> Outputs:
+    """Fluxes with units of their own, too; a spectrum of counts."""
+    middle = asked.energies()[0]
+    flux = _sed(middle, "TeV", "TeV") * u.Unit("TeV cm-2 s-1")
+    points = _table(middle, flux, DOWN * flux, names="Emean[TeV];Flux[TeV/cm2s];Flux_error[TeV/cm2s]")
+    counts = _table(middle, middle * 10, middle, names="Ereco[TeV];Signal_counts;Background_counts")
+    return {"SED": _picture(), "SED_astropy_table": points, "Count_spectrum_astropy_table": counts}
+
+
+def misspelled(asked: Asked) -> Outputs:
+    """A heading has a unit that does not exist."""
+    middle, flux = asked.energies()[0], _sed(asked.energies()[0], "TeV", "TeV")
+    points = _table(middle, flux, DOWN * flux, names="Emean[MTeV];Flux[TeV/cm2s];Flux_error[TeV/cm2s]")
+    return {"picture_png": _picture(), "spectrum_astropy_table": points}
 
 
 def limits_flagged(asked: Asked) -> Outputs:
@@ -192,7 +212,7 @@ def infrared_bands(asked: Asked) -> Outputs:
 
 
 def radio_spectra(asked: Asked) -> Outputs:
-    """Two tables, of a catalogue and of images, against both energy and frequency."""
+    """Two tables, of a catalogue and of images, against both energy and frequency; zeros far from the Crab."""
     edges = np.geomspace(72e6, 231e6, 6)
     bins = np.sqrt(edges[:-1] * edges[1:]), edges[:-1], edges[1:]
     energies, flux = [PLANCK * each for each in bins], _sed(PLANCK * bins[0], "eV")
@@ -204,6 +224,9 @@ def radio_spectra(asked: Asked) -> Outputs:
         names="E[eV];Emin[eV];Emax[eV];f[Hz];fmin[Hz];fmax[Hz];Flux[erg/cm2s];Flux_error[erg/cm2s]",
     )
     columns = [column[::2] for column in (energies[0], bins[0], flux, DOWN * flux)]
+    crab = sky.source("Crab")
+    if sky.separation(asked.ra, asked.dec, crab.ra, crab.dec) > 1:
+        columns = [np.array([0])] * 4
     catalog = _table(*columns, names="E[eV];frequency[Hz];Flux[erg/cm2s];Flux_error[erg/cm2s]")
     return {"picture_png": _picture(), "spectrum_catalog_table": catalog, "spectrum_image_table": images}
 
@@ -349,6 +372,13 @@ def curves_of_counts(asked: Asked) -> Outputs:
     return {"rates": rates, "counts": _from_arrays(asked, counts=counts, errors=np.sqrt(counts))}
 
 
+def curve_without_errors(asked: Asked) -> Outputs:
+    """Errors are not known, nor is one of the values; the library does not make light curves without errors."""
+    flux = _curve(asked.times()[0])
+    flux[2] = np.nan
+    return {"lc": _from_arrays(asked, fluxes=flux, errors=np.full(len(flux), np.nan))}
+
+
 def curves_of_everything(asked: Asked) -> Outputs:
     """In units that can't be in one column."""
     return {"fluxes": curve_of_fluxes(asked)["lc"], "magnitudes": curve_of_magnitudes(asked)["lc"]}
@@ -450,6 +480,22 @@ def extracted_sources(asked: Asked) -> Outputs:
     return {"catalog_table": ODAAstropyTable(table), "bkg_picture": _picture(), "sources_picture": _picture()}
 
 
+def redshifts(asked: Asked) -> Outputs:
+    """A catalogue as a file, a table without columns, and one that is all text."""
+    file = io.BytesIO()
+    rows = Table(
+        {"ID": [1, 2], "RA": [asked.ra] * 2, "DEC": [asked.dec] * 2, "Z": [0.5, -99.0], "Z-1D-PDF": np.ones((2, 5))}
+    )
+    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(rows)]).writeto(file)
+    texts = Table({"Name": ["Crab", "nan"], "Energy": ["1.0", "None"], "Flux": ["2.0", "nan"]})
+    return {
+        "z_hist": _picture(),
+        "output_catalog": BinaryProduct(file.getvalue(), name="catalog.fits"),
+        "output_zpc": ODAAstropyTable(Table()),
+        "table_sources": ODAAstropyTable(texts),
+    }
+
+
 def likelihood_profile(asked: Asked) -> Outputs:
     """Neither spectrum nor light curve."""
     counts = np.arange(5.0)
@@ -464,22 +510,27 @@ def cascade_events(asked: Asked) -> Outputs:
     return {"Event_file": _table(*columns.T, names=names)}
 
 
-def simulated_events(asked: Asked) -> Outputs:
-    """A file with a list of events, and figures."""
+def _events(asked: Asked) -> list[Any]:
+    """HDUs of a list of events."""
     events = Table(
         {"EVENT_ID": [1, 2], "TIME": [0.5, 1.5] * u.s, "RA": [asked.ra] * 2 * u.deg, "DEC": [asked.dec] * 2 * u.deg}
     )
     events["ENERGY"] = [0.5, 2.0] * u.TeV
     good = Table({"START": [0.0] * u.s, "STOP": [2.0] * u.s})
+    return [fits.PrimaryHDU(), fits.BinTableHDU(events, name="EVENTS"), fits.BinTableHDU(good, name="GTI")]
+
+
+def simulated_events(asked: Asked) -> Outputs:
+    """A file with a list of events, and figures."""
     file = io.BytesIO()
-    tables = fits.BinTableHDU(events, name="EVENTS"), fits.BinTableHDU(good, name="GTI")
-    fits.HDUList([fits.PrimaryHDU(), *tables]).writeto(file)
-    return {
-        "image_png": _picture(),
-        "theta2_png": _picture(),
-        "spectrum_png": _picture(),
-        "event_list_fits": BinaryProduct(file.getvalue(), name="events.fits"),
-    }
+    fits.HDUList(_events(asked)).writeto(file)
+    events = BinaryProduct(file.getvalue(), name="events.fits")
+    return {"image_png": _picture(), "theta2_png": _picture(), "spectrum_png": _picture(), "event_list_fits": events}
+
+
+def events_called_spectrum(asked: Asked) -> Outputs:
+    """A list of events that is announced as a spectrum."""
+    return {"events_summary_png": _picture(), "events_fits": _from_fits(NumpyDataProduct, *_events(asked))}
 
 
 def visibility(asked: Asked) -> Outputs:

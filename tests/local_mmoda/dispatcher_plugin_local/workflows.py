@@ -97,7 +97,16 @@ INSTRUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Workflow]]] = {
             "lightcurve": Workflow(of.gammapy_curves, (_time_bins,)),
         },
     ),
-    "cta": (PLACE + TIMES, {"Simulate": Workflow(of.simulated_events), "Visibility": Workflow(of.visibility)}),
+    "cta": (
+        PLACE + TIMES,
+        {
+            "Simulate": Workflow(of.simulated_events),
+            "Visibility": Workflow(of.visibility),
+            "LST1_spectrum": Workflow(of.quantities, TEV),
+            "LST1_observation_simulator": Workflow(of.misspelled, TEV),
+            "model_CTA_events": Workflow(of.events_called_spectrum),
+        },
+    ),
     "icecube": (
         PLACE + TIMES,
         {
@@ -116,6 +125,7 @@ INSTRUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Workflow]]] = {
         {"Catalog": Workflow(of.survey_catalog, (_radius, _release)), "Spectrum": Workflow(of.survey_bands)},
     ),
     "source_extractor": (PLACE, {"Extract": Workflow(of.extracted_sources)}),
+    "photoz_euclid": (PLACE, {"Run_Phosphoros_on_Catalog": Workflow(of.redshifts)}),
     "sgwb": (
         (),
         {
@@ -134,6 +144,7 @@ INSTRUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Workflow]]] = {
             "Lightcurve": Workflow(of.curve_of_fluxes, (_time_bins,)),
             "Lightcurve_magnitudes": Workflow(of.curve_of_magnitudes, (_time_bins,)),
             "Lightcurve_counts": Workflow(of.curves_of_counts, (_time_bins,)),
+            "Lightcurve_bare": Workflow(of.curve_without_errors, (_time_bins,)),
             "Lightcurve_all": Workflow(of.curves_of_everything, (_time_bins,)),
         },
     ),
