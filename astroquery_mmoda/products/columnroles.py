@@ -51,11 +51,12 @@ class Roles:
 
 @dataclass(frozen=True)
 class AxisKind:
-    """An axis: which ``names`` (a pattern, without signs between letters) and ``units`` it may have."""
+    """An axis: ``names`` (a pattern, without signs between letters) and ``unit``; ``by_unit``: that alone makes one."""
 
     names: str
     unit: u.UnitBase
     equivalencies: tuple[Any, ...] = ()
+    by_unit: bool = True
 
     def fits(self, column: Any) -> bool | None:
         """Whether the unit of a column is one of the axis; None if it has none."""
@@ -68,12 +69,7 @@ class AxisKind:
 
 
 def find_roles(table: Table, axis: AxisKind) -> tuple[Table, Roles] | None:
-    """
-    Which column is what, and the table with columns for errors that came as bounds; None without axis or value.
-
-    ``Flux_min`` and ``Flux_max`` are bounds; ``Flux_lo`` and ``Flux_hi`` are, if most values are between them, else
-    errors.
-    """
+    """Which column is what, and the table with columns for errors that came as bounds; None without axis or value."""
     names = [name for name in table.colnames if _is_plain(table[name])]
     roles = _axis_roles(table, names, axis)
     if not (roles.axis or (roles.low and roles.high)) or _is_list_of_events(table.colnames):
@@ -121,7 +117,7 @@ def _axis_roles(table: Table, names: list[str], axis: AxisKind) -> Roles:
         found[role] = next(iter(by_name), "")
     if not (found["low"] and found["high"]):
         found["low"] = found["high"] = ""
-    if not found["axis"] and not found["low"]:
+    if axis.by_unit and not found["axis"] and not found["low"]:
         # a rate has the unit of a frequency
         found["axis"] = next(
             (name for name in names if axis.fits(table[name]) and not (_has_edge_name(name) or _is_value_name(name))),
@@ -202,6 +198,7 @@ def _with_errors(table: Table, roles: Roles, names: list[str]) -> tuple[Table, R
 
 
 def _are_bounds(table: Table, value: str, low: str, high: str) -> bool:
+    """``Flux_min`` and ``Flux_max`` always; ``Flux_lo`` and ``Flux_hi`` if most values are between them, else errors."""
     if re.search("(min|max)(68)?$", bare(high)):
         return True
     middle, bottom, top = (numbers_of(table[name], table[value].unit) for name in (value, low, high))

@@ -28,10 +28,10 @@ def curve_tables(data: Table) -> list[Table]:
     """
     Make a table with TIME (centres) and TIMEDEL (widths, if known) of each light curve; none if it has none.
 
-    There are several where cells have a value for each of several energy bands, as gammapy writes them. ``meta`` has
-    what headers say of times and band, and which columns are ``VALUECOL``, ``ERRORCOL`` and so on.
+    ``meta`` has what headers say of times and band, and which columns are ``VALUECOL``, ``ERRORCOL`` and so on.
     """
     plain = plain_table(data)
+    # gammapy has a value for each energy band in a cell
     bands = {column.shape[1] for column in plain.itercols() if column.ndim == 2}
     count = bands.pop() if len(bands) == 1 else 0
     if not 0 < count <= _MOST_BANDS:
@@ -73,6 +73,7 @@ def _curve_table(table: Table, roles: Roles) -> Table:
         columns["TIMEDEL"] = maybe_masked(width, unit)
     elif half := next((name for name in table.colnames if bare(name) in _HALF_WIDTHS), ""):
         columns["TIMEDEL"] = maybe_masked(2 * numbers_of(table[half]), table[half].unit or unit)
+        cards["WIDTHCOL"] = half
     columns["TIME"] = Column(centre, unit=unit)
     dropped = {roles.axis, roles.low, roles.high} - kept
     for name in table.colnames:
