@@ -198,7 +198,7 @@ def _with_errors(table: Table, roles: Roles, names: list[str]) -> tuple[Table, R
 
 
 def _are_bounds(table: Table, value: str, low: str, high: str) -> bool:
-    """``Flux_min`` and ``Flux_max`` always; ``Flux_lo`` and ``Flux_hi`` if most values are between them, else errors."""
+    """``Flux_min`` and ``Flux_max`` always; ``Flux_lo``, ``Flux_hi`` if most values are between them, else errors."""
     if re.search("(min|max)(68)?$", bare(high)):
         return True
     middle, bottom, top = (numbers_of(table[name], table[value].unit) for name in (value, low, high))

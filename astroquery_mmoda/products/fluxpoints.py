@@ -56,7 +56,7 @@ class FluxPoints:
 
 
 def flux_points(data: Any, *, by_unit: bool = True) -> FluxPoints | None:
-    """Read a table, or the first of an HDUList that is one, as flux points; ``by_unit``: whatever the axis is called."""
+    """Read a table, or the first such one of an HDUList, as flux points; ``by_unit``: whatever the axis is called."""
     if isinstance(data, Table):
         tables = [data]
     elif isinstance(data, fits.HDUList):
