@@ -156,9 +156,10 @@ class MmodaClass(_LoginOfAstroquery):
             ``EXTVER`` = number of the source and ``SRC_NAME``; last ``SOURCES``. `write_spectra` makes files of it.
 
             Workflows (H.E.S.S., Fermi-LAT, ...) send tables of flux points: each becomes a ``SPECTRUM`` without
-            response, units on its columns, and keywords that say which column is what: ``AXISCOL`` (energy, frequency or
-            wavelength), ``LOCOL``, ``HICOL`` (edges of the bin), ``VALCOL``, ``ERRLOCOL``, ``ERRHICOL`` (errors to both
-            sides), ``LIMCOL`` (whether the value is an upper limit). `spectrum_table` gives them in one form.
+            response, with units on its columns and keywords that say which column is what: ``AXISCOL`` (energy,
+            frequency or wavelength), ``LOCOL``, ``HICOL`` (edges of the bin), ``VALCOL``, ``ERRLOCOL``, ``ERRHICOL``
+            (errors to both sides), ``LIMCOL`` (whether the value is an upper limit). `spectrum_table` gives them in one
+            form.
 
         Examples
         --------

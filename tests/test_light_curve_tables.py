@@ -5,10 +5,11 @@ import warnings
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.io import fits
 from astropy.table import Table
 from astropy.time import Time
 
-from astroquery_mmoda import Products, ServiceError, read_lightcurve, to_timeseries, write_lightcurve
+from astroquery_mmoda import ParameterError, Products, ServiceError, read_lightcurve, to_timeseries, write_lightcurve
 from astroquery_mmoda.plotting import plot_lightcurve
 from tests.workflow_tables import entry, products
 
@@ -173,3 +174,19 @@ def test_files_and_series(tmp_path):
         read = Products.read(tmp_path / "all").lightcurve()
     assert read.colnames == table.colnames
     assert read.meta["TIMEWARN"] == table.meta["TIMEWARN"]
+
+
+def test_several_light_curves_of_one_source(tmp_path):
+    whole = products(entry(HESS, "first"), entry({"Time[MJD]": T, "Flux[counts/cm2s]": FLUX}, "second"))
+    table = whole.lightcurve()
+    with pytest.raises(ParameterError, match=r"Mrk 421 \(first\), Mrk 421 \(second\)"):
+        to_timeseries(table, "mrk421")
+    assert len(to_timeseries(table, "second")) == 3
+    assert plot_lightcurve(table).get_legend_handles_labels()[1] == ["Mrk 421 (first)", "Mrk 421 (second)"]
+    assert plot_lightcurve(table, "first").get_legend_handles_labels()[1] == ["Mrk 421 (first)"]
+    path = write_lightcurve(table, tmp_path / "curves.fits")
+    with fits.open(path) as hdulist:
+        assert [hdu.name for hdu in hdulist].count("RATE") == 2
+    again = read_lightcurve(path)
+    assert again["product"].tolist() == table["product"].tolist()
+    assert set(again["src_name"]) == {"Mrk 421"}

@@ -15,8 +15,7 @@ from astropy.time import Time
 from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, warn
-from ..products.sources import match_source
-from ..products.storage.timeseries import FIXED_COLUMNS
+from ..products.storage.timeseries import FIXED_COLUMNS, curve_names, of_curve
 from ..protocol import VALUE_COLUMNS
 from .drawing import (
     Points,
@@ -65,7 +64,8 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     table : `~astropy.table.Table`
         As returned by ``query_lightcurve``: columns ``src_name``, ``time``, ``time_bin``, ``e_min``, ``e_max``, values.
     source : str, optional
-        Name of one source (case and blanks ignored); all of them by default.
+        Name of one source (case and blanks ignored), or of a product where a source has several light curves; all of
+        them by default.
     ax : `~matplotlib.axes.Axes`, optional
         Where to draw. What is there already stays, and the time axis keeps its unit and start.
 
@@ -93,9 +93,8 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     """
     pyplot()
     value, errors = _value_columns(table)
-    names = np.array([str(name) for name in table["src_name"]], dtype=object)
-    chosen = np.ones(len(table), dtype=bool) if source is None else names == match_source(names, source)
-    rows, names = table[chosen], names[chosen]
+    rows = table if source is None else table[of_curve(table, source)]
+    names = np.array(curve_names(rows), dtype=object)
     texts, bands = _bands(rows)
     axes = plain_axes(ax)
     time, half, label = _time_axis(axes, rows)
