@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from astropy.time import Time
 
 from .plaintable import maybe_masked, numbers_of
 
+# each name is compared with each other one; genuine tables have some dozens of columns
+_MOST, _LONGEST = 200, 100
 # endings of the names of edges; in front of a name they mean the same
 _LOW, _HIGH = "min|low|lower|lo|start|begin|left", "max|high|upper|hi|stop|end|right"
 # endings of errors: of both sides, of the lower, of the upper one
@@ -70,7 +73,7 @@ class AxisKind:
 
 def find_roles(table: Table, axis: AxisKind) -> tuple[Table, Roles] | None:
     """Which column is what, and the table with columns for errors that came as bounds; None without axis or value."""
-    names = [name for name in table.colnames if _is_plain(table[name])]
+    names = [name for name in table.colnames if _is_plain(table[name]) and len(name) <= _LONGEST][:_MOST]
     roles = _axis_roles(table, names, axis)
     if not (roles.axis or (roles.low and roles.high)) or _is_list_of_events(table.colnames):
         return None
@@ -78,7 +81,7 @@ def find_roles(table: Table, axis: AxisKind) -> tuple[Table, Roles] | None:
     value = _value_of(table, others, axis)
     if not value:
         return None
-    flags = [name for name in table.colnames if _LIMITS.fullmatch(name) and table[name].dtype.kind in "biuf"]
+    flags = [name for name in table.colnames[:_MOST] if _LIMITS.fullmatch(name) and table[name].dtype.kind in "biuf"]
     return _with_errors(table, replace(roles, value=value, limit=next(iter(flags), "")), others)
 
 
@@ -161,6 +164,7 @@ def _is_secondary(name: str, names: list[str]) -> bool:
     return any(_side(name, other) for other in names if other != name)
 
 
+@lru_cache(maxsize=50_000)
 def _side(name: str, value: str) -> str:
     """What a column is to another: ``error`` (both sides), ``error_low``, ``error_high``, ``bound_low`` ..., or not."""
     word = bare(name)
