@@ -41,7 +41,7 @@ def pick_sources(spectra: fits.HDUList, source: str | None = None) -> list[tuple
     """Give EXTVER and name of each source, or of one; `ParameterError` if there is no such source."""
     if not isinstance(spectra, fits.HDUList):
         raise ParameterError(f"spectra are an HDUList as query_spectrum returns it, not {type(spectra).__name__}")
-    headers = {hdu.ver: hdu.header for hdu in reversed(spectra) if hdu.name in ROLES}
+    headers = {hdu.ver: hdu.header for hdu in reversed([*spectra]) if hdu.name in ROLES}
     numbered = [
         (ver, original(str(header.get("SRC_NAME", ver)), str(header.get("SRCNAME8", ""))))
         for ver, header in sorted(headers.items())

@@ -79,7 +79,7 @@ def parameters_of(instrument: Any, query: Any) -> Parameters:
     values = {p.name: p.get_default_value() for p in everything if p.name not in (None, "token", "selected_catalog")}
     if "user_catalog" in values:
         values["user_catalog"] = catalogue_rows(values["user_catalog"])
-    return {**values, "instrument": instrument.name, "product": type(query).__name__}
+    return {**values, "instrument": instrument.name, "product": query.task or type(query).__name__}
 
 
 class Backend:
@@ -187,6 +187,8 @@ class LocalQuery:
 
     comment = ""
     """Remark that goes with the products."""
+    task = ""
+    """Name of the product, where several products have one class."""
 
     def compute(self, parameters: Parameters, directory: Path) -> None:
         """Do the work and leave the results in the directory."""

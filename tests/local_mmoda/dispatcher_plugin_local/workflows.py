@@ -160,7 +160,7 @@ class NotebookQuery(WorkflowQuery):
     """One product of an instrument that is a workflow."""
 
     def __init__(self, product: str, workflow: Workflow) -> None:
-        self.workflow, self.labels = workflow, {}
+        self.task, self.workflow, self.labels = product, workflow, {}
         ProductQuery.__init__(self, f"{product}_query", [make() for make in workflow.parameters])
 
     def reply(self, parameters: Parameters) -> Reply:
