@@ -132,7 +132,7 @@ class Product:
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> products = Mmoda.query_product("workflow", "Mrk 421", product="everything",
+        >>> products = Mmoda.query_product("workflow", "Crab", product="everything",
         ...                                time_range=("2022-10-09", "2022-10-10"))
         >>> products["plot"].picture().shape
         (8, 16, 3)
@@ -164,7 +164,7 @@ class Product:
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> products = Mmoda.query_product("workflow", "Mrk 421", product="everything",
+        >>> products = Mmoda.query_product("workflow", "Crab", product="everything",
         ...                                time_range=("2022-10-09", "2022-10-10"))
         >>> products["cat"].to_table()["ra"].unit
         Unit("deg")
@@ -194,7 +194,7 @@ class Product:
         >>> from astroquery_mmoda import Products
         >>> strain = {"name": "Strain", "value": [1e-21, -2e-21, 3e-21], "t0": 1126259446.0, "dt": 0.25}
         >>> reply = {"query_status": "done", "products": {"gw_strain_product_list": [strain]}}
-        >>> Products.from_response(reply)["Strain"].to_gwpy().dt
+        >>> Products.from_response(reply)["Strain"].to_gwpy().dt  # doctest: +IGNORE_WARNINGS
         <Quantity 0.25 s>
         """
         from .conversions import gwpy_series

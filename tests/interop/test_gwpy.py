@@ -9,6 +9,9 @@ from conftest import require
 from tests.hostile import reply
 from tests.test_product_methods import SPECTROGRAM, STRAIN
 
+# of gwpy, about future versions of astropy
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 
 @pytest.fixture
 def product():
