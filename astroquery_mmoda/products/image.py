@@ -50,13 +50,14 @@ def image_form(products: Products) -> fits.HDUList:
 
     Images are named by IMATYPE where given, EXTVER is the number of the energy band, pixels without exposure are NaN.
     """
-    budget, hdulist = Budget(products), fits.HDUList([primary_hdu(products)])
+    budget = Budget(products)
     images = [(product, budget.read(product)) for product in products if product.kind in ("image", "array")]
     if not images:
         opened = ((product, _images_in(product, budget)) for product in products if is_fits(product))
         images = [(product, hdus) for product, hdus in opened if hdus]
     if not images:
         _require_image(products)
+    hdulist = fits.HDUList([primary_hdu(products)])
     for product, hdus in images:
         with reading(f"image {printable(product.name, limit=100)!r}"):
             extensions = [
