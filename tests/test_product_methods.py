@@ -21,6 +21,7 @@ from astropy.time import Time
 from astropy.wcs import WCS
 
 from astroquery_mmoda import DecodingError, ParameterError, Products, ServiceError, conf
+from conftest import require
 from tests.hostile import reply
 
 # encoded by oda_api 1.3.5: files by ImageDataProduct.from_fits_file, and as the plugin of the Legacy Survey does it.
@@ -195,7 +196,10 @@ def png(width=16, height=8, rows=None, *, depth=8, colour=0, more=b""):
 
 @pytest.fixture
 def pillow():
-    return pytest.importorskip("PIL.Image")
+    require(importlib.util.find_spec("PIL"), "Pillow")
+    from PIL import Image
+
+    return Image
 
 
 def saved(pillow, mode, form, **options):
@@ -462,12 +466,12 @@ def test_a_picture_is_no_image():
     assert caught.value.products is products
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("matplotlib"), reason="matplotlib is missing")
 class TestPlots:
     """What is drawn of them."""
 
     @pytest.fixture(autouse=True)
     def _figures(self):
+        require(importlib.util.find_spec("matplotlib"), "matplotlib")
         yield
         from matplotlib import pyplot
 
@@ -509,6 +513,19 @@ class TestPlots:
         assert plot_image(mosaic).figure.axes[1].get_ylabel() == "Intensity"
         with pytest.raises(ParameterError, match="there is no image 'VARIANCE'; images present: "):
             plot_image(mosaic, extension="VARIANCE")
+
+    def test_noise_and_bright_stars(self):
+        """As in images of the Legacy Survey, of which a linear scale would show a few pixels."""
+        from astroquery_mmoda.plotting import plot_image
+
+        mosaic = images("legacysurvey_g").image()
+        mosaic["IMAGE"].data[:] = np.random.default_rng(3).normal(0, 0.01, (20, 30))
+        mosaic["IMAGE"].data[3, 4] = 50
+        (drawn,) = plot_image(mosaic).images
+        assert type(drawn.norm).__name__ == "AsinhNorm"
+        assert 0.02 < drawn.norm.linear_width < 0.04
+        (drawn,) = plot_image(images("hess_car").image()).images
+        assert type(drawn.norm).__name__ == "Normalize"
 
     def test_without_sky_coordinates(self):
         from astroquery_mmoda.plotting import plot_image

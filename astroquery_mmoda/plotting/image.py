@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # width of a significance map, in sigma, from which there is more than the noise of statistics
 _CROWDED = 1.1
+# above so many standard deviations of the noise, a linear scale would show little else
+_BRIGHT = 30
 # where a name may go, nearest first: points from the source to the near end of the name
 _OFFSETS = [
     (sign_x * x * distance, sign_y * y * distance)
@@ -176,10 +178,12 @@ def _scale(pixels: np.ma.MaskedArray, hdu: Any) -> Any:
     low, high = float(values.min()), float(values.max())
     if hdu.name == "VARIANCE" and 0 < low < high:
         return LogNorm(low, high)  # it grows by powers of ten towards the edge of the field
-    if hdu.name not in ("SIGNIFICANCE", "INTENSITY", "RESIDUAL"):
-        return Normalize(low, high)
     # sources are few pixels, so that the median deviation is the noise's
     noise = 1.4826 * float(np.median(np.abs(values - np.median(values))))
+    # of images of workflows, which do not say what they are, those with noise around 0 and much above it
+    is_like = low < -noise < 0 and high > _BRIGHT * noise
+    if hdu.name not in ("SIGNIFICANCE", "INTENSITY", "RESIDUAL") and not is_like:
+        return Normalize(low, high)
     if hdu.name == "SIGNIFICANCE" and noise <= _CROWDED:
         noise = 1.0
     noise = noise or max(-low, high) / 10 or 1.0
