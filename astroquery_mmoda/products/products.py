@@ -278,7 +278,8 @@ class Products(Sequence[Product]):
         HDUList
             Primary; image HDUs named by their type (``INTENSITY``, ``SIGNIFICANCE``, ...) with ``EXTVER`` counting
             energy bands from the lowest; the other HDUs; last ``CATALOG``, if there is a source list. Pixels
-            without exposure (``VARIANCE`` or ``EXPOSURE`` of their band) are NaN; `Product.data` is raw.
+            without exposure (``VARIANCE`` or ``EXPOSURE`` of their band) are NaN; `Product.data` is raw. If no product
+            is an image, those in FITS files that came as binary products.
 
         Raises
         ------
