@@ -828,8 +828,9 @@ class MmodaClass(_LoginOfAstroquery):
         Returns
         -------
         Table
-            ``product``, ``name``, ``default`` (text), ``unit``, ``type``, ``min``, ``max`` (masked where there is no
-            limit), ``choices``, ``optional``, ``description``.
+            ``product``, ``name``, ``default`` (text), ``unit`` (as astropy reads it; of a time, the format of its
+            default), ``type``, ``min``, ``max`` (masked where there is no limit), ``choices``, ``optional`` (may be
+            None), ``description``.
 
         Raises
         ------
@@ -844,7 +845,7 @@ class MmodaClass(_LoginOfAstroquery):
         -------- ------- ----
           E1_keV    20.0  keV
           E2_keV    40.0  keV
-        time_bin  1000.0  sec
+        time_bin  1000.0    s
         """
         return self._builder.schema(instrument, self._connect()).list_parameters(product)
 
