@@ -258,7 +258,11 @@ def test_every_recorded_unit_is_read_by_astropy(schema_of):
 @pytest.mark.parametrize(
     ("choices", "more", "listed"),
     [
-        (["True", "true", "yes", "1", True, "False", "false", "no", "0", False], {"owl_uri": ["#Boolean"]}, "True, False"),
+        (
+            ["True", "true", "yes", "1", True, "False", "false", "no", "0", False],
+            {"owl_uri": ["#Boolean"]},
+            "True, False",
+        ),
         (["False", "True"], {"owl_uri": ["#Boolean"]}, "True, False"),
         (["yes", "1", True], {"value": True}, "True"),
         (["False", "True"], {"value": "False"}, "False, True"),

@@ -123,7 +123,7 @@ class Parameter:
 
     @property
     def unit(self) -> str:
-        """`str`: unit as astropy spells it, or the format of a time; a word that is neither is as the service has it."""
+        """`str`: unit as astropy spells it; what is none, such as the format of a time, as the service has it."""
         if self.units in (None, "str"):
             return ""
         unit = None if self.type == "time" else known_unit(self.units)
