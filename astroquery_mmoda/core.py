@@ -123,13 +123,14 @@ class MmodaClass(_LoginOfAstroquery):
     @query_method
     def query_catalog(self, query: Query) -> Table:
         """
-        Find the sources in a sky image; the same analysis as that of ``query_image``.
+        Find the sources in a sky image; the same analysis as that of ``query_image``, unless there are catalogues.
 
         Returns
         -------
         Table
             The service's columns (``src_names``, ``significance``, ``ra``, ``dec`` ...), angles in deg, the frame in
-            ``meta``. Filtered, it can be given to another query as ``catalog``.
+            ``meta``. Filtered, it can be given to another query as ``catalog``. Of a workflow: its table with positions
+            on the sky, of any columns; see `Products.catalog`.
 
         Examples
         --------

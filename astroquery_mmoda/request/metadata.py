@@ -143,7 +143,7 @@ class Parameter:
         default = "" if self.default is None else self.default
         limits = (math.nan if limit is None else limit for limit in (self.minimum, self.maximum))
         # a number of standard deviations has no unit, but should be known as one
-        remarks = [self.description, f"in {self.units}" if self.units == "sigma" else ""]
+        texts = [self.description, "in sigma" if self.units == "sigma" else ""]
         return (
             printable(self.name),
             printable(default if isinstance(default, (str, bool)) else json.dumps(default)),
@@ -152,7 +152,7 @@ class Parameter:
             *limits,
             self.listed_choices,
             self.optional,
-            printable(" - ".join(filter(None, remarks))),
+            printable(" - ".join(filter(None, texts))),
         )
 
 
@@ -257,8 +257,8 @@ def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
 def _read_parameter(row: Mapping[str, Any]) -> Parameter:
     restrictions, extra = row.get("restrictions") or {}, row.get("extra_metadata") or {}
     default, optional = row.get("value"), restrictions.get("is_optional")
-    remarks = [extra.get(key) for key in ("label", "description")] if isinstance(extra, dict) else []
-    texts = [str(remark).strip() for remark in remarks if isinstance(remark, (str, int, float))]
+    given = [extra.get(key) for key in ("label", "description")] if isinstance(extra, dict) else []
+    texts = [str(text).strip() for text in given if isinstance(text, (str, int, float))]
     uris = row.get("owl_uri") or ()
     limits = (restrictions.get(key) for key in ("min_value", "max_value"))
     minimum, maximum = (None if limit is None else float(limit) for limit in limits)  # some come as text
