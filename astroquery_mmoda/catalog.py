@@ -36,6 +36,7 @@ _DTYPE = re.compile(r"[<>=|]?(?:[SUa]\d+|[iuf][1248]|b1|\?)|bool|str|(?:u?int|fl
 _MOST_TEXT = 30_000_000
 _COPIES = 3  # as astropy makes them of a table that becomes FITS
 _TEXT = 60  # bytes of a text beside its letters, as Python has it
+_MOST_ANGLES = 100_000  # as texts, which take 0.1 ms each
 _HOURS = re.compile("ra|alpha")  # names of right ascensions, of which sexagesimal texts are hours
 _LONGEST_NAME = 60  # of a FITS column, so that a number can still be added
 _Array = np.ndarray[Any, Any]
@@ -159,6 +160,8 @@ def _sky_column(column: Any) -> Column:
         found = type(column)(column, unit=unit or u.deg, copy=False)
         found.info.description, found.info.meta = column.info.description, column.info.meta
         return found
+    if len(column) > _MOST_ANGLES:
+        raise ValueError(f"{len(column)} positions that are not numbers, {_MOST_ANGLES} are the most")
     degrees = angles(column, hours=bool(_HOURS.search(column.info.name.lower())))
     return MaskedColumn(degrees.value, column.info.name, mask=np.isnan(degrees.value), unit=u.deg)
 
@@ -330,7 +333,9 @@ def _angle_of_text(cell: Any, unit: Any, sexagesimal: Any) -> float:
     text = str(cell or "").strip().replace("\N{MINUS SIGN}", "-")
     text = "" if text.lower() in _NOTHING else text
     decimal = re.fullmatch(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?", text)
-    return float(Angle(text, unit or (u.deg if decimal else sexagesimal)).deg) if text else math.nan
+    if decimal and unit in (None, u.deg):
+        return float(text)
+    return float(Angle(text, unit or sexagesimal).deg) if text else math.nan
 
 
 def source_names(table: Table) -> list[str] | None:

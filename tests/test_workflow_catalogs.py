@@ -15,7 +15,7 @@ from astroquery.exceptions import InputWarning, NoResultsWarning
 
 from astroquery_mmoda import Products, write_regions
 from astroquery_mmoda.catalog import read_catalog
-from astroquery_mmoda.errors import ParameterError
+from astroquery_mmoda.errors import DecodingError, ParameterError
 from astroquery_mmoda.products.forms import in_form
 from astroquery_mmoda.request.source_list import to_service
 
@@ -187,6 +187,13 @@ def test_what_has_no_positions(data):
         table = in_form("catalog", found, None)
     assert len(table) == 0
     assert table.colnames[:2] == ["meta_ID", "src_names"]
+
+
+def test_texts_of_positions_are_bounded():
+    data = Table({"RA": ["1 2 3"] * 100_001, "DEC": ["1 2 3"] * 100_001})
+    found = products(astropy_table_product_ascii_list=[table_named("catalog", data)])
+    with pytest.raises(DecodingError, match="table 'catalog'.*100000 are the most"):
+        found.catalog()
 
 
 def test_a_source_extractor():
