@@ -148,13 +148,19 @@ class MmodaClass(_LoginOfAstroquery):
     @query_method
     def query_spectrum(self, query: Query) -> fits.HDUList:
         """
-        Compute spectra of the sources in a catalogue, with their responses.
+        Compute spectra: of the sources in a catalogue, with their responses, or flux points of a workflow.
 
         Returns
         -------
         HDUList
             Primary; per source ``SPECTRUM`` (count/s), ``SPECRESP`` (cm2), ``EBOUNDS`` (keV), ``MATRIX``, with
             ``EXTVER`` = number of the source and ``SRC_NAME``; last ``SOURCES``. `write_spectra` makes files of it.
+
+            Workflows (H.E.S.S., Fermi-LAT, ...) send tables of flux points: each becomes a ``SPECTRUM`` without
+            response, with units on its columns and keywords that say which column is what: ``AXISCOL`` (energy,
+            frequency or wavelength), ``LOCOL``, ``HICOL`` (edges of the bin), ``VALCOL``, ``ERRLOCOL``, ``ERRHICOL``
+            (errors to both sides), ``LIMCOL`` (whether the value is an upper limit). `spectrum_table` gives them in one
+            form.
 
         Examples
         --------
@@ -169,13 +175,16 @@ class MmodaClass(_LoginOfAstroquery):
     @query_method
     def query_lightcurve(self, query: Query) -> Table:
         """
-        Compute light curves of the sources in a catalogue.
+        Compute light curves: of the sources in a catalogue, or those of a workflow.
 
         Returns
         -------
         Table
             All sources stacked: ``src_name``, ``time`` (bin centre, TT), ``time_bin`` (full width, s), ``e_min``,
-            ``e_max`` (keV), then the service's columns with units; bins without data are masked.
+            ``e_max`` (keV), then the service's columns with units; bins without data are masked. ``meta`` names the
+            columns of values (``VALUECOL``) and errors (``ERRORCOL``, or ``ERRLOCOL`` and ``ERRHICOL``), and what was
+            assumed of the times (``TIMEWARN``): workflows say no time scale, and UTC is taken. Where one source has
+            several light curves without energies, a column ``product`` tells them apart.
 
         Examples
         --------

@@ -186,7 +186,7 @@ def test_spectrum_table_matches_channels_and_units():
 
 def test_spectrum_table_refuses():
     spectra = make_spectra()
-    with pytest.raises(ParameterError, match=r"named by source=; sources present: Crab, Cyg X-1"):
+    with pytest.raises(ParameterError, match=r"named by source=; there are: Crab, Cyg X-1"):
         spectrum_table(spectra)
     with pytest.raises(DecodingError, match="EBOUNDS"):
         spectrum_table(_without(spectra, "EBOUNDS", 2), "Cyg X-1")

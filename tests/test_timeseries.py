@@ -208,7 +208,7 @@ def test_binned_series(curve):
     assert gaps.any()
     np.testing.assert_array_equal(series["RATE"].mask, gaps)
     assert np.isnan(series["RATE"].unmasked[gaps]).all()
-    with pytest.raises(ParameterError, match="one source has to be named"):
+    with pytest.raises(ParameterError, match="one light curve has to be named"):
         to_timeseries(table)
 
 

@@ -61,18 +61,23 @@ def note(axes: Any, text: str, *, y: float = 0.5) -> None:
 
 @dataclass(frozen=True)
 class Points:
-    """Measured values with their errors (or None) and the half widths of their bins (both sides, NaN if unknown)."""
+    """
+    Measured values with their errors and the half widths of their bins, one each or two, below and above; NaN: unknown.
+
+    ``limits`` tells which values are upper limits; without it they are those below a signal to noise ratio.
+    """
 
     label: str
     x: np.ndarray
     widths: np.ndarray
     y: np.ndarray
     error: np.ndarray | None
+    limits: np.ndarray | None = None
 
     def among(self, chosen: np.ndarray) -> Points:
         """Give some of them."""
-        error = None if self.error is None else self.error[chosen]
-        return Points(self.label, self.x[chosen], self.widths[..., chosen], self.y[chosen], error)
+        error, limits = (None if values is None else values[..., chosen] for values in (self.error, self.limits))
+        return Points(self.label, self.x[chosen], self.widths[..., chosen], self.y[chosen], error, limits)
 
 
 def colour_and_marker(index: int) -> tuple[str, str]:
@@ -91,25 +96,30 @@ def curves_on(axes: Any) -> int:
 
 
 def draw_points(axes: Any, points: Points, index: int) -> None:
-    """Draw error bars and widths of bins; on a logarithmic scale arrows for what is not detected."""
+    """Draw error bars and widths of bins; arrows for upper limits, on a logarithmic scale for what is not detected."""
     colour, marker = colour_and_marker(index)
     symbol = {"marker": marker, "markersize": 3, "zorder": 3, "elinewidth": 0.9, "capsize": 0}
     style = {"color": colour, "linestyle": "none"}
     seen = np.isfinite(points.y)
     # without errors only the sign of a point tells whether it can be drawn
     noise = np.zeros(len(points.y)) if points.error is None else np.nan_to_num(points.error)
-    undetected = np.zeros(len(points.y), dtype=bool)
+    noise = noise[-1] if noise.ndim > 1 else noise
+    limits = np.zeros(len(points.y), dtype=bool) if points.limits is None else points.limits
+    undetected = seen & limits
+    height = points.y.copy()
     if axes.get_yscale() == "log":
-        detected = (points.y > 0) & (points.y >= _DETECTED * noise)
-        seen, undetected = seen & detected, seen & ~detected & (noise > 0)
-    chosen = points.among(seen)
+        detected = (points.y > 0) & ((points.limits is not None) | (points.y >= _DETECTED * noise))
+        too_low = seen & ~detected & (noise > 0)
+        height[too_low] = _LIMIT * noise[too_low]
+        seen, undetected = seen & detected, (undetected & detected) | too_low
+    chosen = points.among(seen & ~limits)
     bars = _bars(chosen.error), _bars(chosen.widths)
     axes.errorbar(chosen.x, chosen.y, *bars, label=points.label, **symbol, **style)
     if undetected.any():
-        limit, width = _LIMIT * noise[undetected], _bars(points.widths[..., undetected])
+        limit, width = height[undetected], _bars(points.widths[..., undetected])
         arrows = {"marker": "none", "zorder": 2, "alpha": 0.5, "elinewidth": 0.7, "capsize": 1.6, "uplims": True}
         # arrows of one length on a logarithmic scale
-        axes.errorbar(points.x[undetected], limit, 0.3 * limit, width, **arrows, **style)
+        axes.errorbar(points.x[undetected], limit, 0.3 * np.abs(limit), width, **arrows, **style)
 
 
 def _bars(lengths: np.ndarray | None) -> np.ndarray | None:
@@ -121,7 +131,8 @@ def _bars(lengths: np.ndarray | None) -> np.ndarray | None:
 
 def is_continuous(axes: Any, curve: Points) -> bool:
     """Whether there are many bins, most of them one right after the other."""
-    if len(curve.x) < _MANY or axes.get_yscale() == "log" or not np.isfinite(curve.widths).all():
+    has_limits = curve.limits is not None and curve.limits.any()
+    if len(curve.x) < _MANY or has_limits or axes.get_yscale() == "log" or not np.isfinite(curve.widths).all():
         return False
     return bool((np.diff(curve.x) > 0).all() and _gaps(curve).mean() < 0.1)
 
@@ -141,10 +152,10 @@ def draw_steps(axes: Any, curve: Points, index: int) -> None:
     colour, _ = colour_and_marker(index)
     axes.plot(x, y, color=colour, linewidth=0.8, label=curve.label, zorder=3)
     if curve.error is not None:
-        error = np.repeat(curve.error, 3)
+        below, above = np.repeat(np.broadcast_to(curve.error, (2, len(curve.y))), 3, axis=1)
         # a hundred thousand of them would make a heavy PDF
         rasterized = len(x) > 15000
-        axes.fill_between(x, y - error, y + error, color=colour, alpha=0.25, linewidth=0, rasterized=rasterized)
+        axes.fill_between(x, y - below, y + above, color=colour, alpha=0.25, linewidth=0, rasterized=rasterized)
 
 
 # ---- legends ----

@@ -15,8 +15,7 @@ from astropy.time import Time
 from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, warn
-from ..products.sources import match_source
-from ..products.storage.timeseries import FIXED_COLUMNS
+from ..products.storage.timeseries import FIXED_COLUMNS, curve_names, of_curve
 from ..protocol import VALUE_COLUMNS
 from .drawing import (
     Points,
@@ -65,7 +64,8 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     table : `~astropy.table.Table`
         As returned by ``query_lightcurve``: columns ``src_name``, ``time``, ``time_bin``, ``e_min``, ``e_max``, values.
     source : str, optional
-        Name of one source (case and blanks ignored); all of them by default.
+        Name of one source (case and blanks ignored), or of a product where a source has several light curves; all of
+        them by default.
     ax : `~matplotlib.axes.Axes`, optional
         Where to draw. What is there already stays, and the time axis keeps its unit and start.
 
@@ -92,15 +92,17 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     'Time (MJD, TT)'
     """
     pyplot()
-    value, error = _value_columns(table)
-    names = np.array([str(name) for name in table["src_name"]], dtype=object)
-    chosen = np.ones(len(table), dtype=bool) if source is None else names == match_source(names, source)
-    rows, names = table[chosen], names[chosen]
+    value, errors = _value_columns(table)
+    rows = table if source is None else table[of_curve(table, source)]
+    names = np.array(curve_names(rows), dtype=object)
     texts, bands = _bands(rows)
     axes = plain_axes(ax)
     time, half, label = _time_axis(axes, rows)
-    errors = None if error is None else plain_numbers(rows[error])
-    points = Points("", time, half, plain_numbers(rows[value]), errors)
+    bars = [plain_numbers(rows[error]) for error in errors]
+    limit = str(table.meta.get("LIMCOL", ""))
+    limits = np.nan_to_num(plain_numbers(rows[limit])).astype(bool) if limit in rows.colnames else None
+    error = np.array(bars) if len(bars) > 1 else next(iter(bars), None)
+    points = Points("", time, half, plain_numbers(rows[value]), error, limits)
     curves = [
         replace(points.among(own), label=f"{literal(name)} {band if len(bands) > 1 else ''}".strip())
         for name in dict.fromkeys(names)
@@ -129,8 +131,8 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
 # ---- what to draw ----
 
 
-def _value_columns(table: Table) -> tuple[str, str | None]:
-    """Names of the column to draw and of its error: those that ``meta`` names, then usual ones."""
+def _value_columns(table: Table) -> tuple[str, list[str]]:
+    """Names of the column to draw and of its error, or two of them: those that ``meta`` names, then usual ones."""
     missing = [name for name in FIXED_COLUMNS[:3] if name not in getattr(table, "colnames", ())]
     if missing:
         raise ParameterError(f"this {type(table).__name__} is not a light curve: it has no column {', '.join(missing)}")
@@ -148,8 +150,12 @@ def _value_columns(table: Table) -> tuple[str, str | None]:
     value = first(str(table.meta.get("VALUECOL", "")).upper(), *VALUE_COLUMNS, *known)
     if value is None:
         raise ParameterError(f"this light curve has no column of values, only {', '.join(table.colnames)}")
+    sides = [first(str(table.meta.get(word, "")).upper()) for word in ("ERRLOCOL", "ERRHICOL")]
+    if all(sides):
+        return value, [side for side in sides if side]
     usual = [f"{value.upper()}{ending}" for ending in ("_ERR", "_ERROR", "ERR")]
-    return value, first(str(table.meta.get("ERRORCOL", "")).upper(), *usual, "ERROR", "STAT_ERR")
+    error = first(str(table.meta.get("ERRORCOL", "")).upper(), *usual, "ERROR", "STAT_ERR")
+    return value, [error] if error else []
 
 
 def _bands(rows: Table) -> tuple[np.ndarray, list[str]]:

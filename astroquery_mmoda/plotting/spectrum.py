@@ -3,32 +3,72 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from astropy import units as u
 from astropy.io import fits
 from astropy.table import Table
 
+from ..errors import ParameterError
+from ..products.fluxpoints import flux_table, is_flux_hdu
 from ..products.storage.spectrumtable import channel_table, pick_sources
-from .drawing import Points, curves_on, draw_points, legend, literal, note, plain_axes, pyplot
+from ..text import printable
+from .drawing import (
+    Points,
+    curves_on,
+    draw_points,
+    legend,
+    literal,
+    note,
+    plain_axes,
+    plain_numbers,
+    pyplot,
+    quantity_label,
+    unit_text,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+_RATE = u.ct / (u.s * u.keV)
+# values as they are usually written, by the beginnings of their names without signs between letters
+_SYMBOLS = {
+    "e2dnde": r"$E^2\,dN/dE$",
+    "e2dn": r"$E^2\,dN/dE$",
+    "dnde": r"$dN/dE$",
+    "nufnu": r"$\nu F_\nu$",
+    "omega": r"$\Omega$",
+}
+_AXES = {u.eV: "Energy", u.Hz: "Frequency", u.m: "Wavelength"}
+# units of x and y of axes that have a spectrum
+_UNITS: WeakKeyDictionary[Any, tuple[u.UnitBase, u.UnitBase]] = WeakKeyDictionary()
+
+
 def plot_spectrum(hdulist: fits.HDUList, source: str | None = None, ax: Axes | None = None) -> Axes:
     """
-    Draw spectra: count rate per energy over energy, both on logarithmic scales.
+    Draw spectra on logarithmic scales: count rate per energy over energy, or flux points as they came.
 
-    Horizontal bars are the widths of the channels, vertical ones the statistical errors. Below a signal to noise ratio
-    of 2 an arrow stands at 3 standard deviations, an upper limit. Channels of bad quality are left out.
+    Horizontal bars are the widths of the channels or bins, vertical ones the errors. Of channels: statistical errors;
+    below a signal to noise ratio of 2 an arrow stands at 3 standard deviations, an upper limit; channels of bad quality
+    are left out. Of flux points (spectra of workflows): the values of the service (E^2 dN/dE, nu F_nu, ...) over its
+    axis, with their errors on both sides; arrows are its upper limits, and 3 standard deviations where a value is not
+    positive.
+
+    Spectra after the first one on the same axes are drawn in the units of the first. For that, energies, frequencies
+    and wavelengths are converted into each other, and dN/dE is multiplied by E or E^2 where the axes need it.
 
     Parameters
     ----------
     hdulist : `~astropy.io.fits.HDUList`
-        As returned by ``query_spectrum``. The response is not taken out: the rates are those of the detector.
+        As returned by ``query_spectrum``. The response is not taken out: rates of channels are those of the detector.
     source : str, optional
-        Name of one source (case and blanks ignored); all of them by default.
+        Name of one source (case and blanks ignored), or of one product with flux points; all of them by default.
     ax : `~matplotlib.axes.Axes`, optional
         Where to draw. What is there already stays, and gets other colours.
 
@@ -40,7 +80,7 @@ def plot_spectrum(hdulist: fits.HDUList, source: str | None = None, ax: Axes | N
     Raises
     ------
     ParameterError
-        If there is no such source.
+        If there is no such source, or spectra can't have the same axes, such as count rates and fluxes.
     DecodingError
         If a spectrum has no energies.
     ImportError
@@ -57,36 +97,142 @@ def plot_spectrum(hdulist: fits.HDUList, source: str | None = None, ax: Axes | N
     ('log', 'log')
     """
     pyplot()
-    sources = pick_sources(hdulist, source)
-    spectra = [_points(channel_table(hdulist, number, name), literal(name)) for number, name in sources]
+    spectra = list(_spectra(hdulist, source))
     axes = plain_axes(ax)
+    units = _UNITS.get(axes) if axes.has_data() else None
+    first = spectra[0] if spectra else None
+    if units is None and first is not None:
+        units = first.x.unit, first.y.unit
+    points = [spectrum.points(*units) for spectrum in spectra] if units else []
     axes.set_xscale("log")
     axes.set_yscale("log")
-    for index, points in enumerate(spectra, start=curves_on(axes)):
-        draw_points(axes, points, index)
+    for index, each in enumerate(points, start=curves_on(axes)):
+        draw_points(axes, each, index)
     _write_energies(axes)
-    axes.set_xlabel("Energy (keV)")
-    axes.set_ylabel(r"Count rate ($\mathrm{ct\,s^{-1}\,keV^{-1}}$)")
+    if first is None:
+        axes.set_xlabel("Energy")
+        axes.set_ylabel("Count rate")
+    elif axes not in _UNITS and units:
+        axes.set_xlabel(first.x_label)
+        axes.set_ylabel(first.y_label)
+    if units:
+        _UNITS[axes] = units
     # spectra fall, so that there is space for names above them
     legend(axes, inside=8, widen=ax is None)
-    if not any(len(points.x) for points in spectra):
+    if not any(len(each.x) for each in points):
         note(axes, "no spectra")
     return axes
 
 
-def _points(table: Table, name: str) -> Points:
+# ---- one spectrum
+
+
+@dataclass(frozen=True)
+class _Spectrum:
+    """Values over energies, frequencies or wavelengths; edges and errors as they are below and above."""
+
+    label: str
+    x: u.Quantity
+    edges: u.Quantity
+    y: u.Quantity
+    error: u.Quantity
+    limits: np.ndarray | None
+    x_label: str
+    y_label: str
+
+    def points(self, x_unit: u.UnitBase, y_unit: u.UnitBase) -> Points:
+        """Give it in the units of axes."""
+        try:
+            x, edges = (each.to_value(x_unit, u.spectral()) for each in (self.x, self.edges))
+            factor = self._factor(y_unit)
+        except u.UnitsError as reason:
+            shown = f"{self.y.unit or 'no unit'} over {self.x.unit or 'no unit'}"
+            raise ParameterError(
+                f"the spectrum {printable(self.label, limit=60)} ({shown}) can't be drawn on axes in "
+                f"{y_unit or 'no unit'} over {x_unit or 'no unit'}; choose one by source=, or give it other axes by ax="
+            ) from reason
+        # energies become wavelengths in the other order
+        edges = np.sort(edges, axis=0) if np.isfinite(edges).any() else edges
+        widths = np.array([x - edges[0], edges[1] - x])
+        y, errors = self.y.value * factor, self.error.value * factor
+        usable = np.isfinite(y) & np.isfinite(x) & (x > 0)
+        error = errors if np.isfinite(errors).any() else None
+        return Points(self.label, x, widths, y, error, self.limits).among(usable)
+
+    def _factor(self, unit: u.UnitBase) -> np.ndarray:
+        """What values are multiplied by: a factor of units, and E or E^2, so that dN/dE becomes E^2 dN/dE."""
+        if self.y.unit.is_equivalent(unit):
+            return np.full(len(self.x), self.y.unit.to(unit))
+        energy = self.x.to(u.eV, u.spectral())
+        for power in (1, 2):
+            for particle in (u.dimensionless_unscaled, u.ph):
+                given = self.y.unit * u.eV**power / particle
+                if given.is_equivalent(unit):
+                    return np.asarray(energy.value**power * given.to(unit))
+        raise u.UnitConversionError(f"{self.y.unit} and {unit}")
+
+
+def _spectra(hdulist: fits.HDUList, source: str | None) -> Iterator[_Spectrum]:
+    chosen = pick_sources(hdulist, source)
+    names = [name for _, name in chosen]
+    for number, name in chosen:
+        hdu = hdulist["SPECTRUM", number] if ("SPECTRUM", number) in hdulist else None
+        if hdu is None or not is_flux_hdu(hdu):
+            yield _of_channels(channel_table(hdulist, number, name), literal(name))
+        else:
+            # several instruments, or several tables of one, are often drawn together
+            which = hdu.header.get("ORIGNAME") if names.count(name) > 1 else hdulist[0].header.get("INSTRUM")
+            yield _of_flux_points(flux_table(hdu), literal(f"{name} ({which})" if which else name))
+
+
+def _of_channels(table: Table, name: str) -> _Spectrum:
     rate, error = np.asarray(table["rate"]), np.asarray(table["error"])
     low, high = np.asarray(table["e_min"]), np.asarray(table["e_max"])
     # the middle on a logarithmic scale; a first channel may begin at 0
     middle = np.where(low > 0, np.sqrt(low * high), (low + high) / 2)
-    usable = (np.asarray(table["quality"]) == 0) & np.isfinite(rate) & (high > 0)
-    return Points(name, middle, np.array([middle - low, high - middle]), rate, error).among(usable)
+    usable = (np.asarray(table["quality"]) == 0) & (high > 0)
+    y_label = quantity_label("Count rate", unit_text(_RATE), "")
+    return _Spectrum(
+        label=name,
+        x=middle[usable] * u.keV,
+        edges=np.array([low, high])[:, usable] * u.keV,
+        y=rate[usable] * _RATE,
+        error=error[usable] * _RATE,
+        limits=None,
+        x_label="Energy (keV)",
+        y_label=y_label,
+    )
+
+
+def _of_flux_points(table: Table, name: str) -> _Spectrum:
+    x_unit, y_unit = (table[column].unit or u.dimensionless_unscaled for column in ("energy", "value"))
+    word = next((word for unit, word in _AXES.items() if x_unit.is_equivalent(unit)), "")
+    x_name = word or literal(str(table.meta.get("AXISCOL", "Energy")))
+    value = str(table.meta.get("VALCOL", "value"))
+    letters = re.sub(r"[^a-z0-9]", "", value.lower())
+    title = next((symbol for word, symbol in _SYMBOLS.items() if letters.startswith(word)), literal(value))
+    numbers = {column: plain_numbers(table[column]) for column in table.colnames}
+    return _Spectrum(
+        label=name,
+        x=numbers["energy"] * x_unit,
+        edges=np.array([numbers["e_min"], numbers["e_max"]]) * x_unit,
+        y=numbers["value"] * y_unit,
+        error=np.array([numbers["error_low"], numbers["error_high"]]) * y_unit,
+        limits=np.asarray(table["is_upper_limit"]),
+        x_label=quantity_label(x_name, unit_text(x_unit), ""),
+        y_label=quantity_label(title, unit_text(y_unit), ""),
+    )
 
 
 def _write_energies(axes: Any) -> None:
-    """Write energies as 20, 50, 100 and not as powers of ten, of which a spectrum may span one or two."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """Write energies as 20, 50, 100 and not as powers of ten, where they span few of these."""
+    from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullFormatter
 
+    low, high = axes.dataLim.intervalx
+    if high > low and not (high < 1e3 * low and 1e-2 < low and high < 1e4):
+        axes.xaxis.set_major_locator(LogLocator())
+        axes.xaxis.set_major_formatter(LogFormatterSciNotation())
+        return
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda energy, _: f"{energy:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -38,6 +38,8 @@ _KEYWORDS = {
     "JOB_ID": ("job_id", "analysis on the MMODA service"),
     "CREATOR": ("creator", "program that made this"),
 }
+#: keywords of a primary header that say where the data are from
+PROVENANCE_CARDS = tuple(_KEYWORDS)
 # what cards have instead of a value, where nobody filled in the template of a header
 _NO_VALUE = frozenset(
     {"", "STRING", "INTEGER", "REAL", "BOOLEAN", "LOGICAL", "UTC_FORMAT", "OBT_FORMAT", "UNKNOWN", "UNDEFINED"}
@@ -50,9 +52,8 @@ PARAMETER = "MMODA parameter "
 
 def primary_hdu(products: Products) -> fits.PrimaryHDU:
     """Primary HDU without data that says where the rest is from."""
-    hdu = fits.PrimaryHDU()
-    hdu.header.extend(provenance_cards(products), bottom=True)
-    return hdu
+    # extending a header by many cards takes the square of their count
+    return fits.PrimaryHDU(header=fits.Header(provenance_cards(products)))
 
 
 def provenance_cards(products: Products) -> list[fits.Card]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from astropy.time import Time
 
 from .plaintable import maybe_masked, numbers_of
 
+# each name is compared with each other one; genuine tables have some dozens of columns
+_MOST, _LONGEST = 200, 100
 # endings of the names of edges; in front of a name they mean the same
 _LOW, _HIGH = "min|low|lower|lo|start|begin|left", "max|high|upper|hi|stop|end|right"
 # endings of errors: of both sides, of the lower, of the upper one
@@ -51,11 +54,12 @@ class Roles:
 
 @dataclass(frozen=True)
 class AxisKind:
-    """An axis: which ``names`` (a pattern, without signs between letters) and ``units`` it may have."""
+    """An axis: ``names`` (a pattern, without signs between letters) and ``unit``; ``by_unit``: that alone makes one."""
 
     names: str
     unit: u.UnitBase
     equivalencies: tuple[Any, ...] = ()
+    by_unit: bool = True
 
     def fits(self, column: Any) -> bool | None:
         """Whether the unit of a column is one of the axis; None if it has none."""
@@ -68,13 +72,8 @@ class AxisKind:
 
 
 def find_roles(table: Table, axis: AxisKind) -> tuple[Table, Roles] | None:
-    """
-    Which column is what, and the table with columns for errors that came as bounds; None without axis or value.
-
-    ``Flux_min`` and ``Flux_max`` are bounds; ``Flux_lo`` and ``Flux_hi`` are, if most values are between them, else
-    errors.
-    """
-    names = [name for name in table.colnames if _is_plain(table[name])]
+    """Which column is what, and the table with columns for errors that came as bounds; None without axis or value."""
+    names = [name for name in table.colnames if _is_plain(table[name]) and len(name) <= _LONGEST][:_MOST]
     roles = _axis_roles(table, names, axis)
     if not (roles.axis or (roles.low and roles.high)) or _is_list_of_events(table.colnames):
         return None
@@ -82,7 +81,7 @@ def find_roles(table: Table, axis: AxisKind) -> tuple[Table, Roles] | None:
     value = _value_of(table, others, axis)
     if not value:
         return None
-    flags = [name for name in table.colnames if _LIMITS.fullmatch(name) and table[name].dtype.kind in "biuf"]
+    flags = [name for name in table.colnames[:_MOST] if _LIMITS.fullmatch(name) and table[name].dtype.kind in "biuf"]
     return _with_errors(table, replace(roles, value=value, limit=next(iter(flags), "")), others)
 
 
@@ -121,7 +120,7 @@ def _axis_roles(table: Table, names: list[str], axis: AxisKind) -> Roles:
         found[role] = next(iter(by_name), "")
     if not (found["low"] and found["high"]):
         found["low"] = found["high"] = ""
-    if not found["axis"] and not found["low"]:
+    if axis.by_unit and not found["axis"] and not found["low"]:
         # a rate has the unit of a frequency
         found["axis"] = next(
             (name for name in names if axis.fits(table[name]) and not (_has_edge_name(name) or _is_value_name(name))),
@@ -165,6 +164,7 @@ def _is_secondary(name: str, names: list[str]) -> bool:
     return any(_side(name, other) for other in names if other != name)
 
 
+@lru_cache(maxsize=50_000)
 def _side(name: str, value: str) -> str:
     """What a column is to another: ``error`` (both sides), ``error_low``, ``error_high``, ``bound_low`` ..., or not."""
     word = bare(name)
@@ -202,6 +202,7 @@ def _with_errors(table: Table, roles: Roles, names: list[str]) -> tuple[Table, R
 
 
 def _are_bounds(table: Table, value: str, low: str, high: str) -> bool:
+    """``Flux_min`` and ``Flux_max`` always; ``Flux_lo``, ``Flux_hi`` if most values are between them, else errors."""
     if re.search("(min|max)(68)?$", bare(high)):
         return True
     middle, bottom, top = (numbers_of(table[name], table[value].unit) for name in (value, low, high))

@@ -195,9 +195,10 @@ def _of_table(table: Table, meta: Mapping[str, Any]) -> Iterator[_Raw]:
     """A plain table, whose columns are found by their names where the metadata do not name them."""
     is_named = str(meta.get("time") or "").upper() in {name.upper() for name in table.colnames}
     curves = [] if is_named else curve_tables(table)
-    for each in curves or [table]:
+    for each in [table] if is_named else curves:
         columns = {name: _of_column(each[name]) for name in each.colnames if isinstance(each[name], Column)}
         words = {"time": "TIME", "rate": each.meta.get("VALUECOL"), "rate_err": each.meta.get("ERRORCOL")}
+        words["half_width"] = each.meta.get("WIDTHCOL")
         yield _Raw(each.meta, columns, {**meta, **words} if curves else meta)
 
 
@@ -218,6 +219,8 @@ def _read_curve(raw: _Raw, product: Product, budget: Budget) -> Curve:
     days = raw.times * float(clock.unit.to(u.day)) + (clock.fraction + shift * np.nan_to_num(width) / 86400)
     if shift and np.isnan(width).any():
         clock.notes["width of bins unknown: TIME is not their centre"] = True
+    if name := raw.meta.get("half_width"):
+        clock.notes[f"{printable(name, limit=40)} taken as half of the width of a bin"] = False
     value, error = _value_and_error(raw)
     if raw.is_spi_acs and value and error:
         width = spiacs.true_widths(raw.columns[value].data, raw.columns[error].data, width)

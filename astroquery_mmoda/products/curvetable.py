@@ -18,7 +18,8 @@ from .plaintable import maybe_masked, numbers_of, plain_table
 TIME_AXIS = AxisKind("t|times?|(time)?(mjd|jd|bjd|hjd)(obs)?|tmjd|date|dateobs|obsdate|epoch|timeutc", u.day)
 # half of the width of a bin
 _HALF_WIDTHS = ("dt", "terr", "timeerr", "timeerror")
-_MOST_BANDS = 100
+# of all bands together, since each takes memory and time
+_MOST_COLUMNS = 3000
 _JD_OF_MJD = 2400000.5
 # names that the form has for other things
 _TAKEN = frozenset({"src_name", "time", "time_bin", "e_min", "e_max"})
@@ -28,13 +29,13 @@ def curve_tables(data: Table) -> list[Table]:
     """
     Make a table with TIME (centres) and TIMEDEL (widths, if known) of each light curve; none if it has none.
 
-    There are several where cells have a value for each of several energy bands, as gammapy writes them. ``meta`` has
-    what headers say of times and band, and which columns are ``VALUECOL``, ``ERRORCOL`` and so on.
+    ``meta`` has what headers say of times and band, and which columns are ``VALUECOL``, ``ERRORCOL`` and so on.
     """
     plain = plain_table(data)
+    # gammapy has a value for each energy band in a cell
     bands = {column.shape[1] for column in plain.itercols() if column.ndim == 2}
     count = bands.pop() if len(bands) == 1 else 0
-    if not 0 < count <= _MOST_BANDS:
+    if not 0 < count * len(plain.colnames) <= _MOST_COLUMNS:
         found = [find_roles(plain, TIME_AXIS)]
     else:
         found = [find_roles(_band_of(plain, number), TIME_AXIS) for number in range(count)]
@@ -73,6 +74,7 @@ def _curve_table(table: Table, roles: Roles) -> Table:
         columns["TIMEDEL"] = maybe_masked(width, unit)
     elif half := next((name for name in table.colnames if bare(name) in _HALF_WIDTHS), ""):
         columns["TIMEDEL"] = maybe_masked(2 * numbers_of(table[half]), table[half].unit or unit)
+        cards["WIDTHCOL"] = half
     columns["TIME"] = Column(centre, unit=unit)
     dropped = {roles.axis, roles.low, roles.high} - kept
     for name in table.colnames:

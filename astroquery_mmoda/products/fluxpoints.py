@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,8 +55,8 @@ class FluxPoints:
     roles: Roles
 
 
-def flux_points(data: Any) -> FluxPoints | None:
-    """Read a table, or the first table of an HDUList that is one, as flux points; None where none is."""
+def flux_points(data: Any, *, by_unit: bool = True) -> FluxPoints | None:
+    """Read a table, or the first such one of an HDUList, as flux points; ``by_unit``: whatever the axis is called."""
     if isinstance(data, Table):
         tables = [data]
     elif isinstance(data, fits.HDUList):
@@ -64,10 +64,24 @@ def flux_points(data: Any) -> FluxPoints | None:
     else:
         return None
     for table in tables:
-        found = find_roles(plain_table(table), SPECTRAL_AXIS)
+        found = find_roles(plain_table(table), replace(SPECTRAL_AXIS, by_unit=by_unit))
         if found is not None:
             return FluxPoints(*found)
     return None
+
+
+def named_points(points: FluxPoints, source: str, product: str) -> Table:
+    """The table itself, with what its columns are in ``meta``, by the keywords of a header."""
+    words = {keyword: getattr(points.roles, role) for role, keyword in KEYWORDS.items()}
+    meta = {**points.table.meta, "SRC_NAME": source, "ORIGNAME": product, **words}
+    return Table(points.table, meta={key: value for key, value in meta.items() if value != ""}, copy=False)
+
+
+def points_of_hdu(hdu: fits.BinTableHDU) -> Table:
+    """The same of an extension."""
+    table = table_of_hdu(hdu)
+    table.meta = {key: hdu.header[key] for key in ("SRC_NAME", "ORIGNAME", *KEYWORDS.values()) if key in hdu.header}
+    return table
 
 
 def flux_hdu(points: FluxPoints, allowance: Allowance | None = None) -> fits.BinTableHDU:
@@ -103,12 +117,7 @@ def is_flux_hdu(hdu: Any) -> bool:
 
 
 def flux_table(hdu: fits.BinTableHDU) -> Table:
-    """
-    Flux points of an extension in one form, whatever its columns are called.
-
-    ``energy``, ``e_min`` and ``e_max`` in the unit of the axis, ``value``, ``error_low`` and ``error_high`` in that of
-    the value, all masked where unknown; and ``is_upper_limit``. Where it is one, ``value`` is the limit.
-    """
+    """Flux points of an extension in the form of `spectrum_table`; where one is an upper limit, it is the value."""
     with reading("flux points"):
         source = table_of_hdu(hdu)
         columns = {role: _named(source, hdu.header.get(keyword)) for role, keyword in KEYWORDS.items()}

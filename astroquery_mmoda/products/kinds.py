@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from astroquery import log
 
@@ -22,6 +22,9 @@ from ..errors import DecodingError, reading
 from ..protocol import VALUE_COLUMNS
 from ..request.metadata import kind_from_name
 from ..text import printable
+
+if TYPE_CHECKING:
+    from .product import Product
 
 #: characters of names of products and sources, which stand in each row of a form
 LONGEST_NAME = 1000
@@ -122,11 +125,13 @@ def _kind_from_uri(uri: str) -> str:
 # ---- what stands under a key
 
 
-def may_be(product: Any, kind: str) -> bool:
-    """Whether a plain table can be what was asked for: unless its name says that it is something else."""
-    return product.kind == "table" and kind_from_name(product.name) not in {"spectrum", "lightcurve", "catalog"} - {
-        kind
-    }
+def likely(found: Mapping[Product, Any], kind: str) -> list[Product]:
+    """Products that are what was asked for: tables that can be read as such only if no others have the name of it."""
+    readable = [product for product, content in found.items() if content]
+    # asked for is what counts, but a reply may have tables of several kinds
+    named_otherwise = {"spectrum", "lightcurve", "catalog"} - {kind}
+    fitting = [each for each in readable if each.kind == kind or kind_from_name(each.name) not in named_otherwise]
+    return fitting or readable
 
 
 def _whole(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:

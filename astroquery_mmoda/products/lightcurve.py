@@ -18,7 +18,7 @@ from ..text import printable, visible
 from .budget import Budget
 from .cards import flat_provenance, flat_text, number
 from .curves import POSITION_CARDS, Curve, read_curves
-from .kinds import may_be
+from .kinds import likely
 from .plaintable import maybe_masked
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ POSITIONS = "OBJ_POS"
 def lightcurve_form(products: Products, whole: Products) -> Table:
     """Light curves, of the products that are wanted, in one table; all that came is for messages."""
     budget = Budget(whole)
-    wanted = [product for product in products if product.kind == "lightcurve" or may_be(product, "lightcurve")]
-    curves = [curve for product in wanted for curve in read_curves(product, budget)]
+    found = {product: read_curves(product, budget) for product in products}
+    curves = [curve for product in likely(found, "lightcurve") for curve in found[product]]
     if not curves:
         whole.require("lightcurve")
         return empty_lightcurve()

@@ -26,8 +26,7 @@ def plain_table(data: Any) -> Table:
     """
     Make a table of names and units of one whose headings have both; its numbers are shared.
 
-    A unit of the column's own counts before that of the heading. A heading that can't be read, or would give a name
-    that is in use, stays. Of an HDUList, the first table is taken.
+    A heading that can't be read, or would give a name that is in use, stays. Of an HDUList, the first table is taken.
     """
     table = data if isinstance(data, Table) else _table_of(data)
     headings = [read_heading(name) for name in table.colnames]
@@ -53,7 +52,7 @@ def _plain_column(column: Any, name: str, heading: Heading) -> Any:
         return times
     if heading.time_format:
         return _renamed(column, name, column.unit)
-    unit = column.unit
+    unit = column.unit  # before that of the heading
     if unit is None or isinstance(unit, u.UnrecognizedUnit):
         unit = heading.unit or unit
     return _renamed(column, heading.name, unit)

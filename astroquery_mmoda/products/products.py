@@ -312,7 +312,9 @@ class Products(Sequence[Product]):
         HDUList
             Primary; per source ``SPECTRUM`` (count/s), ``SPECRESP`` (cm2), ``EBOUNDS`` (keV), ``MATRIX``; last
             ``SOURCES``. ``SPECRESP`` is from the product of kind arf, ``EBOUNDS`` and ``MATRIX`` are from that of kind
-            rmf (or all from one product that has the spectrum as well); other tables of these are not used.
+            rmf (or all from one product that has the spectrum as well); other tables of these are not used. Tables of
+            flux points (with an axis of energy, frequency or wavelength) become a ``SPECTRUM`` each, see
+            ``query_spectrum``.
 
         Raises
         ------
@@ -348,7 +350,7 @@ class Products(Sequence[Product]):
         -------
         Table
             One bin in a row: ``src_name``, ``time`` (centre, TT), ``time_bin`` (full width, s), ``e_min``, ``e_max``
-            (keV) and the service's columns.
+            (keV) and the service's columns. Tables with a column of times are light curves as well.
 
         Raises
         ------
@@ -425,6 +427,10 @@ class Products(Sequence[Product]):
         """
         if len(self) and not any(product.kind in kinds for product in self):
             came = ", ".join(sorted({product.kind for product in self}))
+            names = [product.name for product in self if product.kind == "table"]
+            if names and {"spectrum", "lightcurve"} & set(kinds):
+                axis = "energies, frequencies or wavelengths" if "spectrum" in kinds else "times"
+                came += f" ({listed(names)}; without a column of {axis} and one of values)"
             raise ServiceError(
                 f"The service sent no {' or '.join(kinds)}, but: {came}. See error.products, or use query_product.",
                 products=self,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..text import in_hex, printable, transliterated
 from .budget import Budget
 from .cards import name_source, primary_hdu, with_origin
 from .fluxpoints import FluxPoints, flux_hdu, flux_points
-from .kinds import may_be
+from .kinds import likely
 from .sources import same_source
 
 if TYPE_CHECKING:
@@ -45,33 +45,21 @@ _VECTORS = {"F_CHAN", "N_CHAN", "MATRIX"}
 def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
     """Spectra with their responses, of the products that are wanted; all that came is for messages and provenance."""
     budget, hdulist = Budget(whole), fits.HDUList([primary_hdu(whole)])
-    sets = [members for members in spectral_sets(products) if any(each.kind == "spectrum" for each in members)]
-    sets += [[product] for product in products if may_be(product, "spectrum")]
     names: list[str] = []
-    for members in sets:
-        name, number = name_of_set(members), len(names) + 1
-        data = {product: budget.read(product) for product in members}
-        points = points_of_set(data)
-        if points is not None:
-            names.append(name)
-            with reading(f"flux points {name!r}"):
-                part = with_origin(flux_hdu(points, budget.allowance), members[0].name)
-                part.ver = number
-                name_source(part.header, name)
-                hdulist.append(part)
-        if points is not None or members[0].kind == "table":
-            continue
-        names.append(name)
-        found = tables_by_role(members, data.__getitem__)
-        for role in ROLES:
-            if role in found:
-                product, index = found[role]
-                _warn_of_others(product, data[product], role, index)
-                with reading(f"{role} of {name!r}"):
-                    part = budget.own(data[product][index])
-                    hdulist.append(with_origin(part, part.name))
-                    part.name, part.ver = role, number
-                    name_source(part.header, name)
+    for members in spectral_sets(products):
+        if any(each.kind == "spectrum" for each in members):
+            data = {product: budget.read(product) for product in members}
+            names.append(name_of_set(members))
+            points = _points_of_set(data)
+            if points is None:
+                hdulist.extend(_of_channels(members, data, names[-1], len(names), budget))
+            else:
+                hdulist.append(_of_points(points, members[0], len(names), budget))
+    tables = {product: _points_of(product, budget.read(product)) for product in products if product.kind == "table"}
+    for product in likely(tables, "spectrum"):
+        if points := tables[product]:
+            names.append(product.source or product.name)
+            hdulist.append(_of_points(points, product, len(names), budget))
     if names:
         hdulist.append(_sources_hdu(names))
     else:
@@ -79,16 +67,48 @@ def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
     return hdulist
 
 
-def points_of_set(data: Mapping[Product, Any]) -> FluxPoints | None:
+def _of_channels(
+    members: Sequence[Product], data: Mapping[Product, Any], name: str, number: int, budget: Budget
+) -> Iterator[Any]:
+    """Extensions of a spectrum with its response."""
+    found = tables_by_role(members, data.__getitem__)
+    for role in ROLES:
+        if role in found:
+            product, index = found[role]
+            _warn_of_others(product, data[product], role, index)
+            if role == "SPECTRUM" and (missing := missing_columns(data[product][index], role)):
+                text = f"the spectrum {printable(product.name, limit=60)} has no {', '.join(missing)}, and no energies"
+                warn(f"{text} beside values; it stays as it came", InputWarning)
+            with reading(f"{role} of {name!r}"):
+                part = budget.own(data[product][index])
+                with_origin(part, part.name)
+                part.name, part.ver = role, number
+                name_source(part.header, name)
+                yield part
+
+
+def _of_points(points: FluxPoints, product: Product, number: int, budget: Budget) -> fits.BinTableHDU:
+    """Extension of a table of flux points."""
+    with reading(f"table {printable(product.name, limit=100)!r}"):
+        part = with_origin(flux_hdu(points, budget.allowance), product.name)
+        part.ver = number
+        name_source(part.header, product.source or product.name)
+        return part
+
+
+def _points_of_set(data: Mapping[Product, Any]) -> FluxPoints | None:
     """Flux points, where a spectrum came as a table of these and not as one of channels."""
     if len(data) > 1:
         return None
-    ((product, content),) = data.items()
-    hdus = content if isinstance(content, fits.HDUList) else []
+    ((product, hdus),) = data.items()
     if any(_may_have_role(hdu) and not missing_columns(hdu, "SPECTRUM") for hdu in hdus):
         return None
+    return _points_of(product, hdus)
+
+
+def _points_of(product: Product, data: Any) -> FluxPoints | None:
     with reading(f"table {printable(product.name, limit=100)!r}"):
-        return flux_points(content)
+        return flux_points(data)
 
 
 def spectral_sets(products: Iterable[Product]) -> list[list[Product]]:
@@ -106,7 +126,7 @@ def spectral_sets(products: Iterable[Product]) -> list[list[Product]]:
 
 def name_of_set(members: Sequence[Product]) -> str:
     """Name of the source; of the spectrum where there is none."""
-    spectrum = next((product for product in members if product.kind == "spectrum"), members[0])
+    spectrum = next(product for product in members if product.kind == "spectrum")
     return spectrum.source or spectrum.name
 
 

@@ -7,7 +7,6 @@ Readers get the bytes of the files, the record of the product, and the allowance
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,18 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.table import MaskedColumn, Table
+from astropy.table import Table
 
 from ... import decoding
 from ...allowance import Allowance
 from ...errors import DecodingError, MmodaError, reading
-from ...text import without_token
 from ..cards import add_date, complete_copy, drop_missing, number, provenance_cards, with_origin
 from ..channels import CHANNELS_IN, limits_of, renumbered
 from ..columnsizes import size_when_read
+from ..fluxpoints import flux_points, named_points
 from ..kinds import KINDS
 from ..product import subset
 from ..spectrum import missing_columns, name_of_set, spectrum_form, tables_by_role
+from .ecsvfiles import ecsv_of, read_ecsv_file, read_text_file
 from .fitsfiles import opened
 from .lightcurvefiles import lightcurve_hdus
 from .ogip import TABLES_IN, ogip_files, ogip_tables
@@ -86,7 +86,10 @@ def _plan_single(product: Product, products: Products, output: OutputDirectory) 
         add_date(content[0].header)
     elif isinstance(data, Table):
         file_format, ending = "ecsv", ".ecsv"
-        content, options["masked"] = _ecsv(data, products)
+        if points := flux_points(data, by_unit=False):
+            # units on the columns, as other tools want them
+            data = named_points(points, product.source, product.name)
+        content, options["masked"] = ecsv_of(data, file_provenance(products))
     elif isinstance(data, bytes):
         file_format, ending, content = "bytes", _ending(product), data
     elif isinstance(data, str):
@@ -255,47 +258,11 @@ def _shift_channels(hdu: Any, shift: int) -> None:
         hdu.header[key] += shift
 
 
-# ---- tables of astropy
-
-
-def _ecsv(data: Table, products: Products) -> tuple[bytes, list[str]]:
-    """Make ECSV, which takes empty texts for missing ones unless columns say what is missing; and name masked ones."""
-    table = data.copy(copy_data=False)
-    table.meta["MMODA"] = file_provenance(products)
-    masked = [name for name in table.colnames if isinstance(table[name], MaskedColumn)]
-    unclear = [name for name in masked if table[name].dtype.kind == "U" and (table[name].filled("x") == "").any()]
-    buffer = io.StringIO()
-    table.write(buffer, format="ascii.ecsv", serialize_method=dict.fromkeys(unclear, "data_mask"))
-    return without_token(buffer.getvalue()).encode(), masked
-
-
-def _read_ecsv(files: Sequence[bytes], options: Mapping[str, Any], allowance: Allowance) -> Table:
-    table = decoding.read_ecsv(_read_text_file(files, options, allowance), allowance=allowance)
-    table.meta.pop("MMODA", None)
-    masked = set(options["masked"])
-    for name in table.colnames:
-        is_masked = isinstance(table[name], MaskedColumn)
-        if name in masked and not is_masked:
-            table[name] = MaskedColumn(table[name])
-        elif is_masked and name not in masked:
-            table[name] = table[name].filled("")  # an empty text is a missing one in ECSV
-    return table
-
-
-# ---- texts, plain values and bytes
-
-
-def _read_text_file(files: Sequence[bytes], options: Mapping[str, Any], allowance: Allowance) -> str:
-    if not files[0].isascii():  # all characters are as wide as the widest
-        allowance.spend(4 * len(files[0]), "a text")
-    return str(files[0], "utf-8", "surrogatepass")
-
-
 #: readers by format
 READERS = {
     "fits": _read_fits,
-    "ecsv": _read_ecsv,
-    "text": _read_text_file,
+    "ecsv": read_ecsv_file,
+    "text": read_text_file,
     "json": lambda files, options, allowance: decoding.parse_body(files[0], what="JSON"),
     "bytes": lambda files, options, allowance: files[0],
 }

@@ -32,7 +32,7 @@ from ..lightcurve import empty_lightcurve
 from ..plaintable import maybe_masked, numbers_of
 from .fitsfiles import opened
 from .output import chosen_path, write_whole
-from .timeseries import FIXED_COLUMNS, position_of, rows_of, widths_of
+from .timeseries import FIXED_COLUMNS, curve_names, position_of, rows_of, widths_of
 
 _KINDS_BY_NAME = {"RATE": "RATE", "COUNT_RATE": "RATE", "COUNTS": "COUNT"}
 _KINDS_BY_UNIT = {"RATE": (u.ct / u.s, u.ph / u.s, 1 / u.s), "COUNT": (u.ct, u.ph)}
@@ -108,17 +108,17 @@ def write_lightcurve(
 
 def lightcurve_hdus(rows: Table) -> fits.HDUList:
     """Make the file of `write_lightcurve`, without writing it."""
-    names = np.array([str(name) for name in rows["src_name"]], dtype=str)
-    known = list(dict.fromkeys(names.tolist()))
+    names = np.array(curve_names(rows), dtype=object)
+    sources = dict(zip(names.tolist(), map(str, rows["src_name"]), strict=True))
     origin = _time_origin(rows)
     primary = fits.PrimaryHDU(header=_time_header(rows, origin))
-    if len(known) == 1:
-        primary.header["OBJECT"] = transliterated(known[0])
+    if len(sources) == 1:
+        primary.header["OBJECT"] = transliterated(next(iter(sources.values())))
     add_provenance(primary.header, rows.meta)
     hdulist = fits.HDUList([primary])
-    for version, name in enumerate(known or [""], start=1):
-        chosen = rows[names == name] if known else rows
-        hdulist += [_rate_hdu(chosen, name, version, origin), _gti_hdu(chosen, version, origin)]
+    for version, (curve, source) in enumerate(sources.items() or [("", "")], start=1):
+        chosen = rows[names == curve] if sources else rows
+        hdulist += [_rate_hdu(chosen, source, version, origin), _gti_hdu(chosen, version, origin)]
     return hdulist
 
 

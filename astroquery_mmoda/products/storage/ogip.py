@@ -23,9 +23,11 @@ from ...errors import MmodaError, reading, warn
 from ...instruments import is_deconvolved
 from ...text import printable, transliterated
 from ...units import known_unit
-from ..cards import add_date, card_value, drop_missing, is_missing, number
+from ..cards import PROVENANCE_CARDS, add_date, card_value, drop_missing, is_missing, number
 from ..channels import CHANNELS_IN, Numbering, limits_of, renumbered
+from ..fluxpoints import is_flux_hdu, points_of_hdu
 from ..spectrum import ROLES
+from .ecsvfiles import ecsv_of
 from .output import OutputDirectory, OutputFile, manifest_of, write_files
 from .spectrumtable import (
     ChannelValues,
@@ -72,7 +74,8 @@ def write_spectra(
 
     For each source ``<name>_pha.fits``, ``<name>_arf.fits`` and ``<name>_rmf.fits``, the first naming the others by
     RESPFILE and ANCRFILE, without a directory. What did not come is not written and named ``none``. Everything is
-    checked before the first file is written, and each file appears only when it is complete.
+    checked before the first file is written, and each file appears only when it is complete. Flux points, which have no
+    response, become one ECSV table with units, ``<name>.ecsv``, whose ``meta`` says which column is what.
 
     All three files number the channels as the spectrum does (TLMIN, TLMAX and DETCHANS say how), whatever the tables of
     the reply did. Cards without a value, and those with the word of a template (``String``), are completed where OGIP
@@ -133,6 +136,10 @@ def write_spectra(
     output, options = OutputDirectory(directory, overwrite=overwrite), SpectrumOptions(group, systematic)
     files: list[OutputFile] = []
     for ver, name in pick_sources(spectra):
+        if ("SPECTRUM", ver) in spectra and is_flux_hdu(spectra["SPECTRUM", ver]):
+            files.append(_flux_file(spectra["SPECTRUM", ver], spectra[0].header, name, output))
+            options.refuse(name, "it came as flux points, which have no channels and no counts")
+            continue
         tables = {role: spectra[role, ver] for role in ROLES if (role, ver) in spectra}
         try:
             with reading("spectrum"):
@@ -143,6 +150,15 @@ def write_spectra(
     options.report()
     write_files(output, files)
     return manifest_of(output.directory, files)
+
+
+def _flux_file(hdu: Any, provenance: fits.Header, name: str, output: OutputDirectory) -> OutputFile:
+    """Flux points as ECSV, which keeps units, and has no response."""
+    table = points_of_hdu(hdu)
+    origin = {key.lower(): provenance[key] for key in PROVENANCE_CARDS if key in provenance}
+    content, _ = ecsv_of(table, origin)
+    (path,) = output.reserve(name, ".ecsv", default=f"source_{hdu.ver}")
+    return OutputFile(name, "spectrum", content, path)
 
 
 def ogip_files(

@@ -16,7 +16,7 @@ from ...errors import ParameterError, reading, warn
 from ...text import listed
 from ..lightcurve import POSITIONS
 from ..plaintable import numbers_of
-from ..sources import match_source
+from ..sources import match_source, same_source
 
 if TYPE_CHECKING:
     from astropy.timeseries import BinnedTimeSeries, TimeSeries
@@ -35,7 +35,8 @@ def to_timeseries(table: Table, source: str | None = None) -> BinnedTimeSeries |
     table : Table
         As returned by ``query_lightcurve``.
     source : str, optional
-        Name of the source (case and blanks ignored); can be left out where there is only one.
+        Name of the source (case and blanks ignored), or of a product where a source has several light curves; can be
+        left out where there is only one.
 
     Returns
     -------
@@ -81,12 +82,11 @@ def rows_of(table: Table, source: str | None, *, single: bool = True) -> Table:
     if not set(FIXED_COLUMNS) <= set(getattr(table, "colnames", ())) or not isinstance(table["time"], Time):
         columns = ", ".join(FIXED_COLUMNS)
         raise ParameterError(f"not a light curve of query_lightcurve, which has the columns {columns} (time as a Time)")
-    names = np.array([str(name) for name in table["src_name"]], dtype=str)
-    known = list(dict.fromkeys(names.tolist()))
     if source is not None:
-        table = table[names == match_source(known, source)]
-    elif single and len(known) > 1:
-        raise ParameterError(f"one source has to be named by source=; sources present: {listed(known)}")
+        table = table[of_curve(table, source)]
+    known = list(dict.fromkeys(curve_names(table)))
+    if single and len(known) > 1:
+        raise ParameterError(f"one light curve has to be named by source=; there are: {listed(known)}")
     days = numbers_of(getattr(table["time"].mjd, "unmasked", table["time"].mjd))
     valid = np.isfinite(days) & ~np.asarray(table["time"].mask)
     if valid.all():
@@ -94,6 +94,23 @@ def rows_of(table: Table, source: str | None, *, single: bool = True) -> Table:
     # those of `query_lightcurve` all have one, but tables can be changed
     warn(f"MMODA: {(~valid).sum()} of {len(table)} rows have no valid time and are left out.", CorruptDataWarning)
     return table[valid]
+
+
+def curve_names(table: Table) -> list[str]:
+    """Name of the source of each row, and of the product where a source has several light curves."""
+    names = [str(name) for name in table["src_name"]]
+    if "product" not in table.colnames:
+        return names
+    return [f"{name} ({product})" for name, product in zip(names, table["product"], strict=True)]
+
+
+def of_curve(table: Table, source: str) -> np.ndarray:
+    """Which rows are of a source, or of a product where no source has the name."""
+    names = [str(name) for name in table["src_name"]]
+    if "product" in table.colnames and not any(same_source(name, source) for name in names):
+        products = [str(name) for name in table["product"]]
+        names = products if source in products else curve_names(table)
+    return np.array(names, dtype=object) == match_source(names, source)
 
 
 def widths_of(rows: Table) -> np.ndarray:
