@@ -16,7 +16,6 @@ from ..request.metadata import kind_from_name
 from ..text import listed, printable
 from .budget import Budget
 from .columnsizes import size_when_read
-from .kinds import may_be
 from .plaintable import plain_table, table_of_hdu
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def catalog_form(products: Products) -> Table:
             return _copied(lists[0].data, budget)
     found = {}
     for product in products:
-        if may_be(product, "catalog"):
+        if product.kind == "table":
             with reading(f"table {printable(product.name, limit=100)!r}"):
                 tables = (as_catalog(plain_table(table)) for table in _tables(budget.read(product), budget))
                 table = next((table for table in tables if table is not None), None)
