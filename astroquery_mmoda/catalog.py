@@ -29,7 +29,7 @@ _USUAL_COLUMNS = {
     **{"NEW_SOURCE": "i8", "ISGRI_FLAG": "i8", "FLAG": "i8", "ERR_RAD": "f8"},
 }
 _FRAMES = ("fk5", "icrs", "fk4", "galactic")  # that the service knows
-_NOTHING = ("nan", "none", "null", "--")  # in tables that were made texts
+_NOTHING = ("nan", "none", "null", "--", "n/a", "unknown", "notknown")  # in tables that were made texts
 _FRAME_KEYS = ("FRAME", "LON_NAME", "LAT_NAME")
 _EQUATORIAL = ("fk5", "icrs")
 _DTYPE = re.compile(r"[<>=|]?(?:[SUa]\d+|[iuf][1248]|b1|\?)|bool|str|(?:u?int|float)(?:8|16|32|64)?")
@@ -37,7 +37,7 @@ _MOST_TEXT = 30_000_000
 _COPIES = 3  # as astropy makes them of a table that becomes FITS
 _TEXT = 60  # bytes of a text beside its letters, as Python has it
 _MOST_ANGLES = 100_000  # as texts, which take 0.1 ms each
-_HOURS = re.compile("ra|alpha")  # names of right ascensions, of which sexagesimal texts are hours
+_HOURS = re.compile("ra|alpha|right")  # names of right ascensions, of which sexagesimal texts are hours
 _LONGEST_NAME = 60  # of a FITS column, so that a number can still be added
 _Array = np.ndarray[Any, Any]
 

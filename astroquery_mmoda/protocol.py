@@ -44,6 +44,7 @@ COORDINATE_COLUMNS = (
     ("alpha_j2000", "delta_j2000", "fk5"),
     ("ra_deg", "dec_deg", "fk5"),
     ("radeg", "dedeg", "fk5"),
+    ("right_ascension", "declination", "fk5"),
     ("ra_d", "dec_d", "icrs"),
     ("rab1950", "deb1950", "fk4"),
     ("glon", "glat", "galactic"),

@@ -97,6 +97,16 @@ def test_other_columns_stay_as_they_are():
     assert texts["RA"].mask.tolist() == [False, True]
 
 
+def test_words_for_nothing_are_masked():
+    data = Table(
+        {"Raw Source Name": ["Crab", "x"], "RIGHT_ASCENSION": ["05 34 31.94", "NotKnown"], "DECLINATION": ["22", "--"]}
+    )
+    table = products(astropy_table_product_ascii_list=[table_named("table_sources", data)]).catalog()
+    np.testing.assert_allclose(table["RIGHT_ASCENSION"][0], 83.633083, rtol=1e-6)
+    assert table["DECLINATION"][0] == 22
+    assert table["RIGHT_ASCENSION"].mask.tolist() == table["DECLINATION"].mask.tolist() == [False, True]
+
+
 def test_the_form_is_not_the_product():
     found = products("catalog_table")
     table = found.catalog()
@@ -119,7 +129,8 @@ def test_named_sources_are_accepted_as_a_catalogue(name):
 
 def test_nameless_ones_are_called_by_their_positions(tmp_path):
     table = products("catalog_table").catalog()
-    sent = to_service(table, "isgri")
+    with pytest.warns(InputWarning, match="called by their positions, such as J110423.381200"):
+        sent = to_service(table, "isgri")
     columns = dict(zip(sent["cat_column_names"], sent["cat_column_list"], strict=True))
     assert columns["src_names"] == ["J110423+381200", "J110447+381800"]
     assert (sent["cat_lon_name"], columns["RA"]) == ("RA", [166.1, 166.2])
@@ -247,7 +258,8 @@ def test_the_legacy_survey_of_the_older_plugin(tmp_path):
     assert table["brick_primary"].tolist() == [True, False]
     assert table.meta == {"LON_NAME": "ra", "LAT_NAME": "dec", "UNITWARN": "ra, dec: degrees assumed"}
     assert SkyCoord.guess_from_table(table).dec.deg.tolist() == [38.2, 38.3]
-    assert to_service(table)["cat_frame"] == "fk5"
+    with pytest.warns(InputWarning, match="called by their positions"):
+        assert to_service(table)["cat_frame"] == "fk5"
     image = products(arrays=("fits",), catalog=LEGACY_SURVEY).image()
     assert image["CATALOG"].data["ra"].tolist() == [166.1, 166.2]
     assert "FRAME" not in image["CATALOG"].header

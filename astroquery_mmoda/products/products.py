@@ -257,7 +257,7 @@ class Products(Sequence[Product]):
         if source is None or not len(self):
             return self
         names = {product: product.source or product.name for product in self}
-        if source not in names.values() and source in [product.name for product in self]:
+        if isinstance(source, str) and source not in names.values() and source in [product.name for product in self]:
             names = {product: product.name for product in self}
         try:
             name = match_source(names.values(), source)

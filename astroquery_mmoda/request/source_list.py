@@ -114,8 +114,13 @@ def to_service(table: Table, instrument: str = "") -> dict[str, Any]:
 def named_positions(table: Table) -> tuple[list[str], Positions]:
     """Names and positions of sources; `ParameterError` names a row that lacks one."""
     names, places = source_names(table), read_positions(table)
-    if names is None and "LON_NAME" in table.meta:  # a list of the service, whose sources have no names
+    if names is None and "LON_NAME" in table.meta:  # a list of the service, which may have no names
         names = [designation(place) if np.isfinite(place.ra) else "nowhere" for place in places.as_sky_coord().icrs]
+        warn(
+            f"catalog= has no column with names ({', '.join(NAME_COLUMNS)}): its sources are called by their "
+            f"positions, such as {listed(names, most=2)}. Rename the column that has them, if there is one.",
+            InputWarning,
+        )
     if names is None:
         raise ParameterError(
             f"catalog= needs a column with the names of the sources (one of {', '.join(NAME_COLUMNS)}); it has "
