@@ -276,7 +276,7 @@ def test_promises_tell_a_kind_that_nothing_else_tells():
     kinds = {product.name: product.kind for product in products}
     assert kinds == {
         "out": "image",
-        "lc_out": "lightcurve",
+        "lc_out": "image",
         "x": "array",
         "y": "array",
         "other": "array",
