@@ -92,6 +92,17 @@ def test_arrays_are_what_is_announced_if_they_can_be(uris, column):
         assert kinds_of_arrays(uri) == {name: kinds[column] for name, kinds in ARRAYS.items()}
 
 
+@pytest.mark.parametrize(("name", "kind"), [("DATA", "lightcurve"), ("SPECTRUM", "spectrum")])
+def test_what_is_announced_comes_before_names_of_columns(name, kind):
+    """But not before what a header says."""
+    header = {"TTYPE1": "CHANNEL", "TTYPE2": "RATE"}
+    unit = {"name": name, "hdu_type": "bintable", "header": header, "data": None, "binarys": None, "units_dict": {}}
+    arrays = [{"name": "out", "meta_data": "{}", "data_unit_list": [unit]}]
+    for uris, expected in (({}, "spectrum"), ({"out": f"{HTTP}LightCurve"}, kind)):
+        products = {"numpy_data_product_list": arrays, "prod_uris": uris}
+        assert Products.from_response({"query_status": "done", "products": products})[0].kind == expected
+
+
 @pytest.mark.parametrize(
     "uri", [f"{HTTP}ODAAstropyTable", f"{HTTP}Spectrum", f"{HTTP}ODAPictureProduct", "nonsense", None]
 )

@@ -106,12 +106,10 @@ def _as_announced(entry: Entry, uri: Any, extra: Any) -> Entry:
     """Add what a workflow announced about an output; its kind by the ontology, if the layout can be that."""
     meta = check_meta({**_as_dict(extra), **entry.meta}, f"product {printable(entry.name, limit=60)!r}")
     units = _units_of(_as_dict(entry.raw))
-    kind, layout = _kind_from_uri(str(uri or "")), _layout(units)
-    if not units or kind not in ("image", "lightcurve", "spectrum"):
-        return replace(entry, meta=meta)
-    if layout not in ("table", "array", "other"):
-        kind = layout  # cubes of the sky have been announced as spectra
-    return replace(entry, kind=kind if _can_be(kind, units) else entry.kind, meta=meta)
+    kind = _kind_from_uri(str(uri or ""))
+    # before names of columns, but not before what a header states
+    is_open = kind in ("image", "lightcurve", "spectrum") and bool(units) and not any(map(_stated_kind, units))
+    return replace(entry, kind=kind if is_open and _can_be(kind, units) else entry.kind, meta=meta)
 
 
 def _kind_from_uri(uri: str) -> str:
@@ -272,7 +270,7 @@ def _can_be(kind: str, units: list[dict[str, Any]]) -> bool:
     has_events = any(str(unit.get("name")).strip().upper() == "EVENTS" for unit in units)
     if kind in ("lightcurve", "spectrum", "arf", "rmf"):
         return not has_events and _layout(units) not in ("image", "array")
-    return kind == "image" and _layout(units) != "table"
+    return kind == "image" and _layout(units) in ("image", "array", "other")
 
 
 # cubes have tables of their energies, which could be those of a matrix
@@ -295,11 +293,16 @@ _BY_COLUMNS = (
 )
 
 
+def _stated_kind(unit: Mapping[str, Any]) -> str:
+    header = _as_dict(unit.get("header"))
+    names = (header.get("HDUCLAS1"), header.get("HDUCLAS2"), unit.get("name"))
+    return next(filter(None, (_BY_NAME.get(str(name).strip().upper(), "") for name in names)), "")
+
+
 def _kind_of_unit(unit: Mapping[str, Any]) -> str:
     header = _as_dict(unit.get("header"))
-    for name in (header.get("HDUCLAS1"), header.get("HDUCLAS2"), unit.get("name")):
-        if kind := _BY_NAME.get(str(name).strip().upper()):
-            return kind
+    if kind := _stated_kind(unit):
+        return kind
     if unit.get("hdu_type") in ("table", "bintable"):
         names = {str(value).upper() for key, value in header.items() if str(key).startswith("TTYPE")}
         names |= {str(name).upper() for name in _as_dict(unit.get("units_dict"))}
