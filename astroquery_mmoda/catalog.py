@@ -29,12 +29,15 @@ _USUAL_COLUMNS = {
     **{"NEW_SOURCE": "i8", "ISGRI_FLAG": "i8", "FLAG": "i8", "ERR_RAD": "f8"},
 }
 _FRAMES = ("fk5", "icrs", "fk4", "galactic")  # that the service knows
+_NOTHING = ("nan", "none", "null", "--", "n/a", "unknown", "notknown")  # in tables that were made texts
 _FRAME_KEYS = ("FRAME", "LON_NAME", "LAT_NAME")
 _EQUATORIAL = ("fk5", "icrs")
 _DTYPE = re.compile(r"[<>=|]?(?:[SUa]\d+|[iuf][1248]|b1|\?)|bool|str|(?:u?int|float)(?:8|16|32|64)?")
 _MOST_TEXT = 30_000_000
 _COPIES = 3  # as astropy makes them of a table that becomes FITS
 _TEXT = 60  # bytes of a text beside its letters, as Python has it
+_MOST_ANGLES = 100_000  # as texts, which take 0.1 ms each
+_HOURS = re.compile("ra|alpha|right")  # names of right ascensions, of which sexagesimal texts are hours
 _LONGEST_NAME = 60  # of a FITS column, so that a number can still be added
 _Array = np.ndarray[Any, Any]
 
@@ -58,11 +61,13 @@ def read_catalog(entry: Any, *, what: str = "the catalogue") -> Table:
         arrays = [_read_column(name, values, dtypes.get(name)) for name, values in zip(names, columns, strict=True)]
         table = Table(arrays, copy=False)
         lon, lat = str(entry.get("cat_lon_name") or "ra"), str(entry.get("cat_lat_name") or "dec")
+        given = entry.get("cat_coord_units")
         if {lon, lat} <= set(names):
-            table.meta.update(FRAME=str(entry.get("cat_frame") or "fk5"), LON_NAME=lon, LAT_NAME=lat)
+            # only INTEGRAL's instruments tell all of it
+            frame = {"FRAME": str(entry["cat_frame"])} if entry.get("cat_frame") else {}
+            table.meta.update(frame | {"LON_NAME": lon, "LAT_NAME": lat} | ({} if given else _assumed([lon, lat])))
         # one unit for both coordinates, or a pair such as hourangle,deg
-        given = entry.get("cat_coord_units") or "deg"
-        units = list(given) if isinstance(given, (list, tuple)) else str(given).split(",")
+        units = list(given) if isinstance(given, (list, tuple)) else str(given or "deg").split(",")
         for name, unit in ((lon, units[0]), (lat, units[-1]), ("ERR_RAD", "deg")):
             if name in names and table[name].dtype.kind in "fiu":
                 table[name].unit = _angle_unit(unit) or u.deg
@@ -74,7 +79,8 @@ def empty_catalog() -> Table:
     names = list(_USUAL_COLUMNS)
     descriptions = [list(item) for item in _USUAL_COLUMNS.items()]
     lists: list[list[Any]] = [[] for _ in names]
-    return read_catalog({"cat_column_names": names, "cat_column_list": lists, "cat_column_descr": descriptions})
+    entry = {"cat_column_names": names, "cat_column_list": lists, "cat_column_descr": descriptions}
+    return read_catalog(entry | {"cat_frame": "fk5", "cat_coord_units": "deg"})
 
 
 def _refuse_wide(columns: Sequence[Sequence[Any]]) -> None:
@@ -110,6 +116,58 @@ def _read_column(name: str, values: Sequence[Any], dtype: str | None) -> Column:
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     masked = any(missing) and kind != "f"
     return MaskedColumn(array, name=name, mask=missing) if masked else Column(array, name=name)
+
+
+# ---- from workflows, which send tables of any columns
+
+
+def as_catalog(table: Table) -> Table | None:
+    """A table that has positions on the sky, with units for them and ``meta`` about them; None of another."""
+    # what is not a number with the unit of an angle becomes degrees; the other columns are shared
+    lon, lat, frame = find_sky_columns(table)
+    if not lon:
+        return None
+    columns = {name: table[name] for name in table.colnames}
+    try:
+        columns |= {name: _sky_column(table[name]) for name in (lon, lat)}
+    except ParameterError:  # not angles
+        return None
+    found = Table(list(columns.values()), names=list(columns), meta=dict(table.meta), copy=False)
+    bare = [name for name in (lon, lat) if table[name].unit is None and table[name].dtype.kind in "fiu"]
+    # names alone say only that it is equatorial
+    stated = {"FRAME": frame} if frame not in ("", "fk5") else {}
+    found.meta.update({"LON_NAME": lon, "LAT_NAME": lat} | stated | (_assumed(bare) if bare else {}))
+    return found
+
+
+def find_sky_columns(table: Table) -> tuple[str, str, str]:
+    """Names of the columns with positions, and the frame that usual names mean; all empty where there are none."""
+    by_lower = {name.lower(): name for name in table.colnames}
+    for lon, lat, frame in COORDINATE_COLUMNS:
+        if {lon, lat} <= set(by_lower):
+            return by_lower[lon], by_lower[lat], frame
+    # a SkyCoord, as astropy writes it; of other frames it says more than is kept
+    for stem, frame in ((name.removesuffix(".ra"), "icrs") for name in table.colnames if name.endswith(".ra")):
+        pair = f"{stem}.ra", f"{stem}.dec"
+        if pair[1] in table.colnames and (table[pair[0]].info.meta or {}).get("frame") == frame:
+            return (*pair, frame)
+    return "", "", ""
+
+
+def _sky_column(column: Any) -> Column:
+    values, unit = getattr(column, "dtype", np.dtype("O")), column.info.unit
+    if column.ndim == 1 and values.kind in "fiu" and (unit is None or u.Unit(unit).is_equivalent(u.deg)):
+        found = type(column)(column, unit=unit or u.deg, copy=False)
+        found.info.description, found.info.meta = column.info.description, column.info.meta
+        return found
+    if len(column) > _MOST_ANGLES:
+        raise ValueError(f"{len(column)} positions that are not numbers, {_MOST_ANGLES} are the most")
+    degrees = angles(column, hours=bool(_HOURS.search(column.info.name.lower())))
+    return MaskedColumn(degrees.value, column.info.name, mask=np.isnan(degrees.value), unit=u.deg)
+
+
+def _assumed(names: Sequence[str]) -> dict[str, str]:
+    return {"UNITWARN": f"{listed(names)}: degrees assumed"}
 
 
 # ---- into a FITS file, and out of it
@@ -213,18 +271,15 @@ def read_positions(table: Table) -> Positions:
         for column in table.columns.values():
             if isinstance(column, SkyCoord) and column.ndim == 1:
                 return _equatorial(column)
-        by_lower = {name.lower(): name for name in table.colnames}
-        usual_columns = (each for each in COORDINATE_COLUMNS if {each[0], each[1]} <= set(by_lower))
-        *columns, implied = next(usual_columns, ("", "", ""))
-        if not implied:
+        lon, lat, implied = find_sky_columns(table)
+        if not lon:
             raise ParameterError(
                 "catalog= needs coordinates: a SkyCoord column, or columns 'ra' and 'dec' with the unit deg; it has "
                 f"{listed(table.colnames)}."
             )
         if frame == "galactic" and implied == "fk5":
             raise ParameterError("The catalogue's frame is 'galactic', but its columns are 'ra' and 'dec'.")
-        lon, lat = map(by_lower.__getitem__, columns)
-    degrees = angles(table[lon], hours="ra" in lon.lower()).value, angles(table[lat]).value
+    degrees = angles(table[lon], hours=bool(_HOURS.search(lon.lower()))).value, angles(table[lat]).value
     frame = frame if frame and implied == "fk5" else implied
     if named:
         return Positions(*degrees, frame, (lon, lat))
@@ -276,8 +331,11 @@ def _angle_unit(given: Any) -> u.UnitBase | None:
 def _angle_of_text(cell: Any, unit: Any, sexagesimal: Any) -> float:
     """Degrees of a sexagesimal or decimal text."""
     text = str(cell or "").strip().replace("\N{MINUS SIGN}", "-")
+    text = "" if text.lower() in _NOTHING else text
     decimal = re.fullmatch(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?", text)
-    return float(Angle(text, unit or (u.deg if decimal else sexagesimal)).deg) if text else math.nan
+    if decimal and unit in (None, u.deg):
+        return float(text)
+    return float(Angle(text, unit or sexagesimal).deg) if text else math.nan
 
 
 def source_names(table: Table) -> list[str] | None:

@@ -123,13 +123,14 @@ class MmodaClass(_LoginOfAstroquery):
     @query_method
     def query_catalog(self, query: Query) -> Table:
         """
-        Find the sources in a sky image; the same analysis as that of ``query_image``.
+        Find the sources in a sky image; the same analysis as that of ``query_image``, unless there are catalogues.
 
         Returns
         -------
         Table
             The service's columns (``src_names``, ``significance``, ``ra``, ``dec`` ...), angles in deg, the frame in
-            ``meta``. Filtered, it can be given to another query as ``catalog``.
+            ``meta``. Filtered, it can be given to another query as ``catalog``. Of a workflow: its table with positions
+            on the sky, of any columns; see `Products.catalog`.
 
         Examples
         --------
@@ -837,8 +838,9 @@ class MmodaClass(_LoginOfAstroquery):
         Returns
         -------
         Table
-            ``product``, ``name``, ``default`` (text), ``unit``, ``type``, ``min``, ``max`` (masked where there is no
-            limit), ``choices``, ``optional``, ``description``.
+            ``product``, ``name``, ``default`` (text), ``unit`` (as astropy reads it; of a time, the format of its
+            default), ``type``, ``min``, ``max`` (masked where there is no limit), ``choices``, ``optional`` (may be
+            None), ``description``.
 
         Raises
         ------
@@ -853,7 +855,7 @@ class MmodaClass(_LoginOfAstroquery):
         -------- ------- ----
           E1_keV    20.0  keV
           E2_keV    40.0  keV
-        time_bin  1000.0  sec
+        time_bin  1000.0    s
         """
         return self._builder.schema(instrument, self._connect()).list_parameters(product)
 

@@ -43,6 +43,7 @@ SINGLE_USERS = {
     "pybase64": {"decoding"},
     "yaml": {"decoding"},
     "matplotlib": {"plotting"},
+    "PIL": {"products"},
 }
 # the only module that sends requests: methods of sessions and adapters that do
 SENDER = "service/http.py"

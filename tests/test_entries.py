@@ -192,7 +192,7 @@ def test_spectrograms(tmp_path):
     assert (product.name, product.kind) == ("spectrogram", "spectrogram")
     assert product.data["time"].tolist() == [1e9, 1e9 + 0.25]
     assert product.data["value"].shape == (2, 3)
-    assert product.data.meta == {"frequency": [20.0, 30.5, 41.0], "frequency_unit": "Hz"}
+    assert product.data.meta == {"frequency": [20.0, 30.5, 41.0], "frequency_unit": "Hz", "t0": 1e9, "dt": 0.25}
     Products.from_response(reply(gw_spectrogram_product=entry)).write(tmp_path)
     written = dict(Table.read(tmp_path / "spectrogram.ecsv").meta)
     assert written.pop("MMODA")["origin"] == "MMODA"
@@ -276,7 +276,7 @@ def test_promises_tell_a_kind_that_nothing_else_tells():
     kinds = {product.name: product.kind for product in products}
     assert kinds == {
         "out": "image",
-        "lc_out": "lightcurve",
+        "lc_out": "image",
         "x": "array",
         "y": "array",
         "other": "array",

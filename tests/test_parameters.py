@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from astropy import units as u
 
 from astroquery_mmoda.errors import ParameterError, ServiceError
 from astroquery_mmoda.products.kinds import KINDS
@@ -106,14 +107,77 @@ def test_other_replies_are_refused(reply):
         ("Spectrogram", "spectrogram"),
         ("isgri_arf", "arf"),
         ("sky_map", "skymap"),
+        ("light curves", "lightcurve"),
+        ("Catalogues", "catalog"),
         ("collection", "other"),
         ("velocity", "other"),
+        ("mapping", "other"),
+        ("used", "other"),
         ("", "other"),
         (None, "other"),
     ],
 )
 def test_kind_from_name(name, kind):
     assert kind_from_name(name) == kind
+
+
+# names of products of the service's plugins, and of the public notebooks that are its workflows
+PRODUCTS = {
+    "image": "isgri_image jemx_image legacy_survey_image Image Image_public_dl3 image TS_map",
+    "spectrum": "isgri_spectrum jemx_spectrum antares_spectrum Spectrum Spectrum_public_dl3 Spectrum_gammapy "
+    "Spectrum_folded Spectrum_counts_IRF Spectrum_aperture Spectrum_from_photometry Model_spectrum GW_spectrum "
+    "spectrum spectrum_around_source LST1_spectrum Multi-instrument_spectrum "
+    "Multi-instrument_spectral_energy_distribution",
+    "lightcurve": "isgri_lc jemx_lc spi_acs_lc polar_lc Lightcurve Lightcurve_public_dl3 lightcurve light_curve",
+    "catalog": "Catalog Run_Phosphoros_on_Catalog",
+    "skymap": "gw_skymap_image",
+    "strain": "gw_strain",
+    "spectrogram": "gw_spectrogram",
+    "picture": "pictures sky_plot",
+    "table": "filter_table",
+    "other": "spectral_fit legacy_survey_photometry Simulate Find_data observations Get_data Generate_events "
+    "Generate_figures Simulate_pointing model_cube_file pre-defined_model LST1_observation_simulator LST1_events CTAO "
+    "MAGIC_simulator-v1.9 Visibility_predictor detectgrb integralallsky correlate detect_impulsive "
+    "Likelihood_profile GW_limits GW_constraints Phase_transition_parameters source_extraction ps_around_source "
+    "Synchrotron-self-Compton_Bremsstrhalung Synchrotron_external-Compton_Bremsstrahlung histogram_column "
+    "compute_new_column fit fits2tiff telescope_type_prediction extract_data_predict_workflow ctatiming "
+    "batsurvey-catmux batgrbproduct 2411.01640_Fig2 Porphyrion",
+}
+
+
+@pytest.mark.parametrize(("kind", "names"), PRODUCTS.items())
+def test_kinds_of_the_products_of_the_service(kind, names):
+    rows = [{"prod_dict": {name: f"{name}_query" for name in names.split()}}]
+    table = read_metadata([rows], "workflow").list_products()
+    assert {row["product"]: row["kind"] for row in table} == dict.fromkeys(names.split(), kind)
+
+
+@pytest.mark.parametrize(
+    ("products", "chosen"),
+    [
+        ("Image Catalog Spectrum", "Catalog"),
+        ("isgri_image isgri_lc", "isgri_image"),
+        ("gw_skymap_image gw_strain gw_spectrogram", "gw_skymap_image"),
+    ],
+)
+def test_where_sources_are_listed(products, chosen):
+    schema = read_metadata([[{"prod_dict": {name: f"{name}_query" for name in products.split()}}]], "workflow")
+    assert schema.choose("catalog", None) == chosen
+
+
+@pytest.mark.parametrize(
+    ("products", "says"),
+    [
+        ("Spectrum Lightcurve", "no catalog or image or skymap products. It has: Spectrum"),
+        ("Image Image_public_dl3 Simulate", r"2 image products. Choose one with product=: Image \(image\), Image_pub"),
+        ("Catalog Catalogue Image", "2 catalog products"),
+        ("source_extraction", r"no catalog .*Choose one with product=: source_extraction \(other\)"),
+    ],
+)
+def test_where_sources_may_be_listed(products, says):
+    schema = read_metadata([[{"prod_dict": {name: f"{name}_query" for name in products.split()}}]], "workflow")
+    with pytest.raises(ParameterError, match=says):
+        schema.choose("catalog", None)
 
 
 def test_choosing_a_product(schema_of):
@@ -134,11 +198,137 @@ def test_table_of_parameters(schema_of):
     assert table.colnames[:5] == ["product", "name", "default", "unit", "type"]
     assert not {"token", "user_catalog", "selected_catalog", "T_format", "time_bin_format"} & set(table["name"])
     row = table[list(table["name"]).index("time_bin")]
-    assert (row["default"], row["unit"], row["type"]) == ("1000.0", "sec", "duration")
+    assert (row["default"], row["unit"], row["type"]) == ("1000.0", "s", "duration")
     assert table["min"].mask.all()
     limits = schema_of("example").list_parameters("lightcurve")
     row = limits[list(limits["name"]).index("nbins")]
     assert (row["min"], row["max"], row["optional"]) == (2, 1000, False)
+
+
+def described(**row):
+    """The row of a table for one parameter that a workflow has."""
+    row = {"name": "p", "units": None, "value": 1.0, **row}
+    rows = [{"prod_dict": {"Spectrum": "query"}}, [{"query_name": "query"}, {"product_name": "Spectrum"}, row]]
+    table = read_metadata([rows], "workflow").list_parameters("Spectrum")
+    return table[0] if len(table) else None
+
+
+@pytest.mark.parametrize(
+    ("units", "unit"),
+    [
+        ("sec", "s"),
+        ("s", "s"),
+        ("hour", "h"),
+        ("hours", "h"),
+        ("day", "d"),
+        ("d", "d"),
+        ("deg", "deg"),
+        ("degrees", "deg"),
+        ("arcmin", "arcmin"),
+        ("keV", "keV"),
+        ("GHz", "GHz"),
+        ("1/(TeV cm2 s)", "1 / (TeV s cm2)"),
+        ("TeV/cm2/s", "TeV / (s cm2)"),
+        ("isot", "isot"),
+        ("mjd", "mjd"),
+        ("jd", "jd"),
+        ("str", ""),
+        ("", ""),
+        (None, ""),
+        ("sigma", ""),
+        ("furlong per night", "furlong per night"),
+        ("10**99999999 m", "10**99999999 m"),
+    ],
+)
+def test_units_are_spelled_as_astropy_reads_them(units, unit):
+    found = described(units=units)["unit"]
+    assert found == unit
+    if unit not in ("isot", "mjd", "jd", "furlong per night", "10**99999999 m"):
+        assert u.Unit(found) == u.Unit(unit)
+
+
+def test_every_recorded_unit_is_read_by_astropy(schema_of):
+    for instrument in INSTRUMENTS:
+        for row in schema_of(instrument).list_parameters():
+            assert row["unit"] == "isot" if row["type"] == "time" else u.Unit(row["unit"]) is not None
+    row = schema_of("isgri").products["isgri_image"]["detection_threshold"].row
+    assert row[-1] == "in sigma"
+
+
+@pytest.mark.parametrize(
+    ("choices", "more", "listed"),
+    [
+        (
+            ["True", "true", "yes", "1", True, "False", "false", "no", "0", False],
+            {"owl_uri": ["#Boolean"]},
+            "True, False",
+        ),
+        (["False", "True"], {"owl_uri": ["#Boolean"]}, "True, False"),
+        (["yes", "1", True], {"value": True}, "True"),
+        (["False", "True"], {"value": "False"}, "False, True"),
+        (["g", "i", "r", "g"], {}, "g, i, r"),
+        (["0.2 deg", "0.4 deg"], {}, "0.2 deg, 0.4 deg"),
+        ([0.4, 0.7, 0.9], {}, "0.4, 0.7, 0.9"),
+        ([1.0, 2.0], {"owl_uri": ["#Integer"]}, "1, 2"),
+        ([1, 2, 1], {"owl_uri": ["#Integer"]}, "1, 2"),
+        (["0", "1"], {"owl_uri": ["#String"]}, "0, 1"),
+        ([], {}, ""),
+        (None, {}, ""),
+    ],
+)
+def test_choices_are_listed_plainly(choices, more, listed):
+    assert described(restrictions={"allowed_values": choices}, **more)["choices"] == listed
+
+
+@pytest.mark.parametrize(
+    ("extra", "description"),
+    [
+        ({"label": "Radius", "description": "of the circle", "group": "Plotting"}, "Radius - of the circle"),
+        ({"label": "", "description": " of the circle "}, "of the circle"),
+        ({"label": "Radius", "description": None}, "Radius"),
+        ({"label": "same", "description": "same"}, "same"),
+        ({"label": "MWA (radio", "description": 5}, "MWA (radio - 5"),
+        ({"label": ["a"], "description": {"b": 1}}, ""),
+        ({}, ""),
+        (None, ""),
+        (["label"], ""),
+        ("label", ""),
+    ],
+)
+def test_label_and_description(extra, description):
+    assert described(extra_metadata=extra)["description"] == description
+
+
+def test_a_long_description_is_shortened():
+    assert len(described(extra_metadata={"label": "x" * 1_000_000})["description"]) <= 500
+
+
+@pytest.mark.parametrize(
+    ("row", "optional"),
+    [
+        ({"restrictions": {"is_optional": True}}, True),
+        ({"restrictions": {"is_optional": False}}, False),
+        ({"restrictions": {"is_optional": False}, "value": None}, False),
+        ({"restrictions": {"min_value": 1}}, False),
+        # older servers do not say it
+        ({"restrictions": {}, "value": None}, True),
+        ({"value": None}, True),
+        ({"value": ""}, False),
+        ({}, False),
+    ],
+)
+def test_optional_is_as_stated_or_what_has_no_default(row, optional):
+    assert described(**row)["optional"] == optional
+
+
+@pytest.mark.parametrize("name", ["RA_rename", "token_rename", "source", "output_format"])
+def test_own_parameters_of_a_workflow_are_listed(name):
+    assert described(name=name, value="x", units="str", owl_uri=["http://odahub.io/ontology#String"])["name"] == name
+
+
+@pytest.mark.parametrize("name", ["T_format", "time_bin_format", "other_format", "token"])
+def test_auxiliary_parameters_are_not(name):
+    assert described(name=name, value="isot", units="str") is None
 
 
 def test_nearest():

@@ -300,7 +300,7 @@ def test_missing_images(extension):
 
 
 def test_image_without_a_sky():
-    with pytest.raises(ParameterError, match="sky coordinates of extension 'SIGNIFICANCE' are missing"):
+    with pytest.raises(ParameterError, match=r"sky coordinates of extension \('SIGNIFICANCE', 1\) are missing"):
         plot_image(fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.ones((3, 3)), name="SIGNIFICANCE")]))
 
 

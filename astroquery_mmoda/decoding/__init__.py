@@ -7,12 +7,13 @@ A reply is data. Nothing here imports, calls or evaluates what a reply names, op
 
 from .arrays import pickled_shape
 from .ecsv import read_ecsv
-from .encoded import read_binary, read_picture, unzipped
+from .encoded import begin_of, read_binary, read_picture, unzipped
 from .hdus import read_hdulist
 from .jsontext import parse_body, read_json_text
 from .waves import read_contours, read_spectrogram, read_strain
 
 __all__ = [
+    "begin_of",
     "parse_body",
     "pickled_shape",
     "read_binary",

@@ -76,6 +76,16 @@ def unzipped(data: bytes | bytearray | memoryview, allowance: Allowance | None =
     return opened
 
 
+def begin_of(data: bytes, size: int) -> bytes:
+    """So many of the first bytes at most, of what is in it where it is compressed by gzip."""
+    if data[:2] != b"\x1f\x8b":
+        return data[:size]
+    try:
+        return zlib.decompressobj(wbits=31).decompress(data[:_PIECE], size)
+    except zlib.error:
+        return b""
+
+
 def read_picture(entry: Any, *, what: str = "picture", allowance: Allowance | None = None) -> bytes:
     """Read one element of ``binary_image_product_list``: a picture as a file has it, whose pixels are not decoded."""
     with reading(what):

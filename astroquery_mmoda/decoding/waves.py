@@ -24,7 +24,8 @@ def read_strain(entry: Any, *, what: str = "strain", allowance: Allowance | None
     with reading(what):
         allowance = allowance or Allowance.of(entry)
         values = _number_array(entry["value"], 1, allowance)
-        return Table([_times(entry["t0"], entry["dt"], len(values)), Column(values, name="strain")], copy=False)
+        times = _times(entry["t0"], entry["dt"], len(values))
+        return Table([times, Column(values, name="strain")], meta=_axis(entry["t0"], entry["dt"]), copy=False)
 
 
 def read_spectrogram(entry: Any, *, what: str = "spectrogram", allowance: Allowance | None = None) -> Table:
@@ -35,7 +36,7 @@ def read_spectrogram(entry: Any, *, what: str = "spectrogram", allowance: Allowa
         frequencies = _number_array(entry["yindex"], 1, allowance)
         if values.shape[1] != len(frequencies):
             raise DecodingError(f"{values.shape[1]} values per time for {len(frequencies)} frequencies")
-        meta = {"frequency": frequencies.tolist(), "frequency_unit": "Hz"}
+        meta = {"frequency": frequencies.tolist(), "frequency_unit": "Hz", **_axis(entry["x0"], entry["dx"])}
         times = _times(entry["x0"], entry["dx"], len(values))
         return Table([times, Column(values, name="value")], meta=meta, copy=False)
 
@@ -71,6 +72,11 @@ def _number_array(plain: Any, dimensions: int, allowance: Allowance) -> Array:
     if values.ndim != dimensions:
         raise DecodingError(f"expected numbers in {dimensions} dimensions, got {values.ndim}")
     return values
+
+
+def _axis(start: Any, step: Any) -> dict[str, float]:
+    # the step can't be had from the times, which are rounded to 0.2 microseconds
+    return {"t0": float(start), "dt": float(step)}
 
 
 def _times(start: Any, step: Any, count: int) -> Column:

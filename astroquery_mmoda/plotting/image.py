@@ -12,6 +12,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
+from astroquery import log
 
 from ..catalog import read_positions, source_names, table_of
 from ..errors import ParameterError, reading
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # width of a significance map, in sigma, from which there is more than the noise of statistics
 _CROWDED = 1.1
+# above so many standard deviations of the noise, a linear scale would show little else
+_BRIGHT = 30
 # where a name may go, nearest first: points from the source to the near end of the name
 _OFFSETS = [
     (sign_x * x * distance, sign_y * y * distance)
@@ -61,7 +64,9 @@ def plot_image(
         In a crowded field some names are left out, those of new detections and of low ``significance`` first; the
         marks stay.
     extension : str, int or (str, int)
-        Which image: its EXTNAME, or EXTNAME and EXTVER (the energy band, counted from the lowest).
+        Which image: its EXTNAME, or EXTNAME and EXTVER (the energy band, counted from the lowest). In a list without
+        ``SIGNIFICANCE``, such as those of most workflows, it is ``INTENSITY``, else the first image. Of a cube, the
+        first plane is drawn. The label of the colour bar names what is drawn.
     ax : `~astropy.visualization.wcsaxes.WCSAxes`, optional
         Where to draw; made by ``figure.add_subplot(projection=WCS(hdulist[extension].header))``.
 
@@ -95,13 +100,14 @@ def plot_image(
     if catalog is not None and not isinstance(catalog, Table):
         raise ParameterError(f"catalog= must be a Table of sources, not a {type(catalog).__name__}.")
     hdu = _chosen_image(hdulist, extension)
-    wcs, frame = _coordinates(hdu, f"the sky coordinates of extension {extension!r}")
+    wcs, frame = _coordinates(hdu)
     axes = _sky_axes(wcs, ax)
-    pixels = np.ma.masked_invalid(np.asarray(hdu.data, dtype=float))
+    planes = hdu.data.reshape(-1, *hdu.data.shape[-2:])
+    pixels = np.ma.masked_invalid(np.asarray(planes[0], dtype=float))
     colours = plt.get_cmap("viridis").with_extremes(bad="0.7")
     drawn = axes.imshow(pixels, origin="lower", cmap=colours, norm=_scale(pixels, hdu), interpolation="nearest")
     _label_sky(axes, wcs, frame.name)
-    _colour_bar(axes, drawn, hdu)
+    _colour_bar(axes, drawn, _image_label(hdu, len(planes)))
     if catalog is None and "CATALOG" in hdulist and len(hdulist["CATALOG"].data):
         catalog = table_of(hdulist)
     if catalog is not None and len(catalog):
@@ -115,11 +121,19 @@ def plot_image(
 
 
 def _chosen_image(hdulist: fits.HDUList, extension: str | int | tuple[str, int]) -> Any:
-    images = [hdu for hdu in hdulist if getattr(hdu, "is_image", False) and hdu.data is not None and hdu.data.ndim == 2]
+    images = [
+        hdu
+        for hdu in hdulist
+        if getattr(hdu, "is_image", False) and hdu.data is not None and hdu.data.ndim >= 2 and hdu.data.size
+    ]
     try:
         hdu = hdulist[extension]
     except (KeyError, IndexError, TypeError, ValueError):
         hdu = None
+    if hdu is None and extension == "SIGNIFICANCE" and images:  # the default
+        hdu = next((image for image in images if image.name == "INTENSITY"), images[0])
+        if len(images) > 1:
+            log.info("There is no SIGNIFICANCE; (%r, %s) is drawn, of %s images.", hdu.name, hdu.ver, len(images))
     if not any(hdu is image for image in images):
         present = ", ".join(f"({image.name!r}, {image.ver})" for image in images) or "none"
         wanted = printable(repr(extension), limit=80)
@@ -127,12 +141,16 @@ def _chosen_image(hdulist: fits.HDUList, extension: str | int | tuple[str, int])
     return hdu
 
 
-def _coordinates(hdu: Any, what: str) -> tuple[WCS, Any]:
+def _coordinates(hdu: Any) -> tuple[WCS, Any]:
     """Coordinates of an image and their frame; wcslib has many kinds of errors for headers that make no sense."""
+    what = f"the sky coordinates of extension ({printable(repr(hdu.name), limit=80)}, {hdu.ver})"
     with reading(what):
-        wcs = WCS(hdu.header).celestial
-        if not wcs.has_celestial:
-            raise ParameterError(f"{what} are missing")
+        whole = WCS(hdu.header)
+        if not whole.has_celestial:
+            raise ParameterError(f"{what} are missing; matplotlib.pyplot.imshow(hdu.data, origin='lower') draws it")
+        wcs = whole.celestial
+        if {whole.wcs.lng, whole.wcs.lat} != {0, 1}:
+            raise ParameterError(f"{what} are not along the first two axes of it")
         wcs.pixel_to_world_values(0, 0)
         return wcs, wcs_to_celestial_frame(wcs)
 
@@ -160,22 +178,24 @@ def _scale(pixels: np.ma.MaskedArray, hdu: Any) -> Any:
     low, high = float(values.min()), float(values.max())
     if hdu.name == "VARIANCE" and 0 < low < high:
         return LogNorm(low, high)  # it grows by powers of ten towards the edge of the field
-    if hdu.name not in ("SIGNIFICANCE", "INTENSITY", "RESIDUAL"):
-        return Normalize(low, high)
     # sources are few pixels, so that the median deviation is the noise's
     noise = 1.4826 * float(np.median(np.abs(values - np.median(values))))
+    # of images of workflows, which do not say what they are, those with noise around 0 and much above it
+    is_like = low < -noise < 0 and high > _BRIGHT * noise
+    if hdu.name not in ("SIGNIFICANCE", "INTENSITY", "RESIDUAL") and not is_like:
+        return Normalize(low, high)
     if hdu.name == "SIGNIFICANCE" and noise <= _CROWDED:
         noise = 1.0
     noise = noise or max(-low, high) / 10 or 1.0
     return AsinhNorm(linear_width=3 * noise, vmin=-3 * noise, vmax=max(high, 6 * noise))
 
 
-def _colour_bar(axes: Any, drawn: Any, hdu: Any) -> None:
+def _colour_bar(axes: Any, drawn: Any, label: str) -> None:
     from matplotlib.colors import AsinhNorm
 
     signed = isinstance(drawn.norm, AsinhNorm)
     bar = axes.figure.colorbar(drawn, ax=axes, pad=0.02, fraction=0.05, extend="min" if signed else "neither")
-    bar.set_label(_image_label(hdu))
+    bar.set_label(label)
     if signed:
         steps = _steps(drawn.norm)
         bar.set_ticks(steps, labels=[f"{step:g}".replace("-", "\N{MINUS SIGN}") for step in steps])
@@ -209,8 +229,9 @@ def _label_sky(axes: Any, wcs: WCS, frame: str) -> None:
         coordinate.set_ticks(number=6)
 
 
-def _image_label(hdu: Any) -> str:
+def _image_label(hdu: Any, planes: int) -> str:
     kind = literal(hdu.name, limit=40).capitalize() or "Image"
+    kind += f", plane 1 of {planes}" if planes > 1 else ""
     unit = r"$\sigma$" if hdu.name == "SIGNIFICANCE" else unit_text(hdu.header.get("BUNIT"))
     band = band_text(hdu.header.get("E_MIN"), hdu.header.get("E_MAX"))
     return quantity_label(kind, unit, band)

@@ -53,7 +53,10 @@ PARAMETER = "MMODA parameter "
 def primary_hdu(products: Products) -> fits.PrimaryHDU:
     """Primary HDU without data that says where the rest is from."""
     # extending a header by many cards takes the square of their count
-    return fits.PrimaryHDU(header=fits.Header(provenance_cards(products)))
+    hdu = fits.PrimaryHDU(header=fits.Header(provenance_cards(products)))
+    # astropy adds it only where no header is given
+    hdu.header.set("EXTEND", True, after="NAXIS")
+    return hdu
 
 
 def provenance_cards(products: Products) -> list[fits.Card]:

@@ -36,7 +36,7 @@ _VALUES = (
     ".*flux.*|f|fbest|fnu|flambda|intensity|brightness|omega.*|h2omega.*|signal|mag|magnitude",
     "rate|countrate|counts?rate|rate.*|mag.*|counts?|cts|excess|events|n|.*counts",
 )
-_NO_VALUES = re.compile("(cts|counts)(s|b|src|bkg)|backgr|bkg|exposure|.*(sensitiv|signif|npred)|ts")
+_NO_VALUES = re.compile("(cts|counts)(s|b|src|bkg)|backgr|bkg|exposure|.*(sensitivity|signif|npred)|ts")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 from astroquery.exceptions import NoResultsWarning
 
 from ..errors import warn
+from ..text import listed
 from .products import Products
 
 FORMS: Mapping[str, Callable[[Products, str | None], Any]] = {
@@ -26,5 +27,9 @@ def in_form(kind: str, products: Products, source: str | None, *, where: str = "
         warn(f"MMODA: {where}the analysis returned nothing.", NoResultsWarning)
     form = FORMS[kind](products, source)
     if kind == "catalog" and len(products) and not len(form):
-        warn(f"MMODA: {where}no source was found.", NoResultsWarning)
+        kinds = {product.kind for product in products}
+        found = "no source was found"
+        if "catalog" not in kinds and "src_names" in form.colnames:
+            found = f"no list of sources with positions was returned, but: {listed(sorted(kinds))}; see query_product"
+        warn(f"MMODA: {where}{found}.", NoResultsWarning)
     return form

@@ -14,11 +14,12 @@ from astropy.time import Time
 from astroquery import log
 
 from ..catalog import to_hdu
-from ..errors import reading
-from ..text import printable, transliterated
+from ..errors import ServiceError, reading
+from ..text import listed, printable, transliterated
 from ..units import standard_spelling
 from .budget import Budget
 from .cards import drop_missing, energy_band, instant_of, number, primary_hdu, time_system, with_origin
+from .conversions import is_fits, open_fits
 
 if TYPE_CHECKING:
     from .product import Product
@@ -38,6 +39,7 @@ _INSTANTS = tuple(f"{kind}-{when}" for when in ("OBS", "BEG", "AVG", "END") for 
 _ABSENT = ("", None, "1858-11-17")
 # what it does that by
 _REFERENCE = ("CTYPE1", "CTYPE2", "CTYPE3", "TIMESYS", "MJDREF", "MJDREFI", "MJDREFF", "DATEREF")
+_MOST_AXES = 9
 _SHOW_EXPOSURE = ("VARIANCE", "EXPOSURE")
 _BLANKED = ("INTENSITY", "VARIANCE", "SIGNIFICANCE", "RESIDUAL")
 
@@ -48,11 +50,15 @@ def image_form(products: Products) -> fits.HDUList:
 
     Images are named by IMATYPE where given, EXTVER is the number of the energy band, pixels without exposure are NaN.
     """
-    products.require("image", "array")
-    images = [product for product in products if product.kind in ("image", "array")]
-    budget, hdulist = Budget(products), fits.HDUList([primary_hdu(products)])
-    for product in images:
-        hdus = budget.read(product)
+    budget = Budget(products)
+    images = [(product, budget.read(product)) for product in products if product.kind in ("image", "array")]
+    if not images:
+        opened = ((product, _images_in(product, budget)) for product in products if is_fits(product))
+        images = [(product, hdus) for product, hdus in opened if hdus]
+    if not images:
+        _require_image(products)
+    hdulist = fits.HDUList([primary_hdu(products)])
+    for product, hdus in images:
         with reading(f"image {printable(product.name, limit=100)!r}"):
             extensions = [
                 _extension(hdu, product, budget)
@@ -70,6 +76,26 @@ def image_form(products: Products) -> fits.HDUList:
         with reading("the catalogue of an image"):
             hdulist.append(to_hdu(catalogs[0].data, budget.allowance))
     return hdulist
+
+
+def _images_in(product: Product, budget: Budget) -> fits.HDUList | None:
+    """The HDUs of a FITS file with images, which lists of events and tables are not."""
+    hdus = open_fits(product, budget.allowance)
+    budget.work_on(product, len(hdus), sum(len(hdu.header) for hdu in hdus))
+    return hdus if any(hdu.is_image and hdu.data is not None and hdu.data.ndim > 1 for hdu in hdus) else None
+
+
+def _require_image(products: Products) -> None:
+    """Refuse products without an image; pictures are named, since users call them images too."""
+    try:
+        products.require("image", "array")
+    except ServiceError as error:
+        pictures = [product.name for product in products if product.kind == "picture"]
+        if not pictures:
+            raise
+        raise ServiceError(
+            f"{error} product.picture() gives the pixels of: {listed(pictures)}.", products=products
+        ) from None
 
 
 def _extension(hdu: Any, product: Product, budget: Budget) -> Any:
@@ -95,6 +121,10 @@ def mend_wcs(header: fits.Header) -> None:
     if isinstance(header.get("EQUINOX"), str):
         header["EQUINOX"] = number(header, "EQUINOX", 2000.0)
     _mend_dates(header)
+    if any(key.startswith("CD1_") for key in header):
+        for axis in range(3, min(header.get("NAXIS", 0), _MOST_AXES) + 1):  # of a cube; wcslib takes 1 as well
+            if not any(f"CD{one}_{other}" in header for one, other in ((axis, axis), (axis, 1), (1, axis))):
+                header[f"CD{axis}_{axis}"] = 1.0
     cards = tuple((key, header[key]) for key in (*_REFERENCE, *_UNITS, *_INSTANTS) if key in header)
     for keyword, value in _wcs_cards(cards):
         header[keyword] = value

@@ -103,22 +103,21 @@ def entries_of(products: Mapping[str, Any], allowance: Allowance) -> Iterator[En
 
 
 def _as_announced(entry: Entry, uri: Any, extra: Any) -> Entry:
-    """Add what a workflow announced about an output; its kind, where only the layout shows it."""
+    """Add what a workflow announced about an output; its kind by the ontology, if the layout can be that."""
     meta = check_meta({**_as_dict(extra), **entry.meta}, f"product {printable(entry.name, limit=60)!r}")
+    units = _units_of(_as_dict(entry.raw))
     kind = _kind_from_uri(str(uri or ""))
-    units = [_as_dict(unit) for unit in _as_list(_as_dict(entry.raw).get("data_unit_list") or [])]
-    # lists of events have been announced as spectra
-    has_events = any(str(unit.get("name")).upper() == "EVENTS" for unit in units)
-    is_vague = entry.kind in ("table", "array", "other") and bool(units) and not has_events
-    return replace(entry, kind=kind if is_vague and kind in _STRONGEST_FIRST else entry.kind, meta=meta)
+    # before names of columns, but not before what a header states
+    is_open = kind in ("image", "lightcurve", "spectrum") and bool(units) and not any(map(_stated_kind, units))
+    return replace(entry, kind=kind if is_open and _can_be(kind, units) else entry.kind, meta=meta)
 
 
 def _kind_from_uri(uri: str) -> str:
-    """Kind by an address of the ontology, such as ``http://odahub.io/ontology#LightCurve``."""
-    # that of a subclass that a workflow makes has its name, its label and other words, with _ between them
-    parts = uri[:1000].rpartition("#")[2].split("_")
-    classes = [part for part in parts if part.startswith("ODA")] or parts
-    return kind_from_name(" ".join(part.removeprefix("ODA") for part in classes))
+    """Kind by an address of the ontology, such as ``http://odahub.io/ontology#LightCurve``; ``other`` if unclear."""
+    # that of a subclass that a workflow makes has its class, its label and other words, sorted, with _ between them
+    parts = [part.removeprefix("ODA") for part in uri[:1000].rpartition("#")[2].split("_")]
+    kinds = {kind_from_name(part) for part in parts if part in _CLASSES}
+    return kinds.pop() if len(kinds) == 1 else "other"
 
 
 # ---- what stands under a key
@@ -252,16 +251,32 @@ def _kind_of_arrays(element: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
     """By the metadata of light curves, the service's name for it, its own name, the headers of its units."""
     if _kind_of_table(element, meta) == "lightcurve":
         return "lightcurve"
-    for name in (meta.get("product"), element.get("name")):
-        kind = kind_from_name(str(name or ""))
-        if kind != "other":
-            return kind
-    kinds = {_kind_of_unit(unit) for unit in _as_list(element.get("data_unit_list")) if isinstance(unit, dict)}
+    units = _units_of(element)
+    named = (kind_from_name(str(name or "")) for name in (meta.get("product"), element.get("name")))
+    return next((kind for kind in named if _can_be(kind, units)), _layout(units))
+
+
+def _units_of(element: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [unit for unit in _as_list(element.get("data_unit_list")) if isinstance(unit, dict)]
+
+
+def _layout(units: Iterable[Mapping[str, Any]]) -> str:
+    kinds = {_kind_of_unit(unit) for unit in units}
     return next((kind for kind in _STRONGEST_FIRST if kind in kinds), "other")
+
+
+def _can_be(kind: str, units: list[dict[str, Any]]) -> bool:
+    """Whether arrays can be what their name or the service says: lists of events and maps are no spectra."""
+    has_events = any(str(unit.get("name")).strip().upper() == "EVENTS" for unit in units)
+    if kind in ("lightcurve", "spectrum", "arf", "rmf"):
+        return not has_events and _layout(units) not in ("image", "array")
+    return kind == "image" and _layout(units) in ("image", "array", "other")
 
 
 # cubes have tables of their energies, which could be those of a matrix
 _STRONGEST_FIRST = ("image", "lightcurve", "spectrum", "rmf", "arf", "table", "array")
+# of the ontology, which are products
+_CLASSES = frozenset("AstropyTable BinaryProduct Image LightCurve LightCurveList PictureProduct Spectrum".split())
 # by HDUCLAS1, HDUCLAS2 or the name of a unit
 _BY_NAME = {
     **dict.fromkeys(("LIGHTCURVE", "LC"), "lightcurve"),
@@ -278,11 +293,16 @@ _BY_COLUMNS = (
 )
 
 
+def _stated_kind(unit: Mapping[str, Any]) -> str:
+    header = _as_dict(unit.get("header"))
+    names = (header.get("HDUCLAS1"), header.get("HDUCLAS2"), unit.get("name"))
+    return next(filter(None, (_BY_NAME.get(str(name).strip().upper(), "") for name in names)), "")
+
+
 def _kind_of_unit(unit: Mapping[str, Any]) -> str:
     header = _as_dict(unit.get("header"))
-    for name in (header.get("HDUCLAS1"), header.get("HDUCLAS2"), unit.get("name")):
-        if kind := _BY_NAME.get(str(name).strip().upper()):
-            return kind
+    if kind := _stated_kind(unit):
+        return kind
     if unit.get("hdu_type") in ("table", "bintable"):
         names = {str(value).upper() for key, value in header.items() if str(key).startswith("TTYPE")}
         names |= {str(name).upper() for name in _as_dict(unit.get("units_dict"))}

@@ -11,7 +11,6 @@ from astropy.io import fits
 from astropy.table import Table
 
 from ..allowance import Allowance
-from ..catalog import empty_catalog
 from ..decoding import parse_body
 from ..errors import ParameterError, ServiceError, reading
 from ..service.replies import without_tokens
@@ -258,7 +257,7 @@ class Products(Sequence[Product]):
         if source is None or not len(self):
             return self
         names = {product: product.source or product.name for product in self}
-        if source not in names.values() and source in [product.name for product in self]:
+        if isinstance(source, str) and source not in names.values() and source in [product.name for product in self]:
             names = {product: product.name for product in self}
         try:
             name = match_source(names.values(), source)
@@ -278,7 +277,8 @@ class Products(Sequence[Product]):
         HDUList
             Primary; image HDUs named by their type (``INTENSITY``, ``SIGNIFICANCE``, ...) with ``EXTVER`` counting
             energy bands from the lowest; the other HDUs; last ``CATALOG``, if there is a source list. Pixels
-            without exposure (``VARIANCE`` or ``EXPOSURE`` of their band) are NaN; `Product.data` is raw.
+            without exposure (``VARIANCE`` or ``EXPOSURE`` of their band) are NaN; `Product.data` is raw. If no product
+            is an image, those in FITS files that came as binary products.
 
         Raises
         ------
@@ -382,7 +382,11 @@ class Products(Sequence[Product]):
         Returns
         -------
         Table
-            One source in a row, ``ra`` and ``dec`` in deg; empty, with the usual columns, if the reply has none.
+            One source in a row, ``ra`` and ``dec`` in deg. Of workflows: the table that has positions on the sky, with
+            its own columns and units. ``meta`` names the columns of the positions (``LON_NAME``, ``LAT_NAME``), their
+            frame if it is stated, and those without unit, taken as degrees (``UNITWARN``). Of several such tables it is
+            the one that is called a catalogue, or the first; a warning names the others.
+            Empty, with the usual columns, if the reply has none.
 
         Raises
         ------
@@ -397,15 +401,9 @@ class Products(Sequence[Product]):
         >>> str(products.catalog()["src_names"][0])
         'MAXI J1820+070'
         """
-        from .budget import Budget
+        from .sourcelists import catalog_form
 
-        lists = self.select(kind="catalog")
-        if not len(lists):
-            return empty_catalog()
-        with reading("the catalogue"):
-            table: Table = lists[0].data
-            Budget(self).allowance.spend(sum(column.nbytes for column in table.itercols()), "the catalogue")
-            return table.copy()
+        return catalog_form(self)
 
     def require(self, *kinds: str) -> None:
         """

@@ -22,7 +22,7 @@ from ..files import read_plain
 from ..protocol import NUL, Upload
 from ..text import Pasted, listed, nearest, printable
 from .expressions import literal_value
-from .metadata import Parameter
+from .metadata import BOOLEANS, Parameter
 from .values import as_quantity, convert, is_number, plain_float, service_unit, to_time
 
 _LONGEST_PATH = 1000
@@ -30,7 +30,6 @@ _WINDOW = re.compile(r"(?<!\d)\d{12}\.\d{3}(?!\d)")
 _WINDOW_FORMS = (
     "Give texts of twelve digits, a point and the version (066500220010.001), or a Table with scw_id and scw_ver."
 )
-_BOOLEANS = {**dict.fromkeys(("true", "yes", "1"), "True"), **dict.fromkeys(("false", "no", "0"), "False")}
 
 
 def to_wire(parameter: Parameter, value: Any, *, time_format: str | None = None) -> str:
@@ -71,9 +70,9 @@ def _write_number(parameter: Parameter, value: Any) -> str:
 
 
 def _write_boolean(parameter: Parameter, value: Any) -> str:
-    if str(value).lower() not in _BOOLEANS:
+    if str(value).lower() not in BOOLEANS:
         raise ValueError("True or False is needed")
-    return _BOOLEANS[str(value).lower()]
+    return BOOLEANS[str(value).lower()]
 
 
 def _write_string(parameter: Parameter, value: Any) -> str:

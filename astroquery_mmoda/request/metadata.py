@@ -16,7 +16,9 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from ..errors import ParameterError, ServiceError
+from ..protocol import FORMAT_FIELDS
 from ..text import nearest, printable
+from ..units import known_unit
 
 _NOT_FOR_USERS = ("token", "user_catalog", "selected_catalog")
 
@@ -41,6 +43,8 @@ _TYPES_BY_UNIT = (
     ("angle", {"deg", "arcmin", "arcsec", "rad"}),
     ("energy", {"eV", "keV", "MeV", "GeV", "TeV", "Hz", "MHz", "GHz"}),
 )
+#: spellings of truth values, in small letters
+BOOLEANS = {**dict.fromkeys(("true", "yes", "1"), "True"), **dict.fromkeys(("false", "no", "0"), "False")}
 _TYPES_BY_DEFAULT = ((bool, "boolean"), (int, "integer"), (float, "float"), (dict, "structured"), (list, "list"))
 
 # kinds that the name of a product may mean; if several, the first one counts
@@ -49,20 +53,28 @@ KINDS_IN_NAMES = tuple(
 )
 # words that mean a kind, beside its own name
 _WORDS_BY_KIND = {
-    "lightcurve": {"lc", "lcs", "lightcurves"},
-    "spectrum": {"spectra"},
-    "image": {"images", "mosaic"},
+    "lightcurve": {"lc"},
+    "spectrum": {"spectra", "sed", "spectralenergy"},
+    "image": {"map", "mosaic"},
     "catalog": {"catalogue"},
     "picture": {"plot", "png"},
 }
+# where sources are found, in products that list them beside what they are for
+_WITH_SOURCES = ("catalog", "image", "skymap")
 
 
 def kind_from_name(name: str | None) -> str:
     """Kind of a product, by the words in its name; ``other`` where no word matches."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name or "")
     words = re.findall("[a-z]+", spaced.lower())
-    found = {*words, *(first + second for first, second in pairwise(words))}
+    words += [first + second for first, second in pairwise(words)]
+    found = {*words, *(word.removesuffix("s") for word in words)}
     return next((kind for kind in KINDS_IN_NAMES if found & {kind, *_WORDS_BY_KIND.get(kind, ())}), "other")
+
+
+def _choice_text(choice: Any, kind: str) -> str:
+    is_whole = kind == "integer" and isinstance(choice, float) and choice.is_integer()
+    return printable(int(choice) if is_whole else choice)
 
 
 @dataclass(frozen=True)
@@ -105,22 +117,42 @@ class Parameter:
     @property
     def hidden(self) -> bool:
         """`bool`: whether users have no need of it."""
-        return self.name in _NOT_FOR_USERS or self.name.endswith("_format")
+        # formats of others have no address of the ontology, as output_format of a workflow has
+        is_format = self.name.endswith("_format") and self.units == "str" and not self.uris
+        return self.name in (*_NOT_FOR_USERS, *FORMAT_FIELDS) or is_format
+
+    @property
+    def unit(self) -> str:
+        """`str`: unit as astropy spells it; what is none, such as the format of a time, as the service has it."""
+        if self.units in (None, "str"):
+            return ""
+        unit = None if self.type == "time" else known_unit(self.units)
+        return printable(self.units) if unit is None else str(unit)
+
+    @property
+    def listed_choices(self) -> str:
+        """`str`: the choices, each once; of the many spellings of truth values, those of Python."""
+        texts = [_choice_text(choice, self.type) for choice in self.choices]
+        if self.type == "boolean":
+            texts = [text for text in ("True", "False") if text in {BOOLEANS.get(each.lower()) for each in texts}]
+        return ", ".join(dict.fromkeys(texts))
 
     @property
     def row(self) -> tuple[Any, ...]:
         """`tuple`: what a table shows of it."""
         default = "" if self.default is None else self.default
         limits = (math.nan if limit is None else limit for limit in (self.minimum, self.maximum))
+        # a number of standard deviations has no unit, but should be known as one
+        texts = [self.description, "in sigma" if self.units == "sigma" else ""]
         return (
             printable(self.name),
-            printable(default if isinstance(default, str) else json.dumps(default)),
-            "" if self.units in (None, "str") else printable(self.units),
+            printable(default if isinstance(default, (str, bool)) else json.dumps(default)),
+            self.unit,
             self.type,
             *limits,
-            ", ".join(map(printable, self.choices)),
+            self.listed_choices,
             self.optional,
-            printable(self.description),
+            printable(" - ".join(filter(None, texts))),
         )
 
 
@@ -145,11 +177,14 @@ class InstrumentSchema:
                 f"Unknown product {printable(product)!r}{nearest(str(product), self.products)}. "
                 f"{where} has: {self._listing(self.products)}."
             )
-        kind = "image" if kind == "catalog" else kind  # sources are found in images
-        fitting = [name for name in self.products if kind in ("product", self.kind(name))]
+        fitting: list[str] = []
+        kinds = _WITH_SOURCES if kind == "catalog" else (kind,)
+        for each in kinds:
+            fitting = fitting or [name for name in self.products if each in ("product", self.kind(name))]
         if len(fitting) == 1:
             return fitting[0]
-        what = "products" if kind == "product" else f"{kind} products"
+        named = self.kind(fitting[0]) if fitting else " or ".join(kinds)
+        what = "products" if kind == "product" else f"{named} products"
         unclear = any(self.kind(name) == "other" and name != "spectral_fit" for name in self.products)
         advice = "Choose one with product=" if fitting or unclear else "It has"
         raise ParameterError(
@@ -221,19 +256,23 @@ def read_metadata(reply: Any, instrument: str) -> InstrumentSchema:
 
 def _read_parameter(row: Mapping[str, Any]) -> Parameter:
     restrictions, extra = row.get("restrictions") or {}, row.get("extra_metadata") or {}
+    default, optional = row.get("value"), restrictions.get("is_optional")
+    given = [extra.get(key) for key in ("label", "description")] if isinstance(extra, dict) else []
+    texts = [str(text).strip() for text in given if isinstance(text, (str, int, float))]
     uris = row.get("owl_uri") or ()
     limits = (restrictions.get(key) for key in ("min_value", "max_value"))
     minimum, maximum = (None if limit is None else float(limit) for limit in limits)  # some come as text
     return Parameter(
         name=_of_type(row["name"], str),
         units=_of_type(row.get("units"), (str, type(None))),
-        default=row.get("value"),
-        optional=bool(restrictions.get("is_optional", False)),
+        default=default,
+        # older servers do not say it; there, one that has no value unless it is given can be left without
+        optional=default is None if optional is None else bool(optional),
         minimum=minimum,
         maximum=maximum,
         choices=tuple(_of_type(restrictions.get("allowed_values") or [], list)),
         uris=tuple(map(str, [uris] if isinstance(uris, str) else uris)),
-        description=" - ".join(str(extra[key]) for key in ("label", "description") if extra.get(key)),
+        description=" - ".join(dict.fromkeys(filter(None, texts))),
     )
 
 

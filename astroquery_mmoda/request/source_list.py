@@ -24,7 +24,7 @@ from ..files import read_plain
 from ..instruments import CATALOG_VALUES, MOST_SOURCES, USED_FLAGS
 from ..protocol import NAME_COLUMNS
 from ..text import Pasted, listed, printable, transliterated
-from .positions import parse_position, sky_position
+from .positions import designation, parse_position, sky_position
 from .values import as_quantity, convert
 
 _Array = np.ndarray[Any, Any]
@@ -47,9 +47,12 @@ def _table_given(catalog: Any) -> Table:
     if isinstance(catalog, Mapping):
         try:
             # numbers as they are written, whatever precision the list once had
-            return read_catalog({**catalog, "cat_column_descr": None}, what="catalog=")
+            table = read_catalog({**catalog, "cat_column_descr": None}, what="catalog=")
         except DecodingError as error:
             raise ParameterError(f"{error} (The service's form is that of products.catalog in a reply.)") from error
+        if source_names(table) is None:
+            table.meta.clear()  # the service's form has names; a table of the service may lack them
+        return table
     if not isinstance(catalog, (Table, fits.HDUList)):
         raise ParameterError(
             "catalog= must be a Table of sources, an image with a CATALOG, a dict in the service's form, a list of "
@@ -111,6 +114,13 @@ def to_service(table: Table, instrument: str = "") -> dict[str, Any]:
 def named_positions(table: Table) -> tuple[list[str], Positions]:
     """Names and positions of sources; `ParameterError` names a row that lacks one."""
     names, places = source_names(table), read_positions(table)
+    if names is None and "LON_NAME" in table.meta:  # a list of the service, which may have no names
+        names = [designation(place) if np.isfinite(place.ra) else "nowhere" for place in places.as_sky_coord().icrs]
+        warn(
+            f"catalog= has no column with names ({', '.join(NAME_COLUMNS)}): its sources are called by their "
+            f"positions, such as {listed(names, most=2)}. Rename the column that has them, if there is one.",
+            InputWarning,
+        )
     if names is None:
         raise ParameterError(
             f"catalog= needs a column with the names of the sources (one of {', '.join(NAME_COLUMNS)}); it has "

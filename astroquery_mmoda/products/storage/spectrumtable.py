@@ -50,7 +50,7 @@ def pick_sources(spectra: fits.HDUList, source: str | None = None) -> list[tuple
         return numbered
     # tables of flux points of one source have the names of their products beside
     products = {hdu.ver: str(hdu.header.get("ORIGNAME", "")) for hdu in spectra if is_flux_hdu(hdu)}
-    if source not in dict(numbered).values() and source in products.values():
+    if isinstance(source, str) and source not in dict(numbered).values() and source in products.values():
         return [(ver, known) for ver, known in numbered if products.get(ver) == source]
     name = match_source([name for _, name in numbered], source)
     return [(ver, known) for ver, known in numbered if known == name]
