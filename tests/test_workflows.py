@@ -15,8 +15,18 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.time import Time
 from astropy.wcs import WCS
+from astroquery.exceptions import NoResultsWarning
 
-from astroquery_mmoda import Products, errors, read_lightcurve, spectrum_table, write_lightcurve
+from astroquery_mmoda import (
+    Products,
+    errors,
+    plotting,
+    read_lightcurve,
+    spectrum_table,
+    to_timeseries,
+    write_lightcurve,
+    write_spectra,
+)
 from astroquery_mmoda.units import read_heading
 from tests.local_mmoda import environment, sky
 
@@ -481,7 +491,6 @@ def test_a_cube_announced_as_a_spectrum(ask):
     np.testing.assert_array_equal(bands.data["ENERGY"], [1e9, 2e9, 3e9])
 
 
-@pytest.mark.xfail(strict=True, reason="point 3 of issue 17: not there yet")
 def test_pictures_and_files(ask):
     products = ask("product", "mwa", "Image")
     assert products["picture"].picture().shape[:2] == (8, 16)
@@ -493,7 +502,6 @@ def test_pictures_and_files(ask):
 # ---- catalogues
 
 
-@pytest.mark.xfail(strict=True, reason="point 4 of issue 17: not there yet")
 def test_catalogue_of_any_columns(ask):
     table = ask("catalog", "desi_legacy_survey", "Catalog")
     types, east, north, flux = zip(*sky.FIELD_SOURCES, strict=True)
@@ -506,10 +514,29 @@ def test_catalogue_of_any_columns(ask):
     assert np.isnan(np.ma.filled(table["flux_i"].astype(float), np.nan)).all()
 
 
-@pytest.mark.xfail(strict=True, reason="point 4 of issue 17: an empty table of the usual columns instead")
 def test_no_catalogue_in_pixels(mmoda):
-    with pytest.raises(errors.ServiceError, match="table"):
-        mmoda.query_catalog(**asked("source_extractor", "Extract"))
+    with pytest.warns(NoResultsWarning, match="picture, table; see query_product"):
+        assert len(mmoda.query_catalog(**asked("source_extractor", "Extract"))) == 0
+
+
+# ---- all forms in use
+
+
+def test_each_can_be_drawn_and_written(ask, tmp_path):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    for number, (instrument, product, version) in enumerate(SPECTRA):
+        spectra = ask("spectrum", instrument, product)
+        plotting.plot_spectrum(spectra, spectra["SPECTRUM", version].header["ORIGNAME"])
+        assert not any(write_spectra(spectra, tmp_path / str(number))["error"])
+        pyplot.close("all")
+    for instrument, product in CURVES:
+        curve = ask("lightcurve", instrument, product)
+        plotting.plot_lightcurve(curve)
+        assert len(to_timeseries(curve)) == len(curve)
+        pyplot.close("all")
+    for instrument, product in IMAGES:
+        plotting.plot_image(ask("image", instrument, product))
+        pyplot.close("all")
 
 
 # ---- what can't be given
@@ -563,6 +590,20 @@ def test_data_as_they_came(ask):
     visible = ask("product", "cta", "Visibility")["GTI_table"].data
     assert visible["Tstops"].tolist() == ["2022-10-09T03:00:00.000", "2022-10-10T03:00:00.000"]
     assert visible["Tstops"].meta == {"format": "isot", "scale": "utc"}
+
+
+def test_tables_with_names_and_units(ask):
+    points = ask("product", "hess", "Spectrum_public_dl3")
+    table = points["table_spectrum"].to_table()
+    assert table.colnames == ["Emean", "Emin", "Emax", "Flux", "Flux_error"]
+    assert [column.unit for column in table.itercols()] == [u.TeV] * 3 + [u.TeV / u.cm**2 / u.s] * 2
+    assert points["table_confidence_contour"].to_table()["Norm_1TeV"].unit == 1 / (u.TeV * u.cm**2 * u.s)
+    visible = ask("product", "cta", "Visibility")["GTI_table"].to_table()
+    assert visible["Tstops"].isot.tolist() == ["2022-10-09T03:00:00.000", "2022-10-10T03:00:00.000"]
+    assert visible["Obs_length"].unit == u.h
+    events = ask("product", "crbeam", "Generate_events")["Event_file"].to_table()
+    assert len(events.colnames) == 11
+    assert len(ask("product", "photoz_euclid", "Run_Phosphoros_on_Catalog")["output_zpc"].to_table().colnames) == 0
 
 
 def unit_of(column):
