@@ -128,6 +128,7 @@ def archive(mode):
         (bytes(range(256)), "a file of unknown format"),
         (b"", "empty"),
     ],
+    ids=lambda value: value if isinstance(value, str) else len(value),
 )
 def test_files_that_are_not_fits(data, seems):
     product = file_product(data, "arxive")

@@ -76,7 +76,8 @@ def _of_channels(
         if role in found:
             product, index = found[role]
             _warn_of_others(product, data[product], role, index)
-            if role == "SPECTRUM" and (missing := missing_columns(data[product][index], role)):
+            missing = missing_columns(data[product][index], role) if role == "SPECTRUM" and len(members) == 1 else []
+            if missing:
                 text = f"the spectrum {printable(product.name, limit=60)} has no {', '.join(missing)}, and no energies"
                 warn(f"{text} beside values; it stays as it came", InputWarning)
             with reading(f"{role} of {name!r}"):

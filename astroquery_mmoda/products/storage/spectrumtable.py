@@ -48,12 +48,16 @@ def pick_sources(spectra: fits.HDUList, source: str | None = None) -> list[tuple
     ]
     if source is None:
         return numbered
-    # tables of flux points of one source have the names of their products beside
-    products = {hdu.ver: str(hdu.header.get("ORIGNAME", "")) for hdu in spectra if is_flux_hdu(hdu)}
+    products = _product_names(spectra)
     if isinstance(source, str) and source not in dict(numbered).values() and source in products.values():
         return [(ver, known) for ver, known in numbered if products.get(ver) == source]
     name = match_source([name for _, name in numbered], source)
     return [(ver, known) for ver, known in numbered if known == name]
+
+
+def _product_names(spectra: fits.HDUList) -> dict[int, str]:
+    """By EXTVER, of tables of flux points, of which one source may have several."""
+    return {hdu.ver: str(hdu.header.get("ORIGNAME", "")) for hdu in spectra if is_flux_hdu(hdu)}
 
 
 # ---- a spectrum as a table
@@ -105,8 +109,8 @@ def spectrum_table(spectra: fits.HDUList, source: str | None = None) -> Table:
     if len(sources) != 1:
         names = [name for _, name in sources]
         if len(set(names)) == 1:
-            # several tables of one source
-            names = [str(spectra["SPECTRUM", ver].header.get("ORIGNAME", ver)) for ver, _ in sources]
+            # several tables of flux points of one source
+            names = [_product_names(spectra).get(ver, name) for ver, name in sources]
         raise ParameterError(f"one spectrum has to be named by source=; there are: {listed(names)}")
     ver, name = sources[0]
     if ("SPECTRUM", ver) in spectra and is_flux_hdu(spectra["SPECTRUM", ver]):
