@@ -8,7 +8,7 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
-from astroquery_mmoda import ParameterError, Products, ServiceError, spectrum_table, write_spectra
+from astroquery_mmoda import DecodingError, ParameterError, Products, ServiceError, spectrum_table, write_spectra
 from astroquery_mmoda.plotting import plot_spectrum
 from tests.workflow_tables import entry, products
 
@@ -64,6 +64,10 @@ ROLES = {
     "rate[1/s] E[keV] rate_err[1/s]": ("E", "", "", "rate", "rate_err", "rate_err", ""),
     "Frequency[GHz] S[Jy] e_S[Jy]": ("Frequency", "", "", "S", "e_S", "e_S", ""),
     "wavelength[Angstrom] flux[erg/(s cm2 Angstrom)] ivar": ("wavelength", "", "", "flux", "", "", ""),
+    "Freq[Hz] Flux_upper_limit[erg/cm2s] Flux[erg/cm2s] Flux_err_low[erg/cm2s] Flux_err_high[erg/cm2s]": (
+        *("Freq", "", "", "Flux", "Flux_err_low", "Flux_err_high"),
+        "",
+    ),
     "Etrue[TeV] Signal_counts Background_counts Li_Ma_significance": ("Etrue", "", "", "Signal_counts", "", "", ""),
 }
 KEYWORDS = ("AXISCOL", "LOCOL", "HICOL", "VALCOL", "ERRLOCOL", "ERRHICOL", "LIMCOL")
@@ -90,6 +94,10 @@ def test_which_column_is_what(headings):
         "Gamma Norm_1TeV[1/(TeV cm2 s)]",
         "Index 1GeV_norm",
         "EVENT_ID TIME RA DEC ENERGY",
+        "TIME ENERGY[keV] PI",
+        "time freq[MHz] snr dm[pc/cm3]",
+        "number value[keV] quality",
+        "counts livetime[s] counts_rate[1/s] background_rate[1/s] excess_rate[1/s] n_bins",
         "RA DEC Type flux_g flux_g_err",
         "Tmean[MJD] Tmin[MJD] Tmax[MJD] Flux[counts/cm2s] Flux_error[counts/cm2s]",
         "x y flux",
@@ -173,6 +181,21 @@ def test_limits_of_gammapy():
     assert found["value"].unit == unit
 
 
+def test_flags_of_a_value():
+    columns = {"E[keV]": E, "flux[1/cm2s]": E, "flux_ul": np.array([False, True, False])}
+    table = spectrum_table(products(entry(columns)).spectrum())
+    assert table["is_upper_limit"].tolist() == [False, True, False]
+    np.testing.assert_array_equal(table["value"], E)
+
+
+def test_all_are_limits():
+    # as ANTARES has them
+    columns = {"E[GeV]": E, "flux_UL * E^2": E * u.Unit("GeV / (cm2 s)")}
+    table = spectrum_table(products(entry(Table(columns), "src")).spectrum())
+    assert table["is_upper_limit"].all()
+    np.testing.assert_array_equal(table["value"], E)
+
+
 def test_only_edges():
     columns = {"e_min[keV]": E, "e_max[keV]": 4 * E, "flux[1/cm2s]": E}
     table = spectrum_table(products(entry(columns)).spectrum())
@@ -188,6 +211,13 @@ def test_missing_cells_and_units_that_fits_does_not_have():
 
 
 # ---- several tables, sources, kinds
+
+
+@pytest.mark.parametrize(("heading", "problem"), [("f{}[1/cm2s]", "1002 columns"), ("f{}[{}kg/m]", "1002 units")])
+def test_more_columns_than_can_be_used(heading, problem):
+    columns = {"E[keV]": E, "flux[1/cm2s]": E} | {heading.format(i, i): E for i in range(1000)}
+    with pytest.raises(DecodingError, match=problem):
+        products(entry(columns)).spectrum()
 
 
 def test_several_tables_of_one_source():

@@ -152,11 +152,22 @@ def test_gaps():
         {"RA": T, "DEC": T, "TIME": T, "ENERGY": T},
         {"E[TeV]": T, "Flux[TeV/cm2s]": T},
         {"Counts": T, "TS": T},
+        {"OBS_ID": np.arange(3), "RA_PNT[deg]": T, "DEC_PNT[deg]": T, "TSTART[s]": T, "TSTOP[s]": T, "ONTIME[s]": T},
+        {"name": ["stacked"] * 3, "counts": T, "livetime[s]": T, "counts_rate[1/s]": T},
+        {"TIME[d]": T, "ENERGY[keV]": T, "PI": T},
     ],
 )
 def test_tables_that_are_not_light_curves(columns):
     with pytest.raises(ServiceError, match="no lightcurve"):
         curve(columns, "table")
+
+
+@pytest.mark.parametrize("times", [[], [np.nan] * 3, [np.inf, -np.inf, 1e308]])
+@pytest.mark.parametrize("heading", ["JD", "Tmean[MJD]"])
+@pytest.mark.filterwarnings("error::RuntimeWarning", "ignore:MMODA")
+def test_no_time_is_one(heading, times):
+    columns = {heading: np.array(times, float), "Tmin[MJD]": times, "Tmax[MJD]": times, "flux": np.ones(len(times))}
+    assert len(curve({name: np.array(values, float) for name, values in columns.items()})) == 0
 
 
 def test_files_and_series(tmp_path):

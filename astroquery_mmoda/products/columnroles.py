@@ -28,13 +28,18 @@ _CENTRAL = re.compile(r"[_ ]?(best|mean|median|central)$", re.IGNORECASE)
 # an error that is named without its value
 _ALONE = ("error", "err", "errors", "uncertainty", "staterr")
 _LIMITS = re.compile(r"(is_?)?(up_?lims?|ul|upper_?limits?|limits?)", re.IGNORECASE)
+_LIMITS_OF = re.compile(r"(^|[_ ])(ul|up(per)?_?lim(it)?s?|limits?)([_ ]|$)|upper_?limits?$", re.IGNORECASE)
 _POSITIONS = {"ra", "dec", "glon", "glat", "l", "b", "raj2000", "dej2000"}
-_EVENTS = {"eventid", "mcid", "detx", "dety"}
+# of photons, and of pointings
+_EVENTS = {"eventid", "mcid", "detx", "dety", "rapnt", "decpnt"}
+_SPECTRAL = {"energy", "freq", "frequency", "wavelength"}
+# lengths of time
+_DURATIONS = "duration|exposure|length|(live|on|dead|exp|exposure|integration|elapsed)time"
 # what was measured, the likeliest first; names in small letters, without signs
 _VALUES = (
     "e2dn?de.*|nufnu|sed|dn?de.*",
     ".*flux.*|f|fbest|fnu|flambda|intensity|brightness|omega.*|h2omega.*|signal|mag|magnitude",
-    "rate|countrate|counts?rate|rate.*|mag.*|counts?|cts|excess|events|n|.*counts",
+    ".*rate|rate.*|mag.*|counts?|cts|excess|events|n|.*counts",
 )
 _NO_VALUES = re.compile("(cts|counts)(s|b|src|bkg)|backgr|bkg|exposure|.*(sensitivity|signif|npred)|ts")
 
@@ -81,13 +86,29 @@ def find_roles(table: Table, axis: AxisKind) -> tuple[Table, Roles] | None:
     value = _value_of(table, others, axis)
     if not value:
         return None
-    flags = [name for name in table.colnames[:_MOST] if _LIMITS.fullmatch(name) and table[name].dtype.kind in "biuf"]
-    return _with_errors(table, replace(roles, value=value, limit=next(iter(flags), "")), others)
+    return _with_errors(table, replace(roles, value=value, limit=_flag_of(table, value)), others)
 
 
+@lru_cache(maxsize=5_000)
 def bare(name: str) -> str:
     """A name in small letters, without what stands between them, nor a unit that could not be read."""
     return re.sub(r"[^a-z0-9]", "", name.partition("[")[0].lower())
+
+
+def has_limits(name: str) -> bool:
+    """Whether all numbers of a column are upper limits, by its name: ``flux_UL * E^2``."""
+    return bool(_LIMITS_OF.search(name[:_LONGEST]))
+
+
+def _flag_of(table: Table, value: str) -> str:
+    """The column that tells limits: ``is_ul``, ``UpLim``, or ``flux_ul`` if it has truth values."""
+    columns = [table[name] for name in table.colnames[:_MOST] if isinstance(table[name], Column)]
+    for stem, kinds in (("", "biuf"), (value, "b")):
+        for column in columns:
+            rest = column.name.removeprefix(stem).lstrip("_ ")
+            if column.dtype.kind in kinds and column.name.startswith(stem) and _LIMITS.fullmatch(rest):
+                return str(column.name)
+    return ""
 
 
 def _is_plain(column: Any) -> bool:
@@ -130,14 +151,14 @@ def _axis_roles(table: Table, names: list[str], axis: AxisKind) -> Roles:
 
 
 def _has_edge_name(name: str) -> bool:
-    return bool(re.search(rf"({_LOW}|{_HIGH}|err(or)?|width|step|delay)$", bare(name)))
+    return bool(re.search(rf"({_LOW}|{_HIGH}|err(or)?|width|step|delay|{_DURATIONS})$", bare(name)))
 
 
 # ---- values and errors
 
 
 def _value_of(table: Table, names: list[str], axis: AxisKind) -> str:
-    """The column of what was measured: by its name, else the first with a unit that no axis has, or without one."""
+    """The column of what was measured: by its name, else the first with a unit that no axis has, or the only one."""
     numeric = [name for name in names if isinstance(table[name], Column) and bare(name) not in _POSITIONS]
     candidates = [
         name
@@ -145,12 +166,23 @@ def _value_of(table: Table, names: list[str], axis: AxisKind) -> str:
         if not (_NO_VALUES.match(bare(name)) or _is_secondary(name, numeric))
         and not (axis.fits(table[name]) and (re.fullmatch(axis.names, bare(name)) or not _is_value_name(name)))
     ]
+    # limits are values only if there is nothing else
+    candidates = [name for name in candidates if not has_limits(name)] or candidates
     candidates.sort(key=lambda name: table[name].unit is None)
     for pattern in _VALUES:
         for name in candidates:
             if re.fullmatch(pattern, bare(name)):
                 return name
-    return next(iter(candidates), "")
+    found = {bare(name) for name in table.colnames}
+    if "time" in found and found & _SPECTRAL:  # such as photons
+        return ""
+    measured = [name for name in candidates if table[name].unit is not None and not _is_coordinate(table[name].unit)]
+    floats = [name for name in candidates if table[name].dtype.kind == "f"]
+    return next(iter(measured), floats[0] if floats == candidates and len(floats) == 1 else "")
+
+
+def _is_coordinate(unit: u.UnitBase) -> bool:
+    return any(unit.is_equivalent(each, equivalencies=u.spectral()) for each in (u.s, u.deg, u.eV))
 
 
 def _is_value_name(name: str) -> bool:
@@ -169,6 +201,8 @@ def _side(name: str, value: str) -> str:
     """What a column is to another: ``error`` (both sides), ``error_low``, ``error_high``, ``bound_low`` ..., or not."""
     word = bare(name)
     for stem in dict.fromkeys((bare(value), bare(_CENTRAL.sub("", value)))):
+        if stem not in word:  # as of most pairs
+            continue
         if word in {f"{before}{stem}" for before in ("err", "error", "d", "delta")} or name.lower() == f"e_{stem}":
             return "error"
         rest = word[len(stem) :] if stem and word.startswith(stem) else ""

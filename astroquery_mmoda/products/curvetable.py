@@ -65,11 +65,12 @@ def _curve_table(table: Table, roles: Roles) -> Table:
     columns = {}
     centre, kept = times.get("axis"), set()
     if "low" in times:
-        width = times["high"] - times["low"]
-        middle = times["low"] + width / 2
-        if centre is not None and (np.abs(centre - middle) > 1e-3 * np.abs(width)).any():
-            # such as the mean time of what was counted
-            kept.add(roles.axis)
+        with np.errstate(invalid="ignore", over="ignore"):
+            width = times["high"] - times["low"]
+            middle = times["low"] + width / 2
+            if centre is not None and (np.abs(centre - middle) > 1e-3 * np.abs(width)).any():
+                # such as the mean time of what was counted
+                kept.add(roles.axis)
         centre = np.where(np.isfinite(middle), middle, np.nan if centre is None else centre)
         columns["TIMEDEL"] = maybe_masked(width, unit)
     elif half := next((name for name in table.colnames if bare(name) in _HALF_WIDTHS), ""):
@@ -97,7 +98,7 @@ def _value_cards(roles: Roles) -> dict[str, str]:
 
 def _without_reference(meta: Mapping[str, Any], *times: np.ndarray) -> dict[str, Any]:
     """Leave out an MJDREF beside times that are MJD by themselves, as gammapy has it."""
-    first = float(np.nanmedian(times[0])) if len(times[0]) else 0.0
+    first = _middle(times[0])
     is_mjd = EARLIEST < first < LATEST < first + sum(time_reference(meta))
     return {key: value for key, value in meta.items() if not (is_mjd and str(key).startswith("MJDREF"))}
 
@@ -107,9 +108,14 @@ def _numbers(column: Any) -> tuple[np.ndarray, u.UnitBase | None]:
     if isinstance(column, Time):
         return np.asarray(np.ma.filled(np.ma.asarray(column.mjd), np.nan)), u.day
     values = numbers_of(column)
-    if bare(column.name).endswith("jd") and np.nanmedian(values) > _JD_OF_MJD:
+    if bare(column.name).endswith("jd") and _middle(values) > _JD_OF_MJD:
         return values - _JD_OF_MJD, u.day
     return values, column.unit
+
+
+def _middle(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else 0.0
 
 
 def _band_cards(table: Table) -> dict[str, Any]:

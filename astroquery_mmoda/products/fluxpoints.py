@@ -17,7 +17,7 @@ from ..allowance import Allowance
 from ..catalog import ascii_table
 from ..errors import DecodingError, reading
 from ..text import printable
-from .columnroles import AxisKind, Roles, find_roles
+from .columnroles import AxisKind, Roles, find_roles, has_limits
 from .plaintable import maybe_masked, numbers_of, plain_table, table_of_hdu
 
 #: an axis of energies, or of what light of these energies has
@@ -26,6 +26,7 @@ SPECTRAL_AXIS = AxisKind(
     u.eV,
     tuple(u.spectral()),
 )
+_MOST_COLUMNS = 999
 #: keywords of a table of flux points for the parts of its columns
 KEYWORDS = {
     "axis": "AXISCOL",
@@ -86,6 +87,11 @@ def points_of_hdu(hdu: fits.BinTableHDU) -> Table:
 
 def flux_hdu(points: FluxPoints, allowance: Allowance | None = None) -> fits.BinTableHDU:
     """The table as an extension SPECTRUM, whose header says which column is what."""
+    if len(points.table.colnames) > _MOST_COLUMNS:
+        raise DecodingError(
+            f"it has {len(points.table.colnames)} columns, where {_MOST_COLUMNS} are the most in FITS; "
+            "query_product has it as a Table"
+        )
     columns = {name: _for_fits(points.table[name]) for name in points.table.colnames}
     table, names = ascii_table(Table(columns, copy=False), allowance or Allowance(2**62))
     with warnings.catch_warnings():
@@ -129,14 +135,18 @@ def flux_table(hdu: fits.BinTableHDU) -> Table:
             raise DecodingError(f"its header names no axis ({KEYWORDS['axis']})")
         rows = {role: _numbers(columns[role], len(source), along.unit) for role in ("axis", "low", "high")}
         if columns["axis"] is None:  # the middle on a logarithmic scale
-            rows["axis"] = np.sqrt(rows["low"] * rows["high"])
+            with np.errstate(invalid="ignore", over="ignore"):
+                rows["axis"] = np.sqrt(rows["low"]) * np.sqrt(rows["high"])
         table = Table()
         for name, role in (("energy", "axis"), ("e_min", "low"), ("e_max", "high")):
             table[name] = maybe_masked(rows[role], along.unit)
-        flags = np.zeros(len(source), bool) if columns["limit"] is None else _flags(columns["limit"])
+        flags = np.full(len(source), has_limits(value.name))
+        if columns["limit"] is not None:
+            flags = _flags(columns["limit"])
         values = _numbers(value, len(source), value.unit)
-        if f"{value.name}_ul" in source.colnames:  # gammapy's upper limits
-            limits = numbers_of(source[f"{value.name}_ul"], value.unit)
+        limit = source[f"{value.name}_ul"] if f"{value.name}_ul" in source.colnames else None  # of gammapy
+        if limit is not None and limit.dtype.kind == "f":
+            limits = numbers_of(limit, value.unit)
             values = np.where(flags & np.isfinite(limits), limits, values)
         table["value"] = maybe_masked(values, value.unit)
         for name in ("error_low", "error_high"):

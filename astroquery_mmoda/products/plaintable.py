@@ -14,7 +14,7 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
 
 from ..errors import DecodingError
-from ..units import Heading, read_heading, read_unit
+from ..units import Heading, check_units, read_heading, read_unit
 
 # names of columns that may have times, and what MJD of any mission are in
 _TIME_NAME = re.compile(r"t($|[_\W0-9])|t(mean|mid|min|max|start|stop|ref)|.*(time|date|mjd|jd|start|stop|epoch)", re.I)
@@ -29,6 +29,7 @@ def plain_table(data: Any) -> Table:
     A heading that can't be read, or would give a name that is in use, stays. Of an HDUList, the first table is taken.
     """
     table = data if isinstance(data, Table) else _table_of(data)
+    check_units(name.partition("[")[2] for name in table.colnames)
     headings = [read_heading(name) for name in table.colnames]
     count = Counter(heading.name for heading in headings)
     columns = []
