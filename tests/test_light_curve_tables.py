@@ -48,6 +48,23 @@ def test_mean_times_that_are_not_in_the_middle():
     np.testing.assert_allclose(table["Tmean"], T + 0.1)
 
 
+def test_names_that_the_form_has_itself(tmp_path):
+    edges = {"time": T + 0.1, "time_min": T, "time_max": T + 0.5, "TIMEDEL": FLUX}
+    own = {"e_min[keV]": FLUX, "E_MAX[keV]": FLUX, "src_name": ["a", "b", "c"], "product": ["d", "e", "f"]}
+    whole = products(*(entry(edges | own | {"flux": FLUX}, name) for name in ("first", "second")), product="Lightcurve")
+    table = whole.lightcurve("first")
+    np.testing.assert_allclose(table["time"].utc.mjd, T + 0.25, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(table["time_bin"], 43200)
+    np.testing.assert_allclose(table["time_given"], T + 0.1)
+    assert table["src_name_given"].tolist() == ["a", "b", "c"]
+    assert table["e_min_given"].unit == u.keV
+    again = read_lightcurve(write_lightcurve(table, tmp_path / "curve.fits"))
+    assert again.colnames == table.colnames
+    both = whole.lightcurve()
+    assert both["product_given"].tolist() == ["d", "e", "f"] * 2
+    assert len({name.lower() for name in both.colnames}) == len(both.colnames)
+
+
 def test_half_widths():
     columns = {"T[MJD]": T, "dT[MJD]": [0.1, 0.2, 0.0], "Cts_s": [1, 2, 3], "Flux[1/cm2s]": FLUX}
     table = curve(columns)
@@ -121,6 +138,14 @@ def test_light_curves_of_gammapy(bands):
     np.testing.assert_allclose(table["flux"], np.outer(np.arange(1, bands + 1), FLUX).ravel())
     assert table["flux"].unit == 1 / u.cm**2 / u.s
     assert table.meta["LIMCOL"] == "is_ul"
+
+
+def test_limits_of_gammapy_are_drawn_where_they_are():
+    columns = gammapy(1)
+    columns["flux_ul"], columns["is_ul"] = 4 * columns["flux"], [[False], [True], [False]]
+    arrows = plot_lightcurve(curve(columns, "lc_table"))
+    heights = [y for bars in arrows.containers for y in np.atleast_1d(bars.lines[0].get_ydata()) if np.isfinite(y)]
+    np.testing.assert_allclose(sorted(heights), sorted(FLUX * [1, 4, 1]))
 
 
 def test_several_tables():

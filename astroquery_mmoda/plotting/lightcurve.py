@@ -102,7 +102,11 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     limit = str(table.meta.get("LIMCOL", ""))
     limits = np.nan_to_num(plain_numbers(rows[limit])).astype(bool) if limit in rows.colnames else None
     error = np.array(bars) if len(bars) > 1 else next(iter(bars), None)
-    points = Points("", time, half, plain_numbers(rows[value]), error, limits)
+    heights = plain_numbers(rows[value])
+    if limits is not None and f"{value}_ul" in rows.colnames and f"{value}_ul" != limit:  # of gammapy
+        bounds = plain_numbers(rows[f"{value}_ul"])
+        heights = np.where(limits & np.isfinite(bounds), bounds, heights)
+    points = Points("", time, half, heights, error, limits)
     curves = [
         replace(points.among(own), label=f"{literal(name)} {band if len(bands) > 1 else ''}".strip())
         for name in dict.fromkeys(names)

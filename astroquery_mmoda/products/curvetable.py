@@ -22,7 +22,7 @@ _HALF_WIDTHS = ("dt", "terr", "timeerr", "timeerror")
 _MOST_COLUMNS = 3000
 _JD_OF_MJD = 2400000.5
 # names that the form has for other things
-_TAKEN = frozenset({"src_name", "time", "time_bin", "e_min", "e_max"})
+_TAKEN = frozenset({"src_name", "time", "time_bin", "e_min", "e_max", "product"})
 
 
 def curve_tables(data: Table) -> list[Table]:
@@ -78,10 +78,12 @@ def _curve_table(table: Table, roles: Roles) -> Table:
         cards["WIDTHCOL"] = half
     columns["TIME"] = Column(centre, unit=unit)
     dropped = {roles.axis, roles.low, roles.high} - kept
+    taken = _TAKEN | {name.lower() for name in columns}
     for name in table.colnames:
         if name not in dropped and not (name in _TAKEN and name.upper() in cards):
             values = table[name]
-            new = name.upper() if name in _TAKEN else name
+            # names that differ in capitals only are the same in FITS
+            new = f"{name}_given" if name.lower() in taken else name
             columns[new] = Column(values.mjd, unit=u.day) if isinstance(values, Time) else values
     return Table(columns, meta={**meta, **cards}, copy=False)
 
