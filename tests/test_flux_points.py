@@ -68,6 +68,14 @@ ROLES = {
         *("Freq", "", "", "Flux", "Flux_err_low", "Flux_err_high"),
         "",
     ),
+    "E[TeV] model[erg/cm2s] data[erg/cm2s] data_err[erg/cm2s]": ("E", "", "", "data", "data_err", "data_err", ""),
+    "E[TeV] model_flux[erg/cm2s] rate[1/s] rate_err[%]": ("E", "", "", "rate", "", "", ""),
+    "E[TeV] model_flux[erg/cm2s]": ("E", "", "", "model_flux", "", "", ""),
+    "e_ref[TeV] e_min[TeV] e_max[TeV] ref_dnde[1/(TeV cm2 s)] ref_flux[1/(cm2 s)] norm norm_err norm_ul ts": (
+        *("e_ref", "e_min", "e_max", "norm", "norm_err", "norm_err"),
+        "",
+    ),
+    "E[TeV] Flux[TeV/cm2s] error_down[TeV/cm2s] err_hi[TeV/cm2s]": ("E", "", "", "Flux", "error_down", "err_hi", ""),
     "Etrue[TeV] Signal_counts Background_counts Li_Ma_significance": ("Etrue", "", "", "Signal_counts", "", "", ""),
 }
 KEYWORDS = ("AXISCOL", "LOCOL", "HICOL", "VALCOL", "ERRLOCOL", "ERRHICOL", "LIMCOL")
@@ -95,6 +103,8 @@ def test_which_column_is_what(headings):
         "Index 1GeV_norm",
         "EVENT_ID TIME RA DEC ENERGY",
         "TIME ENERGY[keV] PI",
+        "E_cut[TeV] Gamma Norm[1/(TeV cm2 s)]",
+        "Name z E_peak[keV]",
         "time freq[MHz] snr dm[pc/cm3]",
         "number value[keV] quality",
         "counts livetime[s] counts_rate[1/s] background_rate[1/s] excess_rate[1/s] n_bins",

@@ -180,6 +180,8 @@ def test_gaps():
         {"OBS_ID": np.arange(3), "RA_PNT[deg]": T, "DEC_PNT[deg]": T, "TSTART[s]": T, "TSTOP[s]": T, "ONTIME[s]": T},
         {"name": ["stacked"] * 3, "counts": T, "livetime[s]": T, "counts_rate[1/s]": T},
         {"TIME[d]": T, "ENERGY[keV]": T, "PI": T},
+        {"T90[s]": T, "Epeak[keV]": T, "fluence[erg/cm2]": T},
+        {"lag[s]": T, "ccf": T, "ccf_err": T},
     ],
 )
 def test_tables_that_are_not_light_curves(columns):

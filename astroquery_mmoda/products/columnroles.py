@@ -20,6 +20,7 @@ from .plaintable import maybe_masked, numbers_of
 _MOST, _LONGEST = 200, 100
 # endings of the names of edges; in front of a name they mean the same
 _LOW, _HIGH = "min|low|lower|lo|start|begin|left", "max|high|upper|hi|stop|end|right"
+_MIDDLE = "mean|mid|middle|cent(er|re)|ref|median|log|best"
 # endings of errors: of both sides, of the lower, of the upper one
 _ERROR = "errors?|err|uncertainty|unc|std|sigma|staterr"
 _BELOW, _ABOVE = "low|lower|lo|down|dn|minus|neg|n|min", "high|upper|hi|up|plus|pos|p|max"
@@ -27,7 +28,10 @@ _BELOW, _ABOVE = "low|lower|lo|down|dn|minus|neg|n|min", "high|upper|hi|up|plus|
 _CENTRAL = re.compile(r"[_ ]?(best|mean|median|central)$", re.IGNORECASE)
 # an error that is named without its value
 _ALONE = ("error", "err", "errors", "uncertainty", "staterr")
+_SIDES_ALONE = tuple(re.compile(f"({_ERROR})({side})|({side})({_ERROR})") for side in (_BELOW, _ABOVE))
 _LIMITS = re.compile(r"(is_?)?(up_?lims?|ul|upper_?limits?|limits?)", re.IGNORECASE)
+# values only if there is nothing else, as limits are
+_MODEL = re.compile(r"(.*[_ ])?(model|fit|ref)([_ ]|$)", re.IGNORECASE)
 _LIMITS_OF = re.compile(r"(^|[_ ])(ul|up(per)?_?lim(it)?s?|limits?)([_ ]|$)|upper_?limits?$", re.IGNORECASE)
 _POSITIONS = {"ra", "dec", "glon", "glat", "l", "b", "raj2000", "dej2000"}
 # of photons, and of pointings
@@ -84,7 +88,8 @@ def find_roles(table: Table, axis: AxisKind) -> tuple[Table, Roles] | None:
         return None
     others = [name for name in names if name not in (roles.axis, roles.low, roles.high)]
     value = _value_of(table, others, axis)
-    if not value:
+    # parameters of a source have such units as well
+    if not value or (roles.axis and not (_is_value_name(value) or _has_name(roles.axis, axis))):
         return None
     return _with_errors(table, replace(roles, value=value, limit=_flag_of(table, value)), others)
 
@@ -131,7 +136,7 @@ def _axis_roles(table: Table, names: list[str], axis: AxisKind) -> Roles:
     # "F" is a flux where "f" is a frequency
     possible = {name: "" if name == "F" else word for name, word in possible.items()}
     found = {}
-    for role, ending in (("axis", "mean|mid|middle|cent(er|re)|ref|median|log|best"), ("low", _LOW), ("high", _HIGH)):
+    for role, ending in (("axis", _MIDDLE), ("low", _LOW), ("high", _HIGH)):
         pattern = f"({axis.names})({ending})|({ending})({axis.names})"
         by_name = [name for name, word in possible.items() if re.fullmatch(pattern, word)]
         if role == "axis":
@@ -150,6 +155,10 @@ def _axis_roles(table: Table, names: list[str], axis: AxisKind) -> Roles:
     return Roles(**found)
 
 
+def _has_name(name: str, axis: AxisKind) -> bool:
+    return bool(re.fullmatch(f"({axis.names})({_MIDDLE})?|({_MIDDLE})({axis.names})", bare(name)))
+
+
 def _has_edge_name(name: str) -> bool:
     return bool(re.search(rf"({_LOW}|{_HIGH}|err(or)?|width|step|delay|{_DURATIONS})$", bare(name)))
 
@@ -166,8 +175,7 @@ def _value_of(table: Table, names: list[str], axis: AxisKind) -> str:
         if not (_NO_VALUES.match(bare(name)) or _is_secondary(name, numeric))
         and not (axis.fits(table[name]) and (re.fullmatch(axis.names, bare(name)) or not _is_value_name(name)))
     ]
-    # limits are values only if there is nothing else
-    candidates = [name for name in candidates if not has_limits(name)] or candidates
+    candidates = [name for name in candidates if not (has_limits(name) or _MODEL.match(name))] or candidates
     candidates.sort(key=lambda name: table[name].unit is None)
     for pattern in _VALUES:
         for name in candidates:
@@ -191,7 +199,8 @@ def _is_value_name(name: str) -> bool:
 
 def _is_secondary(name: str, names: list[str]) -> bool:
     """Whether a column is an error, a bound or a flag of another one."""
-    if _LIMITS.fullmatch(name) or bare(name) in _ALONE:
+    word = bare(name)
+    if _LIMITS.fullmatch(name) or word in _ALONE or any(side.fullmatch(word) for side in _SIDES_ALONE):
         return True
     return any(_side(name, other) for other in names if other != name)
 
@@ -218,11 +227,17 @@ def _side(name: str, value: str) -> str:
 
 def _with_errors(table: Table, roles: Roles, names: list[str]) -> tuple[Table, Roles]:
     sides: dict[str, str] = {}
+    unit = table[roles.value].unit
     for name in names:
-        if name != roles.value and isinstance(table[name], Column):
+        # not those in per cent
+        is_like = isinstance(table[name], Column) and (
+            not (unit and table[name].unit) or table[name].unit.is_equivalent(unit)
+        )
+        if name != roles.value and is_like:
             sides.setdefault(_side(name, roles.value) or bare(name), name)
     both = sides.get("error") or next((sides[word] for word in _ALONE if word in sides), "")
-    low, high = sides.get("error_low", ""), sides.get("error_high", "")
+    alone = [next((name for word, name in sides.items() if side.fullmatch(word)), "") for side in _SIDES_ALONE]
+    low, high = sides.get("error_low", alone[0]), sides.get("error_high", alone[1])
     bounds = sides.get("bound_low", ""), sides.get("bound_high", "")
     if low and high:
         return table, replace(roles, error_low=low, error_high=high)
