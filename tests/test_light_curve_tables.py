@@ -140,6 +140,14 @@ def test_light_curves_of_gammapy(bands):
     assert table.meta["LIMCOL"] == "is_ul"
 
 
+@pytest.mark.parametrize(("unit", "heights"), [("mJy", [1e-8, 2e-8, 3e-8]), ("Jy", [1e-5, 2e-5, 3e-5]), ("s", [])])
+def test_errors_are_drawn_in_the_unit_of_the_values(unit, heights):
+    axes = plot_lightcurve(curve({"Time[MJD]": T, "Flux[Jy]": 3 * FLUX, f"Flux_error[{unit}]": FLUX}))
+    segments = [line for bars in axes.containers[0].lines[2] for line in bars.get_segments() if len(line)]
+    lengths = [abs(line[1][1] - line[0][1]) / 2 for line in segments]
+    np.testing.assert_allclose([length for length in lengths if length > 0], heights, rtol=1e-6)
+
+
 def test_limits_of_gammapy_are_drawn_where_they_are():
     columns = gammapy(1)
     columns["flux_ul"], columns["is_ul"] = 4 * columns["flux"], [[False], [True], [False]]

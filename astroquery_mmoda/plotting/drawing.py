@@ -212,3 +212,12 @@ def plain_numbers(column: Any) -> np.ndarray:
     except (TypeError, ValueError, OverflowError) as error:
         name = printable(getattr(column, "name", None) or "a column", limit=60)
         raise ParameterError(f"{name} has something else than numbers, which can't be drawn.") from error
+
+
+def numbers_in(column: Any, unit: Any) -> np.ndarray:
+    """Likewise, in a unit, such as that of the values for their errors; NaN if the column can't be in it."""
+    values, own = plain_numbers(column), getattr(column, "unit", None)
+    # errors of magnitudes have no zero point
+    if not (own and unit) or own == unit or isinstance(unit, u.FunctionUnitBase):
+        return values
+    return values * own.to(unit) if own.is_equivalent(unit) else np.full_like(values, np.nan)

@@ -27,6 +27,7 @@ from .drawing import (
     legend,
     literal,
     note,
+    numbers_in,
     plain_axes,
     plain_numbers,
     pyplot,
@@ -98,13 +99,13 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     texts, bands = _bands(rows)
     axes = plain_axes(ax)
     time, half, label = _time_axis(axes, rows)
-    bars = [plain_numbers(rows[error]) for error in errors]
+    bars = [numbers_in(rows[error], rows[value].unit) for error in errors]
     limit = str(table.meta.get("LIMCOL", ""))
     limits = np.nan_to_num(plain_numbers(rows[limit])).astype(bool) if limit in rows.colnames else None
     error = np.array(bars) if len(bars) > 1 else next(iter(bars), None)
     heights = plain_numbers(rows[value])
     if limits is not None and f"{value}_ul" in rows.colnames and f"{value}_ul" != limit:  # of gammapy
-        bounds = plain_numbers(rows[f"{value}_ul"])
+        bounds = numbers_in(rows[f"{value}_ul"], rows[value].unit)
         heights = np.where(limits & np.isfinite(bounds), bounds, heights)
     points = Points("", time, half, heights, error, limits)
     curves = [
