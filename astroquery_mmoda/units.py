@@ -90,7 +90,7 @@ def standard_spelling(text: Any) -> str | None:
     unit = known_unit(text)
     try:
         return None if unit is None else str(u.Unit(unit).to_string("fits", fraction="inline"))
-    except ValueError:  # known to astropy only
+    except (ValueError, TypeError):  # known to astropy only, or logarithmic
         return None
 
 

@@ -220,6 +220,21 @@ def test_missing_cells_and_units_that_fits_does_not_have():
     assert table["error_low"].mask.tolist() == [True, False, False]
 
 
+def test_columns_that_fits_does_not_have():
+    columns = Table({"E[keV]": E, "counts": MaskedColumn([1, 2, 3], mask=[False, True, False])})
+    columns["counts_err"] = np.array([1, -1, 2], "i1")
+    columns["half"], columns["ra"], columns["g"] = E.astype("f2"), E * u.hourangle, E * u.dex(u.cm / u.s**2)
+    columns["UpLim"] = MaskedColumn([False, True, True], mask=[False, False, True])
+    spectra = products(entry(columns)).spectrum()
+    table = spectrum_table(spectra)
+    assert table["value"].tolist() == [1, None, 3]
+    assert table["error_low"].tolist() == [1, 1, 2]
+    assert table["is_upper_limit"].tolist() == [False, True, False]
+    assert spectra["SPECTRUM"].columns["ra"].unit == "hourangle"
+    assert spectra["SPECTRUM"].columns["g"].unit == "dex(cm / s2)"
+    np.testing.assert_array_equal(spectra["SPECTRUM"].data["half"], E)
+
+
 # ---- several tables, sources, kinds
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +15,8 @@ from astropy.time import Time
 from ..allowance import Allowance
 from ..catalog import ascii_table
 from ..errors import DecodingError, reading
-from ..text import printable
+from ..text import printable, transliterated
+from ..units import standard_spelling
 from .columnroles import AxisKind, Roles, find_roles, has_limits
 from .plaintable import maybe_masked, numbers_of, plain_table, table_of_hdu
 
@@ -93,11 +93,15 @@ def flux_hdu(points: FluxPoints, allowance: Allowance | None = None) -> fits.Bin
             "query_product has it as a Table"
         )
     columns = {name: _for_fits(points.table[name]) for name in points.table.colnames}
+    units = [column.unit for column in columns.values()]
     table, names = ascii_table(Table(columns, copy=False), allowance or Allowance(2**62))
-    with warnings.catch_warnings():
-        # a unit that FITS does not have is written as it is spelled
-        warnings.simplefilter("ignore", u.UnitsWarning)
-        hdu = fits.table_to_hdu(table, name="SPECTRUM")
+    for column in table.itercols():
+        column.unit = None
+    hdu = fits.table_to_hdu(table, name="SPECTRUM")
+    for column, unit in zip(hdu.columns, units, strict=True):
+        if unit is not None:
+            # one that FITS does not have is written as it is spelled
+            column.unit = standard_spelling(str(unit)) or transliterated(str(unit))
     for role, keyword in KEYWORDS.items():
         name = getattr(points.roles, role)
         if name:
@@ -114,7 +118,11 @@ def _for_fits(column: Any) -> Column:
     if isinstance(column.unit, u.CompositeUnit) and column.unit.scale != 1:
         unit = u.CompositeUnit(1, column.unit.bases, column.unit.powers)
         return type(column)(column.astype(float) * column.unit.scale, unit=unit)
-    return column
+    if column.dtype.kind == "b":  # a flag that is not known is not set
+        return Column(np.ma.filled(column, False))
+    # FITS has neither numbers of 16 bits nor integers of 8 with a sign
+    new = {"f2": "f4", "i1": "i2"}.get(column.dtype.str[1:])
+    return column.astype(new) if new else column.copy(copy_data=False)
 
 
 def is_flux_hdu(hdu: Any) -> bool:

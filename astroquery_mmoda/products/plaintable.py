@@ -96,7 +96,11 @@ def table_of_hdu(hdu: fits.BinTableHDU) -> Table:
         if values.dtype.kind == "S":
             values = np.char.decode(values, "ascii", "replace")
         unit = read_unit(column.unit) if column.unit else None
-        columns.append(Column(values.astype(values.dtype.newbyteorder("="), copy=False), name=column.name, unit=unit))
+        values = values.astype(values.dtype.newbyteorder("="), copy=False)
+        is_null = values == column.null if values.dtype.kind in "iu" and column.null is not None else np.False_
+        made = MaskedColumn(values, column.name, mask=is_null) if np.any(is_null) else Column(values, column.name)
+        made.unit = unit
+        columns.append(made)
     cards = {card.keyword: card.value for card in hdu.header.cards if card.keyword not in ("COMMENT", "HISTORY", "")}
     return Table(columns, meta=cards, copy=False)
 
