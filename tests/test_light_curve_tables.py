@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 from astropy.time import Time
 
 from astroquery_mmoda import ParameterError, Products, ServiceError, read_lightcurve, to_timeseries, write_lightcurve
@@ -220,6 +220,18 @@ def test_files_and_series(tmp_path):
         read = Products.read(tmp_path / "all").lightcurve()
     assert read.colnames == table.colnames
     assert read.meta["TIMEWARN"] == table.meta["TIMEWARN"]
+
+
+def test_columns_that_fits_does_not_have(tmp_path):
+    columns = HESS | {"half": FLUX.astype("f2"), "byte": np.array([-2, 0, 2], "i1")}
+    table = curve(columns | {"UpLim": MaskedColumn([True, True, False], mask=[False, True, False])})
+    again = read_lightcurve(write_lightcurve(table, tmp_path / "curve.fits"))
+    table.write(tmp_path / "table.fits")
+    for read in (again, Table.read(tmp_path / "table.fits")):
+        assert read["byte"].tolist() == [-2, 0, 2]
+        assert read["half"].tolist() == FLUX.astype("f2").tolist()
+        # which has no mask for these
+        assert read["UpLim"].tolist() == [True, False, False]
 
 
 def test_several_light_curves_of_one_source(tmp_path):

@@ -33,7 +33,7 @@ from .cards import (
 )
 from .columnsizes import size_when_read
 from .curvetable import curve_tables
-from .plaintable import table_of_hdu
+from .plaintable import as_fits_has_it, table_of_hdu
 
 if TYPE_CHECKING:
     from .product import Product
@@ -205,6 +205,7 @@ def _of_table(table: Table, meta: Mapping[str, Any]) -> Iterator[_Raw]:
 
 
 def _of_column(column: Column) -> Values:
+    column = as_fits_has_it(column)
     mask = np.ma.getmaskarray(column)
     return Values(np.asarray(np.ma.getdata(column)), column.unit, mask if mask.any() else None)
 

@@ -18,7 +18,7 @@ from ..errors import DecodingError, reading
 from ..text import printable, transliterated
 from ..units import standard_spelling
 from .columnroles import AxisKind, Roles, find_roles, has_limits
-from .plaintable import maybe_masked, numbers_of, plain_table, table_of_hdu
+from .plaintable import as_fits_has_it, maybe_masked, numbers_of, plain_table, table_of_hdu
 
 #: an axis of energies, or of what light of these energies has
 SPECTRAL_AXIS = AxisKind(
@@ -118,11 +118,9 @@ def _for_fits(column: Any) -> Column:
     if isinstance(column.unit, u.CompositeUnit) and column.unit.scale != 1:
         unit = u.CompositeUnit(1, column.unit.bases, column.unit.powers)
         return type(column)(column.astype(float) * column.unit.scale, unit=unit)
-    if column.dtype.kind == "b":  # a flag that is not known is not set
+    if column.dtype.kind == "b":  # it has no mask for flags, and one that is not known is not set
         return Column(np.ma.filled(column, False))
-    # FITS has neither numbers of 16 bits nor integers of 8 with a sign
-    new = {"f2": "f4", "i1": "i2"}.get(column.dtype.str[1:])
-    return column.astype(new) if new else column.copy(copy_data=False)
+    return as_fits_has_it(column).copy(copy_data=False)
 
 
 def is_flux_hdu(hdu: Any) -> bool:

@@ -146,7 +146,10 @@ def _stacked(name: str, curves: list[Curve], whole: Products, budget: Budget) ->
         if column is not None:
             joined[place] = column.data
         mask[place] = column is None or (column.mask is not None and column.mask)
-    return MaskedColumn(joined, mask=mask, unit=unit) if mask.any() else Column(joined, unit=unit)
+    if not mask.any():
+        return Column(joined, unit=unit)
+    # FITS has no mask for flags, and a flag that is not known is not set
+    return MaskedColumn(joined, mask=mask, unit=unit, fill_value=False if kind.kind == "b" else None)
 
 
 def _not_joinable(what: str, whole: Products) -> ServiceError:

@@ -114,6 +114,13 @@ def numbers_of(column: Any, unit: u.UnitBase | None = None) -> np.ndarray:
     return values * column.unit.to(unit) if unit and column.unit and column.unit != unit else values
 
 
+def as_fits_has_it(column: Column) -> Column:
+    """A column of a type that FITS has, else the same one."""
+    # neither numbers of 16 bits nor integers of 8 with a sign
+    new = {"f2": "f4", "i1": "i2"}.get(column.dtype.str[1:])
+    return column.astype(new) if new else column
+
+
 def maybe_masked(values: np.ndarray, unit: u.UnitBase | None, *, name: str | None = None) -> Column:
     """Column of numbers, of which NaN are masked."""
     unknown = np.isnan(values)
