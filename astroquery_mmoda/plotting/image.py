@@ -130,7 +130,7 @@ def _chosen_image(hdulist: fits.HDUList, extension: str | int | tuple[str, int])
         hdu = hdulist[extension]
     except (KeyError, IndexError, TypeError, ValueError):
         hdu = None
-    if hdu is None and extension == "SIGNIFICANCE" and images:  # the default
+    if hdu is None and isinstance(extension, str) and extension == "SIGNIFICANCE" and images:  # the default
         hdu = next((image for image in images if image.name == "INTENSITY"), images[0])
         if len(images) > 1:
             log.info("There is no SIGNIFICANCE; (%r, %s) is drawn, of %s images.", hdu.name, hdu.ver, len(images))
