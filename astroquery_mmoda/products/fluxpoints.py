@@ -91,7 +91,7 @@ def flux_hdu(points: FluxPoints, allowance: Allowance | None = None) -> fits.Bin
     with warnings.catch_warnings():
         # a unit that FITS does not have is written as it is spelled
         warnings.simplefilter("ignore", u.UnitsWarning)
-        hdu = fits.table_to_hdu(table, name="SPECTRUM")
+        hdu = fits.BinTableHDU(table, name="SPECTRUM")
     for role, keyword in KEYWORDS.items():
         name = getattr(points.roles, role)
         if name:
