@@ -84,10 +84,10 @@ def points_of_hdu(hdu: fits.BinTableHDU) -> Table:
     return table
 
 
-def flux_hdu(points: FluxPoints, allowance: Allowance | None = None) -> fits.BinTableHDU:
+def flux_hdu(points: FluxPoints, allowance: Allowance) -> fits.BinTableHDU:
     """The table as an extension SPECTRUM, whose header says which column is what."""
     columns = {name: _for_fits(points.table[name]) for name in points.table.colnames}
-    table, names = ascii_table(Table(columns, copy=False), allowance or Allowance(2**62))
+    table, names = ascii_table(Table(columns, copy=False), allowance)
     with warnings.catch_warnings():
         # a unit that FITS does not have is written as it is spelled
         warnings.simplefilter("ignore", u.UnitsWarning)
@@ -114,6 +114,11 @@ def _for_fits(column: Any) -> Column:
 def is_flux_hdu(hdu: Any) -> bool:
     """Whether an extension is a spectrum of flux points."""
     return "VALCOL" in hdu.header and hdu.name == "SPECTRUM"
+
+
+def find_flux_hdu(spectra: fits.HDUList, number: int) -> fits.BinTableHDU | None:
+    """The extension of flux points with this EXTVER; None where the spectrum is one of channels."""
+    return next((hdu for hdu in spectra if hdu.ver == number and is_flux_hdu(hdu)), None)
 
 
 def flux_table(hdu: fits.BinTableHDU) -> Table:
@@ -143,8 +148,8 @@ def flux_table(hdu: fits.BinTableHDU) -> Table:
             # those below are negative in some tables
             table[name] = maybe_masked(np.abs(_numbers(columns[name], len(source), value.unit)), value.unit)
         table["is_upper_limit"] = flags
-        cards = {key: hdu.header[key] for key in ("SRC_NAME", "ORIGNAME", "AXISCOL", "VALCOL") if key in hdu.header}
-        table.meta = cards
+        kept = ("SRC_NAME", "ORIGNAME", "AXISCOL", "VALCOL")
+        table.meta = {key: hdu.header[key] for key in kept if key in hdu.header}
         return table
 
 
@@ -162,5 +167,4 @@ def _numbers(column: Column | None, rows: int, unit: Any) -> np.ndarray:
 
 def _flags(column: Column) -> np.ndarray:
     """Flags as truth values; they also come as 0 and 1, or as the numbers of limits, NaN where there is none."""
-    values = np.asarray(column)
-    return np.asarray(np.nan_to_num(values).astype(bool) if values.dtype.kind == "f" else values.astype(bool))
+    return np.nan_to_num(np.asarray(column)).astype(bool)

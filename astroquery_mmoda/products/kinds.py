@@ -120,9 +120,6 @@ def _kind_from_uri(uri: str) -> str:
     return kinds.pop() if len(kinds) == 1 else "other"
 
 
-# ---- what stands under a key
-
-
 def likely(found: Mapping[Product, Any], kind: str) -> list[Product]:
     """Products that are what was asked for: tables that can be read as such only if no others have the name of it."""
     readable = [product for product, content in found.items() if content]
@@ -130,6 +127,9 @@ def likely(found: Mapping[Product, Any], kind: str) -> list[Product]:
     named_otherwise = {"spectrum", "lightcurve", "catalog"} - {kind}
     fitting = [each for each in readable if each.kind == kind or kind_from_name(each.name) not in named_otherwise]
     return fitting or readable
+
+
+# ---- what stands under a key
 
 
 def _whole(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
