@@ -86,6 +86,15 @@ def find_roles(table: Table, axis: AxisKind) -> tuple[Table, Roles] | None:
     return _with_errors(table, replace(roles, value=value, limit=next(iter(flags), "")), others)
 
 
+def limited(table: Table, name: str, values: np.ndarray, flags: np.ndarray) -> np.ndarray:
+    """Values of a column; where they are flagged, the upper limits that gammapy has beside it (``flux_ul``)."""
+    limits = table[f"{name}_ul"] if f"{name}_ul" in table.colnames else None
+    if not _is_plain(limits):
+        return values
+    limits = numbers_of(limits, table[name].unit)
+    return np.where(flags & np.isfinite(limits), limits, values)
+
+
 def bare(name: str) -> str:
     """A name in small letters, without what stands between them, nor a unit that could not be read."""
     return re.sub(r"[^a-z0-9]", "", name.partition("[")[0].lower())

@@ -17,7 +17,7 @@ from ..allowance import Allowance
 from ..catalog import ascii_table
 from ..errors import DecodingError, reading
 from ..text import printable
-from .columnroles import AxisKind, Roles, find_roles
+from .columnroles import AxisKind, Roles, find_roles, limited
 from .plaintable import maybe_masked, numbers_of, plain_table, table_of_hdu
 
 #: an axis of energies, or of what light of these energies has
@@ -139,10 +139,7 @@ def flux_table(hdu: fits.BinTableHDU) -> Table:
         for name, role in (("energy", "axis"), ("e_min", "low"), ("e_max", "high")):
             table[name] = maybe_masked(rows[role], along.unit)
         flags = np.zeros(len(source), bool) if columns["limit"] is None else _flags(columns["limit"])
-        values = _numbers(value, len(source), value.unit)
-        if f"{value.name}_ul" in source.colnames:  # gammapy's upper limits
-            limits = numbers_of(source[f"{value.name}_ul"], value.unit)
-            values = np.where(flags & np.isfinite(limits), limits, values)
+        values = limited(source, value.name, numbers_of(value), flags)
         table["value"] = maybe_masked(values, value.unit)
         for name in ("error_low", "error_high"):
             # those below are negative in some tables
