@@ -127,8 +127,9 @@ def test_upper_limits_of_gammapy_are_drawn():
     table = gammapy(1)
     table["is_ul"] = [[False], [False], [True]]
     table["flux_ul"] = 2 * table["flux"]
-    _, arrows = plot_lightcurve(curve(table)).containers
-    np.testing.assert_allclose(arrows.lines[0].get_ydata(), 2 * FLUX[2:])
+    ax = plot_lightcurve(curve(table))
+    np.testing.assert_allclose(ax.containers[1].lines[0].get_ydata(), 2 * FLUX[2:])
+    assert "1\N{EN DASH}3 TeV" in ax.get_ylabel()
 
 
 def test_several_tables():
