@@ -300,9 +300,9 @@ def _stated_kind(unit: Mapping[str, Any]) -> str:
 
 
 def _kind_of_unit(unit: Mapping[str, Any]) -> str:
-    header = _as_dict(unit.get("header"))
     if kind := _stated_kind(unit):
         return kind
+    header = _as_dict(unit.get("header"))
     if unit.get("hdu_type") in ("table", "bintable"):
         names = {str(value).upper() for key, value in header.items() if str(key).startswith("TTYPE")}
         names |= {str(name).upper() for name in _as_dict(unit.get("units_dict"))}

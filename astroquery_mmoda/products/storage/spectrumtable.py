@@ -86,8 +86,8 @@ def spectrum_table(spectra: fits.HDUList, source: str | None = None) -> Table:
 
         Of a table of flux points: ``energy``, ``e_min``, ``e_max`` in the unit of its axis, which may be one of
         frequency or wavelength (``energy`` is the geometric mean of the edges where the table has only these);
-        ``value``, ``error_low``, ``error_high`` in the unit of the value; ``is_upper_limit``. What is unknown is
-        masked. ``meta`` has ``AXISCOL`` and ``VALCOL``, the service's names of axis and value.
+        ``value``, ``error_low``, ``error_high`` in the unit of the value; ``is_upper_limit``, where ``value`` is the
+        limit. What is unknown is masked. ``meta`` has the service's names of axis and value (``AXISCOL``, ``VALCOL``).
 
     Raises
     ------
