@@ -316,3 +316,5 @@ def test_rates_and_fluxes_have_no_common_axes(recorded):
     ax = plot_spectrum(products(entry(HESS)).spectrum())
     with pytest.raises(ParameterError, match="axes"):
         plot_spectrum(Products.from_response(recorded("isgri_spectrum_real")).spectrum(), ax=ax)
+    with pytest.raises(ParameterError, match="no unit over keV"):
+        plot_spectrum(products(entry({"E[keV]": E, "rate": E})).spectrum(), ax=ax)

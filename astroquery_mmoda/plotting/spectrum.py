@@ -141,10 +141,11 @@ class _Spectrum:
             x, edges = (each.to_value(x_unit, u.spectral()) for each in (self.x, self.edges))
             factor = self._factor(y_unit)
         except u.UnitsError as reason:
-            shown = f"{self.y.unit or 'no unit'} over {self.x.unit or 'no unit'}"
+            pairs = (self.y.unit, self.x.unit), (y_unit, x_unit)
+            own, others = (" over ".join(str(unit) or "no unit" for unit in pair) for pair in pairs)
             raise ParameterError(
-                f"the spectrum {printable(self.label, limit=60)} ({shown}) can't be drawn on axes in "
-                f"{y_unit or 'no unit'} over {x_unit or 'no unit'}; choose one by source=, or give it other axes by ax="
+                f"the spectrum {printable(self.label, limit=60)} ({own}) can't be drawn on axes in {others}; choose "
+                "one by source=, or give it other axes by ax="
             ) from reason
         # energies become wavelengths in the other order
         edges = np.sort(edges, axis=0) if np.isfinite(edges).any() else edges
