@@ -123,6 +123,15 @@ def test_light_curves_of_gammapy(bands):
     assert table.meta["LIMCOL"] == "is_ul"
 
 
+def test_upper_limits_of_gammapy_are_drawn():
+    table = gammapy(1)
+    table["is_ul"] = [[False], [False], [True]]
+    table["flux_ul"] = 2 * table["flux"]
+    ax = plot_lightcurve(curve(table))
+    np.testing.assert_allclose(ax.containers[1].lines[0].get_ydata(), 2 * FLUX[2:])
+    assert "1\N{EN DASH}3 TeV" in ax.get_ylabel()
+
+
 def test_several_tables():
     whole = products(entry(HESS, "first"), entry({"Time[MJD]": T, "mag": FLUX}, "second"), product="Lightcurve")
     table = whole.lightcurve()

@@ -180,9 +180,9 @@ def _scale(pixels: np.ma.MaskedArray, hdu: Any) -> Any:
         return LogNorm(low, high)  # it grows by powers of ten towards the edge of the field
     # sources are few pixels, so that the median deviation is the noise's
     noise = 1.4826 * float(np.median(np.abs(values - np.median(values))))
-    # of images of workflows, which do not say what they are, those with noise around 0 and much above it
-    is_like = low < -noise < 0 and high > _BRIGHT * noise
-    if hdu.name not in ("SIGNIFICANCE", "INTENSITY", "RESIDUAL") and not is_like:
+    # images of workflows do not say what they are; these have noise around 0 and something far above it
+    is_noisy = low < -noise < 0 and high > _BRIGHT * noise
+    if hdu.name not in ("SIGNIFICANCE", "INTENSITY", "RESIDUAL") and not is_noisy:
         return Normalize(low, high)
     if hdu.name == "SIGNIFICANCE" and noise <= _CROWDED:
         noise = 1.0
