@@ -122,8 +122,11 @@ def _read_column(name: str, values: Sequence[Any], dtype: str | None) -> Column:
 
 
 def as_catalog(table: Table) -> Table | None:
-    """A table that has positions on the sky, with units for them and ``meta`` about them; None of another."""
-    # what is not a number with the unit of an angle becomes degrees; the other columns are shared
+    """
+    A table that has positions on the sky, with units for them and ``meta`` about them; None of another.
+
+    Positions that are not numbers with the unit of an angle become degrees; the other columns are shared.
+    """
     lon, lat, frame = find_sky_columns(table)
     if not lon:
         return None
@@ -147,19 +150,17 @@ def find_sky_columns(table: Table) -> tuple[str, str, str]:
         if {lon, lat} <= set(by_lower):
             return by_lower[lon], by_lower[lat], frame
     # a SkyCoord, as astropy writes it; of other frames it says more than is kept
-    for stem, frame in ((name.removesuffix(".ra"), "icrs") for name in table.colnames if name.endswith(".ra")):
-        pair = f"{stem}.ra", f"{stem}.dec"
-        if pair[1] in table.colnames and (table[pair[0]].info.meta or {}).get("frame") == frame:
-            return (*pair, frame)
+    for lon in (name for name in table.colnames if name.endswith(".ra")):
+        lat = f"{lon.removesuffix('.ra')}.dec"
+        if lat in table.colnames and (table[lon].info.meta or {}).get("frame") == "icrs":
+            return lon, lat, "icrs"
     return "", "", ""
 
 
 def _sky_column(column: Any) -> Column:
-    values, unit = getattr(column, "dtype", np.dtype("O")), column.info.unit
-    if column.ndim == 1 and values.kind in "fiu" and (unit is None or u.Unit(unit).is_equivalent(u.deg)):
-        found = type(column)(column, unit=unit or u.deg, copy=False)
-        found.info.description, found.info.meta = column.info.description, column.info.meta
-        return found
+    dtype, unit = getattr(column, "dtype", np.dtype("O")), column.info.unit
+    if column.ndim == 1 and dtype.kind in "fiu" and (unit is None or u.Unit(unit).is_equivalent(u.deg)):
+        return type(column)(column, unit=unit or u.deg, copy=False)
     if len(column) > _MOST_ANGLES:
         raise ValueError(f"{len(column)} positions that are not numbers, {_MOST_ANGLES} are the most")
     degrees = angles(column, hours=bool(_HOURS.search(column.info.name.lower())))

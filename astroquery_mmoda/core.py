@@ -182,9 +182,9 @@ class MmodaClass(_LoginOfAstroquery):
         Table
             All sources stacked: ``src_name``, ``time`` (bin centre, TT), ``time_bin`` (full width, s), ``e_min``,
             ``e_max`` (keV), then the service's columns with units; bins without data are masked. ``meta`` names the
-            columns of values (``VALUECOL``) and errors (``ERRORCOL``, or ``ERRLOCOL`` and ``ERRHICOL``), and what was
-            assumed of the times (``TIMEWARN``): workflows say no time scale, and UTC is taken. Where one source has
-            several light curves without energies, a column ``product`` tells them apart.
+            columns of values (``VALUECOL``), errors (``ERRORCOL``, or ``ERRLOCOL`` and ``ERRHICOL``) and upper limits
+            (``LIMCOL``), and what was assumed of the times (``TIMEWARN``): workflows name no time scale, and UTC is
+            taken. Where one source has several light curves in one energy band, a column ``product`` tells them apart.
 
         Examples
         --------

@@ -342,6 +342,8 @@ def test_plot():
 def test_plot_of_several_instruments():
     """A spectral energy distribution in the units of the first."""
     ax = plot_spectrum(products(entry(ROSAT)).spectrum())
+    ax.clear()
+    plot_spectrum(products(entry(ROSAT)).spectrum(), ax=ax)
     assert ax.get_ylabel().startswith("$E^2")
     plot_spectrum(products(entry(HESS)).spectrum(), ax=ax)
     differential = {"E[MeV]": 1e3 * E, "dN/dE[1/(cm2 s MeV)]": 1e-9 / E**2}
@@ -369,3 +371,5 @@ def test_rates_and_fluxes_have_no_common_axes(recorded):
     ax = plot_spectrum(products(entry(HESS)).spectrum())
     with pytest.raises(ParameterError, match="axes"):
         plot_spectrum(Products.from_response(recorded("isgri_spectrum_real")).spectrum(), ax=ax)
+    with pytest.raises(ParameterError, match="no unit over keV"):
+        plot_spectrum(products(entry({"E[keV]": E, "rate": E})).spectrum(), ax=ax)

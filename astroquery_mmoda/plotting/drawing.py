@@ -23,6 +23,8 @@ _DETECTED, _LIMIT = 2.0, 3.0
 # dark ones of Okabe and Ito, which colour-blind readers can tell apart; each round of them has another marker
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 _MARKERS = "o^sv<>Dp"
+# of energy bands, in keV
+_BAND_UNITS = ((1e9, "TeV"), (1e6, "GeV"))
 # from so many bins on, one after the other, they are drawn as steps
 _MANY = 300
 # inches of a figure of ours, and wider where names stand beside the data
@@ -186,9 +188,11 @@ def literal(name: Any, limit: int = 60) -> str:
 
 
 def band_text(low: Any, high: Any) -> str:
-    """Write an energy band, or nothing where it is unknown."""
-    known = all(isinstance(bound, (int, float)) and np.isfinite(bound) for bound in (low, high))
-    return f"{low:g}\N{EN DASH}{high:g} keV" if known else ""
+    """Write an energy band given in keV, or nothing where it is unknown."""
+    if not all(isinstance(bound, (int, float)) and np.isfinite(bound) for bound in (low, high)):
+        return ""
+    size, unit = next((each for each in _BAND_UNITS if low >= each[0]), (1, "keV"))
+    return f"{low / size:g}\N{EN DASH}{high / size:g} {unit}"
 
 
 def unit_text(unit: Any) -> str:

@@ -130,7 +130,7 @@ def _chosen_image(hdulist: fits.HDUList, extension: str | int | tuple[str, int])
         hdu = hdulist[extension]
     except (KeyError, IndexError, TypeError, ValueError):
         hdu = None
-    if hdu is None and extension == "SIGNIFICANCE" and images:  # the default
+    if hdu is None and isinstance(extension, str) and extension == "SIGNIFICANCE" and images:  # the default
         hdu = next((image for image in images if image.name == "INTENSITY"), images[0])
         if len(images) > 1:
             log.info("There is no SIGNIFICANCE; (%r, %s) is drawn, of %s images.", hdu.name, hdu.ver, len(images))
@@ -180,9 +180,9 @@ def _scale(pixels: np.ma.MaskedArray, hdu: Any) -> Any:
         return LogNorm(low, high)  # it grows by powers of ten towards the edge of the field
     # sources are few pixels, so that the median deviation is the noise's
     noise = 1.4826 * float(np.median(np.abs(values - np.median(values))))
-    # of images of workflows, which do not say what they are, those with noise around 0 and much above it
-    is_like = low < -noise < 0 and high > _BRIGHT * noise
-    if hdu.name not in ("SIGNIFICANCE", "INTENSITY", "RESIDUAL") and not is_like:
+    # images of workflows do not say what they are; these have noise around 0 and something far above it
+    is_noisy = low < -noise < 0 and high > _BRIGHT * noise
+    if hdu.name not in ("SIGNIFICANCE", "INTENSITY", "RESIDUAL") and not is_noisy:
         return Normalize(low, high)
     if hdu.name == "SIGNIFICANCE" and noise <= _CROWDED:
         noise = 1.0

@@ -15,6 +15,7 @@ from astropy.time import Time
 from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, warn
+from ..products.columnroles import limited
 from ..products.storage.timeseries import FIXED_COLUMNS, curve_names, of_curve
 from ..protocol import VALUE_COLUMNS
 from .drawing import (
@@ -54,7 +55,7 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     Horizontal bars are the widths of the bins, vertical ones the errors; masked bins are gaps. Hundreds of bins, one
     after the other, become steps with a band of errors. Times are MJD (TT, or TDB where the table has it), or, where
     all of them are within a tenth of a day, seconds since the start of the first bin, which the axis names. Magnitudes
-    grow downwards.
+    grow downwards. Errors may differ below and above; arrows are the upper limits that ``meta["LIMCOL"]`` tells.
 
     The values are on a linear scale, as they were measured. Curves that are more than a factor of 30 apart get a
     logarithmic one, on which a bin below a signal to noise ratio of 2 is an arrow at 3 standard deviations, an upper
@@ -103,11 +104,10 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     limit = str(table.meta.get("LIMCOL", ""))
     limits = np.nan_to_num(plain_numbers(rows[limit])).astype(bool) if limit in rows.colnames else None
     error = np.array(bars) if len(bars) > 1 else next(iter(bars), None)
-    heights = plain_numbers(rows[value])
-    if limits is not None and f"{value}_ul" in rows.colnames and f"{value}_ul" != limit:  # of gammapy
-        bounds = numbers_in(rows[f"{value}_ul"], rows[value].unit)
-        heights = np.where(limits & np.isfinite(bounds), bounds, heights)
-    points = Points("", time, half, heights, error, limits)
+    numbers = plain_numbers(rows[value])
+    if limits is not None:
+        numbers = limited(rows, value, numbers, limits)
+    points = Points("", time, half, numbers, error, limits)
     curves = [
         replace(points.among(own), label=f"{literal(name)} {band if len(bands) > 1 else ''}".strip())
         for name in dict.fromkeys(names)

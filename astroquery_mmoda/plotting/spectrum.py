@@ -15,7 +15,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from ..errors import ParameterError
-from ..products.fluxpoints import flux_table, is_flux_hdu
+from ..products.fluxpoints import find_flux_hdu, flux_table
 from ..products.storage.spectrumtable import channel_table, pick_sources
 from ..text import printable
 from .drawing import (
@@ -99,22 +99,17 @@ def plot_spectrum(hdulist: fits.HDUList, source: str | None = None, ax: Axes | N
     pyplot()
     spectra = list(_spectra(hdulist, source))
     axes = plain_axes(ax)
-    units = _UNITS.get(axes) if axes.has_data() else None
-    first = spectra[0] if spectra else None
-    if units is None and first is not None:
-        units = first.x.unit, first.y.unit
+    drawn = _UNITS.get(axes) if axes.has_data() else None
+    units = drawn or next(((spectrum.x.unit, spectrum.y.unit) for spectrum in spectra), None)
     points = [spectrum.points(*units) for spectrum in spectra] if units else []
     axes.set_xscale("log")
     axes.set_yscale("log")
     for index, each in enumerate(points, start=curves_on(axes)):
         draw_points(axes, each, index)
     _write_energies(axes)
-    if first is None:
-        axes.set_xlabel("Energy")
-        axes.set_ylabel("Count rate")
-    elif axes not in _UNITS and units:
-        axes.set_xlabel(first.x_label)
-        axes.set_ylabel(first.y_label)
+    if not drawn:
+        axes.set_xlabel(spectra[0].x_label if spectra else "Energy")
+        axes.set_ylabel(spectra[0].y_label if spectra else "Count rate")
     if units:
         _UNITS[axes] = units
     # spectra fall, so that there is space for names above them
@@ -146,10 +141,11 @@ class _Spectrum:
             x, edges = (each.to_value(x_unit, u.spectral()) for each in (self.x, self.edges))
             factor = self._factor(y_unit)
         except u.UnitsError as reason:
-            shown = f"{self.y.unit or 'no unit'} over {self.x.unit or 'no unit'}"
+            pairs = (self.y.unit, self.x.unit), (y_unit, x_unit)
+            own, others = (" over ".join(str(unit) or "no unit" for unit in pair) for pair in pairs)
             raise ParameterError(
-                f"the spectrum {printable(self.label, limit=60)} ({shown}) can't be drawn on axes in "
-                f"{y_unit or 'no unit'} over {x_unit or 'no unit'}; choose one by source=, or give it other axes by ax="
+                f"the spectrum {printable(self.label, limit=60)} ({own}) can't be drawn on axes in {others}; choose "
+                "one by source=, or give it other axes by ax="
             ) from reason
         # energies become wavelengths in the other order
         edges = np.sort(edges, axis=0) if np.isfinite(edges).any() else edges
@@ -176,8 +172,8 @@ def _spectra(hdulist: fits.HDUList, source: str | None) -> Iterator[_Spectrum]:
     chosen = pick_sources(hdulist, source)
     names = [name for _, name in chosen]
     for number, name in chosen:
-        hdu = hdulist["SPECTRUM", number] if ("SPECTRUM", number) in hdulist else None
-        if hdu is None or not is_flux_hdu(hdu):
+        hdu = find_flux_hdu(hdulist, number)
+        if hdu is None:
             yield _of_channels(channel_table(hdulist, number, name), literal(name))
         else:
             # several instruments, or several tables of one, are often drawn together
@@ -191,7 +187,6 @@ def _of_channels(table: Table, name: str) -> _Spectrum:
     # the middle on a logarithmic scale; a first channel may begin at 0
     middle = np.where(low > 0, np.sqrt(low * high), (low + high) / 2)
     usable = (np.asarray(table["quality"]) == 0) & (high > 0)
-    y_label = quantity_label("Count rate", unit_text(_RATE), "")
     return _Spectrum(
         label=name,
         x=middle[usable] * u.keV,
@@ -200,7 +195,7 @@ def _of_channels(table: Table, name: str) -> _Spectrum:
         error=error[usable] * _RATE,
         limits=None,
         x_label="Energy (keV)",
-        y_label=y_label,
+        y_label=quantity_label("Count rate", unit_text(_RATE), ""),
     )
 
 

@@ -20,7 +20,7 @@ from .plaintable import maybe_masked, numbers_of
 _MOST, _LONGEST = 200, 100
 # endings of the names of edges; in front of a name they mean the same
 _LOW, _HIGH = "min|low|lower|lo|start|begin|left", "max|high|upper|hi|stop|end|right"
-_MIDDLE = "mean|mid|middle|cent(er|re)|ref|median|log|best"
+_CENTRE = "mean|mid|middle|cent(er|re)|ref|median|log|best"
 # endings of errors: of both sides, of the lower, of the upper one
 _ERROR = "errors?|err|uncertainty|unc|std|sigma|staterr"
 _BELOW, _ABOVE = "low|lower|lo|down|dn|minus|neg|n|min", "high|upper|hi|up|plus|pos|p|max"
@@ -94,6 +94,15 @@ def find_roles(table: Table, axis: AxisKind) -> tuple[Table, Roles] | None:
     return _with_errors(table, replace(roles, value=value, limit=_flag_of(table, value)), others)
 
 
+def limited(table: Table, name: str, values: np.ndarray, flags: np.ndarray) -> np.ndarray:
+    """Values of a column; where they are flagged, the upper limits that gammapy has beside it (``flux_ul``)."""
+    limits = table[f"{name}_ul"] if f"{name}_ul" in table.colnames else None
+    if not _is_plain(limits):
+        return values
+    limits = numbers_of(limits, table[name].unit)
+    return np.where(flags & np.isfinite(limits), limits, values)
+
+
 @lru_cache(maxsize=5_000)
 def bare(name: str) -> str:
     """A name in small letters, without what stands between them, nor a unit that could not be read."""
@@ -132,31 +141,27 @@ def _is_list_of_events(names: Iterable[str]) -> bool:
 
 def _axis_roles(table: Table, names: list[str], axis: AxisKind) -> Roles:
     """Axis and edges: by names whose unit agrees, else the first column with such a unit."""
-    possible = {name: bare(name) for name in names if axis.fits(table[name]) is not False}
     # "F" is a flux where "f" is a frequency
-    possible = {name: "" if name == "F" else word for name, word in possible.items()}
-    found = {}
-    for role, ending in (("axis", _MIDDLE), ("low", _LOW), ("high", _HIGH)):
-        pattern = f"({axis.names})({ending})|({ending})({axis.names})"
-        by_name = [name for name, word in possible.items() if re.fullmatch(pattern, word)]
-        if role == "axis":
-            by_name += [name for name, word in possible.items() if re.fullmatch(axis.names, word)]
+    words = {name: bare(name) for name in names if axis.fits(table[name]) is not False and name != "F"}
+
+    def named(*patterns: str) -> str:
+        found = [name for pattern in patterns for name, word in words.items() if re.fullmatch(pattern, word)]
         # a column with a unit before one that only has the name
-        by_name.sort(key=lambda name: axis.fits(table[name]) is not True)
-        found[role] = next(iter(by_name), "")
-    if not (found["low"] and found["high"]):
-        found["low"] = found["high"] = ""
-    if axis.by_unit and not found["axis"] and not found["low"]:
+        return min(found, key=lambda name: axis.fits(table[name]) is not True, default="")
+
+    low, high, centre = (f"({axis.names})({ending})|({ending})({axis.names})" for ending in (_LOW, _HIGH, _CENTRE))
+    roles = Roles(axis=named(centre, axis.names), low=named(low), high=named(high))
+    if not (roles.low and roles.high):
+        roles = Roles(axis=roles.axis)
+    if axis.by_unit and not (roles.axis or roles.low):
         # a rate has the unit of a frequency
-        found["axis"] = next(
-            (name for name in names if axis.fits(table[name]) and not (_has_edge_name(name) or _is_value_name(name))),
-            "",
-        )
-    return Roles(**found)
+        others = (name for name in names if not (_has_edge_name(name) or _is_value_name(name)))
+        return Roles(axis=next((name for name in others if axis.fits(table[name])), ""))
+    return roles
 
 
 def _has_name(name: str, axis: AxisKind) -> bool:
-    return bool(re.fullmatch(f"({axis.names})({_MIDDLE})?|({_MIDDLE})({axis.names})", bare(name)))
+    return bool(re.fullmatch(f"({axis.names})({_CENTRE})?|({_CENTRE})({axis.names})", bare(name)))
 
 
 def _has_edge_name(name: str) -> bool:
@@ -235,19 +240,16 @@ def _with_errors(table: Table, roles: Roles, names: list[str]) -> tuple[Table, R
         )
         if name != roles.value and is_like:
             sides.setdefault(_side(name, roles.value) or bare(name), name)
-    both = sides.get("error") or next((sides[word] for word in _ALONE if word in sides), "")
     alone = [next((name for word, name in sides.items() if side.fullmatch(word)), "") for side in _SIDES_ALONE]
     low, high = sides.get("error_low", alone[0]), sides.get("error_high", alone[1])
+    if not (low and high):
+        low = high = next((sides[word] for word in ("error", *_ALONE) if word in sides), "")
     bounds = sides.get("bound_low", ""), sides.get("bound_high", "")
-    if low and high:
-        return table, replace(roles, error_low=low, error_high=high)
-    if both:
-        return table, replace(roles, error_low=both, error_high=both)
-    if all(bounds):
+    if not low and all(bounds):
         if _are_bounds(table, roles.value, *bounds):
             return _with_distances(table, roles, *bounds)
-        return table, replace(roles, error_low=bounds[0], error_high=bounds[1])
-    return table, roles
+        low, high = bounds
+    return table, replace(roles, error_low=low, error_high=high)
 
 
 def _are_bounds(table: Table, value: str, low: str, high: str) -> bool:
@@ -255,19 +257,19 @@ def _are_bounds(table: Table, value: str, low: str, high: str) -> bool:
     if re.search("(min|max)(68)?$", bare(high)):
         return True
     middle, bottom, top = (numbers_of(table[name], table[value].unit) for name in (value, low, high))
-    known = np.isfinite(middle + bottom + top)
-    return bool(np.mean((bottom <= middle)[known] & (middle <= top)[known]) > 0.5) if known.any() else False
+    is_between = ((bottom <= middle) & (middle <= top))[np.isfinite(middle + bottom + top)]
+    return len(is_between) > 0 and bool(is_between.mean() > 0.5)
 
 
 def _with_distances(table: Table, roles: Roles, low: str, high: str) -> tuple[Table, Roles]:
     """Add columns with the distances of bounds from the value; of none where it is not between them."""
     unit = table[roles.value].unit
     middle, bottom, top = (numbers_of(table[name], unit) for name in (roles.value, low, high))
-    added = {f"{roles.value}_err_lo": middle - bottom, f"{roles.value}_err_hi": top - middle}
+    below, above = f"{roles.value}_err_lo", f"{roles.value}_err_hi"
     slack = 1e-6 * np.abs(middle)  # of rounding
     columns = [
         maybe_masked(np.where(values >= -slack, np.maximum(values, 0), np.nan), unit, name=name)
-        for name, values in added.items()
+        for name, values in ((below, middle - bottom), (above, top - middle))
     ]
     more = Table([*table.itercols(), *columns], meta=dict(table.meta), copy=False)
-    return more, replace(roles, error_low=columns[0].name, error_high=columns[1].name)
+    return more, replace(roles, error_low=below, error_high=above)

@@ -73,7 +73,8 @@ def _seems_to_be(data: bytes) -> str:
 
 def is_fits(product: Product) -> bool:
     """Whether a product is a FITS file, by its first bytes."""
-    return product.kind == "binary" and begin_of(product.data, _BEGIN).startswith(_FITS)
+    data = product.data if product.kind == "binary" else None
+    return isinstance(data, bytes) and begin_of(data, _BEGIN).startswith(_FITS)
 
 
 def open_fits(product: Product, allowance: Allowance) -> fits.HDUList:

@@ -35,20 +35,16 @@ def curve_tables(data: Table) -> list[Table]:
     # gammapy has a value for each energy band in a cell
     bands = {column.shape[1] for column in plain.itercols() if column.ndim == 2}
     count = bands.pop() if len(bands) == 1 else 0
-    if not 0 < count * len(plain.colnames) <= _MOST_COLUMNS:
-        found = [find_roles(plain, TIME_AXIS)]
-    else:
-        found = [find_roles(_band_of(plain, number), TIME_AXIS) for number in range(count)]
+    parts = [plain]
+    if 0 < count * len(plain.colnames) <= _MOST_COLUMNS:
+        parts = [_band_of(plain, number) for number in range(count)]
+    found = [find_roles(part, TIME_AXIS) for part in parts]
     return [_curve_table(*each) for each in found if each is not None]
 
 
 def _band_of(table: Table, number: int) -> Table:
-    columns = {name: table[name] for name in table.colnames}
-    return Table(
-        {name: column[:, number] if column.ndim == 2 else column for name, column in columns.items()},
-        meta=table.meta,
-        copy=False,
-    )
+    columns = [column[:, number] if column.ndim == 2 else column for column in table.itercols()]
+    return Table(columns, meta=table.meta, copy=False)
 
 
 def _curve_table(table: Table, roles: Roles) -> Table:
@@ -62,22 +58,21 @@ def _curve_table(table: Table, roles: Roles) -> Table:
         if name := getattr(roles, role):
             times[role], unit = _numbers(table[name])
     meta = _without_reference(table.meta, *times.values())
-    columns = {}
-    centre, kept = times.get("axis"), set()
+    columns, centre = {}, times.get("axis")
+    dropped = {roles.axis, roles.low, roles.high}
     if "low" in times:
         with np.errstate(invalid="ignore", over="ignore"):
             width = times["high"] - times["low"]
             middle = times["low"] + width / 2
             if centre is not None and (np.abs(centre - middle) > 1e-3 * np.abs(width)).any():
                 # such as the mean time of what was counted
-                kept.add(roles.axis)
+                dropped.discard(roles.axis)
         centre = np.where(np.isfinite(middle), middle, np.nan if centre is None else centre)
         columns["TIMEDEL"] = maybe_masked(width, unit)
     elif half := next((name for name in table.colnames if bare(name) in _HALF_WIDTHS), ""):
         columns["TIMEDEL"] = maybe_masked(2 * numbers_of(table[half]), table[half].unit or unit)
         cards["WIDTHCOL"] = half
     columns["TIME"] = Column(centre, unit=unit)
-    dropped = {roles.axis, roles.low, roles.high} - kept
     taken = _TAKEN | {name.lower() for name in columns}
     for name in table.colnames:
         if name not in dropped and not (name in _TAKEN and name.upper() in cards):

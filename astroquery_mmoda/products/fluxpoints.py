@@ -17,7 +17,7 @@ from ..catalog import ascii_table
 from ..errors import DecodingError, reading
 from ..text import printable, transliterated
 from ..units import standard_spelling
-from .columnroles import AxisKind, Roles, find_roles, has_limits
+from .columnroles import AxisKind, Roles, find_roles, has_limits, limited
 from .plaintable import as_fits_has_it, maybe_masked, numbers_of, plain_table, table_of_hdu
 
 #: an axis of energies, or of what light of these energies has
@@ -85,7 +85,7 @@ def points_of_hdu(hdu: fits.BinTableHDU) -> Table:
     return table
 
 
-def flux_hdu(points: FluxPoints, allowance: Allowance | None = None) -> fits.BinTableHDU:
+def flux_hdu(points: FluxPoints, allowance: Allowance) -> fits.BinTableHDU:
     """The table as an extension SPECTRUM, whose header says which column is what."""
     if len(points.table.colnames) > _MOST_COLUMNS:
         raise DecodingError(
@@ -94,10 +94,10 @@ def flux_hdu(points: FluxPoints, allowance: Allowance | None = None) -> fits.Bin
         )
     columns = {name: _for_fits(points.table[name]) for name in points.table.colnames}
     units = [column.unit for column in columns.values()]
-    table, names = ascii_table(Table(columns, copy=False), allowance or Allowance(2**62))
+    table, names = ascii_table(Table(columns, copy=False), allowance)
     for column in table.itercols():
         column.unit = None
-    hdu = fits.table_to_hdu(table, name="SPECTRUM")
+    hdu = fits.BinTableHDU(table, name="SPECTRUM")
     for column, unit in zip(hdu.columns, units, strict=True):
         if unit is not None:
             # one that FITS does not have is written as it is spelled
@@ -128,6 +128,11 @@ def is_flux_hdu(hdu: Any) -> bool:
     return "VALCOL" in hdu.header and hdu.name == "SPECTRUM"
 
 
+def find_flux_hdu(spectra: fits.HDUList, number: int) -> fits.BinTableHDU | None:
+    """The extension of flux points with this EXTVER; None where the spectrum is one of channels."""
+    return next((hdu for hdu in spectra if hdu.ver == number and is_flux_hdu(hdu)), None)
+
+
 def flux_table(hdu: fits.BinTableHDU) -> Table:
     """Flux points of an extension in the form of `spectrum_table`; where one is an upper limit, it is the value."""
     with reading("flux points"):
@@ -149,18 +154,14 @@ def flux_table(hdu: fits.BinTableHDU) -> Table:
         flags = np.full(len(source), has_limits(value.name))
         if columns["limit"] is not None:
             flags = _flags(columns["limit"])
-        values = _numbers(value, len(source), value.unit)
-        limit = source[f"{value.name}_ul"] if f"{value.name}_ul" in source.colnames else None  # of gammapy
-        if limit is not None and limit.dtype.kind == "f":
-            limits = numbers_of(limit, value.unit)
-            values = np.where(flags & np.isfinite(limits), limits, values)
+        values = limited(source, value.name, numbers_of(value), flags)
         table["value"] = maybe_masked(values, value.unit)
         for name in ("error_low", "error_high"):
             # those below are negative in some tables
             table[name] = maybe_masked(np.abs(_numbers(columns[name], len(source), value.unit)), value.unit)
         table["is_upper_limit"] = flags
-        cards = {key: hdu.header[key] for key in ("SRC_NAME", "ORIGNAME", "AXISCOL", "VALCOL") if key in hdu.header}
-        table.meta = cards
+        kept = ("SRC_NAME", "ORIGNAME", "AXISCOL", "VALCOL")
+        table.meta = {key: hdu.header[key] for key in kept if key in hdu.header}
         return table
 
 
@@ -178,5 +179,4 @@ def _numbers(column: Column | None, rows: int, unit: Any) -> np.ndarray:
 
 def _flags(column: Column) -> np.ndarray:
     """Flags as truth values; they also come as 0 and 1, or as the numbers of limits, NaN where there is none."""
-    values = np.asarray(column)
-    return np.asarray(np.nan_to_num(values).astype(bool) if values.dtype.kind == "f" else values.astype(bool))
+    return np.nan_to_num(np.asarray(column)).astype(bool)

@@ -120,9 +120,6 @@ def _kind_from_uri(uri: str) -> str:
     return kinds.pop() if len(kinds) == 1 else "other"
 
 
-# ---- what stands under a key
-
-
 def likely(found: Mapping[Product, Any], kind: str) -> list[Product]:
     """Products that are what was asked for: tables that can be read as such only if no others have the name of it."""
     readable = [product for product, content in found.items() if content]
@@ -130,6 +127,9 @@ def likely(found: Mapping[Product, Any], kind: str) -> list[Product]:
     named_otherwise = {"spectrum", "lightcurve", "catalog"} - {kind}
     fitting = [each for each in readable if each.kind == kind or kind_from_name(each.name) not in named_otherwise]
     return fitting or readable
+
+
+# ---- what stands under a key
 
 
 def _whole(kind: Kind, key: str, value: Any, allowance: Allowance) -> Iterator[Entry]:
@@ -300,9 +300,9 @@ def _stated_kind(unit: Mapping[str, Any]) -> str:
 
 
 def _kind_of_unit(unit: Mapping[str, Any]) -> str:
-    header = _as_dict(unit.get("header"))
     if kind := _stated_kind(unit):
         return kind
+    header = _as_dict(unit.get("header"))
     if unit.get("hdu_type") in ("table", "bintable"):
         names = {str(value).upper() for key, value in header.items() if str(key).startswith("TTYPE")}
         names |= {str(name).upper() for name in _as_dict(unit.get("units_dict"))}

@@ -52,17 +52,11 @@ def _plain_column(column: Any, name: str, heading: Heading) -> Any:
     if times is not None:
         return times
     if heading.time_format:
-        return _renamed(column, name, column.unit)
+        return type(column)(column, name=name, copy=False)
     unit = column.unit  # before that of the heading
     if unit is None or isinstance(unit, u.UnrecognizedUnit):
         unit = heading.unit or unit
-    return _renamed(column, heading.name, unit)
-
-
-def _renamed(column: Column, name: str, unit: Any) -> Column:
-    found = type(column)(column, name=name, unit=unit, copy=False)
-    found.info.description, found.info.meta = column.info.description, column.info.meta
-    return found
+    return type(column)(column, name=heading.name, unit=unit, copy=False)
 
 
 def _times(column: Column, name: str, form: str, scale: str) -> Time | None:

@@ -79,7 +79,7 @@ class Product:
 
     def hdulist(self) -> fits.HDUList:
         """
-        FITS: a binary product that is a FITS file, also compressed by gzip, or the HDUs of any other product.
+        Open a binary product that is a FITS file, also compressed by gzip, or copy the HDUs of another product.
 
         Returns
         -------
@@ -143,7 +143,7 @@ class Product:
 
     def to_table(self) -> Table:
         """
-        Table with names and units read from headings such as ``Flux[TeV/cm2s]``; of HDUs, the first table.
+        Make a table with names and units read from headings such as ``Flux[TeV/cm2s]``; of HDUs, the first table.
 
         A unit of the column's own counts before that of its heading, and a heading that can't be read stays as it is.
         Columns of times (``Tmean[MJD]``) become `~astropy.time.Time` in UTC, which workflows mean without saying it;
@@ -175,7 +175,7 @@ class Product:
 
     def to_gwpy(self) -> Any:
         """
-        Strain or spectrogram of gravitational waves, for gwpy: ``pip install "astroquery_mmoda[gw]"``.
+        Make an object of gwpy of a strain or spectrogram; needs gwpy: ``pip install "astroquery_mmoda[gw]"``.
 
         Returns
         -------
@@ -185,7 +185,7 @@ class Product:
         Raises
         ------
         ParameterError
-            It is neither of both.
+            It is neither.
         ImportError
             If gwpy is missing.
 

@@ -431,7 +431,7 @@ class Products(Sequence[Product]):
             names = [product.name for product in self if product.kind == "table"]
             if names and {"spectrum", "lightcurve"} & set(kinds):
                 axis = "energies, frequencies or wavelengths" if "spectrum" in kinds else "times"
-                came += f" ({listed(names)}; without a column of {axis} and one of values)"
+                came += f" ({listed(names)}; both a column of {axis} and one of values are needed)"
             raise ServiceError(
                 f"The service sent no {' or '.join(kinds)}, but: {came}. See error.products, or use query_product.",
                 products=self,

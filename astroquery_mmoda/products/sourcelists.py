@@ -30,13 +30,12 @@ def catalog_form(products: Products) -> Table:
         with reading("the catalogue"):
             return _copied(lists[0].data, budget)
     found = {}
-    for product in products:
-        if product.kind == "table":
-            with reading(f"table {printable(product.name, limit=100)!r}"):
-                tables = (as_catalog(plain_table(table)) for table in _tables(budget.read(product), budget))
-                table = next((table for table in tables if table is not None), None)
-            if table is not None:
-                found[product.name] = table
+    for product in products.select(kind="table"):
+        with reading(f"table {printable(product.name, limit=100)!r}"):
+            catalogs = (as_catalog(plain_table(table)) for table in _tables(budget.read(product), budget))
+            first = next((catalog for catalog in catalogs if catalog is not None), None)
+        if first is not None:
+            found[product.name] = first
     if not found:
         return empty_catalog()
     chosen = next((name for name in found if kind_from_name(name) == "catalog"), next(iter(found)))

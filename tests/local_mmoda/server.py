@@ -192,7 +192,8 @@ class LocalMmoda:
         variables = {name: value for name, value in variables.items() if not name.startswith("PYTHON")}
         variables["MMODA_LOCAL_STEP"] = str(self._step)
         variables["DISPATCHER_DEBUG_MODE"] = "yes" if self._debug_instruments else "no"
-        variables["MPLCONFIGDIR"] = os.fspath(directory)
+        # a notebook names a back end that the server's environment lacks
+        variables |= {"MPLCONFIGDIR": os.fspath(directory), "MPLBACKEND": "agg"}
         variables.update(self._variables(directory))
         command = [self.python, os.fspath(self._script), os.fspath(configuration), "--parent", str(os.getpid())]
         if not self._instrument_list:

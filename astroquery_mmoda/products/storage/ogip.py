@@ -25,7 +25,7 @@ from ...text import printable, transliterated
 from ...units import known_unit
 from ..cards import PROVENANCE_CARDS, add_date, card_value, drop_missing, is_missing, number
 from ..channels import CHANNELS_IN, Numbering, limits_of, renumbered
-from ..fluxpoints import is_flux_hdu, points_of_hdu
+from ..fluxpoints import find_flux_hdu, points_of_hdu
 from ..spectrum import ROLES
 from .ecsvfiles import ecsv_of
 from .output import OutputDirectory, OutputFile, manifest_of, write_files
@@ -136,8 +136,8 @@ def write_spectra(
     output, options = OutputDirectory(directory, overwrite=overwrite), SpectrumOptions(group, systematic)
     files: list[OutputFile] = []
     for ver, name in pick_sources(spectra):
-        if ("SPECTRUM", ver) in spectra and is_flux_hdu(spectra["SPECTRUM", ver]):
-            files.append(_flux_file(spectra["SPECTRUM", ver], spectra[0].header, name, output))
+        if flux_hdu := find_flux_hdu(spectra, ver):
+            files.append(_flux_file(flux_hdu, spectra[0].header, name, output))
             options.refuse(name, "it came as flux points, which have no channels and no counts")
             continue
         tables = {role: spectra[role, ver] for role in ROLES if (role, ver) in spectra}
@@ -154,9 +154,8 @@ def write_spectra(
 
 def _flux_file(hdu: Any, provenance: fits.Header, name: str, output: OutputDirectory) -> OutputFile:
     """Flux points as ECSV, which keeps units, and has no response."""
-    table = points_of_hdu(hdu)
     origin = {key.lower(): provenance[key] for key in PROVENANCE_CARDS if key in provenance}
-    content, _ = ecsv_of(table, origin)
+    content, _ = ecsv_of(points_of_hdu(hdu), origin)
     (path,) = output.reserve(name, ".ecsv", default=f"source_{hdu.ver}")
     return OutputFile(name, "spectrum", content, path)
 

@@ -23,7 +23,7 @@ from ...text import listed, original, printable
 from ...units import known_unit
 from ..cards import card_value, number
 from ..channels import energy_rows
-from ..fluxpoints import flux_table, is_flux_hdu
+from ..fluxpoints import find_flux_hdu, flux_table, is_flux_hdu
 from ..sources import match_source
 from ..spectrum import ROLES, missing_columns
 
@@ -86,8 +86,8 @@ def spectrum_table(spectra: fits.HDUList, source: str | None = None) -> Table:
 
         Of a table of flux points: ``energy``, ``e_min``, ``e_max`` in the unit of its axis, which may be one of
         frequency or wavelength (``energy`` is the geometric mean of the edges where the table has only these);
-        ``value``, ``error_low``, ``error_high`` in the unit of the value; ``is_upper_limit``. What is unknown is
-        masked. ``meta`` has ``AXISCOL`` and ``VALCOL``, the service's names of axis and value.
+        ``value``, ``error_low``, ``error_high`` in the unit of the value; ``is_upper_limit``, where ``value`` is the
+        limit. What is unknown is masked. ``meta`` has the service's names of axis and value (``AXISCOL``, ``VALCOL``).
 
     Raises
     ------
@@ -113,9 +113,8 @@ def spectrum_table(spectra: fits.HDUList, source: str | None = None) -> Table:
             names = [_product_names(spectra).get(ver, name) for ver, name in sources]
         raise ParameterError(f"one spectrum has to be named by source=; there are: {listed(names)}")
     ver, name = sources[0]
-    if ("SPECTRUM", ver) in spectra and is_flux_hdu(spectra["SPECTRUM", ver]):
-        return flux_table(spectra["SPECTRUM", ver])
-    return channel_table(spectra, ver, name)
+    flux_hdu = find_flux_hdu(spectra, ver)
+    return channel_table(spectra, ver, name) if flux_hdu is None else flux_table(flux_hdu)
 
 
 def channel_table(spectra: fits.HDUList, ver: int, name: str) -> Table:
