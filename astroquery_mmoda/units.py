@@ -25,6 +25,7 @@ _WORDS = {
     **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
     **{"photons": "photon", "degrees": "deg", "days": "d", "hours": "h"},
 }
+_WORD_IN_UNIT = re.compile("[A-Za-z_]+")
 _WORD = re.compile(r"(?<![A-Za-z_])[A-Za-z]+(?![A-Za-z_])")
 # astropy reads no bracket around the whole, nor a power of one with two slashes in it, such as (counts/dm2/s)**2
 _POWER = re.compile(r"\((.+)\)(?:\s*(?:\*\*|\^)\s*([-+]?[0-9]{1,2}))?")
@@ -77,6 +78,10 @@ def read_heading(heading: str) -> Heading:
 
 def _heading_unit(text: str) -> u.UnitBase | None:
     """Likewise, where all that follows the first slash divides, and blanks may be missing: ``TeV/cm2s``."""
+    # astropy takes milliseconds to find that a word means nothing
+    known = u.get_current_unit_registry().registry
+    if any(_in_standard_words(word) not in known for word in _WORD_IN_UNIT.finditer(text)):
+        return None
     if "(" in text or not text.isascii():
         return known_unit(text)
     above, *below = (_JOINED.sub(" ", part).strip() for part in text.split("/"))

@@ -736,3 +736,10 @@ def test_the_same_as_oda_api(ask, mmoda, local_mmoda, tmp_path):
     assert len(theirs) > 200
     assert ours.keys() == theirs.keys()
     assert {name: (ours[name], theirs[name]) for name in theirs if ours[name] != theirs[name]} == {}
+
+
+def test_a_catalogue_that_is_a_fits_file(ask):
+    table = ask("catalog", "photoz_euclid", "Run_Phosphoros_on_Catalog")
+    assert table.colnames == ["ID", "RA", "DEC", "Z", "Z-1D-PDF"]
+    assert table["RA"].unit == u.deg
+    assert table["Z-1D-PDF"].shape == (2, 5)

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
 
 from ..allowance import COLUMN_MEMORY, Allowance
@@ -39,6 +40,8 @@ _MAX_ROW = 1_000_000
 # memory of a value of JSON, or of a cell that is an object of its own
 _TEXT = 70
 _OBJECT = 400
+# for the time that it takes, rather than its memory
+_UNKNOWN_UNIT = 300_000
 _FLOATS = ("float32", "float64")
 _BOOLEANS = {"True": True, "true": True, "1": True, True: True}
 _BOOLEANS |= {"False": False, "false": False, "0": False, False: False}
@@ -119,6 +122,9 @@ def read_ecsv(text: Any, *, what: str = "table", allowance: Allowance | None = N
             table[name] = MaskedColumn(table[name], copy=False)
             table[name].mask = table[mask]
         table.remove_columns(header.masks.values())
+        unknown = {str(column.unit) for column in columns if isinstance(column.unit, u.UnrecognizedUnit)}
+        # a reply may have many tables
+        allowance.spend(_UNKNOWN_UNIT * len(unknown), "units that astropy does not know")
         return table
 
 

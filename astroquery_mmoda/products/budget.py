@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from astropy.io import fits
+from astropy.table import Table
 
 from ..allowance import CARD_MEMORY, HDU_MEMORY, Allowance
 from ..config import conf
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _PER_HDU = 3000
 _PER_CARD = 40
 _PER_PART = 3500
+# a column of a workflow's table takes as long as so many cards, until it is in a form
+_CARDS_OF_COLUMN = 15
 #: bytes for each row of a light curve beside its columns
 CURVE_ROW = 160
 
@@ -50,7 +53,8 @@ class Budget:
         hdus = data if isinstance(data, fits.HDUList) else []
         if is_own:
             self._own |= {id(hdu): hdu for hdu in hdus}
-        self.work_on(product, len(hdus), sum(len(hdu.header) for hdu in hdus))
+        columns = len(data.colnames) if isinstance(data, Table) else 0
+        self.work_on(product, len(hdus), sum(len(hdu.header) for hdu in hdus) + _CARDS_OF_COLUMN * columns)
         self.allowance.spend(len(hdus) * HDU_MEMORY, "headers")
         return data
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from astropy.io import fits
@@ -16,9 +16,11 @@ from ..request.metadata import kind_from_name
 from ..text import listed, printable
 from .budget import Budget
 from .columnsizes import size_when_read
+from .conversions import is_fits, open_fits
 from .plaintable import plain_table, table_of_hdu
 
 if TYPE_CHECKING:
+    from .product import Product
     from .products import Products
 
 
@@ -29,13 +31,9 @@ def catalog_form(products: Products) -> Table:
     if len(lists):
         with reading("the catalogue"):
             return _copied(lists[0].data, budget)
-    found = {}
-    for product in products.select(kind="table"):
-        with reading(f"table {printable(product.name, limit=100)!r}"):
-            catalogs = (as_catalog(plain_table(table)) for table in _tables(budget.read(product), budget))
-            first = next((catalog for catalog in catalogs if catalog is not None), None)
-        if first is not None:
-            found[product.name] = first
+    found = _with_positions(products.select(kind="table"), budget)
+    # some workflows send a file instead
+    found = found or _with_positions((product for product in products if is_fits(product)), budget)
     if not found:
         return empty_catalog()
     chosen = next((name for name in found if kind_from_name(name) == "catalog"), next(iter(found)))
@@ -48,6 +46,19 @@ def catalog_form(products: Products) -> Table:
         )
     with reading("the catalogue"):
         return _copied(found[chosen], budget)
+
+
+def _with_positions(products: Iterable[Product], budget: Budget) -> dict[str, Table]:
+    """The first table with positions of each product that has one, by its name."""
+    found = {}
+    for product in products:
+        data = open_fits(product, budget.allowance) if product.kind == "binary" else budget.read(product)
+        with reading(f"table {printable(product.name, limit=100)!r}"):
+            catalogs = (as_catalog(plain_table(table)) for table in _tables(data, budget))
+            first = next((catalog for catalog in catalogs if catalog is not None), None)
+        if first is not None:
+            found[product.name] = first
+    return found
 
 
 def _tables(data: Any, budget: Budget) -> Iterator[Table]:
