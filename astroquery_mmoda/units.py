@@ -25,7 +25,8 @@ _WORDS = {
     **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
     **{"photons": "photon", "degrees": "deg", "days": "d", "hours": "h"},
 }
-_WORD_IN_UNIT = re.compile("[A-Za-z_]+")
+# after numbers such as 3e-12
+_WORD_IN_UNIT = re.compile("[0-9.]+[eE][-+]?[0-9]+|([A-Za-z_]+)")
 _WORD = re.compile(r"(?<![A-Za-z_])[A-Za-z]+(?![A-Za-z_])")
 # astropy reads no bracket around the whole, nor a power of one with two slashes in it, such as (counts/dm2/s)**2
 _POWER = re.compile(r"\((.+)\)(?:\s*(?:\*\*|\^)\s*([-+]?[0-9]{1,2}))?")
@@ -80,7 +81,8 @@ def _heading_unit(text: str) -> u.UnitBase | None:
     """Likewise, where all that follows the first slash divides, and blanks may be missing: ``TeV/cm2s``."""
     # astropy takes milliseconds to find that a word means nothing
     known = u.get_current_unit_registry().registry
-    if any(_in_standard_words(word) not in known for word in _WORD_IN_UNIT.finditer(text)):
+    words = [word for word in _WORD_IN_UNIT.findall(text) if word]
+    if any(_WORDS.get(word.lower(), word) not in known for word in words):
         return None
     if "(" in text or not text.isascii():
         return known_unit(text)

@@ -91,6 +91,8 @@ HEADINGS = {
     "dN/dE[TeV-1 cm-2 s-1]": ("dN/dE", 1 / (u.TeV * u.cm**2 * u.s)),
     "dN/dE[TeV**-1 cm**-2 s**-1]": ("dN/dE", 1 / (u.TeV * u.cm**2 * u.s)),
     "Flux[10^-12 erg/cm2/s]": ("Flux", 1e-12 * ENERGY_FLUX),
+    "Flux[3e-12 erg/cm2s]": ("Flux", 3e-12 * ENERGY_FLUX),
+    "Flux[1E-12 erg/cm2/sec]": ("Flux", 1e-12 * ENERGY_FLUX),
     "Flux[photons/cm2s]": ("Flux", u.ph / (u.cm**2 * u.s)),
     "Intensity[GeV/(m2 s sr)]": ("Intensity", u.GeV / (u.m**2 * u.s * u.sr)),
     "delay [days]": ("delay", u.day),
