@@ -8,6 +8,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -148,6 +149,8 @@ def _examples_ask_here(request: pytest.FixtureRequest, doctest_namespace: dict[s
         yield
     log.setLevel(level)
     os.environ.pop("ODA_TOKEN", None)  # pages about tokens set it
+    if "matplotlib.pyplot" in sys.modules:  # pages leave their figures open
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(scope="session")
