@@ -373,3 +373,32 @@ def test_rates_and_fluxes_have_no_common_axes(recorded):
         plot_spectrum(Products.from_response(recorded("isgri_spectrum_real")).spectrum(), ax=ax)
     with pytest.raises(ParameterError, match="no unit over keV"):
         plot_spectrum(products(entry({"E[keV]": E, "rate": E})).spectrum(), ax=ax)
+
+
+# ---- many tables
+
+
+def with_units(name, unit_of):
+    """A table of 20 columns with units of their own, which astropy may not know."""
+    columns = {"E": E} | {f"flux{number}": E for number in range(20)}
+    table = entry(columns, name)
+    for number in range(20):
+        text = f"- {{name: flux{number}, "
+        table["ascii"] = table["ascii"].replace(text, f"{text}unit: {unit_of(number)}, ")
+    return table
+
+
+def test_many_tables_with_the_same_units_that_nobody_knows():
+    tables = [with_units(f"table {number}", lambda column: f"zork{'xyz'[column % 3]}") for number in range(60)]
+    assert len(products(*tables).spectrum()) == 62
+
+
+def test_many_tables_with_new_units_that_nobody_knows():
+    letters = "abcdefghijklmnopqrst"
+    tables = [
+        with_units(f"table {a}{b}", lambda column, a=a, b=b: f"zz{a}{letters[column]}{b}")
+        for a in letters[:4]
+        for b in letters[:5]
+    ]
+    with pytest.raises(DecodingError, match="units that astropy does not know"):
+        products(*tables).spectrum()

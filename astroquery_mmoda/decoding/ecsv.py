@@ -31,7 +31,7 @@ from ..allowance import COLUMN_MEMORY, Allowance
 from ..config import conf
 from ..errors import DecodingError, reading
 from ..text import printable
-from ..units import check_units, read_unit
+from ..units import check_units, count_parsed, read_unit
 from .arrays import Array
 from .jsontext import read_json
 
@@ -111,6 +111,7 @@ def read_ecsv(text: Any, *, what: str = "table", allowance: Allowance | None = N
         allowance = allowance or Allowance(len(text))
         allowance.spend(COLUMN_MEMORY * len(header.columns), "columns")
         check_units(column.unit for column in header.columns)
+        parsed = count_parsed()
         parts: list[list[Array]] = [[] for _ in header.columns]
         for rows in _read_rows(text, header):
             for number, column in enumerate(header.columns):
@@ -123,8 +124,9 @@ def read_ecsv(text: Any, *, what: str = "table", allowance: Allowance | None = N
             table[name].mask = table[mask]
         table.remove_columns(header.masks.values())
         unknown = {str(column.unit) for column in columns if isinstance(column.unit, u.UnrecognizedUnit)}
-        # a reply may have many tables
-        allowance.spend(_UNKNOWN_UNIT * len(unknown), "units that astropy does not know")
+        # a reply may have many tables, whose units were not all seen before
+        new = min(len(unknown), count_parsed() - parsed)
+        allowance.spend(_UNKNOWN_UNIT * new, "units that astropy does not know")
         return table
 
 

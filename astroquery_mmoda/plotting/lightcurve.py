@@ -16,7 +16,8 @@ from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, warn
 from ..products.columnroles import limited
-from ..products.storage.timeseries import FIXED_COLUMNS, curve_names, of_curve
+from ..products.curvetable import FIXED_COLUMNS
+from ..products.storage.timeseries import curve_names, of_curve
 from ..protocol import VALUE_COLUMNS
 from .drawing import (
     Points,

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 _RATE = u.ct / (u.s * u.keV)
 # values as they are usually written, by the beginnings of their names without signs between letters
 _SYMBOLS = {
-    "e2dnde": r"$E^2\,dN/dE$",
     "e2dn": r"$E^2\,dN/dE$",
     "dnde": r"$dN/dE$",
     "nufnu": r"$\nu F_\nu$",

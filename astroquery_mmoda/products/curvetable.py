@@ -21,8 +21,10 @@ _HALF_WIDTHS = ("dt", "terr", "timeerr", "timeerror")
 # of all bands together, since each takes memory and time
 _MOST_COLUMNS = 3000
 _JD_OF_MJD = 2400000.5
+#: columns that each light curve has, whatever it came as
+FIXED_COLUMNS = ("src_name", "time", "time_bin", "e_min", "e_max")
 # names that the form has for other things
-_TAKEN = frozenset({"src_name", "time", "time_bin", "e_min", "e_max", "product"})
+_TAKEN = frozenset({*FIXED_COLUMNS, "product"})
 
 
 def curve_tables(data: Table) -> list[Table]:

@@ -15,6 +15,7 @@ from astropy.time import Time
 from ..allowance import Allowance
 from ..catalog import ascii_table
 from ..errors import DecodingError, reading
+from ..protocol import FITS_COLUMNS
 from ..text import printable, transliterated
 from ..units import standard_spelling
 from .columnroles import AxisKind, Roles, find_roles, has_limits, limited
@@ -26,7 +27,6 @@ SPECTRAL_AXIS = AxisKind(
     u.eV,
     tuple(u.spectral()),
 )
-_MOST_COLUMNS = 999
 #: keywords of a table of flux points for the parts of its columns
 KEYWORDS = {
     "axis": "AXISCOL",
@@ -87,9 +87,9 @@ def points_of_hdu(hdu: fits.BinTableHDU) -> Table:
 
 def flux_hdu(points: FluxPoints, allowance: Allowance) -> fits.BinTableHDU:
     """The table as an extension SPECTRUM, whose header says which column is what."""
-    if len(points.table.colnames) > _MOST_COLUMNS:
+    if len(points.table.colnames) > FITS_COLUMNS:
         raise DecodingError(
-            f"it has {len(points.table.colnames)} columns, where {_MOST_COLUMNS} are the most in FITS; "
+            f"it has {len(points.table.colnames)} columns, where {FITS_COLUMNS} are the most in FITS; "
             "query_product has it as a Table"
         )
     columns = {name: _for_fits(points.table[name]) for name in points.table.colnames}

@@ -28,11 +28,12 @@ from ...units import read_unit, standard_spelling
 from ..budget import CURVE_ROW
 from ..cards import add_provenance, flat_text, number, time_reference
 from ..columnsizes import size_when_read
+from ..curvetable import FIXED_COLUMNS
 from ..lightcurve import empty_lightcurve
 from ..plaintable import maybe_masked, numbers_of
 from .fitsfiles import opened
 from .output import chosen_path, write_whole
-from .timeseries import FIXED_COLUMNS, curve_names, position_of, rows_of, widths_of
+from .timeseries import curve_names, position_of, rows_of, widths_of
 
 _KINDS_BY_NAME = {"RATE": "RATE", "COUNT_RATE": "RATE", "COUNTS": "COUNT"}
 _KINDS_BY_UNIT = {"RATE": (u.ct / u.s, u.ph / u.s, 1 / u.s), "COUNT": (u.ct, u.ph)}

@@ -14,16 +14,13 @@ from astroquery.exceptions import CorruptDataWarning
 
 from ...errors import ParameterError, reading, warn
 from ...text import listed
+from ..curvetable import FIXED_COLUMNS
 from ..lightcurve import POSITIONS
 from ..plaintable import numbers_of
 from ..sources import match_source, same_source
 
 if TYPE_CHECKING:
     from astropy.timeseries import BinnedTimeSeries, TimeSeries
-
-
-#: columns that each light curve has
-FIXED_COLUMNS = ("src_name", "time", "time_bin", "e_min", "e_max")
 
 
 def to_timeseries(table: Table, source: str | None = None) -> BinnedTimeSeries | TimeSeries:
