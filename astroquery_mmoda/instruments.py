@@ -27,6 +27,8 @@ CATALOG_VALUES: Mapping[str, float] = MappingProxyType(
 USED_FLAGS = (1, 2)
 #: sources that the software of the imagers behind coded masks takes, which extracts them together
 MOST_SOURCES: Mapping[str, int] = MappingProxyType({"isgri": 200, "jemx": 75})
+#: days over which data of ISGRI may be summed (IBIS analysis user manual, OSA 11.1: about six months)
+LONGEST_SPAN = 183.0
 # INSTRUME of the imagers behind coded masks, whose software separates sources and background
 _DECONVOLVED = frozenset({"IBIS", "ISGRI", "PICSIT", "JEMX", "JEM-X", "JMX1", "JMX2", "SPI"})
 

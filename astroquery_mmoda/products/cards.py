@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -101,8 +101,15 @@ def _cards_of(values: Mapping[str, Any]) -> list[fits.Card]:
     return cards + [fits.Card("HISTORY", line[at : at + 72]) for line in lines for at in range(0, len(line), 72)]
 
 
-def flat_text(value: Mapping[str, Any]) -> str:
-    """JSON of a dictionary for one card or cell; quotes and ampersands would disturb FITS."""
+def parameters_of(header: fits.Header) -> dict[str, str]:
+    """Parameters of the analysis that `provenance_cards` put into a primary header, as texts."""
+    lines = [str(line).ljust(72) for line in header.get("HISTORY", ())]
+    pairs = (part.partition(" = ") for part in "".join(lines).split(PARAMETER)[1:])
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def flat_text(value: Mapping[str, Any] | Sequence[Any]) -> str:
+    """JSON for one card or cell; quotes and ampersands would disturb FITS."""
     return json.dumps(value).replace("'", "\\u0027").replace("&", "\\u0026")
 
 

@@ -29,11 +29,17 @@ _LEFT_OUT = frozenset(
 _LONGEST = 2000
 # sources with their positions are too long for a header; the index of `Products.write` has them in full
 _LONGEST_CATALOG = 200
+# a thousand science windows: which ones they were decides what may be summed
+_LONGEST_WINDOWS = 20_000
+# what the service calls the science windows that an analysis used, where the request did not name them
+_USED = "input_prod_list"
 
 
 def provenance(products: Products) -> dict[str, Any]:
     """What the reply said of the origin of some products; texts are empty where it said nothing."""
-    parameters = products.parameters
+    parameters = dict(products.parameters)
+    if not parameters.get("scw_list") and isinstance(products.meta.get(_USED), list):
+        parameters[_USED] = products.meta[_USED]
     return {
         "service": plain_address(products.service),
         "service_version": _short(products.meta.get(SERVICE_VERSION)),
@@ -42,7 +48,7 @@ def provenance(products: Products) -> dict[str, Any]:
         "source": _short(parameters.get("src_name")),
         "job_id": _short(products.job_id),
         "parameters": {
-            printable(name, limit=100): _parameter_text(value, _LONGEST_CATALOG if "catalog" in name else _LONGEST)
+            printable(name, limit=100): _parameter_text(value, _longest(name))
             for name, value in parameters.items()
             if name not in _LEFT_OUT and value is not None
         },
@@ -83,6 +89,12 @@ def now() -> str:
 
 def _short(value: Any) -> str:
     return printable(value, limit=200) if isinstance(value, str) else ""
+
+
+def _longest(name: str) -> int:
+    if name in ("scw_list", _USED):
+        return _LONGEST_WINDOWS
+    return _LONGEST_CATALOG if "catalog" in name else _LONGEST
 
 
 def _parameter_text(value: Any, longest: int) -> str:
