@@ -22,7 +22,7 @@ from .jobs import journal
 from .jobs.history import get_job, list_jobs
 from .jobs.job import Job
 from .jobs.run import run_query, submit_query
-from .many import ManyQueries
+from .many import ManyQueries, query_in_parts
 from .products import Products
 from .request.builder import RequestBuilder
 from .request.query import Query, query_method
@@ -78,6 +78,11 @@ class MmodaClass(_LoginOfAstroquery):
     def _openly(self) -> Connection:
         return Connection(self.URL, self._account)
 
+    def _run(self, kind: str, query: Query) -> Any:
+        if query.windows_per_job is None:
+            return run_query(kind, query, self._builder, self._connect(query.token))
+        return query_in_parts(kind, query, self._account, self._builder, self.URL)
+
     @property
     def URL(self) -> str:  # noqa: N802 - astroquery's name for it
         """
@@ -118,7 +123,7 @@ class MmodaClass(_LoginOfAstroquery):
         >>> mosaic["SIGNIFICANCE", 1].data.shape
         (370, 370)
         """
-        return run_query("image", query, self._builder, self._connect(query.token))
+        return self._run("image", query)
 
     @query_method
     def query_catalog(self, query: Query) -> Table:
@@ -143,7 +148,7 @@ class MmodaClass(_LoginOfAstroquery):
         MAXI J1820+070    311.2...
                Ser X-1     59.4...
         """
-        return run_query("catalog", query, self._builder, self._connect(query.token))
+        return self._run("catalog", query)
 
     @query_method
     def query_spectrum(self, query: Query) -> fits.HDUList:
@@ -170,7 +175,7 @@ class MmodaClass(_LoginOfAstroquery):
         >>> [(hdu.name, hdu.ver) for hdu in spectra[1:6]]
         [('SPECTRUM', 1), ('SPECRESP', 1), ('EBOUNDS', 1), ('MATRIX', 1), ('SPECTRUM', 2)]
         """
-        return run_query("spectrum", query, self._builder, self._connect(query.token))
+        return self._run("spectrum", query)
 
     @query_method
     def query_lightcurve(self, query: Query) -> Table:
@@ -194,7 +199,7 @@ class MmodaClass(_LoginOfAstroquery):
         >>> curve["time"].scale, str(curve["time_bin"].unit), str(curve["RATE"].unit)
         ('tt', 's', 'ct / s')
         """
-        return run_query("lightcurve", query, self._builder, self._connect(query.token))
+        return self._run("lightcurve", query)
 
     @query_method
     def query_product(self, query: Query) -> Products:

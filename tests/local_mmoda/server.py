@@ -168,10 +168,16 @@ class LocalMmoda:
     @property
     def jobs(self) -> Counter[str]:
         """Ids of the jobs that the server has, each with the number of sessions that asked for it."""
+        return Counter(re.split("_jid_|_", name)[3] for name in self._of_jobs())
+
+    @property
+    def computed(self) -> Counter[str]:
+        """Ids of the jobs, each with the number of times that it was begun: others only joined one."""
+        return Counter(re.split("_jid_|_", name)[3] for name in self._of_jobs() if not name.endswith("_aliased"))
+
+    def _of_jobs(self) -> list[str]:
         assert self._directory is not None
-        return Counter(
-            re.split("_jid_|_", path.name)[3] for path in (self._directory / "run").glob("scratch_sid_*_jid_*")
-        )
+        return [path.name for path in (self._directory / "run").glob("scratch_sid_*_jid_*")]
 
     def log_tail(self, lines: int = 30) -> str:
         """The end of the server's log."""
