@@ -914,10 +914,16 @@ class MmodaClass(_LoginOfAstroquery):
         Examples
         --------
         >>> from astroquery_mmoda import Mmoda
-        >>> fields = Mmoda.query_science_windows("83.63 22.01", "10 deg", ("2018-03-16", "2018-05-08"),
-        ...                                      get_query_payload=True)
-        >>> fields["T1"], fields["radius"]
-        ('2018-03-15T23:50:00.000', '10')
+        >>> windows = Mmoda.query_science_windows("Ser X-1", "4 deg", ("2004-01-01", "2008-01-01"), min_duration=1000)
+        >>> windows["scw_id", "start", "duration", "offset"][:3].pprint(show_unit=False)
+           scw_id           start        duration offset
+        ------------ ------------------- -------- ------
+        029500100010 2005-03-15 07:02:11     1900   1.55
+        029500110010 2005-03-15 07:39:39     1900   3.53
+        029500130010 2005-03-15 08:54:34     1900   2.78
+        >>> mosaic = Mmoda.query_image("isgri", "Ser X-1", scw_list=windows[:3])
+        >>> Mmoda.query_science_windows(time_range=("2004-01-01", "2008-01-01"), get_query_payload=True)["T1"]
+        '2003-12-31T23:50:00.000'
         """
         wanted = windows_wanted(self._builder, self._openly(), coordinates, radius, time_range, min_duration, nrt=nrt)
         return wanted.payload() if get_query_payload else find_windows(wanted, self._openly())

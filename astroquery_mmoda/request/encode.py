@@ -202,7 +202,9 @@ def list_items(value: Any) -> list[str]:
     masked = np.flatnonzero(np.asarray(getattr(value, "mask", False)))
     if len(masked):
         raise ValueError(f"it is masked in row {listed(map(str, masked), most=5)}")
-    return [(item.decode() if isinstance(item, bytes) else str(item)).strip() for item in value]
+    # masked arrays take long for each item
+    items = value.tolist() if isinstance(value, np.ndarray) and value.dtype.kind in "SUiu" else value
+    return [(item.decode() if isinstance(item, bytes) else str(item)).strip() for item in items]
 
 
 # ---- what is allowed
