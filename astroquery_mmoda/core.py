@@ -900,7 +900,7 @@ class MmodaClass(_LoginOfAstroquery):
             it is what ``scw_list`` takes.
         dict
             With ``get_query_payload``: text of each field. The service takes UTC for TT, so ten minutes more are
-            requested at both ends; for the whole sky a long time is requested in parts.
+            requested at both ends; a long time is requested in parts if the radius is beyond 60 deg.
 
         Raises
         ------

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 # the service takes UTC for TT, which differ by 64 to 69 s, and what overlaps the interval
 _MARGIN = 600 * u.s
-# of all the sky; the whole mission would be more than conf.max_json_values
+# of much of the sky; the whole mission would be more than conf.max_json_values
 _LONGEST_SPAN = 8 * u.yr
+_LARGE_RADIUS = 60.0
 _RADII = "the field of view reaches to about 12 deg for ISGRI, and 3.5 to 5 deg for JEM-X"
 # to seconds when shown, while the Time itself, and files of it, keep more; a text that was read has this form, too
 _SHOWN = {"ra": ".2f", "dec": ".2f", "start": "{!s:.19}", "stop": "{!s:.19}", "duration": ".0f", "offset": ".2f"}
@@ -57,10 +58,10 @@ class WindowSearch:
             return self._fields(self.begin, self.end)
 
     def requests(self) -> list[dict[str, str]]:
-        """Fields of each request: one, or several for a long time of the whole sky."""
+        """Fields of each request: one, or several for a long time of much of the sky."""
         with _any_year():
             span = self.end - self.begin
-            number = 1 if self.position is not None else math.ceil(span / _LONGEST_SPAN)
+            number = 1 if self.radius <= _LARGE_RADIUS else math.ceil(span / _LONGEST_SPAN)
             edges = [self.begin + span * (i / number) for i in range(number + 1)]
             return [self._fields(*pair) for pair in zip(edges[:-1], edges[1:], strict=True)]
 
