@@ -18,7 +18,7 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -206,9 +206,12 @@ class Camera:
 
     def in_band(self, rates: Any, low: float, high: float) -> float:
         """Sum of channel rates between two energies; channels which are partly inside count in part."""
+        return float(np.sum(np.asarray(rates) * self.shares(low, high)))
+
+    def shares(self, low: float, high: float) -> np.ndarray:
+        """The part of each channel that is between two energies."""
         overlap = np.minimum(self.channel_hi, high) - np.maximum(self.channel_lo, low)
-        share = np.clip(overlap / (self.channel_hi - self.channel_lo), 0.0, 1.0)
-        return float(np.sum(np.asarray(rates) * share))
+        return np.clip(overlap / (self.channel_hi - self.channel_lo), 0.0, 1.0)
 
     def band_rate(self, entry: Source, low: float, high: float) -> float:
         """Mean count rate of a source between two energies."""
@@ -217,6 +220,10 @@ class Camera:
     def vignetting(self, offset: Any) -> Any:
         """Exposure away from the axis, relative to that on the axis."""
         return np.interp(offset, [self.fully_coded, self.field_limit], [1.0, 0.1])
+
+    def transmission(self, offset: Any) -> Any:
+        """The same, and nothing outside of the field."""
+        return np.where(np.asarray(offset) < self.field_limit, self.vignetting(offset), 0.0)
 
     def in_field(self, ra: float, dec: float) -> list[Source]:
         """Sources that an observation of this field sees."""
@@ -511,6 +518,75 @@ def pointing(name: str) -> tuple[float, float] | None:
     """Direction of the axis (RA, DEC) of a window with data of the long observation; others look where they shall."""
     window = _observed().get(name)
     return None if window is None else (window.ra, window.dec)
+
+
+def has_isgri(name: str) -> bool:
+    """Whether ISGRI was taking data; JEM-X does not depend on that mode."""
+    return name not in _observed() or _observed()[name].mode == SCIENCE_MODE
+
+
+class Pointings:
+    """
+    What a camera sees in science windows which have an axis of their own; others look at the position given.
+
+    Arrays have a value for each window, in order of time. The mean of a source is weighted as in the products: in images
+    by the inverse of the variance, in spectra by the exposure at the place of the source.
+    """
+
+    def __init__(self, camera: Camera, names: Sequence[str], ra: float, dec: float) -> None:
+        self.camera = camera
+        self.names = tuple(sorted(set(names), key=window_time))
+        self.periods = periods(self.names)
+        self.seconds = np.diff(self.periods, axis=1)[:, 0] * 86400.0
+        self.ra, self.dec = np.array([pointing(name) or (ra, dec) for name in self.names]).T
+        self.sources = [entry for entry in SOURCES if self.sees(entry.ra, entry.dec).any()]
+
+    def offsets(self, ra: float, dec: float) -> np.ndarray:
+        """Distance of a place from the axes."""
+        return separation(ra, dec, self.ra, self.dec)
+
+    def sees(self, ra: float, dec: float) -> np.ndarray:
+        """Whether a place is in the field."""
+        return self.offsets(ra, dec) < self.camera.field_limit
+
+    def useful(self, ra: float, dec: float) -> np.ndarray:
+        """What the exposure is worth for a place (s), which may be outside of the field."""
+        worth = self.seconds * self.camera.live_share * CODED_SHARE
+        return worth * self.camera.transmission(self.offsets(ra, dec))
+
+    def factors(self, entry: Source) -> np.ndarray:
+        """Mean flux of a source, relative to its long-term mean."""
+        return np.array([mean_factor(entry, [period]) for period in self.periods])
+
+    @cached_property
+    def detector_rates(self) -> np.ndarray:
+        """All that the detector counts, shape (windows, channels): sources away from the axis reach a part of it only."""
+        rates = np.tile(self.camera.background_rates, (len(self.names), 1))
+        for entry in self.sources:
+            reached = self.camera.transmission(self.offsets(entry.ra, entry.dec)) * self.factors(entry)
+            rates += reached[:, np.newaxis] * self.camera.channel_rates(entry)
+        return rates
+
+    def totals(self, low: float, high: float) -> np.ndarray:
+        """The same between two energies."""
+        return self.detector_rates @ self.camera.shares(low, high)
+
+    def image_weights(self, ra: float, dec: float, low: float, high: float) -> np.ndarray:
+        """Inverse of the variance at a place of an image (s**2)."""
+        return self.useful(ra, dec) / self.totals(low, high)
+
+    def image_factor(self, entry: Source, low: float, high: float) -> float:
+        """Mean flux in a mosaic of these windows, relative to the long-term mean of the source."""
+        return float(np.average(self.factors(entry), weights=self.image_weights(entry.ra, entry.dec, low, high)))
+
+    def spectrum_factor(self, entry: Source) -> float:
+        """Mean flux in a spectrum of these windows, relative to the long-term mean of the source."""
+        return float(np.average(self.factors(entry), weights=self.useful(entry.ra, entry.dec)))
+
+    def significance(self, entry: Source, low: float, high: float) -> float:
+        """What a source should have in a mosaic of these windows, noise apart."""
+        rate = self.camera.band_rate(entry, low, high) * self.image_factor(entry, low, high)
+        return rate * math.sqrt(float(np.sum(self.image_weights(entry.ra, entry.dec, low, high))))
 
 
 # ---- anticoincidence shield --------------------------------------------------------------------------------------
