@@ -88,7 +88,9 @@ def sky(sources, rates, header=None, *, fwhm=14 * u.arcmin, noise=None, variance
 def correlated(shape, seed, fwhm_pixels=2.83):
     """Noise of variance 1 whose neighbouring pixels are alike, as those of images through coded masks are."""
     # the correlation is as wide as the point-spread function
-    made = gaussian_filter(np.random.default_rng(seed).normal(size=shape), fwhm_pixels / 2.3548 / np.sqrt(2), mode="wrap")
+    made = gaussian_filter(
+        np.random.default_rng(seed).normal(size=shape), fwhm_pixels / 2.3548 / np.sqrt(2), mode="wrap"
+    )
     return made / made.std()
 
 
@@ -180,7 +182,9 @@ def test_jemx_and_its_units():
 def test_without_significance_and_exposure():
     mosaic = sky([CENTRE], [10.0], noise=correlated((81, 81), 1))
     full = measure_rates(mosaic, CENTRE, fwhm=14 * u.arcmin)
-    bare = measure_rates(fits.HDUList([hdu for hdu in mosaic if hdu.name[:3] not in ("SIG", "EXP")]), CENTRE, fwhm=14 * u.arcmin)
+    bare = measure_rates(
+        fits.HDUList([hdu for hdu in mosaic if hdu.name[:3] not in ("SIG", "EXP")]), CENTRE, fwhm=14 * u.arcmin
+    )
     assert bare["exposure"].mask.all()
     for name in ("rate", "rate_error", "noise", "significance"):
         np.testing.assert_allclose(bare[name], full[name], rtol=1e-6)
@@ -347,7 +351,8 @@ def test_blends_give_no_width():
 
 
 @pytest.mark.parametrize(
-    ("instrume", "detnam", "arcmin"), [("IBIS", "ISGRI", 14.0), ("IBIS", "", 14.0), ("JMX1", "JMX1", 3.3), ("JMX2", "", 3.3)]
+    ("instrume", "detnam", "arcmin"),
+    [("IBIS", "ISGRI", 14.0), ("IBIS", "", 14.0), ("JMX1", "JMX1", 3.3), ("JMX2", "", 3.3)],
 )
 def test_width_of_the_instrument(instrume, detnam, arcmin):
     mosaic = sky([CENTRE], [1.0], sky_header(scale=0.02), INSTRUME=instrume, DETNAM=detnam)
@@ -422,7 +427,9 @@ def test_files(form, tmp_path):
 def test_latex_and_print(tmp_path):
     rates = measure_rates(sky([CENTRE], [10.123456]), CENTRE, fwhm=14 * u.arcmin)
     rates.write(tmp_path / "rates.tex", format="ascii.latex")
-    assert re.search(r"J170356-375038 & 255.9866 & -37.8441 & 20 & 40 & 10.12 & 0.2 & ", (tmp_path / "rates.tex").read_text())
+    assert re.search(
+        r"J170356-375038 & 255.9866 & -37.8441 & 20 & 40 & 10.12 & 0.2 & ", (tmp_path / "rates.tex").read_text()
+    )
     columns = ("src_name", "rate", "rate_error", "significance", "upper_limit", "exposure", "noise")
     assert max(map(len, rates[columns].pformat(max_width=-1))) <= 80
 
@@ -466,7 +473,9 @@ def test_wrong_nsigma(nsigma):
         measure_rates(sky([CENTRE], [10.0]), CENTRE, nsigma=nsigma)
 
 
-@pytest.mark.parametrize("fwhm", [14, 0 * u.arcmin, -1 * u.arcmin, np.nan * u.deg, 3 * u.s, "wide", [1, 2] * u.deg, 90 * u.deg])
+@pytest.mark.parametrize(
+    "fwhm", [14, 0 * u.arcmin, -1 * u.arcmin, np.nan * u.deg, 3 * u.s, "wide", [1, 2] * u.deg, 90 * u.deg]
+)
 def test_wrong_fwhm(fwhm):
     with pytest.raises(ParameterError, match="fwhm"):
         measure_rates(sky([CENTRE], [10.0]), CENTRE, fwhm=fwhm)
@@ -513,7 +522,9 @@ def test_images_that_do_not_fit():
         measure_rates(mosaic, CENTRE)
 
 
-@pytest.mark.parametrize("cards", [{"CTYPE1": "RA---XYZ"}, {"CD1_1": 0.0, "CD2_2": 0.0}, {"CRVAL2": np.inf}, {"CUNIT1": "kg"}])
+@pytest.mark.parametrize(
+    "cards", [{"CTYPE1": "RA---XYZ"}, {"CD1_1": 0.0, "CD2_2": 0.0}, {"CRVAL2": np.inf}, {"CUNIT1": "kg"}]
+)
 def test_coordinates_that_make_no_sense(cards):
     mosaic = sky([CENTRE], [10.0])
     for hdu in mosaic[1:]:
@@ -569,7 +580,9 @@ def test_genuine_rate(genuine_mosaic):
     pixels = np.nan_to_num(genuine_mosaic["INTENSITY"].data.astype(float))
     x, y = WCS(genuine_mosaic["INTENSITY"].header).world_to_pixel(CENTRE)
     steps = np.linspace(-1, 1, 41)
-    peak = map_coordinates(pixels, [np.add.outer(y + steps, 0 * steps), np.add.outer(0 * steps, x + steps)], order=3).max()
+    peak = map_coordinates(
+        pixels, [np.add.outer(y + steps, 0 * steps), np.add.outer(0 * steps, x + steps)], order=3
+    ).max()
     assert rates["rate"][0] == pytest.approx(peak, rel=0.06)
 
     box = (slice(round(float(y)) - 6, round(float(y)) + 7), slice(round(float(x)) - 6, round(float(x)) + 7))

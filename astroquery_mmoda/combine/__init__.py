@@ -2,6 +2,7 @@
 """Images, spectra, light curves and catalogues of several jobs as one, and rates of sources measured in images."""
 
 from .catalogs import combine_catalogs
+from .images import combine_images
 from .rates import measure_rates
 
-__all__ = ["combine_catalogs", "measure_rates"]
+__all__ = ["combine_catalogs", "combine_images", "measure_rates"]

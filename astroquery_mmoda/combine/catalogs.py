@@ -23,7 +23,7 @@ from ..products.sources import folded_name
 from ..request.source_list import named_positions
 from ..text import listed
 from ..units import refuse_unusual
-from .inputs import INPUTS, InputFacts, Inputs
+from .inputs import INPUTS, InputFacts, Inputs, outcomes
 from .rates import measure_rates
 
 _Array = np.ndarray[Any, Any]
@@ -38,7 +38,10 @@ _SIGMA = math.sqrt(8.0 * math.log(2.0))  # full width at half maximum of a Gauss
 
 
 def combine_catalogs(
-    catalogs: Iterable[Table | fits.HDUList], *, mosaic: fits.HDUList | None = None, radius: u.Quantity | str | None = None
+    catalogs: Iterable[Table | fits.HDUList],
+    *,
+    mosaic: fits.HDUList | None = None,
+    radius: u.Quantity | str | None = None,
 ) -> Table:
     """
     Sources of several jobs as one list.
@@ -101,10 +104,11 @@ def combine_catalogs(
     near = _radius(radius)
     # of several detectors or years, there is nothing to be summed: no warnings and errors of sums
     inputs, tables = Inputs("catalog", overlap=True), []
-    for number, catalog in enumerate(_iterated(catalogs)):
+    for number, catalog in enumerate(outcomes(catalogs, "catalog", "source lists")):
         facts, table = _read(catalog, number)
         inputs.add(replace(facts, alike=dict.fromkeys(facts.alike, "")))
         tables.append(table)
+    inputs.require_some()
     frames = {table.meta["FRAME"] for table in tables if len(table)}
     frame = frames.pop() if len(frames) == 1 and frames <= {"fk5", "icrs"} else "fk5"
     detections = _Detections.of_tables(tables, frame, near)
@@ -132,15 +136,6 @@ def _radius(radius: Any) -> float | None:
         if not 0 <= degrees < 180:
             raise ValueError("it must be 0 or more")
     return degrees
-
-
-def _iterated(catalogs: Any) -> list[Any]:
-    """The source lists one by one; a list of HDUs or a table is one of them, not several."""
-    several = not isinstance(catalogs, (Table, fits.HDUList, str)) and isinstance(catalogs, Iterable)
-    found = list(catalogs) if several else []
-    if not found:
-        raise ParameterError("catalogs must be several source lists: a list of what query_catalog returns.")
-    return found
 
 
 def _read(catalog: Any, number: int) -> tuple[InputFacts, Table]:

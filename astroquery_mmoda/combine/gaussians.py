@@ -58,7 +58,9 @@ def heights(band: SkyBand, x: _Array, y: _Array, vectors: _Array, width: float) 
     tree = cKDTree(np.where(is_place[:, np.newaxis], vectors, 10.0))
     near = tree.query_ball_point(vectors[inside], _chord(_NEIGHBOURS * width), return_sorted=True)
     # one stands for several that can't be told from each other
-    first = np.array([min(same) for same in tree.query_ball_point(np.nan_to_num(vectors, nan=10.0), _chord(TWINS * width))])
+    first = np.array(
+        [min(same) for same in tree.query_ball_point(np.nan_to_num(vectors, nan=10.0), _chord(TWINS * width))]
+    )
     for begin, pixels in _stamps(band, x[inside], y[inside], _REACH * width):
         for number, (values, directions) in enumerate(pixels, begin):
             source = int(inside[number])

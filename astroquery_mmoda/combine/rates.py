@@ -214,7 +214,9 @@ def _table(bands: list[SkyBand], names: list[str], places: Positions, width: flo
     unit, columns = bands[0].unit, []
     for band in bands:
         if not band.unit.is_equivalent(unit):
-            raise ParameterError(f"Bands of the mosaic have intensities in {unit} and in {band.unit}: measure them apart.")
+            raise ParameterError(
+                f"Bands of the mosaic have intensities in {unit} and in {band.unit}: measure them apart."
+            )
         columns.append(_measured(band, there, width, float(band.unit.to(unit)), factor))
     _warn_of_twins(names, there, width)
     count = len(bands)
