@@ -4,5 +4,6 @@
 from .catalogs import combine_catalogs
 from .images import combine_images
 from .rates import measure_rates
+from .spectra import combine_spectra
 
-__all__ = ["combine_catalogs", "combine_images", "measure_rates"]
+__all__ = ["combine_catalogs", "combine_images", "combine_spectra", "measure_rates"]

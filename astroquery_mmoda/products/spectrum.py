@@ -195,8 +195,8 @@ def missing_columns(hdu: fits.BinTableHDU, role: str) -> list[str]:
     return sorted(_COLUMNS[role] - columns) + ["RATE or COUNTS"] * lacks_values
 
 
-def sources_hdu(sources: list[str]) -> fits.BinTableHDU:
-    """Table of the sources of a form: EXTVER, and name."""
+def sources_hdu(sources: Sequence[str]) -> fits.BinTableHDU:
+    """Table of the sources, by the EXTVER of their extensions."""
     table = Table({"EXTVER": np.arange(1, len(sources) + 1), "SRC_NAME": [transliterated(name) for name in sources]})
     if any(map(in_hex, sources)):
         table["SRCNAME8"] = [in_hex(name) for name in sources]
