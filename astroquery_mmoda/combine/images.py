@@ -13,9 +13,11 @@ from astropy.io import fits
 from astropy.table import Column, Table
 from astroquery.exceptions import InputWarning
 
+from ..catalog import to_hdu
 from ..errors import ParameterError, warn
 from ..products.image import mend_wcs
 from ..text import listed
+from .catalogs import combine_catalogs
 from .extra import require_extra
 from .headers import CommonCards, CommonPrimary, add_times
 from .inputs import Inputs, outcomes
@@ -66,10 +68,10 @@ def combine_images(mosaics: Iterable[fits.HDUList], *, wcs: Any = None, overlap:
     `~astropy.io.fits.HDUList`
         Primary (``INSTRUM``, ``PRODUCT``, ``NJOBS``, ``NFAILED``, ``SPANDAYS``, and what else is the same in all),
         then ``INTENSITY``, ``VARIANCE``, ``SIGNIFICANCE`` and ``EXPOSURE`` of each band in the units of the inputs,
-        NaN (EXPOSURE: 0) where nothing was exposed. EXTVER is the number of the band, from the lowest. Last,
+        NaN (EXPOSURE: 0) where nothing was exposed. EXTVER is the number of the band, from the lowest. Then
         ``INPUTS``: a table with jobs, science windows, ``START`` and ``STOP`` (MJD in the scale of TIMESYS),
         ``EXPOSURE`` (s, in the pixel where it is largest) and ``WEIGHT`` (its part of all weights in the sum) of each
-        mosaic.
+        mosaic. Last, if mosaics have source lists, ``CATALOG``: that of `combine_catalogs`, measured in the sum.
 
     Raises
     ------
@@ -112,7 +114,10 @@ def combine_images(mosaics: Iterable[fits.HDUList], *, wcs: Any = None, overlap:
             total.add(mosaic, grid)
     if wcs is not None:
         inputs.require_some()
-    return total.hdulist(inputs)
+    hdulist = total.hdulist(inputs)
+    if total.catalogs:
+        hdulist.append(to_hdu(combine_catalogs(total.catalogs, mosaic=hdulist)))
+    return hdulist
 
 
 def _checked(mosaics: Iterable[Any], inputs: Inputs, total: _Sum) -> Iterator[InputMosaic]:
