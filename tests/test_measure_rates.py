@@ -260,8 +260,8 @@ def test_a_thousand_sources():
     generator = np.random.default_rng(5)
     places = WCS(header).pixel_to_world(*generator.uniform(10, 390, (2, 1000)))
     mosaic = sky([CENTRE], [0.0], header, bands=((20.0, 40.0), (40.0, 80.0)))
+    begin = time.perf_counter()
     with pytest.warns(InputWarning, match="of both"):
-        begin = time.perf_counter()
         rates = measure_rates(mosaic, named(places), fwhm=14 * u.arcmin)
     assert time.perf_counter() - begin < 10
     assert len(rates) == 2000

@@ -20,7 +20,7 @@ from ..instruments import image_width
 from ..products.cards import PROVENANCE_CARDS, card_value
 from ..request.positions import designation
 from ..request.source_list import named_positions, table_given
-from ..text import listed, printable
+from ..text import listed
 from ..units import refuse_unusual
 from .extra import require_extra
 from .gaussians import TWINS, Heights, fitted_widths, heights
@@ -187,9 +187,10 @@ def _width_of(bands: list[SkyBand], given: float | None) -> tuple[float, str]:
     if widths:
         return float(np.median(widths)), f"median of {len(widths)} fitted above 20 sigma"
     if guess is None:
+        what = " ".join(names).strip() or "this instrument"
         raise ParameterError(
-            f"The width of sources in images of {printable(' '.join(names).strip() or 'this instrument')} is not known, "
-            "and no source above 20 sigma shows it: give fwhm=, such as 14*u.arcmin."
+            f"The width of sources in images of {listed([what])} is not known, and "
+            "no source above 20 sigma shows it: give fwhm=, such as 14*u.arcmin."
         )
     return guess, "typical of the instrument"
 
@@ -200,8 +201,8 @@ def _require_sampled(bands: list[SkyBand], width: float) -> None:
         pixel = band.pixel_size()
         if width < pixel:
             raise ParameterError(
-                f"A full width (fwhm) of {width / _ARCMIN:.3g} arcmin is less than a pixel, which has {pixel / _ARCMIN:.3g} "
-                "arcmin in this mosaic: give that of a source in this image."
+                f"A full width (fwhm) of {width / _ARCMIN:.3g} arcmin is less than a pixel of this mosaic, which has "
+                f"{pixel / _ARCMIN:.3g} arcmin: give that of a source in it."
             )
 
 
@@ -272,7 +273,7 @@ def _warn_of_twins(names: list[str], there: SkyCoord, width: float) -> None:
     if pairs:
         shown = listed((f"{names[one]} and {names[other]}" for one, other in sorted(pairs)), most=5)
         warn(
-            f"Less than {TWINS:g} widths ({TWINS * width / _ARCMIN:.1f} arcmin) from each other, so that each rate is that "
-            f"of both: {shown}.",
+            f"Less than {TWINS:g} widths ({TWINS * width / _ARCMIN:.1f} arcmin) from each other, so that each rate is "
+            f"that of both: {shown}.",
             InputWarning,
         )
