@@ -38,7 +38,7 @@ def combine_catalogs(
     radius: u.Quantity | str | None = None,
 ) -> Table:
     """
-    Sources of several jobs as one list.
+    Join the source lists of several jobs.
 
     A source with a name is taken once, whatever blanks, case and spelling its name has. Unnamed ones (``NEW_1``,
     ``NEW SOURCE``) are taken once by position: the two that are closest to each other become one, then again, until no

@@ -24,6 +24,8 @@ _REACH = 1.5
 _NEIGHBOURS = 3.0
 #: widths below which two places can't be separated
 TWINS = 0.1
+# pixels on each side of a source that are used
+_MOST_PIXELS = 16
 # pixels that are computed at once
 _AT_ONCE = 400_000
 # relative sizes below which a singular value is taken as 0
@@ -87,8 +89,10 @@ def _stamps(band: SkyBand, x: _Array, y: _Array, reach: float) -> Iterator[tuple
     """Numbers of sources, and of each from there on: pixels around it (NaN without exposure) and their directions."""
     if not len(x):
         return
-    half = min(math.ceil(reach / _pixel_size(band, x, y)) + 1, max(band.shape))
-    offsets = np.arange(-half, half + 1)
+    half = min(math.ceil(reach / max(_pixel_size(band, x, y), 1e-12)) + 1, max(band.shape))
+    # of pixels that are much smaller than sources, not all are needed
+    step = max(1, half // _MOST_PIXELS)
+    offsets = np.arange(-(half // step), half // step + 1) * step
     many = max(1, _AT_ONCE // len(offsets) ** 2)
     for begin in range(0, len(x), many):
         chosen = slice(begin, begin + many)
@@ -179,9 +183,9 @@ def _free_width(values: _Array, directions: _Array, guess: float) -> float:
     plane = np.stack([directions @ across, directions @ np.cross(centre, across)]) / guess
     usable = np.isfinite(values) & (np.hypot(*plane) <= 2.0)
     peak = values[len(values) // 2]
-    values, plane = values[usable] / peak, plane[:, usable]
-    if len(values) <= 5:
+    if usable.sum() <= 5 or not peak > 0:
         return 0.0
+    values, plane = values[usable] / peak, plane[:, usable]
 
     def residuals(of: _Array) -> _Array:
         squares = (plane[0] - of[1]) ** 2 + (plane[1] - of[2]) ** 2

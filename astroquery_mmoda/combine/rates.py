@@ -48,7 +48,7 @@ def measure_rates(
     fwhm: u.Quantity | str | None = None,
 ) -> Table:
     """
-    Rates of sources in a mosaic, with errors and upper limits.
+    Measure rates of sources in a mosaic, with errors and upper limits.
 
     The rate is the height of a Gaussian of fixed width at the place of the source, fitted together with a constant and
     with the other sources that reach into the same pixels (those within three widths), by least squares. No position is
@@ -85,8 +85,8 @@ def measure_rates(
         - ``noise``: width of SIGNIFICANCE in the field of that band, 1.4826 times its median absolute deviation, at
           least 1. It is above 1 where there are systematic errors.
 
-        Masked outside of the field. ``meta`` has the width (``FWHM``, arcmin), where it is from (``FWHMFROM``), and
-        ``NSIGMA``.
+        Masked outside of the field, and where neighbours leave no pixels to a source. ``meta`` has the width (``FWHM``,
+        arcmin), where it is from (``FWHMFROM``), and ``NSIGMA``.
 
     Raises
     ------
@@ -214,11 +214,12 @@ def _table(bands: list[SkyBand], names: list[str], places: Positions, width: flo
     there = places.as_sky_coord()
     unit, columns = bands[0].unit, []
     for band in bands:
-        if not band.unit.is_equivalent(unit):
+        if band.unit != unit and not band.unit.is_equivalent(unit):
             raise ParameterError(
                 f"Bands of the mosaic have intensities in {unit} and in {band.unit}: measure them apart."
             )
-        columns.append(_measured(band, there, width, float(band.unit.to(unit)), factor))
+        scale = 1.0 if band.unit == unit else float(band.unit.to(unit))
+        columns.append(_measured(band, there, width, scale, factor))
     _warn_of_twins(names, there, width)
     count = len(bands)
     table = Table({"src_name": np.repeat(np.array(names, dtype=str), count)})
