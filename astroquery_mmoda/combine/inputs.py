@@ -79,15 +79,18 @@ class InputFacts:
         headers = [hdu.header for hdu in hdulist if hdu.name == name]
         primary = hdulist[0].header
         parameters = parameters_of(primary)
-        times = [_finite_only(_mjd(header, keyword) for header in headers) for keyword in ("TSTART", "TSTOP")]
+        starts, stops = (
+            [time for header in headers if math.isfinite(time := _mjd(header, keyword))]
+            for keyword in ("TSTART", "TSTOP")
+        )
         first = headers[0] if headers else primary
         alike = {keyword: card_value(first, keyword) or card_value(primary, keyword) for keyword in _ALIKE}
         jobs, windows = _earlier(hdulist) or ((card_value(primary, "JOB_ID"),), _windows(parameters))
         return cls(
             tuple(str(job) for job in jobs if job),
             windows,
-            min(times[0], default=math.inf),
-            max(times[1], default=-math.inf),
+            min(starts, default=math.inf),
+            max(stops, default=-math.inf),
             _texts({**alike, "osa_version": parameters.get("osa_version") or alike["osa_version"]}),
             int(card_value(primary, "NFAILED") or 0),
         )
@@ -283,10 +286,6 @@ def _earlier(hdulist: fits.HDUList) -> tuple[tuple[str, ...], tuple[str, ...]] |
 
 def _mjd(header: fits.Header, keyword: str) -> float:
     return sum(instant_of(header, keyword) or (math.nan,))
-
-
-def _finite_only(values: Iterable[float]) -> list[float]:
-    return [value for value in values if math.isfinite(value)]
 
 
 def _finite(values: Iterable[float]) -> np.ndarray[Any, Any]:
