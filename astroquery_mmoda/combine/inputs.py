@@ -30,7 +30,7 @@ _TOUCHING = 1.0 / 86400.0  # days by which times of neighbours may overlap
 _COMMENTS = {
     "NJOBS": "number of jobs that were summed",
     "NFAILED": "number of jobs that failed and are missing",
-    "SPANDAYS": "[d] from the begin of the first to the end of the last",
+    "SPANDAYS": "[d] from the first begin to the last end",
 }
 
 
@@ -42,7 +42,7 @@ class InputFacts:
     Attributes
     ----------
     jobs : tuple of str
-        Jobs that it was made of; empty where unknown.
+        Jobs that it was made of; empty where unknown, with empty texts for those that are unknown in a sum.
     windows : tuple of str
         Science windows in it, ``ddddddddpppp.vvv``; empty where unknown.
     start, stop : float
@@ -66,15 +66,16 @@ class InputFacts:
         headers = [hdu.header for hdu in hdulist if hdu.name == name]
         primary = hdulist[0].header
         parameters = parameters_of(primary)
-        times = [[_mjd(header, keyword) for header in headers] for keyword in ("TSTART", "TSTOP")]
+        starts, stops = ([_mjd(header, keyword) for header in headers] for keyword in ("TSTART", "TSTOP"))
         first = headers[0] if headers else primary
         alike = {keyword: card_value(first, keyword) or card_value(primary, keyword) for keyword in _ALIKE}
-        jobs, windows = _earlier(hdulist) or ((card_value(primary, "JOB_ID"),), _windows(parameters))
+        job = card_value(primary, "JOB_ID")
+        jobs, windows = _earlier(hdulist) or ((str(job),) if job else (), _windows(parameters))
         return cls(
-            tuple(str(job) for job in jobs if job),
+            jobs,
             windows,
-            float(np.nanmin(times[0], initial=math.inf)),
-            float(np.nanmax(times[1], initial=-math.inf)),
+            min(filter(math.isfinite, starts), default=math.inf),
+            max(filter(math.isfinite, stops), default=-math.inf),
             _texts({**alike, "osa_version": parameters.get("osa_version") or alike["osa_version"]}),
             int(card_value(primary, "NFAILED") or 0),
         )
@@ -83,17 +84,18 @@ class InputFacts:
     def of_table(cls, table: Table) -> InputFacts:
         """Of the ``meta`` of a light curve or catalogue."""
         meta = table.meta
-        parameters = _json(meta.get("PARAMS"), dict)
-        rows = _json(meta.get(INPUTS), list)
+        parameters = parsed_json(meta.get("PARAMS"), dict)
+        rows = parsed_json(meta.get(INPUTS), list)
+        job = meta.get("JOB_ID")
         of_sum = [str(row.get("job_id") or "") for row in rows if isinstance(row, dict)]
-        jobs = ",".join(of_sum or [str(meta.get("JOB_ID") or "")]).split(",")
+        jobs = tuple(",".join(of_sum).split(",")) if of_sum else (str(job),) if job else ()
         start, stop = math.inf, -math.inf
         if "time" in table.colnames and len(table):
             half = np.ma.filled(np.ma.asarray(table["time_bin"], dtype=float), 0.0) / 2.0 / 86400.0
             start, stop = float(np.min(table["time"].mjd - half)), float(np.max(table["time"].mjd + half))
         alike = {**{key: meta.get(key) for key in _ALIKE}, "osa_version": parameters.get("osa_version")}
         failed = meta.get("NFAILED")
-        return cls(tuple(filter(None, jobs)), _windows(parameters), start, stop, _texts(alike), int(failed or 0))
+        return cls(jobs, _windows(parameters), start, stop, _texts(alike), int(failed or 0))
 
 
 class Inputs:
@@ -159,8 +161,8 @@ class Inputs:
             "them out, or give overlap=True if they are independent."
         )
 
-    def values(self) -> dict[str, Any]:
-        """NJOBS, NFAILED and SPANDAYS of the sum, with a warning where that is long for ISGRI."""
+    def values(self, *, is_sum: bool = True) -> dict[str, Any]:
+        """NJOBS, NFAILED and SPANDAYS, with a warning where that is long for a sum of ISGRI."""
         start, stop = self.interval()
         jobs = [job for facts in self.facts for job in facts.jobs or ("",)]
         known = {job for job in jobs if job}
@@ -168,7 +170,7 @@ class Inputs:
         values["NFAILED"] = sum(facts.failed for facts in self.facts)
         if stop >= start:
             values["SPANDAYS"] = round(stop - start, 3)
-            if stop - start > LONGEST_SPAN and self.alike.get("DETNAM", "").upper() == "ISGRI":
+            if is_sum and stop - start > LONGEST_SPAN and self.alike.get("DETNAM", "").upper() == "ISGRI":
                 warn(
                     f"The sum reaches over {stop - start:.0f} days. The response of ISGRI evolves, and its manual "
                     f"advises against sums over more than half a year ({LONGEST_SPAN:.0f} days): combine epochs.",
@@ -199,7 +201,11 @@ class Inputs:
 
     def text(self) -> str:
         """The same as JSON for the ``meta`` of a table, science windows as ``revolution:pointings``."""
-        rows = [
+        return flat_text(self.rows())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What `text` has of each input."""
+        return [
             {
                 "job_id": ",".join(facts.jobs),
                 "windows": short_windows(facts.windows),
@@ -207,7 +213,6 @@ class Inputs:
             }
             for facts in self.facts
         ]
-        return flat_text(rows)
 
 
 def add_values(header: fits.Header, values: Mapping[str, Any]) -> None:
@@ -244,7 +249,8 @@ def _earlier(hdulist: fits.HDUList) -> tuple[tuple[str, ...], tuple[str, ...]] |
     if INPUTS not in hdulist:
         return None
     data = hdulist[INPUTS].data
-    jobs, windows = ([str(cell).split(",") if cell else [] for cell in data[name]] for name in ("JOB_ID", "WINDOWS"))
+    jobs = [str(cell).split(",") for cell in data["JOB_ID"]]
+    windows = [str(cell).split(",") if cell else [] for cell in data["WINDOWS"]]
     known = tuple(window for row in windows for window in row) if all(windows) else ()
     return tuple(job for row in jobs for job in row), known
 
@@ -261,7 +267,7 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     return {name: "" if value is None else str(value).strip() for name, value in values.items()}
 
 
-def _json(text: Any, kind: type) -> Any:
+def parsed_json(text: Any, kind: type) -> Any:
     """What a text of JSON holds, or an empty one where it is something else."""
     try:
         found = json.loads(text or "null")
