@@ -13,7 +13,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astroquery.exceptions import NoResultsWarning
 
-from ..catalog import table_of
+from ..catalog import empty_catalog, table_of
 from ..combine import combine_images, combine_lightcurves, combine_spectra
 from ..combine.extra import require_extra
 from ..errors import JobFailed, JobTimeout, ServiceError, warn
@@ -57,7 +57,9 @@ def run_parts(item: WorkItem) -> Result:
 def _catalog_of_images(images: Iterable[fits.HDUList]) -> Table:
     """Sources of a sum of images, as measured there."""
     mosaic = combine_images(images)
-    catalog = table_of(mosaic)
+    catalog = table_of(mosaic) if "CATALOG" in mosaic else empty_catalog()
+    if not len(catalog):
+        warn("MMODA: no source was found in any of the jobs.", NoResultsWarning)
     catalog.meta |= {keyword: mosaic[0].header[keyword] for keyword in ("NJOBS", "NFAILED")}
     return catalog
 
