@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from ..allowance import Allowance
 from ..errors import DecodingError, ParameterError
 from ..products.cards import complete_copy, number
 from ..products.channels import Numbering, energy_rows
@@ -26,6 +27,9 @@ _AVERAGED = frozenset({"RATE", "COUNTS", "STAT_ERR", "SYS_ERR", "QUALITY", _WEIG
 _OWN = _AVERAGED | {"CHANNEL"}
 
 
+_ARRAYS = 3  # with a number for each channel, beside those of the columns
+
+
 class SpectrumPart:
     """
     The spectrum of one source in one part.
@@ -38,6 +42,8 @@ class SpectrumPart:
             check_columns(hdu, role)
         self.tables, hdu = tables, tables["SPECTRUM"]
         self.numbers = Numbering.of(tables)
+        # it may be declared only
+        Allowance(hdu.data.nbytes).spend(_ARRAYS * 8 * self.numbers.count, f"{self.numbers.count} channels")
         self.values = ChannelValues.of(hdu)
         self.good = self.values.quality == GOOD
         self.places = np.asarray(hdu.data["CHANNEL"]).astype(np.int64) - self.numbers.first

@@ -71,7 +71,8 @@ def combine_images(mosaics: Iterable[fits.HDUList], *, wcs: Any = None, overlap:
         NaN (EXPOSURE: 0) where nothing was exposed. EXTVER is the number of the band, from the lowest. Then
         ``INPUTS``: a table with jobs, science windows, ``START`` and ``STOP`` (MJD in the scale of TIMESYS),
         ``EXPOSURE`` (s, in the pixel where it is largest) and ``WEIGHT`` (its part of all weights in the sum) of each
-        mosaic. Last, if mosaics have source lists, ``CATALOG``: that of `combine_catalogs`, measured in the sum.
+        mosaic. Last, where mosaics have one, ``CATALOG``: `combine_catalogs` of theirs, with significances measured in
+        the sum.
 
     Raises
     ------
@@ -114,10 +115,7 @@ def combine_images(mosaics: Iterable[fits.HDUList], *, wcs: Any = None, overlap:
             total.add(mosaic, grid)
     if wcs is not None:
         inputs.require_some()
-    hdulist = total.hdulist(inputs)
-    if total.catalogs:
-        hdulist.append(to_hdu(combine_catalogs(total.catalogs, mosaic=hdulist)))
-    return hdulist
+    return total.hdulist(inputs)
 
 
 def _checked(mosaics: Iterable[Any], inputs: Inputs, total: _Sum) -> Iterator[InputMosaic]:
@@ -217,6 +215,8 @@ class _Sum:
             hdulist += self._hdus(band, version, inputs.interval())
         exposures = [self._exposures[number] for number in sorted(self._exposures)]
         hdulist.append(inputs.hdu(EXPOSURE=Column(exposures, unit="s"), WEIGHT=Column(shares)))
+        if self.catalogs:
+            hdulist.append(to_hdu(combine_catalogs(self.catalogs, mosaic=hdulist)))
         return hdulist
 
     def _hdus(self, band: _BandSum, version: int, interval: tuple[float, float]) -> list[fits.ImageHDU]:

@@ -162,10 +162,14 @@ def _converted(column: Any, unit: Any, name: str, index: int) -> Any:
         values = given.to(unit, np.asarray(np.ma.getdata(column), dtype=float))
     except (u.UnitsError, AttributeError, TypeError, ValueError) as error:
         raise ParameterError(
-            f"light curve {index} has {printable(name, limit=60)} in {printable(given, limit=60)}, those before it in "
-            f"{printable(unit, limit=60)}, to which it can't be converted. Combine those of one unit each."
+            f"light curve {index} has {printable(name, limit=60)} in {_worded(given)}, those before it in "
+            f"{_worded(unit)}, to which it can't be converted. Combine those of one unit each."
         ) from error
     return MaskedColumn(values, mask=np.ma.getmaskarray(column), unit=unit)
+
+
+def _worded(unit: Any) -> str:
+    return "no unit" if unit is None else printable(unit, limit=60)
 
 
 def _units(tables: Iterable[Table]) -> dict[str, Any]:
@@ -211,11 +215,16 @@ def _stacked(filled: Sequence[tuple[int, Table]], facts: Sequence[InputFacts], n
         cells["osa_version"] = facts[index].alike.get("osa_version", "")
         parts.append(_prepared(table, index, names, units, scale, cells))
     try:
-        return vstack(parts, metadata_conflicts="silent")
+        stacked = vstack(parts, metadata_conflicts="silent")
     except (TableMergeError, TypeError, ValueError) as error:
         raise ParameterError(
             f"columns of these light curves can't be joined: {printable(error, limit=300)}. Remove or rename them."
         ) from error
+    for name in cells:  # after those that only some have
+        column = stacked[name]
+        stacked.remove_column(name)
+        stacked.add_column(column, copy=False)
+    return stacked
 
 
 def _in_order(table: Table, meta: Mapping[str, Any]) -> Table:

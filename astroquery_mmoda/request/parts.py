@@ -74,11 +74,12 @@ def _most_per_job(wanted: Any, instrument: str, roles: Sequence[str]) -> int:
     allowed = _allowed(roles)
     if wanted == "max":
         return allowed or max(MOST_WINDOWS.values())
-    if isinstance(wanted, bool) or not isinstance(wanted, Integral) or wanted < 1:
+    number = int(wanted) if isinstance(wanted, Integral) and not isinstance(wanted, bool) else 0
+    if number < 1:
         raise ParameterError(f"windows_per_job={printable(wanted)!r} must be a whole number above zero, or 'max'.")
-    if allowed and wanted > allowed:
-        raise ParameterError(f"windows_per_job={wanted}: {_limit(allowed, instrument)}")
-    return int(wanted)
+    if allowed and number > allowed:
+        raise ParameterError(f"windows_per_job={number}: {_limit(allowed, instrument)}")
+    return number
 
 
 def check_number(windows: str, instrument: str, roles: Sequence[str]) -> None:

@@ -157,9 +157,9 @@ class _QueryMethod(Protocol[_Result]):
 def query_method(method: Callable[[Any, Query], _Result]) -> _QueryMethod[_Result]:
     """Make a method of a `Query` one that takes its arguments, with their documentation; ``submit_...`` never waits."""
     kind = method.__name__
-    without = (*_ONLY_WAITING, *_ONLY_PARTS) if kind.startswith("submit_") else ()
-    if kind == "query_product":
-        without = _ONLY_PARTS
+    without: tuple[str, ...] = _ONLY_PARTS if kind == "query_product" else ()
+    if kind.startswith("submit_"):
+        without = (*_ONLY_WAITING, *_ONLY_PARTS)
 
     @functools.wraps(method)
     def wrapper(self: Any, instrument: str, coordinates: Any = None, **arguments: Any) -> _Result:
