@@ -87,7 +87,18 @@ class MmodaError(Exception):
 
     @property
     def jobs(self) -> list[Job]:
-        """`list` of `~astroquery_mmoda.Job`: the analyses that it is about."""
+        """
+        `list` of `~astroquery_mmoda.Job`: the analyses that it is about.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda, MmodaError
+        >>> try:
+        ...     Mmoda.query_product("faulty", "Crab", product="faulty_backend_image", time_range=(58193, 58194))
+        ... except MmodaError as error:
+        ...     print([job.status for job in error.jobs])
+        ['failed']
+        """
         return self._jobs or ([] if self.job is None else [self.job])
 
 

@@ -370,7 +370,9 @@ def test_lists_of_the_local_service(mmoda):
 
 
 @pytest.mark.parametrize(
-    "catalogs", [[], None, "Crab", listing(CRAB), fits.HDUList([fits.PrimaryHDU()]), iter(())], ids=str
+    "catalogs",
+    [[], None, "Crab", listing(CRAB), fits.HDUList([fits.PrimaryHDU()]), iter(())],
+    ids=["none", "None", "name", "table", "image", "iterator"],
 )
 def test_not_several_lists(catalogs):
     with pytest.raises(ParameterError, match="source lists is needed|at least one catalog"):

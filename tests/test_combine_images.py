@@ -845,9 +845,9 @@ def test_parts_without_data():
     bare = fits.HDUList([fits.PrimaryHDU()])
     with pytest.warns(InputWarning, match="2 of 4 inputs have no data and are left out: mosaic 0, 2"):
         found = combine_images([bare, mosaic(), bare, mosaic(number=1)])
-    assert (found[0].header["NJOBS"], found[0].header["NEMPTY"], len(found["INPUTS"].data)) == (2, 2, 2)
+    assert (found[0].header["NJOBS"], found[0].header["NNODATA"], len(found["INPUTS"].data)) == (2, 2, 2)
     again = combine_images([found, mosaic(number=2)])
-    assert again[0].header["NEMPTY"] == 2
+    assert again[0].header["NNODATA"] == 2
     with pytest.raises(ParameterError, match="at least one mosaic is needed: all 2 given are empty"):
         combine_images([bare, bare])
     with pytest.raises(ParameterError, match="at least one mosaic is needed, and none is given"):

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from astroquery_mmoda import JobFailed, JobTimeout, MmodaClass, ParameterError, ServiceError, conf
 from astroquery_mmoda.errors import AuthenticationError
-from astroquery_mmoda.request.parts import parts_of_windows
+from astroquery_mmoda.request.division import parts_of_windows
 from tests.local_mmoda import sky
 from tests.scripted_server import Reply, Request, ScriptedServer, analysis_reply
 from tests.tokens import mint

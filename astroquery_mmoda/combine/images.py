@@ -209,7 +209,7 @@ class _Sum:
         shares = self._shares()
         values = inputs.values()
         if self.empty + len(inputs.left_out):
-            values["NEMPTY"] = self.empty + len(inputs.left_out)
+            values["NNODATA"] = self.empty + len(inputs.left_out)
         hdulist = fits.HDUList([self._primary.hdu(values)])
         for version, band in enumerate(self._bands, start=1):
             hdulist += self._hdus(band, version, inputs.interval())

@@ -111,7 +111,16 @@ class ManyQueries:
 
     @property
     def progress(self) -> tuple[float, str]:
-        """`tuple`: part of the queries (with ``windows_per_job``: of the science windows) that is over, and a line."""
+        """
+        `tuple`: part that is over, of the queries or (one with ``windows_per_job``) of the science windows; and a line.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> queries = [{"instrument": "isgri", "coordinates": "Crab", "time_range": (58193, 58194)}]
+        >>> Mmoda.query_many("image", queries).progress
+        (0.0, '0 of 1 done, 0 running')
+        """
         counts, tally = self.counts, Tally.total(self._run.tallies.values()) if self._run else Tally()
         failed = f", {counts['failed']} failed" if counts["failed"] else ""
         text = f"{counts['done']} of {len(self)} done, {counts['running']} running{failed}"
@@ -122,7 +131,16 @@ class ManyQueries:
 
     @property
     def jobs(self) -> list[Job]:
-        """`list` of `Job`: those that this process waits for."""
+        """
+        `list` of `~astroquery_mmoda.Job`: those that this process waits for.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> queries = [{"instrument": "isgri", "coordinates": "Crab", "time_range": (58193, 58194)}]
+        >>> Mmoda.query_many("image", queries).jobs
+        []
+        """
         return list(self._run.jobs.values()) if self._run else []
 
     @property

@@ -25,7 +25,7 @@ from ..jobs.job import Job
 from ..jobs.run import prepare
 from ..jobs.waiting import follow, submit_within
 from ..products import Products
-from ..request.parts import number_of_windows
+from ..request.division import number_of_windows
 from ..service.account import Connection
 
 # connections of one run at a time, however many queries are active: each poll is short

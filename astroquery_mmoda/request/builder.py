@@ -16,9 +16,9 @@ from astroquery import log
 from ..config import conf
 from ..errors import MmodaError, ParameterError
 from ..text import nearest, printable
+from .division import check_number, divided
 from .form import form_fields
 from .metadata import InstrumentSchema, folded, read_metadata
-from .parts import check_number, divided
 from .positions import find_position, parse_position, plain_dashes, sky_position
 from .query import Query
 from .source_list import to_catalog_text
