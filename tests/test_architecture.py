@@ -218,7 +218,7 @@ def public_names() -> set[str]:
     """Names that the package exports."""
     names = set()
     for module in modules():
-        if module.name in ("__init__.py", "plotting/__init__.py"):
+        if module.name in ("__init__.py", "combine/__init__.py", "plotting/__init__.py"):
             for node in module.tree.body:
                 if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
                     names.update(ast.literal_eval(node.value))

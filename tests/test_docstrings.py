@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import astroquery_mmoda
-from astroquery_mmoda import plotting
+from astroquery_mmoda import combine, plotting
 from conftest import require
 
 # rules of numpydoc.validate that we don't follow; EX01 is sharper below
@@ -42,7 +42,7 @@ def _members(owner):
 def _public():
     """Name, thing, and the class it is a member of, of all that users are meant to call."""
     found = {}
-    for module in (astroquery_mmoda, plotting):
+    for module in (astroquery_mmoda, combine, plotting):
         for name in module.__all__:
             thing, full = getattr(module, name), f"{module.__name__}.{name}"
             if inspect.isfunction(thing) or inspect.isclass(thing):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from astroquery.exceptions import InputWarning
 from ..errors import ParameterError, warn
 from ..instruments import LONGEST_SPAN
 from ..products.cards import card_value, flat_text, instant_of, parameters_of
-from ..text import printable
+from ..text import listed, printable
 
 #: name of the HDU, and of the entry of ``meta``, that tells what was summed
 INPUTS = "INPUTS"
@@ -30,8 +30,21 @@ _TOUCHING = 1.0 / 86400.0  # days by which times of neighbours may overlap
 _COMMENTS = {
     "NJOBS": "number of jobs that were summed",
     "NFAILED": "number of jobs that failed and are missing",
-    "SPANDAYS": "[d] from the begin of the first to the end of the last",
+    "NEMPTY": "number of inputs without data, left out",
+    "SPANDAYS": "[d] begin of the first to end of the last",
 }
+
+
+def outcomes(values: Iterable[Any], what: str, kind: str) -> Iterator[Any]:
+    """Inputs one by one, also of what `query_many` gives, which are pairs; `ParameterError` for a failed query."""
+    if isinstance(values, (str, bytes, Mapping, Table, fits.HDUList)) or not isinstance(values, Iterable):
+        raise ParameterError(f"a list, or another iterable, of {kind} is needed, not one {type(values).__name__}.")
+    for number, value in enumerate(values):
+        if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (int, np.integer)):
+            value = value[1]
+        if isinstance(value, BaseException):
+            raise ParameterError(f"{what} {number} is the error of a query that failed; leave it out: {value}")
+        yield value
 
 
 @dataclass(frozen=True)
@@ -111,10 +124,34 @@ class Inputs:
     def __init__(self, what: str, *, overlap: bool = False) -> None:
         self.what, self.overlap = what, overlap
         self.facts: list[InputFacts] = []
+        #: positions of inputs without data
+        self.left_out: list[int] = []
+        self._positions: list[int] = []
         self._number_of_window: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self.facts)
+
+    @property
+    def position(self) -> int:
+        """Of the next input in the user's list."""
+        return len(self.facts) + len(self.left_out)
+
+    def leave_out(self) -> None:
+        """Count an input that has no data."""
+        self.left_out.append(self.position)
+
+    def require_some(self) -> None:
+        """Refuse to sum nothing, and warn of inputs that have no data."""
+        if not self.facts:
+            empty = f": all {len(self.left_out)} given are empty" if self.left_out else ", and none is given"
+            raise ParameterError(f"at least one {self.what} is needed{empty}.")
+        if self.left_out:
+            numbers = listed(map(str, self.left_out))
+            warn(
+                f"{len(self.left_out)} of {self.position} inputs have no data and are left out: {self.what} {numbers}.",
+                InputWarning,
+            )
 
     def add(self, facts: InputFacts) -> None:
         """Take one more; `ParameterError` if it is of another detector or version, or holds the same data."""
@@ -122,6 +159,7 @@ class Inputs:
             self.require_alike(facts.alike, self.facts[0].alike)
         if not self.overlap:
             self._refuse_repeated(facts)
+        self._positions.append(self.position)
         self.facts.append(facts)
 
     def require_alike(self, these: Mapping[str, Any], those: Mapping[str, Any]) -> None:
@@ -129,8 +167,8 @@ class Inputs:
         for name, value in these.items():
             if value and those.get(name) and value != those[name]:
                 raise ParameterError(
-                    f"{self.what} {len(self)} has {name} {printable(value)!r}, {self.what} 0 has "
-                    f"{printable(those[name])!r}: they must not be summed. Combine those of one {name} each."
+                    f"{self.what} {self.position} has {name} {printable(value)!r}, {self.what} {self._positions[0]} "
+                    f"has {printable(those[name])!r}: they must not be summed. Combine those of one {name} each."
                 )
 
     def _refuse_repeated(self, facts: InputFacts) -> None:
@@ -147,8 +185,8 @@ class Inputs:
 
     def _refuse(self, other: int, shared: str) -> None:
         raise ParameterError(
-            f"{self.what} {other} and {self.what} {len(self)} both hold {shared}: it would count twice. Leave one of "
-            "them out, or give overlap=True if they are independent."
+            f"{self.what} {self._positions[other]} and {self.what} {self.position} both hold {shared}: it would count "
+            "twice. Leave one of them out, or give overlap=True if they are independent."
         )
 
     def values(self) -> dict[str, Any]:
@@ -158,6 +196,8 @@ class Inputs:
         known = {job for job in jobs if job}
         values: dict[str, Any] = {"NJOBS": len(known) + jobs.count("")}
         values["NFAILED"] = sum(facts.failed for facts in self.facts)
+        if self.left_out:
+            values["NEMPTY"] = len(self.left_out)
         if stop >= start:
             values["SPANDAYS"] = round(stop - start, 3)
             if stop - start > LONGEST_SPAN and self.facts[0].alike["DETNAM"].upper() == "ISGRI":

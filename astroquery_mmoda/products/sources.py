@@ -11,7 +11,8 @@ from ..errors import ParameterError
 from ..text import listed, nearest, printable, transliterated
 
 
-def _folded(name: object) -> str:
+def folded_name(name: object) -> str:
+    """What is the same for all spellings of a name that mean one source."""
     text = str(name)
     spelled = transliterated(text)
     # a letter without a spelling becomes "?", and all of those would be the same
@@ -21,7 +22,7 @@ def _folded(name: object) -> str:
 
 def same_source(one: object, other: object) -> bool:
     """Whether two names mean the same source: case, blanks, ``_`` instead, and spelling in ASCII do not count."""
-    return _folded(one) == _folded(other)
+    return folded_name(one) == folded_name(other)
 
 
 def match_source(names: Iterable[str], source: str) -> str:
@@ -46,17 +47,17 @@ class Spellings:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = set(names)
-        self._by_folded = _unique({name: _folded(name) for name in self._names})
-        self._by_bare = _unique({name: re.sub("[-+]", "", _folded(name)) for name in self._names})
+        self._by_folded = _unique({name: folded_name(name) for name in self._names})
+        self._by_bare = _unique({name: re.sub("[-+]", "", folded_name(name)) for name in self._names})
 
     def of(self, source: str) -> str:
         """Give the name that means a source; the text itself where none or several do."""
         if source in self._names:
             return source
-        found = self._by_folded.get(_folded(source))
+        found = self._by_folded.get(folded_name(source))
         # the service's light curves of JEM-X are named with blanks for + and -
         if found is None and not re.search("[-+]", source):
-            found = self._by_bare.get(_folded(source))
+            found = self._by_bare.get(folded_name(source))
         return found or source
 
 

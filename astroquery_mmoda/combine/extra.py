@@ -1,0 +1,19 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""The libraries that sums of images and rates need beyond those of the package: the extra ``combine``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+_LIBRARIES = ("reproject", "scipy")
+
+
+def require_extra() -> None:
+    """Import the libraries of the extra, or say how to get them."""
+    for library in _LIBRARIES:
+        try:
+            import_module(library)
+        except ImportError as error:
+            raise ImportError(
+                f'sums of images and rates need {library}; install it by: pip install "astroquery_mmoda[combine]"'
+            ) from error
