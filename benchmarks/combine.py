@@ -95,7 +95,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("kinds", nargs="*", choices=[[], *KINDS], metavar="KIND", help=f"default: {', '.join(KINDS)}")
     parser.add_argument("--few", type=int, default=10, help="mosaics in the smaller sum")
     parser.add_argument("--many", type=int, default=40, help="mosaics in the larger sum, and spectra")
-    parser.add_argument("--pixels", type=int, default=1000, help="along each side of a mosaic, at least 150")
+    parser.add_argument("--pixels", type=int, default=1000, help="along each side of a mosaic, at least 200")
     parser.add_argument("--curves", type=int, default=400, help="light curves")
     parser.add_argument("--check", action="store_true", help="fail if a goal is missed")
     parser.add_argument("--without-peer", action="store_true", help="measure this package only")
@@ -112,7 +112,7 @@ def _measured(kind: str, python: str | None, directory: Path, place: Path, optio
     ways: list[tuple[str, str, str, int, Callable[[Path], Result]]] = []
     if kind == "images":
         parts.write_mosaics(directory, many, options.pixels)
-        parts.write_mosaics(directory / "small", 2, 150)
+        parts.write_mosaics(directory / "small", 2, 200)
         for number in (few, many):
             ways += [
                 (f"{OURS}", sys.executable, "images", number, judge),
