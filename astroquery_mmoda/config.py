@@ -52,6 +52,7 @@ class Conf(ConfigNamespace):
     retry_time: float = _item(60.0, "How long an outage is waited out; five times that while waiting for a job (s).")
     job_timeout: float = _item(86400.0, "Longest time that a query waits for its analysis, which itself goes on (s).")
     poll_interval_max: float = _item(30.0, "Longest pause between two polls of a running analysis (s).")
+    max_active_jobs: int = _item(4, "Most jobs at a time into which windows_per_job divides one query.")
     many_polls_per_second: float = _item(5.0, "Most polls per second by all queries of one query_many.")
     discover_token: bool = _item(True, "Whether queries without a login look for a token in ODA_TOKEN and .oda-token.")
     insecure_http: bool = _item(False, "Whether a token may be sent over plain http to other machines than this one.")

@@ -22,12 +22,13 @@ from .jobs import journal
 from .jobs.history import get_job, list_jobs
 from .jobs.job import Job
 from .jobs.run import run_query, submit_query
-from .many import ManyQueries
+from .many import ManyQueries, query_in_parts
 from .products import Products
 from .request.builder import RequestBuilder
 from .request.query import Query, query_method
 from .request.snippets import read_api_code
 from .request.source_list import add_sources
+from .request.windows import find_windows, windows_wanted
 from .service.account import Account, Connection, base_address, email_options
 from .service.http import Http
 from .text import without_token
@@ -78,6 +79,11 @@ class MmodaClass(_LoginOfAstroquery):
     def _openly(self) -> Connection:
         return Connection(self.URL, self._account)
 
+    def _run(self, kind: str, query: Query) -> Any:
+        if query.windows_per_job is None:
+            return run_query(kind, query, self._builder, self._connect(query.token))
+        return query_in_parts(kind, query, self._account, self._builder, self.URL)
+
     @property
     def URL(self) -> str:  # noqa: N802 - astroquery's name for it
         """
@@ -118,7 +124,7 @@ class MmodaClass(_LoginOfAstroquery):
         >>> mosaic["SIGNIFICANCE", 1].data.shape
         (370, 370)
         """
-        return run_query("image", query, self._builder, self._connect(query.token))
+        return self._run("image", query)
 
     @query_method
     def query_catalog(self, query: Query) -> Table:
@@ -143,7 +149,7 @@ class MmodaClass(_LoginOfAstroquery):
         MAXI J1820+070    311.2...
                Ser X-1     59.4...
         """
-        return run_query("catalog", query, self._builder, self._connect(query.token))
+        return self._run("catalog", query)
 
     @query_method
     def query_spectrum(self, query: Query) -> fits.HDUList:
@@ -170,7 +176,7 @@ class MmodaClass(_LoginOfAstroquery):
         >>> [(hdu.name, hdu.ver) for hdu in spectra[1:6]]
         [('SPECTRUM', 1), ('SPECRESP', 1), ('EBOUNDS', 1), ('MATRIX', 1), ('SPECTRUM', 2)]
         """
-        return run_query("spectrum", query, self._builder, self._connect(query.token))
+        return self._run("spectrum", query)
 
     @query_method
     def query_lightcurve(self, query: Query) -> Table:
@@ -194,7 +200,7 @@ class MmodaClass(_LoginOfAstroquery):
         >>> curve["time"].scale, str(curve["time_bin"].unit), str(curve["RATE"].unit)
         ('tt', 's', 'ct / s')
         """
-        return run_query("lightcurve", query, self._builder, self._connect(query.token))
+        return self._run("lightcurve", query)
 
     @query_method
     def query_product(self, query: Query) -> Products:
@@ -858,6 +864,74 @@ class MmodaClass(_LoginOfAstroquery):
         time_bin  1000.0    s
         """
         return self._builder.schema(instrument, self._connect()).list_parameters(product)
+
+    def query_science_windows(
+        self,
+        coordinates: Any = None,
+        radius: Any = None,
+        time_range: Any = None,
+        *,
+        min_duration: float | u.Quantity | None = None,
+        nrt: bool = False,
+        get_query_payload: bool = False,
+    ) -> Table | dict[str, str]:
+        """
+        List INTEGRAL's pointings, in order of time and each once; slews and engineering windows are left out.
+
+        Parameters
+        ----------
+        coordinates : SkyCoord or str, optional
+            Position, or name of an object; by default the whole sky.
+        radius : Quantity or str
+            Largest distance of the pointing axis from ``coordinates``, with which it is needed; a bare number is in
+            deg. A source farther away is outside of the field of view: 12 deg for ISGRI, 3.5 to 5 deg for JEM-X.
+        time_range : pair, optional
+            Only windows that overlap it, cut by the times in the Table; as in `query_image`. By default from launch
+            to now.
+        min_duration : float or Quantity, optional
+            Least elapsed time of a window, in s. The time in which an instrument took good data may be shorter.
+        nrt : bool
+            Near real-time data instead of consolidated data, which are complete, and follow after some weeks. The
+            service computes them for tokens with the role ``integral-public-nrt``.
+        get_query_payload : bool
+            Return the fields of the request, and send nothing but the look-up of a name.
+
+        Returns
+        -------
+        Table
+            ``scw_id`` (12 digits), ``scw_ver`` (``001``, of near real-time data ``000``), ``ra``, ``dec`` (pointing
+            axis, J2000, deg), ``start``, ``stop`` (`~astropy.time.Time`, UTC), ``duration`` (elapsed time, s),
+            ``offset`` (of the axis from ``coordinates``, deg; masked without them), ``revolution``. Whole or filtered,
+            it is what ``scw_list`` takes.
+        dict
+            With ``get_query_payload``: text of each field. The service takes UTC for TT, so ten minutes more are
+            requested at both ends; a long time is requested in parts if the radius is beyond 60 deg.
+
+        Raises
+        ------
+        ParameterError
+            An argument is wrong, or ``radius`` is missing.
+        ServiceError
+            The service can't be asked, or has no time system; HEASARC's table ``intscw`` is another way then.
+        DecodingError
+            The reply is not a list of science windows.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> windows = Mmoda.query_science_windows("Ser X-1", "4 deg", ("2004-01-01", "2008-01-01"), min_duration=1000)
+        >>> windows["scw_id", "start", "duration", "offset"][:3].pprint(show_unit=False)
+           scw_id           start        duration offset
+        ------------ ------------------- -------- ------
+        029500100010 2005-03-15 07:02:11     1900   1.55
+        029500110010 2005-03-15 07:39:39     1900   3.53
+        029500130010 2005-03-15 08:54:34     1900   2.78
+        >>> mosaic = Mmoda.query_image("isgri", "Ser X-1", scw_list=windows[:3])
+        >>> Mmoda.query_science_windows(time_range=("2004-01-01", "2008-01-01"), get_query_payload=True)["T1"]
+        '2003-12-31T23:50:00.000'
+        """
+        wanted = windows_wanted(self._builder, self._openly(), coordinates, radius, time_range, min_duration, nrt=nrt)
+        return wanted.payload() if get_query_payload else find_windows(wanted, self._openly())
 
     def resolve_name(self, name: str) -> SkyCoord:
         """

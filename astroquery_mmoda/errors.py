@@ -23,8 +23,9 @@ import builtins
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from astroquery import exceptions as astroquery_exceptions
@@ -51,6 +52,8 @@ class MmodaError(Exception):
         What was wrong, what is allowed, what to do next.
     job : `~astroquery_mmoda.Job`, optional
         The analysis that it is about; it can be continued or inspected.
+    jobs : sequence of `~astroquery_mmoda.Job`, optional
+        All of them, of a query that was divided by ``windows_per_job``: those that failed, or that are not over.
     products : `~astroquery_mmoda.Products`, optional
         What came instead of the thing asked for.
     manifest : `~astropy.table.Table`, optional
@@ -71,14 +74,21 @@ class MmodaError(Exception):
         message: str = "",
         *,
         job: Job | None = None,
+        jobs: Sequence[Job] = (),
         products: Products | None = None,
         manifest: Table | None = None,
     ) -> None:
         # parts of it may be the words of a server
         super().__init__(printable(message, limit=_LONGEST, newlines=True))
-        self.job = job
+        self.job = job if job is not None else next(iter(jobs), None)
+        self._jobs = list(jobs)
         self.products = products
         self.manifest = manifest
+
+    @property
+    def jobs(self) -> list[Job]:
+        """`list` of `~astroquery_mmoda.Job`: the analyses that it is about."""
+        return self._jobs or ([] if self.job is None else [self.job])
 
 
 class ParameterError(MmodaError, astroquery_exceptions.InvalidQueryError):
@@ -246,8 +256,25 @@ def without_frames(function: _Function) -> _Function:
     return cast(_Function, closed)
 
 
+_collected: ContextVar[list[tuple[str, type[Warning]]] | None] = ContextVar("collected", default=None)
+
+
+@contextmanager
+def collecting(into: list[tuple[str, type[Warning]]]) -> Iterator[None]:
+    """Keep what `warn` would say in this thread, which has no line of the user, for the one that waits for it."""
+    token = _collected.set(into)
+    try:
+        yield
+    finally:
+        _collected.reset(token)
+
+
 def warn(message: str, category: type[Warning]) -> None:
     """Warn about the line of the user, however many functions of this package are between."""
+    collected = _collected.get()
+    if collected is not None:
+        collected.append((message, category))
+        return
     package, level, frame = __name__.partition(".")[0], 1, inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (package, "contextlib"):
         level, frame = level + 1, frame.f_back

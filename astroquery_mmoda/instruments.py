@@ -27,10 +27,27 @@ CATALOG_VALUES: Mapping[str, float] = MappingProxyType(
 USED_FLAGS = (1, 2)
 #: sources that the software of the imagers behind coded masks takes, which extracts them together
 MOST_SOURCES: Mapping[str, int] = MappingProxyType({"isgri": 200, "jemx": 75})
+#: instruments that analyse science windows one by one, and can be given any of them
+BY_WINDOWS = frozenset({"isgri", "jemx"})
+#: science windows that a job may have with a role of the token, of which none is needed for the first number
+MOST_WINDOWS: Mapping[str, int] = MappingProxyType({"": 50, "unige-hpc-full": 500})
+#: the role with which a job may have any number
+ANY_NUMBER = "unige-hpc-extreme"
 #: days over which data of ISGRI may be summed (IBIS analysis user manual, OSA 11.1: about six months)
 LONGEST_SPAN = 183.0
+# full widths at half maximum (arcmin) of a source in a mosaic, by DETNAM or INSTRUME; that of ISGRI as measured in
+# genuine ones, that of JEM-X is the resolution of its manual
+_IMAGE_WIDTHS = {"ISGRI": 14.0, **dict.fromkeys(("JMX1", "JMX2", "JEMX", "JEM-X"), 3.3)}
 # INSTRUME of the imagers behind coded masks, whose software separates sources and background
 _DECONVOLVED = frozenset({"IBIS", "ISGRI", "PICSIT", "JEMX", "JEM-X", "JMX1", "JMX2", "SPI"})
+
+
+def image_width(instrume: str, detnam: str) -> float | None:
+    """Full width at half maximum of a source in a mosaic (arcmin), by what its header says; None if it is not known."""
+    names = [name.strip().upper() for name in (detnam, instrume)]
+    if names == ["", "IBIS"]:  # of its detectors, the service has ISGRI only
+        names = ["ISGRI"]
+    return next((_IMAGE_WIDTHS[name] for name in names if name in _IMAGE_WIDTHS), None)
 
 
 def is_deconvolved(instrume: str) -> bool:

@@ -44,6 +44,19 @@ TABLES = (
     "<schema><name>ivoa</name><table><name>obscore</name><description>d</description><column><name>s_ra</name>"
     "<description>x</description><unit>deg</unit><dataType>double</dataType></column></table></schema></vosi:tableset>"
 )
+WINDOWS = json.dumps(
+    {
+        "scwlist": {
+            "SWID": ["090100010010", "090100010021", "090100020010"],
+            "RA_SCX": [83.6, 83.0, 84.5],
+            "DEC_SCX": [22.0, 22.4, 23.5],
+            "TSTART": [3709.1, 3709.14, 3709.15],
+            "TSTOP": [3709.14, 3709.15, 3709.19],
+            "TELAPSE": [3456.0, 864.0, 3456.0],
+        },
+        "index_version": "20240101",
+    }
+)
 # names of recorded replies, or texts
 ROUTES = {
     "instr-list": ["instr_list", "error_instr_list_expired", "instr_list_developer"],
@@ -58,6 +71,7 @@ ROUTES = {
     "tables": [TABLES, "tap_tables_unconfigured"],
     "get_astro_entity_info_by_source_name": ["gallery_get_astro_entity_info_by_source_name"],
     "f.fits": ["SIMPLE  = T"],
+    "2010-02-27T00:10:00.000": [WINDOWS, '{"error": "index"}', '{"bad request": "time"}'],
     "run_analysis": ["isgri_image_1_submitted", "isgri_image_3_progress", "failed_isgri_worker", "nb_failing_1_submitted"],
     "products": ["isgri_lc_empty", "isgri_image_6_done", "error_lost_job", "error_400_parameter_limit"],
 }  # fmt: skip
@@ -78,6 +92,7 @@ CALLS = {
     "refresh_token": (lambda m: (m.login(mint()), m.refresh_token(store_token=False))[1], ["refresh_token"]),
     "mail": (lambda m: (m.login(mint()), m.set_email_notifications(store_token=False, done=True))[1], ["update_token_email_options"]),
     "login": (lambda m: m.login(mint(), store_token=True), ["update_token_email_options"]),
+    "query_science_windows": (lambda m: m.query_science_windows("83.6 22", 5, ("2010-02-26", "2010-02-27")), ["2010-02-27T00:10:00.000"]),
     "query_region": (lambda m: m.query_region("83.6 22", 1), ["sync"]),
     "query_object": (lambda m: m.query_object("Crab"), ["sync", "resolve_name", "get_astro_entity_info_by_source_name"]),
     "list_tables": (lambda m: m.list_tables(), ["tables"]),
@@ -207,6 +222,8 @@ class Odd(RawServer):
 
 def recorded(name):
     """Status, headers and body of a recorded reply, or of a text; a token of today in the place of a recorded one."""
+    if name.startswith("{"):
+        return "200", {"Content-Type": "application/json"}, json.loads(name)
     if not name.isidentifier():
         return "200", {"Content-Type": "text/xml"}, name.encode()
     record = json.loads((Path(__file__).parent / "data" / "responses" / f"{name}.json").read_text(encoding="utf-8"))

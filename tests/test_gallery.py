@@ -33,6 +33,7 @@ from astroquery.exceptions import MaxResultsWarning, NoResultsWarning
 
 from astroquery_mmoda import MmodaClass, conf, errors
 from astroquery_mmoda.archive import adql, obscore
+from astroquery_mmoda.request.values import as_radius
 from conftest import RESPONSES, require
 from tests import tokens
 from tests.local_tap import rows as made
@@ -200,13 +201,13 @@ def test_the_service_s_own_kinds():
     ],
 )
 def test_radius(radius, degrees):
-    assert adql.as_radius(radius) == pytest.approx(degrees)
+    assert as_radius(radius) == pytest.approx(degrees)
 
 
 @pytest.mark.parametrize("radius", [0, -1 * u.deg, 181 * u.deg, 3 * u.m, "wide", None, float("nan"), [1, 2] * u.deg])
 def test_radius_that_is_none(radius):
     with pytest.raises(errors.ParameterError, match="radius"):
-        adql.as_radius(radius)
+        as_radius(radius)
 
 
 @pytest.mark.parametrize("maxrec", [0, -3, 1.5, "10"])

@@ -189,6 +189,7 @@ def test_what_expands(client, kind, status):
         "M.list_products('isgri')",
         "M.query_tap('SELECT TOP 1 * FROM ivoa.obscore')",
         "M.list_tables()",
+        "M.query_science_windows('83.6 22', 5)",
         f"M.login({mint()!r}, store_token=True)",
         "M.get_job('0123456789abcdef', session_id='ABCD')",
         "DOWNLOADED(M, 'f.fits')",

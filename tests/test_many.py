@@ -31,8 +31,9 @@ from astropy.time import Time
 from astroquery_mmoda import JobTimeout, MmodaClass, ParameterError, conf
 from astroquery_mmoda.errors import AuthenticationError, JobFailed
 from astroquery_mmoda.jobs import journal
+from astroquery_mmoda.many.outcomes import run_item
 from astroquery_mmoda.many.rows import row_reader
-from astroquery_mmoda.many.work import Run, WorkItem, run_item
+from astroquery_mmoda.many.work import Run, WorkItem
 from astroquery_mmoda.request.positions import sky_position
 from astroquery_mmoda.service.account import Account
 from conftest import require
@@ -585,7 +586,7 @@ def test_a_worker_asks_in_nobody_elses_name(service, client, monkeypatch):
     payload = client.query_product(**questions(1)[0], get_query_payload=True)
     monkeypatch.setenv("ODA_TOKEN", mint(sub="other@example.com"))
     there = replace(Account().connect(service.url), email="somebody@example.com")
-    result = run_item(WorkItem(Run(pickle.loads(pickle.dumps(there)), 1), "product", payload=payload))
+    result = run_item(WorkItem(Run(pickle.loads(pickle.dumps(there)), 1), "product", payloads=[payload]))
     assert isinstance(result.error, AuthenticationError)
     assert "somebody@example.com" in str(result.error)
     assert service.submitted == []
@@ -595,9 +596,9 @@ def test_a_worker_finds_its_own_token(service, client, monkeypatch):
     payload = client.query_product(**questions(1)[0], get_query_payload=True)
     monkeypatch.setenv("ODA_TOKEN", mint())
     there = pickle.loads(pickle.dumps(Account().connect(service.url)))
-    assert name_of(run_item(WorkItem(Run(there, 1), "product", payload=payload)).products) == "source 0"
+    assert name_of(run_item(WorkItem(Run(there, 1), "product", payloads=[payload])).products) == "source 0"
     assert service.tokens == {os.environ["ODA_TOKEN"]}
-    run_item(WorkItem(Run(replace(there, email="", anonymous=True), 1), "product", payload=payload))
+    run_item(WorkItem(Run(replace(there, email="", anonymous=True), 1), "product", payloads=[payload]))
     assert service.tokens == {os.environ["ODA_TOKEN"], None}
 
 

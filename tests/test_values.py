@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import FK5, SkyCoord
-from astropy.table import Column, Table
+from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.time import Time, TimeDelta
 
 from astroquery_mmoda.errors import ParameterError
@@ -210,3 +210,34 @@ def test_science_windows():
         science_windows(["066500220010"])
     with pytest.raises(ParameterError, match="scw_id and scw_ver"):
         science_windows(Table({"a": [1]}))
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"Scw_Id": [66500220010], "sCW_vER": [1]}, ["066500220010.001"]),
+        ({"scw_id": [66500220010.0], "scw_ver": [0.0]}, ["066500220010.000"]),
+        ({"scw_id": ["066500220010.001"]}, ["066500220010.001"]),
+        ({"scw_id": ["066500220010.001"], "scw_ver": [1]}, ["066500220010.001"]),
+        ({"scw_id": ["066500220010.001"], "scw_ver": MaskedColumn([1], mask=[True])}, ["066500220010.001"]),
+        ({"scw_id": MaskedColumn([66500220010], mask=[False]), "scw_ver": ["001 "]}, ["066500220010.001"]),
+        ({"scw_id": np.array(["066500220010"], dtype=object), "scw_ver": np.array([b"001"])}, ["066500220010.001"]),
+        ({"scw_id": ["066500220010.001"], "scw_ver": ["002"]}, "versions in scw_id and scw_ver differ"),
+        ({"scw_id": MaskedColumn([66500220010], mask=[True]), "scw_ver": [1]}, "masked in row 0"),
+        ({"scw_id": [66500220010], "scw_ver": MaskedColumn([1], mask=[True])}, "masked in row 0"),
+        ({"scw_id": [np.nan], "scw_ver": [1]}, "masked in row 0"),
+        ({"scw_id": [66500220010.5], "scw_ver": [1]}, "must be whole"),
+        ({"scw_id": [np.inf], "scw_ver": [1]}, "must be whole"),
+        # it would be the window 066500218880
+        ({"scw_id": np.array([66500220010], dtype="f4"), "scw_ver": [1]}, "all of their digits"),
+        ({"scw_id": [-66500220010], "scw_ver": [1]}, "not a valid science window"),
+        ({"scw_id": [66500220010], "scw_ver": [-1]}, "not a valid science window"),
+    ],
+)
+def test_tables_of_science_windows(columns, expected):
+    for table in (Table(columns), Table(columns, masked=True), QTable(columns)):
+        if isinstance(expected, list):
+            assert science_windows(table) == expected
+        else:
+            with pytest.raises(ParameterError, match=expected):
+                science_windows(table)

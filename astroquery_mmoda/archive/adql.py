@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import Angle, SkyCoord
+from astropy.coordinates import SkyCoord
 
-from ..errors import ParameterError, valid
+from ..errors import ParameterError
 from ..request.values import energy_pair, time_pair
 from ..text import printable
 
@@ -86,15 +86,6 @@ def name_pattern(name: Any) -> str:
 def decimal_text(value: float) -> str:
     """A number with all its digits and without an exponent."""
     return np.format_float_positional(value, trim="0")
-
-
-def as_radius(radius: Any) -> float:
-    """Radius of a region in degrees; a bare number is in degrees as well."""
-    with valid("radius", radius, "angle", "Give 10*u.arcmin, or '10 arcmin'; 180 deg is the most."):
-        degrees = float(Angle(radius, u.deg).deg)
-        if not 0 < degrees <= 180:
-            raise ValueError(f"{degrees:g} deg")
-        return degrees
 
 
 def as_maxrec(maxrec: Any) -> int | None:

@@ -17,9 +17,10 @@ from astroquery.exceptions import MaxResultsWarning, NoResultsWarning
 from ..errors import MmodaError, ParameterError, warn
 from ..request.builder import RequestBuilder
 from ..request.positions import sky_position
+from ..request.values import as_radius
 from ..service.account import Connection
 from ..text import nearest, printable
-from .adql import OBSCORE, as_maxrec, as_radius, conditions_of, in_region, of_target, select_published
+from .adql import OBSCORE, as_maxrec, conditions_of, in_region, of_target, select_published
 from .obscore import no_products, plain_columns, tidy
 from .tap import describe_tables, run_adql
 

@@ -1,96 +1,126 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Headers of sums: what all inputs have in common, and the times from the first to the last."""
+"""Headers of sums: what all parts agree in, and what follows from all of them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from astropy import units as u
 from astropy.io import fits
 from astropy.time import Time
 
-from ..products.cards import (
-    PROVENANCE_CARDS,
-    add_provenance,
-    card_value,
-    flat_text,
-    number,
-    parameters_of,
-    time_reference,
-    time_system,
-)
+from ..products.cards import card_value, is_missing, number, parameter_cards, parameters_of, time_reference, time_system
 from ..units import known_unit
+from .inputs import add_values
+
+_COMMENTS = ("COMMENT", "HISTORY", "")
+_SUMMED = ("EXPOSURE", "ONTIME", "EXP_SRC", "LIVETIME")
+_LEAST, _LARGEST = ("TSTART", "TFIRST", "DATE-OBS"), ("TSTOP", "TLAST", "DATE-END")
+# from where and how times are counted
+_CLOCK = frozenset({"MJDREF", "MJDREFI", "MJDREFF", "TIMEUNIT", "TIMESYS", "TIMEREF", "TIMEZERO"})
+# of the file, or of the bytes of one table
+_LEFT_OUT = ("CHECKSUM", "DATASUM", "DATE")
 
 
 class CommonCards:
     """
-    Cards that are the same in all headers that were added, and the sum of their ONTIME.
+    Cards in which all parts agree.
+
+    Of others, EXPOSURE, ONTIME, EXP_SRC and LIVETIME are summed where all have them, TSTART and DATE-OBS are the least,
+    TSTOP and DATE-END the largest, and TELAPSE (s) is the time between; the rest is left out.
 
     Parameters
     ----------
-    keywords : iterable of str
-        Which cards are looked at.
+    keywords : iterable of str, optional
+        The only cards that are looked at.
     """
 
-    def __init__(self, keywords: Iterable[str]) -> None:
-        self.keywords = tuple(keywords)
-        self._cards: dict[str, tuple[Any, str]] | None = None
-        self._ontimes: list[float] = []
+    def __init__(self, keywords: Iterable[str] | None = None) -> None:
+        self._keywords = None if keywords is None else frozenset(keywords)
+        self._first = fits.Header()
+        self._values: dict[str, Any] = {}
+        self._count = 0
+        #: keywords that are not the same in all
+        self.differing: set[str] = set()
 
     def add(self, header: fits.Header) -> None:
-        """One more."""
-        cards = {
-            keyword: (value, header.comments[keyword])
-            for keyword in self.keywords
-            if (value := card_value(header, keyword)) is not None
-        }
-        self._ontimes.append(number(header, "ONTIME", math.nan))
-        if self._cards is not None:
-            cards = {name: card for name, card in self._cards.items() if name in cards and cards[name][0] == card[0]}
-        self._cards = cards
-
-    @property
-    def ontime(self) -> float:
-        """Sum of ONTIME (s); NaN where one has none."""
-        return math.fsum(self._ontimes)
+        """Take the header of one more part."""
+        if self._keywords is not None:
+            header = fits.Header([card for card in header.cards if card.keyword in self._keywords])
+        values = {card.keyword: card.value for card in header.cards if card.keyword not in _COMMENTS}
+        values |= {keyword: "\n".join(map(str, header.get(keyword, ()))) for keyword in _COMMENTS}
+        self._count += 1
+        if self._count == 1:
+            self._first, self._values = header.copy(strip=True), values
+            return
+        for keyword in (self._values.keys() | values.keys()) - self.differing:
+            one, other = self._values.get(keyword), values.get(keyword)
+            found = _joined(keyword, one, other)
+            if found is None and not (is_missing(one) and is_missing(other)):
+                self.differing.add(keyword)
+            elif keyword in self._values:
+                self._values[keyword] = found
 
     def header(self) -> fits.Header:
-        """A header of them."""
-        return fits.Header([(keyword, *card) for keyword, card in (self._cards or {}).items()])
+        """The header of the sum."""
+        header, gone = self._first.copy(), set(self.differing)
+        if gone & _CLOCK:
+            gone |= {*_LEAST, *_LARGEST, "TELAPSE"}
+        for keyword in [*gone, *(_LEFT_OUT if self._count > 1 else _LEFT_OUT[:2])]:
+            header.remove(keyword, ignore_missing=True, remove_all=True)
+        for keyword in (*_SUMMED, *_LEAST, *_LARGEST):
+            if self._count > 1 and keyword in header and self._values[keyword] is not None:
+                header[keyword] = self._values[keyword]
+        unit = known_unit(header.get("TIMEUNIT"))
+        if self._count > 1 and "TELAPSE" in self._values and "TSTART" in header and "TSTOP" in header and unit:
+            elapsed = number(header, "TSTOP", 0.0) - number(header, "TSTART", 0.0)
+            header["TELAPSE"] = (elapsed * unit.to(u.s), "[s] from TSTART to TSTOP")
+        return header
 
 
-class CommonProvenance:
-    """Keywords and parameters that are the same in all primary headers that were added."""
+def _joined(keyword: str, one: Any, other: Any) -> Any:
+    """Value of a card for two parts together; None where they differ."""
+    if keyword in _SUMMED:
+        return one + other if _is_number(one) and _is_number(other) else None
+    if keyword in (*_LEAST, *_LARGEST) and not (is_missing(one) or is_missing(other)):
+        if _is_number(one) != _is_number(other) or isinstance(one, bool):
+            return None
+        return min(one, other) if keyword in _LEAST else max(one, other)
+    return one if type(one) is type(other) and one == other else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class CommonPrimary:
+    """Primary header of a sum, whose lines of HISTORY have the parameters in which all analyses agree."""
 
     def __init__(self) -> None:
-        self._cards = CommonCards(PROVENANCE_CARDS)
+        self._cards = CommonCards()
         self._parameters: dict[str, str] | None = None
 
-    def add(self, primary: fits.Header) -> None:
-        """One more."""
-        self._cards.add(primary)
-        parameters = parameters_of(primary)
-        if self._parameters is not None:
-            parameters = {name: value for name, value in self._parameters.items() if parameters.get(name) == value}
-        self._parameters = parameters
+    def add(self, header: fits.Header) -> None:
+        """Take that of one more part."""
+        known, new = self._parameters, parameters_of(header)
+        self._parameters = new if known is None else {key: known[key] for key in known if new.get(key) == known[key]}
+        self._cards.add(header)
 
-    def primary(self) -> fits.PrimaryHDU:
-        """A primary HDU with them."""
-        hdu = fits.PrimaryHDU()
+    def hdu(self, values: Mapping[str, Any]) -> fits.PrimaryHDU:
+        """Primary HDU with the values of `Inputs.values`."""
         header = self._cards.header()
-        add_provenance(hdu.header, {**header, "PARAMS": flat_text(self._parameters or {})})
-        if "OBJECT" in header:  # which tables have for each row, and so it is left out above
-            hdu.header.set("OBJECT", header["OBJECT"], header.comments["OBJECT"], before="CREATOR")
+        header.remove("HISTORY", ignore_missing=True, remove_all=True)
+        header.extend(parameter_cards(self._parameters or {}))
+        add_values(header, values)
+        hdu = fits.PrimaryHDU(header=header)
+        hdu.header.set("EXTEND", True, after="NAXIS")
         return hdu
 
 
-def add_times(header: fits.Header, interval: tuple[float, float], ontime: float) -> None:
-    """Put begin and end (MJD in the scale of the header), TELAPSE, ONTIME and dates into a header."""
+def add_times(header: fits.Header, interval: tuple[float, float]) -> None:
+    """Put begin and end (MJD in the scale of the header), TELAPSE and dates into a header."""
     start, stop = interval
-    if math.isfinite(ontime):
-        header["ONTIME"] = (ontime, "[s] sum of good time intervals")
     if not stop >= start:
         return
     reference, unit = sum(time_reference(header)), known_unit(card_value(header, "TIMEUNIT"))

@@ -17,8 +17,8 @@ from ..errors import ParameterError, warn
 from ..products.image import mend_wcs
 from ..text import listed
 from .extra import require_extra
-from .headers import CommonCards, CommonProvenance, add_times
-from .inputs import Inputs, add_values, outcomes
+from .headers import CommonCards, CommonPrimary, add_times
+from .inputs import Inputs, outcomes
 from .mosaics import InputMosaic
 from .resampling import Planes, Resampling
 from .skygrids import SkyGrid, common_grid, given_grid
@@ -30,7 +30,7 @@ _WHAT = "mosaic"
 _CARDS = (
     *("TELESCOP", "INSTRUME", "DETNAM", "MJDREF", "MJDREFI", "MJDREFF", "TIMESYS", "TIMEUNIT", "TIMEREF", "DEADC"),
     *("CHANTYPE", "CHANMIN", "CHANMAX", "EUNIT", "E_MIN", "E_MEAN", "E_MAX", "IMATYPE", "MOSASPR", "ISDCLEVL"),
-    *("HDUCLASS", "HDUDOC", "HDUVERS", "HDUCLAS1", "ORIGNAME", "PRODNAME"),
+    *("HDUCLASS", "HDUDOC", "HDUVERS", "HDUCLAS1", "ORIGNAME", "PRODNAME", "ONTIME"),
 )
 
 
@@ -175,14 +175,14 @@ class _Sum:
         self.alike: dict[str, str] = {}
         self.catalogs: list[Table] = []
         self.empty = 0
-        self._provenance = CommonProvenance()
+        self._primary = CommonPrimary()
         self._bands: list[_BandSum] = []
         self._exposures: dict[int, float] = {}  # of each input, in the pixel where it is largest
         self._grid: SkyGrid
 
     def describe(self, mosaic: InputMosaic) -> None:
         """Note what the headers of a mosaic say."""
-        self._provenance.add(mosaic.primary)
+        self._primary.add(mosaic.primary)
         self._bands = self._bands or [_BandSum(band.name, band.units) for band in mosaic.bands]
         for band, own in zip(self._bands, mosaic.bands, strict=True):
             band.cards.add(own.header)
@@ -204,12 +204,10 @@ class _Sum:
     def hdulist(self, inputs: Inputs) -> fits.HDUList:
         """The form of `query_image`."""
         shares = self._shares()
-        primary = self._provenance.primary()
         values = inputs.values()
         if self.empty + len(inputs.left_out):
             values["NEMPTY"] = self.empty + len(inputs.left_out)
-        add_values(primary.header, values)
-        hdulist = fits.HDUList([primary])
+        hdulist = fits.HDUList([self._primary.hdu(values)])
         for version, band in enumerate(self._bands, start=1):
             hdulist += self._hdus(band, version, inputs.interval())
         exposures = [self._exposures[number] for number in sorted(self._exposures)]
@@ -219,7 +217,7 @@ class _Sum:
     def _hdus(self, band: _BandSum, version: int, interval: tuple[float, float]) -> list[fits.ImageHDU]:
         """Images of a band."""
         header = band.cards.header()
-        add_times(header, interval, band.cards.ontime)
+        add_times(header, interval)
         header.update(self._grid.cards())
         mend_wcs(header)
         hdus = []

@@ -79,15 +79,18 @@ class InputFacts:
         headers = [hdu.header for hdu in hdulist if hdu.name == name]
         primary = hdulist[0].header
         parameters = parameters_of(primary)
-        times = [[_mjd(header, keyword) for header in headers] for keyword in ("TSTART", "TSTOP")]
+        starts, stops = (
+            [time for header in headers if math.isfinite(time := _mjd(header, keyword))]
+            for keyword in ("TSTART", "TSTOP")
+        )
         first = headers[0] if headers else primary
         alike = {keyword: card_value(first, keyword) or card_value(primary, keyword) for keyword in _ALIKE}
         jobs, windows = _earlier(hdulist) or ((card_value(primary, "JOB_ID"),), _windows(parameters))
         return cls(
             tuple(str(job) for job in jobs if job),
             windows,
-            float(np.nanmin(times[0], initial=math.inf)),
-            float(np.nanmax(times[1], initial=-math.inf)),
+            min(starts, default=math.inf),
+            max(stops, default=-math.inf),
             _texts({**alike, "osa_version": parameters.get("osa_version") or alike["osa_version"]}),
             int(card_value(primary, "NFAILED") or 0),
         )
@@ -155,20 +158,28 @@ class Inputs:
 
     def add(self, facts: InputFacts) -> None:
         """Take one more; `ParameterError` if it is of another detector or version, or holds the same data."""
-        if self.facts:
-            self.require_alike(facts.alike, self.facts[0].alike)
+        # the first may be one without results, which says nothing
+        self.require_alike(facts.alike, self.alike)
         if not self.overlap:
             self._refuse_repeated(facts)
         self._positions.append(self.position)
         self.facts.append(facts)
 
+    @property
+    def alike(self) -> dict[str, str]:
+        """What all of them agree in, where it is known of one."""
+        found: dict[str, str] = {}
+        for facts in reversed(self.facts):
+            found |= {name: value for name, value in facts.alike.items() if value}
+        return found
+
     def require_alike(self, these: Mapping[str, Any], those: Mapping[str, Any]) -> None:
-        """Refuse one more input that differs from the first in a value that both have."""
+        """Refuse one more input that differs from those before in a value that both have."""
         for name, value in these.items():
             if value and those.get(name) and value != those[name]:
                 raise ParameterError(
-                    f"{self.what} {self.position} has {name} {printable(value)!r}, {self.what} {self._positions[0]} "
-                    f"has {printable(those[name])!r}: they must not be summed. Combine those of one {name} each."
+                    f"{self.what} {self.position} has {name} {printable(value)!r}, those before it have "
+                    f"{printable(those[name])!r}: they must not be summed. Combine those of one {name} each."
                 )
 
     def _refuse_repeated(self, facts: InputFacts) -> None:
@@ -200,7 +211,7 @@ class Inputs:
             values["NEMPTY"] = len(self.left_out)
         if stop >= start:
             values["SPANDAYS"] = round(stop - start, 3)
-            if stop - start > LONGEST_SPAN and self.facts[0].alike["DETNAM"].upper() == "ISGRI":
+            if stop - start > LONGEST_SPAN and self.alike.get("DETNAM", "").upper() == "ISGRI":
                 warn(
                     f"The sum reaches over {stop - start:.0f} days. The response of ISGRI evolves, and its manual "
                     f"advises against sums over more than half a year ({LONGEST_SPAN:.0f} days): combine epochs.",

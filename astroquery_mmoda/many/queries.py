@@ -16,8 +16,10 @@ from astropy.table import Table
 from astroquery import log
 
 from ..auth.token import Token
-from ..errors import MmodaError, ParameterError, bare
+from ..config import conf
+from ..errors import MmodaError, ParameterError, bare, warn
 from ..jobs import journal
+from ..jobs.job import Job
 from ..jobs.waiting import in_time, longest_wait
 from ..markup import facts_html, meter
 from ..products.forms import FORMS
@@ -28,9 +30,11 @@ from ..request.query import Query
 from ..request.records import summary_of
 from ..service.account import Account, Connection
 from ..text import printable, shorten
-from .rows import row_reader
+from .outcomes import outcome_of, run_item
+from .parts import check_extra
+from .rows import OF_ALL, row_reader
 from .states import Record, counts_of, describe_records, summary_of_records
-from .work import Result, Run, WorkItem, in_daemon, outcome_of, run_item
+from .work import Result, Run, Tally, WorkItem, in_daemon
 
 _PATIENCE = 0.25  # seconds between two turns of the display
 _MOST_COMMENTS = 20
@@ -90,7 +94,7 @@ class ManyQueries:
         self._waiting = deque(range(number))
         self._active: dict[Future[Result], WorkItem] = {}
         self._found: tuple[int, Any] | None = None  # may be interrupted before it is given
-        self._display = Display(progress, _line_of_many)
+        self._display = Display(progress, lambda many: many.progress)
         self._comments: set[str] = set()
         self._run: Run | None = None
         self._began: float | None = None
@@ -106,6 +110,22 @@ class ManyQueries:
         return counts_of(self._records)
 
     @property
+    def progress(self) -> tuple[float, str]:
+        """`tuple`: part of the queries (with ``windows_per_job``: of the science windows) that is over, and a line."""
+        counts, tally = self.counts, Tally.total(self._run.tallies.values()) if self._run else Tally()
+        failed = f", {counts['failed']} failed" if counts["failed"] else ""
+        text = f"{counts['done']} of {len(self)} done, {counts['running']} running{failed}"
+        over = (counts["done"] + counts["failed"]) / max(1, len(self))
+        if not tally.jobs:
+            return over, text
+        return (tally.windows_over / tally.windows, str(tally)) if len(self) == 1 else (over, f"{text}; {tally}")
+
+    @property
+    def jobs(self) -> list[Job]:
+        """`list` of `Job`: those that this process waits for."""
+        return list(self._run.jobs.values()) if self._run else []
+
+    @property
     def summary(self) -> Table:
         """
         `~astropy.table.Table`: each query so far.
@@ -115,7 +135,7 @@ class ManyQueries:
         them; ``seconds`` from its submission to its last answer, masked until it has ended; ``job_id``; ``size`` of the
         last answer in bytes, 0 until then; ``error``: the beginning of its text. The whole error is the outcome.
         """
-        for index, job in list(self._run.jobs.items()) if self._run else ():
+        for (index, _), job in list(self._run.jobs.items()) if self._run else ():
             self._records[index].job_id = job.job_id
         return summary_of_records(self._records)
 
@@ -124,7 +144,7 @@ class ManyQueries:
 
     def _repr_html_(self) -> str:
         facts = [(state, str(number)) for state, number in self.counts.items() if number]
-        over = ("over", meter(_line_of_many(self)[0]))
+        over = ("over", meter(self.progress[0]))
         return facts_html([over, *facts], title=f"{len(self)} queries of kind {self._kind}")
 
     # ---- iteration
@@ -146,15 +166,15 @@ class ManyQueries:
                     yield index, outcome
                     del outcome  # the caller has it now
             if self._began is not None:
-                log.info("%s %s in %.0f s", self._kind, describe_records(self._records), time.monotonic() - self._began)
+                log.info("%s: %s in %.0f s", self._kind, self._described(), time.monotonic() - self._began)
                 self._began = None
         except KeyboardInterrupt:
             for future in [future for future in self._active if future.cancel()]:  # no worker has begun it
                 self._put_back(self._active.pop(future))
             log.warning(
-                "Interrupted (%s). What runs goes on at the service; iterating again continues, as does the same call "
-                "of query_many in another process.",
-                describe_records(self._records),
+                "Interrupted (%s). What runs goes on at the service, and nothing is lost: the same call continues, in "
+                "another process too; so does iterating again over a ManyQueries.",
+                self._described(),
             )
             raise
         finally:
@@ -197,12 +217,21 @@ class ManyQueries:
         limit = longest_wait(query.timeout)
         with in_time(run.connection, limit, begin) as connection:
             self._resolve_names(query, connection)
-            payload = self._builder.build(self._kind, query, connection)
+            payloads = self._builder.build_parts(self._kind, query, connection)
+        payload, most_jobs = payloads[0], 0
+        if query.windows_per_job is not None:
+            check_extra(self._kind)
+            most_jobs = max(1, int(conf.max_active_jobs))
         for name, value in {"instrument": payload["instrument"], **summary_of(payload)}.items():
             setattr(record, name, shorten(value, 42) or getattr(record, name))
         # without an executor, it is the thread that iterates which calls it
         reduce, spent = self._reduce if self._executor else None, time.monotonic() - begin
-        return WorkItem(run, self._kind, index, payload, query.source, limit, spent, reduce)
+        item = WorkItem(run, self._kind, index, payloads, query.source, limit, spent, reduce, most_jobs, query.on_error)
+        if most_jobs:
+            windows = sum(map(item.windows, range(len(payloads))))
+            text = "%s of %s: %d science windows in %d jobs, at most %d at a time."
+            log.info(text, payload["product_type"], record.instrument, windows, len(payloads), most_jobs)
+        return item
 
     def _resolve_names(self, query: Query, connection: Connection) -> None:
         """Use the same positions for names of objects in every run: other positions would make another analysis."""
@@ -243,23 +272,26 @@ class ManyQueries:
         if isinstance(result.error, BrokenExecutor) and self._reduce is None:  # reduce may have ended it
             self._put_back(item)
         else:
-            if isinstance(result.error, MmodaError) and result.error.job is not None:
-                result.error.job.connection = run.connection
+            for job in result.error.jobs if isinstance(result.error, MmodaError) else ():
+                job.connection = run.connection
             self._complete(item, result)
             self._end(item.index, result)
         del self._active[future]
-        run.jobs.pop(item.index, None)
+        for key in [key for key in run.jobs if key[0] == item.index]:
+            del run.jobs[key]
 
     def _complete(self, item: WorkItem, result: Result) -> None:
-        """Make the outcome of products, where no worker did."""
-        if result.products is None:
-            return
-        for line in set(result.products.comment.splitlines()) - self._comments:
+        """Make the outcome of products, where no worker did, and say what is to be said of them."""
+        for message, category in result.warnings:
+            warn(message, category)
+        for line in set(result.comments) - self._comments:
             if len(self._comments) < _MOST_COMMENTS:
                 log.warning("the service says: %s", line)
                 self._comments.add(line)
+        if result.error is not None or (result.products is None and result.form is None):
+            return
         try:
-            result.outcome = outcome_of(item, result.products, self._reduce)
+            result.outcome = outcome_of(item, result, self._reduce)
         except Exception as error:
             result.error = error
 
@@ -275,6 +307,12 @@ class ManyQueries:
         self._records[item.index].status = "waiting"
         self._waiting.append(item.index)
 
+    def _described(self) -> str:
+        if not (self._run and self._run.tallies):
+            return describe_records(self._records)
+        jobs = str(Tally.total(self._run.tallies.values()))
+        return jobs if len(self) == 1 else f"{describe_records(self._records)}; {jobs}"
+
     def _leave_executor(self) -> None:
         if self._executor is not None:
             log.warning("The executor failed: a worker process ended. The remaining queries go on in this process.")
@@ -288,8 +326,21 @@ def _abandon(run: Run, active: Mapping[Future[Result], WorkItem]) -> None:
         future.cancel()
 
 
-def _line_of_many(many: ManyQueries) -> tuple[float, str]:
-    counts = many.counts
-    failed = f", {counts['failed']} failed" if counts["failed"] else ""
-    text = f"{counts['done']} of {len(many)} done, {counts['running']} running{failed}"
-    return (counts["done"] + counts["failed"]) / max(1, len(many)), text
+def query_in_parts(kind: str, query: Query, account: Account, builder: RequestBuilder, server: str) -> Any:
+    """Make one query in several jobs and return the sum of their results; or the fields of their forms."""
+    if query.get_query_payload:
+        return builder.build_parts(kind, query, account.connect(server, query.token))
+    shown = query.progress
+    progress = (lambda many: [shown(job) for job in many.jobs]) if callable(shown) else shown
+    arguments = {name: value for name, value in vars(query).items() if name not in OF_ALL}
+    ((_, outcome),) = ManyQueries(
+        kind,
+        [arguments],
+        account=account,
+        builder=builder,
+        server=server,
+        on_error="raise",
+        token=query.token,
+        progress=progress,
+    )
+    return outcome

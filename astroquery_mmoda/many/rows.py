@@ -12,7 +12,8 @@ from astropy.table import QTable, Table
 
 from ..errors import ParameterError
 
-_OF_ALL = ("token", "progress", "get_query_payload")
+#: arguments of a query that many have together
+OF_ALL = ("token", "progress", "get_query_payload")
 
 
 def row_reader(queries: Table | Iterable[Mapping[str, Any]]) -> tuple[int, Callable[[int], dict[str, Any]]]:
@@ -56,7 +57,7 @@ def _arguments_of(query: Any) -> dict[str, Any]:
     if not isinstance(query, Mapping):
         raise ParameterError(f"A query is a dict of arguments, not a {type(query).__name__}.")
     given = {str(name): value for name, value in query.items()}
-    if wrong := [name for name in _OF_ALL if given.pop(name, None) is not None]:
+    if wrong := [name for name in OF_ALL if given.pop(name, None) is not None]:
         raise ParameterError(f"{wrong[0]!r} is not an argument of one of many queries, but of query_many.")
     if not isinstance(given.get("instrument"), str):
         raise ParameterError("A query needs an instrument: the name of one in list_instruments().")

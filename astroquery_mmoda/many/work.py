@@ -1,6 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """
-Work items: one query each, submitted, waited for and fetched by a thread of this process or a worker of any executor.
+Work items: one query each, whose jobs are submitted, waited for and fetched by threads of this process or of a worker.
 
 What an executor gets is one function of this package and plain values. No token is among them unless it was given for
 these queries knowingly; a worker finds one of its own, and an analysis in the name of another user is refused there.
@@ -13,9 +13,9 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from ..auth.token import as_token
@@ -25,11 +25,37 @@ from ..jobs.job import Job
 from ..jobs.run import prepare
 from ..jobs.waiting import follow, submit_within
 from ..products import Products
-from ..products.forms import in_form
+from ..request.parts import number_of_windows
 from ..service.account import Connection
 
 # connections of one run at a time, however many queries are active: each poll is short
 _MOST_CONNECTIONS = 16
+
+
+@dataclass
+class Tally:
+    """How far the jobs of a query are: numbers of jobs, and of science windows in them."""
+
+    jobs: int = 0
+    windows: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    windows_done: int = 0
+    windows_over: int = 0
+
+    @classmethod
+    def total(cls, tallies: Iterable[Tally]) -> Tally:
+        """Sum over several queries."""
+        known = list(tallies)
+        return cls(**{item.name: sum(getattr(each, item.name) for each in known) for item in fields(cls)})
+
+    def __str__(self) -> str:
+        others = "".join(
+            f", {number} {state}" for number, state in ((self.failed, "failed"), (self.running, "running")) if number
+        )
+        # fits into a line of a terminal
+        return f"{self.done} of {self.jobs} jobs, {self.windows_done} of {self.windows} windows done{others}"
 
 
 def in_daemon(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
@@ -60,7 +86,8 @@ class Run:
         self.key = key or secrets.token_hex(8)
         self.connection = connection
         self.active, self.alone = active, alone
-        self.jobs: dict[int, Job] = {}
+        self.jobs: dict[tuple[int, int], Job] = {}  # by the index of the query, and the number of the job
+        self.tallies: dict[int, Tally] = {}  # of queries of several jobs
         self.process = os.getpid()  # one that is forked from it has a copy
         self._connections = threading.Semaphore(_MOST_CONNECTIONS)
         self._turn = threading.Lock()
@@ -77,13 +104,19 @@ class Run:
         self._closed.set()
         self.going.set()
 
-    def follow(self, index: int, job: Job, limit: float, begin: float) -> None:
-        """Submit a job and wait for it."""
-        self.jobs[index] = job
-        shortest = self.active * _shortest_pause() if self.alone else 0.0
+    def require_open(self) -> None:
+        """Go on when the run does; `MmodaError` if nobody waits for its queries any more."""
+        self.going.wait()
+        if self._closed.is_set():
+            raise MmodaError("This query is not waited for any more.")
+
+    def follow(self, job: Job, item: WorkItem, number: int, begin: float) -> None:
+        """Submit a job of a query and wait for it."""
+        self.jobs[item.index, number] = job
+        shortest = self.active * item.most_jobs * _shortest_pause() if self.alone else 0.0
         with self._connections:
-            submit_within(job, limit, begin)
-            follow(job, limit, begin, progress=False, shortest_pause=shortest, sleep=self._sleep)
+            submit_within(job, item.limit, begin)
+            follow(job, item.limit, begin, progress=False, shortest_pause=shortest, sleep=self._sleep)
 
     def _sleep(self, seconds: float) -> None:
         """Sleep for so long at least, and until it is this query's turn to poll."""
@@ -96,8 +129,7 @@ class Run:
                 self._next_poll = time.monotonic() + _shortest_pause()
         finally:
             self._connections.acquire()
-        if self._closed.is_set():
-            raise MmodaError("This query is not waited for any more.")
+        self.require_open()
 
 
 _RUNS: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
@@ -124,52 +156,54 @@ def _shortest_pause() -> float:
 
 @dataclass(frozen=True)
 class WorkItem:
-    """One query: its timeout (``limit``) in s and how much of it is over (``spent``), and what its outcome becomes."""
+    """
+    One query: the forms of its jobs, their timeout (``limit``) in s and how much of it is over (``spent``), and what
+    its outcome becomes. ``most_jobs`` of them run at a time; 0: there is one, whose result is not combined.
+    """
 
     run: Run
     kind: str
     index: int = -1
-    payload: Mapping[str, str] = field(default_factory=dict)
+    payloads: Sequence[Mapping[str, str]] = ()
     source: str | None = None
     limit: float = 0.0
     spent: float = 0.0
     reduce: Callable[[Any], Any] | None = None
+    most_jobs: int = 0
+    on_error: str = "raise"
+
+    def windows(self, number: int) -> int:
+        """Number of science windows of a job."""
+        return number_of_windows(self.payloads[number].get("scw_list", ""))
 
 
 @dataclass
 class Result:
-    """How one query ended: with products, with what ``reduce`` made of them, or with an error."""
+    """How one query ended: with products, the form of several, what ``reduce`` made of it, or an error."""
 
     products: Products | None = None
+    form: Any = None
     outcome: Any = None
     error: BaseException | None = None
+    jobs: Sequence[Job] = ()
     job_id: str = ""
     seconds: float = 0.0
     size: int = 0
+    comments: Sequence[str] = ()
+    warnings: list[tuple[str, type[Warning]]] = field(default_factory=list)
 
 
-def run_item(item: WorkItem) -> Result:
-    """Submit a query, wait for it and fetch its products; in a thread or a worker."""
-    begin = time.monotonic() - item.spent
+def run_job(item: WorkItem, number: int, begin: float) -> Result:
+    """Submit a job of a query, wait for it and fetch its products; in a thread or a worker."""
     job: Job | None = None
     result = Result()
     try:
-        job = prepare(item.run.connection, item.payload)
-        item.run.follow(item.index, job, item.limit, begin)
-        products = job.result()
-        if item.reduce is None:
-            result.products = products
-        else:
-            result.outcome = outcome_of(item, products, item.reduce)
+        job = prepare(item.run.connection, item.payloads[number])
+        item.run.follow(job, item, number, begin)
+        result.products = job.result()
+        result.comments = result.products.comment.splitlines()
     except Exception as error:
         result.error = error
-    result.seconds = time.monotonic() - begin
     if job is not None:
-        result.job_id, result.size = job.job_id, job._size  # noqa: SLF001 - only the summary needs it
+        result.jobs, result.job_id, result.size = [job], job.job_id, job._size  # noqa: SLF001 - only the summary needs it
     return result
-
-
-def outcome_of(item: WorkItem, products: Products, reduce: Callable[[Any], Any] | None) -> Any:
-    """What the user gets of the products of a query."""
-    form = in_form(item.kind, products, item.source, where=f"query {item.index}: ")
-    return form if reduce is None else reduce(form)

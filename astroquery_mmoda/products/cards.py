@@ -97,8 +97,13 @@ def _cards_of(values: Mapping[str, Any]) -> list[fits.Card]:
         parameters = dict(json.loads(values.get("PARAMS") or "{}"))
     except (TypeError, ValueError):  # the user has changed it
         parameters = {}
+    return cards + parameter_cards(parameters)
+
+
+def parameter_cards(parameters: Mapping[str, Any]) -> list[fits.Card]:
+    """Lines of HISTORY that `parameters_of` reads."""
     lines = [transliterated(f"{PARAMETER}{name} = {value}") for name, value in parameters.items()]
-    return cards + [fits.Card("HISTORY", line[at : at + 72]) for line in lines for at in range(0, len(line), 72)]
+    return [fits.Card("HISTORY", line[at : at + 72]) for line in lines for at in range(0, len(line), 72)]
 
 
 def parameters_of(header: fits.Header) -> dict[str, str]:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from astroquery.exceptions import CorruptDataWarning
 
-from ..errors import warn
+from ..allowance import Allowance
+from ..errors import DecodingError, warn
 from ..text import printable
 from .cards import number
 
@@ -128,3 +129,38 @@ def renumbered(hdu: Any, column: str, shift: int) -> np.ndarray:
     if values.dtype.kind != "O":
         return firsts.reshape(values.shape)
     return np.fromiter(np.split(firsts, ends[:-1]), dtype=object)
+
+
+def dense_matrix(matrix: Any, first: int, count: int) -> np.ndarray:
+    """Values of a matrix for all channels, (energies, channels); F_CHAN counts from ``first``."""
+    values = matrix.data["MATRIX"]
+    if values.dtype.kind == "O":
+        flat = np.concatenate([np.zeros(0), *map(np.atleast_1d, values)])
+        widths = np.array([np.size(row) for row in values], dtype=np.int64)
+    else:
+        flat = np.asarray(values, dtype=float).ravel()
+        widths = np.full(len(values), flat.size // max(len(values), 1))
+    Allowance(flat.nbytes).spend(8 * len(values) * count, "the matrix of a response")
+    firsts, lengths, ends = _groups(matrix)
+    used = lengths > 0
+    if (
+        (lengths < 0).any()
+        or (firsts[used] < first).any()
+        or (firsts + lengths)[used].max(initial=first) > first + count
+    ):
+        raise DecodingError(f"its MATRIX has channels outside of {first} to {first + count - 1}")
+    rows = np.repeat(np.arange(len(values)), np.diff(ends, prepend=0))
+    in_row = np.bincount(rows, lengths, len(values)).astype(np.int64)
+    if (in_row > widths).any():
+        raise DecodingError("its MATRIX has fewer values than N_CHAN says")
+    if flat.size == len(values) * count and (lengths[used] == count).all() and used.sum() == len(values):
+        return flat.reshape(len(values), count)
+    # where the values of each group begin: those of a row follow one another
+    before = np.cumsum(lengths) - lengths
+    begins = before - (np.cumsum(in_row) - in_row)[rows] + (np.cumsum(widths) - widths)[rows]
+    steps = np.arange(lengths.sum()) - np.repeat(before, lengths)
+    dense = np.zeros((len(values), count))
+    dense[np.repeat(rows, lengths), np.repeat(firsts - first, lengths) + steps] = flat[
+        np.repeat(begins, lengths) + steps
+    ]
+    return dense

@@ -6,11 +6,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from astropy.io import fits
+from astropy.table import Table
 from astroquery.exceptions import NoResultsWarning
 
 from ..errors import warn
 from ..text import listed
 from .products import Products
+from .spectrum import sources_hdu
+from .storage.spectrumtable import pick_sources
+from .storage.timeseries import of_curve
 
 FORMS: Mapping[str, Callable[[Products, str | None], Any]] = {
     "image": lambda products, source: products.image(),
@@ -33,3 +38,26 @@ def in_form(kind: str, products: Products, source: str | None, *, where: str = "
             found = f"no list of sources with positions was returned, but: {listed(sorted(kinds))}; see query_product"
         warn(f"MMODA: {where}{found}.", NoResultsWarning)
     return form
+
+
+def of_source(kind: str, form: Any, source: str | None) -> Any:
+    """Only one source of a form, which a kind without sources keeps as it is; `ParameterError` if it is not there."""
+    if source is not None and kind == "lightcurve":
+        return _only_curve(form, source)
+    return form if source is None or kind != "spectrum" else _only_spectrum(form, source)
+
+
+def _only_curve(table: Table, source: str) -> Table:
+    return table[of_curve(table, source)]
+
+
+def _only_spectrum(spectra: fits.HDUList, source: str) -> fits.HDUList:
+    """Spectra of one source, numbered anew, with all that is not of a source."""
+    picked = pick_sources(spectra, source)
+    numbers = {version: number for number, (version, _) in enumerate(picked, start=1)}
+    kept = fits.HDUList([hdu for hdu in spectra if "SRC_NAME" not in hdu.header or hdu.ver in numbers])
+    for hdu in kept:
+        if "SRC_NAME" in hdu.header:
+            hdu.ver = numbers[hdu.ver]
+    kept["SOURCES"] = sources_hdu([name for _, name in picked])
+    return kept

@@ -61,7 +61,7 @@ def spectrum_form(products: Products, whole: Products) -> fits.HDUList:
             names.append(product.source or product.name)
             hdulist.append(_of_points(points, product, len(names), budget))
     if names:
-        hdulist.append(_sources_hdu(names))
+        hdulist.append(sources_hdu(names))
     else:
         whole.require("spectrum")
     return hdulist
@@ -195,7 +195,8 @@ def missing_columns(hdu: fits.BinTableHDU, role: str) -> list[str]:
     return sorted(_COLUMNS[role] - columns) + ["RATE or COUNTS"] * lacks_values
 
 
-def _sources_hdu(sources: list[str]) -> fits.BinTableHDU:
+def sources_hdu(sources: Sequence[str]) -> fits.BinTableHDU:
+    """Table of the sources, by the EXTVER of their extensions."""
     table = Table({"EXTVER": np.arange(1, len(sources) + 1), "SRC_NAME": [transliterated(name) for name in sources]})
     if any(map(in_hex, sources)):
         table["SRCNAME8"] = [in_hex(name) for name in sources]

@@ -18,6 +18,7 @@ from ..errors import MmodaError, ParameterError
 from ..text import nearest, printable
 from .form import form_fields
 from .metadata import InstrumentSchema, folded, read_metadata
+from .parts import check_number, divided
 from .positions import find_position, parse_position, plain_dashes, sky_position
 from .query import Query
 from .source_list import to_catalog_text
@@ -60,7 +61,18 @@ class RequestBuilder:
         if catalog is not None:
             query = replace(query, catalog=to_catalog_text(catalog, schema.instrument))
         also_known = partial(connection.routes().parameter_names, schema.instrument)
-        return form_fields(schema, product, query, name=name, also_known=also_known)
+        fields = form_fields(schema, product, query, name=name, also_known=also_known)
+        check_number(fields.get("scw_list", ""), schema.instrument, connection.roles)
+        return fields
+
+    def build_parts(self, kind: str, query: Query, connection: Connection) -> list[dict[str, str]]:
+        """Fields of the forms of all jobs of a query; without ``windows_per_job`` it is one."""
+        if query.windows_per_job is None:
+            return [self.build(kind, query, connection)]
+        schema = self.schema(query.instrument, connection)
+        first, parts = divided(kind, query, schema.instrument, connection.roles)
+        fields = self.build(kind, first, connection)
+        return [{**fields, "scw_list": ",".join(part)} for part in parts]
 
     # ---- instruments
 

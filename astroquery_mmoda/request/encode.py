@@ -167,16 +167,25 @@ def _windows_of_table(table: Table) -> list[str]:
     """Identifiers of a Table; its integers have lost their zeros, and some lists have the version in both columns."""
     columns = {name.lower(): table[name] for name in table.colnames}
     identifiers = _digits(columns["scw_id"], 12)
-    if all("." in identifier for identifier in identifiers):
-        return identifiers
-    return [f"{number}.{version}" for number, version in zip(identifiers, _digits(columns["scw_ver"], 3), strict=True)]
+    own, given = [name.partition(".")[2] for name in identifiers], columns.get("scw_ver")
+    if not all(own):
+        versions = _digits(columns["scw_ver"], 3)
+        return [f"{number}.{version}" for number, version in zip(identifiers, versions, strict=True)]
+    if given is not None and not np.any(getattr(given, "mask", False)) and own != _digits(given, 3):
+        raise ValueError("versions in scw_id and scw_ver differ")
+    return identifiers
 
 
 def _digits(column: Any, digits: int) -> list[str]:
     """Texts without blanks, with the zeros that numbers have lost."""
-    array = np.asarray(column)
-    whole = array.astype(int) if array.dtype.kind == "f" else array
-    return [item.zfill(digits) for item in list_items(MaskedColumn(whole, mask=getattr(column, "mask", False)))]
+    array, mask = np.asarray(column), np.asarray(getattr(column, "mask", False))
+    if array.dtype.kind == "f":
+        mask = mask | np.isnan(array)  # as other libraries have what is missing
+        array = np.where(mask, 0, array)
+        if np.any((np.trunc(array) != array) | (np.abs(array) > 2.0 ** np.finfo(array.dtype).nmant)):
+            raise ValueError("numbers must be whole, and have all of their digits")
+        array = array.astype(int)
+    return [item.zfill(digits) for item in list_items(MaskedColumn(array, mask=mask))]
 
 
 def _text_or_file(value: str | Path) -> str:
@@ -202,7 +211,9 @@ def list_items(value: Any) -> list[str]:
     masked = np.flatnonzero(np.asarray(getattr(value, "mask", False)))
     if len(masked):
         raise ValueError(f"it is masked in row {listed(map(str, masked), most=5)}")
-    return [(item.decode() if isinstance(item, bytes) else str(item)).strip() for item in value]
+    # masked arrays take long for each item
+    items = value.tolist() if isinstance(value, np.ndarray) and value.dtype.kind in "SUiu" else value
+    return [(item.decode() if isinstance(item, bytes) else str(item)).strip() for item in items]
 
 
 # ---- what is allowed

@@ -13,9 +13,11 @@ from typing import Any, Protocol, TypeVar, cast
 from ..auth.token import Token, as_token
 from ..errors import ParameterError
 from ..protocol import CATALOG_FIELDS
+from ..text import printable
 
 _Result = TypeVar("_Result", covariant=True)
 _ONLY_WAITING = ("source", "timeout", "progress")
+_ONLY_PARTS = ("windows_per_job", "on_error")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,15 @@ class Query:
     scw_list : list of str, optional
         INTEGRAL science windows, ``ddddddddpppp.vvv``; a file or text of them, lines of OSA's index files, or a
         Table with ``scw_id`` and ``scw_ver``.
+    windows_per_job : int or "max", optional
+        Compute the windows of ``scw_list``, which may be any number, in several jobs with at most so many each (with
+        ``"max"``: as many as the token allows; 50 without one), ``conf.max_active_jobs`` (4) at a time, and combine
+        the results, as `astroquery_mmoda.combine` does. Whole revolutions stay together where they fit. The same call
+        continues after an interruption. Spectra and light curves need ``catalog`` then; ``radius`` and
+        ``max_pointings``, which choose windows, have no meaning.
+    on_error : str
+        What happens when some of these jobs fail: ``raise`` an error that names them, after all have ended, or
+        ``skip`` them, with a warning; ``NJOBS`` and ``NFAILED`` in the header or ``meta`` tell.
     source : str, optional
         Keep only this source of the reply; blanks and case do not count.
     query_type : str
@@ -58,11 +69,13 @@ class Query:
     token : str or Token, optional
         For this call only.
     timeout : float or Quantity, optional
-        Longest time from the call to the result in s, ``conf.job_timeout`` by default; less than 1 s: don't wait.
+        Longest time from the call to the result in s (of each job with ``windows_per_job``), ``conf.job_timeout`` by
+        default; less than 1 s: don't wait.
     progress : bool or callable, optional
         False: quiet; a callable gets the `Job` before every poll.
     get_query_payload : bool
-        Return the request's fields, as a dict of str without token, and submit nothing.
+        Return the request's fields, as a dict of str without token (a list of them with ``windows_per_job``), and
+        submit nothing.
     **more_parameters
         Any other parameter of the product, as in `list_parameters`: a value in the service's unit, Quantity,
         Time, list, dict or bool. None where that is the default: not given.
@@ -74,7 +87,8 @@ class Query:
     AuthenticationError
         A token is missing, expired, or lacks a role.
     JobFailed, JobTimeout, ServiceError, DecodingError
-        What the service did; ``error.job`` is the analysis, once there is one.
+        What the service did; ``error.job`` is the analysis, once there is one (``error.jobs`` with
+        ``windows_per_job``: those that failed, or are not over).
     """
 
     instrument: Any
@@ -86,6 +100,8 @@ class Query:
     time_bin: Any = None
     catalog: Any = None
     scw_list: Any = None
+    windows_per_job: Any = None
+    on_error: str = "raise"
     source: str | None = None
     query_type: str = "Real"
     parameters: Mapping[str, Any] | None = None
@@ -94,12 +110,23 @@ class Query:
     progress: Any = None
     get_query_payload: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.on_error, str) or self.on_error not in ("raise", "skip"):
+            raise ParameterError(f"on_error={printable(self.on_error)!r} must be 'raise' or 'skip'.")
+        if self.on_error == "skip" and self.windows_per_job is None:
+            raise ParameterError("on_error='skip' has a meaning only beside windows_per_job.")
+
     @classmethod
     def of_arguments(
-        cls, instrument: Any, coordinates: Any, arguments: Mapping[str, Any], *, submission: bool = False
+        cls, instrument: Any, coordinates: Any, arguments: Mapping[str, Any], *, without: tuple[str, ...] = ()
     ) -> Query:
-        """Sort arguments by their names; a submission has no ``source``, ``timeout`` and ``progress`` of its own."""
-        names = _keywords(submission=submission)
+        """Sort arguments by their names; some methods are without some of them."""
+        names = _keywords(without)
+        if wrong := [name for name in _ONLY_PARTS if name in without and arguments.get(name) is not None]:
+            raise ParameterError(
+                f"{wrong[0]}= has no meaning here: it is for query_image, query_catalog, query_spectrum and "
+                "query_lightcurve, which combine the results of several jobs."
+            )
         own = {name: value for name, value in arguments.items() if name in names}
         more = {name: value for name, value in arguments.items() if name not in names}
         given = {} if own.get("parameters") is None else own["parameters"]
@@ -118,9 +145,9 @@ class Query:
         return cls(instrument, coordinates, **own)
 
 
-def _keywords(*, submission: bool) -> dict[str, Any]:
+def _keywords(without: tuple[str, ...]) -> dict[str, Any]:
     """Keyword arguments of a query method, and their defaults."""
-    return {item.name: item.default for item in fields(Query)[2:] if not (submission and item.name in _ONLY_WAITING)}
+    return {item.name: item.default for item in fields(Query)[2:] if item.name not in without}
 
 
 class _QueryMethod(Protocol[_Result]):
@@ -129,21 +156,24 @@ class _QueryMethod(Protocol[_Result]):
 
 def query_method(method: Callable[[Any, Query], _Result]) -> _QueryMethod[_Result]:
     """Make a method of a `Query` one that takes its arguments, with their documentation; ``submit_...`` never waits."""
-    submission = method.__name__.startswith("submit_")
+    kind = method.__name__
+    without = (*_ONLY_WAITING, *_ONLY_PARTS) if kind.startswith("submit_") else ()
+    if kind == "query_product":
+        without = _ONLY_PARTS
 
     @functools.wraps(method)
     def wrapper(self: Any, instrument: str, coordinates: Any = None, **arguments: Any) -> _Result:
         _mask_tokens(arguments)
-        return method(self, Query.of_arguments(instrument, coordinates, arguments, submission=submission))
+        return method(self, Query.of_arguments(instrument, coordinates, arguments, without=without))
 
     *first, last = inspect.signature(_QueryMethod.__call__).parameters.values()
     own = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
-        for name, default in _keywords(submission=submission).items()
+        for name, default in _keywords(without).items()
     ]
     returned = inspect.signature(method).return_annotation
     wrapper.__signature__ = inspect.Signature([*first, *own, last], return_annotation=returned)  # type: ignore[attr-defined]
-    wrapper.__doc__ = _documentation(method, _ONLY_WAITING if submission else ())
+    wrapper.__doc__ = _documentation(method, without)
     return cast(_QueryMethod[_Result], wrapper)
 
 

@@ -32,7 +32,7 @@ _Array = np.ndarray[Any, Any]
 
 def to_catalog_text(catalog: Any, instrument: str = "") -> str:
     """The service's JSON text of what a user gives as ``catalog=``, for an instrument by the service's name."""
-    form = to_service(_table_given(catalog), instrument)
+    form = to_service(table_given(catalog), instrument)
     row = form["cat_column_names"].index("src_names")
     form["cat_column_list"][row] = _in_ascii(form["cat_column_list"][row])
     return json.dumps(form)
@@ -41,7 +41,8 @@ def to_catalog_text(catalog: Any, instrument: str = "") -> str:
 # ---- what may be given
 
 
-def _table_given(catalog: Any) -> Table:
+def table_given(catalog: Any) -> Table:
+    """The table of what a user gives as ``catalog=``, apart from names that have to be resolved."""
     if isinstance(catalog, (str, Path)):
         catalog = _from_text_or_file(catalog)
     if isinstance(catalog, Mapping):

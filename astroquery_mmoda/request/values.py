@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from astropy import units as u
+from astropy.coordinates import Angle
 from astropy.time import Time, TimeDelta
 from erfa import ErfaWarning
 
@@ -143,6 +144,15 @@ def as_quantity(value: Any, unit: u.UnitBase, what: str) -> u.Quantity:
             return value.to(u.s)
         refuse_unusual(value)
         return u.Quantity(value, None if isinstance(value, u.Quantity) else unit).reshape(())
+
+
+def as_radius(radius: Any) -> float:
+    """Radius of a region in degrees; a bare number is in degrees as well."""
+    with valid("radius", radius, "angle", "Give 10*u.arcmin, or '10 arcmin'; 180 deg is the most."):
+        degrees = float(Angle(radius, u.deg).deg)
+        if not 0 < degrees <= 180:
+            raise ValueError(f"{degrees:g} deg")
+        return degrees
 
 
 def convert(quantity: u.Quantity, unit: u.UnitBase, what: str) -> float:

@@ -77,6 +77,12 @@ class Connection:
         bearer = self._bearer()
         return bearer.claims.get("exp") if bearer else None
 
+    @property
+    def roles(self) -> list[str]:
+        """`list` of `str`: roles of the present token."""
+        bearer = self._bearer()
+        return bearer.roles if bearer else []
+
     def warn_of_short_life(self) -> None:
         """Warn whoever submits something that the token will soon expire."""
         token = self._bearer()

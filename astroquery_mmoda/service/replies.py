@@ -39,8 +39,8 @@ _NOISE = re.compile(r"^\s*\[ InstrumentQueryBackEnd : [^\]]*\] constructor faile
 _NO_REASONS = ("", "failed: submitted job")
 _ABOUT_NO_POINTINGS = (
     "NoValidScW means that no INTEGRAL pointings match the position, radius, times and data rights. Try a larger "
-    "radius= or time_range= (HEASARC's table intscw has the pointings). Data of the last year are mostly private: they "
-    "need integral_data_rights='all-private' and a token with that right."
+    "radius= or time_range= (Mmoda.query_science_windows lists the pointings, as does HEASARC's table intscw). Data "
+    "of the last year are mostly private: they need integral_data_rights='all-private' and a token with that right."
 )
 
 

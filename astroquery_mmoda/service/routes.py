@@ -131,6 +131,12 @@ class Routes:
         answer = self._ask("get_astro_entity_info_by_source_name", {"src_name": name})
         return self._mapping(answer, "the gallery's page of an object")
 
+    # ---- science windows, which are never given the token either
+
+    def time_system(self, path: str, query: Mapping[str, str]) -> Answer:
+        """Answer of INTEGRAL's time system to a search for science windows, whatever it is."""
+        return self._ask(f"gw/timesystem/api/v1.0/scwlist/{path}", query)
+
     # ---- from an answer to its meaning
 
     def _archived(self, route: str, what: str, form: Fields = None) -> Answer:

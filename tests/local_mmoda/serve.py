@@ -275,6 +275,88 @@ def _replace_resolver(app) -> None:
     app.view_functions["resolve_name"] = resolve
 
 
+INDEX_COLUMNS = {
+    "SWID": lambda window: window.name,
+    "REVOL": lambda window: int(window.name[:4]),
+    "SW_TYPE": lambda window: ("POINTING", "SLEW", "ENGINEERING")[int(window.name[-1])],
+    "TSTART": lambda window: window.start,
+    "TSTOP": lambda window: window.stop,
+    "TELAPSE": lambda window: (window.stop - window.start) * 86400.0,
+    "RA_SCX": lambda window: window.ra,
+    "DEC_SCX": lambda window: window.dec,
+    "IBISMODE": lambda window: window.mode,
+}
+"""Of the index of science windows; the real one has some more."""
+
+
+def _index_time(text: str) -> float:
+    """IJD, MJD or ISO text, of which the time scale is nobody's concern."""
+    from astropy.time import Time
+
+    try:
+        number = float(text)
+    except ValueError:
+        return Time(text).mjd - 51544.0
+    return number if number < 10000.0 else number - 51544.0
+
+
+def _add_time_system(app) -> None:
+    """
+    ``/gw/timesystem/.../scwlist``: another service at the dispatcher's address, which lists science windows.
+
+    As there, a place or length that is not a number is passed over, and an error of the columns comes for each index.
+    """
+    import sky
+    from flask import jsonify, request
+
+    def refusal(problem: object):
+        return jsonify(problem), 400
+
+    def windows(readiness: str, start: str, stop: str):
+        kinds = {"any": ("nrt", "cons"), "nrt": ("nrt",), "cons": ("cons",)}.get(readiness.lower())
+        if kinds is None:
+            return refusal({"bad request": "readiness undefined"})
+        version = request.args.get("index_version")
+        if len(kinds) > 1 and version is not None:
+            return refusal({"bad request": 'index version can only be set with "cons" or "nrt" source, not "any"'})
+        if version is not None and not version[:1].isdigit():
+            return refusal({"bad request": "non-conforming index version"})
+        try:
+            times = [_index_time(text) for text in (start, stop)]
+        except ValueError as error:
+            return refusal({"bad request": f"failed to interpret time: {error!r}"})
+        asked = request.args.get("return_columns", "SWID").split(",")
+        ra, dec, radius, least = (
+            request.args.get(name, type=float) for name in ("ra", "dec", "radius", "min_good_isgri")
+        )
+        near = None not in (ra, dec, radius)
+
+        def matches(window: sky.Window) -> bool:
+            return (
+                window.start < times[1]
+                and window.stop > times[0]
+                and not (near and sky.separation(window.ra, window.dec, ra, dec) >= radius)
+                # elapsed time, although the name says good time of ISGRI
+                and (least is None or (INDEX_COLUMNS["TELAPSE"](window) > least and window.mode == sky.SCIENCE_MODE))
+            )
+
+        unknown = [name for name in asked if name not in INDEX_COLUMNS]
+        if unknown:
+            text = f"undefined column name {unknown[0]}, have: {', '.join(INDEX_COLUMNS)}"
+            return refusal([{f"problem in {kind.upper()}": text} for kind in kinds])
+        found = [window for kind in kinds for window in sky.index(kind) if matches(window)]
+        output = {name: [INDEX_COLUMNS[name](window) for window in found] for name in asked}
+        if "return_columns" not in request.args:
+            output = sorted(set(output["SWID"]))
+        if request.args.get("return_index_version") == "yes":
+            told = version or (sky.INDEX_VERSION[kinds[0]] if len(kinds) == 1 else None)
+            return jsonify({"scwlist": output, "index_version": told})
+        return jsonify(output)
+
+    rule = "/gw/timesystem/api/v1.0/scwlist/<string:readiness>/<string:start>/<string:stop>"
+    app.add_url_rule(rule, "time_system", windows)
+
+
 def _add_archive(app, archive: str) -> None:
     """``/tap`` and ``/files`` of an archive (``tests/local_tap``) at the dispatcher's address, as in newer servers."""
     import urllib.error
@@ -307,6 +389,9 @@ def main(*additions: Callable) -> None:
     parser.add_argument("configuration", type=Path)
     parser.add_argument("--parent", type=int, help="end together with this process")
     parser.add_argument("--without-instrument-list", action="store_true", help="no /instr-list, like bare 1.3.3")
+    parser.add_argument(
+        "--without-time-system", action="store_true", help="no list of science windows, like 1.3.3 alone"
+    )
     parser.add_argument("--mail", nargs=2, metavar=("PORT", "DIRECTORY"), help="receive mail there")
     parser.add_argument("--archive", metavar="ADDRESS", help="hand over /tap and /files to the archive there")
     options = parser.parse_args()
@@ -326,6 +411,8 @@ def main(*additions: Callable) -> None:
     _add_job_records(app)
     if not options.without_instrument_list:
         _add_instrument_list(app)
+    if not options.without_time_system:
+        _add_time_system(app)
     if options.archive:
         _add_archive(app, options.archive)
     for add in additions:

@@ -58,6 +58,9 @@ class LocalMmoda:
         Pause between two reports of an asynchronous job (seconds); a job makes four of them.
     instrument_list : bool
         Whether ``/instr-list`` exists. The released 1.3.3 lacks it, newer servers have it.
+    time_system : bool
+        Whether the service that lists science windows answers at this address (``/gw/timesystem``). It is another one than
+        the dispatcher, which does not have it where it stands alone.
     debug_instruments : bool
         Whether the server's own toy instruments (``empty``, ``empty-async``, ...) are there as well.
     mail : bool
@@ -87,6 +90,7 @@ class LocalMmoda:
         port: int | None = None,
         step: float = 0.3,
         instrument_list: bool = True,
+        time_system: bool = True,
         debug_instruments: bool = False,
         mail: bool = False,
         archive: str | None = None,
@@ -101,6 +105,7 @@ class LocalMmoda:
         self._port = port
         self._step = step
         self._instrument_list = instrument_list
+        self._time_system = time_system
         self._debug_instruments = debug_instruments
         self._mail = mail
         self._archive = archive
@@ -168,10 +173,16 @@ class LocalMmoda:
     @property
     def jobs(self) -> Counter[str]:
         """Ids of the jobs that the server has, each with the number of sessions that asked for it."""
+        return Counter(re.split("_jid_|_", name)[3] for name in self._of_jobs())
+
+    @property
+    def computed(self) -> Counter[str]:
+        """Ids of the jobs, each with the number of times that it was begun: others only joined one."""
+        return Counter(re.split("_jid_|_", name)[3] for name in self._of_jobs() if not name.endswith("_aliased"))
+
+    def _of_jobs(self) -> list[str]:
         assert self._directory is not None
-        return Counter(
-            re.split("_jid_|_", path.name)[3] for path in (self._directory / "run").glob("scratch_sid_*_jid_*")
-        )
+        return [path.name for path in (self._directory / "run").glob("scratch_sid_*_jid_*")]
 
     def log_tail(self, lines: int = 30) -> str:
         """The end of the server's log."""
@@ -198,6 +209,8 @@ class LocalMmoda:
         command = [self.python, os.fspath(self._script), os.fspath(configuration), "--parent", str(os.getpid())]
         if not self._instrument_list:
             command.append("--without-instrument-list")
+        if not self._time_system:
+            command.append("--without-time-system")
         if self._mail:
             command += ["--mail", str(mail_port), os.fspath(directory / "mail")]
         if self._archive:

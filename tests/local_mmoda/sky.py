@@ -17,8 +17,8 @@ import math
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,33 @@ class Decay:
 
 
 @dataclass(frozen=True)
+class Outburst:
+    """Constant between two times (IJD), and nothing before and after."""
+
+    start: float
+    stop: float
+
+    def factor(self, time: Any) -> Any:
+        """Flux at these times (IJD), relative to that of the outburst."""
+        time = np.asarray(time, dtype=float)
+        return ((time >= self.start) & (time < self.stop)).astype(float)
+
+
+@dataclass(frozen=True)
+class Flare:
+    """Constant but for one flare, which rises at once and decays exponentially (time and time constant in days)."""
+
+    start: float
+    peak: float
+    decay: float
+
+    def factor(self, time: Any) -> Any:
+        """Flux at these times (IJD), relative to that outside of the flare."""
+        since = np.asarray(time, dtype=float) - self.start
+        return 1.0 + np.where(since >= 0.0, self.peak * np.exp(-np.clip(since, 0.0, None) / self.decay), 0.0)
+
+
+@dataclass(frozen=True)
 class Source:
     """
     A point source with a power-law spectrum.
@@ -79,7 +106,7 @@ class Source:
     dec: float
     photon_index: float
     norm: float
-    variability: Constant | Sinusoid | Decay = Constant()
+    variability: Constant | Sinusoid | Decay | Outburst | Flare = Constant()
     known: bool = True
     other_names: tuple[str, ...] = ()
 
@@ -95,7 +122,7 @@ SOURCES = (
     Source("4U 1823-00", 276.3417, -0.0122, 2.3, 1.6),
     Source("IGR J18308+0928", 277.7108, 9.4783, 1.8, 0.105),
     Source("IGR J18078+1123", 271.9570, 11.3470, 1.9, 0.185),
-    Source("1RXS J180834.7+101041", 272.1446, 10.1781, 2.2, 0.42),
+    Source("1RXS J180834.7+101041", 272.1446, 10.1781, 2.2, 0.42, Flare(2274.7814, 60.0, 600.0 / 86400.0)),
     Source("V2301 Oph", 270.1483, 8.1706, 2.4, 0.45),
     Source("V426 Oph", 271.9663, 5.8636, 2.4, 0.30),
     Source("Local J1829+0354", 277.4000, 3.9000, 2.0, 0.50, known=False),
@@ -103,6 +130,8 @@ SOURCES = (
     Source("Crab", 83.6331, 22.0145, 2.1, 10.0, other_names=("Crab Nebula", "M 1", "NGC 1952", "4U 0531+21")),
     Source("1A 0535+262", 84.7274, 26.3158, 2.0, 0.9, Decay(4.0), other_names=("V725 Tau",)),
     Source("SWIFT J0525.6+2416", 81.3468, 24.2257, 2.0, 0.33, other_names=("1RXS J052523.2+241331",)),
+    # on from 2007-02-22 to 2007-06-15
+    Source("XTE J1856+053", 284.1790, 5.3094, 2.1, 1.2, Outburst(2609.0, 2722.0)),
 )
 
 
@@ -177,9 +206,12 @@ class Camera:
 
     def in_band(self, rates: Any, low: float, high: float) -> float:
         """Sum of channel rates between two energies; channels which are partly inside count in part."""
+        return float(np.sum(np.asarray(rates) * self.shares(low, high)))
+
+    def shares(self, low: float, high: float) -> np.ndarray:
+        """The part of each channel that is between two energies."""
         overlap = np.minimum(self.channel_hi, high) - np.maximum(self.channel_lo, low)
-        share = np.clip(overlap / (self.channel_hi - self.channel_lo), 0.0, 1.0)
-        return float(np.sum(np.asarray(rates) * share))
+        return np.clip(overlap / (self.channel_hi - self.channel_lo), 0.0, 1.0)
 
     def band_rate(self, entry: Source, low: float, high: float) -> float:
         """Mean count rate of a source between two energies."""
@@ -188,6 +220,10 @@ class Camera:
     def vignetting(self, offset: Any) -> Any:
         """Exposure away from the axis, relative to that on the axis."""
         return np.interp(offset, [self.fully_coded, self.field_limit], [1.0, 0.1])
+
+    def transmission(self, offset: Any) -> Any:
+        """The same, and nothing outside of the field."""
+        return np.where(np.asarray(offset) < self.field_limit, self.vignetting(offset), 0.0)
 
     def in_field(self, ra: float, dec: float) -> list[Source]:
         """Sources that an observation of this field sees."""
@@ -291,6 +327,8 @@ def window_name(revolution: int, number: int) -> str:
 
 def window_time(name: str) -> float:
     """Start of a science window (IJD)."""
+    if name in _observed():
+        return _observed()[name].start
     revolution, number = int(name[:4]), int(name[4:8])
     first, start, length = max(orbit for orbit in ORBITS if orbit[0] <= max(revolution, 1))
     return start + length * (revolution - first + (number - 1) / WINDOWS)
@@ -298,6 +336,8 @@ def window_time(name: str) -> float:
 
 def exists(name: str) -> bool:
     """Whether there are data of a science window: a pointing (slews end in 1), consolidated, of the mission's time."""
+    if name[:12] in _unconsolidated() or name in _observed():
+        return name in _observed()
     pointing = int(name[:4]) >= 1 and 1 <= int(name[4:8]) <= WINDOWS and name[8:] == "0010.001"
     return pointing and DATA_START <= window_time(name) < DATA_STOP
 
@@ -334,7 +374,11 @@ def drawn(names: Sequence[str], most: int, request: dict[str, Any]) -> list[str]
 def periods(names: Sequence[str]) -> np.ndarray:
     """Start and stop of each of these science windows (IJD), shape (number, 2)."""
     begin = np.array([window_time(name) for name in names], dtype=float)
-    return np.column_stack([begin, begin + POINTING_LENGTH / 86400.0])
+    stop = begin + POINTING_LENGTH / 86400.0
+    for number, name in enumerate(names):
+        if name in _observed():
+            stop[number] = _observed()[name].stop
+    return np.column_stack([begin, stop])
 
 
 def on_time(periods: Any) -> float:
@@ -354,6 +398,195 @@ def generator(parameters: dict[str, Any]) -> np.random.Generator:
     """Random numbers that are the same whenever and wherever the parameters are the same."""
     text = json.dumps(parameters, sort_keys=True, default=str)
     return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
+
+
+# ---- the long observation ----------------------------------------------------------------------------------------
+
+FIELDS = {"Ser X-1": (278.5, 5.5), "Crab": (83.6331, 22.0145)}
+"""Middle of the pattern in which the spacecraft pointed."""
+VISITS = (
+    *((295, "Ser X-1", 25), (296, "Ser X-1", 25), (299, "Ser X-1", 25), (300, "Crab", 8)),
+    *((360, "Ser X-1", 25), (365, "Crab", 8), (417, "Ser X-1", 25), (420, "Ser X-1", 50)),
+    *((422, "Crab", 8), (480, "Ser X-1", 25), (483, "Crab", 8), (484, "Ser X-1", 25)),
+    *((538, "Ser X-1", 25), (541, "Crab", 8), (545, "Ser X-1", 30), (603, "Ser X-1", 25), (660, "Ser X-1", 25)),
+    # was processed after the others, so that its windows come last in the index
+    (362, "Ser X-1", 15),
+)
+"""Revolution, field and number of pointings of the long observation, in the order of the index."""
+LATEST = ((603, "Ser X-1", 25), (660, "Ser X-1", 25), (663, "Ser X-1", 10))
+"""Those of which there are near real-time data; of the last of them there are no others."""
+FIRST_POINTING = 10
+"""Number of the first pointing of a visit in its revolution."""
+DITHER = 2.0
+"""Step of the pattern."""
+INTERRUPTED = 7
+"""This pointing of each third visit is in two parts, the first of them short ..."""
+SHORT_LENGTH = 300.0
+"""... so many seconds."""
+SCIENCE_MODE, OTHER_MODE = 41, 43
+"""IBISMODE: of windows with data of ISGRI, and of some others, which JEM-X has data of."""
+OFF_POINTING = 12
+"""This pointing of each fourth visit is in the other mode."""
+NEAR_REAL_TIME_DELAY = 2.0
+"""Seconds by which near real-time data begin later."""
+INDEX_VERSION = {"cons": "20081231000000", "nrt": "20081231060000"}
+
+
+@dataclass(frozen=True)
+class Window:
+    """A science window of the index: name (12 digits), direction of the axis, times (IJD), mode of IBIS."""
+
+    name: str
+    ra: float
+    dec: float
+    start: float
+    stop: float
+    mode: int = SCIENCE_MODE
+
+
+def _pattern() -> list[tuple[int, int]]:
+    """Steps of 5 x 5 pointings, on a spiral from the middle outwards."""
+    x, y, dx, dy, steps = 0, 0, 1, 0, [(0, 0)]
+    for leg in range(1, 11):
+        for _ in range((leg + 1) // 2):
+            x, y = x + dx, y + dy
+            steps.append((x, y))
+        dx, dy = -dy, dx
+    return steps[:25]
+
+
+def _axis(revolution: int, field: str, number: int) -> tuple[float, float]:
+    """Where a pointing of a visit looks; the pattern turns with the Sun, and is repeated after 25 pointings."""
+    east, north = _pattern()[number % 25]
+    roll = math.radians(2.95 * revolution)
+    return unproject(
+        DITHER * (east * math.cos(roll) - north * math.sin(roll)),
+        DITHER * (east * math.sin(roll) + north * math.cos(roll)),
+        *FIELDS[field],
+    )
+
+
+def _visit(order: int, revolution: int, field: str, number: int) -> list[Window]:
+    """All windows of a visit: an engineering window, pointings, and the slews between them."""
+    first, start, length = ORBITS[0]
+    step, pointing = length / WINDOWS, POINTING_LENGTH / 86400.0
+    begin = start + length * (revolution - first) + step * (FIRST_POINTING - 1)
+    found = [Window(f"{revolution:04d}{FIRST_POINTING - 1:04d}0012", *_axis(revolution, field, 0), begin - step, begin)]
+    for each in range(number):
+        name, at = f"{revolution:04d}{FIRST_POINTING + each:04d}", begin + step * each
+        axis, end = _axis(revolution, field, each), at + pointing
+        mode = OTHER_MODE if each == OFF_POINTING and order % 4 == 1 else SCIENCE_MODE
+        if each == INTERRUPTED and order % 3 == 0:
+            middle = at + SHORT_LENGTH / 86400.0
+            found += [
+                Window(f"{name}0010", *axis, at, middle, mode),
+                Window(f"{name}0020", *axis, middle, end, mode),
+            ]
+        else:
+            found.append(Window(f"{name}0010", *axis, at, end, mode))
+        if each + 1 < number:
+            found.append(Window(f"{name}0021", *axis, end, at + step, mode))
+    return found
+
+
+@lru_cache
+def index(kind: str = "cons") -> tuple[Window, ...]:
+    """The service's index of science windows: consolidated ones (``cons``), or near real-time ones (``nrt``)."""
+    visits = [list(visit) for visit in (VISITS if kind == "cons" else LATEST)]
+    order = [visit[0] for visit in VISITS]
+    found = [w for visit in visits for w in _visit(order.index(visit[0]) if visit[0] in order else 2, *visit)]
+    if kind == "cons":
+        return tuple(found)
+    delay = NEAR_REAL_TIME_DELAY / 86400.0
+    return tuple(replace(window, start=window.start + delay) for window in found)
+
+
+@lru_cache
+def _observed() -> dict[str, Window]:
+    """Pointings of the long observation with data, by name and version."""
+    kinds = (("cons", ".001"), ("nrt", ".000"))
+    return {w.name + version: w for kind, version in kinds for w in index(kind) if w.name[-1] == "0"}
+
+
+@lru_cache
+def _unconsolidated() -> frozenset[str]:
+    """Windows of which there are near real-time data only."""
+    return frozenset(window.name for window in index("nrt")) - {window.name for window in index("cons")}
+
+
+def pointing(name: str) -> tuple[float, float] | None:
+    """Direction of the axis (RA, DEC) of a window with data of the long observation; others look where they shall."""
+    window = _observed().get(name)
+    return None if window is None else (window.ra, window.dec)
+
+
+def has_isgri(name: str) -> bool:
+    """Whether ISGRI was taking data; JEM-X does not depend on that mode."""
+    return name not in _observed() or _observed()[name].mode == SCIENCE_MODE
+
+
+class Pointings:
+    """
+    What a camera sees in science windows which have an axis of their own; others look at the position given.
+
+    Arrays have a value for each window, in order of time. The mean of a source is weighted as in the products: in images
+    by the inverse of the variance, in spectra by the exposure at the place of the source.
+    """
+
+    def __init__(self, camera: Camera, names: Sequence[str], ra: float, dec: float) -> None:
+        self.camera = camera
+        self.names = tuple(sorted(set(names), key=window_time))
+        self.periods = periods(self.names)
+        self.seconds = np.diff(self.periods, axis=1)[:, 0] * 86400.0
+        self.ra, self.dec = np.array([pointing(name) or (ra, dec) for name in self.names]).T
+        self.sources = [entry for entry in SOURCES if self.sees(entry.ra, entry.dec).any()]
+
+    def offsets(self, ra: float, dec: float) -> np.ndarray:
+        """Distance of a place from the axes."""
+        return separation(ra, dec, self.ra, self.dec)
+
+    def sees(self, ra: float, dec: float) -> np.ndarray:
+        """Whether a place is in the field."""
+        return self.offsets(ra, dec) < self.camera.field_limit
+
+    def useful(self, ra: float, dec: float) -> np.ndarray:
+        """What the exposure is worth for a place (s), which may be outside of the field."""
+        worth = self.seconds * self.camera.live_share * CODED_SHARE
+        return worth * self.camera.transmission(self.offsets(ra, dec))
+
+    def factors(self, entry: Source) -> np.ndarray:
+        """Mean flux of a source, relative to its long-term mean."""
+        return np.array([mean_factor(entry, [period]) for period in self.periods])
+
+    @cached_property
+    def detector_rates(self) -> np.ndarray:
+        """All that the detector counts, shape (windows, channels): sources away from the axis reach a part of it only."""
+        rates = np.tile(self.camera.background_rates, (len(self.names), 1))
+        for entry in self.sources:
+            reached = self.camera.transmission(self.offsets(entry.ra, entry.dec)) * self.factors(entry)
+            rates += reached[:, np.newaxis] * self.camera.channel_rates(entry)
+        return rates
+
+    def totals(self, low: float, high: float) -> np.ndarray:
+        """The same between two energies."""
+        return self.detector_rates @ self.camera.shares(low, high)
+
+    def image_weights(self, ra: float, dec: float, low: float, high: float) -> np.ndarray:
+        """Inverse of the variance at a place of an image (s**2)."""
+        return self.useful(ra, dec) / self.totals(low, high)
+
+    def image_factor(self, entry: Source, low: float, high: float) -> float:
+        """Mean flux in a mosaic of these windows, relative to the long-term mean of the source."""
+        return float(np.average(self.factors(entry), weights=self.image_weights(entry.ra, entry.dec, low, high)))
+
+    def spectrum_factor(self, entry: Source) -> float:
+        """Mean flux in a spectrum of these windows, relative to the long-term mean of the source."""
+        return float(np.average(self.factors(entry), weights=self.useful(entry.ra, entry.dec)))
+
+    def significance(self, entry: Source, low: float, high: float) -> float:
+        """What a source should have in a mosaic of these windows, noise apart."""
+        rate = self.camera.band_rate(entry, low, high) * self.image_factor(entry, low, high)
+        return rate * math.sqrt(float(np.sum(self.image_weights(entry.ra, entry.dec, low, high))))
 
 
 # ---- anticoincidence shield --------------------------------------------------------------------------------------
@@ -409,7 +642,7 @@ WORKFLOW_COMMENT = "flux is νFν, synthetic"
 WORKFLOW_TEXT = "héllo wörld\nsecond line"
 WORKFLOW_NUMBER = 4.5
 WORKFLOW_BYTES = bytes(range(256))
-WORKFLOW_TABLES = (SOURCES[:8], SOURCES[8:10], SOURCES[10:])
+WORKFLOW_TABLES = (SOURCES[:8], SOURCES[8:10], SOURCES[10:13])
 """Sources in each of the tables, all of which have the same name."""
 
 

@@ -33,6 +33,7 @@ from cdci_data_analysis.analysis.queries import (
     SpectrumQuery,
 )
 from oda_api.data_products import NumpyDataProduct, NumpyDataUnit
+from scipy.ndimage import gaussian_filter
 
 from .backend import CONFIGURATION, Backend, BackendFailure, LocalQuery, Parameters, ijd, judged
 from .parameters import Choice, Count, EnergyLimit, OsaVersion, TimeBin
@@ -40,6 +41,10 @@ from .parameters import Choice, Count, EnergyLimit, OsaVersion, TimeBin
 DETECTABLE = 7.0
 """Without a catalogue, spectra and light curves are made of the known sources above this significance."""
 MATCH_RADIUS = 0.2
+NOISE_SIGMA = 0.85
+"""Width of what pixels have in common, in that of a point source: a correlation of 0.8 between neighbours of ISGRI."""
+LARGEST_OFFSET = 40.0
+"""Images of pointings that are farther from their middle would not fit on a plane."""
 MADE = "2026-01-31T12:00:00"
 COMMON_KEYWORDS = {
     "BASETYPE": "DAL_TABLE",
@@ -120,7 +125,9 @@ class Observation:
     What the instrument does for a request.
 
     Science windows are computed as a whole, also where an end of the interval is inside of one. All of them look exactly
-    at the position that is asked for, so that any `radius` selects all; it does not limit the field of view.
+    at the position that is asked for, so that any `radius` selects all; it does not limit the field of view. Only a list
+    with windows of the long observation is different (`pointings`): there each window is computed for itself, with noise
+    that depends on nothing but that window, the energies and the source.
     """
 
     def __init__(self, parameters: Parameters, device: Device) -> None:
@@ -128,16 +135,37 @@ class Observation:
         self.ra, self.dec = (float(parameters[name]) for name in ("RA", "DEC"))
         self.low, self.high = float(parameters["E1_keV"]), float(parameters["E2_keV"])
         self.windows = _windows(parameters)
+        self.pointings = None
+        if parameters["scw_list"] and any(sky.pointing(window) for window in self.windows):
+            self.pointings = sky.Pointings(self.camera, self.windows, self.ra, self.dec)
+            self.windows = list(self.pointings.names)
         self.periods = sky.periods(self.windows)
-        self.sources = self.camera.in_field(self.ra, self.dec)
+        self.sources = self.pointings.sources if self.pointings else self.camera.in_field(self.ra, self.dec)
 
     def require_data(self) -> None:
         """Fail like the real analysis when there is nothing to analyse."""
         if not self.windows or self.low >= self.high:
             raise BackendFailure("AnalysisException:NoValidScW()")
 
+    def seeing(self, target: Target) -> list[str]:
+        """Windows which have the target in their field."""
+        if self.pointings is None:
+            return self.windows
+        return [self.windows[number] for number in np.flatnonzero(self.pointings.sees(target.ra, target.dec))]
+
+    def offset(self, ra: float, dec: float) -> float:
+        """Distance of a place from the axis, or from the nearest of them."""
+        if self.pointings is None:
+            return float(sky.separation(ra, dec, self.ra, self.dec))
+        return float(self.pointings.offsets(ra, dec).min())
+
+    def random(self, window: str, product: str, **more: Any) -> np.random.Generator:
+        """Noise of a window of the long observation."""
+        device = self.device.keywords["INSTRUME"]
+        return sky.generator({"window": window, "product": product, "device": device, **more})
+
     def useful_time(self, ra: float, dec: float, seconds: float) -> float:
-        """What an exposure is worth for a place in the sky."""
+        """What an exposure is worth for a place in the sky, where all windows look at one."""
         offset = sky.separation(ra, dec, self.ra, self.dec)
         return seconds * self.camera.live_share * sky.CODED_SHARE * float(self.camera.vignetting(offset))
 
@@ -159,13 +187,14 @@ class Observation:
                 Target(row["name"], row["ra"], row["dec"], self._nearest(row["ra"], row["dec"]))
                 for row in catalogue
                 # the analysis software selects by this flag, without a word about the others
-                if row["ISGRI_FLAG"] in (1, 2)
-                and sky.separation(row["ra"], row["dec"], self.ra, self.dec) < self.camera.field_limit
+                if row["ISGRI_FLAG"] in (1, 2) and self.offset(row["ra"], row["dec"]) < self.camera.field_limit
             ]
         return sorted(found, key=lambda target: target.name)
 
     def is_detected(self, source: sky.Source) -> bool:
         """Whether an image would show it."""
+        if self.pointings:
+            return self.pointings.significance(source, self.low, self.high) > DETECTABLE
         band = {"low": self.low, "high": self.high}
         return self.camera.significance(source, self.periods, ra=self.ra, dec=self.dec, **band) > DETECTABLE
 
@@ -181,7 +210,8 @@ def _windows(parameters: Parameters) -> list[str]:
     if any(not re.fullmatch(r"\d{12}\.\d{3}", window) for window in asked):
         raise BackendFailure("AnalysisException:NotAScienceWindow()")
     if asked:
-        return [window for window in asked if sky.exists(window)]
+        needs_isgri = parameters["instrument"] == "isgri"
+        return [window for window in asked if sky.exists(window) and (sky.has_isgri(window) or not needs_isgri)]
     if float(parameters["radius"]) <= 0.0:
         return []
     matching = sky.windows(ijd(parameters["T1"]), ijd(parameters["T2"]))
@@ -212,6 +242,8 @@ class IsgriQuery(LocalQuery):
         for most, role in ((50, "unige-hpc-full"), (500, "unige-hpc-extreme")):
             if number > most:
                 needed[role] = f"it is needed to request > {most} ScW, you requested {name}={number}"
+        if any(window[12:] == ".000" and sky.exists(window) for window in windows):
+            needed["integral-public-nrt"] = "this role is needed to access near real-time data"
         if par_dic["integral_data_rights"] == "all-private":
             needed["integral-private-qla"] = (
                 "this role is needed to access private INTEGRAL data requested with "
@@ -347,9 +379,23 @@ class _Band:
     def __init__(self, observation: Observation, low: float, high: float, generator: np.random.Generator) -> None:
         self.observation, self.low, self.high = observation, float(low), float(high)
         self.camera = observation.camera
-        self.size = 2 * (int(self.camera.field_limit / self.camera.pixel) + 3)
-        axis = (np.arange(self.size) - (self.size - 1) / 2.0) * self.camera.pixel
-        east, north = -axis[np.newaxis, :], axis[:, np.newaxis]
+        if observation.pointings is None:
+            self._look_at_one_place(generator)
+        else:
+            self._add_pointings(observation.pointings)
+        significance = self.rate / np.sqrt(np.where(self.inside, self.variance, 1.0))
+        self.significance = np.where(self.inside, significance, np.nan)
+
+    def _plane(self) -> tuple[np.ndarray, np.ndarray]:
+        """Degrees to the east and to the north of the centre."""
+        rows, columns = ((np.arange(size) - (size - 1) / 2.0) * self.camera.pixel for size in self.shape)
+        return -columns[np.newaxis, :], rows[:, np.newaxis]
+
+    def _look_at_one_place(self, generator: np.random.Generator) -> None:
+        observation = self.observation
+        self.centre = observation.ra, observation.dec
+        self.shape = (2 * (int(self.camera.field_limit / self.camera.pixel) + 3),) * 2
+        east, north = self._plane()
         offset = np.degrees(np.arctan(np.radians(np.hypot(east, north))))
         self.inside = offset < self.camera.field_limit
 
@@ -364,7 +410,77 @@ class _Band:
             rate = self.camera.band_rate(source, self.low, self.high) * sky.mean_factor(source, observation.periods)
             x, y = sky.project(source.ra, source.dec, observation.ra, observation.dec)
             self.rate += rate * np.exp(-((east - x) ** 2 + (north - y) ** 2) / (2.0 * self.camera.psf_sigma**2))
-        self.significance = np.where(self.inside, self.rate / np.sqrt(self.variance), np.nan)
+
+    def _add_pointings(self, pointings: sky.Pointings) -> None:
+        """Images of the windows on a grid that holds all, each pixel weighted by the inverse of its variance."""
+        axes = _frames(pointings.ra, pointings.dec)
+        middle = axes[:, 0].mean(axis=0)
+        if (axes[:, 0] @ (middle / np.linalg.norm(middle)) < math.cos(math.radians(LARGEST_OFFSET))).any():
+            raise BackendFailure("AnalysisException:PointingsTooFarApart()")
+        # headers have it in single precision
+        self.centre = (
+            float(np.float32(math.degrees(math.atan2(middle[1], middle[0])) % 360.0)),
+            float(np.float32(math.degrees(math.atan2(middle[2], math.hypot(middle[0], middle[1]))))),
+        )
+        (frame,) = _frames(np.array([self.centre[0]]), np.array([self.centre[1]]))
+        self.shape = self._size(axes, frame)
+        east, north = self._plane()
+        plane = np.stack(np.broadcast_arrays(1.0, np.radians(east), np.radians(north))).reshape(3, -1)
+        places = frame.T @ (plane / np.linalg.norm(plane, axis=0))
+
+        shines = []
+        for source in pointings.sources:
+            ((place, *_),) = _frames(np.array([source.ra]), np.array([source.dec]))
+            distance = np.degrees(2.0 * np.arcsin(np.linalg.norm(places - place[:, np.newaxis], axis=0) / 2.0))
+            near = np.flatnonzero(distance < 6.0 * self.camera.psf_sigma)
+            shape = np.exp(-((distance[near] / self.camera.psf_sigma) ** 2) / 2.0)
+            rates = self.camera.band_rate(source, self.low, self.high) * pointings.factors(source)
+            shines.append((near, shape, rates))
+
+        totals = pointings.totals(self.low, self.high)
+        exposure, weights, weighted = np.zeros((3, places.shape[1]))
+        for number, (name, axis) in enumerate(zip(pointings.names, axes, strict=True)):
+            cosine, x, y = axis @ places
+            seen = np.flatnonzero(cosine > math.cos(math.radians(self.camera.field_limit)))
+            x, y = (np.degrees(coordinate[seen] / cosine[seen]) for coordinate in (x, y))
+            offset = np.degrees(np.arccos(np.minimum(cosine[seen], 1.0)))
+            live = pointings.seconds[number] * self.camera.live_share * self.camera.vignetting(offset)
+            weight = np.zeros(len(exposure))
+            weight[seen] = live * sky.CODED_SHARE / totals[number]
+            exposure[seen] += live
+            weights += weight
+            weighted[seen] += np.sqrt(weight[seen]) * self._noise(name, x, y)
+            for near, shape, rates in shines:
+                weighted[near] += weight[near] * rates[number] * shape
+
+        inside = weights > 0.0
+        divisor = np.where(inside, weights, 1.0)
+        flat = {"inside": inside, "exposure": exposure, "rate": weighted / divisor, "variance": inside / divisor}
+        for name, values in flat.items():
+            setattr(self, name, values.reshape(self.shape))
+
+    def _size(self, axes: np.ndarray, frame: np.ndarray) -> tuple[int, int]:
+        """Odd numbers of pixels that hold the fields of all windows, and a margin."""
+        angle, limit = np.linspace(0.0, 2.0 * np.pi, 73), math.radians(self.camera.field_limit)
+        rim = np.stack([np.full_like(angle, math.cos(limit)), *(math.sin(limit) * f(angle) for f in (np.cos, np.sin))])
+        z, x, y = np.moveaxis(frame @ np.swapaxes(axes, 1, 2) @ rim, 1, 0)
+        widest = (math.degrees(np.abs(coordinate / z).max()) / self.camera.pixel for coordinate in (y, x))
+        rows, columns = (2 * (int(pixels) + 4) + 1 for pixels in widest)
+        return rows, columns
+
+    def _noise(self, window: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Of the image of a window, of width 1: neighbouring pixels (x, y: degrees from the axis) have it in common."""
+        half = int(math.degrees(math.tan(math.radians(self.camera.field_limit))) / self.camera.pixel) + 2
+        random = self.observation.random(window, "image", band=[self.low, self.high])
+        white = random.standard_normal((2 * half + 1,) * 2, dtype=np.float32)
+        width = NOISE_SIGMA * self.camera.psf_sigma / self.camera.pixel
+        spike = np.zeros(65)
+        spike[32] = 1.0
+        # sum of the squares of the smoothing function, for two dimensions
+        norm = float(np.sum(gaussian_filter(spike, width) ** 2))
+        smooth = gaussian_filter(white, width, mode="wrap") / norm
+        columns, rows = (np.rint(values / self.camera.pixel).astype(int) + half for values in (-x, y))
+        return smooth[rows, columns]
 
     def images(self) -> list[fits.ImageHDU]:
         """In the order in which the real mosaics have them."""
@@ -389,12 +505,12 @@ class _Band:
         seconds = sky.on_time(observation.periods)
         place = {
             "CTYPE1": "RA---TAN",
-            "CRPIX1": (self.size + 1) / 2.0,
-            "CRVAL1": observation.ra,
+            "CRPIX1": (self.shape[1] + 1) / 2.0,
+            "CRVAL1": self.centre[0],
             "CUNIT1": "deg",
             "CTYPE2": "DEC--TAN",
-            "CRPIX2": (self.size + 1) / 2.0,
-            "CRVAL2": observation.dec,
+            "CRPIX2": (self.shape[0] + 1) / 2.0,
+            "CRVAL2": self.centre[1],
             "CUNIT2": "deg",
             "CD1_1": -self.camera.pixel,
             "CD1_2": 0.0,
@@ -442,9 +558,9 @@ class _Band:
 
     def measure(self, source: sky.Source) -> tuple[float, float, float]:
         """Significance and position (RA, DEC) of a source, from the image: a fit of the known shape around its peak."""
-        east, north = sky.project(source.ra, source.dec, self.observation.ra, self.observation.dec)
-        middle = (self.size - 1) / 2.0
-        column, row = round(middle - east / self.camera.pixel), round(middle + north / self.camera.pixel)
+        east, north = sky.project(source.ra, source.dec, *self.centre)
+        middle_y, middle_x = ((size - 1) / 2.0 for size in self.shape)
+        column, row = round(middle_x - east / self.camera.pixel), round(middle_y + north / self.camera.pixel)
         reach = 3
         window = np.s_[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1]
         significance = self.significance[window]
@@ -463,13 +579,17 @@ class _Band:
             # a step of at most half a pixel: faint ones would run away
             x0 += float(np.clip(dx / amplitude, -0.5, 0.5))
             y0 += float(np.clip(dy / amplitude, -0.5, 0.5))
-        place = sky.unproject(
-            (middle - x0) * self.camera.pixel,
-            (y0 - middle) * self.camera.pixel,
-            self.observation.ra,
-            self.observation.dec,
-        )
+        place = sky.unproject((middle_x - x0) * self.camera.pixel, (y0 - middle_y) * self.camera.pixel, *self.centre)
         return float(significance[good][best]), *place
+
+
+def _frames(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    """Unit vectors towards these directions, and towards the east and the north there; shape (number, 3, 3)."""
+    a, d, zero = np.radians(ra), np.radians(dec), np.zeros(len(ra))
+    to = [np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)]
+    east = [-np.sin(a), np.cos(a), zero]
+    north = [-np.sin(d) * np.cos(a), -np.sin(d) * np.sin(a), np.cos(d)]
+    return np.moveaxis(np.array([to, east, north]), 2, 0)
 
 
 def _catalogue(observation: Observation, bands: list[_Band], threshold: float) -> list[dict[str, Any]]:
@@ -553,7 +673,7 @@ class IsgriSpectrum(IsgriQuery, SpectrumQuery):
         keywords = {
             **spectrum_keywords(observation, target),
             "SW_TYPE": "POINTING",
-            "EXP_SRC": observation.useful_time(target.ra, target.dec, sky.on_time(observation.periods)),
+            "EXP_SRC": _useful_times(observation, target).sum(),
             # they are background-subtracted, whatever is said here
             "HDUCLAS2": "TOTAL",
             "AREASCAL": 1,
@@ -569,7 +689,7 @@ class IsgriSpectrum(IsgriQuery, SpectrumQuery):
             # a card without value
             "STAMP": None,
             "FILTER": "none",
-            "REVOLS": f"{observation.windows[0][:4]}..{observation.windows[-1][:4]}",
+            "REVOLS": "..".join(observation.seeing(target)[number][:4] for number in (0, -1)),
         }
         return table(observation.device.spectrum, columns, keywords)
 
@@ -660,10 +780,19 @@ def _unit(hdu: Any, name: str) -> NumpyDataUnit:
     return NumpyDataUnit(hdu.data, data_header=dict(hdu.header), name=name, hdu_type=kinds[type(hdu)])
 
 
+def _useful_times(observation: Observation, target: Target) -> np.ndarray:
+    """What the exposure is worth for a source: of each window of the long observation, or of all together."""
+    if observation.pointings is None:
+        return np.array([observation.useful_time(target.ra, target.dec, sky.on_time(observation.periods))])
+    return observation.pointings.useful(target.ra, target.dec)
+
+
 def _channel_rates(
     observation: Observation, target: Target, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rate of a source in each channel, and its error."""
+    if observation.pointings is not None:
+        return _summed_rates(observation, observation.pointings, target)
     useful = observation.useful_time(target.ra, target.dec, sky.on_time(observation.periods))
     everything = observation.detector_rates()
     # counts of all that the detector sees, less what the deconvolution takes for other than this source
@@ -672,14 +801,28 @@ def _channel_rates(
     return rate, np.sqrt(everything / useful)
 
 
+def _summed_rates(observation: Observation, pointings: sky.Pointings, target: Target) -> tuple[np.ndarray, np.ndarray]:
+    """The same, of the windows that have the source in their field: all counts over the whole of the exposure."""
+    useful = pointings.useful(target.ra, target.dec)
+    total, variance = np.zeros((2, len(observation.camera.channel_lo)))
+    for number in np.flatnonzero(useful):
+        expected = pointings.detector_rates[number] * useful[number]
+        counts = observation.random(pointings.names[number], "spectrum", source=target.name).poisson(expected)
+        own = target.channel_rates(observation.camera, pointings.periods[number : number + 1]) * useful[number]
+        total += counts - expected + own
+        variance += expected
+    return total / useful.sum(), np.sqrt(variance) / useful.sum()
+
+
 def spectrum_keywords(observation: Observation, target: Target) -> dict[str, Any]:
     """What the headers of all spectra tell."""
-    seconds = sky.on_time(observation.periods)
+    periods = sky.periods(observation.seeing(target))
+    seconds = sky.on_time(periods)
     return {
         **observation.device.keywords,
         "ISDCLEVL": "SPE",
-        "TSTART": observation.periods.min(),
-        "TSTOP": observation.periods.max(),
+        "TSTART": periods.min(),
+        "TSTOP": periods.max(),
         "TELAPSE": float(math.ceil(seconds) + 1),
         "ONTIME": seconds,
         "DEADC": observation.camera.live_share,
@@ -744,7 +887,10 @@ class IsgriLightCurve(IsgriQuery, ProductQuery):
         width = float(parameters["time_bin"]) / 86400.0
         targets = observation.targets(parameters["user_catalog"])
         for number, target in enumerate(targets):
-            curve = _light_curve(observation, target, self.bins(observation, width), generator)
+            if observation.pointings is None:
+                curve = _light_curve(observation, target, self.bins(observation, width), generator)
+            else:
+                curve = self.joined_curve(observation, observation.pointings, target, width)
             hdus = self.hdus(observation, target, curve)
             fits.HDUList([primary(), *hdus]).writeto(directory / f"light_curve_{number}.fits", overwrite=True)
         (directory / "names.json").write_text(json.dumps([target.name for target in targets]))
@@ -782,16 +928,36 @@ class IsgriLightCurve(IsgriQuery, ProductQuery):
 
     def bins(self, observation: Observation, width: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Starts, widths, and seconds with data of the bins: they begin anew in each window, where the last is shorter."""
-        begin, length, seconds = [], [], []
-        for window, (start, stop) in zip(observation.windows, observation.periods, strict=True):
-            edges = np.append(np.arange(start, stop - 1.0 / 86400.0, width), stop)
-            begin += list(edges[:-1])
-            length += list(np.diff(edges))
-            with_data = np.diff(edges) * 86400.0
-            if int(window[4:8]) % sky.TELEMETRY_GAP == 0:
-                with_data[0] = 0.0
-            seconds += list(with_data)
-        return np.array(begin), np.array(length), np.array(seconds)
+        windows = zip(observation.windows, observation.periods, strict=True)
+        begin, length, seconds = zip(*(self.bins_of(name, *period, width) for name, period in windows), strict=True)
+        return np.concatenate(begin), np.concatenate(length), np.concatenate(seconds)
+
+    def bins_of(
+        self, window: str, start: float, stop: float, width: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of one window."""
+        edges = np.append(np.arange(start, stop - 1.0 / 86400.0, width), stop)
+        with_data = np.diff(edges) * 86400.0
+        if int(window[4:8]) % sky.TELEMETRY_GAP == 0:
+            with_data[0] = 0.0
+        return edges[:-1], np.diff(edges), with_data
+
+    def joined_curve(self, observation: Observation, pointings: sky.Pointings, target: Target, width: float) -> Curve:
+        """Of the windows that have the source in their field, each for itself."""
+        band, useful = (observation.low, observation.high), pointings.useful(target.ra, target.dec)
+        totals = pointings.totals(*band)
+        parts = [
+            _curve(
+                observation,
+                target,
+                self.bins_of(pointings.names[number], *pointings.periods[number], width),
+                observation.random(pointings.names[number], "curve", source=target.name, band=band, width=width),
+                totals[number],
+                useful[number] / pointings.seconds[number],
+            )
+            for number in np.flatnonzero(useful)
+        ]
+        return Curve(*(np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])))
 
     def read(self, directory: Path) -> list[Any]:
         names = json.loads((directory / "names.json").read_text())
@@ -835,6 +1001,7 @@ class Curve:
 
 def curve_keywords(observation: Observation, target: Target, curve: Curve) -> dict[str, Any]:
     """What the headers of all light curves tell; unnamed sources have a word of the template there."""
+    seen = observation.seeing(target)
     start, stop = float(curve.begin[0]), float(curve.begin[-1] + curve.width[-1])
     good = curve.error > 0.0
     count = float(np.average(curve.rate[good])) if good.any() else 0.0
@@ -859,14 +1026,14 @@ def curve_keywords(observation: Observation, target: Target, curve: Curve) -> di
         "TLAST": stop,
         # in days, unlike those of images
         "TELAPSE": stop - start,
-        "ONTIME": sky.on_time(observation.periods) / 86400.0,
+        "ONTIME": sky.on_time(sky.periods(seen)) / 86400.0,
         "DEADC": observation.camera.live_share,
         "TIERABSO": 0.0,
         "TIERRELA": 0.0,
         "OBTSTART": "OBT_format",
         "OBTEND": "OBT_format",
-        "REVOL": int(observation.windows[-1][:4]),
-        "SWID": observation.windows[-1][:12],
+        "REVOL": int(seen[-1][:4]),
+        "SWID": seen[-1][:12],
         "SW_TYPE": "POINTING",
         "SRCCNT": count,
         "SRCCNTE": float(np.sqrt(np.sum(curve.error**2)) / len(curve.error)),
@@ -885,15 +1052,28 @@ def _light_curve(
     bins: tuple[np.ndarray, np.ndarray, np.ndarray],
     generator: np.random.Generator,
 ) -> Curve:
+    everything = observation.camera.in_band(observation.detector_rates(), observation.low, observation.high)
+    useful = observation.useful_time(target.ra, target.dec, 1.0)
+    return _curve(observation, target, bins, generator, everything, useful)
+
+
+def _curve(
+    observation: Observation,
+    target: Target,
+    bins: tuple[np.ndarray, np.ndarray, np.ndarray],
+    generator: np.random.Generator,
+    everything: float,
+    worth: float,
+) -> Curve:
+    """With all that the detector counts in a second, and what a second of exposure is worth for this source."""
     camera, band = observation.camera, (observation.low, observation.high)
     begin, width, seconds = bins
     observed = seconds > 0.0
-    everything = camera.in_band(observation.detector_rates(), *band)
     expected = np.zeros(len(begin))
     if target.source is not None:
         grid = begin[:, np.newaxis] + width[:, np.newaxis] * (np.arange(20) + 0.5) / 20.0
         expected = camera.band_rate(target.source, *band) * target.source.variability.factor(grid).mean(axis=1)
-    useful = np.where(observed, observation.useful_time(target.ra, target.dec, 1.0) * seconds, 1.0)
+    useful = np.where(observed, worth * seconds, 1.0)
     total = generator.poisson(everything * useful) / useful
     background = camera.in_band(camera.background_rates, *band)
     live = np.where(observed, seconds * camera.live_share, np.inf)

@@ -117,7 +117,7 @@ class JemxSpectrum(JemxQuery, IsgriSpectrum):
         self, observation: Observation, target: Target, rate: np.ndarray, error: np.ndarray
     ) -> fits.BinTableHDU:
         """All channels are good, and count from 1."""
-        channels = len(rate)
+        channels, periods = len(rate), sky.periods(observation.seeing(target))
         columns = [
             ("CHANNEL", "1I", None, np.arange(channels) + 1),
             ("RATE", "1D", "count/s", rate),
@@ -133,8 +133,8 @@ class JemxSpectrum(JemxQuery, IsgriSpectrum):
             "BACKSCAL": 1.0,
             "CORRSCAL": 0.0,
             "POISSERR": False,
-            "TFIRST": observation.periods.min(),
-            "TLAST": observation.periods.max(),
+            "TFIRST": periods.min(),
+            "TLAST": periods.max(),
             "TLMIN1": 1,
             "TLMAX1": channels,
             "DATE-OBS": "UTC_format",
@@ -240,7 +240,7 @@ class JemxLightCurve(JemxQuery, IsgriLightCurve):
             ("BARYTIME", "1D", "d", np.zeros(len(curve.begin))),
             ("FRACEXP", "1E", None, curve.fraction),
         ]
-        offset = sky.separation(target.ra, target.dec, observation.ra, observation.dec)
+        offset = observation.offset(target.ra, target.dec)
         keywords = {
             **curve_keywords(observation, target, curve),
             "TIMVERS": "OGIP/93-003",
@@ -248,7 +248,7 @@ class JemxLightCurve(JemxQuery, IsgriLightCurve):
             "SWBOUND": "OTF",
             "CHANMIN": 46,
             "CHANMAX": 223,
-            "OFFANGLE": float(offset),
+            "OFFANGLE": offset,
             "VIGNET": float(observation.camera.vignetting(offset)),
             "DETSIG": float(np.sum(curve.rate) / np.sqrt(np.sum(curve.error**2))),
         }
@@ -270,6 +270,14 @@ class JemxLightCurve(JemxQuery, IsgriLightCurve):
         numbers = sorted(number for number, seconds in exposure.items() if seconds > 0.0)
         seconds = np.array([exposure[number] for number in numbers])
         return origin + np.array(numbers) * width, np.full(len(numbers), width), seconds
+
+    def bins_of(
+        self, window: str, start: float, stop: float, width: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of one window of the long observation: of one width, with less exposure in the last."""
+        width = min(width, sky.POINTING_LENGTH / 86400.0)
+        begin = np.arange(start, stop - 1.0 / 86400.0, width)
+        return begin, np.full(len(begin), width), (np.minimum(begin + width, stop) - begin) * 86400.0
 
 
 def jemx() -> Instrument:

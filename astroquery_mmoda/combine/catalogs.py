@@ -1,0 +1,417 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Source lists of several jobs as one: known sources once by their name, unnamed ones once by their position."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import Column, MaskedColumn, Table, vstack
+from astroquery.exceptions import InputWarning
+
+from ..catalog import angles, cells, empty_catalog, read_positions, table_of
+from ..errors import ParameterError, valid, warn
+from ..instruments import CATALOG_VALUES
+from ..products.sources import folded_name
+from ..request.source_list import named_positions
+from ..text import listed
+from ..units import refuse_unusual
+from .inputs import INPUTS, InputFacts, Inputs, outcomes
+from .rates import measure_rates
+
+_Array = np.ndarray[Any, Any]
+
+#: deg within which two detections are of one source, where their errors are not larger
+_NEAR = 3.0 / 60.0
+# as the services of INTEGRAL call what is in no catalogue
+_UNNAMED = re.compile(r"NEW[\s_-]*(SOURCE)?[\s_-]*\d*", re.IGNORECASE)
+_FLAGS = tuple(name for name in CATALOG_VALUES if name != "ERR_RAD")
+_MEASURED = ("meta_ID", "src_names", "significance", "ra", "dec")
+_SIGMA = math.sqrt(8.0 * math.log(2.0))  # full width at half maximum of a Gaussian, in its standard deviations
+
+
+def combine_catalogs(
+    catalogs: Iterable[Table | fits.HDUList],
+    *,
+    mosaic: fits.HDUList | None = None,
+    radius: u.Quantity | str | None = None,
+) -> Table:
+    """
+    Sources of several jobs as one list.
+
+    A source with a name is taken once, whatever blanks, case and spelling its name has. Unnamed ones (``NEW_1``,
+    ``NEW SOURCE``) are taken once by position: the two that are closest to each other become one, then again, until no
+    two are within ``radius``. Those that coincide with a known source are left out, and the rest is numbered from
+    ``NEW_1``, the most significant one. The result does not depend on the order of the inputs.
+
+    Parameters
+    ----------
+    catalogs : iterable of Table or HDUList
+        As ``query_catalog`` returns them, images with their ``CATALOG``, tables read from files, or earlier results.
+        Their frames may differ.
+    mosaic : HDUList, optional
+        Image, best the sum of those that the sources were found in: significances and position errors are measured
+        there (this needs the extra ``combine``).
+    radius : `~astropy.units.Quantity` or str, optional
+        Distance up to which two positions are of one source; by default 3 arcmin, or the larger one of the two
+        ``ERR_RAD`` where that is more.
+
+    Returns
+    -------
+    Table
+        Columns as in ``query_catalog``, accepted by ``catalog=``: known sources first, in order of significance; what
+        some inputs have no values for is masked. ``ra`` and ``dec`` are in deg, in the frame of the inputs (FK5 where
+        they differ, or are not equatorial). A position is the mean of those found, weighted by 1/ERR_RAD**2, or by
+        significance**2 where these are equal or missing; flags are those of the most significant detection.
+
+        With a mosaic, ``significance`` is the largest of its bands of rate / sqrt(VARIANCE) (`measure_rates`), masked
+        outside of it, and ``ERR_RAD`` of unnamed sources is the standard deviation of the point-spread function over
+        rate / (rate_error noise); known sources keep theirs where it is smaller. Without, they are the largest
+        significance and the smallest error radius in the inputs. ``meta`` tells which (``SIGNIFIC``), and the inputs
+        (``INPUTS``, JSON).
+
+    Raises
+    ------
+    ParameterError
+        Something is not a list of sources, a source has no name or position, columns can't be joined, or ``radius`` is
+        not an angle.
+    ImportError
+        A mosaic is given, and the extra ``combine`` is missing.
+
+    Notes
+    -----
+    The position of a Gaussian in noise that is as wide as itself is known to its standard deviation over the
+    signal-to-noise ratio, up to a factor near 1 (e.g. Gros et al. 2003, A&A 411, L179, for ISGRI).
+
+    Examples
+    --------
+    >>> from astroquery_mmoda import Mmoda
+    >>> from astroquery_mmoda.combine import combine_catalogs
+    >>> field = dict(coordinates="MAXI J1820+070", radius="8 deg", max_pointings=10)
+    >>> times = (58193.455, 58220), (58220, 58246.892)
+    >>> catalogs = [Mmoda.query_catalog("isgri", **field, time_range=interval) for interval in times]
+    >>> sources = combine_catalogs(catalogs)
+    >>> str(sources["src_names"][0])
+    'MAXI J1820+070'
+    """
+    near = _radius(radius)
+    # of several detectors or years, there is nothing to be summed: no warnings and errors of sums
+    inputs, tables = Inputs("catalog", overlap=True), []
+    for number, catalog in enumerate(outcomes(catalogs, "catalog", "source lists")):
+        facts, table = _read(catalog, number)
+        inputs.add(replace(facts, alike=dict.fromkeys(facts.alike, "")))
+        tables.append(table)
+    inputs.require_some()
+    frames = {table.meta["FRAME"] for table in tables if len(table)}
+    frame = frames.pop() if len(frames) == 1 and frames <= {"fk5", "icrs"} else "fk5"
+    detections = _Detections.of_tables(tables, frame, near)
+    found = _table(detections) if detections else empty_catalog()
+    found.meta.update({"FRAME": frame, "LON_NAME": "ra", "LAT_NAME": "dec"})
+    found.meta["SIGNIFIC"] = "largest of the inputs"
+    if mosaic is not None:
+        _measure(found, mosaic)
+    found = _numbered(found)
+    found.meta.update(inputs.values())
+    found.meta[INPUTS] = inputs.text()
+    return found
+
+
+# ---- what is given
+
+
+def _radius(radius: Any) -> float | None:
+    """The radius in degrees, None for the default."""
+    if radius is None:
+        return None
+    with valid("radius", radius, "angle", "Give a Quantity, such as 3*u.arcmin."):
+        refuse_unusual(radius)
+        degrees = float(u.Quantity(radius).to_value(u.deg))
+        if not 0 <= degrees < 180:
+            raise ValueError("it must be 0 or more")
+    return degrees
+
+
+def _read(catalog: Any, number: int) -> tuple[InputFacts, Table]:
+    """What one input says of itself, and its sources with the usual columns."""
+    if not isinstance(catalog, (Table, fits.HDUList)):
+        kind = type(catalog).__name__
+        raise ParameterError(f"catalog {number} must be a Table of sources or an image with CATALOG, not a {kind}.")
+    is_image = isinstance(catalog, fits.HDUList)
+    facts = InputFacts.of_hdulist(catalog, "INTENSITY") if is_image else InputFacts.of_table(catalog)
+    try:
+        return facts, _usual(table_of(catalog))
+    except ParameterError as error:
+        raise ParameterError(f"catalog {number}: {error}") from error
+
+
+def _usual(table: Table) -> Table:
+    """Sources with names, positions in degrees and flags in the usual columns; further ones of the service's lists."""
+    names, places = named_positions(table) if len(table) else ([], read_positions(table))
+    by_lower = {name.lower(): name for name in reversed(table.colnames)}
+    columns: dict[str, Any] = {
+        "src_names": Column(names, dtype=str),
+        "ra": Column(places.lon, unit=u.deg),
+        "dec": Column(places.lat, unit=u.deg),
+    }
+    used = {*_MEASURED, *places.names}
+    for name in ("significance", *CATALOG_VALUES):
+        # FLAG alone may mean anything where it is in small letters
+        given = name if name in table.colnames or name == "FLAG" else by_lower.get(name.lower())
+        if given in table.colnames:
+            used.add(given)
+            columns[name] = _numbers(table[given], name)
+        elif name == "significance":
+            columns[name] = MaskedColumn(np.zeros(len(table)), mask=np.ones(len(table), dtype=bool))
+    # tables of other origin have columns that mean nothing to the service
+    for name in table.colnames if {"meta_ID", "src_names"} <= set(table.colnames) else ():
+        if name not in used and table[name].ndim == 1 and table[name].dtype.kind in "biufUS":
+            columns[name] = table[name]
+    return Table(columns, meta={"FRAME": places.frame})
+
+
+def _numbers(column: Any, name: str) -> MaskedColumn:
+    """Significances, error radii in degrees, or whole flags; masked where missing."""
+    with valid("catalog", name, "column of numbers"):
+        if name == "ERR_RAD":
+            degrees = angles(column).value
+            return MaskedColumn(degrees, unit=u.deg, mask=~(degrees >= 0))
+        values = cells(column)
+        missing = np.array([value in (None, "") for value in values], dtype=bool)
+        numbers = np.array([0 if lacks else value for value, lacks in zip(values, missing, strict=True)], dtype=float)
+        if name in _FLAGS and (numbers % 1).any():
+            raise ValueError("fractions")
+        return MaskedColumn(numbers, mask=missing, dtype=int if name in _FLAGS else float)
+
+
+# ---- which are the same
+
+
+@dataclass(frozen=True)
+class _Detections:
+    """Rows of all inputs, in an order that does not depend on theirs: the most significant first."""
+
+    table: Table
+    vectors: _Array  # on the unit sphere
+    errors: _Array  # deg, NaN where unknown
+    significances: _Array  # NaN where unknown
+    radius: float | None
+
+    @classmethod
+    def of_tables(cls, tables: list[Table], frame: str, radius: float | None) -> _Detections | None:
+        """All rows of the tables in one frame; None if there are none."""
+        filled = [_in_frame(table, frame) for table in tables if len(table)]
+        if not filled:
+            return None
+        units: dict[str, Any] = {}
+        for table in filled:
+            for name in table.colnames:
+                if units.setdefault(name, table[name].unit) != table[name].unit:
+                    raise ParameterError(f"The column {name!r} has different units in the catalogs; convert it before.")
+        with valid("catalogs", f"{len(filled)} tables", "set of tables that can be joined"):
+            joined = vstack(filled, metadata_conflicts="silent")
+        usual = [name for name in (*_MEASURED, *CATALOG_VALUES) if name in joined.colnames]
+        joined = joined[usual + sorted(set(joined.colnames) - set(usual))]
+        significances, errors = _plain(joined, "significance"), _plain(joined, "ERR_RAD")
+        errors[errors == 0] = np.nan
+        texts = [str(row) for row in zip(*(cells(joined[name]) for name in joined.colnames), strict=True)]
+        keys = np.nan_to_num(-significances, nan=np.inf), joined["ra"], joined["dec"], texts
+        order = sorted(range(len(joined)), key=lambda row: tuple(key[row] for key in keys))
+        joined = joined[order]
+        return cls(joined, _vectors(joined["ra"], joined["dec"]), errors[order], significances[order], radius)
+
+    def groups(self) -> tuple[list[list[int]], list[list[int]]]:
+        """Rows of each known source, and of each unnamed one that is not close to those."""
+        known: dict[str, list[int]] = {}
+        unnamed = []
+        for row, name in enumerate(self.table["src_names"]):
+            if _UNNAMED.fullmatch(str(name)):
+                unnamed.append(row)
+            else:
+                known.setdefault(folded_name(name), []).append(row)
+        named = list(known.values())
+        places, errors = self.summaries(named)
+        self._warn_of_distant(named)
+
+        def is_new(rows: list[int]) -> bool:
+            (place,), (error,) = self.summaries([rows])
+            return not (_separations(places, place) <= self._limits(errors, error)).any()
+
+        # twice, since means have other places than what they are made of
+        candidates = self._merged([[row] for row in unnamed if is_new([row])])
+        return named, [rows for rows in candidates if is_new(rows)]
+
+    def _limits(self, errors: _Array, error: float) -> _Array:
+        """Distances (deg) up to which sources with these errors are one with another one."""
+        if self.radius is not None:
+            return np.full(len(errors), self.radius)
+        return np.fmax(np.fmax(errors, error), _NEAR)
+
+    def summaries(self, groups: list[list[int]]) -> tuple[_Array, _Array]:
+        """Mean place and least error of each group."""
+        places = np.array([self._mean(rows) for rows in groups]).reshape(-1, 3)
+        return places, np.array([np.fmin.reduce(self.errors[rows]) for rows in groups])
+
+    def _mean(self, rows: list[int]) -> _Array:
+        vectors, errors, significances = self.vectors[rows], self.errors[rows], self.significances[rows]
+        if (vectors == vectors[0]).all():
+            return np.asarray(vectors[0])
+        weights = np.ones(len(rows))
+        if (errors > 0).all() and (errors != errors[0]).any():
+            weights = errors[0] ** 2 / errors**2
+        elif (significances > 0).all():  # the service repeats the error of a catalogue for known sources
+            weights = significances**2
+        mean = weights @ vectors
+        return np.asarray(mean / np.linalg.norm(mean))
+
+    def _merged(self, groups: list[list[int]]) -> list[list[int]]:
+        """Join the two groups that are closest to each other until all are too far away; those that are left."""
+        places, errors = self.summaries(groups)
+        left = np.ones(len(groups), dtype=bool)
+        gaps, partners = np.full(len(groups), np.inf), np.zeros(len(groups), dtype=int)
+
+        def distances(one: int) -> _Array:
+            apart = _separations(places, places[one])
+            apart[(apart > self._limits(errors, errors[one])) | ~left] = np.inf
+            apart[one] = np.inf
+            return apart
+
+        def find_partner(one: int) -> _Array:
+            apart = distances(one)
+            partners[one] = np.argmin(apart)
+            gaps[one] = apart[partners[one]]
+            return apart
+
+        for one in range(len(groups)):
+            find_partner(one)
+        while len(groups) and np.isfinite(gaps).any():
+            one = int(np.argmin(gaps))
+            kept, joined = sorted((one, int(partners[one])))
+            groups[kept] = sorted(groups[kept] + groups[joined])
+            left[joined], gaps[joined] = False, np.inf
+            places[kept : kept + 1], errors[kept : kept + 1] = self.summaries([groups[kept]])
+            for other in np.flatnonzero(left & np.isin(partners, (kept, joined)) & np.isfinite(gaps)):
+                find_partner(int(other))
+            apart = find_partner(kept)
+            closer = apart < gaps
+            partners[closer], gaps[closer] = kept, apart[closer]
+        return [group for group, is_left in zip(groups, left, strict=True) if is_left]
+
+    def _warn_of_distant(self, groups: list[list[int]]) -> None:
+        """Warn of sources of one name at places that are too far from each other."""
+        for rows in groups:
+            apart = _separations(self.vectors[rows], self.vectors[rows[0]])
+            if (apart > np.fmax(self._limits(self.errors[rows], self.errors[rows[0]]), _NEAR)).any():
+                name = str(self.table["src_names"][rows[0]])
+                warn(
+                    f"{listed([name])} is at places that are up to {60 * apart.max():.1f} arcmin from each other: the "
+                    "mean is taken. If these are several sources, rename them.",
+                    InputWarning,
+                )
+
+
+def _in_frame(table: Table, frame: str) -> Table:
+    """Positions in another frame; unchanged where they are in it."""
+    if table.meta["FRAME"] != frame:
+        places = SkyCoord(table["ra"], table["dec"], frame=table.meta["FRAME"]).transform_to(frame)
+        # what is below a micro-arcsecond comes from the change
+        table["ra"], table["dec"] = np.round(places.ra.to(u.deg), 9), np.round(places.dec.to(u.deg), 9)
+    return table
+
+
+def _plain(table: Table, name: str) -> _Array:
+    """Numbers of a column, NaN where there are none."""
+    if name not in table.colnames:
+        return np.full(len(table), np.nan)
+    return np.ma.filled(np.ma.asarray(table[name], dtype=float).astype(float), np.nan)
+
+
+def _vectors(lon: Any, lat: Any) -> _Array:
+    lon, lat = (np.radians(np.asarray(angle, dtype=float)) for angle in (lon, lat))
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+
+
+def _separations(vectors: _Array, vector: _Array) -> _Array:
+    """Angles (deg) between vectors and one."""
+    halves = np.linalg.norm(vectors - vector, axis=-1) / 2.0
+    return np.asarray(2.0 * np.degrees(np.arcsin(np.minimum(halves, 1.0))))
+
+
+# ---- the result
+
+
+def _table(detections: _Detections) -> Table:
+    """One row for each source, with the values of its most significant detection."""
+    named, unnamed = detections.groups()
+    groups = named + unnamed
+    table = detections.table[[rows[0] for rows in groups]]
+    for number, rows in enumerate(groups):
+        _fill(table, number, detections, rows)
+    names = [str(name) for name in table["src_names"]]
+    table["src_names"] = names[: len(named)] + ["NEW"] * len(unnamed)
+    return table
+
+
+def _fill(table: Table, number: int, detections: _Detections, rows: list[int]) -> None:
+    """Put what several detections of a source say into its row."""
+    for name in table.colnames:
+        masked = np.ma.getmaskarray(detections.table[name])[rows]
+        if masked[0] and not masked.all():
+            table[name][number] = detections.table[name][rows[int(np.argmin(masked))]]
+    if len(rows) > 1:
+        (place,), (error,) = detections.summaries([rows])
+        if (place != detections.vectors[rows[0]]).any():
+            lon, lat = np.degrees(np.arctan2(place[1], place[0])) % 360.0, np.degrees(np.arcsin(place[2]))
+            table["ra"][number], table["dec"][number] = round(lon, 9), round(lat, 9)
+        if "ERR_RAD" in table.colnames and np.isfinite(error):
+            table["ERR_RAD"][number] = error
+
+
+def _measure(table: Table, mosaic: fits.HDUList) -> None:
+    """Significances and errors of positions by a mosaic, in place."""
+    rates = measure_rates(mosaic, table)
+    scaled, noise = (
+        np.ma.filled(np.ma.asarray(rates[name], dtype=float), np.nan).reshape(len(table), -1)
+        for name in ("significance", "noise")
+    )
+    significance = np.fmax.reduce(scaled * noise, axis=1)
+    is_inside = np.isfinite(significance)
+    table["significance"] = MaskedColumn(np.where(is_inside, significance, 0.0), mask=~is_inside, format=".2f")
+    table.meta["SIGNIFIC"] = "measured in the mosaic"
+    best = np.fmax.reduce(scaled, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        measured = np.where(best > 0, rates.meta["FWHM"] / 60.0 / _SIGMA / best, np.nan)
+    known = np.array([not _UNNAMED.fullmatch(str(name)) for name in table["src_names"]])
+    given = _plain(table, "ERR_RAD")
+    errors = np.where(known, np.fmin(given, measured), np.where(np.isfinite(measured), measured, given))
+    table["ERR_RAD"] = MaskedColumn(np.nan_to_num(errors), mask=np.isnan(errors), unit=u.deg)
+    if not is_inside.all():
+        outside = [str(name) for name in table["src_names"][~is_inside]]
+        warn(
+            f"The mosaic has no exposure at {listed(outside)}: their significance is masked.",
+            InputWarning,
+        )
+
+
+def _numbered(table: Table) -> Table:
+    """Known sources first, then the unnamed, in order of significance, with names and numbers."""
+    if not len(table):
+        return table
+    unnamed = np.array([_UNNAMED.fullmatch(str(name)) is not None for name in table["src_names"]])
+    lacking = np.nan_to_num(-_plain(table, "significance"), nan=np.inf)
+    keys = unnamed, lacking, [folded_name(name) for name in table["src_names"]], table["ra"], table["dec"]
+    table = table[sorted(range(len(table)), key=lambda row: tuple(key[row] for key in keys))]
+    names = [str(name) for name in table["src_names"]]
+    first = len(table) - int(unnamed.sum())
+    names[first:] = [f"NEW_{number}" for number in range(1, len(table) - first + 1)]
+    table["src_names"] = names
+    if "meta_ID" in table.colnames:
+        table.remove_column("meta_ID")
+    table.add_column(np.arange(len(table)), name="meta_ID", index=0)
+    return table
