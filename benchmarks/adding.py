@@ -49,6 +49,11 @@ def _paths(directory: Path, kind: str, number: int) -> list[Path]:
     return sorted(directory.glob(f"{kind}_*.fits"))[:number]
 
 
+def _genuine_paths(directory: Path, pattern: str, number: int) -> list[Path]:
+    """Of genuine files there are no small ones."""
+    return sorted((directory.parent if directory.name == "small" else directory).glob(pattern))[:number]
+
+
 # ---- this package
 
 
@@ -84,7 +89,9 @@ def _genuine(directory: Path, number: int) -> Callable[[], Any]:
     from astroquery_mmoda import Products
     from astroquery_mmoda.combine import combine_images
 
-    replies = sorted((directory.parent if directory.name == "small" else directory).glob("replies/isgri_image_*.json.gz"))
+    replies = sorted(
+        (directory.parent if directory.name == "small" else directory).glob("replies/isgri_image_*.json.gz")
+    )
     return lambda: combine_images(
         (Products.from_response(gzip.decompress(reply.read_bytes())).image() for reply in replies[:number]),
         overlap=True,
@@ -126,8 +133,7 @@ def _pymosaic(directory: Path, number: int) -> Callable[[], Any]:
 def _pymosaic_genuine(directory: Path, number: int) -> Callable[[], Any]:
     import mosaic
 
-    files = (directory.parent if directory.name == "small" else directory).glob("isgri_mosa_ima_*.fits.gz")
-    paths = [str(path) for path in sorted(files)[:number]]
+    paths = [str(path) for path in _genuine_paths(directory, "isgri_mosa_ima_*.fits.gz", number)]
     return lambda: mosaic.mosaic_list(paths, pixels="first").to_hdu_list()
 
 

@@ -27,7 +27,7 @@ noise
     Width of SIGNIFICANCE where no source is; 1 if VARIANCE is right. (The peer reads one band only.)
 rate, error, response
     Largest deviation in % from the mean weighted by exposure: RATE of a channel in units of the mean rate, STAT_ERR in
-    units of its own, and area times matrix.
+    units of its own, and area times matrix in units of its largest value.
 bias
     Mean error in % of the rate in all channels, each of which has about 10 counts in each part.
 missing, wrong
@@ -62,7 +62,7 @@ KINDS = ("images", "spectra", "curves", "genuine")
 OURS, PEER = "astroquery_mmoda", "oda-integral-wrapper"
 GOAL_TIME, GOAL_MEMORY, GOAL_GROWTH = 10.0, 500e6, 0.1
 GOAL_POSITION, GOAL_HEIGHT, GOAL_SPECTRUM = 0.15, 2.0, 1e-3
-# (J2000, deg), and the arcmin by which catalogues and mosaics of OSA may differ
+# 4U 1700-377 (J2000, deg)
 TARGET = (255.98656, -37.84412)
 HEADS = {
     "images": ("lost", "position", "worst", "height", "worst", "FWHM", "noise"),
@@ -115,7 +115,7 @@ def _measured(kind: str, python: str | None, directory: Path, place: Path, optio
         parts.write_mosaics(directory / "small", 2, 200)
         for number in (few, many):
             ways += [
-                (f"{OURS}", sys.executable, "images", number, judge),
+                (OURS, sys.executable, "images", number, judge),
                 (f"{OURS}, files", sys.executable, "files", number, judge),
                 (f"{OURS}, with catalogues", sys.executable, "images_with_catalogs", number, judge),
                 ("pymosaic-fits", python or "", "pymosaic", number, judge),

@@ -17,7 +17,7 @@ FAR = 60.0  # arcmin from all sources, where there is nothing but noise
 
 
 def fitted(hdulist: fits.HDUList, ra: float, dec: float) -> dict[str, float] | None:
-    """Free Gaussian on the sky plus constant in 13 x 13 pixels: ra, dec (deg), height, FWHM (arcmin), or None if lost."""
+    """Free Gaussian on the sky plus constant in 13 x 13 pixels: ra, dec (deg), height, fwhm (arcmin); None if lost."""
     from scipy.optimize import curve_fit
 
     hdu = next(hdu for hdu in hdulist if hdu.header.get("IMATYPE") == "INTENSITY")
@@ -94,8 +94,9 @@ def of_genuine(path: Path, files: list[Path], position: tuple[float, float]) -> 
 def of_spectra(path: Path, number: int, sources: int) -> Numbers:
     """Largest deviations (%) from the exposure-weighted means of the inputs, and of all rates from their truth."""
     weights = np.array([parts.seconds(index) for index in range(number)])
-    area = np.average([parts.area(index) for index in range(number)], axis=0, weights=weights)
-    matrix = np.average([parts.matrix(index) for index in range(number)], axis=0, weights=weights)
+    # a model is folded with area times matrix, so the mean of the product counts
+    products = [parts.area(index)[:, None] * parts.matrix(index).astype(float) for index in range(number)]
+    response = np.average(products, axis=0, weights=weights)
     worst, bias = {"rate": 0.0, "error": 0.0, "response": 0.0}, []
     with fits.open(path) as hdulist:
         tables = {hdu.header["SRC_NAME"]: hdu.ver for hdu in hdulist if hdu.name == "SPECTRUM"}
@@ -110,7 +111,7 @@ def of_spectra(path: Path, number: int, sources: int) -> Numbers:
             worst["rate"] = max(worst["rate"], _deviation(found["SPECTRUM"]["RATE"], rate, rate.mean()))
             worst["error"] = max(worst["error"], _deviation(found["SPECTRUM"]["STAT_ERR"], error, error))
             folded = found["SPECRESP"]["SPECRESP"][:, None] * np.asarray(found["MATRIX"]["MATRIX"], dtype=float)
-            worst["response"] = max(worst["response"], _deviation(folded, area[:, None] * matrix, area.mean()))
+            worst["response"] = max(worst["response"], _deviation(folded, response, response.max()))
             bias.append(found["SPECTRUM"]["RATE"].sum() / truth.sum() - 1)
     return {**{key: 100 * value for key, value in worst.items()}, "bias": 100 * float(np.mean(bias))}
 
