@@ -331,6 +331,12 @@ def test_measured_in_a_mosaic():
     to_catalog_text(found, "isgri")
 
 
+def test_no_sources_in_a_mosaic():
+    place = SkyCoord(83.633, 22.014, unit="deg", frame="fk5")
+    found = combine_catalogs([empty_catalog()], mosaic=sky([place], [10.0], _header(place)))
+    assert (len(found), found.colnames) == (0, USUAL)
+
+
 def test_the_best_band_counts():
     place = SkyCoord(83.633, 22.014, unit="deg", frame="fk5")
     mosaic = sky([place], [10.0], _header(place), bands=((20.0, 40.0), (40.0, 80.0)))
@@ -400,5 +406,7 @@ def test_wrong_radius(radius):
 
 
 def test_wrong_mosaic():
+    with pytest.raises(ParameterError, match="mosaic must be an HDUList"):
+        combine_catalogs([empty_catalog()], mosaic="mosaic.fits")
     with pytest.raises(ParameterError, match="mosaic must be an HDUList"):
         combine_catalogs([listing(CRAB)], mosaic="mosaic.fits")

@@ -117,6 +117,7 @@ GRIDS = {
     "galactic": {"frame": "galactic"},
     "SIN": {"projection": "SIN", "rotation": 10.0},
     "small pixels": {"scale": 0.03, "size": 161},
+    "many pixels, of which a part is used": {"scale": 0.004, "size": 701},
     "far from the tangent point": {"centre": around(15 * u.deg, 80 * u.deg), "size": 501},
     "CAR": {"projection": "CAR", "centre": SkyCoord(255.0, 0.0, unit="deg", frame="fk5"), "size": 1101},
 }
@@ -201,6 +202,28 @@ def test_of_a_cube_with_one_plane_and_no_energies():
     assert rates["e_min"].mask.all()
 
 
+def test_other_units():
+    mosaic = sky([CENTRE], [10.0], BUNIT="furlong")
+    mosaic["EXPOSURE"].header["BUNIT"] = "ks"
+    rates = measure_rates(mosaic, CENTRE, fwhm=14 * u.arcmin)
+    assert (str(rates["rate"].unit), rates["exposure"][0]) == ("furlong", 3e6)
+    del mosaic["INTENSITY"].header["BUNIT"]
+    assert measure_rates(mosaic, CENTRE, fwhm=14 * u.arcmin)["rate"].unit == u.one
+
+
+def test_significances_of_the_local_service(mmoda):
+    """Its catalogue has those of the highest pixel, which is not where the source is."""
+    field = {"coordinates": "MAXI J1820+070", "radius": "8 deg", "max_pointings": 10}
+    mosaic = mmoda.query_image("isgri", **field, time_range=(58193.455, 58246.892))
+    rates = measure_rates(mosaic, mosaic)
+    found = Table.read(mosaic["CATALOG"])
+    assert rates["src_name"].tolist() == found["src_names"].tolist()
+    x, y = WCS(mosaic["INTENSITY"].header).world_to_pixel(SkyCoord(found["ra"], found["dec"], unit="deg", frame="fk5"))
+    aside = np.exp(-FALL * ((x - np.rint(x)) ** 2 + (y - np.rint(y)) ** 2) * (0.0823 * 60 / rates.meta["FWHM"]) ** 2)
+    np.testing.assert_allclose(aside * rates["rate"] / rates["rate_error"], found["significance"], rtol=0.02, atol=1.5)
+    assert rates.meta["FWHM"] == pytest.approx(0.1 * 60 * 2.3548, rel=0.02)
+
+
 # ---- neighbours
 
 
@@ -260,8 +283,8 @@ def test_a_thousand_sources():
     generator = np.random.default_rng(5)
     places = WCS(header).pixel_to_world(*generator.uniform(10, 390, (2, 1000)))
     mosaic = sky([CENTRE], [0.0], header, bands=((20.0, 40.0), (40.0, 80.0)))
+    begin = time.perf_counter()
     with pytest.warns(InputWarning, match="of both"):
-        begin = time.perf_counter()
         rates = measure_rates(mosaic, named(places), fwhm=14 * u.arcmin)
     assert time.perf_counter() - begin < 10
     assert len(rates) == 2000
@@ -438,6 +461,17 @@ def test_goes_into_a_catalog_again():
     rates = measure_rates(sky([CENTRE], [10.0]), CENTRE, fwhm=14 * u.arcmin)
     again = measure_rates(sky([CENTRE], [10.0]), rates, fwhm=14 * u.arcmin)
     assert again["ra"].tolist() == rates["ra"].tolist()
+
+
+@pytest.mark.parametrize("pixels", ["noise", 0.0, 1e38, np.nan, np.inf])
+@pytest.mark.parametrize("name", ["INTENSITY", "VARIANCE", "SIGNIFICANCE", "EXPOSURE"])
+def test_pixels_that_make_no_sense(name, pixels):
+    mosaic = sky([CENTRE], [10.0])
+    mosaic[name].data[:] = 1000 * np.random.default_rng(1).normal(size=(81, 81)) if pixels == "noise" else pixels
+    rates = measure_rates(mosaic, CENTRE)
+    known, errors = rates["rate"].compressed(), rates["rate_error"].compressed()
+    assert np.isfinite([known, errors]).all()
+    assert (errors > 0).all()
 
 
 def test_the_mosaic_is_unchanged():

@@ -3,7 +3,8 @@
 
 from .catalogs import combine_catalogs
 from .images import combine_images
+from .lightcurves import combine_lightcurves
 from .rates import measure_rates
 from .spectra import combine_spectra
 
-__all__ = ["combine_catalogs", "combine_images", "combine_spectra", "measure_rates"]
+__all__ = ["combine_catalogs", "combine_images", "combine_lightcurves", "combine_spectra", "measure_rates"]

@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import Column, MaskedColumn, Table, vstack
+from astropy.table import Column, MaskedColumn, Table
 from astroquery.exceptions import InputWarning
 
 from ..catalog import angles, cells, empty_catalog, read_positions, table_of
@@ -23,17 +21,13 @@ from ..products.sources import folded_name
 from ..request.source_list import named_positions
 from ..text import listed
 from ..units import refuse_unusual
+from .detections import UNNAMED, USUAL, Detections, plain_numbers_of
 from .inputs import INPUTS, InputFacts, Inputs, outcomes
 from .rates import measure_rates
 
 _Array = np.ndarray[Any, Any]
 
-#: deg within which two detections are of one source, where their errors are not larger
-_NEAR = 3.0 / 60.0
-# as the services of INTEGRAL call what is in no catalogue
-_UNNAMED = re.compile(r"NEW[\s_-]*(SOURCE)?[\s_-]*\d*", re.IGNORECASE)
 _FLAGS = tuple(name for name in CATALOG_VALUES if name != "ERR_RAD")
-_MEASURED = ("meta_ID", "src_names", "significance", "ra", "dec")
 _SIGMA = math.sqrt(8.0 * math.log(2.0))  # full width at half maximum of a Gaussian, in its standard deviations
 
 
@@ -44,7 +38,7 @@ def combine_catalogs(
     radius: u.Quantity | str | None = None,
 ) -> Table:
     """
-    Sources of several jobs as one list.
+    Join the source lists of several jobs.
 
     A source with a name is taken once, whatever blanks, case and spelling its name has. Unnamed ones (``NEW_1``,
     ``NEW SOURCE``) are taken once by position: the two that are closest to each other become one, then again, until no
@@ -111,7 +105,7 @@ def combine_catalogs(
     inputs.require_some()
     frames = {table.meta["FRAME"] for table in tables if len(table)}
     frame = frames.pop() if len(frames) == 1 and frames <= {"fk5", "icrs"} else "fk5"
-    detections = _Detections.of_tables(tables, frame, near)
+    detections = Detections.of_tables(tables, frame, near)
     found = _table(detections) if detections else empty_catalog()
     found.meta.update({"FRAME": frame, "LON_NAME": "ra", "LAT_NAME": "dec"})
     found.meta["SIGNIFIC"] = "largest of the inputs"
@@ -160,10 +154,10 @@ def _usual(table: Table) -> Table:
         "ra": Column(places.lon, unit=u.deg),
         "dec": Column(places.lat, unit=u.deg),
     }
-    used = {*_MEASURED, *places.names}
+    used = {*USUAL, *places.names}
     for name in ("significance", *CATALOG_VALUES):
         # FLAG alone may mean anything where it is in small letters
-        given = name if name in table.colnames or name == "FLAG" else by_lower.get(name.lower())
+        given = name if name in table.colnames or name == "FLAG" else by_lower.get(name.lower(), "")
         if given in table.colnames:
             used.add(given)
             columns[name] = _numbers(table[given], name)
@@ -190,163 +184,10 @@ def _numbers(column: Any, name: str) -> MaskedColumn:
         return MaskedColumn(numbers, mask=missing, dtype=int if name in _FLAGS else float)
 
 
-# ---- which are the same
-
-
-@dataclass(frozen=True)
-class _Detections:
-    """Rows of all inputs, in an order that does not depend on theirs: the most significant first."""
-
-    table: Table
-    vectors: _Array  # on the unit sphere
-    errors: _Array  # deg, NaN where unknown
-    significances: _Array  # NaN where unknown
-    radius: float | None
-
-    @classmethod
-    def of_tables(cls, tables: list[Table], frame: str, radius: float | None) -> _Detections | None:
-        """All rows of the tables in one frame; None if there are none."""
-        filled = [_in_frame(table, frame) for table in tables if len(table)]
-        if not filled:
-            return None
-        units: dict[str, Any] = {}
-        for table in filled:
-            for name in table.colnames:
-                if units.setdefault(name, table[name].unit) != table[name].unit:
-                    raise ParameterError(f"The column {name!r} has different units in the catalogs; convert it before.")
-        with valid("catalogs", f"{len(filled)} tables", "set of tables that can be joined"):
-            joined = vstack(filled, metadata_conflicts="silent")
-        usual = [name for name in (*_MEASURED, *CATALOG_VALUES) if name in joined.colnames]
-        joined = joined[usual + sorted(set(joined.colnames) - set(usual))]
-        significances, errors = _plain(joined, "significance"), _plain(joined, "ERR_RAD")
-        errors[errors == 0] = np.nan
-        texts = [str(row) for row in zip(*(cells(joined[name]) for name in joined.colnames), strict=True)]
-        keys = np.nan_to_num(-significances, nan=np.inf), joined["ra"], joined["dec"], texts
-        order = sorted(range(len(joined)), key=lambda row: tuple(key[row] for key in keys))
-        joined = joined[order]
-        return cls(joined, _vectors(joined["ra"], joined["dec"]), errors[order], significances[order], radius)
-
-    def groups(self) -> tuple[list[list[int]], list[list[int]]]:
-        """Rows of each known source, and of each unnamed one that is not close to those."""
-        known: dict[str, list[int]] = {}
-        unnamed = []
-        for row, name in enumerate(self.table["src_names"]):
-            if _UNNAMED.fullmatch(str(name)):
-                unnamed.append(row)
-            else:
-                known.setdefault(folded_name(name), []).append(row)
-        named = list(known.values())
-        places, errors = self.summaries(named)
-        self._warn_of_distant(named)
-
-        def is_new(rows: list[int]) -> bool:
-            (place,), (error,) = self.summaries([rows])
-            return not (_separations(places, place) <= self._limits(errors, error)).any()
-
-        # twice, since means have other places than what they are made of
-        candidates = self._merged([[row] for row in unnamed if is_new([row])])
-        return named, [rows for rows in candidates if is_new(rows)]
-
-    def _limits(self, errors: _Array, error: float) -> _Array:
-        """Distances (deg) up to which sources with these errors are one with another one."""
-        if self.radius is not None:
-            return np.full(len(errors), self.radius)
-        return np.fmax(np.fmax(errors, error), _NEAR)
-
-    def summaries(self, groups: list[list[int]]) -> tuple[_Array, _Array]:
-        """Mean place and least error of each group."""
-        places = np.array([self._mean(rows) for rows in groups]).reshape(-1, 3)
-        return places, np.array([np.fmin.reduce(self.errors[rows]) for rows in groups])
-
-    def _mean(self, rows: list[int]) -> _Array:
-        vectors, errors, significances = self.vectors[rows], self.errors[rows], self.significances[rows]
-        if (vectors == vectors[0]).all():
-            return np.asarray(vectors[0])
-        weights = np.ones(len(rows))
-        if (errors > 0).all() and (errors != errors[0]).any():
-            weights = errors[0] ** 2 / errors**2
-        elif (significances > 0).all():  # the service repeats the error of a catalogue for known sources
-            weights = significances**2
-        mean = weights @ vectors
-        return np.asarray(mean / np.linalg.norm(mean))
-
-    def _merged(self, groups: list[list[int]]) -> list[list[int]]:
-        """Join the two groups that are closest to each other until all are too far away; those that are left."""
-        places, errors = self.summaries(groups)
-        left = np.ones(len(groups), dtype=bool)
-        gaps, partners = np.full(len(groups), np.inf), np.zeros(len(groups), dtype=int)
-
-        def distances(one: int) -> _Array:
-            apart = _separations(places, places[one])
-            apart[(apart > self._limits(errors, errors[one])) | ~left] = np.inf
-            apart[one] = np.inf
-            return apart
-
-        def find_partner(one: int) -> _Array:
-            apart = distances(one)
-            partners[one] = np.argmin(apart)
-            gaps[one] = apart[partners[one]]
-            return apart
-
-        for one in range(len(groups)):
-            find_partner(one)
-        while len(groups) and np.isfinite(gaps).any():
-            one = int(np.argmin(gaps))
-            kept, joined = sorted((one, int(partners[one])))
-            groups[kept] = sorted(groups[kept] + groups[joined])
-            left[joined], gaps[joined] = False, np.inf
-            places[kept : kept + 1], errors[kept : kept + 1] = self.summaries([groups[kept]])
-            for other in np.flatnonzero(left & np.isin(partners, (kept, joined)) & np.isfinite(gaps)):
-                find_partner(int(other))
-            apart = find_partner(kept)
-            closer = apart < gaps
-            partners[closer], gaps[closer] = kept, apart[closer]
-        return [group for group, is_left in zip(groups, left, strict=True) if is_left]
-
-    def _warn_of_distant(self, groups: list[list[int]]) -> None:
-        """Warn of sources of one name at places that are too far from each other."""
-        for rows in groups:
-            apart = _separations(self.vectors[rows], self.vectors[rows[0]])
-            if (apart > np.fmax(self._limits(self.errors[rows], self.errors[rows[0]]), _NEAR)).any():
-                name = str(self.table["src_names"][rows[0]])
-                warn(
-                    f"{listed([name])} is at places that are up to {60 * apart.max():.1f} arcmin from each other: the "
-                    "mean is taken. If these are several sources, rename them.",
-                    InputWarning,
-                )
-
-
-def _in_frame(table: Table, frame: str) -> Table:
-    """Positions in another frame; unchanged where they are in it."""
-    if table.meta["FRAME"] != frame:
-        places = SkyCoord(table["ra"], table["dec"], frame=table.meta["FRAME"]).transform_to(frame)
-        # what is below a micro-arcsecond comes from the change
-        table["ra"], table["dec"] = np.round(places.ra.to(u.deg), 9), np.round(places.dec.to(u.deg), 9)
-    return table
-
-
-def _plain(table: Table, name: str) -> _Array:
-    """Numbers of a column, NaN where there are none."""
-    if name not in table.colnames:
-        return np.full(len(table), np.nan)
-    return np.ma.filled(np.ma.asarray(table[name], dtype=float).astype(float), np.nan)
-
-
-def _vectors(lon: Any, lat: Any) -> _Array:
-    lon, lat = (np.radians(np.asarray(angle, dtype=float)) for angle in (lon, lat))
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
-
-
-def _separations(vectors: _Array, vector: _Array) -> _Array:
-    """Angles (deg) between vectors and one."""
-    halves = np.linalg.norm(vectors - vector, axis=-1) / 2.0
-    return np.asarray(2.0 * np.degrees(np.arcsin(np.minimum(halves, 1.0))))
-
-
 # ---- the result
 
 
-def _table(detections: _Detections) -> Table:
+def _table(detections: Detections) -> Table:
     """One row for each source, with the values of its most significant detection."""
     named, unnamed = detections.groups()
     groups = named + unnamed
@@ -358,7 +199,7 @@ def _table(detections: _Detections) -> Table:
     return table
 
 
-def _fill(table: Table, number: int, detections: _Detections, rows: list[int]) -> None:
+def _fill(table: Table, number: int, detections: Detections, rows: list[int]) -> None:
     """Put what several detections of a source say into its row."""
     for name in table.colnames:
         masked = np.ma.getmaskarray(detections.table[name])[rows]
@@ -376,35 +217,32 @@ def _fill(table: Table, number: int, detections: _Detections, rows: list[int]) -
 def _measure(table: Table, mosaic: fits.HDUList) -> None:
     """Significances and errors of positions by a mosaic, in place."""
     rates = measure_rates(mosaic, table)
-    scaled, noise = (
-        np.ma.filled(np.ma.asarray(rates[name], dtype=float), np.nan).reshape(len(table), -1)
-        for name in ("significance", "noise")
-    )
+    table.meta["SIGNIFIC"] = "measured in the mosaic"
+    if not len(table):
+        return
+    shape = len(table), -1  # a column for each band
+    scaled, noise = (plain_numbers_of(rates, name).reshape(shape) for name in ("significance", "noise"))
     significance = np.fmax.reduce(scaled * noise, axis=1)
     is_inside = np.isfinite(significance)
     table["significance"] = MaskedColumn(np.where(is_inside, significance, 0.0), mask=~is_inside, format=".2f")
-    table.meta["SIGNIFIC"] = "measured in the mosaic"
     best = np.fmax.reduce(scaled, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         measured = np.where(best > 0, rates.meta["FWHM"] / 60.0 / _SIGMA / best, np.nan)
-    known = np.array([not _UNNAMED.fullmatch(str(name)) for name in table["src_names"]])
-    given = _plain(table, "ERR_RAD")
+    known = np.array([not UNNAMED.fullmatch(str(name)) for name in table["src_names"]])
+    given = plain_numbers_of(table, "ERR_RAD")
     errors = np.where(known, np.fmin(given, measured), np.where(np.isfinite(measured), measured, given))
     table["ERR_RAD"] = MaskedColumn(np.nan_to_num(errors), mask=np.isnan(errors), unit=u.deg)
     if not is_inside.all():
         outside = [str(name) for name in table["src_names"][~is_inside]]
-        warn(
-            f"The mosaic has no exposure at {listed(outside)}: their significance is masked.",
-            InputWarning,
-        )
+        warn(f"The mosaic has no exposure at {listed(outside)}: their significance is masked.", InputWarning)
 
 
 def _numbered(table: Table) -> Table:
     """Known sources first, then the unnamed, in order of significance, with names and numbers."""
     if not len(table):
         return table
-    unnamed = np.array([_UNNAMED.fullmatch(str(name)) is not None for name in table["src_names"]])
-    lacking = np.nan_to_num(-_plain(table, "significance"), nan=np.inf)
+    unnamed = np.array([UNNAMED.fullmatch(str(name)) is not None for name in table["src_names"]])
+    lacking = np.nan_to_num(-plain_numbers_of(table, "significance"), nan=np.inf)
     keys = unnamed, lacking, [folded_name(name) for name in table["src_names"]], table["ra"], table["dec"]
     table = table[sorted(range(len(table)), key=lambda row: tuple(key[row] for key in keys))]
     names = [str(name) for name in table["src_names"]]

@@ -22,7 +22,8 @@ from .responses import MeanResponse, channel_hdu, same_energies
 # column of a sum with the weights of each channel, where these are not all the same, and what these are
 _WEIGHT, _KIND = "WEIGHT", "WEIGHTS"
 # columns that are averaged or summed; others stay where they are the same in all
-_OWN = frozenset({"CHANNEL", "RATE", "COUNTS", "STAT_ERR", "SYS_ERR", "QUALITY", _WEIGHT})
+_AVERAGED = frozenset({"RATE", "COUNTS", "STAT_ERR", "SYS_ERR", "QUALITY", _WEIGHT})
+_OWN = _AVERAGED | {"CHANNEL"}
 
 
 class SpectrumPart:
@@ -97,7 +98,9 @@ class SourceSum:
         self._good, self._stated = np.zeros(size, dtype=bool), np.zeros(size, dtype=np.int16)
         self._sums = {name: np.zeros(size) for name in ("weight", "value", "variance", "systematic", "counts")}
         self._others = {
-            name: first.column(name) for name in first.tables["SPECTRUM"].columns.names if name.upper() not in _OWN
+            name: first.column(name)
+            for name in first.tables["SPECTRUM"].columns.names
+            if name.upper() not in _AVERAGED | {"CHANNEL"}
         }
         self._total, self._alike = 0.0, True
         self._is_systematic = first.column("SYS_ERR") is not None
@@ -208,7 +211,7 @@ class SourceSum:
         made = [
             _column(columns.pop(name, None), name, column, unit)
             for name, column in given.items()
-            if name in columns or name not in _OWN
+            if name in columns or name not in _AVERAGED
         ]
         made += [_column(values, name, None, unit) for name, values in columns.items()]
         hdu = channel_hdu("SPECTRUM", made, self._cards["SPECTRUM"], self._numbers)
@@ -225,7 +228,6 @@ class SourceSum:
         in_counts, sums = self._in_counts, self._sums
         weight = np.where(sums["weight"] > 0, sums["weight"], 1.0)
         divisor = 1.0 if in_counts else weight
-        yield "CHANNEL", np.asarray(self._tables["SPECTRUM"].data["CHANNEL"])
         yield "COUNTS" if in_counts else "RATE", sums["value"] / divisor
         if self._has["STAT_ERR"]:
             yield "STAT_ERR", np.sqrt(sums["variance"]) / divisor
@@ -234,7 +236,7 @@ class SourceSum:
         if self._is_systematic or sums["systematic"].any():
             yield "SYS_ERR", sums["systematic"] / weight
         yield "QUALITY", np.where(self._good, GOOD, self._stated).astype(np.int16)
-        if not in_counts and (not self._alike or weights == "variance"):
+        if not self._alike or weights == "variance":
             yield _WEIGHT, sums["weight"]
 
 
@@ -249,10 +251,10 @@ def _kinds_of(part: SpectrumPart) -> dict[str, bool]:
 
 def _column(values: np.ndarray | None, name: str, like: fits.Column | None, unit: str) -> fits.Column:
     """A column of the sum, in the form of that of the first part if its numbers fit into it; ``unit``: of values."""
+    if values is None:
+        return like
     if like is None:
         return fits.Column(name, "I" if values.dtype.kind == "i" else "D", array=values)
-    if values is None or name == "CHANNEL":
-        return like
     if name == "COUNTS":
         form = "J" if like.dtype.kind in "iu" and values.max(initial=0) < 2**31 else "D"
         return fits.Column(like.name, form, unit="count", array=values)

@@ -55,7 +55,7 @@ class InputFacts:
     Attributes
     ----------
     jobs : tuple of str
-        Jobs that it was made of; empty where unknown.
+        Jobs that it was made of; empty where unknown, with empty texts for those that are unknown in a sum.
     windows : tuple of str
         Science windows in it, ``ddddddddpppp.vvv``; empty where unknown.
     start, stop : float
@@ -85,9 +85,10 @@ class InputFacts:
         )
         first = headers[0] if headers else primary
         alike = {keyword: card_value(first, keyword) or card_value(primary, keyword) for keyword in _ALIKE}
-        jobs, windows = _earlier(hdulist) or ((card_value(primary, "JOB_ID"),), _windows(parameters))
+        job = card_value(primary, "JOB_ID")
+        jobs, windows = _earlier(hdulist) or ((str(job),) if job else (), _windows(parameters))
         return cls(
-            tuple(str(job) for job in jobs if job),
+            jobs,
             windows,
             min(starts, default=math.inf),
             max(stops, default=-math.inf),
@@ -99,17 +100,18 @@ class InputFacts:
     def of_table(cls, table: Table) -> InputFacts:
         """Of the ``meta`` of a light curve or catalogue."""
         meta = table.meta
-        parameters = _json(meta.get("PARAMS"), dict)
-        rows = _json(meta.get(INPUTS), list)
+        parameters = parsed_json(meta.get("PARAMS"), dict)
+        rows = parsed_json(meta.get(INPUTS), list)
+        job = meta.get("JOB_ID")
         of_sum = [str(row.get("job_id") or "") for row in rows if isinstance(row, dict)]
-        jobs = ",".join(of_sum or [str(meta.get("JOB_ID") or "")]).split(",")
+        jobs = tuple(",".join(of_sum).split(",")) if of_sum else (str(job),) if job else ()
         start, stop = math.inf, -math.inf
         if "time" in table.colnames and len(table):
             half = np.ma.filled(np.ma.asarray(table["time_bin"], dtype=float), 0.0) / 2.0 / 86400.0
             start, stop = float(np.min(table["time"].mjd - half)), float(np.max(table["time"].mjd + half))
         alike = {**{key: meta.get(key) for key in _ALIKE}, "osa_version": parameters.get("osa_version")}
         failed = meta.get("NFAILED")
-        return cls(tuple(filter(None, jobs)), _windows(parameters), start, stop, _texts(alike), int(failed or 0))
+        return cls(jobs, _windows(parameters), start, stop, _texts(alike), int(failed or 0))
 
 
 class Inputs:
@@ -200,8 +202,8 @@ class Inputs:
             "twice. Leave one of them out, or give overlap=True if they are independent."
         )
 
-    def values(self) -> dict[str, Any]:
-        """NJOBS, NFAILED and SPANDAYS of the sum, with a warning where that is long for ISGRI."""
+    def values(self, *, is_sum: bool = True) -> dict[str, Any]:
+        """NJOBS, NFAILED and SPANDAYS, with a warning where that is long for a sum of ISGRI."""
         start, stop = self.interval()
         jobs = [job for facts in self.facts for job in facts.jobs or ("",)]
         known = {job for job in jobs if job}
@@ -211,7 +213,7 @@ class Inputs:
             values["NEMPTY"] = len(self.left_out)
         if stop >= start:
             values["SPANDAYS"] = round(stop - start, 3)
-            if stop - start > LONGEST_SPAN and self.alike.get("DETNAM", "").upper() == "ISGRI":
+            if is_sum and stop - start > LONGEST_SPAN and self.alike.get("DETNAM", "").upper() == "ISGRI":
                 warn(
                     f"The sum reaches over {stop - start:.0f} days. The response of ISGRI evolves, and its manual "
                     f"advises against sums over more than half a year ({LONGEST_SPAN:.0f} days): combine epochs.",
@@ -242,7 +244,11 @@ class Inputs:
 
     def text(self) -> str:
         """The same as JSON for the ``meta`` of a table, science windows as ``revolution:pointings``."""
-        rows = [
+        return flat_text(self.rows())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What `text` has of each input."""
+        return [
             {
                 "job_id": ",".join(facts.jobs),
                 "windows": short_windows(facts.windows),
@@ -250,7 +256,6 @@ class Inputs:
             }
             for facts in self.facts
         ]
-        return flat_text(rows)
 
 
 def add_values(header: fits.Header, values: Mapping[str, Any]) -> None:
@@ -287,7 +292,8 @@ def _earlier(hdulist: fits.HDUList) -> tuple[tuple[str, ...], tuple[str, ...]] |
     if INPUTS not in hdulist:
         return None
     data = hdulist[INPUTS].data
-    jobs, windows = ([str(cell).split(",") if cell else [] for cell in data[name]] for name in ("JOB_ID", "WINDOWS"))
+    jobs = [str(cell).split(",") for cell in data["JOB_ID"]]
+    windows = [str(cell).split(",") if cell else [] for cell in data["WINDOWS"]]
     known = tuple(window for row in windows for window in row) if all(windows) else ()
     return tuple(job for row in jobs for job in row), known
 
@@ -304,7 +310,7 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     return {name: "" if value is None else str(value).strip() for name, value in values.items()}
 
 
-def _json(text: Any, kind: type) -> Any:
+def parsed_json(text: Any, kind: type) -> Any:
     """What a text of JSON holds, or an empty one where it is something else."""
     try:
         found = json.loads(text or "null")

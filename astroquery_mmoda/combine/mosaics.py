@@ -17,7 +17,7 @@ from ..catalog import table_of
 from ..errors import ParameterError, reading
 from ..files import whole_file
 from ..products.cards import card_value, energy_band, number
-from ..text import listed, printable
+from ..text import listed
 from ..units import standard_spelling
 from .inputs import INPUTS, InputFacts
 from .resampling import Planes

@@ -20,7 +20,7 @@ from ..instruments import image_width
 from ..products.cards import PROVENANCE_CARDS, card_value
 from ..request.positions import designation
 from ..request.source_list import named_positions, table_given
-from ..text import listed, printable
+from ..text import listed
 from ..units import refuse_unusual
 from .extra import require_extra
 from .gaussians import TWINS, Heights, fitted_widths, heights
@@ -48,7 +48,7 @@ def measure_rates(
     fwhm: u.Quantity | str | None = None,
 ) -> Table:
     """
-    Rates of sources in a mosaic, with errors and upper limits.
+    Measure rates of sources in a mosaic, with errors and upper limits.
 
     The rate is the height of a Gaussian of fixed width at the place of the source, fitted together with a constant and
     with the other sources that reach into the same pixels (those within three widths), by least squares. No position is
@@ -85,8 +85,8 @@ def measure_rates(
         - ``noise``: width of SIGNIFICANCE in the field of that band, 1.4826 times its median absolute deviation, at
           least 1. It is above 1 where there are systematic errors.
 
-        Masked outside of the field. ``meta`` has the width (``FWHM``, arcmin), where it is from (``FWHMFROM``), and
-        ``NSIGMA``.
+        Masked outside of the field, and where neighbours leave no pixels to a source. ``meta`` has the width (``FWHM``,
+        arcmin), where it is from (``FWHMFROM``), and ``NSIGMA``.
 
     Raises
     ------
@@ -187,9 +187,10 @@ def _width_of(bands: list[SkyBand], given: float | None) -> tuple[float, str]:
     if widths:
         return float(np.median(widths)), f"median of {len(widths)} fitted above 20 sigma"
     if guess is None:
+        what = " ".join(names).strip() or "this instrument"
         raise ParameterError(
-            f"The width of sources in images of {printable(' '.join(names).strip() or 'this instrument')} is not known, "
-            "and no source above 20 sigma shows it: give fwhm=, such as 14*u.arcmin."
+            f"The width of sources in images of {listed([what])} is not known, and "
+            "no source above 20 sigma shows it: give fwhm=, such as 14*u.arcmin."
         )
     return guess, "typical of the instrument"
 
@@ -200,8 +201,8 @@ def _require_sampled(bands: list[SkyBand], width: float) -> None:
         pixel = band.pixel_size()
         if width < pixel:
             raise ParameterError(
-                f"A full width (fwhm) of {width / _ARCMIN:.3g} arcmin is less than a pixel, which has {pixel / _ARCMIN:.3g} "
-                "arcmin in this mosaic: give that of a source in this image."
+                f"A full width (fwhm) of {width / _ARCMIN:.3g} arcmin is less than a pixel of this mosaic, which has "
+                f"{pixel / _ARCMIN:.3g} arcmin: give that of a source in it."
             )
 
 
@@ -213,11 +214,12 @@ def _table(bands: list[SkyBand], names: list[str], places: Positions, width: flo
     there = places.as_sky_coord()
     unit, columns = bands[0].unit, []
     for band in bands:
-        if not band.unit.is_equivalent(unit):
+        if band.unit != unit and not band.unit.is_equivalent(unit):
             raise ParameterError(
                 f"Bands of the mosaic have intensities in {unit} and in {band.unit}: measure them apart."
             )
-        columns.append(_measured(band, there, width, float(band.unit.to(unit)), factor))
+        scale = 1.0 if band.unit == unit else float(band.unit.to(unit))
+        columns.append(_measured(band, there, width, scale, factor))
     _warn_of_twins(names, there, width)
     count = len(bands)
     table = Table({"src_name": np.repeat(np.array(names, dtype=str), count)})
@@ -272,7 +274,7 @@ def _warn_of_twins(names: list[str], there: SkyCoord, width: float) -> None:
     if pairs:
         shown = listed((f"{names[one]} and {names[other]}" for one, other in sorted(pairs)), most=5)
         warn(
-            f"Less than {TWINS:g} widths ({TWINS * width / _ARCMIN:.1f} arcmin) from each other, so that each rate is that "
-            f"of both: {shown}.",
+            f"Less than {TWINS:g} widths ({TWINS * width / _ARCMIN:.1f} arcmin) from each other, so that each rate is "
+            f"that of both: {shown}.",
             InputWarning,
         )

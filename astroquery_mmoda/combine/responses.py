@@ -59,10 +59,7 @@ class MeanResponse:
         alike: bool,
     ) -> None:
         """
-        Take the response of one more part.
-
-        ``weight`` is that of each channel and ``total`` that of the part; sums of channels in ``reset`` begin anew.
-        ``alike``: the part uses the same channels as all before it.
+        Take a response: weights of the part and its channels, sums that begin anew, whether it uses the same channels.
         """
         if not self._first:
             return
@@ -96,8 +93,9 @@ class MeanResponse:
         if "SPECRESP" in self._first:
             hdu = self._first["SPECRESP"]
             like, factor = hdu.columns["SPECRESP"], unit_factor(hdu, "SPECRESP", "cm**2")
-            values, unit = (np.ones(len(mean)), None) if is_full else (mean / factor, like.unit)
-            area = fits.Column("SPECRESP", like.format, unit, array=values)
+            unit = None if is_full else like.unit
+            array = np.ones(len(mean)) if is_full else mean / factor
+            area = fits.Column("SPECRESP", like.format, unit, array=array)
             columns = [area if column is like else column for column in hdu.columns]
             made["SPECRESP"] = fits.BinTableHDU.from_columns(
                 columns, header=self.cards["SPECRESP"].header(), name="SPECRESP"
@@ -107,8 +105,8 @@ class MeanResponse:
             if values is not None:
                 values = values / np.where(weight > 0, weight, 1.0)
                 if not is_full:
-                    area = np.broadcast_to(mean[:, np.newaxis], values.shape)
-                    values = np.divide(values, area, out=self._first_matrix(), where=area != 0)
+                    areas = np.broadcast_to(mean[:, np.newaxis], values.shape)
+                    values = np.divide(values, areas, out=self._first_matrix(), where=areas != 0)
                 columns = _dense_columns(columns, values, self._start)
             made["MATRIX"] = channel_hdu("MATRIX", columns, self.cards["MATRIX"], self._numbers)
             changed = {} if values is None else {"NUMGRP": len(values), "NUMELT": values.size, "LO_THRES": 0.0}

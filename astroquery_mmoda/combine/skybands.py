@@ -13,7 +13,7 @@ from astropy.io import fits
 from ..errors import ParameterError, reading
 from ..products.cards import card_value, energy_band
 from ..text import listed, printable
-from ..units import known_unit
+from ..units import known_unit, read_unit
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -70,6 +70,9 @@ class SkyBand:
                 exposure = planes.get("EXPOSURE")
                 if exposure is not None:
                     is_exposed &= exposure > 0
+                    unit = known_unit(card_value(maps["EXPOSURE"].header, "BUNIT"))
+                    if unit is not None and unit != u.s and unit.is_equivalent(u.s):
+                        exposure = exposure * float(unit.to(u.s))
                 significance = planes.get("SIGNIFICANCE")
                 if significance is None:
                     significance = intensity / np.sqrt(variance)
@@ -81,7 +84,7 @@ class SkyBand:
                 exposure,
                 is_exposed,
                 _coordinates(header, what),
-                known_unit(card_value(header, "BUNIT")) or u.dimensionless_unscaled,
+                read_unit(card_value(header, "BUNIT")) or u.dimensionless_unscaled,
                 energy_band(header),
                 header,
             )

@@ -257,8 +257,11 @@ def _stored_names(rows: Table, kind: str | None) -> dict[str, str]:
 
 
 def _storable(column: Column) -> Column:
-    """As FITS can have it: names in ASCII. Masked numbers become NaN or TNULL by astropy."""
-    return Column([transliterated(str(value)) for value in column]) if column.dtype.kind == "U" else column
+    """As FITS can have it: names in ASCII. Masked numbers become NaN or TNULL by astropy, masked texts are empty."""
+    if column.dtype.kind != "U":
+        return column
+    texts = np.ma.filled(np.ma.asarray(column), "")
+    return Column(np.array([transliterated(str(value)) for value in texts], dtype=str))
 
 
 def _spelled(unit: Any) -> str | None:
@@ -373,5 +376,8 @@ def _restored(hdu: fits.BinTableHDU, column: fits.Column, *, masked: bool) -> Co
     unit = read_unit(column.unit) if column.unit else None
     if not masked:
         return Column(data, unit=unit)
-    gone = np.isnan(data) if data.dtype.kind == "f" else column.null is not None and data == column.null
+    if data.dtype.kind == "f":
+        gone = np.isnan(data)
+    else:
+        gone = data == "" if data.dtype.kind in "SU" else column.null is not None and data == column.null
     return MaskedColumn(data, mask=gone, unit=unit)
