@@ -167,7 +167,7 @@ def _of_hdus(hdus: list[Any]) -> Planes:
     names = {info and info["file"].name for info in files}
     if len(names) == 1 and (name := names.pop()) and Path(name).is_file():
         # apart, so that neither its pixels nor its pages stay in memory as long as the user has it open
-        places = [info["datLoc"] for info in files]
+        places = [info["datLoc"] for info in files if info]
         with fits.open(name, memmap=False) as opened:
             found = {hdu.fileinfo()["datLoc"]: hdu for hdu in opened}
             if all(place in found for place in places):
