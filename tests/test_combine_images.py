@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from astroquery_mmoda import DecodingError, ParameterError, Products
-from astroquery_mmoda.combine import combine_images
+from astroquery_mmoda.catalog import table_of, to_hdu
+from astroquery_mmoda.combine import combine_images, measure_rates
 from tests.genuine_like import images as like_osa
 
 pytest.importorskip("scipy")
@@ -648,6 +649,46 @@ def test_a_sum_is_written_read_and_drawn(tmp_path):
         combine_images([found, mosaic(number=1)])
 
 
+def test_source_lists():
+    """Known sources once, unnamed ones once by place; significances are those in the sum."""
+    new = SkyCoord(84.4, 22.6, unit="deg", frame="fk5")
+    mosaics = []
+    for number, grid in enumerate((axes(), axes(83.9, 22.4), axes(83.3, 21.9))):
+        pixels = gaussian(grid, (60, 70), CRAB, height=40.0) + gaussian(grid, (60, 70), new, height=6.0)
+        pixels += np.random.default_rng(number).normal(scale=1e-3, size=pixels.shape)
+        mosaics.append(mosaic(grid, number=number, intensity=pixels, variance=1.0))
+        if number < 2:
+            places = SkyCoord([CRAB.fk5, new])
+            sources = Table(
+                {"meta_ID": [0, 1], "src_names": ["Crab", f"NEW_{3 - number}"], "significance": [20.0, 6.0]}
+            )
+            sources["ra"], sources["dec"] = places.ra, places.dec
+            sources["NEW_SOURCE"], sources["ISGRI_FLAG"], sources["FLAG"] = -32768, 2, 1
+            sources["ERR_RAD"] = [0.001, 0.05] * u.deg
+            mosaics[number].append(to_hdu(sources))
+    found = combine_images(mosaics)
+    assert [hdu.name for hdu in found] == ["PRIMARY", *NAMES, "INPUTS", "CATALOG"]
+    table = table_of(found)
+    assert list(table["src_names"]) == ["Crab", "NEW_1"]
+    # three times the exposure of each
+    np.testing.assert_allclose(table["significance"], [40 * 3**0.5, 6 * 3**0.5], rtol=0.05)
+    again = combine_images([found, mosaic(number=5)])
+    assert list(table_of(again)["src_names"]) == ["Crab", "NEW_1"]
+    assert "CATALOG" not in combine_images(mosaics[2:])
+
+
+def test_rates_are_measured_in_sums():
+    grids = axes(), axes(83.9, 22.4)
+    mosaics = [
+        mosaic(grid, number=number, intensity=gaussian(grid, (60, 70), CRAB, height=30.0 + 10 * number), variance=1.0)
+        for number, grid in enumerate(grids)
+    ]
+    (row,) = measure_rates(combine_images(mosaics), CRAB)
+    assert row["rate"] == pytest.approx(35, rel=0.02)
+    assert row["rate_error"] == pytest.approx(0.5**0.5, rel=1e-5)
+    assert row["exposure"] == pytest.approx(2000)
+
+
 def test_two_bands():
     bands = ((20.0, 40.0), (40.0, 80.0))
     mosaics = [mosaic(number=number, bands=bands) for number in (0, 1)]
@@ -714,15 +755,15 @@ def test_files(how, tmp_path):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (dict(DETNAM="JMX2"), r"mosaic 1 has DETNAM 'JMX2', mosaic 0 has 'ISGRI': they must not be summed"),
+        (dict(DETNAM="JMX2"), r"mosaic 1 has DETNAM 'JMX2', those before it have 'ISGRI': they must not be summed"),
         (dict(INSTRUME="JMX1"), "INSTRUME"),
         (dict(TELESCOP="Swift"), "TELESCOP"),
-        (dict(bands=((20.0, 41.0),)), r"'20-41 keV', mosaic 0 has '20-40 keV'"),
-        (dict(bands=((20.0, 40.0), (40.0, 80.0))), r"'20-40 keV, 40-80 keV', mosaic 0 has '20-40 keV'"),
-        (dict(E_MIN="Real"), r"'unknown', mosaic 0 has '20-40 keV'"),
+        (dict(bands=((20.0, 41.0),)), r"'20-41 keV', those before it have '20-40 keV'"),
+        (dict(bands=((20.0, 40.0), (40.0, 80.0))), r"'20-40 keV, 40-80 keV', those before it have '20-40 keV'"),
+        (dict(E_MIN="Real"), r"'unknown', those before it have '20-40 keV'"),
         (
             dict(BUNIT="count / dm2 / s"),
-            r"BUNIT of INTENSITY \(20-40 keV\) 'count / \(s dm2\)', mosaic 0 has 'count / s'",
+            r"BUNIT of INTENSITY \(20-40 keV\) 'count / \(s dm2\)', those before it have 'count / s'",
         ),
         (dict(TIMESYS="UTC"), "TIMESYS"),
         (dict(windows=["066500220010.000"]), "both hold the science window 066500220010.000: it would count twice"),
@@ -804,14 +845,14 @@ def test_parts_without_data():
     bare = fits.HDUList([fits.PrimaryHDU()])
     with pytest.warns(InputWarning, match="2 of 4 inputs have no data and are left out: mosaic 0, 2"):
         found = combine_images([bare, mosaic(), bare, mosaic(number=1)])
-    assert (found[0].header["NJOBS"], found[0].header["NEMPTY"], len(found["INPUTS"].data)) == (2, 2, 2)
+    assert (found[0].header["NJOBS"], found[0].header["NNODATA"], len(found["INPUTS"].data)) == (2, 2, 2)
     again = combine_images([found, mosaic(number=2)])
-    assert again[0].header["NEMPTY"] == 2
+    assert again[0].header["NNODATA"] == 2
     with pytest.raises(ParameterError, match="at least one mosaic is needed: all 2 given are empty"):
         combine_images([bare, bare])
     with pytest.raises(ParameterError, match="at least one mosaic is needed, and none is given"):
         combine_images(iter(()))
-    with pytest.raises(ParameterError, match="mosaic 2 has DETNAM 'JMX2', mosaic 1 has 'ISGRI'"):
+    with pytest.raises(ParameterError, match="mosaic 2 has DETNAM 'JMX2', those before it have 'ISGRI'"):
         combine_images([bare, mosaic(), mosaic(number=1, DETNAM="JMX2")])
 
 

@@ -13,9 +13,11 @@ from astropy.io import fits
 from astropy.table import Column, Table
 from astroquery.exceptions import InputWarning
 
+from ..catalog import to_hdu
 from ..errors import ParameterError, warn
 from ..products.image import mend_wcs
 from ..text import listed
+from .catalogs import combine_catalogs
 from .extra import require_extra
 from .headers import CommonCards, CommonPrimary, add_times
 from .inputs import Inputs, outcomes
@@ -66,10 +68,11 @@ def combine_images(mosaics: Iterable[fits.HDUList], *, wcs: Any = None, overlap:
     `~astropy.io.fits.HDUList`
         Primary (``INSTRUM``, ``PRODUCT``, ``NJOBS``, ``NFAILED``, ``SPANDAYS``, and what else is the same in all),
         then ``INTENSITY``, ``VARIANCE``, ``SIGNIFICANCE`` and ``EXPOSURE`` of each band in the units of the inputs,
-        NaN (EXPOSURE: 0) where nothing was exposed. EXTVER is the number of the band, from the lowest. Last,
+        NaN (EXPOSURE: 0) where nothing was exposed. EXTVER is the number of the band, from the lowest. Then
         ``INPUTS``: a table with jobs, science windows, ``START`` and ``STOP`` (MJD in the scale of TIMESYS),
         ``EXPOSURE`` (s, in the pixel where it is largest) and ``WEIGHT`` (its part of all weights in the sum) of each
-        mosaic.
+        mosaic. Last, where mosaics have one, ``CATALOG``: `combine_catalogs` of theirs, with significances measured in
+        the sum.
 
     Raises
     ------
@@ -206,12 +209,14 @@ class _Sum:
         shares = self._shares()
         values = inputs.values()
         if self.empty + len(inputs.left_out):
-            values["NEMPTY"] = self.empty + len(inputs.left_out)
+            values["NNODATA"] = self.empty + len(inputs.left_out)
         hdulist = fits.HDUList([self._primary.hdu(values)])
         for version, band in enumerate(self._bands, start=1):
             hdulist += self._hdus(band, version, inputs.interval())
         exposures = [self._exposures[number] for number in sorted(self._exposures)]
         hdulist.append(inputs.hdu(EXPOSURE=Column(exposures, unit="s"), WEIGHT=Column(shares)))
+        if self.catalogs:
+            hdulist.append(to_hdu(combine_catalogs(self.catalogs, mosaic=hdulist)))
         return hdulist
 
     def _hdus(self, band: _BandSum, version: int, interval: tuple[float, float]) -> list[fits.ImageHDU]:

@@ -30,7 +30,7 @@ _TOUCHING = 1.0 / 86400.0  # days by which times of neighbours may overlap
 _COMMENTS = {
     "NJOBS": "number of jobs that were summed",
     "NFAILED": "number of jobs that failed and are missing",
-    "NEMPTY": "number of inputs without data, left out",
+    "NNODATA": "number of inputs without data, left out",
     "SPANDAYS": "[d] begin of the first to end of the last",
 }
 
@@ -210,7 +210,7 @@ class Inputs:
         values: dict[str, Any] = {"NJOBS": len(known) + jobs.count("")}
         values["NFAILED"] = sum(facts.failed for facts in self.facts)
         if self.left_out:
-            values["NEMPTY"] = len(self.left_out)
+            values["NNODATA"] = len(self.left_out)
         if stop >= start:
             values["SPANDAYS"] = round(stop - start, 3)
             if is_sum and stop - start > LONGEST_SPAN and self.alike.get("DETNAM", "").upper() == "ISGRI":

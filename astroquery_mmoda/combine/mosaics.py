@@ -88,7 +88,7 @@ class InputMosaic:
                 SkyGrid.of_header(first.header, first.shape, what),
                 bands,
                 table_of(hdulist) if "CATALOG" in hdulist else None,
-                int(number(hdulist[0].header, "NEMPTY", 0)),
+                int(number(hdulist[0].header, "NNODATA", 0)),
             )
 
     @property
