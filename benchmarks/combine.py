@@ -86,6 +86,9 @@ def main() -> int:
         directory = options.parts or Path(place)
         (directory / "small").mkdir(parents=True, exist_ok=True)
         for kind in options.kinds or KINDS:
+            if kind == "genuine" and not os.environ.get("MMODA_GENUINE_DATA"):
+                print("\ngenuine: left out, since MMODA_GENUINE_DATA names no folder")
+                continue
             results = _measured(kind, python, directory, Path(place), options)
             missed += [f"{kind}: {text}" for text in _MISSED[kind](results)]
     print("\n".join(["", "missed:", *missed] if missed else ["", "all goals reached"]))
@@ -95,7 +98,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().split("\n")[0])
     parser.add_argument("kinds", nargs="*", choices=[[], *KINDS], metavar="KIND", help=f"default: {', '.join(KINDS)}")
-    parser.add_argument("--few", type=int, default=10, help="mosaics in the smaller sum")
+    parser.add_argument("--few", type=int, default=10, help="mosaics in the smaller sum, at least 3")
     parser.add_argument("--many", type=int, default=40, help="mosaics in the larger sum, and spectra")
     parser.add_argument("--pixels", type=int, default=1000, help="along each side of a mosaic, at least 200")
     parser.add_argument("--curves", type=int, default=400, help="light curves")
@@ -133,8 +136,8 @@ def _measured(kind: str, python: str | None, directory: Path, place: Path, optio
         in_curves = partial(sums.of_curves, number=options.curves)
         ways = [(OURS, sys.executable, "curves", options.curves, in_curves)]
         ways += [(PEER, python or "", "wrapped_curves", options.curves, in_curves)]
-    elif folder := os.environ.get("MMODA_GENUINE_DATA"):
-        directory = Path(folder)
+    else:
+        directory = Path(os.environ["MMODA_GENUINE_DATA"])
         files = sorted(directory.glob("isgri_mosa_ima_*.fits.gz"))
         in_genuine = partial(sums.of_genuine, files=files, position=TARGET)
         ways = [(OURS, sys.executable, "genuine", 2, in_genuine)]
