@@ -155,5 +155,7 @@ class _Jobs:
     def _reason(self, number: int, error: BaseException) -> str:
         windows = self.item.payloads[number]["scw_list"].split(",")
         job_id = self.results[number].job_id or "(not submitted)"
-        span = f"{len(windows)} science windows, {windows[0]} to {windows[-1]}"
+        span = f"science window {windows[0]}"
+        if len(windows) > 1:
+            span = f"{len(windows)} science windows, {windows[0]} to {windows[-1]}"
         return f"job {job_id} ({span}): {shorten(str(error), _LONGEST_REASON)}"
