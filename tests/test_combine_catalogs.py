@@ -375,12 +375,12 @@ def test_lists_of_the_local_service(mmoda):
     ids=["none", "None", "name", "table", "image", "iterator"],
 )
 def test_not_several_lists(catalogs):
-    with pytest.raises(ParameterError, match="source lists is needed|at least one catalog"):
+    with pytest.raises(ParameterError, match="Tables or HDULists is needed|at least one catalog"):
         combine_catalogs(catalogs)
 
 
 def test_something_else_among_them():
-    with pytest.raises(ParameterError, match="catalog 1 must be a Table.*not a str"):
+    with pytest.raises(ParameterError, match="catalog 1 is not of type Table or HDUList.*but str"):
         combine_catalogs([listing(CRAB), "list.ecsv"])
     with pytest.raises(ParameterError, match="catalog 1: .*CATALOG"):
         combine_catalogs([listing(CRAB), fits.HDUList([fits.PrimaryHDU()])])

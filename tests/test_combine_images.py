@@ -832,7 +832,7 @@ def test_not_an_iterable(wrong):
 @pytest.mark.parametrize(
     ("wrong", "match"),
     [
-        ("sum.fits", "mosaic 1 is a str, not an HDUList"),
+        ("sum.fits", "mosaic 1 is not of type HDUList.* but str"),
         ((1, ParameterError("too far")), "mosaic 1 is the error of a query that failed; leave it out: too far"),
     ],
 )

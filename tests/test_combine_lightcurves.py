@@ -339,11 +339,11 @@ def test_curves_without_rows():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: curve(), "list of tables"),
-        (lambda: "curve.fits", "list of tables"),
-        (lambda: None, "list of tables"),
+        (lambda: curve(), "list, or another iterable, of Tables"),
+        (lambda: "curve.fits", "list, or another iterable, of Tables"),
+        (lambda: None, "list, or another iterable, of Tables"),
         (lambda: [], "no light curves"),
-        (lambda: [curve(), "a"], "light curve 1 is not a Table"),
+        (lambda: [curve(), "a"], "light curve 1 is not of type Table"),
         (lambda: [Table({"a": [1]})], "light curve 0: not a light curve"),
     ],
 )

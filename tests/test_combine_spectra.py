@@ -452,7 +452,7 @@ def changed(part, role, column=None, factor=1.0, **cards):
         (lambda: fits.HDUList([hdu for hdu in simple(1) if hdu.name != "SPECRESP"]), "no SPECRESP"),
         (lambda: fits.HDUList([hdu for hdu in simple(1) if hdu.name != "MATRIX"]), "no MATRIX"),
         (lambda: fits.HDUList([hdu for hdu in simple(1) if hdu.name != "EBOUNDS"]), "no EBOUNDS"),
-        (lambda: "spectra.fits", "part 1 is not an HDUList"),
+        (lambda: "spectra.fits", "part 1 is not of type HDUList"),
         (
             lambda: fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(name="SIGNIFICANCE")]),
             "no SPECTRUM, but SIGNIFICANCE",
@@ -535,7 +535,7 @@ def test_wrong_options(wrong):
 
 @pytest.mark.parametrize("wrong", [lambda: simple(), lambda: "a.fits", lambda: 3, lambda: None])
 def test_not_a_list_of_spectra(wrong):
-    with pytest.raises(ParameterError, match="list of HDULists"):
+    with pytest.raises(ParameterError, match="list, or another iterable, of HDULists"):
         combine_spectra(wrong())
 
 

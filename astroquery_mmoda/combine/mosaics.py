@@ -63,14 +63,9 @@ class InputMosaic:
     empty: int = 0  # inputs without images of a sum
 
     @classmethod
-    def of_hdulist(cls, hdulist: Any, position: int) -> InputMosaic | None:
+    def of_hdulist(cls, hdulist: fits.HDUList, position: int) -> InputMosaic | None:
         """Of what `query_image` returns, or of a file; None where there is no image in it."""
         what = f"mosaic {position}"
-        if not isinstance(hdulist, fits.HDUList):
-            raise ParameterError(
-                f"{what} is a {type(hdulist).__name__}, not an HDUList: give an iterable of those that query_image "
-                "returns."
-            )
         images = [hdu for hdu in hdulist if getattr(hdu, "is_image", False) and hdu.shape]
         if not images:
             return None
@@ -159,10 +154,15 @@ def _described(hdus: dict[str, Any], first: Any, what: str) -> tuple[fits.Header
     for name, hdu in hdus.items():
         unit = card_value(hdu.header, "BUNIT")
         units[name] = standard_spelling(unit) or str(unit or "").strip()
-    return hdus["INTENSITY"].header, units, partial(_of_hdus, [hdus[name] for name in NEEDED])
+    return hdus["INTENSITY"].header, units, partial(_of_hdus, [hdus[name] for name in NEEDED], what)
 
 
-def _of_hdus(hdus: list[Any]) -> Planes:
+def _of_hdus(hdus: list[Any], what: str) -> Planes:
+    with reading(f"the pixels of {what}"):
+        return Planes.of_arrays(*map(np.asarray, _pixels(hdus)))
+
+
+def _pixels(hdus: list[Any]) -> list[Any]:
     files = [None if "data" in vars(hdu) else hdu.fileinfo() for hdu in hdus]
     names = {info and info["file"].name for info in files}
     if len(names) == 1 and (name := names.pop()) and Path(name).is_file():
@@ -171,5 +171,5 @@ def _of_hdus(hdus: list[Any]) -> Planes:
         with fits.open(name, memmap=False) as opened:
             found = {hdu.fileinfo()["datLoc"]: hdu for hdu in opened}
             if all(place in found for place in places):
-                return Planes.of_arrays(*(np.asarray(found[place].data) for place in places))
-    return Planes.of_arrays(*(np.asarray(hdu.data) for hdu in hdus))
+                return [found[place].data for place in places]
+    return [hdu.data for hdu in hdus]

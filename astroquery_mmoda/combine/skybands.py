@@ -14,6 +14,7 @@ from ..errors import ParameterError, reading
 from ..products.cards import card_value, energy_band
 from ..text import listed, printable
 from ..units import known_unit, read_unit
+from .skygrids import unit_vectors
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -118,13 +119,6 @@ class SkyBand:
         with np.errstate(invalid="ignore"):
             places = self.wcs.pixel_to_world(x, y)
         return unit_vectors(places)
-
-
-def unit_vectors(places: SkyCoord) -> _Array:
-    """Places as vectors of length 1, along the last axis."""
-    angles = places.spherical
-    lon, lat = angles.lon.rad, angles.lat.rad
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
 
 
 def sky_bands(mosaic: fits.HDUList) -> list[SkyBand]:

@@ -220,13 +220,12 @@ def _points(shape: tuple[int, int], count: int, *, edge: float) -> tuple[_Array,
 def _vectors(wcs: WCS, x: _Array, y: _Array, frame: Any) -> _Array:
     from astropy.wcs.utils import pixel_to_skycoord
 
-    found: _Array = (
-        pixel_to_skycoord(x, y, wcs)
-        .transform_to(frame)
-        .represent_as(UnitSphericalRepresentation)
-        .to_cartesian()
-        .xyz.value
-    )
+    return unit_vectors(pixel_to_skycoord(x, y, wcs).transform_to(frame)).T
+
+
+def unit_vectors(places: SkyCoord) -> _Array:
+    """Places as vectors of length 1, along the last axis."""
+    found: _Array = places.represent_as(UnitSphericalRepresentation).to_cartesian().get_xyz(xyz_axis=-1).value
     return found
 
 
