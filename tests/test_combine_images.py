@@ -841,6 +841,17 @@ def test_not_a_mosaic(wrong, match):
         combine_images([mosaic(), wrong])
 
 
+def test_a_file_that_ends_too_early(tmp_path):
+    path = tmp_path / "mosaic.fits"
+    mosaic().writeto(path)
+    path.write_bytes(path.read_bytes()[:-20000])
+    with warnings.catch_warnings(), fits.open(path) as cut:
+        warnings.simplefilter("ignore")  # of astropy, that it is cut
+        for mosaics in ([cut], iter([cut])):
+            with pytest.raises(DecodingError, match="the pixels of mosaic 0"):
+                combine_images(mosaics)
+
+
 def test_parts_without_data():
     bare = fits.HDUList([fits.PrimaryHDU()])
     with pytest.warns(InputWarning, match="2 of 4 inputs have no data and are left out: mosaic 0, 2"):

@@ -452,6 +452,7 @@ def changed(part, role, column=None, factor=1.0, **cards):
         (lambda: fits.HDUList([hdu for hdu in simple(1) if hdu.name != "SPECRESP"]), "no SPECRESP"),
         (lambda: fits.HDUList([hdu for hdu in simple(1) if hdu.name != "MATRIX"]), "no MATRIX"),
         (lambda: fits.HDUList([hdu for hdu in simple(1) if hdu.name != "EBOUNDS"]), "no EBOUNDS"),
+        (lambda: (1, ParameterError("too far")), "part 1 is the error of a query that failed.*too far"),
         (lambda: "spectra.fits", "part 1 is not of type HDUList"),
         (
             lambda: fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(name="SIGNIFICANCE")]),
@@ -531,6 +532,11 @@ def test_flux_points_are_refused(recorded):
 def test_wrong_options(wrong):
     with pytest.raises(ParameterError, match="weights=.*exposure, variance"):
         combine_spectra([simple()], **wrong)
+
+
+def test_pairs_of_query_many():
+    pairs = combine_spectra((number, simple(number)) for number in range(2))
+    assert pairs[0].header["NJOBS"] == combine_spectra([simple(0), simple(1)])[0].header["NJOBS"]
 
 
 @pytest.mark.parametrize("wrong", [lambda: simple(), lambda: "a.fits", lambda: 3, lambda: None])

@@ -102,9 +102,7 @@ class SourceSum:
         self._good, self._stated = np.zeros(size, dtype=bool), np.zeros(size, dtype=np.int16)
         self._sums = {name: np.zeros(size) for name in ("weight", "value", "variance", "systematic", "counts")}
         self._others = {
-            name: first.column(name)
-            for name in first.tables["SPECTRUM"].columns.names
-            if name.upper() not in _OWN
+            name: first.column(name) for name in first.tables["SPECTRUM"].columns.names if name.upper() not in _OWN
         }
         self._total, self._alike = 0.0, True
         self._is_systematic = first.column("SYS_ERR") is not None

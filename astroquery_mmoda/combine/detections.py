@@ -62,7 +62,8 @@ class Detections:
         keys = np.nan_to_num(-significances, nan=np.inf), joined["ra"], joined["dec"], texts
         order = sorted(range(len(joined)), key=lambda row: tuple(key[row] for key in keys))
         joined = joined[order]
-        return cls(joined, unit_vectors(SkyCoord(joined["ra"], joined["dec"])), errors[order], significances[order], radius)
+        vectors = unit_vectors(SkyCoord(joined["ra"], joined["dec"]))
+        return cls(joined, vectors, errors[order], significances[order], radius)
 
     def groups(self) -> tuple[list[list[int]], list[list[int]]]:
         """Rows of each known source, and of each unnamed one that is not close to those."""

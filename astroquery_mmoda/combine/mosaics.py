@@ -117,28 +117,33 @@ def _of_file(path: Path) -> Planes:
     return Planes.of_arrays(*np.load(path, allow_pickle=False))
 
 
-def _bands(images: list[Any], what: str) -> list[tuple[_Band, dict[str, Any]]]:
-    """Energies and images by name of each band, from the lowest."""
+def images_by_band(images: list[Any], names: tuple[str, ...]) -> list[tuple[_Band, dict[str, Any]]]:
+    """Energies and images by name (EXTNAME, else IMATYPE) of each band, from the lowest."""
     groups: dict[tuple[_Band, int], dict[str, Any]] = {}
-    present = []
     for hdu in images:
         kind = str(hdu.header.get("IMATYPE", "")).strip().upper()
-        name = hdu.name if hdu.name in NEEDED else _NAMES.get(kind, kind)
-        present.append(hdu.name)
-        if name in NEEDED:
+        name = hdu.name if hdu.name in names else _NAMES.get(kind, kind)
+        if name in names:
             energies, count = energy_band(hdu.header), 0
             while name in groups.setdefault((energies, count), {}):  # of two products
                 count += 1
             groups[energies, count][name] = hdu
     found = sorted(groups.items(), key=lambda item: (item[0][0] or (np.inf, np.inf), item[0][1]))
-    for (energies, _), hdus in found or [((None, 0), {})]:
+    return [(energies, hdus) for (energies, _), hdus in found]
+
+
+def _bands(images: list[Any], what: str) -> list[tuple[_Band, dict[str, Any]]]:
+    """Bands that have all images of a sum."""
+    found = images_by_band(images, NEEDED)
+    for energies, hdus in found or [(None, {})]:
         if missing := [name for name in NEEDED if name not in hdus]:
             band = f" of {energies[0]:g}-{energies[1]:g} keV" if energies else ""
+            present = listed(hdu.name for hdu in images)
             raise ParameterError(
-                f"{what} has no image {' and '.join(missing)}{band} (images present: {listed(present)}). A sum "
+                f"{what} has no image {' and '.join(missing)}{band} (images present: {present}). A sum "
                 f"needs {', '.join(NEEDED)} for each energy band, as query_image returns them for isgri and jemx."
             )
-    return [(energies, hdus) for (energies, _), hdus in found]
+    return found
 
 
 def _described(hdus: dict[str, Any], first: Any, what: str) -> tuple[fits.Header, dict[str, str], Callable[[], Planes]]:

@@ -47,14 +47,9 @@ class SkyGrid:
 
     @classmethod
     def of_header(cls, header: fits.Header, shape: Sequence[int], what: str) -> SkyGrid:
-        """Of a header as the service, or anybody else, wrote it."""
-        from astropy.wcs import WCS
-
-        with reading(f"the sky coordinates of {what}"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # wcslib corrects and completes headers
-            mended = header.copy()
-            mend_wcs(mended)
-            return cls.of_wcs(WCS(mended), shape, what)
+        """Of a header."""
+        with reading(f"the sky coordinates of {what}"):
+            return cls.of_wcs(wcs_of(header), shape, what)
 
     @classmethod
     def of_wcs(cls, wcs: WCS, shape: Sequence[int], what: str) -> SkyGrid:
@@ -126,6 +121,17 @@ class SkyGrid:
         ]
         matrix = self.wcs.pixel_scale_matrix
         return cards + [(f"CD{i + 1}_{j + 1}", float(matrix[i, j])) for i in (0, 1) for j in (0, 1)]
+
+
+def wcs_of(header: fits.Header) -> WCS:
+    """Coordinates of a header as the service, or anybody else, wrote it."""
+    from astropy.wcs import WCS  # slow to import
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # wcslib corrects and completes headers
+        mended = header.copy()
+        mend_wcs(mended)
+        return WCS(mended)
 
 
 def given_grid(wcs: Any) -> SkyGrid:
