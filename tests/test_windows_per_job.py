@@ -467,6 +467,9 @@ def test_images_catalogues_and_spectra(mmoda):
     catalog = mmoda.query_catalog("isgri", **options)
     assert isinstance(catalog, Table)
     assert catalog.meta["NJOBS"] == 2
+    inputs = json.loads(catalog.meta["INPUTS"])
+    assert {each["job_id"] for each in inputs} == set(mosaic["INPUTS"].data["JOB_ID"])
+    assert all(each["windows"] and each["start"] < each["stop"] for each in inputs)
     assert list(catalog["src_names"]) == list(mosaic["CATALOG"].data["src_names"])
     spectra = mmoda.query_spectrum("isgri", **options, catalog=catalog, source="Crab")
     assert isinstance(spectra, fits.HDUList)

@@ -63,14 +63,9 @@ class InputMosaic:
     empty: int = 0  # inputs without images of a sum
 
     @classmethod
-    def of_hdulist(cls, hdulist: Any, position: int) -> InputMosaic | None:
+    def of_hdulist(cls, hdulist: fits.HDUList, position: int) -> InputMosaic | None:
         """Of what `query_image` returns, or of a file; None where there is no image in it."""
         what = f"mosaic {position}"
-        if not isinstance(hdulist, fits.HDUList):
-            raise ParameterError(
-                f"{what} is a {type(hdulist).__name__}, not an HDUList: give an iterable of those that query_image "
-                "returns."
-            )
         images = [hdu for hdu in hdulist if getattr(hdu, "is_image", False) and hdu.shape]
         if not images:
             return None
@@ -122,28 +117,33 @@ def _of_file(path: Path) -> Planes:
     return Planes.of_arrays(*np.load(path, allow_pickle=False))
 
 
-def _bands(images: list[Any], what: str) -> list[tuple[_Band, dict[str, Any]]]:
-    """Energies and images by name of each band, from the lowest."""
+def images_by_band(images: list[Any], names: tuple[str, ...]) -> list[tuple[_Band, dict[str, Any]]]:
+    """Energies and images by name (EXTNAME, else IMATYPE) of each band, from the lowest."""
     groups: dict[tuple[_Band, int], dict[str, Any]] = {}
-    present = []
     for hdu in images:
         kind = str(hdu.header.get("IMATYPE", "")).strip().upper()
-        name = hdu.name if hdu.name in NEEDED else _NAMES.get(kind, kind)
-        present.append(hdu.name)
-        if name in NEEDED:
+        name = hdu.name if hdu.name in names else _NAMES.get(kind, kind)
+        if name in names:
             energies, count = energy_band(hdu.header), 0
             while name in groups.setdefault((energies, count), {}):  # of two products
                 count += 1
             groups[energies, count][name] = hdu
     found = sorted(groups.items(), key=lambda item: (item[0][0] or (np.inf, np.inf), item[0][1]))
-    for (energies, _), hdus in found or [((None, 0), {})]:
+    return [(energies, hdus) for (energies, _), hdus in found]
+
+
+def _bands(images: list[Any], what: str) -> list[tuple[_Band, dict[str, Any]]]:
+    """Bands that have all images of a sum."""
+    found = images_by_band(images, NEEDED)
+    for energies, hdus in found or [(None, {})]:
         if missing := [name for name in NEEDED if name not in hdus]:
             band = f" of {energies[0]:g}-{energies[1]:g} keV" if energies else ""
+            present = listed(hdu.name for hdu in images)
             raise ParameterError(
-                f"{what} has no image {' and '.join(missing)}{band} (images present: {listed(present)}). A sum "
+                f"{what} has no image {' and '.join(missing)}{band} (images present: {present}). A sum "
                 f"needs {', '.join(NEEDED)} for each energy band, as query_image returns them for isgri and jemx."
             )
-    return [(energies, hdus) for (energies, _), hdus in found]
+    return found
 
 
 def _described(hdus: dict[str, Any], first: Any, what: str) -> tuple[fits.Header, dict[str, str], Callable[[], Planes]]:
@@ -159,10 +159,15 @@ def _described(hdus: dict[str, Any], first: Any, what: str) -> tuple[fits.Header
     for name, hdu in hdus.items():
         unit = card_value(hdu.header, "BUNIT")
         units[name] = standard_spelling(unit) or str(unit or "").strip()
-    return hdus["INTENSITY"].header, units, partial(_of_hdus, [hdus[name] for name in NEEDED])
+    return hdus["INTENSITY"].header, units, partial(_of_hdus, [hdus[name] for name in NEEDED], what)
 
 
-def _of_hdus(hdus: list[Any]) -> Planes:
+def _of_hdus(hdus: list[Any], what: str) -> Planes:
+    with reading(f"the pixels of {what}"):
+        return Planes.of_arrays(*map(np.asarray, _pixels(hdus)))
+
+
+def _pixels(hdus: list[Any]) -> list[Any]:
     files = [None if "data" in vars(hdu) else hdu.fileinfo() for hdu in hdus]
     names = {info and info["file"].name for info in files}
     if len(names) == 1 and (name := names.pop()) and Path(name).is_file():
@@ -171,5 +176,5 @@ def _of_hdus(hdus: list[Any]) -> Planes:
         with fits.open(name, memmap=False) as opened:
             found = {hdu.fileinfo()["datLoc"]: hdu for hdu in opened}
             if all(place in found for place in places):
-                return Planes.of_arrays(*(np.asarray(found[place].data) for place in places))
-    return Planes.of_arrays(*(np.asarray(hdu.data) for hdu in hdus))
+                return [found[place].data for place in places]
+    return [hdu.data for hdu in hdus]

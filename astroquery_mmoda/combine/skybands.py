@@ -14,6 +14,8 @@ from ..errors import ParameterError, reading
 from ..products.cards import card_value, energy_band
 from ..text import listed, printable
 from ..units import known_unit, read_unit
+from .mosaics import images_by_band
+from .skygrids import unit_vectors, wcs_of
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -57,9 +59,9 @@ class SkyBand:
     header: fits.Header
 
     @classmethod
-    def of_maps(cls, maps: dict[str, Any], version: int) -> SkyBand:
+    def of_maps(cls, maps: dict[str, Any], number: int) -> SkyBand:
         """Of HDUs by their names."""
-        what = f"band {version} of the mosaic"
+        what = f"band {number} of the mosaic"
         with reading(what):
             planes = {name: _plane(hdu, what) for name, hdu in maps.items()}
             if len({plane.shape for plane in planes.values()}) > 1:
@@ -120,13 +122,6 @@ class SkyBand:
         return unit_vectors(places)
 
 
-def unit_vectors(places: SkyCoord) -> _Array:
-    """Places as vectors of length 1, along the last axis."""
-    angles = places.spherical
-    lon, lat = angles.lon.rad, angles.lat.rad
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
-
-
 def sky_bands(mosaic: fits.HDUList) -> list[SkyBand]:
     """Bands of a mosaic from the lowest to the highest."""
     if not isinstance(mosaic, fits.HDUList):
@@ -134,24 +129,16 @@ def sky_bands(mosaic: fits.HDUList) -> list[SkyBand]:
             "mosaic must be an HDUList, as query_image or combine_images returns it (or astropy.io.fits.open of a file "
             f"that was written from it), not {printable(type(mosaic).__name__)}."
         )
-    images = {
-        (hdu.name, hdu.ver): hdu
-        for hdu in mosaic
-        if getattr(hdu, "is_image", False) and hdu.header.get("NAXIS", 0) >= 2
-    }
-    versions = sorted(version for name, version in images if name == "INTENSITY")
-    if not versions or any(("VARIANCE", version) not in images for version in versions):
-        present = listed(f"{name} {version}" for name, version in images)
+    images = [hdu for hdu in mosaic if getattr(hdu, "is_image", False) and hdu.header.get("NAXIS", 0) >= 2]
+    names = ("INTENSITY", "VARIANCE", "SIGNIFICANCE", "EXPOSURE")
+    bands = [maps for _, maps in images_by_band(images, names) if "INTENSITY" in maps]
+    if not bands or any("VARIANCE" not in maps for maps in bands):
+        present = listed(f"{hdu.name} {hdu.ver}" for hdu in images)
         raise ParameterError(
             "Rates need an INTENSITY and a VARIANCE of each energy band, as the images of ISGRI and JEM-X have them; "
             f"images present: {present}. Errors can't be measured in others."
         )
-    names = ("INTENSITY", "VARIANCE", "SIGNIFICANCE", "EXPOSURE")
-    bands = [
-        SkyBand.of_maps({name: images[name, version] for name in names if (name, version) in images}, version)
-        for version in versions
-    ]
-    return sorted(bands, key=lambda band: band.energies or (np.inf, np.inf))
+    return [SkyBand.of_maps(maps, number) for number, maps in enumerate(bands, start=1)]
 
 
 def _plane(hdu: Any, what: str) -> _Array:
@@ -162,9 +149,7 @@ def _plane(hdu: Any, what: str) -> _Array:
 
 
 def _coordinates(header: fits.Header, what: str) -> WCS:
-    from astropy.wcs import WCS  # slow to import
-
-    whole = WCS(header)
+    whole = wcs_of(header)
     if not whole.has_celestial or {whole.wcs.lng, whole.wcs.lat} != {0, 1}:
         raise ParameterError(f"{what}: its first two axes must be sky coordinates.")
     return whole if whole.naxis == 2 else whole.celestial

@@ -47,14 +47,9 @@ class SkyGrid:
 
     @classmethod
     def of_header(cls, header: fits.Header, shape: Sequence[int], what: str) -> SkyGrid:
-        """Of a header as the service, or anybody else, wrote it."""
-        from astropy.wcs import WCS
-
-        with reading(f"the sky coordinates of {what}"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # wcslib corrects and completes headers
-            mended = header.copy()
-            mend_wcs(mended)
-            return cls.of_wcs(WCS(mended), shape, what)
+        """Of a header."""
+        with reading(f"the sky coordinates of {what}"):
+            return cls.of_wcs(wcs_of(header), shape, what)
 
     @classmethod
     def of_wcs(cls, wcs: WCS, shape: Sequence[int], what: str) -> SkyGrid:
@@ -126,6 +121,17 @@ class SkyGrid:
         ]
         matrix = self.wcs.pixel_scale_matrix
         return cards + [(f"CD{i + 1}_{j + 1}", float(matrix[i, j])) for i in (0, 1) for j in (0, 1)]
+
+
+def wcs_of(header: fits.Header) -> WCS:
+    """Coordinates of a header as the service, or anybody else, wrote it."""
+    from astropy.wcs import WCS  # slow to import
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # wcslib corrects and completes headers
+        mended = header.copy()
+        mend_wcs(mended)
+        return WCS(mended)
 
 
 def given_grid(wcs: Any) -> SkyGrid:
@@ -220,13 +226,12 @@ def _points(shape: tuple[int, int], count: int, *, edge: float) -> tuple[_Array,
 def _vectors(wcs: WCS, x: _Array, y: _Array, frame: Any) -> _Array:
     from astropy.wcs.utils import pixel_to_skycoord
 
-    found: _Array = (
-        pixel_to_skycoord(x, y, wcs)
-        .transform_to(frame)
-        .represent_as(UnitSphericalRepresentation)
-        .to_cartesian()
-        .xyz.value
-    )
+    return unit_vectors(pixel_to_skycoord(x, y, wcs).transform_to(frame)).T
+
+
+def unit_vectors(places: SkyCoord) -> _Array:
+    """Places as vectors of length 1, along the last axis."""
+    found: _Array = places.represent_as(UnitSphericalRepresentation).to_cartesian().get_xyz(xyz_axis=-1).value
     return found
 
 

@@ -22,7 +22,7 @@ from ..products.storage.spectrumtable import pick_sources
 from ..text import listed, printable
 from .channelsums import SourceSum, SpectrumPart
 from .headers import CommonPrimary
-from .inputs import INPUTS, InputFacts, Inputs
+from .inputs import INPUTS, InputFacts, Inputs, outcomes
 
 _WEIGHTS = ("exposure", "variance")
 
@@ -97,17 +97,9 @@ def combine_spectra(
             f"weights={printable(repr(weights), limit=60)} has no meaning; allowed: {listed(_WEIGHTS)}"
         )
     total = _SpectraSum(weights, overlap=overlap)
-    for part in _each(spectra):
+    for part in outcomes(spectra, "part", fits.HDUList):
         total.add(part)
     return total.hdulist()
-
-
-def _each(spectra: Any) -> Iterable[Any]:
-    if isinstance(spectra, (fits.HDUList, str, bytes)) or not isinstance(spectra, Iterable):
-        raise ParameterError(
-            f"a list of HDULists as query_spectrum returns them is needed, not a {type(spectra).__name__}"
-        )
-    return spectra
 
 
 class _SpectraSum:
@@ -121,13 +113,9 @@ class _SpectraSum:
         self._weights_of: list[dict[str, float]] = []
         self._twice: dict[str, str] = {}
 
-    def add(self, part: Any) -> None:
+    def add(self, part: fits.HDUList) -> None:
         """Take one more part."""
         number_of_part = len(self._inputs)
-        if not isinstance(part, fits.HDUList):
-            raise ParameterError(
-                f"part {number_of_part} is not an HDUList as query_spectrum returns it: {type(part).__name__}"
-            )
         tables = _tables(part, number_of_part)
         self._inputs.add(InputFacts.of_hdulist(part, "SPECTRUM"))
         self._primary.add(part[0].header)

@@ -16,6 +16,7 @@ from astroquery.exceptions import NoResultsWarning
 from ..catalog import empty_catalog, table_of
 from ..combine import combine_images, combine_lightcurves, combine_spectra
 from ..combine.extra import require_extra
+from ..combine.inputs import INPUTS, text_of_hdu
 from ..errors import JobFailed, JobTimeout, ServiceError, warn
 from ..products import Products
 from ..products.forms import in_form, of_source
@@ -61,6 +62,7 @@ def _catalog_of_images(images: Iterable[fits.HDUList]) -> Table:
     if not len(catalog):
         warn("MMODA: no source was found in any of the jobs.", NoResultsWarning)
     catalog.meta |= {keyword: mosaic[0].header[keyword] for keyword in ("NJOBS", "NFAILED")}
+    catalog.meta[INPUTS] = text_of_hdu(mosaic[INPUTS])
     return catalog
 
 
@@ -155,5 +157,7 @@ class _Jobs:
     def _reason(self, number: int, error: BaseException) -> str:
         windows = self.item.payloads[number]["scw_list"].split(",")
         job_id = self.results[number].job_id or "(not submitted)"
-        span = f"{len(windows)} science windows, {windows[0]} to {windows[-1]}"
+        span = f"science window {windows[0]}"
+        if len(windows) > 1:
+            span = f"{len(windows)} science windows, {windows[0]} to {windows[-1]}"
         return f"job {job_id} ({span}): {shorten(str(error), _LONGEST_REASON)}"
