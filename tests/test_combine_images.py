@@ -844,12 +844,17 @@ def test_not_a_mosaic(wrong, match):
 def test_a_file_that_ends_too_early(tmp_path):
     path = tmp_path / "mosaic.fits"
     mosaic().writeto(path)
-    path.write_bytes(path.read_bytes()[:-20000])
+    path.write_bytes(path.read_bytes()[:-10000])
     with warnings.catch_warnings(), fits.open(path) as cut:
         warnings.simplefilter("ignore")  # of astropy, that it is cut
         for mosaics in ([cut], iter([cut])):
             with pytest.raises(DecodingError, match="the pixels of mosaic 0"):
                 combine_images(mosaics)
+
+
+def test_a_text_for_a_number():
+    with pytest.raises(DecodingError, match="mosaic 1: not a number: CRVAL2"):
+        combine_images([mosaic(), mosaic(number=1, CRVAL2="inf")])
 
 
 def test_parts_without_data():

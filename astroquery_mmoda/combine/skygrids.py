@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ import numpy as np
 from astropy.coordinates import ICRS, SkyCoord, UnitSphericalRepresentation
 from astropy.io import fits
 
-from ..errors import ParameterError, reading
+from ..errors import DecodingError, ParameterError, reading
 from ..products.image import mend_wcs
+from ..text import listed
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -35,6 +37,7 @@ _MOST_PIXELS = 30_000_000
 _TILE = 256
 # what is left to chance where a tile, or a grid, is known by some of its points only
 _MARGIN = 1.1
+_NUMBERS = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]")
 _KEPT = ("WCSAXES", "CTYPE", "CUNIT", "LONPOLE", "LATPOLE", "RADESYS", "EQUINOX", "PV1_", "PV2_")
 
 
@@ -131,6 +134,9 @@ def wcs_of(header: fits.Header) -> WCS:
         warnings.simplefilter("ignore")  # wcslib corrects and completes headers
         mended = header.copy()
         mend_wcs(mended)
+        # wcslib takes 0 for a text
+        if texts := [key for key in mended if _NUMBERS.fullmatch(key) and isinstance(mended[key], str)]:
+            raise DecodingError(f"not a number: {listed(texts)}")
         return WCS(mended)
 
 
