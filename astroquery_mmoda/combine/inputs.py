@@ -39,7 +39,7 @@ _COMMENTS = {
 def outcomes(values: Iterable[Any], what: str, *forms: type) -> Iterator[Any]:
     """Inputs of some types, also of the pairs that `query_many` gives; `ParameterError` for a failed query."""
     names = [form.__name__ for form in forms]
-    if isinstance(values, (str, bytes, Mapping, Table, fits.HDUList)) or not isinstance(values, Iterable):
+    if isinstance(values, (str, bytes, Mapping, Table, fits.HDUList)) or not np.iterable(values):
         kinds = " or ".join(f"{name}s" for name in names)
         raise ParameterError(f"a list, or another iterable, of {kinds} is needed, not one {type(values).__name__}.")
     for position, value in enumerate(values):
@@ -52,6 +52,8 @@ def outcomes(values: Iterable[Any], what: str, *forms: type) -> Iterator[Any]:
             raise ParameterError(
                 f"{what} {position} is not of type {' or '.join(names)}, as queries return, but {wrong}."
             )
+        if isinstance(value, fits.HDUList) and not len(value):
+            raise ParameterError(f"{what} {position} is an HDUList without any HDU; leave it out.")
         yield value
 
 

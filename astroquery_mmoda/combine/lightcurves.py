@@ -13,7 +13,7 @@ from astropy.table import MaskedColumn, QTable, Table, TableMergeError, vstack
 from astropy.time import Time
 from astroquery.exceptions import InputWarning
 
-from ..errors import ParameterError, warn
+from ..errors import ParameterError, reading, warn
 from ..products.plaintable import numbers_of
 from ..products.sources import folded_name
 from ..products.storage.timeseries import rows_of, widths_of
@@ -39,7 +39,7 @@ def combine_lightcurves(curves: Iterable[Table]) -> Table:
     Parameters
     ----------
     curves : iterable of `~astropy.table.Table`
-        As returned by ``query_lightcurve``, or by this function; some may have no rows.
+        As returned by ``query_lightcurve``, `query_many`, or this function; some may have no rows.
 
     Returns
     -------
@@ -94,8 +94,11 @@ def combine_lightcurves(curves: Iterable[Table]) -> Table:
 def _read(given: Table, index: int) -> tuple[InputFacts, Table]:
     """A light curve with its valid times, and what it says of itself."""
     try:
-        table = rows_of(Table(given, copy=False) if isinstance(given, QTable) else given, None, single=False)
-        return InputFacts.of_table(table), table
+        with reading(f"light curve {index}"):
+            table = rows_of(Table(given, copy=False) if isinstance(given, QTable) else given, None, single=False)
+            if len(table) and table["src_name"].ndim > 1:
+                raise ParameterError("its column src_name has several values in a row.")
+            return InputFacts.of_table(table), table
     except ParameterError as error:
         raise ParameterError(f"light curve {index}: {error}") from error
 

@@ -15,7 +15,7 @@ from ..products.cards import card_value, energy_band
 from ..text import listed, printable
 from ..units import known_unit, read_unit
 from .mosaics import images_by_band
-from .skygrids import unit_vectors, wcs_of
+from .skygrids import require_frame, unit_vectors, wcs_of
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -152,4 +152,5 @@ def _coordinates(header: fits.Header, what: str) -> WCS:
     whole = wcs_of(header)
     if not whole.has_celestial or {whole.wcs.lng, whole.wcs.lat} != {0, 1}:
         raise ParameterError(f"{what}: its first two axes must be sky coordinates.")
+    require_frame(whole, what)
     return whole if whole.naxis == 2 else whole.celestial

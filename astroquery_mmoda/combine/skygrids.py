@@ -16,7 +16,7 @@ from astropy.io import fits
 
 from ..errors import DecodingError, ParameterError, reading
 from ..products.image import mend_wcs
-from ..text import listed
+from ..text import listed, printable
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -65,6 +65,7 @@ class SkyGrid:
             raise ParameterError(f"{what} has coordinates with distortions (such as SIP), which are not supported.")
         if min(shape) < 1:
             raise ParameterError(f"{what} has no pixels: its shape is {tuple(shape)}.")
+        require_frame(wcs, what)
         return cls(wcs, (int(shape[0]), int(shape[1])))
 
     @property
@@ -138,6 +139,19 @@ def wcs_of(header: fits.Header) -> WCS:
         if texts := [key for key in mended if _NUMBERS.fullmatch(key) and isinstance(mended[key], str)]:
             raise DecodingError(f"not a number: {listed(texts)}")
         return WCS(mended)
+
+
+def require_frame(wcs: WCS, what: str) -> None:
+    """Refuse sky coordinates in a frame that astropy does not know."""
+    from astropy.wcs.utils import wcs_to_celestial_frame
+
+    try:
+        wcs_to_celestial_frame(wcs)
+    except ValueError as error:
+        raise ParameterError(
+            f"{what} has sky coordinates in an unknown frame: RADESYS is {printable(wcs.wcs.radesys, limit=60)!r} "
+            "(known: ICRS, FK5, FK4). Correct its header."
+        ) from error
 
 
 def given_grid(wcs: Any) -> SkyGrid:

@@ -46,8 +46,8 @@ def combine_spectra(
     Parameters
     ----------
     spectra : iterable of `~astropy.io.fits.HDUList`
-        As returned by ``query_spectrum``, or by this function. Lists of the primary alone, as a query without results
-        returns, count as parts without any source.
+        As returned by ``query_spectrum``, `query_many`, or this function. Lists of the primary alone, as a query
+        without results returns, count as parts without any source.
     weights : str
         ``"exposure"``: w is EXPOSURE (s), which is right for all sources. ``"variance"``: w = 1 / median(STAT_ERR)**2
         of the good channels, one for each part and source, for constant sources under a strong background.
@@ -117,12 +117,15 @@ class _SpectraSum:
         """Take one more part."""
         number_of_part = len(self._inputs)
         tables = _tables(part, number_of_part)
-        self._inputs.add(InputFacts.of_hdulist(part, "SPECTRUM"))
+        with reading(f"part {number_of_part}"):
+            facts = InputFacts.of_hdulist(part, "SPECTRUM")
+        self._inputs.add(facts)
         self._primary.add(part[0].header)
         sources = [(ver, name) for ver, name in pick_sources(part) if "SPECTRUM" in tables[ver]]
         count = Counter(folded_name(name) for _, name in sources)
         self._twice |= {folded_name(name): name for _, name in sources if count[folded_name(name)] > 1}
-        exposure = _exposure_of_part(part, [tables[ver]["SPECTRUM"] for ver, _ in sources])
+        with reading(f"part {number_of_part}"):
+            exposure = _exposure_of_part(part, [tables[ver]["SPECTRUM"] for ver, _ in sources])
         found: dict[str, float] = {}
         for ver, name in sources:
             key = folded_name(name)
