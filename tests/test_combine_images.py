@@ -153,6 +153,26 @@ def genuine_sum(pair):
     return combine_images(pair, overlap=True)
 
 
+@pytest.mark.parametrize("shift", [(0.5, 0.5), (0.25, 0.5), (0.37, 0.0)])
+def test_interpolation_keeps_heights_better_than_bright_sources_are_known(shift):
+    """Of thousands of sigma: cubic splines lose up to 0.9 % of the height of a fitted Gaussian, 1.5 % of a pixel."""
+    grid, target = axes(shape=(60, 70)), axes(shape=(60, 70))
+    target.update({"NAXIS": 2, "NAXIS1": 70, "NAXIS2": 60})
+    target.update({"CRPIX1": target["CRPIX1"] + shift[0], "CRPIX2": target["CRPIX2"] + shift[1]})
+    source = world(grid).pixel_to_world(34.2, 29.7)
+    mosaics = [mosaic(grid, intensity=gaussian(grid, (60, 70), source, height=100.0))]
+    found = combine_images(mosaics, wcs=target)
+    expected = gaussian(target, (60, 70), source, height=100.0)
+    inside = np.s_[10:50, 10:60]
+    np.testing.assert_allclose(found["INTENSITY"].data[inside], expected[inside], rtol=0, atol=0.5)
+    assert fitted(found, source)[0] == pytest.approx(100.0, rel=2e-3)
+
+
+def test_coordinates_in_an_unknown_frame():
+    with pytest.raises(ParameterError, match="unknown frame: RADESYS is 'XX'"):
+        combine_images([mosaic(RADESYS="XX")])
+
+
 def test_a_genuine_source_keeps_its_place_and_height(pair, genuine_sum):
     fits_ = [fitted(one, SOURCE) for one in pair]
     variances = []

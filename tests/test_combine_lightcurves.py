@@ -1,5 +1,6 @@
 """Light curves of several jobs as one."""
 
+import contextlib
 import gzip
 import json
 import time
@@ -14,7 +15,7 @@ from astroquery.exceptions import InputWarning
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astroquery_mmoda import ParameterError, Products, read_lightcurve, to_timeseries, write_lightcurve
+from astroquery_mmoda import DecodingError, ParameterError, Products, read_lightcurve, to_timeseries, write_lightcurve
 from astroquery_mmoda.combine import combine_lightcurves
 from astroquery_mmoda.products.lightcurve import empty_lightcurve
 
@@ -339,9 +340,9 @@ def test_curves_without_rows():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: curve(), "list of tables"),
-        (lambda: "curve.fits", "list of tables"),
-        (lambda: None, "list of tables"),
+        (lambda: curve(), "list, or another iterable, of tables"),
+        (lambda: "curve.fits", "list, or another iterable, of tables"),
+        (lambda: None, "list, or another iterable, of tables"),
         (lambda: [], "no light curves"),
         (lambda: [curve(), "a"], "light curve 1 is not a Table"),
         (lambda: [Table({"a": [1]})], "light curve 0: not a light curve"),
@@ -350,6 +351,22 @@ def test_curves_without_rows():
 def test_not_light_curves(wrong, message):
     with pytest.raises(ParameterError, match=message):
         combine_lightcurves(wrong())
+
+
+def test_what_query_many_gives():
+    curves = [curve(58001), curve(58000)]
+    same(combine_lightcurves(iter(enumerate(curves))), combine_lightcurves(curves))
+    with pytest.raises(ParameterError, match="light curve 1 is the error of a query that failed; leave it out: no"):
+        combine_lightcurves([(0, curves[0]), (1, ValueError("no"))])
+
+
+@pytest.mark.parametrize("name", ["src_name", "time_bin"])
+@pytest.mark.parametrize("cell", ["x", [0.0, 1.0], object()])
+def test_malformed_columns(name, cell):
+    wrong = curve()
+    wrong.replace_column(name, Column([cell] * len(wrong), name))
+    with contextlib.suppress(ParameterError, DecodingError):  # those, and no errors of others
+        combine_lightcurves([wrong, curve(58001)])
 
 
 def test_inputs_stay_as_they_are():

@@ -535,8 +535,32 @@ def test_wrong_options(wrong):
 
 @pytest.mark.parametrize("wrong", [lambda: simple(), lambda: "a.fits", lambda: 3, lambda: None])
 def test_not_a_list_of_spectra(wrong):
-    with pytest.raises(ParameterError, match="list of HDULists"):
+    with pytest.raises(ParameterError, match="list, or another iterable, of HDULists"):
         combine_spectra(wrong())
+
+
+def test_what_query_many_gives():
+    parts = [simple(0), simple(1)]
+    same(combine_spectra(iter(enumerate(parts))), combine_spectra(parts))
+    with pytest.raises(ParameterError, match="part 1 is the error of a query that failed; leave it out: no"):
+        combine_spectra([(0, parts[0]), (1, ValueError("no"))])
+
+
+def with_inputs(table):
+    return fits.HDUList([*simple(), table])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        (fits.HDUList, "part 1 is an HDUList without any HDU"),
+        (lambda: with_inputs(fits.BinTableHDU(Table({"JOB_ID": ["a"]}), name="INPUTS")), "part 1: malformed"),
+        (lambda: with_inputs(fits.ImageHDU(np.zeros((2, 2)), name="INPUTS")), "part 1: malformed"),
+    ],
+)
+def test_malformed_parts(wrong, match):
+    with pytest.raises((ParameterError, DecodingError), match=match):
+        combine_spectra([simple(), wrong()], overlap=True)
 
 
 def test_no_matrix_at_all():

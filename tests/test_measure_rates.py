@@ -609,6 +609,17 @@ def genuine_mosaic(genuine, request):
     ).image()
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_genuine_file_of_the_software(genuine, number):
+    """Named by IMATYPE alone, with zeros where nothing was exposed."""
+    reply = genuine / "replies" / f"isgri_image_{number}.json.gz"
+    rates = measure_rates(Products.from_response(gzip.decompress(reply.read_bytes())).image(), CENTRE)
+    with fits.open(genuine / f"isgri_mosa_ima_{number}.fits.gz") as original:
+        of_file = measure_rates(original, CENTRE)
+    for name in COLUMNS[3:]:
+        assert of_file[name][0] == pytest.approx(rates[name][0], rel=1e-6), name
+
+
 def test_genuine_rate(genuine_mosaic):
     rates = measure_rates(genuine_mosaic, CENTRE)
     pixels = np.nan_to_num(genuine_mosaic["INTENSITY"].data.astype(float))

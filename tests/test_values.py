@@ -202,6 +202,9 @@ def test_science_windows():
     windows = ["066500220010.001", "066500230010.001"]
     assert science_windows(windows) == windows
     assert science_windows(", ".join(windows)) == windows
+    for number in (10, 20, 50, 200, 1000):  # longer than a path, or a name in it, can be
+        many = [f"0665{pointing:04d}0010.001" for pointing in range(number)]
+        assert science_windows(",".join(many)) == many
     assert science_windows("\n".join(windows)) == windows
     assert science_windows(Column(windows)) == windows
     assert science_windows(np.array(windows, dtype="S")) == windows

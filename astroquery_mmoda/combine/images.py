@@ -45,9 +45,9 @@ def combine_images(mosaics: Iterable[fits.HDUList], *, wcs: Any = None, overlap:
     sqrt(VARIANCE), and EXPOSURE is summed. Pixels without exposure, or without finite INTENSITY and positive VARIANCE,
     weigh nothing.
 
-    Mosaics on other grids than that of the sum are interpolated: INTENSITY by cubic splines, so that sources keep
-    their place and height; VARIANCE and EXPOSURE bilinearly. Noise of neighbouring pixels is correlated already, so
-    VARIANCE is not made smaller by that. On grids that agree up to whole pixels, nothing is interpolated.
+    Mosaics on other grids than that of the sum are interpolated: INTENSITY by splines of fifth order, so that sources
+    keep their place and height; VARIANCE and EXPOSURE bilinearly. Noise of neighbouring pixels is correlated already,
+    so VARIANCE is not made smaller by that. On grids that agree up to whole pixels, nothing is interpolated.
 
     Parameters
     ----------

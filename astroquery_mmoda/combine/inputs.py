@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from astropy.time import Time
 from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, warn
 from ..instruments import LONGEST_SPAN
-from ..products.cards import card_value, flat_text, instant_of, parameters_of
+from ..products.cards import card_value, flat_text, instant_of, number, parameters_of
 from ..text import listed, printable
 
 #: name of the HDU, and of the entry of ``meta``, that tells what was summed
@@ -37,13 +38,16 @@ _COMMENTS = {
 
 def outcomes(values: Iterable[Any], what: str, kind: str) -> Iterator[Any]:
     """Inputs one by one, also of what `query_many` gives, which are pairs; `ParameterError` for a failed query."""
-    if isinstance(values, (str, bytes, Mapping, Table, fits.HDUList)) or not isinstance(values, Iterable):
+    is_one = isinstance(values, (str, bytes, Mapping, Table, fits.HDUList)) or not np.iterable(values)
+    if is_one:
         raise ParameterError(f"a list, or another iterable, of {kind} is needed, not one {type(values).__name__}.")
-    for number, value in enumerate(values):
+    for position, value in enumerate(values):
         if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (int, np.integer)):
             value = value[1]
         if isinstance(value, BaseException):
-            raise ParameterError(f"{what} {number} is the error of a query that failed; leave it out: {value}")
+            raise ParameterError(f"{what} {position} is the error of a query that failed; leave it out: {value}")
+        if isinstance(value, fits.HDUList) and not len(value):
+            raise ParameterError(f"{what} {position} is an HDUList without any HDU; leave it out.")
         yield value
 
 
@@ -93,7 +97,7 @@ class InputFacts:
             min(starts, default=math.inf),
             max(stops, default=-math.inf),
             _texts({**alike, "osa_version": parameters.get("osa_version") or alike["osa_version"]}),
-            int(card_value(primary, "NFAILED") or 0),
+            int(number(primary, "NFAILED", 0)),
         )
 
     @classmethod
@@ -106,12 +110,11 @@ class InputFacts:
         of_sum = [str(row.get("job_id") or "") for row in rows if isinstance(row, dict)]
         jobs = tuple(",".join(of_sum).split(",")) if of_sum else (str(job),) if job else ()
         start, stop = math.inf, -math.inf
-        if "time" in table.colnames and len(table):
+        if len(table) and {"time", "time_bin"} <= set(table.colnames) and isinstance(table["time"], Time):
             half = np.ma.filled(np.ma.asarray(table["time_bin"], dtype=float), 0.0) / 2.0 / 86400.0
             start, stop = float(np.min(table["time"].mjd - half)), float(np.max(table["time"].mjd + half))
         alike = {**{key: meta.get(key) for key in _ALIKE}, "osa_version": parameters.get("osa_version")}
-        failed = meta.get("NFAILED")
-        return cls(jobs, _windows(parameters), start, stop, _texts(alike), int(failed or 0))
+        return cls(jobs, _windows(parameters), start, stop, _texts(alike), int(number(meta, "NFAILED", 0)))
 
 
 class Inputs:

@@ -13,13 +13,13 @@ from astropy.table import MaskedColumn, QTable, Table, TableMergeError, vstack
 from astropy.time import Time
 from astroquery.exceptions import InputWarning
 
-from ..errors import ParameterError, warn
+from ..errors import ParameterError, reading, warn
 from ..products.plaintable import numbers_of
 from ..products.sources import folded_name
 from ..products.storage.timeseries import rows_of, widths_of
 from ..text import listed, printable
 from .curvemeta import ROLE_CARDS, common_meta
-from .inputs import InputFacts, Inputs
+from .inputs import InputFacts, Inputs, outcomes
 
 # s, and of the width of a bin: rounding of times as numbers of days
 _ROUNDING, _RELATIVE = 1e-5, 1e-6
@@ -39,7 +39,7 @@ def combine_lightcurves(curves: Iterable[Table]) -> Table:
     Parameters
     ----------
     curves : iterable of `~astropy.table.Table`
-        As returned by ``query_lightcurve``, or by this function; some may have no rows.
+        As returned by ``query_lightcurve``, `query_many`, or this function; some may have no rows.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def combine_lightcurves(curves: Iterable[Table]) -> Table:
     (2, 'osa_version')
     """
     inputs, tables = Inputs("light curve", overlap=True), []
-    for given in _each(curves):
+    for given in outcomes(curves, "light curve", "tables"):
         facts, table = _read(given, len(inputs))
         inputs.facts.append(facts)  # they need not be of one instrument or version
         tables.append(table)
@@ -91,12 +91,6 @@ def combine_lightcurves(curves: Iterable[Table]) -> Table:
     return stacked
 
 
-def _each(curves: Any) -> Iterable[Any]:
-    if isinstance(curves, (Table, str, bytes)) or not isinstance(curves, Iterable):
-        raise ParameterError(f"a list of tables of query_lightcurve is needed, not one {type(curves).__name__}")
-    return curves
-
-
 def _read(given: Any, index: int) -> tuple[InputFacts, Table]:
     """A light curve with its valid times, and what it says of itself."""
     if not isinstance(given, Table):
@@ -104,8 +98,11 @@ def _read(given: Any, index: int) -> tuple[InputFacts, Table]:
             f"light curve {index} is not a Table as query_lightcurve returns it: {type(given).__name__}"
         )
     try:
-        table = rows_of(Table(given, copy=False) if isinstance(given, QTable) else given, None, single=False)
-        return InputFacts.of_table(table), table
+        with reading(f"light curve {index}"):
+            table = rows_of(Table(given, copy=False) if isinstance(given, QTable) else given, None, single=False)
+            if len(table) and table["src_name"].ndim > 1:
+                raise ParameterError("its column src_name has several values in a row.")
+            return InputFacts.of_table(table), table
     except ParameterError as error:
         raise ParameterError(f"light curve {index}: {error}") from error
 

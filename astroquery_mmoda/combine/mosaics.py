@@ -16,30 +16,27 @@ from astropy.table import Table
 from ..catalog import table_of
 from ..errors import ParameterError, reading
 from ..files import whole_file
-from ..products.cards import card_value, energy_band, number
+from ..products.cards import card_value, number
 from ..text import listed
 from ..units import standard_spelling
 from .inputs import INPUTS, InputFacts
 from .resampling import Planes
+from .skybands import Energies, images_by_band
 from .skygrids import SkyGrid
 
 #: what a sum is made of
 NEEDED = ("INTENSITY", "VARIANCE", "EXPOSURE")
-# JEM-X's name, where the file is not of `query_image`
-_NAMES = {"RECONSTRUCTED": "INTENSITY"}
 # cards of coordinates that are the same in all images of a mosaic
 _AXES = ("NAXIS", "CTYPE", "CRVAL", "CRPIX", "CDELT", "CROTA")
 _COORDINATES = (*(f"{name}{axis}" for name in _AXES for axis in (1, 2)), "CD1_1", "CD1_2", "CD2_1", "CD2_2")
 _LEAST = 2  # axes of an image
-
-_Band = tuple[float, float] | None
 
 
 @dataclass(frozen=True)
 class MosaicBand:
     """Images of one energy band."""
 
-    energies: _Band
+    energies: Energies
     header: fits.Header
     units: Mapping[str, str]
     read: Callable[[], Planes]
@@ -122,28 +119,18 @@ def _of_file(path: Path) -> Planes:
     return Planes.of_arrays(*np.load(path, allow_pickle=False))
 
 
-def _bands(images: list[Any], what: str) -> list[tuple[_Band, dict[str, Any]]]:
+def _bands(images: list[Any], what: str) -> list[tuple[Energies, dict[str, Any]]]:
     """Energies and images by name of each band, from the lowest."""
-    groups: dict[tuple[_Band, int], dict[str, Any]] = {}
-    present = []
-    for hdu in images:
-        kind = str(hdu.header.get("IMATYPE", "")).strip().upper()
-        name = hdu.name if hdu.name in NEEDED else _NAMES.get(kind, kind)
-        present.append(hdu.name)
-        if name in NEEDED:
-            energies, count = energy_band(hdu.header), 0
-            while name in groups.setdefault((energies, count), {}):  # of two products
-                count += 1
-            groups[energies, count][name] = hdu
-    found = sorted(groups.items(), key=lambda item: (item[0][0] or (np.inf, np.inf), item[0][1]))
-    for (energies, _), hdus in found or [((None, 0), {})]:
+    found = images_by_band(images, NEEDED)
+    for energies, hdus in found or [(None, {})]:
         if missing := [name for name in NEEDED if name not in hdus]:
             band = f" of {energies[0]:g}-{energies[1]:g} keV" if energies else ""
             raise ParameterError(
-                f"{what} has no image {' and '.join(missing)}{band} (images present: {listed(present)}). A sum "
+                f"{what} has no image {' and '.join(missing)}{band} (images present: "
+                f"{listed([hdu.name for hdu in images])}). A sum "
                 f"needs {', '.join(NEEDED)} for each energy band, as query_image returns them for isgri and jemx."
             )
-    return [(energies, hdus) for (energies, _), hdus in found]
+    return found
 
 
 def _described(hdus: dict[str, Any], first: Any, what: str) -> tuple[fits.Header, dict[str, str], Callable[[], Planes]]:

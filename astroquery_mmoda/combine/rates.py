@@ -57,8 +57,9 @@ def measure_rates(
     Parameters
     ----------
     mosaic : HDUList
-        As ``query_image`` or `combine_images` returns it: ``INTENSITY`` and ``VARIANCE`` of each energy band, and best
-        ``SIGNIFICANCE`` and ``EXPOSURE``, on any grid that has sky coordinates.
+        As ``query_image`` or `combine_images` returns it, or a file of INTEGRAL's own software: ``INTENSITY`` and
+        ``VARIANCE`` of each energy band, and best ``SIGNIFICANCE`` and ``EXPOSURE``, on any grid that has sky
+        coordinates.
     sources : Table, HDUList, SkyCoord, dict, str or Path
         A Table of sources as in ``catalog=`` (names are not resolved here), an image with its ``CATALOG``, a dict in
         the service's form, the path of an ECSV, FITS or JSON file, or one or several positions. Give all bright sources

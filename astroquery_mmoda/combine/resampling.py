@@ -2,8 +2,9 @@
 """
 Images of one grid on another.
 
-Intensities are interpolated by cubic splines, which keep the height of a source that is two or three pixels wide
-(bilinear interpolation takes 8 % from the brightest pixel). Variance and exposure are maps, interpolated bilinearly.
+Intensities are interpolated by splines of fifth order, which keep the height of a source that is two or three pixels
+wide: of ISGRI's width they lose 0.1 % at most, cubic splines 0.9 %, which is more than the error of a bright source,
+and bilinear interpolation takes 8 % from the brightest pixel. Variance and exposure are maps, interpolated bilinearly.
 Pixels without exposure get the values of the nearest one that has some before, so that nothing of the field's edge is
 lost and nothing is mixed with zeros; what is exposed is decided apart.
 """
@@ -22,6 +23,7 @@ _Array = np.ndarray[Any, Any]
 
 # pixels; a point on the border of two pixels lies on both
 _BORDER = 1e-6
+_ORDER = 5  # of the splines
 
 
 class Planes(NamedTuple):
@@ -101,7 +103,7 @@ class Resampling:
         from scipy import ndimage
 
         filled = _filled(planes)
-        spline = ndimage.spline_filter(filled[0], order=3, mode="mirror")
+        spline = ndimage.spline_filter(filled[0], order=_ORDER, mode="mirror")
         exposed = np.pad(planes.exposed, 1)
         for tile, rows, columns in self.places:
             inside = _on_exposed(exposed, rows, columns)
@@ -110,7 +112,7 @@ class Resampling:
                 yield Part(
                     tile,
                     inside,
-                    ndimage.map_coordinates(spline, at, order=3, mode="mirror", prefilter=False),
+                    ndimage.map_coordinates(spline, at, order=_ORDER, mode="mirror", prefilter=False),
                     *(ndimage.map_coordinates(plane, at, order=1, mode="nearest") for plane in filled[1:]),
                 )
 

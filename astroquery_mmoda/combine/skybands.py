@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,17 @@ from ..text import listed, printable
 from ..units import known_unit, read_unit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from astropy.coordinates import SkyCoord
     from astropy.wcs import WCS
 
 _Array = np.ndarray[Any, Any]
+#: keV; None where unknown
+Energies = tuple[float, float] | None
+# JEM-X's name, where the file is not of `query_image`
+_NAMES = {"RECONSTRUCTED": "INTENSITY"}
+_MAPS = ("INTENSITY", "VARIANCE", "SIGNIFICANCE", "EXPOSURE")
 _NORMAL = 1.4826  # standard deviation of normally distributed numbers, in their median absolute deviations
 
 
@@ -120,6 +128,19 @@ class SkyBand:
         return unit_vectors(places)
 
 
+def require_frame(wcs: WCS, what: str) -> None:
+    """Refuse sky coordinates in a frame that astropy does not know."""
+    from astropy.wcs.utils import wcs_to_celestial_frame
+
+    try:
+        wcs_to_celestial_frame(wcs)
+    except ValueError as error:
+        raise ParameterError(
+            f"{what} has sky coordinates in an unknown frame: RADESYS is {printable(wcs.wcs.radesys, limit=60)!r} "
+            "(known: ICRS, FK5, FK4). Correct its header."
+        ) from error
+
+
 def unit_vectors(places: SkyCoord) -> _Array:
     """Places as vectors of length 1, along the last axis."""
     angles = places.spherical
@@ -139,6 +160,9 @@ def sky_bands(mosaic: fits.HDUList) -> list[SkyBand]:
         for hdu in mosaic
         if getattr(hdu, "is_image", False) and hdu.header.get("NAXIS", 0) >= 2
     }
+    if all(name != "INTENSITY" for name, _ in images):  # a file of INTEGRAL's own software
+        bands = images_by_band(images.values(), _MAPS)
+        images |= {(name, ver): hdu for ver, (_, maps) in enumerate(bands, start=1) for name, hdu in maps.items()}
     versions = sorted(version for name, version in images if name == "INTENSITY")
     if not versions or any(("VARIANCE", version) not in images for version in versions):
         present = listed(f"{name} {version}" for name, version in images)
@@ -146,12 +170,26 @@ def sky_bands(mosaic: fits.HDUList) -> list[SkyBand]:
             "Rates need an INTENSITY and a VARIANCE of each energy band, as the images of ISGRI and JEM-X have them; "
             f"images present: {present}. Errors can't be measured in others."
         )
-    names = ("INTENSITY", "VARIANCE", "SIGNIFICANCE", "EXPOSURE")
-    bands = [
-        SkyBand.of_maps({name: images[name, version] for name in names if (name, version) in images}, version)
+    found = [
+        SkyBand.of_maps({name: images[name, version] for name in _MAPS if (name, version) in images}, version)
         for version in versions
     ]
-    return sorted(bands, key=lambda band: band.energies or (np.inf, np.inf))
+    return sorted(found, key=lambda band: band.energies or (np.inf, np.inf))
+
+
+def images_by_band(images: Iterable[Any], names: Sequence[str]) -> list[tuple[Energies, dict[str, Any]]]:
+    """Energies and images of each band, from the lowest; by EXTNAME, or IMATYPE as in files of INTEGRAL's software."""
+    groups: dict[tuple[Energies, int], dict[str, Any]] = {}
+    for hdu in images:
+        kind = str(hdu.header.get("IMATYPE", "")).strip().upper()
+        name = hdu.name if hdu.name in names else _NAMES.get(kind, kind)
+        if name in names:
+            energies, count = energy_band(hdu.header), 0
+            while name in groups.setdefault((energies, count), {}):  # of two products
+                count += 1
+            groups[energies, count][name] = hdu
+    found = sorted(groups.items(), key=lambda item: (item[0][0] or (np.inf, np.inf), item[0][1]))
+    return [(energies, hdus) for (energies, _), hdus in found]
 
 
 def _plane(hdu: Any, what: str) -> _Array:
@@ -164,7 +202,10 @@ def _plane(hdu: Any, what: str) -> _Array:
 def _coordinates(header: fits.Header, what: str) -> WCS:
     from astropy.wcs import WCS  # slow to import
 
-    whole = WCS(header)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # wcslib corrects and completes headers
+        whole = WCS(header)
     if not whole.has_celestial or {whole.wcs.lng, whole.wcs.lat} != {0, 1}:
         raise ParameterError(f"{what}: its first two axes must be sky coordinates.")
+    require_frame(whole, what)
     return whole if whole.naxis == 2 else whole.celestial

@@ -15,6 +15,7 @@ from astropy.io import fits
 
 from ..errors import ParameterError, reading
 from ..products.image import mend_wcs
+from .skybands import require_frame
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -67,6 +68,7 @@ class SkyGrid:
             raise ParameterError(f"{what} has coordinates with distortions (such as SIP), which are not supported.")
         if min(shape) < 1:
             raise ParameterError(f"{what} has no pixels: its shape is {tuple(shape)}.")
+        require_frame(wcs, what)
         return cls(wcs, (int(shape[0]), int(shape[1])))
 
     @property

@@ -22,7 +22,7 @@ from ..products.storage.spectrumtable import pick_sources
 from ..text import listed, printable
 from .channelsums import SourceSum, SpectrumPart
 from .headers import CommonPrimary
-from .inputs import INPUTS, InputFacts, Inputs
+from .inputs import INPUTS, InputFacts, Inputs, outcomes
 
 _WEIGHTS = ("exposure", "variance")
 
@@ -46,8 +46,8 @@ def combine_spectra(
     Parameters
     ----------
     spectra : iterable of `~astropy.io.fits.HDUList`
-        As returned by ``query_spectrum``, or by this function. Lists of the primary alone, as a query without results
-        returns, count as parts without any source.
+        As returned by ``query_spectrum``, `query_many`, or this function. Lists of the primary alone, as a query
+        without results returns, count as parts without any source.
     weights : str
         ``"exposure"``: w is EXPOSURE (s), which is right for all sources. ``"variance"``: w = 1 / median(STAT_ERR)**2
         of the good channels, one for each part and source, for constant sources under a strong background.
@@ -97,17 +97,9 @@ def combine_spectra(
             f"weights={printable(repr(weights), limit=60)} has no meaning; allowed: {listed(_WEIGHTS)}"
         )
     total = _SpectraSum(weights, overlap=overlap)
-    for part in _each(spectra):
+    for part in outcomes(spectra, "part", "HDULists"):
         total.add(part)
     return total.hdulist()
-
-
-def _each(spectra: Any) -> Iterable[Any]:
-    if isinstance(spectra, (fits.HDUList, str, bytes)) or not isinstance(spectra, Iterable):
-        raise ParameterError(
-            f"a list of HDULists as query_spectrum returns them is needed, not a {type(spectra).__name__}"
-        )
-    return spectra
 
 
 class _SpectraSum:
@@ -129,12 +121,15 @@ class _SpectraSum:
                 f"part {number_of_part} is not an HDUList as query_spectrum returns it: {type(part).__name__}"
             )
         tables = _tables(part, number_of_part)
-        self._inputs.add(InputFacts.of_hdulist(part, "SPECTRUM"))
+        with reading(f"part {number_of_part}"):
+            facts = InputFacts.of_hdulist(part, "SPECTRUM")
+        self._inputs.add(facts)
         self._primary.add(part[0].header)
         sources = [(ver, name) for ver, name in pick_sources(part) if "SPECTRUM" in tables[ver]]
         count = Counter(folded_name(name) for _, name in sources)
         self._twice |= {folded_name(name): name for _, name in sources if count[folded_name(name)] > 1}
-        exposure = _exposure_of_part(part, [tables[ver]["SPECTRUM"] for ver, _ in sources])
+        with reading(f"part {number_of_part}"):
+            exposure = _exposure_of_part(part, [tables[ver]["SPECTRUM"] for ver, _ in sources])
         found: dict[str, float] = {}
         for ver, name in sources:
             key = folded_name(name)

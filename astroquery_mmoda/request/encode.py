@@ -194,7 +194,11 @@ def _text_or_file(value: str | Path) -> str:
     if isinstance(value, Pasted) or len(text) > _LONGEST_PATH or "\n" in text:
         return text
     path = Path(value).expanduser()
-    return path.read_text(encoding="utf-8") if path.is_file() else text
+    try:
+        is_file = path.is_file()
+    except OSError:  # a list of more than 255 letters can't be a name
+        is_file = False
+    return path.read_text(encoding="utf-8") if is_file else text
 
 
 def list_items(value: Any) -> list[str]:
