@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+import weakref
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +25,7 @@ from astroquery.exceptions import NoResultsWarning
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astroquery_mmoda import JobFailed, JobTimeout, MmodaClass, ParameterError, ServiceError, conf
+from astroquery_mmoda import JobFailed, JobTimeout, MmodaClass, ParameterError, Products, ServiceError, conf
 from astroquery_mmoda.errors import AuthenticationError
 from astroquery_mmoda.request.division import parts_of_windows
 from tests.local_mmoda import sky
@@ -364,6 +365,25 @@ def test_killed_in_the_middle_of_twenty_jobs(local_mmoda, between):
     new = local_mmoda.computed - before
     assert len(new) == 20
     assert set(new.values()) == {1}
+
+
+def test_memory_does_not_grow_with_the_number_of_jobs(mmoda, monkeypatch):
+    """What was summed is not kept."""
+    alive: list[weakref.ref] = []
+    most = 0
+
+    def counted(products):
+        nonlocal most
+        alive.append(weakref.ref(products))
+        most = max(most, sum(each() is not None for each in alive))
+        return image(products)
+
+    image = Products.image
+    monkeypatch.setattr(Products, "image", counted)
+    with conf.set_temp("max_active_jobs", 1):
+        mosaic = mmoda.query_image("isgri", **ISGRI, scw_list=WINDOWS[11:41], windows_per_job=5)
+    assert mosaic[0].header["NJOBS"] == len(alive) == 6
+    assert most <= 3  # one that is summed, one that ended, one on its way
 
 
 def test_windows_added_at_the_end(between, curve):

@@ -124,6 +124,10 @@ class _Jobs:
 
     def _take(self, number: int, result: Result) -> Products | None:
         products, result.products = result.products, None
+        # a job keeps its products, which may be large
+        self.item.run.jobs.pop((self.item.index, number), None)
+        if result.error is None:
+            result.jobs = ()
         self.results[number] = result
         self.tally.done += result.error is None
         self.tally.failed += result.error is not None
