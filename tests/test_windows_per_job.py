@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 import weakref
 from collections import Counter
@@ -26,6 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astroquery_mmoda import JobFailed, JobTimeout, MmodaClass, ParameterError, Products, ServiceError, conf
+from astroquery_mmoda.combine.inputs import short_windows
 from astroquery_mmoda.errors import AuthenticationError
 from astroquery_mmoda.request.division import parts_of_windows
 from tests.local_mmoda import sky
@@ -221,6 +223,19 @@ def test_a_few_jobs_at_a_time(between, curve):
     with conf.set_temp("max_active_jobs", 1):
         curve(WINDOWS[51:91])
     assert between.most_running == 1
+
+
+def test_inputs_are_in_the_order_of_the_parts(between, curve):
+    """Whichever job ends first."""
+    first = WINDOWS[11]
+    between.fault = lambda form: time.sleep(1.5) if form["scw_list"].startswith(first) else None
+    windows = [row["windows"] for row in json.loads(curve(time_bin="800 s").meta["INPUTS"])]
+    assert windows == [short_windows(WINDOWS[at : at + 10]) for at in (11, 21, 31, 41)]
+    between.fault = lambda form: time.sleep(1.5) if form["scw_list"].startswith(first) else None
+    options = {**ISGRI, "scw_list": WINDOWS[11:41], "windows_per_job": 10}
+    rows = between.client.query_image("isgri", **options)["INPUTS"].data
+    assert [row[:16] for row in rows["WINDOWS"]] == [WINDOWS[at] for at in (11, 21, 31)]
+    assert (np.diff(rows["START"]) > 0).all()
 
 
 def test_parts_and_whole_are_equal(mmoda, curve):
@@ -482,7 +497,7 @@ def test_images_catalogues_and_spectra(mmoda):
     options = {**ISGRI, "scw_list": WINDOWS[11:31], "windows_per_job": 10}
     mosaic = mmoda.query_image("isgri", **options)
     assert mosaic[0].header["NJOBS"] == 2
-    assert len(mosaic["INPUTS"].data) == 2
+    assert [row[:16] for row in mosaic["INPUTS"].data["WINDOWS"]] == [WINDOWS[11], WINDOWS[21]]
     assert {"INTENSITY", "VARIANCE", "SIGNIFICANCE", "EXPOSURE", "CATALOG"} <= {hdu.name for hdu in mosaic}
     catalog = mmoda.query_catalog("isgri", **options)
     assert isinstance(catalog, Table)
