@@ -16,8 +16,6 @@ from astropy.table import Table
 from astroquery.exceptions import NoResultsWarning
 
 from ..catalog import empty_catalog, table_of
-from ..combine.extra import require_extra
-from ..combine.inputs import INPUTS, text_of_hdu
 from ..errors import JobFailed, JobTimeout, ServiceError, warn
 from ..products import Products
 from ..products.forms import in_form, of_source
@@ -32,6 +30,8 @@ _LONGEST_REASON = 250
 
 def check_extra(kind: str) -> None:
     """Refuse to begin what could not be combined in the end."""
+    from ..combine.extra import require_extra
+
     if kind in ("image", "catalog"):
         require_extra()
 
@@ -65,13 +65,15 @@ def _combined(kind: str, forms: Iterator[tuple[int, Any]], jobs: _Jobs) -> Any:
     # these are many and large, and the sum does not depend on their order
     mosaic = combine.combine_images(form for _, form in forms)
     numbers = {result.job_id: number for number, result in jobs.results.items()}
-    rows = mosaic[INPUTS].data
-    mosaic[INPUTS].data = rows[np.argsort([numbers.get(job_id, len(numbers)) for job_id in rows["JOB_ID"]])]
+    rows = mosaic["INPUTS"].data
+    mosaic["INPUTS"].data = rows[np.argsort([numbers.get(job_id, len(numbers)) for job_id in rows["JOB_ID"]])]
     return mosaic if kind == "image" else _catalog_of(mosaic)
 
 
 def _catalog_of(mosaic: fits.HDUList) -> Table:
     """Sources of a sum of images, as measured there."""
+    from ..combine.inputs import INPUTS, text_of_hdu
+
     catalog = table_of(mosaic) if "CATALOG" in mosaic else empty_catalog()
     if not len(catalog):
         warn("MMODA: no source was found in any of the jobs.", NoResultsWarning)
