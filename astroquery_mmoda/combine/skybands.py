@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import warnings
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from astropy.io import fits
 
 from ..errors import ParameterError, reading
 from ..products.cards import card_value, energy_band
+from ..products.image import mend_wcs
 from ..text import listed, printable
 from ..units import known_unit, read_unit
 
@@ -28,6 +29,10 @@ Energies = tuple[float, float] | None
 # JEM-X's name, where the file is not of `query_image`
 _NAMES = {"RECONSTRUCTED": "INTENSITY"}
 _MAPS = ("INTENSITY", "VARIANCE", "SIGNIFICANCE", "EXPOSURE")
+_NUMBERS = (
+    *(f"{name}{axis}" for name in ("CRPIX", "CRVAL", "CDELT", "CROTA") for axis in (1, 2)),
+    *(f"{name}{row}_{column}" for name in ("CD", "PC") for row in (1, 2) for column in (1, 2)),
+)
 _NORMAL = 1.4826  # standard deviation of normally distributed numbers, in their median absolute deviations
 
 
@@ -128,6 +133,17 @@ class SkyBand:
         return unit_vectors(places)
 
 
+def require_numbers(header: fits.Header, what: str) -> None:
+    """Refuse cards of coordinates that are no numbers, which wcslib takes for 0 or leaves out."""
+    for keyword in _NUMBERS:
+        value = header.get(keyword, 0.0)
+        if not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ParameterError(
+                f"{what} has {keyword} = {printable(repr(value), limit=60)}, which must be a number. "
+                "Correct its header."
+            )
+
+
 def require_frame(wcs: WCS, what: str) -> None:
     """Refuse sky coordinates in a frame that astropy does not know."""
     from astropy.wcs.utils import wcs_to_celestial_frame
@@ -202,9 +218,10 @@ def _plane(hdu: Any, what: str) -> _Array:
 def _coordinates(header: fits.Header, what: str) -> WCS:
     from astropy.wcs import WCS  # slow to import
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # wcslib corrects and completes headers
-        whole = WCS(header)
+    mended = header.copy()
+    mend_wcs(mended)
+    require_numbers(mended, what)
+    whole = WCS(mended)
     if not whole.has_celestial or {whole.wcs.lng, whole.wcs.lat} != {0, 1}:
         raise ParameterError(f"{what}: its first two axes must be sky coordinates.")
     require_frame(whole, what)

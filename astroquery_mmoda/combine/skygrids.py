@@ -15,7 +15,7 @@ from astropy.io import fits
 
 from ..errors import ParameterError, reading
 from ..products.image import mend_wcs
-from .skybands import require_frame
+from .skybands import require_frame, require_numbers
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -55,6 +55,7 @@ class SkyGrid:
             warnings.simplefilter("ignore")  # wcslib corrects and completes headers
             mended = header.copy()
             mend_wcs(mended)
+            require_numbers(mended, what)
             return cls.of_wcs(WCS(mended), shape, what)
 
     @classmethod
