@@ -86,13 +86,13 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def environment(directory: Path) -> str:
-    """The Python that has oda_api, after pip has put it there."""
+def environment(directory: Path, package: str = "oda_api") -> str:
+    """The Python that has a package which ours is measured against, after pip has put it there."""
     python = directory / ("Scripts" if os.name == "nt" else "bin") / "python"
     if not python.exists():
         venv.create(directory, with_pip=True)
-    if subprocess.run([str(python), "-c", "import oda_api"], capture_output=True, check=False).returncode:
-        requirements = str(HERE / "oda-api-requirements.txt")
+    if subprocess.run([str(python), "-c", f"import {package}"], capture_output=True, check=False).returncode:
+        requirements = str(HERE / f"{package.replace('_', '-')}-requirements.txt")
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
     return str(python)
 

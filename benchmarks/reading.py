@@ -32,11 +32,11 @@ def main(way: str, case: cases.Case, body: Path, small: Path) -> dict[str, float
     read(small.read_bytes(), cases.small(case))
     text = body.read_bytes()
     gc.collect()
-    before = _reset_peak()
+    before = reset_peak()
     start = time.process_time()
     found = read(text, case)
     used = time.process_time() - start
-    peak = max(_peak() - before, 0)
+    peak = max(peak_memory() - before, 0)
     del found  # only now: throwing it away is no part of reading
     return {"cpu": used, "peak": peak, "body": len(text)}
 
@@ -49,16 +49,16 @@ def _status(key: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
 
-def _reset_peak() -> int:
+def reset_peak() -> int:
     """Begin to count the peak anew where the system can do that (Linux), and tell the present size."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
         return _status("VmRSS")
     except OSError:
-        return _peak()
+        return peak_memory()
 
 
-def _peak() -> int:
+def peak_memory() -> int:
     try:
         return _status("VmHWM")
     except OSError:

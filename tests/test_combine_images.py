@@ -176,7 +176,7 @@ def test_coordinates_in_an_unknown_frame():
 @pytest.mark.parametrize("card", [{"CRVAL2": "22 deg"}, {"CD1_1": "inf"}])
 def test_coordinates_that_are_no_numbers(card):
     """Which wcslib takes for 0."""
-    with pytest.raises(ParameterError, match="mosaic 0 has C.* which must be a number"):
+    with pytest.raises(DecodingError, match="mosaic 0: .*not a number: C"):
         combine_images([mosaic(**card)])
 
 
@@ -859,13 +859,29 @@ def test_not_an_iterable(wrong):
 @pytest.mark.parametrize(
     ("wrong", "match"),
     [
-        ("sum.fits", "mosaic 1 is a str, not an HDUList"),
+        ("sum.fits", "mosaic 1 is not of type HDUList.* but str"),
         ((1, ParameterError("too far")), "mosaic 1 is the error of a query that failed; leave it out: too far"),
     ],
 )
 def test_not_a_mosaic(wrong, match):
     with pytest.raises(ParameterError, match=match):
         combine_images([mosaic(), wrong])
+
+
+def test_a_file_that_ends_too_early(tmp_path):
+    path = tmp_path / "mosaic.fits"
+    mosaic().writeto(path)
+    path.write_bytes(path.read_bytes()[:-10000])
+    with warnings.catch_warnings(), fits.open(path) as cut:
+        warnings.simplefilter("ignore")  # of astropy, that it is cut
+        for mosaics in ([cut], iter([cut])):
+            with pytest.raises(DecodingError, match="the pixels of mosaic 0"):
+                combine_images(mosaics)
+
+
+def test_a_text_for_a_number():
+    with pytest.raises(DecodingError, match="mosaic 1: not a number: CRVAL2"):
+        combine_images([mosaic(), mosaic(number=1, CRVAL2="inf")])
 
 
 def test_parts_without_data():

@@ -79,6 +79,7 @@ def test_order_and_columns():
     assert rows_of(result) == sorted(row for each in curves for row in rows_of(each))
     assert result["time"].scale == "tt"
     assert result["time"].format == "mjd"
+    assert rows_of(without_warnings(enumerate(curves))) == rows_of(result)  # as query_many gives them
     assert result["RATE"].unit == u.ct / u.s
     versions = result["osa_version"]
     assert set(versions[result["e_min"] == 20].tolist()) == {"OSA11.2"}
@@ -340,11 +341,12 @@ def test_curves_without_rows():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: curve(), "list, or another iterable, of tables"),
-        (lambda: "curve.fits", "list, or another iterable, of tables"),
-        (lambda: None, "list, or another iterable, of tables"),
+        (lambda: curve(), "list, or another iterable, of Tables"),
+        (lambda: "curve.fits", "list, or another iterable, of Tables"),
+        (lambda: None, "list, or another iterable, of Tables"),
         (lambda: [], "no light curves"),
-        (lambda: [curve(), "a"], "light curve 1 is not a Table"),
+        (lambda: [(0, curve()), (1, ParameterError("too far"))], "light curve 1 is the error of a query.*too far"),
+        (lambda: [curve(), "a"], "light curve 1 is not of type Table"),
         (lambda: [Table({"a": [1]})], "light curve 0: not a light curve"),
     ],
 )

@@ -29,11 +29,11 @@ from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
 
 from astroquery_mmoda import JobTimeout, MmodaClass, ParameterError, conf
-from astroquery_mmoda.errors import AuthenticationError, JobFailed
+from astroquery_mmoda.errors import AuthenticationError, JobFailed, collecting, warn
 from astroquery_mmoda.jobs import journal
 from astroquery_mmoda.many.outcomes import run_item
 from astroquery_mmoda.many.rows import row_reader
-from astroquery_mmoda.many.work import Run, WorkItem
+from astroquery_mmoda.many.work import Run, WorkItem, in_daemon
 from astroquery_mmoda.request.positions import sky_position
 from astroquery_mmoda.service.account import Account
 from conftest import require
@@ -759,3 +759,10 @@ def test_killed_in_the_middle_and_run_again(local_mmoda, tmp_path):
     new = local_mmoda.jobs - before
     assert set(new) == set(output[8].split())  # the same analyses, no more of them
     assert 8 < sum(new.values()) <= 16  # some of them for the second time, from another session
+
+
+def test_warnings_of_all_threads_of_a_query_are_kept():
+    found = []
+    with collecting(found):
+        in_daemon(warn, "late", UserWarning).result()
+    assert found == [("late", UserWarning)]

@@ -647,6 +647,12 @@ def test_genuine_rate(genuine_mosaic):
     assert rates["rate"].unit == u.ct / u.s
 
 
+def test_a_genuine_file_whose_images_have_one_name(genuine):
+    with fits.open(genuine / "isgri_mosa_ima_1.fits.gz") as mosaic:
+        assert "INTENSITY" not in mosaic
+        assert measure_rates(mosaic, CENTRE)["rate"][0] == pytest.approx(41.92, rel=0.06)
+
+
 def test_genuine_empty_places(genuine_mosaic):
     significance = np.nan_to_num(genuine_mosaic["SIGNIFICANCE"].data.astype(float))
     wcs, exposed = WCS(genuine_mosaic["INTENSITY"].header), genuine_mosaic["EXPOSURE"].data > 0

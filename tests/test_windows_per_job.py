@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
+import weakref
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +26,8 @@ from astroquery.exceptions import NoResultsWarning
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astroquery_mmoda import JobFailed, JobTimeout, MmodaClass, ParameterError, ServiceError, conf
+from astroquery_mmoda import JobFailed, JobTimeout, MmodaClass, ParameterError, Products, ServiceError, conf
+from astroquery_mmoda.combine.inputs import short_windows
 from astroquery_mmoda.errors import AuthenticationError
 from astroquery_mmoda.request.division import parts_of_windows
 from tests.local_mmoda import sky
@@ -222,6 +225,19 @@ def test_a_few_jobs_at_a_time(between, curve):
     assert between.most_running == 1
 
 
+def test_inputs_are_in_the_order_of_the_parts(between, curve):
+    """Whichever job ends first."""
+    first = WINDOWS[11]
+    between.fault = lambda form: time.sleep(1.5) if form["scw_list"].startswith(first) else None
+    windows = [row["windows"] for row in json.loads(curve(time_bin="800 s").meta["INPUTS"])]
+    assert windows == [short_windows(WINDOWS[at : at + 10]) for at in (11, 21, 31, 41)]
+    between.fault = lambda form: time.sleep(1.5) if form["scw_list"].startswith(first) else None
+    options = {**ISGRI, "scw_list": WINDOWS[11:41], "windows_per_job": 10}
+    rows = between.client.query_image("isgri", **options)["INPUTS"].data
+    assert [row[:16] for row in rows["WINDOWS"]] == [WINDOWS[at] for at in (11, 21, 31)]
+    assert (np.diff(rows["START"]) > 0).all()
+
+
 def test_parts_and_whole_are_equal(mmoda, curve):
     parts = curve()
     whole = mmoda.query_lightcurve("isgri", **ISGRI, catalog=CRAB, time_bin="1000 s", scw_list=WINDOWS[11:51])
@@ -366,6 +382,25 @@ def test_killed_in_the_middle_of_twenty_jobs(local_mmoda, between):
     assert set(new.values()) == {1}
 
 
+def test_memory_does_not_grow_with_the_number_of_jobs(mmoda, monkeypatch):
+    """What was summed is not kept."""
+    alive: list[weakref.ref] = []
+    most = 0
+
+    def counted(products):
+        nonlocal most
+        alive.append(weakref.ref(products))
+        most = max(most, sum(each() is not None for each in alive))
+        return image(products)
+
+    image = Products.image
+    monkeypatch.setattr(Products, "image", counted)
+    with conf.set_temp("max_active_jobs", 1):
+        mosaic = mmoda.query_image("isgri", **ISGRI, scw_list=WINDOWS[11:41], windows_per_job=5)
+    assert mosaic[0].header["NJOBS"] == len(alive) == 6
+    assert most <= 3  # one that is summed, one that ended, one on its way
+
+
 def test_windows_added_at_the_end(between, curve):
     with conf.set_temp("many_polls_per_second", 50):
         curve(WINDOWS[11:56])
@@ -462,11 +497,14 @@ def test_images_catalogues_and_spectra(mmoda):
     options = {**ISGRI, "scw_list": WINDOWS[11:31], "windows_per_job": 10}
     mosaic = mmoda.query_image("isgri", **options)
     assert mosaic[0].header["NJOBS"] == 2
-    assert len(mosaic["INPUTS"].data) == 2
+    assert [row[:16] for row in mosaic["INPUTS"].data["WINDOWS"]] == [WINDOWS[11], WINDOWS[21]]
     assert {"INTENSITY", "VARIANCE", "SIGNIFICANCE", "EXPOSURE", "CATALOG"} <= {hdu.name for hdu in mosaic}
     catalog = mmoda.query_catalog("isgri", **options)
     assert isinstance(catalog, Table)
     assert catalog.meta["NJOBS"] == 2
+    inputs = json.loads(catalog.meta["INPUTS"])
+    assert {each["job_id"] for each in inputs} == set(mosaic["INPUTS"].data["JOB_ID"])
+    assert all(each["windows"] and each["start"] < each["stop"] for each in inputs)
     assert list(catalog["src_names"]) == list(mosaic["CATALOG"].data["src_names"])
     spectra = mmoda.query_spectrum("isgri", **options, catalog=catalog, source="Crab")
     assert isinstance(spectra, fits.HDUList)

@@ -98,7 +98,7 @@ def combine_catalogs(
     near = _radius(radius)
     # of several detectors or years, there is nothing to be summed: no warnings and errors of sums
     inputs, tables = Inputs("catalog", overlap=True), []
-    for number, catalog in enumerate(outcomes(catalogs, "catalog", "source lists")):
+    for number, catalog in enumerate(outcomes(catalogs, "catalog", Table, fits.HDUList)):
         facts, table = _read(catalog, number)
         inputs.add(replace(facts, alike=dict.fromkeys(facts.alike, "")))
         tables.append(table)
@@ -132,11 +132,8 @@ def _radius(radius: Any) -> float | None:
     return degrees
 
 
-def _read(catalog: Any, number: int) -> tuple[InputFacts, Table]:
+def _read(catalog: Table | fits.HDUList, number: int) -> tuple[InputFacts, Table]:
     """What one input says of itself, and its sources with the usual columns."""
-    if not isinstance(catalog, (Table, fits.HDUList)):
-        kind = type(catalog).__name__
-        raise ParameterError(f"catalog {number} must be a Table of sources or an image with CATALOG, not a {kind}.")
     is_image = isinstance(catalog, fits.HDUList)
     facts = InputFacts.of_hdulist(catalog, "INTENSITY") if is_image else InputFacts.of_table(catalog)
     try:

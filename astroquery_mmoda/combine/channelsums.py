@@ -25,8 +25,6 @@ _WEIGHT, _KIND = "WEIGHT", "WEIGHTS"
 # columns that are averaged or summed; others stay where they are the same in all
 _AVERAGED = frozenset({"RATE", "COUNTS", "STAT_ERR", "SYS_ERR", "QUALITY", _WEIGHT})
 _OWN = _AVERAGED | {"CHANNEL"}
-
-
 _ARRAYS = 3  # with a number for each channel, beside those of the columns
 
 
@@ -104,9 +102,7 @@ class SourceSum:
         self._good, self._stated = np.zeros(size, dtype=bool), np.zeros(size, dtype=np.int16)
         self._sums = {name: np.zeros(size) for name in ("weight", "value", "variance", "systematic", "counts")}
         self._others = {
-            name: first.column(name)
-            for name in first.tables["SPECTRUM"].columns.names
-            if name.upper() not in _AVERAGED | {"CHANNEL"}
+            name: first.column(name) for name in first.tables["SPECTRUM"].columns.names if name.upper() not in _OWN
         }
         self._total, self._alike = 0.0, True
         self._is_systematic = first.column("SYS_ERR") is not None

@@ -16,8 +16,10 @@ from astroquery.exceptions import InputWarning
 from ..catalog import cells
 from ..errors import ParameterError, valid, warn
 from ..instruments import CATALOG_VALUES
+from ..products.plaintable import numbers_of
 from ..products.sources import folded_name
 from ..text import listed
+from .skygrids import unit_vectors
 
 _Array = np.ndarray[Any, Any]
 
@@ -60,7 +62,8 @@ class Detections:
         keys = np.nan_to_num(-significances, nan=np.inf), joined["ra"], joined["dec"], texts
         order = sorted(range(len(joined)), key=lambda row: tuple(key[row] for key in keys))
         joined = joined[order]
-        return cls(joined, _vectors(joined["ra"], joined["dec"]), errors[order], significances[order], radius)
+        vectors = unit_vectors(SkyCoord(joined["ra"], joined["dec"]))
+        return cls(joined, vectors, errors[order], significances[order], radius)
 
     def groups(self) -> tuple[list[list[int]], list[list[int]]]:
         """Rows of each known source, and of each unnamed one that is not close to those."""
@@ -165,12 +168,7 @@ def plain_numbers_of(table: Table, name: str) -> _Array:
     """Numbers of a column, NaN where there are none."""
     if name not in table.colnames:
         return np.full(len(table), np.nan)
-    return np.ma.filled(np.ma.asarray(table[name], dtype=float).astype(float), np.nan)
-
-
-def _vectors(lon: Any, lat: Any) -> _Array:
-    lon, lat = (np.radians(np.asarray(angle, dtype=float)) for angle in (lon, lat))
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+    return numbers_of(table[name])
 
 
 def _separations(vectors: _Array, vector: _Array) -> _Array:

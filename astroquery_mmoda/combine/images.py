@@ -120,7 +120,7 @@ def combine_images(mosaics: Iterable[fits.HDUList], *, wcs: Any = None, overlap:
 
 def _checked(mosaics: Iterable[Any], inputs: Inputs, total: _Sum) -> Iterator[InputMosaic]:
     """Mosaics that may be summed, one by one."""
-    for position, hdulist in enumerate(outcomes(mosaics, _WHAT, "HDULists")):
+    for position, hdulist in enumerate(outcomes(mosaics, _WHAT, fits.HDUList)):
         mosaic = InputMosaic.of_hdulist(hdulist, position)
         if mosaic is None:
             inputs.leave_out()

@@ -36,16 +36,22 @@ _COMMENTS = {
 }
 
 
-def outcomes(values: Iterable[Any], what: str, kind: str) -> Iterator[Any]:
-    """Inputs one by one, also of what `query_many` gives, which are pairs; `ParameterError` for a failed query."""
-    is_one = isinstance(values, (str, bytes, Mapping, Table, fits.HDUList)) or not np.iterable(values)
-    if is_one:
-        raise ParameterError(f"a list, or another iterable, of {kind} is needed, not one {type(values).__name__}.")
+def outcomes(values: Iterable[Any], what: str, *forms: type) -> Iterator[Any]:
+    """Inputs of some types, also of the pairs that `query_many` gives; `ParameterError` for a failed query."""
+    names = [form.__name__ for form in forms]
+    if isinstance(values, (str, bytes, Mapping, Table, fits.HDUList)) or not np.iterable(values):
+        kinds = " or ".join(f"{name}s" for name in names)
+        raise ParameterError(f"a list, or another iterable, of {kinds} is needed, not one {type(values).__name__}.")
     for position, value in enumerate(values):
         if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (int, np.integer)):
             value = value[1]
         if isinstance(value, BaseException):
             raise ParameterError(f"{what} {position} is the error of a query that failed; leave it out: {value}")
+        if not isinstance(value, forms):
+            wrong = type(value).__name__
+            raise ParameterError(
+                f"{what} {position} is not of type {' or '.join(names)}, as queries return, but {wrong}."
+            )
         if isinstance(value, fits.HDUList) and not len(value):
             raise ParameterError(f"{what} {position} is an HDUList without any HDU; leave it out.")
         yield value
@@ -110,7 +116,7 @@ class InputFacts:
         of_sum = [str(row.get("job_id") or "") for row in rows if isinstance(row, dict)]
         jobs = tuple(",".join(of_sum).split(",")) if of_sum else (str(job),) if job else ()
         start, stop = math.inf, -math.inf
-        if len(table) and {"time", "time_bin"} <= set(table.colnames) and isinstance(table["time"], Time):
+        if len(table) and isinstance(table.columns.get("time"), Time) and "time_bin" in table.colnames:
             half = np.ma.filled(np.ma.asarray(table["time_bin"], dtype=float), 0.0) / 2.0 / 86400.0
             start, stop = float(np.min(table["time"].mjd - half)), float(np.max(table["time"].mjd + half))
         alike = {**{key: meta.get(key) for key in _ALIKE}, "osa_version": parameters.get("osa_version")}
@@ -188,10 +194,10 @@ class Inputs:
                 )
 
     def _refuse_repeated(self, facts: InputFacts) -> None:
-        number = len(self)
+        own = len(self)
         for window in facts.windows:
-            other = self._number_of_window.setdefault(window[:_SWID], number)
-            if other != number:
+            other = self._number_of_window.setdefault(window[:_SWID], own)
+            if other != own:
                 self._refuse(other, f"the science window {window}")
         for other, known in enumerate(self.facts):
             if facts.windows and known.windows:
@@ -251,14 +257,18 @@ class Inputs:
 
     def rows(self) -> list[dict[str, Any]]:
         """What `text` has of each input."""
-        return [
-            {
-                "job_id": ",".join(facts.jobs),
-                "windows": short_windows(facts.windows),
-                **({"start": round(facts.start, 6), "stop": round(facts.stop, 6)} if facts.stop >= facts.start else {}),
-            }
-            for facts in self.facts
-        ]
+        return [_row(facts.jobs, facts.windows, facts.start, facts.stop) for facts in self.facts]
+
+
+def text_of_hdu(hdu: fits.BinTableHDU) -> str:
+    """What `Inputs.text` gives, of a table of `Inputs.hdu`."""
+    cells = zip(*(hdu.data[name].tolist() for name in ("JOB_ID", "WINDOWS", "START", "STOP")), strict=True)
+    return flat_text([_row([jobs], re.findall("[^,]+", windows), *times) for jobs, windows, *times in cells])
+
+
+def _row(jobs: Sequence[str], windows: Sequence[str], start: float, stop: float) -> dict[str, Any]:
+    times = {"start": round(start, 6), "stop": round(stop, 6)} if stop >= start else {}
+    return {"job_id": ",".join(jobs), "windows": short_windows(windows), **times}
 
 
 def add_values(header: fits.Header, values: Mapping[str, Any]) -> None:

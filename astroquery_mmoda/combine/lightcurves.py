@@ -73,7 +73,7 @@ def combine_lightcurves(curves: Iterable[Table]) -> Table:
     (2, 'osa_version')
     """
     inputs, tables = Inputs("light curve", overlap=True), []
-    for given in outcomes(curves, "light curve", "tables"):
+    for given in outcomes(curves, "light curve", Table):
         facts, table = _read(given, len(inputs))
         inputs.facts.append(facts)  # they need not be of one instrument or version
         tables.append(table)
@@ -91,12 +91,8 @@ def combine_lightcurves(curves: Iterable[Table]) -> Table:
     return stacked
 
 
-def _read(given: Any, index: int) -> tuple[InputFacts, Table]:
+def _read(given: Table, index: int) -> tuple[InputFacts, Table]:
     """A light curve with its valid times, and what it says of itself."""
-    if not isinstance(given, Table):
-        raise ParameterError(
-            f"light curve {index} is not a Table as query_lightcurve returns it: {type(given).__name__}"
-        )
     try:
         with reading(f"light curve {index}"):
             table = rows_of(Table(given, copy=False) if isinstance(given, QTable) else given, None, single=False)

@@ -16,27 +16,30 @@ from astropy.table import Table
 from ..catalog import table_of
 from ..errors import ParameterError, reading
 from ..files import whole_file
-from ..products.cards import card_value, number
+from ..products.cards import card_value, energy_band, number
 from ..text import listed
 from ..units import standard_spelling
 from .inputs import INPUTS, InputFacts
 from .resampling import Planes
-from .skybands import Energies, images_by_band
 from .skygrids import SkyGrid
 
 #: what a sum is made of
 NEEDED = ("INTENSITY", "VARIANCE", "EXPOSURE")
+# JEM-X's name, where the file is not of `query_image`
+_NAMES = {"RECONSTRUCTED": "INTENSITY"}
 # cards of coordinates that are the same in all images of a mosaic
 _AXES = ("NAXIS", "CTYPE", "CRVAL", "CRPIX", "CDELT", "CROTA")
 _COORDINATES = (*(f"{name}{axis}" for name in _AXES for axis in (1, 2)), "CD1_1", "CD1_2", "CD2_1", "CD2_2")
 _LEAST = 2  # axes of an image
+
+_Band = tuple[float, float] | None
 
 
 @dataclass(frozen=True)
 class MosaicBand:
     """Images of one energy band."""
 
-    energies: Energies
+    energies: _Band
     header: fits.Header
     units: Mapping[str, str]
     read: Callable[[], Planes]
@@ -60,14 +63,9 @@ class InputMosaic:
     empty: int = 0  # inputs without images of a sum
 
     @classmethod
-    def of_hdulist(cls, hdulist: Any, position: int) -> InputMosaic | None:
+    def of_hdulist(cls, hdulist: fits.HDUList, position: int) -> InputMosaic | None:
         """Of what `query_image` returns, or of a file; None where there is no image in it."""
         what = f"mosaic {position}"
-        if not isinstance(hdulist, fits.HDUList):
-            raise ParameterError(
-                f"{what} is a {type(hdulist).__name__}, not an HDUList: give an iterable of those that query_image "
-                "returns."
-            )
         images = [hdu for hdu in hdulist if getattr(hdu, "is_image", False) and hdu.shape]
         if not images:
             return None
@@ -119,15 +117,30 @@ def _of_file(path: Path) -> Planes:
     return Planes.of_arrays(*np.load(path, allow_pickle=False))
 
 
-def _bands(images: list[Any], what: str) -> list[tuple[Energies, dict[str, Any]]]:
-    """Energies and images by name of each band, from the lowest."""
+def images_by_band(images: list[Any], names: tuple[str, ...]) -> list[tuple[_Band, dict[str, Any]]]:
+    """Energies and images by name (EXTNAME, else IMATYPE) of each band, from the lowest."""
+    groups: dict[tuple[_Band, int], dict[str, Any]] = {}
+    for hdu in images:
+        kind = str(hdu.header.get("IMATYPE", "")).strip().upper()
+        name = hdu.name if hdu.name in names else _NAMES.get(kind, kind)
+        if name in names:
+            energies, count = energy_band(hdu.header), 0
+            while name in groups.setdefault((energies, count), {}):  # of two products
+                count += 1
+            groups[energies, count][name] = hdu
+    found = sorted(groups.items(), key=lambda item: (item[0][0] or (np.inf, np.inf), item[0][1]))
+    return [(energies, hdus) for (energies, _), hdus in found]
+
+
+def _bands(images: list[Any], what: str) -> list[tuple[_Band, dict[str, Any]]]:
+    """Bands that have all images of a sum."""
     found = images_by_band(images, NEEDED)
     for energies, hdus in found or [(None, {})]:
         if missing := [name for name in NEEDED if name not in hdus]:
             band = f" of {energies[0]:g}-{energies[1]:g} keV" if energies else ""
+            present = listed(hdu.name for hdu in images)
             raise ParameterError(
-                f"{what} has no image {' and '.join(missing)}{band} (images present: "
-                f"{listed([hdu.name for hdu in images])}). A sum "
+                f"{what} has no image {' and '.join(missing)}{band} (images present: {present}). A sum "
                 f"needs {', '.join(NEEDED)} for each energy band, as query_image returns them for isgri and jemx."
             )
     return found
@@ -146,10 +159,15 @@ def _described(hdus: dict[str, Any], first: Any, what: str) -> tuple[fits.Header
     for name, hdu in hdus.items():
         unit = card_value(hdu.header, "BUNIT")
         units[name] = standard_spelling(unit) or str(unit or "").strip()
-    return hdus["INTENSITY"].header, units, partial(_of_hdus, [hdus[name] for name in NEEDED])
+    return hdus["INTENSITY"].header, units, partial(_of_hdus, [hdus[name] for name in NEEDED], what)
 
 
-def _of_hdus(hdus: list[Any]) -> Planes:
+def _of_hdus(hdus: list[Any], what: str) -> Planes:
+    with reading(f"the pixels of {what}"):
+        return Planes.of_arrays(*map(np.asarray, _pixels(hdus)))
+
+
+def _pixels(hdus: list[Any]) -> list[Any]:
     files = [None if "data" in vars(hdu) else hdu.fileinfo() for hdu in hdus]
     names = {info and info["file"].name for info in files}
     if len(names) == 1 and (name := names.pop()) and Path(name).is_file():
@@ -158,5 +176,5 @@ def _of_hdus(hdus: list[Any]) -> Planes:
         with fits.open(name, memmap=False) as opened:
             found = {hdu.fileinfo()["datLoc"]: hdu for hdu in opened}
             if all(place in found for place in places):
-                return Planes.of_arrays(*(np.asarray(found[place].data) for place in places))
-    return Planes.of_arrays(*(np.asarray(hdu.data) for hdu in hdus))
+                return [found[place].data for place in places]
+    return [hdu.data for hdu in hdus]

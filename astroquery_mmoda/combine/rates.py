@@ -24,7 +24,8 @@ from ..text import listed
 from ..units import refuse_unusual
 from .extra import require_extra
 from .gaussians import TWINS, Heights, fitted_widths, heights
-from .skybands import SkyBand, sky_bands, unit_vectors
+from .skybands import SkyBand, sky_bands
+from .skygrids import unit_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -106,7 +106,7 @@ class MeanResponse:
                 values = values / np.where(weight > 0, weight, 1.0)
                 if not is_full:
                     areas = np.broadcast_to(mean[:, np.newaxis], values.shape)
-                    values = np.divide(values, areas, out=self._first_matrix(), where=areas != 0)
+                    values = np.divide(values, areas, out=np.zeros_like(values), where=areas != 0)
                 columns = _dense_columns(columns, values, self._start)
             made["MATRIX"] = channel_hdu("MATRIX", columns, self.cards["MATRIX"], self._numbers)
             changed = {} if values is None else {"NUMGRP": len(values), "NUMELT": values.size, "LO_THRES": 0.0}

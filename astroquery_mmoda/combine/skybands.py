@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,26 +12,16 @@ from astropy.io import fits
 
 from ..errors import ParameterError, reading
 from ..products.cards import card_value, energy_band
-from ..products.image import mend_wcs
 from ..text import listed, printable
 from ..units import known_unit, read_unit
+from .mosaics import images_by_band
+from .skygrids import require_frame, unit_vectors, wcs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from astropy.coordinates import SkyCoord
     from astropy.wcs import WCS
 
 _Array = np.ndarray[Any, Any]
-#: keV; None where unknown
-Energies = tuple[float, float] | None
-# JEM-X's name, where the file is not of `query_image`
-_NAMES = {"RECONSTRUCTED": "INTENSITY"}
-_MAPS = ("INTENSITY", "VARIANCE", "SIGNIFICANCE", "EXPOSURE")
-_NUMBERS = (
-    *(f"{name}{axis}" for name in ("CRPIX", "CRVAL", "CDELT", "CROTA") for axis in (1, 2)),
-    *(f"{name}{row}_{column}" for name in ("CD", "PC") for row in (1, 2) for column in (1, 2)),
-)
 _NORMAL = 1.4826  # standard deviation of normally distributed numbers, in their median absolute deviations
 
 
@@ -70,9 +59,9 @@ class SkyBand:
     header: fits.Header
 
     @classmethod
-    def of_maps(cls, maps: dict[str, Any], version: int) -> SkyBand:
+    def of_maps(cls, maps: dict[str, Any], number: int) -> SkyBand:
         """Of HDUs by their names."""
-        what = f"band {version} of the mosaic"
+        what = f"band {number} of the mosaic"
         with reading(what):
             planes = {name: _plane(hdu, what) for name, hdu in maps.items()}
             if len({plane.shape for plane in planes.values()}) > 1:
@@ -133,37 +122,6 @@ class SkyBand:
         return unit_vectors(places)
 
 
-def require_numbers(header: fits.Header, what: str) -> None:
-    """Refuse cards of coordinates that are no numbers, which wcslib takes for 0 or leaves out."""
-    for keyword in _NUMBERS:
-        value = header.get(keyword, 0.0)
-        if not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ParameterError(
-                f"{what} has {keyword} = {printable(repr(value), limit=60)}, which must be a number. "
-                "Correct its header."
-            )
-
-
-def require_frame(wcs: WCS, what: str) -> None:
-    """Refuse sky coordinates in a frame that astropy does not know."""
-    from astropy.wcs.utils import wcs_to_celestial_frame
-
-    try:
-        wcs_to_celestial_frame(wcs)
-    except ValueError as error:
-        raise ParameterError(
-            f"{what} has sky coordinates in an unknown frame: RADESYS is {printable(wcs.wcs.radesys, limit=60)!r} "
-            "(known: ICRS, FK5, FK4). Correct its header."
-        ) from error
-
-
-def unit_vectors(places: SkyCoord) -> _Array:
-    """Places as vectors of length 1, along the last axis."""
-    angles = places.spherical
-    lon, lat = angles.lon.rad, angles.lat.rad
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
-
-
 def sky_bands(mosaic: fits.HDUList) -> list[SkyBand]:
     """Bands of a mosaic from the lowest to the highest."""
     if not isinstance(mosaic, fits.HDUList):
@@ -171,41 +129,16 @@ def sky_bands(mosaic: fits.HDUList) -> list[SkyBand]:
             "mosaic must be an HDUList, as query_image or combine_images returns it (or astropy.io.fits.open of a file "
             f"that was written from it), not {printable(type(mosaic).__name__)}."
         )
-    images = {
-        (hdu.name, hdu.ver): hdu
-        for hdu in mosaic
-        if getattr(hdu, "is_image", False) and hdu.header.get("NAXIS", 0) >= 2
-    }
-    if all(name != "INTENSITY" for name, _ in images):  # a file of INTEGRAL's own software
-        bands = images_by_band(images.values(), _MAPS)
-        images |= {(name, ver): hdu for ver, (_, maps) in enumerate(bands, start=1) for name, hdu in maps.items()}
-    versions = sorted(version for name, version in images if name == "INTENSITY")
-    if not versions or any(("VARIANCE", version) not in images for version in versions):
-        present = listed(f"{name} {version}" for name, version in images)
+    images = [hdu for hdu in mosaic if getattr(hdu, "is_image", False) and hdu.header.get("NAXIS", 0) >= 2]
+    names = ("INTENSITY", "VARIANCE", "SIGNIFICANCE", "EXPOSURE")
+    bands = [maps for _, maps in images_by_band(images, names) if "INTENSITY" in maps]
+    if not bands or any("VARIANCE" not in maps for maps in bands):
+        present = listed(f"{hdu.name} {hdu.ver}" for hdu in images)
         raise ParameterError(
             "Rates need an INTENSITY and a VARIANCE of each energy band, as the images of ISGRI and JEM-X have them; "
             f"images present: {present}. Errors can't be measured in others."
         )
-    found = [
-        SkyBand.of_maps({name: images[name, version] for name in _MAPS if (name, version) in images}, version)
-        for version in versions
-    ]
-    return sorted(found, key=lambda band: band.energies or (np.inf, np.inf))
-
-
-def images_by_band(images: Iterable[Any], names: Sequence[str]) -> list[tuple[Energies, dict[str, Any]]]:
-    """Energies and images of each band, from the lowest; by EXTNAME, or IMATYPE as in files of INTEGRAL's software."""
-    groups: dict[tuple[Energies, int], dict[str, Any]] = {}
-    for hdu in images:
-        kind = str(hdu.header.get("IMATYPE", "")).strip().upper()
-        name = hdu.name if hdu.name in names else _NAMES.get(kind, kind)
-        if name in names:
-            energies, count = energy_band(hdu.header), 0
-            while name in groups.setdefault((energies, count), {}):  # of two products
-                count += 1
-            groups[energies, count][name] = hdu
-    found = sorted(groups.items(), key=lambda item: (item[0][0] or (np.inf, np.inf), item[0][1]))
-    return [(energies, hdus) for (energies, _), hdus in found]
+    return [SkyBand.of_maps(maps, number) for number, maps in enumerate(bands, start=1)]
 
 
 def _plane(hdu: Any, what: str) -> _Array:
@@ -216,12 +149,7 @@ def _plane(hdu: Any, what: str) -> _Array:
 
 
 def _coordinates(header: fits.Header, what: str) -> WCS:
-    from astropy.wcs import WCS  # slow to import
-
-    mended = header.copy()
-    mend_wcs(mended)
-    require_numbers(mended, what)
-    whole = WCS(mended)
+    whole = wcs_of(header)
     if not whole.has_celestial or {whole.wcs.lng, whole.wcs.lat} != {0, 1}:
         raise ParameterError(f"{what}: its first two axes must be sky coordinates.")
     require_frame(whole, what)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ import numpy as np
 from astropy.coordinates import ICRS, SkyCoord, UnitSphericalRepresentation
 from astropy.io import fits
 
-from ..errors import ParameterError, reading
+from ..errors import DecodingError, ParameterError, reading
 from ..products.image import mend_wcs
-from .skybands import require_frame, require_numbers
+from ..text import listed, printable
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -36,6 +37,7 @@ _MOST_PIXELS = 30_000_000
 _TILE = 256
 # what is left to chance where a tile, or a grid, is known by some of its points only
 _MARGIN = 1.1
+_NUMBERS = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]")
 _KEPT = ("WCSAXES", "CTYPE", "CUNIT", "LONPOLE", "LATPOLE", "RADESYS", "EQUINOX", "PV1_", "PV2_")
 
 
@@ -48,15 +50,9 @@ class SkyGrid:
 
     @classmethod
     def of_header(cls, header: fits.Header, shape: Sequence[int], what: str) -> SkyGrid:
-        """Of a header as the service, or anybody else, wrote it."""
-        from astropy.wcs import WCS
-
-        with reading(f"the sky coordinates of {what}"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # wcslib corrects and completes headers
-            mended = header.copy()
-            mend_wcs(mended)
-            require_numbers(mended, what)
-            return cls.of_wcs(WCS(mended), shape, what)
+        """Of a header."""
+        with reading(f"the sky coordinates of {what}"):
+            return cls.of_wcs(wcs_of(header), shape, what)
 
     @classmethod
     def of_wcs(cls, wcs: WCS, shape: Sequence[int], what: str) -> SkyGrid:
@@ -129,6 +125,33 @@ class SkyGrid:
         ]
         matrix = self.wcs.pixel_scale_matrix
         return cards + [(f"CD{i + 1}_{j + 1}", float(matrix[i, j])) for i in (0, 1) for j in (0, 1)]
+
+
+def wcs_of(header: fits.Header) -> WCS:
+    """Coordinates of a header as the service, or anybody else, wrote it."""
+    from astropy.wcs import WCS  # slow to import
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # wcslib corrects and completes headers
+        mended = header.copy()
+        mend_wcs(mended)
+        # wcslib takes 0 for a text
+        if texts := [key for key in mended if _NUMBERS.fullmatch(key) and isinstance(mended[key], str)]:
+            raise DecodingError(f"not a number: {listed(texts)}")
+        return WCS(mended)
+
+
+def require_frame(wcs: WCS, what: str) -> None:
+    """Refuse sky coordinates in a frame that astropy does not know."""
+    from astropy.wcs.utils import wcs_to_celestial_frame
+
+    try:
+        wcs_to_celestial_frame(wcs)
+    except ValueError as error:
+        raise ParameterError(
+            f"{what} has sky coordinates in an unknown frame: RADESYS is {printable(wcs.wcs.radesys, limit=60)!r} "
+            "(known: ICRS, FK5, FK4). Correct its header."
+        ) from error
 
 
 def given_grid(wcs: Any) -> SkyGrid:
@@ -223,13 +246,12 @@ def _points(shape: tuple[int, int], count: int, *, edge: float) -> tuple[_Array,
 def _vectors(wcs: WCS, x: _Array, y: _Array, frame: Any) -> _Array:
     from astropy.wcs.utils import pixel_to_skycoord
 
-    found: _Array = (
-        pixel_to_skycoord(x, y, wcs)
-        .transform_to(frame)
-        .represent_as(UnitSphericalRepresentation)
-        .to_cartesian()
-        .xyz.value
-    )
+    return unit_vectors(pixel_to_skycoord(x, y, wcs).transform_to(frame)).T
+
+
+def unit_vectors(places: SkyCoord) -> _Array:
+    """Places as vectors of length 1, along the last axis."""
+    found: _Array = places.represent_as(UnitSphericalRepresentation).to_cartesian().get_xyz(xyz_axis=-1).value
     return found
 
 

@@ -97,7 +97,7 @@ def combine_spectra(
             f"weights={printable(repr(weights), limit=60)} has no meaning; allowed: {listed(_WEIGHTS)}"
         )
     total = _SpectraSum(weights, overlap=overlap)
-    for part in outcomes(spectra, "part", "HDULists"):
+    for part in outcomes(spectra, "part", fits.HDUList):
         total.add(part)
     return total.hdulist()
 
@@ -113,13 +113,9 @@ class _SpectraSum:
         self._weights_of: list[dict[str, float]] = []
         self._twice: dict[str, str] = {}
 
-    def add(self, part: Any) -> None:
+    def add(self, part: fits.HDUList) -> None:
         """Take one more part."""
         number_of_part = len(self._inputs)
-        if not isinstance(part, fits.HDUList):
-            raise ParameterError(
-                f"part {number_of_part} is not an HDUList as query_spectrum returns it: {type(part).__name__}"
-            )
         tables = _tables(part, number_of_part)
         with reading(f"part {number_of_part}"):
             facts = InputFacts.of_hdulist(part, "SPECTRUM")

@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from operator import itemgetter
 from typing import Any
 
+import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 from astroquery.exceptions import NoResultsWarning
 
 from ..catalog import empty_catalog, table_of
-from ..combine import combine_images, combine_lightcurves, combine_spectra
 from ..combine.extra import require_extra
+from ..combine.inputs import INPUTS, text_of_hdu
 from ..errors import JobFailed, JobTimeout, ServiceError, warn
 from ..products import Products
 from ..products.forms import in_form, of_source
@@ -36,12 +38,11 @@ def check_extra(kind: str) -> None:
 
 def run_parts(item: WorkItem) -> Result:
     """Compute the science windows of a query in several jobs, and combine their results."""
-    jobs = _Jobs(item)
+    jobs, result = _Jobs(item), Result()
     kind = "image" if item.kind == "catalog" else item.kind
-    forms = (in_form(kind, products, None, where=f"job {products.job_id}: ") for products in jobs.products())
-    result = Result()
+    forms = ((number, in_form(kind, each, None, where=f"job {each.job_id}: ")) for number, each in jobs.products())
     try:
-        form = _COMBINE[item.kind](forms)
+        form = _combined(item.kind, forms, jobs)
         _count_failed(form, len(jobs.errors))
         result.form = of_source(item.kind, form, item.source)
     except Exception as error:
@@ -54,22 +55,29 @@ def run_parts(item: WorkItem) -> Result:
     return result
 
 
-def _catalog_of_images(images: Iterable[fits.HDUList]) -> Table:
+def _combined(kind: str, forms: Iterator[tuple[int, Any]], jobs: _Jobs) -> Any:
+    """Sum of the forms of jobs, which come as they end, with their numbers; as if they had come in order."""
+    from .. import combine  # needed by few sessions
+
+    if kind in ("spectrum", "lightcurve"):
+        in_order = [form for _, form in sorted(forms, key=itemgetter(0))]
+        return combine.combine_spectra(in_order) if kind == "spectrum" else combine.combine_lightcurves(in_order)
+    # these are many and large, and the sum does not depend on their order
+    mosaic = combine.combine_images(form for _, form in forms)
+    numbers = {result.job_id: number for number, result in jobs.results.items()}
+    rows = mosaic[INPUTS].data
+    mosaic[INPUTS].data = rows[np.argsort([numbers.get(job_id, len(numbers)) for job_id in rows["JOB_ID"]])]
+    return mosaic if kind == "image" else _catalog_of(mosaic)
+
+
+def _catalog_of(mosaic: fits.HDUList) -> Table:
     """Sources of a sum of images, as measured there."""
-    mosaic = combine_images(images)
     catalog = table_of(mosaic) if "CATALOG" in mosaic else empty_catalog()
     if not len(catalog):
         warn("MMODA: no source was found in any of the jobs.", NoResultsWarning)
     catalog.meta |= {keyword: mosaic[0].header[keyword] for keyword in ("NJOBS", "NFAILED")}
+    catalog.meta[INPUTS] = text_of_hdu(mosaic[INPUTS])
     return catalog
-
-
-_COMBINE: Mapping[str, Callable[[Iterable[Any]], Any]] = {
-    "image": combine_images,
-    "catalog": _catalog_of_images,
-    "spectrum": combine_spectra,
-    "lightcurve": combine_lightcurves,
-}
 
 
 def _count_failed(form: Any, number: int) -> None:
@@ -92,8 +100,8 @@ class _Jobs:
         """Errors by the number of the job."""
         return {number: each.error for number, each in sorted(self.results.items()) if each.error is not None}
 
-    def products(self) -> Iterator[Products]:
-        """Products of the jobs as they end; errors are raised, or skipped, after all have ended."""
+    def products(self) -> Iterator[tuple[int, Products]]:
+        """Number and products of each job as they end; errors are raised, or skipped, after all have ended."""
         active: dict[Future[Result], int] = {}
         while active or self._may_begin():
             while self._may_begin() and len(active) + self._still_open() < self.item.most_jobs:
@@ -102,10 +110,11 @@ class _Jobs:
                 active[in_daemon(run_job, self.item, number, time.monotonic())] = number
             self.tally.running = len(active)
             for future in wait(active, return_when=FIRST_COMPLETED).done:
-                products = self._take(active.pop(future), future.result())
+                number = active.pop(future)
+                products = self._take(number, future.result())
                 self.tally.running = len(active)
                 if products is not None:
-                    yield products
+                    yield number, products
                     del products  # may be large
         self._raise_or_skip()
 
@@ -122,6 +131,10 @@ class _Jobs:
 
     def _take(self, number: int, result: Result) -> Products | None:
         products, result.products = result.products, None
+        # a job keeps its products, which may be large
+        self.item.run.jobs.pop((self.item.index, number), None)
+        if result.error is None:
+            result.jobs = ()
         self.results[number] = result
         self.tally.done += result.error is None
         self.tally.failed += result.error is not None
@@ -155,5 +168,7 @@ class _Jobs:
     def _reason(self, number: int, error: BaseException) -> str:
         windows = self.item.payloads[number]["scw_list"].split(",")
         job_id = self.results[number].job_id or "(not submitted)"
-        span = f"{len(windows)} science windows, {windows[0]} to {windows[-1]}"
+        span = f"science window {windows[0]}"
+        if len(windows) > 1:
+            span = f"{len(windows)} science windows, {windows[0]} to {windows[-1]}"
         return f"job {job_id} ({span}): {shorten(str(error), _LONGEST_REASON)}"

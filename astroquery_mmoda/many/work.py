@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextvars import copy_context
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -60,12 +61,13 @@ class Tally:
 
 def in_daemon(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
     """Call a function in a thread; unlike those of ThreadPoolExecutor, it does not keep a script from ending."""
+    context = copy_context()  # so that warnings are collected with those of the thread that waits for it
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
 
     def work() -> None:
         try:
-            future.set_result(function(*arguments))
+            future.set_result(context.run(function, *arguments))
         except BaseException as error:  # else waiting for it would never end
             future.set_exception(error)
 

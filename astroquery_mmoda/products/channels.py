@@ -108,8 +108,13 @@ def energy_rows(spectrum: Any, bounds: Any) -> np.ndarray | None:
 
 def _groups(matrix: Any) -> tuple[np.ndarray, np.ndarray, list[int]]:
     """F_CHAN and N_CHAN of all rows one after the other, N_CHAN 0 for what is not a group, and where rows end."""
+    counts, starts, widths = (np.asarray(matrix.data[name]) for name in ("N_GRP", "F_CHAN", "N_CHAN"))
+    if len(counts) and "O" not in (starts.dtype.kind, widths.dtype.kind) and starts.shape == widths.shape:
+        starts, widths = (column.reshape(len(counts), -1).astype(np.int64) for column in (starts, widths))
+        widths[np.arange(widths.shape[1]) >= counts.reshape(len(counts), 1)] = 0
+        return starts.ravel(), widths.ravel(), np.cumsum(np.full(len(counts), starts.shape[1])).tolist()
     firsts, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for count, first, length in zip(*(matrix.data[name] for name in ("N_GRP", "F_CHAN", "N_CHAN")), strict=True):
+    for count, first, length in zip(counts, matrix.data["F_CHAN"], matrix.data["N_CHAN"], strict=True):
         first, length = np.atleast_1d(first), np.atleast_1d(length)
         groups = min(count, len(first), len(length))
         used = np.zeros(len(first), np.int64)

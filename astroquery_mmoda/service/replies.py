@@ -38,8 +38,9 @@ _NOISE = re.compile(r"^\s*\[ InstrumentQueryBackEnd : [^\]]*\] constructor faile
 # all that the service says of a failure that was reported before
 _NO_REASONS = ("", "failed: submitted job")
 _ABOUT_NO_POINTINGS = (
-    "NoValidScW means that no INTEGRAL pointings match the position, radius, times and data rights. Try a larger "
-    "radius= or time_range= (Mmoda.query_science_windows lists the pointings, as does HEASARC's table intscw). Data "
+    "NoValidScW means that no INTEGRAL pointings match the position, radius, times and data rights, or that those of "
+    "scw_list have no data of the instrument. Try a larger radius= or time_range=, or other windows "
+    "(Mmoda.query_science_windows lists the pointings, as does HEASARC's table intscw). Data "
     "of the last year are mostly private: they need integral_data_rights='all-private' and a token with that right."
 )
 
