@@ -173,6 +173,13 @@ def test_coordinates_in_an_unknown_frame():
         combine_images([mosaic(RADESYS="XX")])
 
 
+@pytest.mark.parametrize("card", [{"CRVAL2": "22 deg"}, {"CD1_1": "inf"}])
+def test_coordinates_that_are_no_numbers(card):
+    """Which wcslib takes for 0."""
+    with pytest.raises(DecodingError, match="mosaic 0: .*not a number: C"):
+        combine_images([mosaic(**card)])
+
+
 def test_a_genuine_source_keeps_its_place_and_height(pair, genuine_sum):
     fits_ = [fitted(one, SOURCE) for one in pair]
     variances = []

@@ -557,7 +557,8 @@ def test_images_that_do_not_fit():
 
 
 @pytest.mark.parametrize(
-    "cards", [{"CTYPE1": "RA---XYZ"}, {"CD1_1": 0.0, "CD2_2": 0.0}, {"CRVAL2": np.inf}, {"CUNIT1": "kg"}]
+    "cards",
+    [{"CTYPE1": "RA---XYZ"}, {"CD1_1": 0.0, "CD2_2": 0.0}, {"CRVAL2": np.inf}, {"CRPIX1": "x"}, {"CUNIT1": "kg"}],
 )
 def test_coordinates_that_make_no_sense(cards):
     mosaic = sky([CENTRE], [10.0])
