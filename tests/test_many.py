@@ -415,7 +415,8 @@ def test_looks_are_limited_for_all_together(client, service):
         assert len(dict(client.query_many("product", questions(12), max_active=12, progress=False))) == 12
     looks = service.looks_at
     assert len(looks) == 24
-    assert (len(looks) - 1) / (looks[-1] - looks[0]) < 20 * 1.05
+    # of when they came: the first may be late on a busy machine
+    assert looks[-1] - looks[0] > (len(looks) - 1) / 20 - 0.2
 
 
 def test_looks_become_rarer(client, service):

@@ -41,6 +41,12 @@ CRAB = Table({"name": ["Crab"], "ra": [83.6331], "dec": [22.0145]})
 ISGRI = {"coordinates": "83.6331 22.0145", "energy_range": BAND, "progress": False}
 
 
+@pytest.fixture(autouse=True)
+def _polls_often():
+    with conf.set_temp("many_polls_per_second", 50):
+        yield
+
+
 # ---- parts of a list ---------------------------------------------------------------------------------------------
 
 
@@ -402,11 +408,10 @@ def test_memory_does_not_grow_with_the_number_of_jobs(mmoda, monkeypatch):
 
 
 def test_windows_added_at_the_end(between, curve):
-    with conf.set_temp("many_polls_per_second", 50):
-        curve(WINDOWS[11:56])
-        first = set(between.submitted)
-        between.submitted.clear()
-        table = curve(WINDOWS[11:66])
+    curve(WINDOWS[11:56])
+    first = set(between.submitted)
+    between.submitted.clear()
+    table = curve(WINDOWS[11:66])
     assert table.meta["NJOBS"] == 6
     assert len(first & set(between.submitted)) == 4  # all but the last
     assert len(set(between.submitted)) == 6
