@@ -280,7 +280,7 @@ def usable(inputs):
     return any(np.isfinite(plane["SIGNIFICANCE"]).any() for plane in [by_definition(inputs)])
 
 
-QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @QUICK
@@ -476,7 +476,7 @@ def test_anywhere_on_the_sky(lon, lat, offset):
     np.testing.assert_allclose(found["VARIANCE"].data[both], 2 / 3, rtol=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     st.floats(0, 360),
     st.floats(-1, 1),

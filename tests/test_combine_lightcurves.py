@@ -170,7 +170,7 @@ def same(one, other):
 
 
 @given(random_curves(), st.randoms(use_true_random=False))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_order_repetition_and_brackets_do_not_matter(curves, random):
     whole = without_warnings(curves)
     assert len(whole) == sum(map(len, curves))

@@ -216,7 +216,7 @@ def weighted(parts, values):
 
 
 @given(random_parts())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_sum_folds_as_its_parts_do(parts):
     result = combine_spectra(parts)
     expected, weight = weighted(parts, np.array([folded(part, PHOTONS) for part in parts]))

@@ -462,7 +462,7 @@ ODD = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     reply=ODD | st.dictionaries(st.sampled_from(NAMES), st.lists(ODD, min_size=3, max_size=3), min_size=5),
     status=st.sampled_from([200, 400]),
