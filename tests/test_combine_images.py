@@ -24,9 +24,6 @@ from astroquery_mmoda.catalog import table_of, to_hdu
 from astroquery_mmoda.combine import combine_images, measure_rates
 from tests.genuine_like import images as like_osa
 
-pytest.importorskip("scipy")
-pytest.importorskip("reproject")
-
 NAMES = ["INTENSITY", "VARIANCE", "SIGNIFICANCE", "EXPOSURE"]
 UNITS = {"INTENSITY": "count / s", "VARIANCE": "count2 / s2", "SIGNIFICANCE": "", "EXPOSURE": "s"}
 SCALE = 0.08

@@ -383,6 +383,15 @@ def test_inputs_stay_as_they_are():
 # ---- files, and curves of the service
 
 
+def test_tables_in_fits_files(tmp_path):
+    """Without the times as such nobody would know their scale."""
+    result = without_warnings([curve(58000), curve(58001)])
+    result.write(tmp_path / "curve.fits")
+    same(without_warnings([Table.read(tmp_path / "curve.fits", astropy_native=True)]), result)
+    with pytest.raises(ParameterError, match="astropy_native=True"):
+        combine_lightcurves([Table.read(tmp_path / "curve.fits")])
+
+
 @pytest.mark.parametrize("form", ["fits", "ecsv"])
 def test_files(tmp_path, form):
     result = without_warnings(

@@ -516,4 +516,6 @@ def test_images_catalogues_and_spectra(mmoda):
     assert [hdu.name for hdu in spectra[1:5]] == ["SPECTRUM", "SPECRESP", "EBOUNDS", "MATRIX"]
     assert spectra["SPECTRUM"].header["SRC_NAME"] == "Crab"
     assert len(spectra["SOURCES"].data) == 1
+    assert spectra["INPUTS"].data["WEIGHT"].shape == (2, 1)
+    assert spectra["INPUTS"].columns["EXPOSURE"].unit == "s"
     assert spectra[0].header["NJOBS"] == 2

@@ -69,7 +69,7 @@ class InputFacts:
     windows : tuple of str
         Science windows in it, ``ddddddddpppp.vvv``; empty where unknown.
     start, stop : float
-        Begin and end (MJD in the scale of the file); NaN where unknown.
+        Begin and end (MJD in the scale of the file); infinity and -infinity where unknown.
     alike : dict
         TELESCOP, INSTRUME, DETNAM, osa_version; empty where unknown.
     failed : int

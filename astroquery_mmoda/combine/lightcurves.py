@@ -138,6 +138,9 @@ def _prepared(
             column = Time(getattr(column, scale), format="mjd") if name == "time" else column
         elif name in units:
             column = _converted(column, units[name], name, index)
+        elif column.dtype.kind == "S":  # texts of FITS files
+            texts = np.char.decode(np.ma.getdata(column), "utf-8")
+            column = MaskedColumn(texts, mask=np.ma.getmaskarray(column))
         columns[name] = column
     rows = len(table)
     for name, text in cells.items():

@@ -55,9 +55,14 @@ def _only_spectrum(spectra: fits.HDUList, source: str) -> fits.HDUList:
     """Spectra of one source, numbered anew, with all that is not of a source."""
     picked = pick_sources(spectra, source)
     numbers = {version: number for number, (version, _) in enumerate(picked, start=1)}
+    names = [name for _, name in pick_sources(spectra)]
     kept = fits.HDUList([hdu for hdu in spectra if "SRC_NAME" not in hdu.header or hdu.ver in numbers])
     for hdu in kept:
         if "SRC_NAME" in hdu.header:
             hdu.ver = numbers[hdu.ver]
     kept["SOURCES"] = sources_hdu([name for _, name in picked])
+    if "INPUTS" in kept:  # of a sum, with a weight for each source
+        inputs = Table.read(kept["INPUTS"])
+        inputs["WEIGHT"] = inputs["WEIGHT"].reshape(len(inputs), -1)[:, [names.index(name) for _, name in picked]]
+        kept["INPUTS"] = fits.BinTableHDU(inputs, name="INPUTS")
     return kept

@@ -78,7 +78,10 @@ def rows_of(table: Table, source: str | None, *, single: bool = True) -> Table:
     """Rows with a time of a light curve, of one source if it is named, as it has to be for a ``single`` one."""
     if not set(FIXED_COLUMNS) <= set(getattr(table, "colnames", ())) or not isinstance(table["time"], Time):
         columns = ", ".join(FIXED_COLUMNS)
-        raise ParameterError(f"not a light curve of query_lightcurve, which has the columns {columns} (time as a Time)")
+        advice = "of a FITS file: Table.read(path, astropy_native=True)"
+        raise ParameterError(
+            f"not a light curve of query_lightcurve, which has the columns {columns} (time as a Time; {advice})"
+        )
     if source is not None:
         table = table[of_curve(table, source)]
     known = list(dict.fromkeys(curve_names(table)))
