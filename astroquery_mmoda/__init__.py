@@ -52,9 +52,7 @@ _EXPORTED = {
     "auth.token": "Token",
     "config": "Conf conf",
     "core": "Mmoda MmodaClass",
-    "errors": (
-        "AuthenticationError DecodingError JobFailed JobLost JobTimeout MmodaError ParameterError ServiceError"
-    ),
+    "errors": ("AuthenticationError DecodingError JobFailed JobLost JobTimeout MmodaError ParameterError ServiceError"),
     "jobs.job": "Job",
     "many": "ManyQueries",
     "products": "Product Products",

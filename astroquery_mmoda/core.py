@@ -17,6 +17,7 @@ from astroquery.query import QueryWithLogin
 
 from .auth.token import Token, as_token
 from .config import conf
+from .diagnosis import diagnosis
 from .errors import without_frames
 from .jobs import journal
 from .jobs.history import get_job, list_jobs
@@ -41,7 +42,7 @@ class _LoginOfAstroquery(QueryWithLogin):
 
     _account: Account
 
-    def _login(self, server: str, token: Token | None, **options: bool) -> bool:
+    def _login(self, server: str, token: Token | None, **options: Any) -> bool:
         return self._account.login(server, token, **options)
 
 
@@ -973,11 +974,36 @@ class MmodaClass(_LoginOfAstroquery):
         self._builder.clear()
         journal.forget_places()
 
+    def diagnose(self) -> str:
+        """
+        Describe versions, server, token, journal and settings, for a report of a fault.
+
+        Nothing is in it that others must not see: no token, name or e-mail address of yours, no password of a proxy.
+        It makes one small request, and never fails: what can't be found out is said in its line.
+
+        Returns
+        -------
+        str
+            Lines of text.
+
+        Examples
+        --------
+        >>> from astroquery_mmoda import Mmoda
+        >>> print(Mmoda.diagnose())
+        astroquery_mmoda: 0.1.0...
+        ...
+        """
+        return diagnosis(self._account, lambda: self.URL)
+
     # ---- login
 
     @without_frames
     def login(
-        self, token: str | Token | None = None, *, store_token: bool = False, reenter_token: bool = False
+        self,
+        token: str | Token | None = None,
+        *,
+        store_token: bool | str | tuple[str, ...] = False,
+        reenter_token: bool = False,
     ) -> bool:
         """
         Use a token for all further queries.
@@ -987,8 +1013,9 @@ class MmodaClass(_LoginOfAstroquery):
         token : str or Token, optional
             By default the first usable one of: environment variable ``ODA_TOKEN``, ``./.oda-token``, ``~/.oda-token``,
             the keyring, what you type when asked.
-        store_token : bool
-            Whether to keep it in the keyring, after the service was asked whether it accepts it.
+        store_token : bool, str or tuple of str
+            Whether to keep it in the keyring (or in other places, as in `refresh_token`), after the service was asked
+            whether it accepts it.
         reenter_token : bool
             Whether to ask for it in any case.
 

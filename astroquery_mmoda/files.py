@@ -108,6 +108,13 @@ def _disk_full(number: int | None, path: Path, needed: Callable[[], int | None])
     return DiskFull(number or errno.ENOSPC, f"no space left{needs}, {free:,} are free, {more}", str(path))
 
 
+def can_be_made(directory: Path) -> bool:
+    """Whether a directory can be written to, or be made, as far as its permissions say."""
+    while not os.path.lexists(directory) and directory != directory.parent:
+        directory = directory.parent
+    return directory.is_dir() and os.access(directory, os.W_OK | os.X_OK)
+
+
 def remove_leftovers(directory: Path, *, age: float = _LEFTOVER_AGE) -> None:
     """Remove what killed writers left in a directory: files of `whole_file`'s names, not written to for so long (s)."""
     for path in directory.glob(".mmoda-*.part"):

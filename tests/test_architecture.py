@@ -22,7 +22,7 @@ ROOT = Path(astroquery_mmoda.__file__).parent
 LAYERS = {
     7: {"__main__", "cli"},
     6: {"plotting"},
-    5: {"core", "many", "archive", "__init__"},
+    5: {"core", "many", "archive", "diagnosis", "__init__"},
     4: {"jobs"},
     3: {"products", "combine"},
     2: {"request", "service", "decoding"},

@@ -47,14 +47,14 @@ class Found:
 
 
 @without_frames
-def discover(server: str | None = None) -> tuple[Found | None, bool]:
+def discover(server: str | None = None, *, only_keyring: bool = False) -> tuple[Found | None, bool]:
     """
     A token from the environment, files, or, if a server is named, the keyring; and whether there are expired ones.
 
     What is malformed, empty or expired is passed over, and the reason logged; never the content.
     """
     expired = False
-    for text, place in _token_texts(server):
+    for text, place in _token_texts(server, only_keyring=only_keyring):
         try:
             token = Token(text)
         except AuthenticationError:
@@ -68,10 +68,29 @@ def discover(server: str | None = None) -> tuple[Found | None, bool]:
     return None, expired
 
 
-def _token_texts(server: str | None) -> Iterator[tuple[str, str]]:
-    if _ENVIRONMENT in os.environ:
+@without_frames
+def token_states() -> list[tuple[str, str]]:
+    """Where tokens are, the keyring left out, and what they are: when they expire, or that they are malformed."""
+    states = []
+    for text, place in _token_texts(None):
+        try:
+            state = Token(text).lifetime
+        except AuthenticationError:
+            state = "malformed" if text.strip() else "empty"
+        states.append((_ENVIRONMENT if place == "environment" else place, state))
+    return states
+
+
+def keyring_name() -> str:
+    """What keeps passwords on this machine."""
+    backend = keyring.get_keyring()
+    return f"{type(backend).__module__}.{type(backend).__name__}"
+
+
+def _token_texts(server: str | None, *, only_keyring: bool = False) -> Iterator[tuple[str, str]]:
+    if _ENVIRONMENT in os.environ and not only_keyring:
         yield os.environ[_ENVIRONMENT], "environment"
-    for path in dict.fromkeys((_token_file("cwd"), _token_file("home"))):
+    for path in () if only_keyring else dict.fromkeys((_token_file("cwd"), _token_file("home"))):
         if path is not None and (text := _read_token(path)) is not None:
             yield text, str(path)
     if server is not None and (text := from_keyring(server)) is not None:

@@ -25,7 +25,7 @@ from astroquery import log
 from ..config import conf
 from ..decoding import parse_body
 from ..errors import DecodingError, ParameterError
-from ..files import read_plain, remove_leftovers, whole_file
+from ..files import can_be_made, read_plain, remove_leftovers, whole_file
 from ..origin import origin_of
 from ..text import Pasted, is_id, printable
 
@@ -80,6 +80,12 @@ def checked(record: object) -> dict[str, Any]:
     end = given.get("expires")
     fields["expires"] = end if isinstance(end, (int, float)) and 0 <= end < _FOREVER else None
     return fields
+
+
+def condition() -> tuple[Path, int, bool]:
+    """Where the records are, how many, and whether more can be written."""
+    directory = _directory()
+    return directory, sum(1 for _ in directory.glob("*.json")), can_be_made(directory)
 
 
 def _letters(job_id: str) -> str:

@@ -17,6 +17,7 @@ from astropy.table import MaskedColumn, Table
 from astroquery.exceptions import InputWarning
 
 from ..config import conf
+from ..decoding import read_ecsv
 from ..errors import ParameterError, valid, warn
 from ..files import read_plain
 from ..protocol import NUL, Upload
@@ -141,8 +142,11 @@ def science_windows(value: Any) -> list[str]:
         if isinstance(value, Table):
             items = _windows_of_table(value)
         elif isinstance(value, (str, Path)):
-            lines = _text_or_file(value).lstrip("\ufeff").splitlines()
-            items = list_items("\n".join(line.split("#")[0] for line in lines))
+            text = _text_or_file(value).lstrip("\ufeff")
+            if text.startswith("# %ECSV"):
+                items = _windows_of_table(read_ecsv(text))
+            else:
+                items = list_items("\n".join(line.split("#")[0] for line in text.splitlines()))
         else:
             items = list_items(value)
         is_default = isinstance(value, (list, tuple)) or (isinstance(value, str) and not value.strip("[]() "))

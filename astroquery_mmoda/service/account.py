@@ -120,6 +120,8 @@ class Account:
         self._logged_in = False
         #: whether not to look for a token
         self.anonymous = False
+        #: whether to look for one in the keyring, too, without a login
+        self.uses_keyring = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         # tokens stay in their process
@@ -145,8 +147,9 @@ class Account:
             self._held = None
         # one that was not given knowingly is sent to the default server or to this machine only
         is_usual = is_loopback(server) or origin_of(server) == origin_of(DEFAULT_SERVER)
-        if self._held is None and not self.anonymous and conf.discover_token and is_usual:
-            found, expired = discover()
+        keyring = server if self.uses_keyring else None
+        if self._held is None and not self.anonymous and conf.discover_token and (is_usual or keyring):
+            found, expired = discover(keyring, only_keyring=not is_usual)
             self._held = replace(found, server=server) if found else None
             if expired and not found:
                 warn(f"Only expired tokens were found; going on anonymously. {HOW_TO_GET_ONE}", AuthenticationWarning)
@@ -161,7 +164,7 @@ class Account:
     # ---- login and logout
 
     def login(
-        self, server: str, token: Token | None, *, store_token: bool = False, reenter_token: bool = False
+        self, server: str, token: Token | None, *, store_token: bool | Places = False, reenter_token: bool = False
     ) -> bool:
         """Hold a token that is given, found, or asked for; see ``Mmoda.login``."""
         found = Found(token, "argument") if token else None if reenter_token else discover(server)[0]
@@ -170,7 +173,7 @@ class Account:
             raise AuthenticationError(f"The token {found.token.lifetime}. {HOW_TO_GET_ONE}")
         if store_token:
             self._routes(found).check_token()
-            store(found, "keyring", server)
+            store(found, "keyring" if isinstance(store_token, bool) else store_token, server)
         self._held, self._logged_in, self.anonymous = found, True, False
         return True
 

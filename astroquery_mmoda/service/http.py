@@ -122,6 +122,7 @@ class Answer:
     location: str = field(default="", repr=False)
     content: Any = field(default=None, repr=False)
     problem: str = ""
+    date: str = ""
 
 
 @dataclass(frozen=True)
@@ -271,7 +272,7 @@ class Http:
             content = without_tokens(parse_body(auth.masked(body) if auth else body, what="the reply"))
         except DecodingError as error:
             problem = str(error)
-        return Answer(status, body, content_type, location, content, problem)
+        return Answer(status, body, content_type, location, content, problem, headers.get("Date", ""))
 
     def _sent(self, bounds: Bounds, url: str, auth: TokenAuth | None, **options: Any) -> requests.Response:
         """A response of which the headers are read."""

@@ -41,6 +41,12 @@ class Routes:
     auth: TokenAuth | None = field(default=None, repr=False)
     patience: Patience = Patience()
 
+    # ---- the service itself
+
+    def about(self) -> Answer:
+        """An answer that has the version of the service: an error, as no instrument is named."""
+        return self._ask("api/meta-data")
+
     # ---- instruments and names
 
     def instruments(self, *, openly: bool = False) -> list[str]:
