@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, NoReturn
@@ -87,12 +88,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_common(parser, form="text", switch=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
     for name, (summary, more, examples, add) in _COMMANDS.items():
-        own = commands.add_parser(
-            name,
-            help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}. {more}",
-            epilog=f"examples:\n{examples}",
-        )
+        description = textwrap.fill(f"{summary[0].upper()}{summary[1:]}. {more}", 80)
+        own = commands.add_parser(name, help=summary, description=description, epilog=f"examples:\n{examples}")
         add(own)
         _add_common(own, form=argparse.SUPPRESS, switch=argparse.SUPPRESS)  # behind the command, too
         own.is_intermixed = True
@@ -217,7 +214,7 @@ _COMMANDS: dict[str, tuple[str, str, str, Any]] = {
     "windows": (
         "list science windows (pointings) of INTEGRAL",
         "With a position, --radius is needed: the largest distance of the pointing axis from it. Without one it is the "
-        "whole sky, without --time the whole mission. The table, as ECSV in a file, can be given to 'query --scw-list'.",
+        "whole sky, without --time the whole mission. The table, as ECSV in a file, is what 'query --scw-list' takes.",
         """\
   mmoda windows "Ser X-1" --radius 4deg --time 2005-03-01 2005-04-01
   mmoda windows --position 275.09 -7.19 --radius 10deg --time 58193.455 58195.5
@@ -230,10 +227,14 @@ _COMMANDS: dict[str, tuple[str, str, str, Any]] = {
         "there), and prints the list of the files. Sums of several jobs (--windows-per-job) are written as FITS and "
         "ECSV; the same command again goes on where it was interrupted.",
         """\
-  mmoda query image isgri "MAXI J1820+070" --time 58193.455 58246.892 --radius 8deg --energy 30keV 80keV --out image
+  mmoda query image isgri "MAXI J1820+070" --time 58193 58195 --radius 8deg --energy 30keV 80keV --out image
   mmoda query lightcurve spi_acs --time 2017-03-06T13:26:48 2017-03-06T13:27:48 --time-bin 0.5s --out burst
   mmoda query catalog isgri "Ser X-1" --radius 8deg --time 53444 53446 --set max_pointings=10 --out sources
-  mmoda query image isgri --position 83.6 -22.0 --radius 8deg --time 58193 58195 --set osa_version=OSA11.2 --submit""",
+  mmoda query image isgri --position 83.6 -22.0 --radius 8deg --time 58193 58195 --set osa_version=OSA11.2 --submit
+  mmoda query product hess Crab --product Spectrum_public_dl3 --out hess
+  mmoda query spectrum isgri "Ser X-1" --scw-list windows.ecsv --windows-per-job max --catalog sources/catalog.ecsv \\
+    --out spectra
+  mmoda query --code snippet.py --out snippet""",
         _add_query,
     ),
     "jobs": (

@@ -21,6 +21,7 @@ from ..errors import AuthenticationError, MmodaError, without_frames
 from ..jobs.job import Job
 from ..jobs.run import submit_query
 from ..jobs.waiting import how_to_continue
+from ..markup import facts_text
 from ..products.forms import in_form
 from ..request.query import Query
 from ..text import printable
@@ -109,11 +110,11 @@ def _query(client: CommandClient, arguments: argparse.Namespace, show: _Print) -
     kind, given = arguments.kind, query_arguments(client, arguments)
     if arguments.out is not None:
         check_directory(arguments.out)
-    begin, source = time.monotonic(), given.pop("source", None)
-    timeout = given.pop("timeout", None)
+    begin, source, timeout = time.monotonic(), given.pop("source", None), given.pop("timeout", None)
+    limit = conf.job_timeout if timeout is None else seconds_of(timeout, "timeout")
     if arguments.windows_per_job is not None:
         with _continued_by("The same command again continues: jobs that were submitted go on at the service."):
-            form = getattr(client, f"query_{kind}")(given.pop("instrument"), **given, timeout=timeout, source=source)
+            form = getattr(client, f"query_{kind}")(given.pop("instrument"), **given, timeout=limit, source=source)
         _show_table(save_form(kind, form, arguments.out, overwrite=arguments.overwrite), arguments, show)
         return
     with _continued_by("The same command again is safe: equal requests are computed once."):
@@ -121,7 +122,6 @@ def _query(client: CommandClient, arguments: argparse.Namespace, show: _Print) -
     if arguments.submit:
         _show_job(job, arguments, show, job.job_id)
         return
-    limit = conf.job_timeout if timeout is None else seconds_of(timeout, "timeout")
     _write_result(job, max(0.0, limit - (time.monotonic() - begin)), kind, arguments, show)
 
 
@@ -145,7 +145,8 @@ def _write_result(job: Job, timeout: Any, kind: str, arguments: argparse.Namespa
     for line in products.comment.splitlines():
         log.warning("the service says: %s", line)
     try:
-        manifest = save_products(products, arguments.out, source=arguments.source, overwrite=arguments.overwrite)
+        options = {"source": arguments.source, "overwrite": arguments.overwrite}
+        manifest = save_products(products, arguments.out, kind, **options)
     except (MmodaError, OSError) as error:
         if (manifest := getattr(error, "manifest", None)) is not None:
             _show_table(manifest, arguments, show)
@@ -180,7 +181,7 @@ def _token(client: CommandClient, arguments: argparse.Namespace, show: _Print) -
     if arguments.action == "logout":
         client.logout(delete_stored=True)
         for place, state in token_states():
-            log.warning("A token is still in %s (%s), and is used if it is valid.", place, state)
+            log.warning("The token in %s, which %s, is still used; remove it there.", place, state)
         return
     if arguments.action == "login":
         _log_in(client, arguments.store or "keyring")
@@ -190,10 +191,15 @@ def _token(client: CommandClient, arguments: argparse.Namespace, show: _Print) -
             advice = "choose where the new one is to be kept: --store keyring, home or cwd"
             raise AuthenticationError(f"The token is in ODA_TOKEN, which only your shell can change; {advice}.")
         client.refresh_token(store_token=arguments.store or True, force=arguments.force)
-    rows = [(name, _session_text(value)) for name, value in client.known_session().items() if value]
-    if not rows:
-        log.info("No token; queries are anonymous.")
-    _show_table(Table(rows=rows or None, names=("name", "value"), dtype=("U", "U")), arguments, show)
+    # what the next command will find
+    session = CommandClient(arguments.server).known_session()
+    facts = {name: _session_text(value) for name, value in session.items() if value}
+    if not facts:
+        log.info("Queries to %s find no token, and are anonymous.", client.URL)
+    elif arguments.format == "text":
+        show(facts_text([*facts.items()]))
+    else:
+        _show_table(Table([facts]), arguments, show)
 
 
 @without_frames
@@ -215,7 +221,7 @@ def _is_terminal() -> bool:
 
 def _session_text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {value}" for name, value in value.items())
+        return ", ".join(f"{name} {option}" for name, option in value.items())
     return printable(", ".join(value) if isinstance(value, list) else value)
 
 

@@ -4,27 +4,29 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from ..core import MmodaClass
 from ..errors import ParameterError
-from ..files import read_plain
 from ..text import printable
 
-_LARGEST_SNIPPET = 1_000_000
-_SAME = "product radius time_bin catalog scw_list on_error source timeout".split()
+_LONGEST_TEXT = 10_000_000  # characters of a file
+_SAME = "product radius time_bin catalog on_error source timeout".split()
 
 
 def query_arguments(client: MmodaClass, arguments: argparse.Namespace) -> dict[str, Any]:
     """Keyword arguments of a query; options replace what a snippet has."""
     given: dict[str, Any] = {"instrument": arguments.instrument, "parameters": {}}
     if arguments.code is not None:
-        given |= client.from_api_code(_snippet(arguments.code))
-    for name in ("catalog", "scw_list"):
-        _check_file(getattr(arguments, name), f"--{name.replace('_', '-')}")
+        given |= client.from_api_code(_text_of(arguments.code, "--code"))
     given |= {name: value for name in _SAME if (value := getattr(arguments, name)) is not None}
+    if arguments.scw_list is not None:
+        given["scw_list"] = _text_of(arguments.scw_list, "--scw-list")
+    if arguments.catalog is not None and not Path(arguments.catalog).expanduser().is_file():
+        raise ParameterError(f"--catalog: there is no file {printable(arguments.catalog, limit=200)!r}.")
     pairs = {"time_range": arguments.time, "energy_range": arguments.energy}
     given |= {name: tuple(value) for name, value in pairs.items() if value is not None}
     given["parameters"] = {**(given.get("parameters") or {}), **_settings(arguments.set)}
@@ -53,13 +55,12 @@ def _settings(settings: list[str]) -> dict[str, str]:
     return found
 
 
-def _snippet(path: str) -> str:
-    if path == "-":
-        return "" if sys.stdin is None else sys.stdin.read(_LARGEST_SNIPPET)
-    _check_file(path, "--code")
-    return read_plain(Path(path).expanduser(), limit=_LARGEST_SNIPPET, links=True).decode("utf-8", "replace")
-
-
-def _check_file(path: str | None, option: str) -> None:
-    if path is not None and not Path(path).expanduser().is_file():
-        raise ParameterError(f"{option}: there is no file {printable(path, limit=200)!r}.")
+def _text_of(path: str, option: str) -> str:
+    """Text of a file, a pipe, or standard input."""
+    try:
+        if path == "-":
+            return "" if sys.stdin is None else sys.stdin.read(_LONGEST_TEXT)
+        with open(os.path.expanduser(path), encoding="utf-8", errors="replace") as file:
+            return f"{file.read(_LONGEST_TEXT)}\n"
+    except OSError as error:
+        raise ParameterError(f"{option}: {printable(path, limit=200)!r} can't be read ({error.strerror}).") from None

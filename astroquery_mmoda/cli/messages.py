@@ -21,7 +21,8 @@ from ..text import printable, without_token
 from .streams import write_line
 
 _LONGEST = 2500
-_OPTIONS = "product radius time_bin catalog scw_list windows_per_job on_error source timeout".split()
+_OPTIONS = {name: name for name in "product radius catalog source timeout scw_list windows_per_job on_error".split()}
+_OPTIONS |= {"time_bin": "time_bin", "coordinates": "position", "time_range": "time", "energy_range": "energy"}
 # what is written in Python -> what it is on the command line
 _WORDS: list[tuple[str, str]] = [
     (r"Mmoda\.get_job\('([\w-]+)'\)\.result\(\)", r"'mmoda wait \1'"),
@@ -38,11 +39,19 @@ _WORDS: list[tuple[str, str]] = [
     (r" See error\.products, or use query_product\.", ""),
     (r"\boverwrite=True\b", "--overwrite"),
     (r"([\d.]+)\*u\.(\w+)", r"\1\2"),
-    *((rf"\b{name}=(?=[^\s;,.)])", f"--{name.replace('_', '-')} ") for name in _OPTIONS),
-    *((rf"\b{name}=", f"--{name.replace('_', '-')}") for name in _OPTIONS),
-    (r"\bcoordinates=", "--position"),
-    (r"\btime_range\b=?", "--time"),
-    (r"\benergy_range\b=?", "--energy"),
+    (r"Give a Time, an ISO text \(UTC\), a datetime, or a", "Give an ISO 8601 text (UTC), or a"),
+    (r"give Time\(\S+ \+ (\S+), format='mjd', scale='tt'\)", r"add \1; TT is about 69 s ahead of UTC"),
+    (
+        r"Give its position as a SkyCoord, or as a text such as '([\d.]+ [\d.]+)'",
+        r"Give --position, such as --position \1",
+    ),
+    (r" or Quantity\b", ", with or without a unit"),
+    (r" \(nrt=True\)", ""),
+    # with a value behind it, or alone
+    *((rf"\b{name}=(?=[^\s;,.)])", f"--{option.replace('_', '-')} ") for name, option in _OPTIONS.items()),
+    *((rf"\b{name}=", f"--{option.replace('_', '-')}") for name, option in _OPTIONS.items()),
+    (r"\b(time|energy)_range\b", r"--\1"),
+    (r"\bwindows_per_job\b", "--windows-per-job"),
 ]
 
 

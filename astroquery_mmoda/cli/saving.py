@@ -6,13 +6,12 @@ from __future__ import annotations
 import errno
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from astropy.table import Table, vstack
 from astroquery import log
 
-from ..errors import MmodaError
 from ..files import can_be_made
 from ..products import Products
 from ..products.forms import FORMS
@@ -21,6 +20,7 @@ from ..products.storage.ogip import write_spectra
 from ..products.storage.output import OutputDirectory, OutputFile, chosen_path, manifest_of, write_files
 from ..products.storage.spectrumtable import pick_sources
 from ..products.storage.timeseries import curve_names
+from ..text import printable
 from .tables import table_text
 
 _DRAWN = ("image", "spectrum", "lightcurve")
@@ -34,12 +34,14 @@ def check_directory(directory: str) -> None:
         )
 
 
-def save_products(products: Products, directory: str, *, source: str | None, overwrite: bool) -> Table:
-    """Write products, or those of one source, and pictures; the manifest has both."""
+def save_products(products: Products, directory: str, kind: str, *, source: str | None, overwrite: bool) -> Table:
+    """Write products, or those of one source, and pictures of what was asked for; the manifest has both."""
     chosen = products.of_source(source)
     manifest = chosen.write(directory, overwrite=overwrite)
     kinds = {product.kind for product in chosen}
-    forms = ((kind, lambda kind=kind: FORMS[kind](chosen, source)) for kind in _DRAWN if kind in kinds)
+    # tables may be light curves and spectra, if that is what was asked for
+    drawn = [each for each in _DRAWN if each in kinds or (each == kind and "table" in kinds)]
+    forms = ((each, FORMS[each](chosen, None)) for each in drawn if kind in (each, "catalog", "product"))
     return _with_pictures(manifest, forms, directory, overwrite=overwrite)
 
 
@@ -56,28 +58,27 @@ def save_form(kind: str, form: Any, directory: str, *, overwrite: bool) -> Table
         files = [OutputFile("", kind, content, path) for path, content in zip(paths, contents.values(), strict=True)]
         write_files(output, files)
         manifest = manifest_of(output.directory, files)
-    forms = [(kind, lambda: form)] if kind in _DRAWN else []
-    return _with_pictures(manifest, forms, directory, overwrite=overwrite)
+    return _with_pictures(manifest, [(kind, form)] if kind in _DRAWN else [], directory, overwrite=overwrite)
 
 
-def _with_pictures(manifest: Table, forms: Any, directory: str, *, overwrite: bool) -> Table:
-    """Manifest with the pictures of some forms; those that can't be made are a warning."""
+def _with_pictures(manifest: Table, forms: Iterable[Any], directory: str, *, overwrite: bool) -> Table:
+    """Manifest with the pictures of some forms; what goes wrong with them is a warning, as the files are there."""
     output, files = OutputDirectory(directory, overwrite=overwrite), []
-    # on machines without a screen, and never in windows
-    os.environ["MPLBACKEND"] = "agg"
-    for kind, make in forms:
-        try:
-            for name, source, picture in _pictures(kind, make()):
+    os.environ["MPLBACKEND"] = "agg"  # machines may have no screen
+    try:
+        for kind, form in forms:
+            for name, source, picture in _pictures(kind, form):
                 (path,) = output.reserve(name, ".png")
                 files.append(OutputFile(source, "picture", picture, path))
-        except ImportError as error:
-            log.info("No pictures: %s", error)
-        except MmodaError as error:
-            log.warning("No picture of kind %s: %s", kind, error)
-    if not files:
-        return manifest
-    write_files(output, files)
-    return vstack([manifest, manifest_of(output.directory, files)], metadata_conflicts="silent")
+        if not files:
+            return manifest
+        write_files(output, files)
+        return vstack([manifest, manifest_of(output.directory, files)], metadata_conflicts="silent")
+    except ImportError as error:
+        log.info("no pictures: %s", error)
+    except Exception as error:  # noqa: BLE001 - of three libraries
+        log.warning("No pictures: %s", printable(error))
+    return manifest
 
 
 def _pictures(kind: str, form: Any) -> Iterator[tuple[str, str, bytes]]:
