@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
@@ -55,7 +56,9 @@ def diagnosis(account: Account, address: Callable[[], str]) -> str:
 def _said(part: Callable[[], str]) -> str:
     """What a part says, or why it can't."""
     try:
-        text = part() or "none"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            text = part() or "none"
     except Exception as error:  # noqa: BLE001 - a report of what is broken must not break
         text = f"unknown ({type(error).__name__}: {error})"
     return _short(printable(text, limit=600))
@@ -87,7 +90,7 @@ def _answer(account: Account, server: str) -> str:
     its_version = known.get("cdci_data_analysis_version")
     unknown = f"not that of a MMODA dispatcher (HTTP status {answer.status})"
     facts = [f"dispatcher {its_version}" if its_version else unknown, f"in {time.monotonic() - begin:.1f} s"]
-    if answer.date:
+    with suppress(ValueError):  # it may not say it
         ahead = time.time() - parsedate_to_datetime(answer.date).timestamp()
         is_right = abs(ahead) < _LARGEST_DIFFERENCE
         facts.append("clocks agree" if is_right else f"the clock here is {ahead:+.0f} s from that of the service")

@@ -218,7 +218,7 @@ _COMMANDS: dict[str, tuple[str, str, str, Any]] = {
         """\
   mmoda windows "Ser X-1" --radius 4deg --time 2005-03-01 2005-04-01
   mmoda windows --position 275.09 -7.19 --radius 10deg --time 58193.455 58195.5
-  mmoda windows "Ser X-1" --radius 4deg --time 2005-03-01 2005-04-01 --format ecsv > windows.ecsv""",
+  mmoda windows "Ser X-1" --radius 4deg --time 2005-03-15 2005-03-17 --format ecsv > windows.ecsv""",
         _add_position,
     ),
     "query": (
@@ -257,7 +257,7 @@ _COMMANDS: dict[str, tuple[str, str, str, Any]] = {
         "wait for a job, and write its files",
         "",
         """\
-  mmoda result 3a5f12c09d1b77e4 --out image""",
+  mmoda result 3a5f12c09d1b77e4 --out again""",
         _add_result,
     ),
     "token": (

@@ -48,7 +48,7 @@ _WORDS: list[tuple[str, str]] = [
     (r" or Quantity\b", ", with or without a unit"),
     (r" \(nrt=True\)", ""),
     # with a value behind it, or alone
-    *((rf"\b{name}=(?=[^\s;,.)])", f"--{option.replace('_', '-')} ") for name, option in _OPTIONS.items()),
+    *((rf"\b{name}=(?=[^\s;,.:)])", f"--{option.replace('_', '-')} ") for name, option in _OPTIONS.items()),
     *((rf"\b{name}=", f"--{option.replace('_', '-')}") for name, option in _OPTIONS.items()),
     (r"\b(time|energy)_range\b", r"--\1"),
     (r"\bwindows_per_job\b", "--windows-per-job"),
