@@ -85,7 +85,7 @@ def _parameters(client: CommandClient, arguments: argparse.Namespace, show: _Pri
 
 
 def _windows(client: CommandClient, arguments: argparse.Namespace, show: _Print) -> None:
-    position = arguments.name or (arguments.position and " ".join(arguments.position))
+    position = " ".join(arguments.position) if arguments.position else arguments.name
     _show_table(client.query_science_windows(position, arguments.radius, arguments.time), arguments, show)
 
 
