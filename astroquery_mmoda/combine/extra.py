@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from ..errors import not_installed
+
 _LIBRARIES = ("reproject", "scipy")
 
 
@@ -14,6 +16,4 @@ def require_extra() -> None:
         try:
             import_module(library)
         except ImportError as error:
-            raise ImportError(
-                f'sums of images and rates need {library}; install it by: pip install "astroquery_mmoda[combine]"'
-            ) from error
+            raise not_installed("sums of images and rates", library) from error
