@@ -153,7 +153,7 @@ def science_windows(value: Any) -> list[str]:
         windows = list(dict.fromkeys(map(_window, items)))
         _require_one_version(windows)
     if repeated := len(items) - len(windows):
-        warn(f"scw_list: {repeated} science windows came more than once and are sent once.", InputWarning)
+        warn(f"scw_list: science windows that came more than once are sent once ({repeated} left out).", InputWarning)
     return windows
 
 
