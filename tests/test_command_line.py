@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
@@ -21,6 +22,7 @@ from astroquery_mmoda import MmodaClass, Products, conf, read_lightcurve
 from astroquery_mmoda.cli.arguments import _COMMANDS, parse_arguments
 from astroquery_mmoda.cli.messages import in_words_of_the_shell
 from astroquery_mmoda.cli.program import main
+from astroquery_mmoda.cli.saving import save_form
 from astroquery_mmoda.cli.tables import table_text
 from tests.scripted_server import Reply, ScriptedServer
 from tests.tokens import mint
@@ -352,18 +354,25 @@ def test_another_kind_of_product_than_that_asked_for(run):
     assert "The service sent no lightcurve, but: catalog, image." in one_paragraph(err)
 
 
-def test_sums_of_several_jobs(run):
+def test_light_curves_of_several_jobs(run):
     Path("windows.txt").write_text("029500100010.001\n029500110010.001\n")
     sources = Table({"src_names": ["Ser X-1", "4U 1823-00"], "ra": [279.99, 276.34], "dec": [5.04, -0.01]})
     sources.write("sources.ecsv")
-    common = ["isgri", "Ser X-1", "--scw-list", "windows.txt", "--windows-per-job", "1", "--out", "sum", "--quiet"]
-    status, out, _ = run("query", "image", *common)
-    assert status == 0
-    assert fits.getheader("sum/image.fits")["NJOBS"] == 2
-    curve = ["query", "lightcurve", *common, "--catalog", "sources.ecsv", "--source", "Ser X-1"]
-    assert run(*curve)[0] == 0
-    assert len(read_lightcurve("sum/lightcurve.fits")) == len(Table.read("sum/lightcurve.ecsv")) > 0
-    assert {path.name for path in Path("sum").glob("*.png")} == {"image.png", "lightcurve_Ser_X-1.png"}
+    command = ["query", "lightcurve", "isgri", "Ser X-1", "--scw-list", "windows.txt", "--windows-per-job", "1"]
+    assert run(*command, "--catalog", "sources.ecsv", "--source", "Ser X-1", "--out", "sum", "--quiet")[0] == 0
+    table = Table.read("sum/lightcurve.ecsv")
+    assert table.meta["NJOBS"] == 2
+    assert len(read_lightcurve("sum/lightcurve.fits")) == len(table) > 0
+    assert [path.name for path in Path("sum").glob("*.png")] == ["lightcurve_Ser_X-1.png"]
+
+
+def test_images_of_several_jobs():
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -0.1, "CDELT2": 0.1})
+    bands = [fits.ImageHDU(np.ones((4, 4)), header, name="SIGNIFICANCE", ver=version) for version in (1, 2)]
+    manifest = save_form("image", fits.HDUList([fits.PrimaryHDU(), *bands]), "sum", overwrite=False)
+    names = [Path(path).name for path in manifest["path"]]
+    assert names == ["image.fits", "image_band_1.png", "image_band_2.png"]
+    assert all(Path("sum", name).stat().st_size == size for name, size in zip(names, manifest["size"], strict=True))
 
 
 # ---- messages

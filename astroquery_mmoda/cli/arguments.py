@@ -198,7 +198,6 @@ _COMMANDS: dict[str, tuple[str, str, str, Any]] = {
         "list the instruments that are open to you, and their products",
         "",
         """\
-  mmoda instruments
   mmoda instruments --format json""",
         _add_nothing,
     ),
