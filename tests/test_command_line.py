@@ -138,19 +138,13 @@ def test_examples_of_the_help(run, local_mmoda, tmp_path, monkeypatch):
             job_id = job_id or (re.findall(r"job (\w{16}) ", shown) or [""])[0]
 
 
-def test_help_and_version_need_nothing_heavy():
-    code = (
-        "import sys\n"
-        "from astroquery_mmoda.cli.program import main\n"
-        "commands = ('instruments', 'parameters', 'windows', 'query', 'jobs', 'wait', 'result', 'token', 'diagnose')\n"
-        "status = [main([name, '--help']) for name in commands] + [main(['--help']), main(['--version'])]\n"
-        "assert not any(status), status\n"
-        "heavy = {'numpy', 'astropy', 'requests', 'keyring'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    shown = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True).stdout
-    assert "usage: mmoda query " in shown
-    assert re.search(r"^mmoda \d+\.\d+", shown, flags=re.MULTILINE)
+def test_help_and_version(run):
+    for name in _COMMANDS:
+        status, out, err = run(name, "--help")
+        assert (status, err) == (0, "")
+        assert out.startswith(f"usage: mmoda {name} ")
+    assert "commands:" in run("--help")[1]
+    assert re.fullmatch(r"mmoda \d+\.\d+.*\n", run("--version")[1])
 
 
 # ---- arguments

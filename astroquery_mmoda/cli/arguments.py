@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""What can be written behind ``mmoda``; nothing heavy is imported, so that ``--help`` comes at once."""
+"""What can be written behind ``mmoda``."""
 
 from __future__ import annotations
 

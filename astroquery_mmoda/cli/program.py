@@ -10,7 +10,10 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from ..errors import ParameterError
 from .arguments import UsageProblem, parse_arguments
+from .commands import perform
+from .messages import messages_to_stderr, words_of
 from .streams import print_text, write_line
 
 _FAILED, _USAGE = 1, 2
@@ -42,11 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     arguments, output = parse_arguments(argv), sys.stdout
-    # what follows takes a second to import
-    from ..errors import ParameterError
-    from .commands import perform
-    from .messages import messages_to_stderr, words_of
-
     with messages_to_stderr(quiet=arguments.quiet, debug=arguments.debug) as messages:
         try:
             perform(arguments, lambda text: print_text(text, output))
