@@ -205,7 +205,10 @@ def ascii_table(table: Table, allowance: Allowance) -> tuple[Table, dict[str, st
             # one character may become 18, of four bytes each
             allowance.spend(72 * max(map(len, texts), default=0), "a text in ASCII")
             columns[new] = _ascii_column([transliterated(text) for text in texts], allowance)
-    return Table(columns, copy=False), new_names
+    found = Table(columns, copy=False)
+    for column in found.itercols():
+        column.info.format = None  # those of the eye are not for files
+    return found, new_names
 
 
 def _ascii_column(values: list[str], allowance: Allowance) -> _Array:
