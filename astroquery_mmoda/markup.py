@@ -8,8 +8,12 @@ background. Notebooks are asked to leave dollar signs alone, since what stands b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 _NO_TEX = "tex2jax_ignore mathjax_ignore"
 _BLOCK = "margin:0.5em 0"
@@ -70,6 +74,13 @@ def facts_text(facts: Iterable[tuple[str, str]]) -> str:
     shown = [(f"{name}:", value) for name, value in facts if value]
     width = max((len(name) for name, _ in shown), default=0)
     return "\n".join(f"{name:<{width}} {value}" for name, value in shown)
+
+
+def show_rounded(table: Table, formats: Mapping[str, str]) -> None:
+    """Set formats in which columns are shown, if they are there and have floats; their values stay as they are."""
+    for name, form in formats.items():
+        if name in table.colnames and getattr(table[name], "dtype", None) is not None and table[name].dtype.kind == "f":
+            table[name].info.format = form
 
 
 def _framed(title: str, notes: Iterable[str], content: str) -> str:
