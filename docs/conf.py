@@ -111,7 +111,7 @@ def _without_archive(app, docname, source):
     """Show the examples of the archive as text where nothing would answer them, and say so."""
     lacking = docname == "archive" and missing()
     if lacking:
-        note = f"This page was built without an archive, whose figure is left out: {lacking} is missing."
+        note = f"This page was built without an archive, so its figure is left out: {lacking} is missing."
         logging.getLogger(__name__).info(note)
         examples = re.sub(r"(?m)^\.\. plot::(\n +:.*)*", ".. code-block:: pycon", source[0])
         source[0] = re.sub(r"(?m)^===+$", rf"\g<0>\n\n.. note::\n   {note}", examples, count=1)

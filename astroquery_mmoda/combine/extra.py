@@ -7,7 +7,8 @@ from importlib import import_module
 
 from ..errors import not_installed
 
-_LIBRARIES = ("reproject", "scipy")
+# in this order, as reproject imports scipy
+_LIBRARIES = ("scipy", "reproject")
 
 
 def require_extra() -> None:
