@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from astropy.config import ConfigItem, ConfigNamespace
 
 from .errors import ParameterError
+from .markup import columns_text, table_html
+from .text import printable
 
 DEFAULT_SERVER = "https://www.astro.unige.ch/mmoda/dispatch-data"
 
@@ -29,6 +32,17 @@ class _Item(ConfigItem):
 def _item(default: Any, description: str) -> Any:
     # without `module=` astropy would call the section after this file instead of the package
     return _Item(default, description, module="astroquery_mmoda")
+
+
+_COLUMNS = ("item", "value", "unit", "default", "description")
+_UNIT = re.compile(r" \((\w+)\)\.$")  # at the end of a description
+_PASSWORD = re.compile(r"//[^/@\s]*@")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return _PASSWORD.sub("//***@", printable(value, limit=200))
+    return str(value) if isinstance(value, bool) else f"{value:_.12g}"
 
 
 class Conf(ConfigNamespace):
@@ -69,6 +83,31 @@ class Conf(ConfigNamespace):
     journal_days: float = _item(90.0, "How long a job is remembered on disk (days).")
     max_nesting: int = _item(100, "Deepest nesting of lists and dictionaries in a reply or product.")
     max_table_header: int = _item(200_000, "Longest header of a text table, with its comments (characters).")
+
+    def __repr__(self) -> str:
+        # without descriptions, which conf.help() has
+        rows = self._rows()
+        shown = 4 if any(row[3] for row in rows) else 3
+        lines = columns_text(_COLUMNS[:shown], [row[:shown] for row in rows])
+        return "\n".join(["<Conf of astroquery_mmoda; conf.help() describes the items>", *lines])
+
+    def _repr_html_(self) -> str:
+        note = "The default is given where it differs. conf.item = value changes one for this session."
+        return table_html(_COLUMNS, self._rows(), title="Configuration of astroquery_mmoda", notes=[note])
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        """Present values, and defaults where they differ."""
+        rows = []
+        for name, item in self.items():
+            unit = _UNIT.search(item.description)
+            try:
+                value = item()
+            except ParameterError:  # the configuration file has something else
+                value = "not valid"
+            default = "" if value == item.defaultvalue else _shown(item.defaultvalue)
+            units = unit[1] if unit else ""
+            rows.append((name, _shown(value), units, default, _UNIT.sub(".", item.description)))
+        return rows
 
 
 conf = Conf()

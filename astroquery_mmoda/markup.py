@@ -76,6 +76,13 @@ def facts_text(facts: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"{name:<{width}} {value}" for name, value in shown)
 
 
+def columns_text(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of plain text: the head and the rows, with their cells below each other."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    cells = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in (head, *rows))
+    return ["  ".join(row).rstrip() for row in cells]
+
+
 def show_rounded(table: Table, formats: Mapping[str, str]) -> None:
     """Set formats in which columns are shown, if they are there and have floats; their values stay as they are."""
     for name, form in formats.items():
