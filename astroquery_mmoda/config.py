@@ -97,7 +97,7 @@ class Conf(ConfigNamespace):
 
     def _rows(self) -> list[tuple[str, ...]]:
         """Present values, and defaults where they differ."""
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for name, item in self.items():
             unit = _UNIT.search(item.description)
             try:

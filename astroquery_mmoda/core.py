@@ -22,8 +22,8 @@ from .jobs import journal
 from .jobs.history import get_job, list_jobs
 from .jobs.job import Job
 from .jobs.run import run_query, submit_query
-from .markup import facts_html, facts_text
 from .many import ManyQueries, query_in_parts
+from .markup import facts_html, facts_text
 from .products import Products
 from .request.builder import RequestBuilder
 from .request.query import Query, query_method

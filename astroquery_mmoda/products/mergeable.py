@@ -73,9 +73,7 @@ class _MergeValues(MergeStrategy):
 
 
 for _plain, _type in ((str, MergeableText), (float, MergeableNumber), (int, MergeableInteger)):
-    AstropyDumper.add_multi_representer(
-        _type, lambda dumper, value, plain=_plain: dumper.represent_data(plain(value))
-    )
+    AstropyDumper.add_multi_representer(_type, lambda dumper, value, plain=_plain: dumper.represent_data(plain(value)))
 
 _TYPES = {str: MergeableText, float: MergeableNumber, int: MergeableInteger}
 _OWN_TYPES = {"JOB_ID": JobNames, "PARAMS": ParametersText}
