@@ -34,7 +34,6 @@ def _item(default: Any, description: str) -> Any:
     return _Item(default, description, module="astroquery_mmoda")
 
 
-_COLUMNS = ("item", "value", "unit", "default", "description")
 _UNIT = re.compile(r" \((\w+)\)\.$")  # at the end of a description
 _PASSWORD = re.compile(r"//[^/@\s]*@")
 
@@ -85,28 +84,29 @@ class Conf(ConfigNamespace):
     max_table_header: int = _item(200_000, "Longest header of a text table, with its comments (characters).")
 
     def __repr__(self) -> str:
-        # without descriptions, which conf.help() has
-        rows = self._rows()
-        shown = 4 if any(row[3] for row in rows) else 3
-        lines = columns_text(_COLUMNS[:shown], [row[:shown] for row in rows])
+        lines = columns_text(("item", "value", "unit", "default"), [row[:4] for row in self._rows()])
         return "\n".join(["<Conf of astroquery_mmoda; conf.help() describes the items>", *lines])
 
     def _repr_html_(self) -> str:
-        note = "The default is given where it differs. conf.item = value changes one for this session."
-        return table_html(_COLUMNS, self._rows(), title="Configuration of astroquery_mmoda", notes=[note])
+        rows = [
+            (name, f"{value}\n(default {default})" if default else value, unit, description)
+            for name, value, unit, default, description in self._rows()
+        ]
+        head, note = ("item", "value", "unit", "description"), "conf.item = value changes one for this session."
+        return table_html(head, rows, title="Configuration of astroquery_mmoda", notes=[note], wrap=("description",))
 
     def _rows(self) -> list[tuple[str, ...]]:
-        """Present values, and defaults where they differ."""
+        """Name, present value, unit, the default where it differs, and description."""
         rows: list[tuple[str, ...]] = []
         for name, item in self.items():
             unit = _UNIT.search(item.description)
             try:
-                value = item()
+                value = _shown(item())
             except ParameterError:  # the configuration file has something else
                 value = "not valid"
-            default = "" if value == item.defaultvalue else _shown(item.defaultvalue)
-            units = unit[1] if unit else ""
-            rows.append((name, _shown(value), units, default, _UNIT.sub(".", item.description)))
+            default = _shown(item.defaultvalue)
+            default = "" if value == default else default
+            rows.append((name, value, unit[1] if unit else "", default, _UNIT.sub(".", item.description)))
         return rows
 
 

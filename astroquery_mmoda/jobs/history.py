@@ -29,8 +29,8 @@ _ADVICE = "Give the session_id of its link, or submit the same query again."
 _SIDE_OUTAGE = 5.0  # s; a list from the journal alone is better than a complete one after a long wait
 # a narrow terminal leaves out those in the middle first
 _COLUMNS = (
-    *("job_id", "source", "product", "energy_range", "session_id"),
-    *("server", "journal", "time_range", "instrument", "submitted", "status"),
+    *("job_id", "status", "source", "energy_range", "time_range", "session_id"),
+    *("server", "journal", "instrument", "product", "submitted"),
 )
 
 
