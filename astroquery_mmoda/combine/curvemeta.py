@@ -12,12 +12,14 @@ from astropy.table import Table
 from ..errors import ParameterError
 from ..products.cards import flat_text, number
 from ..products.curves import POSITION_CARDS
-from ..products.lightcurve import POSITIONS, ROLE_CARDS
+from ..products.lightcurve import POSITIONS
 from ..products.mergeable import mergeable
 from ..protocol import TIME_COLUMNS
 from ..text import printable
 from .inputs import INPUTS, Inputs, parsed_json
 
+#: which columns are what; all curves must agree in it
+ROLE_CARDS = ("VALUECOL", "ERRORCOL", "ERRLOCOL", "ERRHICOL", "LIMCOL")
 # what was assumed, and the parameters: each has parts
 _NOTES, _PARAMETERS = ("TIMEWARN", "UNITWARN"), "PARAMS"
 # of each observation: they stand in INPUTS where they differ

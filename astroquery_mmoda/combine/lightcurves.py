@@ -14,12 +14,12 @@ from astropy.time import Time
 from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, reading, warn
-from ..products.lightcurve import ROLE_CARDS, rounded_lightcurve
+from ..products.lightcurve import rounded_lightcurve
 from ..products.plaintable import numbers_of
 from ..products.sources import folded_name
 from ..products.storage.timeseries import rows_of, widths_of
 from ..text import listed, printable
-from .curvemeta import common_meta
+from .curvemeta import ROLE_CARDS, common_meta
 from .inputs import InputFacts, Inputs, outcomes
 
 # s, and of the width of a bin: rounding of times as numbers of days

@@ -29,14 +29,9 @@ if TYPE_CHECKING:
 
 #: key of ``meta`` for the positions of several sources, as JSON: name -> [RA_OBJ, DEC_OBJ] in deg
 POSITIONS = "OBJ_POS"
-#: keys of ``meta`` for the columns of values, errors and limits
-ROLE_CARDS = ("VALUECOL", "ERRORCOL", "ERRLOCOL", "ERRHICOL", "LIMCOL")
 # the same for a name in all light curves, or astropy would warn where they are stacked
 _OF_VALUES = ".5g"
-_FORMATS = {
-    **{"time_bin": ".7g", "e_min": ".5g", "e_max": ".5g", "FRACEXP": ".4g"},
-    **dict.fromkeys(("RATE", "ERROR", "TOT_COUNTS", "BACKV", "BACKE", "BRATE", "BERROR"), _OF_VALUES),
-}
+_FORMATS = {"time_bin": ".7g", "FRACEXP": ".4g"}
 
 
 def lightcurve_form(products: Products, whole: Products) -> Table:
@@ -89,9 +84,11 @@ def empty_lightcurve() -> Table:
 
 
 def rounded_lightcurve(table: Table) -> Table:
-    """The same table, whose columns are shown with the digits that matter; times keep all of theirs."""
-    roles = [str(table.meta.get(key, "")) for key in ROLE_CARDS]
-    show_rounded(table, {**dict.fromkeys(roles[:4], _OF_VALUES), **_FORMATS})
+    """The same table, whose columns are shown with the digits that matter; times and positions keep all of theirs."""
+    kept = (u.day, u.deg)
+    units = {name: column.unit for name, column in table.columns.items() if not isinstance(column, Time)}
+    measured = [name for name, unit in units.items() if unit is not None and not any(map(unit.is_equivalent, kept))]
+    show_rounded(table, {**dict.fromkeys(measured, _OF_VALUES), **_FORMATS})
     return table
 
 
