@@ -9,7 +9,6 @@ instruments of one name can't be in one service.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -80,6 +79,8 @@ def build(directory: str | os.PathLike[str] = DEFAULT_DIRECTORY) -> Path:
     directory : path
         Where to put it. What is there must be empty or an environment, which is replaced if it is incomplete or old.
     """
+    import fcntl  # not on Windows, where this is only asked whether it is there
+
     directory = Path(directory).absolute()
     directory.parent.mkdir(parents=True, exist_ok=True)
     with directory.with_name(f"{directory.name}.lock").open("w") as lock:
