@@ -25,6 +25,7 @@ from .errors import (
 from .jobs.job import Job
 from .many import ManyQueries
 from .products import Product, Products
+from .products.display.hdulist import show_hdulist
 from .products.storage.lightcurvefiles import read_lightcurve, write_lightcurve
 from .products.storage.ogip import write_spectra
 from .products.storage.regions import write_regions
@@ -53,6 +54,7 @@ __all__ = [
     "Token",
     "conf",
     "read_lightcurve",
+    "show_hdulist",
     "spectrum_table",
     "to_timeseries",
     "write_lightcurve",

@@ -19,6 +19,7 @@ from astropy.utils.masked import Masked
 
 from .allowance import Allowance
 from .errors import ParameterError, reading, valid
+from .markup import show_rounded
 from .protocol import COORDINATE_COLUMNS, FITS_COLUMNS, NAME_COLUMNS
 from .text import in_hex, listed, original, printable, transliterated, visible
 from .units import known_unit
@@ -28,6 +29,7 @@ _USUAL_COLUMNS = {
     **{"meta_ID": "i8", "src_names": "U20", "significance": "f8", "ra": "f8", "dec": "f8"},
     **{"NEW_SOURCE": "i8", "ISGRI_FLAG": "i8", "FLAG": "i8", "ERR_RAD": "f8"},
 }
+_SHOWN = {"significance": ".2f", "ra": ".4f", "dec": ".4f", "ERR_RAD": ".5f"}
 _FRAMES = ("fk5", "icrs", "fk4", "galactic")  # that the service knows
 _NOTHING = ("nan", "none", "null", "--", "n/a", "unknown", "notknown")  # in tables that were made texts
 _FRAME_KEYS = ("FRAME", "LON_NAME", "LAT_NAME")
@@ -71,6 +73,7 @@ def read_catalog(entry: Any, *, what: str = "the catalogue") -> Table:
         for name, unit in ((lon, units[0]), (lat, units[-1]), ("ERR_RAD", "deg")):
             if name in names and table[name].dtype.kind in "fiu":
                 table[name].unit = _angle_unit(unit) or u.deg
+        show_rounded(table, _SHOWN)
     return table
 
 
@@ -202,7 +205,10 @@ def ascii_table(table: Table, allowance: Allowance) -> tuple[Table, dict[str, st
             # one character may become 18, of four bytes each
             allowance.spend(72 * max(map(len, texts), default=0), "a text in ASCII")
             columns[new] = _ascii_column([transliterated(text) for text in texts], allowance)
-    return Table(columns, copy=False), new_names
+    found = Table(columns, copy=False)
+    for column in found.itercols():
+        column.info.format = None  # those of the eye are not for files
+    return found, new_names
 
 
 def _ascii_column(values: list[str], allowance: Allowance) -> _Array:

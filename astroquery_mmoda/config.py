@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from astropy.config import ConfigItem, ConfigNamespace
 
 from .errors import ParameterError
+from .markup import columns_text, table_html
+from .text import printable
 
 DEFAULT_SERVER = "https://www.astro.unige.ch/mmoda/dispatch-data"
 
@@ -29,6 +32,16 @@ class _Item(ConfigItem):
 def _item(default: Any, description: str) -> Any:
     # without `module=` astropy would call the section after this file instead of the package
     return _Item(default, description, module="astroquery_mmoda")
+
+
+_UNIT = re.compile(r" \((\w+)\)\.$")  # at the end of a description
+_PASSWORD = re.compile(r"//[^/@\s]*@")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return _PASSWORD.sub("//***@", printable(value, limit=200))
+    return str(value) if isinstance(value, bool) else f"{value:_.12g}"
 
 
 class Conf(ConfigNamespace):
@@ -69,6 +82,32 @@ class Conf(ConfigNamespace):
     journal_days: float = _item(90.0, "How long a job is remembered on disk (days).")
     max_nesting: int = _item(100, "Deepest nesting of lists and dictionaries in a reply or product.")
     max_table_header: int = _item(200_000, "Longest header of a text table, with its comments (characters).")
+
+    def __repr__(self) -> str:
+        lines = columns_text(("item", "value", "unit", "default"), [row[:4] for row in self._rows()])
+        return "\n".join(["<Conf of astroquery_mmoda; conf.help() describes the items>", *lines])
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, f"{value}\n(default {default})" if default else value, unit, description)
+            for name, value, unit, default, description in self._rows()
+        ]
+        head, note = ("item", "value", "unit", "description"), "conf.item = value changes one for this session."
+        return table_html(head, rows, title="Configuration of astroquery_mmoda", notes=[note], wrap=("description",))
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        """Name, present value, unit, the default where it differs, and description."""
+        rows: list[tuple[str, ...]] = []
+        for name, item in self.items():
+            unit = _UNIT.search(item.description)
+            try:
+                value = _shown(item())
+            except ParameterError:  # the configuration file has something else
+                value = "not valid"
+            default = _shown(item.defaultvalue)
+            default = "" if value == default else default
+            rows.append((name, value, unit[1] if unit else "", default, _UNIT.sub(".", item.description)))
+        return rows
 
 
 conf = Conf()

@@ -24,13 +24,14 @@ from .jobs.history import get_job, list_jobs
 from .jobs.job import Job
 from .jobs.run import run_query, submit_query
 from .many import ManyQueries, query_in_parts
+from .markup import facts_html, facts_text
 from .products import Products
 from .request.builder import RequestBuilder
 from .request.query import Query, query_method
 from .request.snippets import read_api_code
 from .request.source_list import add_sources
 from .request.windows import find_windows, windows_wanted
-from .service.account import Account, Connection, base_address, email_options
+from .service.account import Account, Connection, base_address, email_options, facts_of_client
 from .service.http import Http
 from .text import without_token
 
@@ -84,6 +85,18 @@ class MmodaClass(_LoginOfAstroquery):
         if query.windows_per_job is None:
             return run_query(kind, query, self._builder, self._connect(query.token))
         return query_in_parts(kind, query, self._account, self._builder, self.URL)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {', '.join(value for name, value in self._facts() if name != 'next')}>"
+
+    def __str__(self) -> str:
+        return facts_text(self._facts())
+
+    def _repr_html_(self) -> str:
+        return facts_html(self._facts(), title="MMODA client")
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return facts_of_client(self._server or conf.server, self._account)
 
     @property
     def URL(self) -> str:  # noqa: N802 - astroquery's name for it
@@ -845,9 +858,9 @@ class MmodaClass(_LoginOfAstroquery):
         Returns
         -------
         Table
-            ``product``, ``name``, ``default`` (text), ``unit`` (as astropy reads it; of a time, the format of its
-            default), ``type``, ``min``, ``max`` (masked where there is no limit), ``choices``, ``optional`` (may be
-            None), ``description``.
+            ``product``, ``name``, ``default`` (text), ``unit`` (as astropy reads it), ``type``, ``min``, ``max``
+            (masked where there is no limit), ``choices``, ``optional`` (can be left out: the default is used; those of
+            positions and times are only examples), ``description`` (the service's, or one of ours).
 
         Raises
         ------

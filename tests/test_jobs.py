@@ -409,10 +409,10 @@ def test_listing(client, service):
     submitted(client, service)
     table = client.list_jobs()
     assert isinstance(table, Table)
-    assert table.colnames == [
+    assert set(table.colnames) == {
         *("job_id", "session_id", "instrument", "product", "source", "energy_range", "time_range"),
         *("status", "submitted", "server", "journal"),
-    ]
+    }
     assert (table[0]["product"], table[0]["source"], table[0]["server"]) == ("isgri_image", "Crab", service.url)
     client.login(mint())
     service.replies["/inspect-user-state"] = Reply(

@@ -255,7 +255,7 @@ def test_each_outcome_belongs_to_its_question(client, service, looks):
     assert len(service.submitted) == 30
 
     summary = many.summary
-    assert summary.colnames == ["index", "status", "instrument", "source", "seconds", "job_id", "size", "error"]
+    assert summary.colnames == ["index", "status", "source", "instrument", "job_id", "size", "seconds", "error"]
     assert summary["source"].tolist() == [f"source {row}" for row in range(30)]
     assert set(summary["instrument"]) == {"isgri"}
     assert summary["index"].tolist() == list(range(30))
@@ -397,7 +397,7 @@ def test_the_summary_tells_queries_apart(client, service):
     rows[1]["time_range"] = ("2018-03-20T00:00:00", "2018-03-21T00:00:00")
     rows[2]["radius"] = -1
     many = client.query_many("product", rows, progress=False)
-    assert many.summary.colnames == ["index", "status", "instrument", "source", "seconds", "job_id", "size", "error"]
+    assert many.summary.colnames == ["index", "status", "source", "instrument", "job_id", "size", "seconds", "error"]
     list(many)
     summary = many.summary
     assert "time_range" in summary.colnames

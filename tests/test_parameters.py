@@ -202,7 +202,7 @@ def test_table_of_parameters(schema_of):
     assert table["min"].mask.all()
     limits = schema_of("example").list_parameters("lightcurve")
     row = limits[list(limits["name"]).index("nbins")]
-    assert (row["min"], row["max"], row["optional"]) == (2, 1000, False)
+    assert (row["min"], row["max"], row["optional"]) == (2, 1000, True)
 
 
 def described(**row):
@@ -229,9 +229,10 @@ def described(**row):
         ("GHz", "GHz"),
         ("1/(TeV cm2 s)", "1 / (TeV s cm2)"),
         ("TeV/cm2/s", "TeV / (s cm2)"),
-        ("isot", "isot"),
-        ("mjd", "mjd"),
-        ("jd", "jd"),
+        ("isot", ""),
+        ("mjd", "d"),
+        ("jd", "d"),
+        ("unix", "s"),
         ("str", ""),
         ("", ""),
         (None, ""),
@@ -243,16 +244,18 @@ def described(**row):
 def test_units_are_spelled_as_astropy_reads_them(units, unit):
     found = described(units=units)["unit"]
     assert found == unit
-    if unit not in ("isot", "mjd", "jd", "furlong per night", "10**99999999 m"):
+    if unit not in ("furlong per night", "10**99999999 m"):
         assert u.Unit(found) == u.Unit(unit)
 
 
 def test_every_recorded_unit_is_read_by_astropy(schema_of):
     for instrument in INSTRUMENTS:
         for row in schema_of(instrument).list_parameters():
-            assert row["unit"] == "isot" if row["type"] == "time" else u.Unit(row["unit"]) is not None
-    row = schema_of("isgri").products["isgri_image"]["detection_threshold"].row
-    assert row[-1] == "in sigma"
+            assert row["unit"] == "" if row["type"] == "time" else u.Unit(row["unit"]) is not None
+    table = schema_of("isgri").list_parameters("isgri_image")
+    described = dict(zip(table["name"], table["description"], strict=True))
+    assert described["detection_threshold"] == "least significance of a source - in sigma"
+    assert described["T1"] == "start (time_range=)"
 
 
 @pytest.mark.parametrize(
@@ -307,18 +310,25 @@ def test_a_long_description_is_shortened():
     ("row", "optional"),
     [
         ({"restrictions": {"is_optional": True}}, True),
-        ({"restrictions": {"is_optional": False}}, False),
+        ({"restrictions": {"is_optional": False}, "value": 1}, True),
         ({"restrictions": {"is_optional": False}, "value": None}, False),
-        ({"restrictions": {"min_value": 1}}, False),
         # older servers do not say it
         ({"restrictions": {}, "value": None}, True),
         ({"value": None}, True),
-        ({"value": ""}, False),
-        ({}, False),
+        ({"value": ""}, True),
+        # the default is an example
+        ({"name": "T1", "value": "2017-03-06T13:26:48.000", "units": "isot"}, False),
+        ({"name": "T1", "value": None, "units": "isot"}, True),
     ],
 )
-def test_optional_is_as_stated_or_what_has_no_default(row, optional):
+def test_optional_is_what_can_be_left_out(row, optional):
     assert described(**row)["optional"] == optional
+
+
+def test_positions_and_times_are_not_optional(schema_of):
+    table = schema_of("isgri").list_parameters("isgri_lc")
+    assert set(table["name"][~table["optional"]]) == {"RA", "DEC", "T1", "T2"}
+    assert all(table["description"] != "")
 
 
 @pytest.mark.parametrize("name", ["RA_rename", "token_rename", "source", "output_format"])

@@ -218,3 +218,10 @@ def test_writing_all_kinds(tmp_path):
     with pytest.raises(FileExistsError):
         Products.from_response(RECORDS["isgri_lc_real"]["json"]).write(directory)
     assert len(everything.write(tmp_path / "everything")) == len(everything)
+
+
+def test_catalog_says_which_job_it_is_from(recorded):
+    products = Products.from_response(recorded("isgri_image_6_done"))
+    assert products.catalog().meta["JOB_ID"] == products.job_id != ""
+    # the product's own table is as it came
+    assert "JOB_ID" not in products.select(kind="catalog")[0].data.meta

@@ -61,6 +61,7 @@ def _plain_column(column: Column, allowance: Allowance) -> MaskedColumn:
     else:
         plain = MaskedColumn(column, unit=column.unit or unit or None)
         plain.mask |= ~np.isfinite(plain.data)
+        plain.meta.pop("values", None)  # what VOTable has for no value: a NaN, for which astropy warns in vstack
     plain.name, plain.description = printable(column.name), printable(column.description or description)
     return plain
 

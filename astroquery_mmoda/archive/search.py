@@ -15,6 +15,7 @@ from astroquery import log
 from astroquery.exceptions import MaxResultsWarning, NoResultsWarning
 
 from ..errors import MmodaError, ParameterError, warn
+from ..products.mergeable import mergeable
 from ..request.builder import RequestBuilder
 from ..request.positions import sky_position
 from ..request.values import as_radius
@@ -133,7 +134,7 @@ def _run(
         table = chosen(table)
     if not len(table):
         warn("MMODA: the archive has nothing of this kind.", NoResultsWarning)
-    table.meta["adql"] = adql
+    table.meta = mergeable({**table.meta, "adql": adql})
     return table
 
 

@@ -126,10 +126,7 @@ class Token:
         """`str`: when it expires or expired, in words."""
         if self.expires is None:
             return "does not expire"
-        hours = float((self.expires - Time.now()).to_value(u.hour))
-        moment = f"{self.expires.iso[:16]} UTC"
-        span = f"{abs(hours):.1f} h" if abs(hours) < 48 else f"{abs(hours) / 24:.0f} days"
-        return f"expires {moment} (in {span})" if hours > 0 else f"expired {moment} ({span} ago)"
+        return f"{'expired' if self.expired else 'expires'} {moment_of(self.expires)}"
 
     @classmethod
     def discover(cls) -> Token | None:
@@ -168,6 +165,13 @@ class Token:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A token is not pickled; let the other process find its own, or pass on token.secret.")
+
+
+def moment_of(time: Time) -> str:
+    """A time in words, such as ``2026-12-01 12:00 UTC (in 3.5 h)``."""
+    hours = float((time - Time.now()).to_value(u.hour))
+    span = f"{abs(hours):.1f} h" if abs(hours) < 48 else f"{abs(hours) / 24:.0f} days"
+    return f"{time.utc.iso[:16]} UTC ({f'in {span}' if hours > 0 else f'{span} ago'})"
 
 
 @without_frames

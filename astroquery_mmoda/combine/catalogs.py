@@ -17,6 +17,7 @@ from astroquery.exceptions import InputWarning
 from ..catalog import angles, cells, empty_catalog, read_positions, table_of
 from ..errors import ParameterError, valid, warn
 from ..instruments import CATALOG_VALUES
+from ..products.mergeable import mergeable
 from ..products.sources import folded_name
 from ..request.source_list import named_positions
 from ..text import listed
@@ -112,8 +113,7 @@ def combine_catalogs(
     if mosaic is not None:
         _measure(found, mosaic)
     found = _numbered(found)
-    found.meta.update(inputs.values())
-    found.meta[INPUTS] = inputs.text()
+    found.meta = mergeable({**found.meta, **inputs.values(), INPUTS: inputs.text()})
     return found
 
 

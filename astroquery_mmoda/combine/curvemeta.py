@@ -13,6 +13,7 @@ from ..errors import ParameterError
 from ..products.cards import flat_text, number
 from ..products.curves import POSITION_CARDS
 from ..products.lightcurve import POSITIONS
+from ..products.mergeable import mergeable
 from ..protocol import TIME_COLUMNS
 from ..text import printable
 from .inputs import INPUTS, Inputs, parsed_json
@@ -48,7 +49,7 @@ def common_meta(tables: Sequence[Table], inputs: Inputs, names: Mapping[str, str
     }
     if common:
         meta[_PARAMETERS] = flat_text(common)
-    return {**meta, **inputs.values(is_sum=False), INPUTS: flat_text(list(_inputs(tables, inputs, meta)))}
+    return mergeable({**meta, **inputs.values(is_sum=False), INPUTS: flat_text(list(_inputs(tables, inputs, meta)))})
 
 
 def _inputs(tables: Sequence[Table], inputs: Inputs, meta: Mapping[str, Any]) -> Iterable[dict[str, Any]]:

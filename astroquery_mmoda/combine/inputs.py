@@ -114,7 +114,7 @@ class InputFacts:
         rows = parsed_json(meta.get(INPUTS), list)
         job = meta.get("JOB_ID")
         of_sum = [str(row.get("job_id") or "") for row in rows if isinstance(row, dict)]
-        jobs = tuple(",".join(of_sum).split(",")) if of_sum else (str(job),) if job else ()
+        jobs = tuple(",".join(of_sum).split(",")) if of_sum else tuple(str(job).split(",")) if job else ()
         start, stop = math.inf, -math.inf
         if len(table) and isinstance(table.columns.get("time"), Time) and "time_bin" in table.colnames:
             half = np.ma.filled(np.ma.asarray(table["time_bin"], dtype=float), 0.0) / 2.0 / 86400.0

@@ -14,6 +14,7 @@ from astropy.time import Time
 from astroquery.exceptions import InputWarning
 
 from ..errors import ParameterError, reading, warn
+from ..products.lightcurve import rounded_lightcurve
 from ..products.plaintable import numbers_of
 from ..products.sources import folded_name
 from ..products.storage.timeseries import rows_of, widths_of
@@ -88,7 +89,7 @@ def combine_lightcurves(curves: Iterable[Table]) -> Table:
         stacked = Table(tables[0], copy=True)
         stacked["osa_version"] = MaskedColumn(np.zeros(0, "U1"))
     stacked.meta = meta
-    return stacked
+    return rounded_lightcurve(stacked)
 
 
 def _read(given: Table, index: int) -> tuple[InputFacts, Table]:

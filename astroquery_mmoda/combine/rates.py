@@ -17,7 +17,9 @@ from astroquery.exceptions import InputWarning
 from ..catalog import Positions, read_positions
 from ..errors import ParameterError, reading, valid, warn
 from ..instruments import image_width
+from ..markup import show_rounded
 from ..products.cards import PROVENANCE_CARDS, card_value
+from ..products.mergeable import mergeable
 from ..request.positions import designation
 from ..request.source_list import named_positions, table_given
 from ..text import listed
@@ -124,9 +126,9 @@ def measure_rates(
     _require_sampled(bands, width)
     table = _table(bands, names, places, width, factor)
     first = mosaic[0].header
-    table.meta.update({key: str(value) for key in PROVENANCE_CARDS if (value := card_value(first, key)) is not None})
-    table.meta.update({"FRAME": places.frame, "LON_NAME": "ra", "LAT_NAME": "dec"})
-    table.meta.update({"FWHM": round(width / _ARCMIN, 4), "FWHMFROM": origin, "NSIGMA": factor})
+    meta = {key: str(value) for key in PROVENANCE_CARDS if (value := card_value(first, key)) is not None}
+    meta |= {"FRAME": places.frame, "LON_NAME": "ra", "LAT_NAME": "dec"}
+    table.meta = mergeable({**meta, "FWHM": round(width / _ARCMIN, 4), "FWHMFROM": origin, "NSIGMA": factor})
     return table
 
 
@@ -232,8 +234,7 @@ def _table(bands: list[SkyBand], names: list[str], places: Positions, width: flo
         values = np.stack([column[name] for column in columns], axis=1).reshape(-1)
         mask = ~np.isfinite(values)
         table[name] = MaskedColumn(np.where(mask, 0.0, values), mask=mask, unit=units.get(name))
-    for name, form in _FORMATS.items():
-        table[name].info.format = form
+    show_rounded(table, _FORMATS)
     return table
 
 

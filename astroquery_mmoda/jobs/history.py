@@ -27,7 +27,11 @@ from .run import prepare
 _DAYS = 30.0  # of the service's records
 _ADVICE = "Give the session_id of its link, or submit the same query again."
 _SIDE_OUTAGE = 5.0  # s; a list from the journal alone is better than a complete one after a long wait
-_COLUMNS = "job_id session_id instrument product source energy_range time_range status submitted server".split()
+# a narrow terminal leaves out those in the middle first
+_COLUMNS = (
+    *("job_id", "status", "source", "energy_range", "time_range", "session_id"),
+    *("server", "journal", "instrument", "product", "submitted"),
+)
 
 
 def get_job(account: Account, server: str, job_id_or_link: str, session_id: str | None = None) -> Job:
@@ -145,9 +149,11 @@ def list_jobs(account: Account, server: str) -> Table:
         row["status"] = "done" if record.get("request_completed") is True else row["status"]
         row["submitted"] = row["submitted"] or _isot(record.get("ctime"))
     newest_first = sorted(rows.values(), key=lambda row: row["submitted"], reverse=True)
-    table = Table({name: np.array([printable(row[name], limit=100) for row in newest_first], "U") for name in _COLUMNS})
-    table["submitted"].description = table["time_range"].description = "UTC"
+    texts = {name: [printable(row[name], limit=100) for row in newest_first] for name in _COLUMNS}
+    table = Table({name: np.array(texts[name], "U") for name in _COLUMNS})
     table["journal"] = np.array([row["journal"] for row in newest_first], dtype=bool)
+    table["submitted"].description = table["time_range"].description = "UTC"
+    table["submitted"].info.format = "{:16.16s}"  # to minutes, when it is shown
     return table
 
 

@@ -21,7 +21,7 @@ from ..errors import MmodaError, ParameterError, bare, warn
 from ..jobs import journal
 from ..jobs.job import Job
 from ..jobs.waiting import in_time, longest_wait
-from ..markup import facts_html, meter
+from ..markup import facts_html, facts_text, meter
 from ..products.forms import FORMS
 from ..progress import Display
 from ..request.builder import RequestBuilder
@@ -38,6 +38,7 @@ from .work import Result, Run, Tally, WorkItem, in_daemon
 
 _PATIENCE = 0.25  # seconds between two turns of the display
 _MOST_COMMENTS = 20
+_OPEN = {"waiting", "running"}
 _LONGEST_ERROR = 30  # characters of it in a row of 80
 
 
@@ -160,10 +161,18 @@ class ManyQueries:
     def __repr__(self) -> str:
         return f"<ManyQueries {self._kind}: {describe_records(self._records)}>"
 
+    def __str__(self) -> str:
+        return facts_text([*self._facts(f"{self.progress[0]:.0%}").items()])
+
     def _repr_html_(self) -> str:
-        facts = [(state, str(number)) for state, number in self.counts.items() if number]
-        over = ("over", meter(self.progress[0]))
-        return facts_html([over, *facts], title=f"{len(self)} queries of kind {self._kind}")
+        return facts_html([*self._facts(meter(self.progress[0])).items()], title="MMODA queries")
+
+    def _facts(self, over: str) -> dict[str, str]:
+        """Kind, states, and what can be done next; ``over`` is the part that has ended."""
+        counts = {state: str(number) for state, number in self.counts.items() if number}
+        following = "for index, outcome in ...: gives the outcomes as they come; " if counts.keys() & _OPEN else ""
+        queries = f"{len(self)} of kind {self._kind}"
+        return {"queries": queries, "over": over, **counts, "next": f"{following}.summary has a row for each query"}
 
     # ---- iteration
 

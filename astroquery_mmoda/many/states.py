@@ -12,21 +12,21 @@ import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
 _STATES = ("waiting", "running", "done", "failed")
+_SAID = ("source", "energy_range", "time_range", "instrument")
 
 
 @dataclass(slots=True)
 class Record:
     """One query; instrument, source and ranges are filled when it is made."""
 
-    # a terminal of 80 columns shows index, status and error at least: columns in the middle are left out first
     status: str = "waiting"
-    instrument: str = ""
     source: str = ""
     energy_range: str = ""
     time_range: str = ""
-    seconds: float = math.nan
+    instrument: str = ""
     job_id: str = ""
     size: int = 0
+    seconds: float = math.nan
     error: str = ""
 
 
@@ -44,11 +44,11 @@ def describe_records(records: list[Record]) -> str:
 
 def summary_of_records(records: list[Record]) -> Table:
     """See ``ManyQueries.summary``."""
-    columns: dict[str, Any] = {"index": np.arange(len(records))}
-    columns |= {name: [getattr(record, name) for record in records] for name in Record.__slots__}
-    columns["seconds"] = MaskedColumn(np.ma.masked_invalid(columns["seconds"]), unit="s")
+    columns: dict[str, Any] = {name: [getattr(record, name) for record in records] for name in Record.__slots__}
+    columns["seconds"] = MaskedColumn(np.ma.masked_invalid(columns["seconds"]), unit="s", format=".1f")
     columns["size"] = Column(columns["size"], unit="byte")
-    for name in ("energy_range", "time_range"):
-        if len({*columns[name]} - {""}) < 2:  # queries do not differ in it
-            del columns[name]
-    return Table(columns)
+    differing = [name for name in _SAID if len({*columns[name]} - {""}) > 1]
+    # a narrow terminal leaves out those in the middle first
+    same = [name for name in ("source", "instrument") if name not in differing]
+    names = ("status", *differing, *same, "job_id", "size", "seconds", "error")
+    return Table({"index": np.arange(len(records)), **{name: columns[name] for name in names}})

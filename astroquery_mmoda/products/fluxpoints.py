@@ -15,10 +15,12 @@ from astropy.time import Time
 from ..allowance import Allowance
 from ..catalog import ascii_table
 from ..errors import DecodingError, reading
+from ..markup import show_rounded
 from ..protocol import FITS_COLUMNS
 from ..text import printable, transliterated
 from ..units import standard_spelling
 from .columnroles import AxisKind, Roles, find_roles, has_limits, limited
+from .mergeable import mergeable
 from .plaintable import as_fits_has_it, maybe_masked, numbers_of, plain_table, table_of_hdu
 
 #: an axis of energies, or of what light of these energies has
@@ -161,7 +163,9 @@ def flux_table(hdu: fits.BinTableHDU) -> Table:
             table[name] = maybe_masked(np.abs(_numbers(columns[name], len(source), value.unit)), value.unit)
         table["is_upper_limit"] = flags
         kept = ("SRC_NAME", "ORIGNAME", "AXISCOL", "VALCOL")
-        table.meta = {key: hdu.header[key] for key in kept if key in hdu.header}
+        table.meta = mergeable({key: hdu.header[key] for key in kept if key in hdu.header})
+        formats = dict.fromkeys(("energy", "e_min", "e_max"), ".5g") | {"value": ".4g"}
+        show_rounded(table, formats | dict.fromkeys(("error_low", "error_high"), ".3g"))
         return table
 
 

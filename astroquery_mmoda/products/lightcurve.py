@@ -14,11 +14,13 @@ from astropy.time import Time
 from astroquery.exceptions import CorruptDataWarning, InputWarning
 
 from ..errors import ServiceError, reading, warn
+from ..markup import show_rounded
 from ..text import printable, visible
 from .budget import Budget
 from .cards import flat_provenance, flat_text, number
 from .curves import POSITION_CARDS, Curve, read_curves
 from .kinds import likely
+from .mergeable import mergeable
 from .plaintable import maybe_masked
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 #: key of ``meta`` for the positions of several sources, as JSON: name -> [RA_OBJ, DEC_OBJ] in deg
 POSITIONS = "OBJ_POS"
+# the same for a name in all light curves, or astropy would warn where they are stacked
+_OF_VALUES = ".5g"
+_FORMATS = {"time_bin": ".7g", "FRACEXP": ".4g"}
 
 
 def lightcurve_form(products: Products, whole: Products) -> Table:
@@ -66,8 +71,8 @@ def _stack(curves: list[Curve], whole: Products, budget: Budget) -> Table:
     table = Table(columns, copy=False)
     for name in dict.fromkeys(name for curve in curves for name in curve.columns):
         table.add_column(_stacked(name, curves, whole, budget), name=name, copy=False)
-    table.meta.update(_common_meta(curves) | flat_provenance(whole))
-    return table
+    table.meta = mergeable(_common_meta(curves) | flat_provenance(whole))
+    return rounded_lightcurve(table)
 
 
 def empty_lightcurve() -> Table:
@@ -75,6 +80,15 @@ def empty_lightcurve() -> Table:
     units = {"time_bin": u.s, "e_min": u.keV, "e_max": u.keV, "RATE": u.ct / u.s, "ERROR": u.ct / u.s}
     table = Table({"src_name": np.array([], dtype="U1"), "time": Time(np.zeros(0), format="mjd", scale="tt")})
     table.add_columns([Column(np.zeros(0), name=name, unit=unit) for name, unit in units.items()])
+    return rounded_lightcurve(table)
+
+
+def rounded_lightcurve(table: Table) -> Table:
+    """The same table, whose columns are shown with the digits that matter; times and positions keep all of theirs."""
+    kept = (u.day, u.deg)
+    units = {name: column.unit for name, column in table.columns.items() if not isinstance(column, Time)}
+    measured = [name for name, unit in units.items() if unit is not None and not any(map(unit.is_equivalent, kept))]
+    show_rounded(table, {**dict.fromkeys(measured, _OF_VALUES), **_FORMATS})
     return table
 
 

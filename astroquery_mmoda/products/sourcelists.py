@@ -15,8 +15,10 @@ from ..errors import reading, warn
 from ..request.metadata import kind_from_name
 from ..text import listed, printable
 from .budget import Budget
+from .cards import flat_provenance
 from .columnsizes import size_when_read
 from .conversions import is_fits, open_fits
+from .mergeable import mergeable
 from .plaintable import plain_table, table_of_hdu
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def catalog_form(products: Products) -> Table:
     lists = products.select(kind="catalog")
     if len(lists):
         with reading("the catalogue"):
-            return _copied(lists[0].data, budget)
+            return _copied(lists[0].data, products, budget)
     found = _with_positions(products.select(kind="table"), budget)
     # some workflows send a file instead
     found = found or _with_positions((product for product in products if is_fits(product)), budget)
@@ -45,7 +47,7 @@ def catalog_form(products: Products) -> Table:
             InputWarning,
         )
     with reading("the catalogue"):
-        return _copied(found[chosen], budget)
+        return _copied(found[chosen], products, budget)
 
 
 def _with_positions(products: Iterable[Product], budget: Budget) -> dict[str, Table]:
@@ -71,6 +73,9 @@ def _tables(data: Any, budget: Budget) -> Iterator[Table]:
             yield table_of_hdu(hdu)
 
 
-def _copied(table: Table, budget: Budget) -> Table:
+def _copied(table: Table, products: Products, budget: Budget) -> Table:
+    """A copy that says in ``meta`` where it is from, as a light curve does."""
     budget.allowance.spend(sum(column.nbytes for column in table.itercols()), "the catalogue")
-    return table.copy()
+    copy = table.copy()
+    copy.meta = mergeable({**copy.meta, **flat_provenance(products)})
+    return copy

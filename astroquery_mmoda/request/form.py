@@ -16,7 +16,7 @@ from ..instruments import INTEGRAL
 from ..protocol import FORMAT_FIELDS, IGNORED_FIELDS, OWN_FIELDS, PROTOCOL_VERSION, SWITCHES
 from ..text import nearest, printable
 from .encode import to_wire
-from .metadata import InstrumentSchema, Parameter
+from .metadata import InstrumentSchema, Parameter, expected_names
 from .positions import designation, in_degrees, sky_position
 from .query import Query
 from .values import as_quantity, energy_pair, service_unit, time_pair
@@ -170,9 +170,9 @@ def _bounds(
 
 def _explicit_defaults(known: Mapping[str, Parameter], fields: Mapping[str, str], product: str) -> dict[str, str]:
     """Position and times that the service would choose silently, with a warning."""
-    wanted = {"RA": "position", "DEC": "position"} if "radius" in known else {}
-    if not fields.get("scw_list"):
-        wanted |= {"T1": "time range", "T2": "time range"}
+    wanted = expected_names(known)
+    if fields.get("scw_list"):
+        wanted = {name: what for name, what in wanted.items() if what != "time range"}
     missing = [name for name in wanted if name in known and name not in fields and known[name].default is not None]
     if not missing:
         return {}

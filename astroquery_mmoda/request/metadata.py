@@ -43,6 +43,26 @@ _TYPES_BY_UNIT = (
     ("angle", {"deg", "arcmin", "arcsec", "rad"}),
     ("energy", {"eV", "keV", "MeV", "GeV", "TeV", "Hz", "MHz", "GHz"}),
 )
+# of times: what the numbers in it are, with their unit
+_NUMBERS_OF_TIMES = {"mjd": ("d", "as MJD"), "jd": ("d", "as JD"), "unix": ("s", "since 1970")}
+# where the service has no description
+_DESCRIPTIONS = {
+    "src_name": "name of the source (coordinates=)",
+    "RA": "right ascension (coordinates=)",
+    "DEC": "declination (coordinates=)",
+    "T1": "start (time_range=)",
+    "T2": "end (time_range=)",
+    "E1_keV": "lower energy (energy_range=)",
+    "E2_keV": "upper energy (energy_range=)",
+    "radius": "farthest pointing from the position",
+    "time_bin": "width of the bins",
+    "scw_list": "science windows, instead of times",
+    "max_pointings": "most science windows to be used",
+    "osa_version": "version of the analysis software",
+    "integral_data_rights": "which data may be used",
+    "detection_threshold": "least significance of a source",
+    "jemx_num": "JEM-X unit, 1 or 2",
+}
 #: spellings of truth values, in small letters
 BOOLEANS = {**dict.fromkeys(("true", "yes", "1"), "True"), **dict.fromkeys(("false", "no", "0"), "False")}
 _TYPES_BY_DEFAULT = ((bool, "boolean"), (int, "integer"), (float, "float"), (dict, "structured"), (list, "list"))
@@ -123,10 +143,12 @@ class Parameter:
 
     @property
     def unit(self) -> str:
-        """`str`: unit as astropy spells it; what is none, such as the format of a time, as the service has it."""
+        """`str`: unit as astropy spells it; what it does not know, as the service has it. A format is not a unit."""
         if self.units in (None, "str"):
             return ""
-        unit = None if self.type == "time" else known_unit(self.units)
+        if self.type == "time":
+            return _NUMBERS_OF_TIMES.get(self.units or "", ("", ""))[0]
+        unit = known_unit(self.units)
         return printable(self.units) if unit is None else str(unit)
 
     @property
@@ -137,13 +159,14 @@ class Parameter:
             texts = [text for text in ("True", "False") if text in {BOOLEANS.get(each.lower()) for each in texts}]
         return ", ".join(dict.fromkeys(texts))
 
-    @property
-    def row(self) -> tuple[Any, ...]:
-        """`tuple`: what a table shows of it."""
+    def row(self, known: Mapping[str, Parameter]) -> tuple[Any, ...]:
+        """What a table shows of it, among the parameters of its product."""
         default = "" if self.default is None else self.default
         limits = (math.nan if limit is None else limit for limit in (self.minimum, self.maximum))
+        texts = [self.description or _DESCRIPTIONS.get(self.name, "")]
         # a number of standard deviations has no unit, but should be known as one
-        texts = [self.description, "in sigma" if self.units == "sigma" else ""]
+        texts += ["in sigma" if self.units == "sigma" else ""]
+        texts += [_NUMBERS_OF_TIMES.get(self.units or "", ("", ""))[1] if self.type == "time" else ""]
         return (
             printable(self.name),
             printable(default if isinstance(default, (str, bool)) else json.dumps(default)),
@@ -151,9 +174,15 @@ class Parameter:
             self.type,
             *limits,
             self.listed_choices,
-            self.optional,
+            self.optional or (self.default is not None and self.name not in expected_names(known)),
             printable(" - ".join(filter(None, texts))),
         )
+
+
+def expected_names(known: Mapping[str, Parameter]) -> dict[str, str]:
+    """Parameters of a product whose defaults are examples, so that users should give others; and words for them."""
+    position = {"RA": "position", "DEC": "position"} if "radius" in known else {}
+    return position | {"T1": "time range", "T2": "time range"}
 
 
 @dataclass(frozen=True)
@@ -202,7 +231,7 @@ class InstrumentSchema:
     def list_parameters(self, product: str | None = None) -> Table:
         """Parameters of a product, or of all, without those that users have no need of."""
         rows = [
-            (printable(name), *parameter.row)
+            (printable(name), *parameter.row(self.products[name]))
             for name in (self.products if product is None else [self.choose("product", product)])
             for parameter in self.products[name].values()
             if not parameter.hidden

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from astropy import units as u
+from astropy.time import Time
 from astroquery import log
 from astroquery.exceptions import AuthenticationWarning
 
 from ..auth.places import Found, Places, discover, forget_in_keyring, from_prompt, store
-from ..auth.token import EMAIL_OPTIONS, HOW_TO_GET_ONE, Token, TokenAuth
+from ..auth.token import EMAIL_OPTIONS, HOW_TO_GET_ONE, Token, TokenAuth, moment_of
 from ..config import DEFAULT_SERVER, conf
 from ..errors import AuthenticationError, ParameterError, warn
+from ..markup import facts_html, facts_text
 from ..origin import is_loopback, origin_of
 from ..text import printable
 from ..units import seconds_of
@@ -104,6 +106,28 @@ class Connection:
         return token
 
 
+class SessionInfo(dict[str, Any]):
+    """What a token says, shown as a small table."""
+
+    def __repr__(self) -> str:
+        return f"<SessionInfo>\n{facts_text(self._facts())}"
+
+    def _repr_html_(self) -> str:
+        return facts_html(self._facts(), title="MMODA session")
+
+    def _facts(self) -> list[tuple[str, str]]:
+        if not any(self.values()):
+            return [("token", "none is held"), ("next", "Mmoda.login() uses one; most instruments need none")]
+        shown = dict(self)
+        shown["roles"] = ", ".join(map(str, shown.get("roles") or ()))
+        # one that the user has put in may be something else
+        expires, options = shown.get("expires"), shown.get("email_options")
+        shown["expires"] = moment_of(expires) if isinstance(expires, Time) else "never" if expires is None else expires
+        if isinstance(options, dict):
+            shown["email_options"] = ", ".join(f"{name}={value}" for name, value in options.items())
+        return [(name.replace("_", " "), printable(value or "", limit=300)) for name, value in shown.items()]
+
+
 class Account:
     """
     Holds a token, and makes connections for its owner.
@@ -188,8 +212,9 @@ class Account:
         """What the token in use says; see ``Mmoda.session_info``."""
         names = ("user", "email", "roles", "expires", "email_options")
         if self._held is None:
-            return dict.fromkeys(names) | {"roles": [], "email_options": {}, "location": None}
-        return {name: getattr(self._held.token, name) for name in names} | {"location": self._held.place}
+            return SessionInfo(dict.fromkeys(names) | {"roles": [], "email_options": {}, "location": None})
+        token = self._held.token
+        return SessionInfo({name: getattr(token, name) for name in names} | {"location": self._held.place})
 
     def renew(
         self, server: str, options: Mapping[str, str] | None = None, *, store_token: bool | Places, force: bool = False
@@ -209,6 +234,24 @@ class Account:
 
     def _routes(self, found: Found) -> Routes:
         return Routes(found.server, self.http, TokenAuth(found.token, found.server))
+
+
+def facts_of_client(server: str, account: Account) -> list[tuple[str, str]]:
+    """Where a client asks, in whose name as far as is known, and what can be done next; nothing is searched or sent."""
+    try:
+        address = printable(base_address(server), limit=200)
+    except ParameterError as error:
+        address = str(error)
+    info = account.info()
+    if account.authenticated:
+        login, expires = f"logged in as {printable(info['user'], limit=100)}", info["expires"]
+        login += f", until {moment_of(expires)}" if expires is not None else ""
+        following = "Mmoda.session_info() says more of the token"
+    elif info["location"]:
+        login, following = "the token expired", "Mmoda.login() uses another one, Mmoda.logout() asks anonymously"
+    else:
+        login, following = "not logged in", "Mmoda.list_instruments(); Mmoda.login() if an instrument needs a token"
+    return [("service", address), ("login", login), ("next", following)]
 
 
 def email_options(

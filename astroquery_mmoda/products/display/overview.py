@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
 
-from ...markup import table_html
+from ...markup import columns_text, table_html
 from ...text import printable
 from .summary import Summary, summarize
 
@@ -51,8 +51,7 @@ def products_text(products: Products) -> str:
         if sum(widths[other] + 2 for other in kept) - 2 > width:  # two blanks between columns
             kept = [other for other in kept if other != column]
     lines = [f"<{title}>", *_comment_lines(products)]
-    for row in ({column: column for column in kept}, *rows) if rows else ():
-        lines.append("  ".join(row[column].ljust(widths[column]) for column in kept).rstrip())
+    lines += columns_text(kept, [[row[column] for column in kept] for row in rows]) if rows else []
     left_out = [column for column in widths if column not in kept]
     lines += [f"and in .table: {', '.join(left_out)}"] if left_out else []
     return "\n".join([*lines, *more])

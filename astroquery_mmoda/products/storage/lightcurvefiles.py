@@ -29,7 +29,8 @@ from ..budget import CURVE_ROW
 from ..cards import add_provenance, flat_text, number, time_reference
 from ..columnsizes import size_when_read
 from ..curvetable import FIXED_COLUMNS
-from ..lightcurve import empty_lightcurve
+from ..lightcurve import empty_lightcurve, rounded_lightcurve
+from ..mergeable import mergeable
 from ..plaintable import maybe_masked, numbers_of
 from .fitsfiles import opened
 from .output import chosen_path, write_whole
@@ -341,7 +342,7 @@ def read_lightcurve(path: str | os.PathLike[str]) -> Table:
                 widths |= Counter({name: hdu.columns.dtype[name].itemsize for name in hdu.columns.names})
             width = 2 * widths.total() + max(part["src_name"].dtype.itemsize for part in parts) + CURVE_ROW
             allowance.spend(width * sum(map(len, parts)), "all light curves")
-        return vstack(parts, metadata_conflicts="silent") if parts else empty_lightcurve()
+        return rounded_lightcurve(vstack(parts, metadata_conflicts="silent")) if parts else empty_lightcurve()
 
 
 def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
@@ -365,7 +366,7 @@ def _read_part(hdu: fits.BinTableHDU, allowance: Allowance) -> Table:
         if column.name not in ("TIME", "TIMEDEL", "E_MIN", "E_MAX"):
             name = kept.get("renamed", {}).get(column.name, column.name)
             table[name] = _restored(hdu, column, masked=name in kept.get("masked", ()))
-    table.meta.update(kept.get("meta", {}))
+    table.meta = mergeable(kept.get("meta", {}))
     return table
 
 

@@ -19,11 +19,13 @@ from astropy.table import Table
 from astroquery.exceptions import InputWarning
 
 from ...errors import DecodingError, ParameterError, reading, warn
+from ...markup import show_rounded
 from ...text import listed, original, printable
 from ...units import known_unit
 from ..cards import card_value, number
 from ..channels import energy_rows
 from ..fluxpoints import find_flux_hdu, flux_table, is_flux_hdu
+from ..mergeable import mergeable
 from ..sources import match_source
 from ..spectrum import ROLES, missing_columns
 
@@ -139,7 +141,9 @@ def channel_table(spectra: fits.HDUList, ver: int, name: str) -> Table:
         table["rate"], table["error"] = values.value * scale, values.error * scale
         table["quality"] = values.quality.astype(np.int64)
         cards = {key: card_value(hdu.header, key) for key in _META}
-        table.meta = {"SRC_NAME": name, **{key: value for key, value in cards.items() if value is not None}}
+        known = {key: value for key, value in cards.items() if value is not None}
+        table.meta = mergeable({"SRC_NAME": name, **known})
+        show_rounded(table, {"e_min": ".5g", "e_max": ".5g", "rate": ".4g", "error": ".3g"})
         return table
 
 
