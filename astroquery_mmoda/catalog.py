@@ -73,7 +73,12 @@ def read_catalog(entry: Any, *, what: str = "the catalogue") -> Table:
         for name, unit in ((lon, units[0]), (lat, units[-1]), ("ERR_RAD", "deg")):
             if name in names and table[name].dtype.kind in "fiu":
                 table[name].unit = _angle_unit(unit) or u.deg
-        show_rounded(table, _SHOWN)
+    return rounded_catalog(table)
+
+
+def rounded_catalog(table: Table) -> Table:
+    """The same table, whose numbers are shown with the digits that matter."""
+    show_rounded(table, _SHOWN)
     return table
 
 
