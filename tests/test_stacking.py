@@ -71,6 +71,18 @@ def test_other_results():
     assert vstack([catalog, catalog]).meta == catalog.meta
 
 
+def test_formats_are_not_for_files():
+    products = Products.from_response(recorded("isgri_image_6_done"))
+    assert not [keyword for keyword in products.image()["CATALOG"].header if keyword.startswith("TDISP")]
+    assert products.catalog()["ra"].info.format == ".4f"
+
+
+def test_parameters_stay_fit_for_headers():
+    stacked = vstack([curve(src_name="O'Neill & Co") for _ in "12"])
+    assert "'" not in stacked.meta["PARAMS"]
+    assert json.loads(stacked.meta["PARAMS"])["src_name"] == "O'Neill & Co"
+
+
 def test_tables_of_others_warn_as_ever():
     tables = [Table({"a": [1]}, meta={"JOB_ID": name}) for name in "ab"]
     with pytest.warns(MergeConflictWarning, match="JOB_ID"):
