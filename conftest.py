@@ -138,8 +138,13 @@ def _examples_ask_here(request: pytest.FixtureRequest, doctest_namespace: dict[s
     from astroquery import log
 
     from astroquery_mmoda import Mmoda, conf
+    from docs.local_service import needs_archive
+    from tests.local_tap.server import missing
     from tests.tokens import mint
 
+    if any(needs_archive(example.source) for example in request.node.dtest.examples):
+        lacking = missing()
+        require(not lacking, lacking)
     service = request.getfixturevalue("_documented_service")
     level = log.level
     log.setLevel("WARNING")  # what is told at INFO has numbers that differ each time

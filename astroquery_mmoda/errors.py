@@ -240,6 +240,11 @@ def valid(name: str, value: Any, wanted: str, advice: str = "") -> Iterator[None
         raise ParameterError(f"{name}={text}: not a valid {wanted}{reason}. {advice}".rstrip()) from error
 
 
+def not_installed(purpose: str, library: str) -> ImportError:
+    """Error for an optional library; its own name works however this package was installed."""
+    return ImportError(f"{purpose} need {library}, which can't be imported; install it by: pip install {library}")
+
+
 def _about(what: str, reason: str) -> str:
     # two limits, so that a long name can't hide the reason
     return f"{printable(what, limit=200)}: {shorten(printable(reason, limit=1200), 1200)}"

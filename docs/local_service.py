@@ -3,11 +3,12 @@
 The service that the examples of this documentation ask: a MMODA dispatcher on this machine, with an archive.
 
 Both the build of the pages (``conf.py``) and their tests (``conftest.py`` of the project) use it. Where PostgreSQL is
-missing there is no archive.
+missing there is no archive: `needs_archive` tells which examples can't be run then.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +16,13 @@ from pathlib import Path
 from astroquery_mmoda import MmodaClass
 from tests.local_mmoda.server import LocalMmoda
 from tests.local_tap.server import LocalTap, missing
+
+_ARCHIVE = re.compile(r"Mmoda\.(query_object|query_region|query_tap|list_tables|list_columns|download_products)\(")
+
+
+def needs_archive(source: str) -> bool:
+    """Whether a text has examples that ask the archive."""
+    return _ARCHIVE.search(source) is not None
 
 
 @contextmanager

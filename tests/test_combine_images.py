@@ -898,7 +898,7 @@ def test_parts_without_data():
 
 def test_without_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "reproject", None)
-    with pytest.raises(ImportError, match=r"reproject.*astroquery_mmoda\[combine\]"):
+    with pytest.raises(ImportError, match="sums of images and rates need reproject, .*: pip install reproject"):
         combine_images([])
 
 

@@ -585,7 +585,7 @@ def test_the_extra_is_named(library):
         f"import sys; sys.modules[{library!r}] = None\n"
         "from astroquery_mmoda.combine import measure_rates\n"
         "try: measure_rates(None, None)\n"
-        "except ImportError as error: assert '[combine]' in str(error), error\n"
+        f"except ImportError as error: assert 'pip install {library}' in str(error), error\n"
         "else: raise SystemExit('no error')\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)

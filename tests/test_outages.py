@@ -541,3 +541,11 @@ def test_one_instrument_that_fails_spoils_no_list():
     with Service(answer) as service, timed(most=2.0):
         table = MmodaClass(server=service.url).list_instruments()
     assert list(table["products"]) == ["", "isgri_image", "isgri_image"]
+
+
+def test_an_outage_is_said_once_it_lasts(monkeypatch, log_records):
+    monkeypatch.setattr(http, "_pause", lambda attempt, asked: 0.01)
+    spoilt = lambda route, number: Reply("", 503) if route == "run_analysis" and 2 <= number < 10 else None  # noqa: E731
+    with Service(spoilt) as service:
+        MmodaClass(server=service.url).query_product(**ASK)
+    assert len([line for line in log_records() if "trying again, for 300 s at most" in line]) == 1

@@ -37,7 +37,7 @@ def run_adql(routes: Routes, adql: str, maxrec: int | None) -> tuple[Table | Non
     form = {"REQUEST": "doQuery", "LANG": "ADQL", "FORMAT": "votable", "QUERY": adql}
     if maxrec is not None:
         form["MAXREC"] = str(maxrec)
-    body = _xml_of(routes.query_archive(form), "the archive's answer", adql)
+    body = _xml_of(routes.query_archive(form), "the archive of published products", adql)
     with _reading_xml("the archive's answer"):
         document = votable.parse(io.BytesIO(_without_sizes(body)), verify="ignore")
         if any(not table.fields for table in document.iter_tables()):  # the service's way to say that it found nothing

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from importlib import import_module
 
-_LIBRARIES = ("reproject", "scipy")
+from ..errors import not_installed
+
+# in this order, as reproject imports scipy
+_LIBRARIES = ("scipy", "reproject")
 
 
 def require_extra() -> None:
@@ -14,6 +17,4 @@ def require_extra() -> None:
         try:
             import_module(library)
         except ImportError as error:
-            raise ImportError(
-                f'sums of images and rates need {library}; install it by: pip install "astroquery_mmoda[combine]"'
-            ) from error
+            raise not_installed("sums of images and rates", library) from error

@@ -81,7 +81,7 @@ def combine_images(mosaics: Iterable[fits.HDUList], *, wcs: Any = None, overlap:
     DecodingError
         If one of them can't be read.
     ImportError
-        If reproject or scipy are missing, which ``pip install "astroquery_mmoda[combine]"`` installs.
+        If reproject or scipy is missing: ``pip install reproject scipy``.
 
     Notes
     -----

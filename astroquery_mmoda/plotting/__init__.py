@@ -6,7 +6,7 @@ Each function returns the `~matplotlib.axes.Axes` it drew on. Without ``ax`` it 
 users expect: a notebook displays it by itself, a script by ``matplotlib.pyplot.show()``; many of them are closed by
 ``matplotlib.pyplot.close(ax.figure)``. Your own cycle of colours (``axes.prop_cycle``) is followed.
 
-Matplotlib is needed: ``pip install "astroquery_mmoda[plot]"``.
+Matplotlib is needed: ``pip install matplotlib``.
 """
 
 from .image import plot_image

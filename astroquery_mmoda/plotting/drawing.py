@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy import units as u
 
-from ..errors import ParameterError
+from ..errors import ParameterError, not_installed
 from ..text import printable
 from ..units import known_unit
 
@@ -39,7 +39,7 @@ def pyplot() -> ModuleType:
     try:
         from matplotlib import pyplot as module
     except ImportError as error:
-        raise ImportError('plots need matplotlib; install it by: pip install "astroquery_mmoda[plot]"') from error
+        raise not_installed("plots", "matplotlib") from error
     return module
 
 

@@ -13,7 +13,7 @@ from astropy.table import Table
 
 from ..allowance import Allowance
 from ..decoding import begin_of, unzipped
-from ..errors import DecodingError, ParameterError, reading
+from ..errors import DecodingError, ParameterError, not_installed, reading
 from ..text import printable
 from .columnsizes import size_when_read
 from .masking import mask_tokens
@@ -123,8 +123,7 @@ def _pillow() -> Any:
     try:
         from PIL import Image
     except ImportError as error:
-        message = 'pictures need Pillow, which comes with matplotlib: pip install "astroquery_mmoda[plot]"'
-        raise ImportError(message) from error
+        raise not_installed("pictures", "pillow") from error
     return Image
 
 
@@ -183,7 +182,7 @@ def gwpy_series(product: Product) -> Any:
         from gwpy.spectrogram import Spectrogram
         from gwpy.timeseries import TimeSeries
     except ImportError as error:
-        raise ImportError('gwpy is needed; install it by: pip install "astroquery_mmoda[gw]"') from error
+        raise not_installed("objects of gwpy", "gwpy") from error
     table = product.data
     with reading(_named(product)):
         axis = {"t0": table.meta["t0"], "dt": table.meta["dt"], "name": product.name}

@@ -112,7 +112,7 @@ class Product:
         """
         Give the pixels of a picture (PNG, JPEG, GIF, WebP, TIFF, BMP), for `matplotlib.pyplot.imshow`.
 
-        Pillow is needed, which comes with matplotlib: ``pip install "astroquery_mmoda[plot]"``.
+        Pillow is needed: ``pip install pillow`` (matplotlib brings it as well).
 
         Returns
         -------
@@ -175,7 +175,7 @@ class Product:
 
     def to_gwpy(self) -> Any:
         """
-        Make an object of gwpy of a strain or spectrogram; needs gwpy: ``pip install "astroquery_mmoda[gw]"``.
+        Make an object of gwpy of a strain or spectrogram; needs gwpy: ``pip install gwpy``.
 
         Returns
         -------

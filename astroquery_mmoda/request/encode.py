@@ -7,6 +7,8 @@ import json
 import math
 import os
 import re
+from collections import Counter
+from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -149,9 +151,19 @@ def science_windows(value: Any) -> list[str]:
         if not items and not is_default:
             raise ValueError("it is empty; without windows the service would choose by position and time")
         windows = list(dict.fromkeys(map(_window, items)))
+        _require_one_version(windows)
     if repeated := len(items) - len(windows):
-        warn(f"scw_list: {repeated} science windows came more than once and are sent once.", InputWarning)
+        warn(f"scw_list: science windows that came more than once are sent once ({repeated} left out).", InputWarning)
     return windows
+
+
+def _require_one_version(windows: Sequence[str]) -> None:
+    """Near real-time and final data of a window are one observation, which would count twice."""
+    versions = Counter(window[:12] for window in windows)
+    if twice := sorted(window for window in windows if versions[window[:12]] > 1):
+        raise ParameterError(
+            f"scw_list: two versions of the same science window: {listed(twice, most=6)}. Keep one version of each."
+        )
 
 
 def _window(item: str) -> str:

@@ -35,6 +35,7 @@ from .sockets import BoundedAdapter, Bounds, TooLarge
 PASSING = frozenset({429, 502, 503, 504})
 _LONGEST_PAUSE = 60.0  # that a server may ask for, s
 _LONGEST_OWN_PAUSE = 15.0
+_TRIES_UNSAID = 4  # a few seconds, after which whoever waits wants to know why
 _LARGEST_ERROR = 20_000_000  # body of an answer that is not a good one, bytes
 _CHUNK = 1 << 18
 _CONNECTIONS = 16  # kept to one server
@@ -176,6 +177,8 @@ def retrying(ask: Callable[[], _Result], patience: Patience, server: str) -> _Re
         # the last try is made when the time is over
         pause = min(_pause(attempt, fault.pause), since + outage - now, patience.until - now)
         log.debug("%s: %s; trying again in %.1f s", server, fault, max(pause, 0.0))
+        if attempt == _TRIES_UNSAID:
+            log.info("%s can't be asked (%s); trying again, for %.0f s at most", server, fault, outage)
         time.sleep(max(pause, 0.0))
         if time.monotonic() >= patience.until:
             # a try that was cut off by the end of the time says nothing of the service

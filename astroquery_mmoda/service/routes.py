@@ -120,7 +120,7 @@ class Routes:
 
     def query_archive(self, form: Mapping[str, str]) -> Answer:
         """Answer to an ADQL query, whatever it is."""
-        return self._archived("tap/sync", "the archive's answer", form)
+        return self._archived("tap/sync", "the archive of published products", form)
 
     def archive_tables(self) -> Answer:
         """Description of the archive's tables."""

@@ -79,7 +79,17 @@ def build(directory: str | os.PathLike[str] = DEFAULT_DIRECTORY) -> Path:
     directory : path
         Where to put it. What is there must be empty or an environment, which is replaced if it is incomplete or old.
     """
+    import fcntl  # not on Windows, where this is only asked whether it is there
+
     directory = Path(directory).absolute()
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with directory.with_name(f"{directory.name}.lock").open("w") as lock:
+        # of two that want it at the same time, the second waits, and finds it made
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _build(directory)
+
+
+def _build(directory: Path) -> Path:
     if _is_complete(directory):
         print(f"{directory} is up to date")
         return _interpreter(directory)

@@ -14,7 +14,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from ...catalog import angles, read_positions, source_names, table_of
-from ...errors import ParameterError
+from ...errors import ParameterError, not_installed
 from ...text import transliterated
 from .output import chosen_path, write_whole
 
@@ -74,9 +74,7 @@ def write_regions(catalog: Table | fits.HDUList, path: str | os.PathLike[str], *
     try:
         import regions
     except ImportError as error:
-        raise ImportError(
-            'Region files need the regions package; install it by: pip install "astroquery_mmoda[regions]"'
-        ) from error
+        raise not_installed("region files", "regions") from error
     table, text = table_of(catalog), _HEADER
     shapes = _shapes(regions, table) if len(table) else []
     if shapes:
