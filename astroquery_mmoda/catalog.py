@@ -73,7 +73,12 @@ def read_catalog(entry: Any, *, what: str = "the catalogue") -> Table:
         for name, unit in ((lon, units[0]), (lat, units[-1]), ("ERR_RAD", "deg")):
             if name in names and table[name].dtype.kind in "fiu":
                 table[name].unit = _angle_unit(unit) or u.deg
-        show_rounded(table, _SHOWN)
+    return rounded_catalog(table)
+
+
+def rounded_catalog(table: Table) -> Table:
+    """The same table, whose numbers are shown with the digits that matter."""
+    show_rounded(table, _SHOWN)
     return table
 
 
@@ -206,8 +211,9 @@ def ascii_table(table: Table, allowance: Allowance) -> tuple[Table, dict[str, st
             allowance.spend(72 * max(map(len, texts), default=0), "a text in ASCII")
             columns[new] = _ascii_column([transliterated(text) for text in texts], allowance)
     found = Table(columns, copy=False)
-    for column in found.itercols():
-        column.info.format = None  # those of the eye are not for files
+    for name, column in found.columns.items():
+        if column is not columns[name]:
+            column.info.format = None  # those of the eye are not for files
     return found, new_names
 
 
@@ -234,7 +240,7 @@ def table_of(catalog: Table | fits.HDUList) -> Table:
         if "CATALOG" not in catalog:
             raise ParameterError("catalog= is an HDUList without a CATALOG; query_image gives one that has it.")
         with reading("the CATALOG of an HDUList"):
-            catalog = Table.read(catalog["CATALOG"])
+            catalog = rounded_catalog(Table.read(catalog["CATALOG"]))
     if not {"src_names", "SRCNAME8"} <= set(catalog.colnames):
         return catalog
     table = catalog.copy()

@@ -532,11 +532,11 @@ class MmodaClass(_LoginOfAstroquery):
         Returns
         -------
         Table
-            ``job_id``, ``session_id``, ``instrument``, ``product``, ``source``, ``energy_range``, ``time_range`` (UTC,
-            or the number of science windows), ``status`` (last known), ``submitted`` (ISO 8601, UTC), ``server``,
-            ``journal`` (whether it is in the journal); newest first. Jobs of all servers are in the journal. The
-            service of this client is asked only where there is a token for it; if it or the journal can't be read,
-            a warning in the log says so.
+            ``job_id``, ``status`` (last known), ``source``, ``energy_range``, ``time_range`` (UTC, or the number of
+            science windows), ``session_id``, ``server``, ``journal`` (whether it is in the journal), ``instrument``,
+            ``product``, ``submitted`` (ISO 8601, UTC, shown to minutes); newest first. Jobs of all servers are in the
+            journal. The service of this client is asked only where there is a token for it; if it or the journal can't
+            be read, a warning in the log says so.
 
         Examples
         --------
@@ -1097,7 +1097,7 @@ class MmodaClass(_LoginOfAstroquery):
         dict
             ``user``, ``email``, ``roles`` (list), ``expires`` (`~astropy.time.Time` or None), ``email_options`` (dict,
             named as in `set_email_notifications`), ``location`` (``argument``, ``environment``, a path, ``keyring``
-            or ``prompt``). None or empty if no token is held.
+            or ``prompt``). None or empty if no token is held. It is shown as a small table.
 
         Examples
         --------

@@ -7,15 +7,17 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from matplotlib.image import imread
 
-from astroquery_mmoda import Job
+from astroquery_mmoda import Job, MmodaClass, conf, show_hdulist
 from astroquery_mmoda.service.account import Account
 from conftest import require
 from tests.scripted_server import Reply, ScriptedServer
 from tests.test_summary import HOSTILE, hostile
+from tests.tokens import mint
 
-WIDTH, HEIGHT = 500, 1800
+WIDTH, HEIGHT = 500, 4000
 # the page's own script and picture show that scripts run and pictures are fetched where they are there
 PAGE = """<!doctype html><meta charset="utf-8"><title>untouched</title>
 <body style="margin:0;font:13px sans-serif"><img src="/control.png" width="1" height="1" style="position:absolute">
@@ -61,11 +63,23 @@ def job():
     )
 
 
+def others():
+    """A client, its session, queries, settings, and an HDUList, as far as they can be hostile."""
+    client = MmodaClass(server=f"https://mmoda.example/{HOSTILE[0]}")
+    client.login(mint(name=HOSTILE[1], roles=HOSTILE[0]))
+    with conf.set_temp("server", f"https://mmoda.example/{HOSTILE[1]}"):
+        shown = [each._repr_html_() for each in (client, client.session_info(), client.query_many("image", []), conf)]
+    hdu = fits.ImageHDU(np.zeros((3, 4)), fits.Header({"SRC_NAME": HOSTILE[1], "BUNIT": HOSTILE[0][:20]}), name="<b>")
+    table = show_hdulist(fits.HDUList([fits.PrimaryHDU(), hdu]))
+    # as notebooks do it with tables of astropy's
+    return "".join([*shown, f'<div style="overflow-x:auto">{table._repr_html_()}</div>'])
+
+
 def test_in_a_browser(job, tmp_path):
     chromium = shutil.which("chromium")
     require(chromium, "chromium")
     products = hostile()
-    content = products._repr_html_() + job._repr_html_()
+    content = products._repr_html_() + job._repr_html_() + others()
     page = PAGE.format(half=HEIGHT // 2, content=content)
     html = {"Content-Type": "text/html"}
     with ScriptedServer(lambda request: Reply(page, 200, html) if request.path == "/" else Reply("", 404)) as server:
@@ -83,12 +97,18 @@ def test_in_a_browser(job, tmp_path):
     assert re.findall(r'<body [^>]*id="([^"]*)"', dom) == ["too-wide-by-0"]
     cells = Cells(dom)
     assert cells.title == "untouched"
-    names = [row[1] for row in cells.rows if len(row) > 2]
-    assert names == ["name", *(product.name for product in products)] * 2
+    rows = Cells(content).rows
+    assert cells.rows == rows * 2
+    names = [row[1] for row in rows[: len(products) + 1]]
+    assert names == ["name", *(product.name for product in products)]
     facts = dict(row for row in cells.rows if len(row) == 2)
     assert facts["last report"] == HOSTILE[0]
     assert facts["source"] == HOSTILE[1]
     assert facts["progress"] == " 30%"
+    assert facts["login"].startswith(f"logged in as {HOSTILE[1]}, until")
+    assert facts["roles"] == HOSTILE[0]
+    assert next(row for row in rows if row[0] == "server")[1].startswith(f"https://mmoda.example/{HOSTILE[1]}(default")
+    assert rows[-1][1:3] == ["<B>", "1"]
     assert facts["time (UTC)"].endswith("a\\u202ebc\\x1b[1m")
 
     picture = imread(tmp_path / "page.png")[..., :3]

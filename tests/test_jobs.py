@@ -429,6 +429,10 @@ def test_listing_tells_what_was_asked(client, service, recorded):
     assert (row["source"], row["energy_range"]) == ("1E 1740.7-2942", "28.0-40.0 keV")
     assert row["time_range"] == "2 science windows"
     assert row["submitted"] == "2026-11-22T11:15:12.908"
+    lines = client.list_jobs().pformat(max_width=80)
+    assert {"job_id", "status", "source", "product", "submitted"} <= set(lines[0].split())
+    assert "2026-11-22T11:15" in lines[2]
+    assert max(map(len, lines)) <= 80
     for number, (times, told) in enumerate(
         [
             (

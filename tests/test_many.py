@@ -406,7 +406,7 @@ def test_the_summary_tells_queries_apart(client, service):
     assert summary["time_range"][1].startswith("2018-03-20")
     lines = summary.pformat(max_width=80)
     assert max(map(len, lines)) <= 80
-    assert {"index", "status", "error"} <= set(lines[0].split())
+    assert {"index", "status", "seconds", "error"} <= set(lines[0].split())
 
 
 def test_looks_are_limited_for_all_together(client, service):

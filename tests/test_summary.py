@@ -1,4 +1,4 @@
-"""What products and jobs are, at a glance: told without decoding, whatever a reply is like, and escaped."""
+"""What products, jobs, clients, settings and HDULists are, at a glance: without decoding or asking, and escaped."""
 
 import copy
 import json
@@ -9,13 +9,25 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.io import fits
 from hypothesis import HealthCheck, given, settings
 
-from astroquery_mmoda import Job, JobFailed, MmodaError, Products
+from astroquery_mmoda import (
+    Conf,
+    Job,
+    JobFailed,
+    MmodaClass,
+    MmodaError,
+    ParameterError,
+    Products,
+    conf,
+    show_hdulist,
+)
 from astroquery_mmoda.decoding import pickled_shape
 from astroquery_mmoda.service.account import Account
 from tests.test_decoding_limits import BODIES, mutations, put
 from tests.test_entries import encoded, only, recorded, reply
+from tests.tokens import mint
 
 HOSTILE = ("<script>document.title=1</script>", '"><img src=/x onload=document.title=1>', "a\u202ebc\x1b[1m")
 
@@ -308,3 +320,132 @@ def test_jobs():
     for over in (done, failed):
         assert "50%" not in repr(over)
         assert "<progress" not in over._repr_html_()
+
+
+# ---- clients, sessions, queries, settings
+
+
+@pytest.fixture
+def client(monkeypatch):
+    """A client in whose surroundings there is a token, and that must not be used to send or find anything."""
+
+    def fail(*args, **kwargs):
+        raise AssertionError("sent or searched")
+
+    monkeypatch.setenv("ODA_TOKEN", mint())
+    monkeypatch.setattr("socket.socket.connect", fail)
+    monkeypatch.setattr("astroquery_mmoda.service.account.discover", fail)
+    return MmodaClass(server="https://mmoda.example")
+
+
+def shown(thing):
+    return [repr(thing), str(thing), "".join(Page(thing._repr_html_()).texts)]
+
+
+def test_a_client(client):
+    assert repr(client) == "<MmodaClass https://mmoda.example, not logged in>"
+    assert str(client).splitlines()[0] == "service: https://mmoda.example"
+    for text in (str(client), client._repr_html_()):
+        assert "Mmoda.login()" in text
+    token = mint(name=HOSTILE[1], exp=2_000_000_000)
+    client.login(token)
+    for text in (*shown(client), *shown(client.session_info())):
+        assert "2033-05-18 03:33 UTC" in text
+        assert HOSTILE[1] in text
+        assert token not in text
+        assert token.split(".")[1] not in text
+    assert Page(client._repr_html_()).tags == {"div", "strong", "table", "tbody", "tr", "th", "td"}
+    client.login(mint(hours=None))
+    assert repr(client) == "<MmodaClass https://mmoda.example, logged in as An Astronomer>"
+    assert "expires:       never" in repr(client.session_info())
+
+
+def test_a_client_whose_token_expired(client, monkeypatch):
+    client.login(mint(hours=0.001))
+    monkeypatch.setattr("astroquery_mmoda.auth.token.time.time", lambda: 4e9)
+    for text in shown(client):
+        assert "the token expired" in text
+
+
+def test_a_client_with_a_password_in_its_address(client):
+    client.URL = "https://user:secret@mmoda.example"
+    for text in shown(client):
+        assert "password" in text
+        assert "secret" not in text
+
+
+def test_a_session_is_a_dict(client):
+    info = client.session_info()
+    assert json.loads(json.dumps(info)) == info == dict(info)
+    assert isinstance(info, dict)
+    assert "none is held" in repr(info)
+    client.login(mint())
+    info = client.session_info()
+    assert pickle.loads(pickle.dumps(info)) == info == {**info}
+    assert info["roles"] == ["general", "refresh-tokens"]
+    info.clear()
+    info.update(roles=3, expires="soon", email_options="x")  # the user may do that
+    assert "soon" in repr(info)
+
+
+def test_many_queries(client):
+    many = client.query_many("image", [{"instrument": "isgri"}] * 3)
+    assert repr(many) == "<ManyQueries image: 3 queries, 3 waiting>"
+    assert str(many).splitlines()[:3] == ["queries: 3 of kind image", "over:    0%", "waiting: 3"]
+    assert '<progress value="0.0000" max="1"></progress> 0%' in many._repr_html_()
+    for text in (str(many), many._repr_html_()):
+        assert ".summary" in text
+
+
+def test_settings():
+    lines = repr(conf).splitlines()
+    assert [line.split()[0] for line in lines[2:]] == list(conf) == list(conf.keys())
+    assert max(map(len, lines)) <= 90
+    assert ["max_reply_size", "4_000_000_000", "bytes"] in [line.split() for line in lines]
+    assert "Longest pause between two polls of a running analysis." in conf._repr_html_()
+    with conf.set_temp("timeout", 5.5), conf.set_temp("server", "https://user:secret@mmoda.example"):
+        assert ["timeout", "5.5", "s", "600"] in [line.split() for line in repr(conf).splitlines()]
+        assert "5.5<br>(default 600)" in conf._repr_html_()
+        assert "secret" not in repr(conf) + conf._repr_html_()
+    with conf.set_temp("timeout", -1.0):
+        assert ["timeout", "not", "valid", "s", "600"] in [line.split() for line in repr(conf).splitlines()]
+    assert str(conf).startswith("Configuration of")  # astropy's own
+    assert repr(Conf) == "<class 'astroquery_mmoda.config.Conf'>"
+
+
+# ---- HDULists
+
+
+def test_an_hdulist(tmp_path):
+    mosaic = Products.from_response(recorded("isgri_image_6_done")).image()
+    table = show_hdulist(mosaic)
+    assert type(table).__name__ == "Table"
+    rows = {name: tuple(row) for name, *row in table["name", "ver", "shape", "unit", "band"].iterrows()}
+    assert rows["INTENSITY"] == (1, "40 x 40", "count / s", "28-40 keV")
+    assert rows["CATALOG"] == (1, "3 rows", "", "")
+    assert max(map(len, table.pformat(max_width=80))) <= 80
+    assert "..." not in table.pformat(max_width=80)[0]
+    mosaic.append(fits.CompImageHDU(np.zeros((20, 30), "f4"), name="PACKED"))
+    mosaic.writeto(tmp_path / "mosaic.fits", output_verify="silentfix")
+    with fits.open(tmp_path / "mosaic.fits") as hdus:
+        again = show_hdulist(hdus)
+        assert not any(hdu._data_loaded for hdu in hdus)  # noqa: SLF001 - nothing public says it
+    assert again["shape"][-1] == "30 x 20"
+    assert (again[:-1] == table).all()
+
+
+def test_spectra():
+    table = show_hdulist(Products.from_response(recorded("isgri_spectrum_real")).spectrum())
+    assert table["name"].tolist()[:3] == ["PRIMARY", "SPECTRUM", "SPECRESP"]
+    assert (table["source"][1], table["unit"][1], table["shape"][1]) == ("3C111", "count/s", "62 rows")
+    assert max(map(len, table.pformat(max_width=80))) <= 80
+
+
+def test_an_odd_hdulist():
+    assert len(show_hdulist(fits.HDUList())) == 0
+    header = fits.Header({"SRC_NAME": HOSTILE[1], "E_MIN": "low", "EXTNAME": HOSTILE[0][:40]})
+    table = show_hdulist(fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(header=header)]))
+    assert Page(table._repr_html_()).tags <= {"div", "i", "table", "thead", "tbody", "tr", "th", "td"}
+    assert (table["shape"][1], table["band"][1]) == ("", "")
+    with pytest.raises(ParameterError, match="takes an HDUList"):
+        show_hdulist("mosaic.fits")

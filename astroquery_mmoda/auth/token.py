@@ -7,10 +7,10 @@ import logging
 import re
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NoReturn
 
-from astropy import units as u
 from astropy.time import Time
 
 from ..config import conf
@@ -167,11 +167,14 @@ class Token:
         raise TypeError("A token is not pickled; let the other process find its own, or pass on token.secret.")
 
 
-def moment_of(time: Time) -> str:
+def moment_of(moment: Time) -> str:
     """A time in words, such as ``2026-12-01 12:00 UTC (in 3.5 h)``."""
-    hours = float((time - Time.now()).to_value(u.hour))
+    seconds = float(moment.unix)
+    hours = (seconds - time.time()) / 3600
     span = f"{abs(hours):.1f} h" if abs(hours) < 48 else f"{abs(hours) / 24:.0f} days"
-    return f"{time.utc.iso[:16]} UTC ({f'in {span}' if hours > 0 else f'{span} ago'})"
+    # astropy would warn of years of which leap seconds are not known
+    utc = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{utc} ({f'in {span}' if hours > 0 else f'{span} ago'})"
 
 
 @without_frames

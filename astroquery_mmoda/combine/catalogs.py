@@ -14,7 +14,7 @@ from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
 from astroquery.exceptions import InputWarning
 
-from ..catalog import angles, cells, empty_catalog, read_positions, table_of
+from ..catalog import angles, cells, empty_catalog, read_positions, rounded_catalog, table_of
 from ..errors import ParameterError, valid, warn
 from ..instruments import CATALOG_VALUES
 from ..products.mergeable import mergeable
@@ -114,7 +114,7 @@ def combine_catalogs(
         _measure(found, mosaic)
     found = _numbered(found)
     found.meta = mergeable({**found.meta, **inputs.values(), INPUTS: inputs.text()})
-    return found
+    return rounded_catalog(found)
 
 
 # ---- what is given

@@ -19,6 +19,7 @@ from ..catalog import empty_catalog, table_of
 from ..errors import JobFailed, JobTimeout, ServiceError, warn
 from ..products import Products
 from ..products.forms import in_form, of_source
+from ..products.mergeable import mergeable
 from ..text import shorten
 from .work import Result, Tally, WorkItem, in_daemon, run_job
 
@@ -77,8 +78,8 @@ def _catalog_of(mosaic: fits.HDUList) -> Table:
     catalog = table_of(mosaic) if "CATALOG" in mosaic else empty_catalog()
     if not len(catalog):
         warn("MMODA: no source was found in any of the jobs.", NoResultsWarning)
-    catalog.meta |= {keyword: mosaic[0].header[keyword] for keyword in ("NJOBS", "NFAILED")}
-    catalog.meta[INPUTS] = text_of_hdu(mosaic[INPUTS])
+    counts = {keyword: mosaic[0].header[keyword] for keyword in ("NJOBS", "NFAILED")}
+    catalog.meta |= mergeable({**counts, INPUTS: text_of_hdu(mosaic[INPUTS])})
     return catalog
 
 

@@ -15,6 +15,8 @@ from typing import Any
 from astropy.io.misc.yaml import AstropyDumper
 from astropy.utils.metadata import MergeStrategy
 
+from .cards import flat_text
+
 
 class _Mergeable:
     def merged(self, other: Any) -> Any:
@@ -46,8 +48,7 @@ class ParametersText(MergeableText):
     def merged(self, other: Any) -> Any:
         """Those that both have with the same value."""
         mine, others = (json.loads(text or "{}") for text in (self, other))
-        # quotes and ampersands are escaped in both, and texts of JSON parts are not changed
-        return ParametersText(json.dumps({name: mine[name] for name in mine if others.get(name) == mine[name]}))
+        return ParametersText(flat_text({name: mine[name] for name in mine if others.get(name) == mine[name]}))
 
 
 class MergeableInteger(_Mergeable, int):

@@ -119,9 +119,9 @@ class SessionInfo(dict[str, Any]):
         if not any(self.values()):
             return [("token", "none is held"), ("next", "Mmoda.login() uses one; most instruments need none")]
         shown = dict(self)
-        shown["roles"] = ", ".join(map(str, shown.get("roles") or ()))
-        # one that the user has put in may be something else
-        expires, options = shown.get("expires"), shown.get("email_options")
+        # what the user has put in may be something else
+        roles, expires, options = (shown.get(name) for name in ("roles", "expires", "email_options"))
+        shown["roles"] = ", ".join(map(str, roles)) if isinstance(roles, list) else roles
         shown["expires"] = moment_of(expires) if isinstance(expires, Time) else "never" if expires is None else expires
         if isinstance(options, dict):
             shown["email_options"] = ", ".join(f"{name}={value}" for name, value in options.items())

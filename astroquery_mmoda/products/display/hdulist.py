@@ -47,14 +47,14 @@ def show_hdulist(hdulist: fits.HDUList) -> Table:
     >>> mosaic = Mmoda.query_image("isgri", "MAXI J1820+070", radius="8 deg", time_range=(58193.455, 58246.892),
     ...                            max_pointings=10)
     >>> show_hdulist(mosaic)["name", "ver", "shape", "unit", "band"].pprint()
-        name     ver   shape     unit    band
-    ------------ --- --------- ------- ---------
+        name     ver   shape       unit       band
+    ------------ --- --------- ----------- ---------
          PRIMARY   1
         GROUPING   1    4 rows
-       INTENSITY   1 370 x 370 count/s 20-40 keV
-        VARIANCE   1 370 x 370     ... 20-40 keV
-    SIGNIFICANCE   1 370 x 370         20-40 keV
-        EXPOSURE   1 370 x 370       s 20-40 keV
+       INTENSITY   1 370 x 370   count / s 20-40 keV
+        VARIANCE   1 370 x 370 count2 / s2 20-40 keV
+    SIGNIFICANCE   1 370 x 370             20-40 keV
+        EXPOSURE   1 370 x 370           s 20-40 keV
          CATALOG   1    8 rows
     """
     if not isinstance(hdulist, fits.HDUList):
