@@ -21,6 +21,7 @@ from ..products import Products
 from ..products.products import products_of
 from ..progress import fraction, last_message, reports_table
 from ..protocol import Upload
+from ..request.division import number_of_windows
 from ..request.encode import is_address
 from ..request.records import misunderstood, summary_of
 from ..request.snippets import code_for
@@ -91,7 +92,10 @@ class Job:
     _products: Products | None = field(default=None, init=False)
     _failure: MmodaError | None = field(default=None, init=False)
     _asked_for_reason: bool = field(default=False, init=False)
-    _windows: int = field(default=0, init=False)
+    _windows: int = field(init=False)  # science windows, as far as they are known: those requested, or found
+
+    def __post_init__(self) -> None:
+        self._windows = number_of_windows(str(self.parameters.get("scw_list", "")))
 
     # ---- as a record
 
@@ -512,7 +516,7 @@ class Job:
         """Compare with the request: warn of differences, and take the addresses that uploaded files have now."""
         products = section(reply, "products")
         windows = products.get("input_prod_list")
-        self._windows = len(windows) if isinstance(windows, list) else 0
+        self._windows = len(windows) if isinstance(windows, list) else self._windows
         understood = section(products, "analysis_parameters")
         for sentence in misunderstood(self.parameters, understood):
             warn(f"The service changed a parameter. {sentence}.", InputWarning)
