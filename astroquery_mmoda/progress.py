@@ -109,22 +109,24 @@ class ProgressLine:
 
     def __str__(self) -> str:
         """All of it, for a log."""
-        return ", ".join(self._parts()).replace("…", "...")
+        return ", ".join(self.parts()).replace("…", "...")
 
     def fitted(self, width: int) -> str:
         """Text of at most so many cells: the report is cut first, then the unit, what it is, and the count are."""
-        line, text = self, ""
-        for left_out in ("", "report", "unit", "what", "count"):
-            line = replace(line, **{left_out: ""}) if left_out else line
-            text = " · ".join(line._parts())
+        without_report = replace(self, report="")
+        plain = replace(without_report, unit="")
+        text = ""
+        for line in (self, without_report, plain, replace(plain, what=""), replace(plain, what="", count="")):
+            text = " · ".join(line.parts())
             left = width - cells_of(text)
-            if left_out == "report" and left >= _SHORTEST:  # a shorter one says nothing
+            if line is without_report and left >= _SHORTEST:  # a shorter one says nothing
                 return _cut(f"{text} · {_shown(self.report)}", width)
             if left >= 0:
                 return text
         return _cut(text, width)
 
-    def _parts(self) -> list[str]:
+    def parts(self) -> list[str]:
+        """Texts of the line, fit to be shown."""
         head = " ".join(filter(None, (self.what, self.name)))
         elapsed = f"{self.prefix} {in_words(self.seconds)}".strip()
         count = " ".join(filter(None, (self.count, self.unit)))
@@ -289,7 +291,7 @@ def _output() -> _Output:
     """Where lines are shown in this process and thread."""
     # a front end of Jupyter is not a terminal; whoever runs in one has imported IPython
     get_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
-    shell = get_shell() if get_shell else None
+    shell: Any = get_shell() if get_shell else None
     if getattr(shell, "kernel", None) is not None and multiprocessing.parent_process() is None:
         return _Notebook(shell.display_pub)
     if isatty(sys.stderr) and os.environ.get("TERM") != "dumb":  # such a one may not be able to write over a line

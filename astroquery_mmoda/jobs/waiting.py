@@ -132,7 +132,7 @@ def _line_of(job: Job, submitted: float, is_known: bool) -> ProgressLine:  # noq
         prefix="" if is_known else "waiting for",
         count=count,
         unit=unit,
-        report="" if job._is_over else last_report(job.reports),  # noqa: SLF001 - as above
+        report=last_report(job.reports) if job.status not in ("ready", "done", "failed") else "",
     )
 
 
@@ -141,6 +141,8 @@ def _count_of(job: Job) -> tuple[str, str]:
     products, windows, done = job._products, job._windows, windows_done(job.reports)  # noqa: SLF001 - as above
     if products is not None:
         return f"{len(products)}", "product" if len(products) == 1 else "products"
+    if job.status == "ready":  # the computation is over
+        return "", ""
     if windows and (done or (job.progress is None and job.instrument in BY_WINDOWS)):
         return f"{min(done, windows)} of {windows}", "science windows"
     if job.progress is not None:
