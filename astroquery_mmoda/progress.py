@@ -94,15 +94,14 @@ class ProgressLine:
     """
     What is shown of something that takes long; empty texts are left out.
 
-    ``what`` it is, its ``name``, the ``stage``, the ``seconds`` since it began (``prefix`` says what else they are),
-    how far it is (``count``, such as ``14 of 50``, of a ``unit``), and the last ``report``.
+    ``what`` it is, its ``name``, the ``stage``, the time since it began (``elapsed``, in words), how far it is
+    (``count``, such as ``14 of 50``, of a ``unit``), and the last ``report``.
     """
 
     what: str = ""
     name: str = ""
     stage: str = ""
-    seconds: float = 0.0
-    prefix: str = ""
+    elapsed: str = ""
     count: str = ""
     unit: str = ""
     report: str = ""
@@ -128,9 +127,8 @@ class ProgressLine:
     def parts(self) -> list[str]:
         """Texts of the line, fit to be shown."""
         head = " ".join(filter(None, (self.what, self.name)))
-        elapsed = f"{self.prefix} {in_words(self.seconds)}".strip()
         count = " ".join(filter(None, (self.count, self.unit)))
-        return [_shown(part) for part in (head, self.stage, elapsed, count, self.report) if part]
+        return [_shown(part) for part in (head, self.stage, self.elapsed, count, self.report) if part]
 
 
 def _shown(text: str) -> str:
@@ -289,11 +287,12 @@ class _Log(_Output):
 
 def _output() -> _Output:
     """Where lines are shown in this process and thread."""
-    # a front end of Jupyter is not a terminal; whoever runs in one has imported IPython
+    # a kernel of Jupyter has no terminal, and has imported IPython
     get_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
     shell: Any = get_shell() if get_shell else None
     if getattr(shell, "kernel", None) is not None and multiprocessing.parent_process() is None:
-        return _Notebook(shell.display_pub)
+        # the console of Spyder shows a display, but does not renew it
+        return _Log() if "spyder_kernels" in sys.modules else _Notebook(shell.display_pub)
     if isatty(sys.stderr) and os.environ.get("TERM") != "dumb":  # such a one may not be able to write over a line
         return _Terminal(sys.stderr)
     return _Log()

@@ -29,7 +29,7 @@ from ..errors import ParameterError, ServiceError
 from ..files import whole_file
 from ..origin import origin_of
 from ..products.storage.output import chosen_path, make_directory, safe_name
-from ..progress import Display, ProgressLine, done_in_words
+from ..progress import Display, ProgressLine, done_in_words, in_words
 from ..service.account import Connection
 from ..service.http import Fault, Patience, Stream, retrying
 from ..text import printable
@@ -54,7 +54,7 @@ def download_products(
         failed = sum(row[5] == "ERROR" for row in manifest)
         count = f"{part:.0%} of {printable(path.name, limit=60)}" if len(manifest) < len(files) else ""
         stage = done_in_words(len(manifest) - failed, f"{len(files)} files", 0, failed)
-        return ProgressLine(stage=stage, seconds=time.monotonic() - begin, count=count)
+        return ProgressLine(stage=stage, elapsed=in_words(time.monotonic() - begin), count=count)
 
     def show(present: float) -> None:
         nonlocal part

@@ -18,7 +18,7 @@ from astroquery import log
 from ..config import conf
 from ..errors import JobTimeout, MmodaError
 from ..instruments import BY_WINDOWS
-from ..progress import Display, ProgressLine, last_message, last_report, windows_done
+from ..progress import Display, ProgressLine, in_words, last_message, last_report, windows_done
 from ..service.http import Patience
 from ..units import seconds_of
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .job import Job
 
 _SECONDS_PER_LOOK = 1.0
+_SECONDS_OF_REVIVAL = 10.0
 _ID_SHOWN = 6  # characters; get_job finds it by them
 
 
@@ -88,7 +89,7 @@ def follow(
 
     An outage may last five times as long as otherwise, since the analysis goes on all the same.
     """
-    display = Display(progress, partial(_line_of, job, *_submission_of(job)), job)
+    display = Display(progress, partial(_line_of, job, _age_of(job), time.monotonic()), job)
     with _how_it_ends(job, limit), display:
         while not job._is_over:  # noqa: SLF001 - waiting is a part of jobs, in a file of its own
             elapsed = time.monotonic() - begin
@@ -111,25 +112,30 @@ def _sleep(display: Display, seconds: float) -> None:
             display.renew()
 
 
-def _submission_of(job: Job) -> tuple[float, bool]:
-    """When a job was submitted, on the monotonic clock, and whether that is known; else it is now."""
+def _age_of(job: Job) -> float | None:
+    """Seconds since a job was submitted, by any process; None if that is not known."""
     try:
         submitted = datetime.fromisoformat(job.submitted)
     except ValueError:
-        return time.monotonic(), False
+        return None
     since = datetime.now(UTC) - (submitted if submitted.tzinfo else submitted.replace(tzinfo=UTC))
-    return time.monotonic() - max(since.total_seconds(), 0.0), True
+    return max(since.total_seconds(), 0.0)
 
 
-def _line_of(job: Job, submitted: float, is_known: bool) -> ProgressLine:  # noqa: FBT001 - always both
-    """What is shown of a job."""
+def _line_of(job: Job, age: float | None, begin: float) -> ProgressLine:
+    """What is shown of a job that had an age when the wait began."""
+    waited = time.monotonic() - begin
+    elapsed = in_words((age or 0.0) + waited)
+    if age is None:
+        elapsed = f"waiting for {elapsed}"
+    elif job._is_over and age > _SECONDS_OF_REVIVAL > waited:  # noqa: SLF001 - as above
+        elapsed = f"submitted {elapsed} ago"  # it may have ended long before
     count, unit = _count_of(job)
     return ProgressLine(
         what=job.product,
         name=f"{job.job_id[:_ID_SHOWN]}…",
         stage=job.status,
-        seconds=time.monotonic() - submitted,
-        prefix="" if is_known else "waiting for",
+        elapsed=elapsed,
         count=count,
         unit=unit,
         report=last_report(job.reports) if job.status not in ("ready", "done", "failed") else "",

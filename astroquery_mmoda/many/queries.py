@@ -143,9 +143,9 @@ class ManyQueries:
             count = f"{min(tally.windows_over + running, tally.windows)} of {tally.windows}"
             if len(self) == 1:
                 what, stage = f"{self._kind} of {self._records[0].instrument}", tally.jobs_in_words
-        now = time.monotonic()
-        unit = "science windows" if count else ""
-        return ProgressLine(what, stage=stage, seconds=now - (self._began or now), count=count, unit=unit)
+        now, unit = time.monotonic(), "science windows" if count else ""
+        elapsed = in_words(now - (self._began or now))
+        return ProgressLine(what, stage=stage, elapsed=elapsed, count=count, unit=unit)
 
     @property
     def jobs(self) -> list[Job]:
