@@ -115,7 +115,14 @@ class ProgressLine:
         without_report = replace(self, report="")
         plain = replace(without_report, unit="")
         text = ""
-        for line in (self, without_report, plain, replace(plain, what=""), replace(plain, what="", count="")):
+        for line in (
+            self,
+            without_report,
+            replace(without_report, unit=self.unit.rpartition(" ")[2]),  # windows are science windows
+            plain,
+            replace(plain, what=""),
+            replace(plain, what="", count=""),
+        ):
             text = " · ".join(line.parts())
             left = width - cells_of(text)
             if line is without_report and left >= _SHORTEST:  # a shorter one says nothing
@@ -176,17 +183,13 @@ def _cut(text: str, width: int) -> str:
 
 
 class _Output:
-    """A place where lines are shown: at least ``interval`` seconds apart."""
+    """A place where lines are shown: at least ``interval`` seconds apart, and the last one stays."""
 
     interval = 0.0
 
-    def show(self, line: ProgressLine) -> None:
+    def show(self, line: ProgressLine, *, is_last: bool = False) -> None:
         """Show a line in the place of the one before."""
         raise NotImplementedError
-
-    def end(self, line: ProgressLine) -> None:
-        """Show the last line, which stays."""
-        self.show(line)
 
     def clear(self) -> None:
         """Make place for something else."""
@@ -206,19 +209,13 @@ class _Terminal(_Output):
         self._stream = stream
         self._before = ""
 
-    def show(self, line: ProgressLine) -> None:
+    def show(self, line: ProgressLine, *, is_last: bool = False) -> None:
         for each in _LOGGERS:
-            each.addFilter(self._before_record)
+            (each.removeFilter if is_last else each.addFilter)(self._before_record)
         text = self._fitted(line)
-        if text != self._before or not _Terminal.on_screen:
-            self._write(text, "\r")
-            _Terminal.on_screen, self._before = cells_of(text), text
-
-    def end(self, line: ProgressLine) -> None:
-        for each in _LOGGERS:
-            each.removeFilter(self._before_record)
-        self._write(self._fitted(line), "\n")
-        _Terminal.on_screen = 0
+        if is_last or text != self._before or not _Terminal.on_screen:
+            self._write(text, "\n" if is_last else "\r")
+            _Terminal.on_screen, self._before = 0 if is_last else cells_of(text), text
 
     def clear(self) -> None:
         if _Terminal.on_screen:
@@ -250,7 +247,7 @@ class _Terminal(_Output):
     def _write(self, text: str, end: str) -> None:
         """Write over the line that is there, which is not to become two lines."""
         padding = " " * (min(_Terminal.on_screen, self._width()) - cells_of(text))
-        with suppress(OSError, ValueError):  # a terminal that was closed is no reason to stop waiting
+        with suppress(OSError, ValueError):  # waiting goes on without a terminal that was closed
             self._stream.write(f"\r{text}{padding}{end}")
             self._stream.flush()
 
@@ -266,7 +263,7 @@ class _Notebook(_Output):
         self._place = {"display_id": secrets.token_hex(8)}
         self._before = ""
 
-    def show(self, line: ProgressLine) -> None:
+    def show(self, line: ProgressLine, *, is_last: bool = False) -> None:
         text = line.fitted(self.columns)
         if text != self._before:
             self._publisher.publish({"text/plain": text}, {}, transient=self._place, update=bool(self._before))
@@ -280,7 +277,7 @@ class _Log(_Output):
         self.interval = _FIRST_RECORD
         self._begin = time.monotonic()
 
-    def show(self, line: ProgressLine) -> None:
+    def show(self, line: ProgressLine, *, is_last: bool = False) -> None:
         log.info("%s", line)
         self.interval = min(max(_FIRST_RECORD, (time.monotonic() - self._begin) / 10), _LONGEST_SILENCE)
 
@@ -370,4 +367,4 @@ class Display:
                 words = {KeyboardInterrupt: "interrupted", TimeoutError: "timed out"}
                 ending = next((word for each, word in words.items() if issubclass(kind, each)), "error")
                 line = replace(line, stage=", ".join(filter(None, (line.stage, ending))))
-            self._output.end(line)
+            self._output.show(line, is_last=True)

@@ -105,11 +105,11 @@ def follow(
 
 def _sleep(display: Display, seconds: float) -> None:
     """Sleep, while the time that is shown goes on."""
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        time.sleep(min(left, _SECONDS_PER_LOOK) if display.is_live else left)
-        if display.is_live:
-            display.renew()
+    while display.is_live and seconds > _SECONDS_PER_LOOK:
+        time.sleep(_SECONDS_PER_LOOK)
+        seconds -= _SECONDS_PER_LOOK
+        display.renew()
+    time.sleep(seconds)
 
 
 def _age_of(job: Job) -> float | None:
@@ -154,7 +154,7 @@ def _count_of(job: Job) -> tuple[str, str]:
     if job.progress is not None:
         return f"{job.progress:.0%}", ""
     # how many there are is known to the process that submitted it
-    return (f"{done}", "science windows so far") if done else ("", "")
+    return (f"{done}", "science windows") if done else ("", "")
 
 
 def how_to_continue(job: Job) -> str:
