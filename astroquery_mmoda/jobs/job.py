@@ -352,7 +352,8 @@ class Job:
         timeout : float or Quantity, optional
             Longest wait, in seconds if it has no unit; ``conf.job_timeout`` by default.
         progress : bool or callable, optional
-            False: quiet. A callable is called with the job before every poll.
+            False: quiet. A callable is called with the job before every poll; an error of it ends the wait, not the
+            job. By default one line shows the state, in a terminal or notebook.
 
         Returns
         -------
@@ -361,6 +362,8 @@ class Job:
 
         Raises
         ------
+        ParameterError
+            ``timeout`` or ``progress`` is wrong.
         JobTimeout
             The time is over; the analysis goes on, and waiting can go on too.
         ServiceError, JobLost, AuthenticationError

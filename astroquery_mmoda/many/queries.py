@@ -120,7 +120,7 @@ class ManyQueries:
         >>> from astroquery_mmoda import Mmoda
         >>> queries = [{"instrument": "isgri", "coordinates": "Crab", "time_range": (58193, 58194)}]
         >>> Mmoda.query_many("image", queries).progress
-        (0.0, '0 of 1 done, 0 running')
+        (0.0, '0 of 1 done')
         """
         counts, tally = self.counts, self._tally()
         if tally.jobs and len(self) == 1:
