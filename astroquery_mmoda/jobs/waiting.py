@@ -146,7 +146,7 @@ def _count_of(job: Job) -> tuple[str, str]:
     """How far a job is, and in what unit: science windows where they are known."""
     products, windows, done = job._products, job._windows, windows_done(job.reports)  # noqa: SLF001 - as above
     if products is not None:
-        return f"{len(products)}", "product" if len(products) == 1 else "products"
+        return f"{len(products)} product{'s' * (len(products) != 1)}", ""
     if job.status == "ready":  # the computation is over
         return "", ""
     if windows and (done or (job.progress is None and job.instrument in BY_WINDOWS)):
