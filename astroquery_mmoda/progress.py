@@ -111,7 +111,7 @@ class ProgressLine:
         return ", ".join(self.parts()).replace("…", "...")
 
     def fitted(self, width: int) -> str:
-        """Text of at most so many cells: the report is cut first, then the unit, what it is, and the count are."""
+        """Text of at most so many cells: the report is cut, then the unit, what it is, and the count are left out."""
         without_report = replace(self, report="")
         plain = replace(without_report, unit="")
         text = ""
@@ -162,7 +162,7 @@ def done_in_words(done: int, total: str, running: int, failed: int) -> str:
 
 
 def cells_of(text: str) -> int:
-    """Width of a text in a terminal, where characters of East Asia are wide, and accents of their own have no width."""
+    """Width of a text in a terminal, where characters of East Asia take two cells, and combining accents none."""
     if text.isascii():
         return len(text)
     return sum(
@@ -232,7 +232,7 @@ class _Terminal(_Output):
         try:
             text.encode(getattr(self._stream, "encoding", None) or "utf-8")
         except (UnicodeError, LookupError):
-            # the last dot of a cut
+            # an ellipsis becomes one dot, as wide as it is
             text = _cut(transliterated(text.replace("·", "-").replace("…", ".")), self._width()).replace("…", ".")
         return text
 
@@ -296,7 +296,7 @@ def _output() -> _Output:
 
 
 def check_progress(progress: object) -> None:
-    """Refuse what is neither an answer nor a callable, for the argument ``progress``."""
+    """Refuse what the argument ``progress`` can't be."""
     if not (progress is None or isinstance(progress, (bool, np.bool_)) or callable(progress)):
         raise ParameterError(f"progress={printable(progress, limit=80)!r} must be True, False or a callable.")
 
