@@ -202,7 +202,7 @@ class _Terminal(_Output):
     Without escape sequences. The cursor waits at the begin of the line, so that what others write is not added to it.
     """
 
-    interval = 0.2
+    interval = 0.5
     on_screen = 0  # cells of the present line that are in use, by any display: there is one terminal
 
     def __init__(self, stream: Any) -> None:
@@ -256,7 +256,7 @@ class _Notebook(_Output):
     """One output of a cell, which is renewed and stays in the saved notebook as plain text."""
 
     interval = 0.5
-    columns = 100
+    columns = 88  # what a notebook beside a list of files can show of a line
 
     def __init__(self, publisher: Any) -> None:
         self._publisher = publisher

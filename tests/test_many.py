@@ -481,6 +481,7 @@ def test_one_line(client, service, monkeypatch, capsys):
 
 def test_what_the_user_prints_has_lines_of_its_own(client, monkeypatch, capsys):
     monkeypatch.setattr("astroquery_mmoda.progress.isatty", lambda stream: True)
+    monkeypatch.setattr("astroquery_mmoda.progress._Terminal.interval", 0.0)
     monkeypatch.setattr("sys.stderr", sys.stdout)
     for index, _ in client.query_many("product", questions(3), max_active=1):
         print(f"outcome {index}")

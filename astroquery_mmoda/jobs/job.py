@@ -95,7 +95,8 @@ class Job:
     _windows: int = field(init=False)  # science windows, as far as they are known: those requested, or found
 
     def __post_init__(self) -> None:
-        self._windows = number_of_windows(str(self.parameters.get("scw_list", "")))
+        windows = str(self.parameters.get("scw_list", ""))
+        self._windows = number_of_windows(windows) if windows[:1].isdigit() else 0  # old records may have "[]"
 
     # ---- as a record
 
