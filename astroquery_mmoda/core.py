@@ -281,7 +281,7 @@ class MmodaClass(_LoginOfAstroquery):
             For these queries; with an executor it is sent to the workers. Without it, they find one of their own,
             which must be of the same user.
         progress : bool or callable, optional
-            False: quiet; a callable gets the `ManyQueries` after every event.
+            False: quiet; a callable gets the `ManyQueries` after every event, and an error of it ends the iteration.
 
         Returns
         -------
@@ -291,7 +291,7 @@ class MmodaClass(_LoginOfAstroquery):
         Raises
         ------
         ParameterError
-            ``kind``, ``queries``, ``max_active`` or ``on_error`` is wrong. What is wrong with one query is its outcome.
+            An argument of this method is wrong. What is wrong with one query is its outcome.
         AuthenticationError
             The token is malformed.
 

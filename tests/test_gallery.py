@@ -1311,7 +1311,7 @@ def test_older_parts_decide_nothing(serve, place):
 def test_a_temporary_file_is_for_the_owner_only(serve, place):
     seen = []
 
-    def draw(display, downloads):
+    def draw(display):
         seen.extend(stat.S_IMODE(path.stat().st_mode) for path in place.glob(".mmoda-*.part"))
 
     server, client = serve(content(BODY * 1000))
@@ -1376,14 +1376,20 @@ def test_a_full_disk_is_told_of(serve, place, full_disk):
     assert files_in(place) == []
 
 
-def test_the_progress_bar(serve, tmp_path, monkeypatch, capsys):
+def test_the_progress_line(serve, tmp_path, monkeypatch, capsys):
     server, client = serve(content(b"x" * 100_000))
     client.download_products(rows(f"{server.url}/a.fits"), directory=tmp_path)
-    assert capsys.readouterr().out == ""
+    shown = capsys.readouterr()
+    assert shown.out == shown.err == ""
     monkeypatch.setattr("astroquery_mmoda.progress.isatty", lambda stream: True)
-    monkeypatch.setattr("astroquery_mmoda.progress._SECONDS_PER_DRAWING", 0.0)
-    client.download_products(rows(f"{server.url}/a.fits", f"{server.url}/b.fits"), directory=tmp_path, overwrite=True)
-    assert "[====================] 100%, 0 s, file 2 of 2" in capsys.readouterr().out
+    monkeypatch.setattr("astroquery_mmoda.progress._Terminal.interval", 0.0)
+    server.answer = lambda request: Reply(b"", 404) if "b.fits" in request.path else content(b"x" * 100_000)
+    found = rows(*(f"{server.url}/{name}.fits" for name in "abc"))
+    client.download_products(found, directory=tmp_path, overwrite=True)
+    shown = capsys.readouterr().err
+    assert re.search(r"\r0 of 3 files done · \d s · \d+% of a_[0-9a-f]{8}\.fits *\r", shown), shown
+    assert re.search(r"\r1 of 3 files done, 1 failed · \d s · \d+% of c_[0-9a-f]{8}\.fits *\r", shown), shown
+    assert re.search(r"\r2 of 3 files done, 1 failed · \d s *\n$", shown), shown
 
 
 def test_a_redirect_to_an_address_that_may_not_be_asked(raw_server, tmp_path):

@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -466,13 +467,31 @@ def test_a_callable_is_told(client, service):
     assert any(counts["running"] for counts in told)
 
 
-def test_one_bar(client, service, monkeypatch, capsys):
+def test_one_line(client, service, monkeypatch, capsys):
     monkeypatch.setattr("astroquery_mmoda.progress.isatty", lambda stream: True)
-    monkeypatch.setattr("astroquery_mmoda.progress._SECONDS_PER_DRAWING", 0.0)
     list(client.query_many("product", questions(4)))
-    assert "[====================] 100%, 0 s, 4 of 4 done, 0 running" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert shown.err.endswith("\rproduct queries · 4 of 4 done · 0 s\n")
+    assert "product" not in shown.out  # what is in the log about the end is in the last line
     list(client.query_many("product", questions(4), progress=False))
-    assert " running" not in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert "product: 4 queries, 4 done in 0 s" in shown.out
+
+
+def test_what_the_user_prints_has_lines_of_its_own(client, monkeypatch, capsys):
+    monkeypatch.setattr("astroquery_mmoda.progress.isatty", lambda stream: True)
+    monkeypatch.setattr("astroquery_mmoda.progress._Terminal.interval", 0.0)
+    monkeypatch.setattr("sys.stderr", sys.stdout)
+    for index, _ in client.query_many("product", questions(3), max_active=1):
+        print(f"outcome {index}")
+    shown = capsys.readouterr().out
+    assert re.findall(r"\r *\routcome (\d)\n", shown) == ["0", "1", "2"]
+
+
+def test_a_wrong_progress_is_refused_at_once(client):
+    with pytest.raises(ParameterError, match="progress='x' must be True, False or a callable"):
+        client.query_many("product", questions(1), progress="x")
 
 
 def test_few_lines_in_the_log(client, service, log_records):

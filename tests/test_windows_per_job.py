@@ -445,7 +445,7 @@ def test_epochs_by_query_many(between):
     assert [jobs_of(outcomes[row]) for row in range(3)] == [2, 2, 2]
     assert all(" +1" in job_id for job_id in many.summary["job_id"])
     assert between.most_running <= 2 * 4
-    assert many.progress == (1.0, "3 of 3 done, 0 running; 6 of 6 jobs, 60 of 60 windows done")
+    assert many.progress == (1.0, "3 of 3 done; 6 of 6 jobs done, 60 of 60 science windows")
 
 
 def test_epochs_on_workers(between):
@@ -472,14 +472,17 @@ def test_an_epoch_that_fails(between):
 
 def test_one_line_for_all_jobs(between, log_records, monkeypatch, capsys):
     monkeypatch.setattr("astroquery_mmoda.progress.isatty", lambda file: True)
-    monkeypatch.setattr("astroquery_mmoda.progress._SECONDS_PER_DRAWING", 0)
     options = {"scw_list": WINDOWS[11:51], "catalog": CRAB, "windows_per_job": 10, "time_bin": "900 s"}
     between.client.query_lightcurve("isgri", **options, **{**ISGRI, "progress": None})
-    shown = capsys.readouterr().out
-    assert re.search(r"\d s, \d of 4 jobs, \d0? of 40 windows done, \d running", shown), shown
+    shown = capsys.readouterr().err
+    going = r"\rlightcurve of isgri · \d of 4 jobs done, \d running · \d+ s · \d+ of 40( science)? windows *\r"
+    assert re.search(going, shown), shown
+    assert re.search(r"\rlightcurve of isgri · 4 of 4 jobs done · \d+ s · 40 of 40 science windows *\n$", shown), shown
     messages = log_records()
     assert any("isgri_lc of isgri: 40 science windows in 4 jobs, at most 4 at a time" in each for each in messages)
-    assert any("lightcurve: 4 of 4 jobs, 40 of 40 windows done in" in each for each in messages)
+    assert not any("jobs done" in each for each in messages)
+    between.client.query_lightcurve("isgri", **options, **ISGRI)
+    assert any("lightcurve: 4 of 4 jobs done, 40 of 40 science windows in" in each for each in log_records())
 
 
 def test_a_callable_gets_each_job(between, curve):

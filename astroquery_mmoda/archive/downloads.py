@@ -12,6 +12,7 @@ import ipaddress
 import os
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -28,7 +29,7 @@ from ..errors import ParameterError, ServiceError
 from ..files import whole_file
 from ..origin import origin_of
 from ..products.storage.output import chosen_path, make_directory, safe_name
-from ..progress import Display
+from ..progress import Display, ProgressLine, done_in_words, in_words
 from ..service.account import Connection
 from ..service.http import Fault, Patience, Stream, retrying
 from ..text import printable
@@ -46,28 +47,37 @@ def download_products(
     chosen = chosen_path(directory)
     files = _addresses(rows, connection.server)
     make_directory(chosen)
-    display = Display(None, lambda done: (done / len(files), f"file {min(int(done) + 1, len(files))} of {len(files)}"))
-
-    def fetch(url: str, path: Path, number: int) -> int:
-        patience = Patience(advice="Try again later.")
-        attempt = partial(_fetch, connection, url, path, lambda part: display(number + part))
-        return retrying(attempt, patience, "The server of the file")
-
     manifest: list[tuple[str, str, str, str, int, str, str]] = []
-    for number, (url, (source, kind)) in enumerate(files.items()):
-        path, size, status, message = chosen / _file_name(url), 0, "COMPLETE", ""
-        try:
-            if overwrite or not os.path.lexists(path):
-                size = fetch(url, path, number)
-            elif path.is_file():
-                size, status, message = path.stat().st_size, "SKIPPED", "it is there already"
-            else:
-                raise FileExistsError("there is something of its name that is not a file; overwrite=True replaces it")
-        except (ServiceError, OSError) as error:  # does not keep the others from being fetched
-            status, message = "ERROR", printable(error)
-            log.warning("%s could not be fetched: %s", printable(url, limit=200), message)
-        manifest.append((str(path), printable(url), source, kind, size, status, message))
-    display.close()
+    part, begin = 0.0, time.monotonic()
+
+    def line() -> ProgressLine:
+        failed = sum(row[5] == "ERROR" for row in manifest)
+        count = f"{part:.0%} of {printable(path.name, limit=60)}" if len(manifest) < len(files) else ""
+        stage = done_in_words(len(manifest) - failed, f"{len(files)} files", 0, failed)
+        return ProgressLine(stage=stage, elapsed=in_words(time.monotonic() - begin), count=count)
+
+    def show(present: float) -> None:
+        nonlocal part
+        part = present
+        display()
+
+    with Display(None, line) as display:
+        for url, (source, kind) in files.items():
+            path, size, status, message = chosen / _file_name(url), 0, "COMPLETE", ""
+            part = 0.0
+            try:
+                if overwrite or not os.path.lexists(path):
+                    attempt = partial(_fetch, connection, url, path, show)
+                    size = retrying(attempt, Patience(advice="Try again later."), "The server of the file")
+                elif path.is_file():
+                    size, status, message = path.stat().st_size, "SKIPPED", "it is there already"
+                else:
+                    what = "there is something of its name that is not a file"
+                    raise FileExistsError(f"{what}; overwrite=True replaces it")
+            except (ServiceError, OSError) as error:  # does not keep the others from being fetched
+                status, message = "ERROR", printable(error)
+                log.warning("%s could not be fetched: %s", printable(url, limit=200), message)
+            manifest.append((str(path), printable(url), source, kind, size, status, message))
     names = ("path", "url", "source", "kind", "size", "status", "message")
     table = Table(rows=manifest or None, names=names, dtype=("U", "U", "U", "U", "i8", "U", "U"))
     table["size"].unit = "byte"

@@ -21,6 +21,7 @@ from ..products import Products
 from ..products.products import products_of
 from ..progress import fraction, last_message, reports_table
 from ..protocol import Upload
+from ..request.division import number_of_windows
 from ..request.encode import is_address
 from ..request.records import misunderstood, summary_of
 from ..request.snippets import code_for
@@ -91,7 +92,11 @@ class Job:
     _products: Products | None = field(default=None, init=False)
     _failure: MmodaError | None = field(default=None, init=False)
     _asked_for_reason: bool = field(default=False, init=False)
-    _windows: int = field(default=0, init=False)
+    _windows: int = field(init=False)  # science windows, as far as they are known: those requested, or found
+
+    def __post_init__(self) -> None:
+        windows = str(self.parameters.get("scw_list", ""))
+        self._windows = number_of_windows(windows) if windows[:1].isdigit() else 0  # old records may have "[]"
 
     # ---- as a record
 
@@ -348,7 +353,8 @@ class Job:
         timeout : float or Quantity, optional
             Longest wait, in seconds if it has no unit; ``conf.job_timeout`` by default.
         progress : bool or callable, optional
-            False: quiet. A callable is called with the job before every poll.
+            False: quiet. A callable is called with the job before every poll; an error of it ends the wait, not the
+            job. By default one line shows the state, in a terminal or notebook.
 
         Returns
         -------
@@ -357,6 +363,8 @@ class Job:
 
         Raises
         ------
+        ParameterError
+            ``timeout`` or ``progress`` is wrong.
         JobTimeout
             The time is over; the analysis goes on, and waiting can go on too.
         ServiceError, JobLost, AuthenticationError
@@ -512,7 +520,7 @@ class Job:
         """Compare with the request: warn of differences, and take the addresses that uploaded files have now."""
         products = section(reply, "products")
         windows = products.get("input_prod_list")
-        self._windows = len(windows) if isinstance(windows, list) else 0
+        self._windows = len(windows) if isinstance(windows, list) else self._windows
         understood = section(products, "analysis_parameters")
         for sentence in misunderstood(self.parameters, understood):
             warn(f"The service changed a parameter. {sentence}.", InputWarning)

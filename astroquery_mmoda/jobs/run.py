@@ -30,10 +30,11 @@ def run_query(kind: str, query: Query, builder: RequestBuilder, connection: Conn
     if query.get_query_payload:
         return fields
     job = submit(connection, fields, limit=limit, begin=begin)
-    follow(job, limit, begin, progress=query.progress)
+    has_shown = follow(job, limit, begin, progress=query.progress)
     products = job.result()
-    seconds = time.monotonic() - begin
-    log.info("job %s: %d product%s in %.0f s", job.job_id, len(products), "s" * (len(products) != 1), seconds)
+    if not has_shown:
+        seconds = time.monotonic() - begin
+        log.info("job %s: %d product%s in %.0f s", job.job_id, len(products), "s" * (len(products) != 1), seconds)
     for line in products.comment.splitlines():
         log.warning("the service says: %s", line)
     return in_form(kind, products, query.source)

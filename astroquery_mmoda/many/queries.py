@@ -23,7 +23,7 @@ from ..jobs.job import Job
 from ..jobs.waiting import in_time, longest_wait
 from ..markup import facts_html, facts_text, meter
 from ..products.forms import FORMS
-from ..progress import Display
+from ..progress import Display, ProgressLine, check_progress, done_in_words, in_words, windows_done
 from ..request.builder import RequestBuilder
 from ..request.positions import in_degrees, parse_position
 from ..request.query import Query
@@ -95,7 +95,8 @@ class ManyQueries:
         self._waiting = deque(range(number))
         self._active: dict[Future[Result], WorkItem] = {}
         self._found: tuple[int, Any] | None = None  # may be interrupted before it is given
-        self._display = Display(progress, lambda many: many.progress)
+        check_progress(progress)
+        self._shown = progress
         self._comments: set[str] = set()
         self._run: Run | None = None
         self._began: float | None = None
@@ -120,15 +121,32 @@ class ManyQueries:
         >>> from astroquery_mmoda import Mmoda
         >>> queries = [{"instrument": "isgri", "coordinates": "Crab", "time_range": (58193, 58194)}]
         >>> Mmoda.query_many("image", queries).progress
-        (0.0, '0 of 1 done, 0 running')
+        (0.0, '0 of 1 done')
         """
-        counts, tally = self.counts, Tally.total(self._run.tallies.values()) if self._run else Tally()
-        failed = f", {counts['failed']} failed" if counts["failed"] else ""
-        text = f"{counts['done']} of {len(self)} done, {counts['running']} running{failed}"
+        counts, tally = self.counts, self._tally()
+        if tally.jobs and len(self) == 1:
+            return tally.windows_over / tally.windows, str(tally)
         over = (counts["done"] + counts["failed"]) / max(1, len(self))
-        if not tally.jobs:
-            return over, text
-        return (tally.windows_over / tally.windows, str(tally)) if len(self) == 1 else (over, f"{text}; {tally}")
+        return over, f"{self._state()}; {tally}" if tally.jobs else self._state()
+
+    def _tally(self) -> Tally:
+        return Tally.total(self._run.tallies.values()) if self._run else Tally()
+
+    def _state(self) -> str:
+        counts = self.counts
+        return done_in_words(counts["done"], str(len(self)), counts["running"], counts["failed"])
+
+    def _line(self) -> ProgressLine:
+        """What is shown; science windows of jobs that run count as far as these are."""
+        tally, what, stage, count = self._tally(), f"{self._kind} queries", self._state(), ""
+        if tally.jobs:
+            running = sum(windows_done(job.reports) for job in self.jobs)
+            count = f"{min(tally.windows_over + running, tally.windows)} of {tally.windows}"
+            if len(self) == 1:
+                what, stage = f"{self._kind} of {self._records[0].instrument}", tally.jobs_in_words
+        now, unit = time.monotonic(), "science windows" if count else ""
+        elapsed = in_words(now - (self._began or now))
+        return ProgressLine(what, stage=stage, elapsed=elapsed, count=count, unit=unit)
 
     @property
     def jobs(self) -> list[Job]:
@@ -180,21 +198,23 @@ class ManyQueries:
         run = self._run or self._begin()
         run.going.set()
         try:
-            while self._found or self._active or self._waiting:
-                if self._found is None and self._waiting and len(self._active) < self._max_active:
-                    self._submit(run)
-                elif self._found is None:
-                    self._wait(run)
-                self._display(self)
-                if self._found is not None:
-                    (index, outcome), self._found = self._found, None
-                    if isinstance(outcome, Exception) and self._on_error == "raise":
-                        raise outcome
-                    yield index, outcome
-                    del outcome  # the caller has it now
-            if self._began is not None:
-                log.info("%s: %s in %.0f s", self._kind, self._described(), time.monotonic() - self._began)
-                self._began = None
+            with Display(self._shown, self._line, self) as display:
+                while self._found or self._active or self._waiting:
+                    if self._found is None and self._waiting and len(self._active) < self._max_active:
+                        self._submit(run)
+                    elif self._found is None:
+                        self._wait(run)
+                    display()
+                    if self._found is not None:
+                        display.clear()
+                        (index, outcome), self._found = self._found, None
+                        if isinstance(outcome, Exception) and self._on_error == "raise":
+                            raise outcome
+                        yield index, outcome
+                        del outcome  # the caller has it now
+            if self._began is not None and not display.has_shown:
+                log.info("%s: %s in %s", self._kind, self._described(), in_words(time.monotonic() - self._began))
+            self._began = None
         except KeyboardInterrupt:
             for future in [future for future in self._active if future.cancel()]:  # no worker has begun it
                 self._put_back(self._active.pop(future))
@@ -205,7 +225,6 @@ class ManyQueries:
             )
             raise
         finally:
-            self._display.close()
             if self._executor is None:  # threads of others must be able to end
                 run.going.clear()
 

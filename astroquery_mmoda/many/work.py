@@ -26,6 +26,7 @@ from ..jobs.job import Job
 from ..jobs.run import prepare
 from ..jobs.waiting import follow, submit_within
 from ..products import Products
+from ..progress import done_in_words
 from ..request.division import number_of_windows
 from ..service.account import Connection
 
@@ -52,11 +53,12 @@ class Tally:
         return cls(**{item.name: sum(getattr(each, item.name) for each in known) for item in fields(cls)})
 
     def __str__(self) -> str:
-        others = "".join(
-            f", {number} {state}" for number, state in ((self.failed, "failed"), (self.running, "running")) if number
-        )
-        # fits into a line of a terminal
-        return f"{self.done} of {self.jobs} jobs, {self.windows_done} of {self.windows} windows done{others}"
+        return f"{self.jobs_in_words}, {self.windows_done} of {self.windows} science windows"
+
+    @property
+    def jobs_in_words(self) -> str:
+        """Without the science windows."""
+        return done_in_words(self.done, f"{self.jobs} jobs", self.running, self.failed)
 
 
 def in_daemon(function: Callable[..., Any], *arguments: Any) -> Future[Any]:

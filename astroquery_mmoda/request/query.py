@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from ..auth.token import Token, as_token
 from ..errors import ParameterError
+from ..progress import check_progress
 from ..protocol import CATALOG_FIELDS
 from ..text import printable
 
@@ -72,7 +73,7 @@ class Query:
         Longest time from the call to the result in s (of each job with ``windows_per_job``), ``conf.job_timeout`` by
         default; less than 1 s: don't wait.
     progress : bool or callable, optional
-        False: quiet; a callable gets the `Job` before every poll.
+        False: quiet; a callable gets the `Job` before every poll. An error of it ends the wait, not the job.
     get_query_payload : bool
         Return the request's fields, as a dict of str without token (a list of them with ``windows_per_job``), and
         submit nothing.
@@ -115,6 +116,7 @@ class Query:
             raise ParameterError(f"on_error={printable(self.on_error)!r} must be 'raise' or 'skip'.")
         if self.on_error == "skip" and self.windows_per_job is None:
             raise ParameterError("on_error='skip' has a meaning only beside windows_per_job.")
+        check_progress(self.progress)
 
     @classmethod
     def of_arguments(
