@@ -54,7 +54,7 @@ FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "print", "breakpoint
 MODULE_LINES = 400
 # longer ones, with the reason
 LONGER_MODULES = {
-    "core.py": (1200, "the public methods, with their documentation"),
+    "core.py": (1250, "the public methods, with their documentation"),
     "jobs/job.py": (600, "the public methods of Job, with their documentation"),
     "products/products.py": (600, "the public methods of Products, with their documentation"),
 }
