@@ -26,7 +26,7 @@ _MARKERS = "o^sv<>Dp"
 # fewer bins than this are not drawn as steps, and more than this with a band in the place of error bars
 _FEW, _MANY = 10, 300
 # more points than this are pixels in a PDF
-_HEAVY = 5000
+_HEAVY = 2000
 
 
 # ---- figures ----

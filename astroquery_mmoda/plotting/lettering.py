@@ -26,13 +26,14 @@ _LENGTHS = ((1e6, "Ms"), (1e3, "ks"))
 # inches: axes that have no space beside them for names, and a figure that has
 _NARROW, _WIDE = 3.0, (8.2, 4.4)
 _CORNERS = {"upper right": (1, 1), "upper left": (0, 1), "lower left": (0, 0), "lower right": (1, 0)}
+_MOST_BARS = 2000
 # between words, but not before a unit
 _BREAKS = re.compile(r" (?![kGT]?eV\b)")
 _MARGIN = 5.0  # points between a text in a corner and the axes
 
 
 @dataclass(frozen=True)
-class Curve:
+class CurveLabel:
     """What tells a curve from others on the same axes, for its label, and its exposure (s)."""
 
     name: str
@@ -42,7 +43,7 @@ class Curve:
 
 
 # curves on axes and their numbers, by label; and the text in the corner
-_DRAWN: WeakKeyDictionary[Any, dict[str, tuple[Curve, int]]] = WeakKeyDictionary()
+_DRAWN: WeakKeyDictionary[Any, dict[str, tuple[CurveLabel, int]]] = WeakKeyDictionary()
 _NOTES: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
 
 
@@ -98,7 +99,7 @@ def note(axes: Any, text: str, *, y: float = 0.5) -> None:
 # ---- curves ----
 
 
-def register(axes: Any, curve: Curve) -> tuple[str, int]:
+def register(axes: Any, curve: CurveLabel) -> tuple[str, int]:
     """Give a curve its label, for the time being, and its number; one that is there already has no other label."""
     present = axes.get_legend_handles_labels()[1]
     known = {label: entry for label, entry in _DRAWN.get(axes, {}).items() if label in present}
@@ -164,10 +165,11 @@ def _legend(axes: Any, handles: list[Any], labels: list[str], *, inside: int, wi
     legend = make(loc="upper right")
     corner, points = _emptiest(axes, legend.get_window_extent())
     if not (has_space and is_narrow and (points or len(labels) > inside)):
-        return make(loc=corner)
-    style |= {"borderaxespad": 0.0, "handlelength": 1.2, "handletextpad": 0.5, "columnspacing": 1.0}
+        # among many points, looking for another empty place takes long
+        return make(loc="best" if 0 < points < _MOST_BARS else corner)
+    style |= {"borderaxespad": 0.6, "handlelength": 1.2, "handletextpad": 0.5, "columnspacing": 1.0}
     for columns in (3, 2, 1):
-        legend = make(loc="lower right", bbox_to_anchor=(1, 1.02), ncols=columns)
+        legend = make(loc="lower right", bbox_to_anchor=(1, 1), ncols=columns)
         if legend.get_window_extent().width <= 0.95 * axes.figure.bbox.width:
             break
     return legend
@@ -202,7 +204,9 @@ def _emptiest(axes: Any, box: Any, *taken: Any) -> tuple[str, int]:
     pixels = 2 * _MARGIN * axes.figure.dpi / 72
     width, height = (box.width + pixels) / axes.bbox.width, (box.height + pixels) / axes.bbox.height
     axes.get_xlim()  # the limits of the axes are worked out when they are asked for
-    bars = (bars.get_segments() for bars in axes.collections if hasattr(bars, "get_segments"))
+    # of very many bars, those of the points in between say the same
+    lines = [bars for bars in axes.collections if hasattr(bars, "get_segments") and len(bars.get_paths()) < _MOST_BARS]
+    bars = (bars.get_segments() for bars in lines)
     ends = np.array([bar for bar in itertools.chain(*bars) if len(bar) == 2]).reshape(-1, 2, 2)
     along = [part * ends[:, 0] + (1 - part) * ends[:, 1] for part in np.linspace(0, 1, 8)]
     drawn = np.concatenate([*(line.get_xydata() for line in axes.lines), *along])

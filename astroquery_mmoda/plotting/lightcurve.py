@@ -20,7 +20,7 @@ from ..protocol import VALUE_COLUMNS
 from ..text import printable
 from .drawing import Points, draw_curve, is_contiguous, numbers_in, plain_axes, plain_numbers, pyplot
 from .lettering import (
-    Curve,
+    CurveLabel,
     band_text,
     literal,
     name_curves,
@@ -122,7 +122,7 @@ def plot_lightcurve(
     texts, bands = _bands(rows)
     instrument = literal(table.meta.get("INSTRUM", ""))
     curves = [
-        (Curve(literal(name), instrument, band), points.among(own))
+        (CurveLabel(literal(name), instrument, band), points.among(own))
         for name in dict.fromkeys(names)
         for band in bands
         if (own := (names == name) & (texts == band)).any()

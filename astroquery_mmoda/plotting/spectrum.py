@@ -22,7 +22,7 @@ from ..request.values import as_quantity, convert
 from ..text import printable
 from .drawing import DETECTED, LIMIT, Points, draw_curve, plain_axes, plain_numbers, pyplot
 from .lettering import (
-    Curve,
+    CurveLabel,
     literal,
     name_curves,
     name_limits,
@@ -130,18 +130,17 @@ def plot_spectrum(
     points = [spectrum.points(drawn.x, drawn.y) for spectrum in spectra] if drawn else []
     axes.set_xscale("log")
     axes.set_yscale("log")
-    for spectrum, each in zip(spectra, points, strict=True):
-        label, number = register(axes, spectrum.curve)
-        for kind in draw_curve(axes, each, number, label=label):
-            if spectrum.limits_end is not None:
-                drawn.ends.append(spectrum.limits_end)
-            name_limits(axes, kind, f" up to {range_text(drawn.ends, 'keV')}" if drawn.ends else "")
+    if drawn:
+        _DRAWN[axes] = drawn
+        for spectrum, each in zip(spectra, points, strict=True):
+            label, number = register(axes, spectrum.curve)
+            for kind in draw_curve(axes, each, number, label=label):
+                drawn.ends.extend([] if spectrum.limits_end is None else [spectrum.limits_end])
+                name_limits(axes, kind, f" up to {range_text(drawn.ends, 'keV')}" if drawn.ends else "")
     _write_energies(axes)
     if not used:
         write_label(axes, "x", spectra[0].x_label if spectra else "Energy")
         write_label(axes, "y", spectra[0].y_label if spectra else "Count rate")
-    if drawn:
-        _DRAWN[axes] = drawn
     # spectra fall, so that there is space for names above them
     name_curves(axes, inside=8, widen=ax is None)
     if not any(len(each.x) for each in points):
@@ -165,7 +164,7 @@ def _energy(value: Any) -> float:
 class _Spectrum:
     """Values over energies, frequencies or wavelengths; edges and errors as they are below and above."""
 
-    curve: Curve
+    curve: CurveLabel
     x: u.Quantity
     edges: u.Quantity
     y: u.Quantity
@@ -249,7 +248,7 @@ def _spectra(hdulist: fits.HDUList, source: str | None) -> Iterator[_Spectrum]:
         else:
             # several instruments, or several tables of one, are often drawn together
             which = hdu.header.get("ORIGNAME") if names.count(name) > 1 else hdulist[0].header.get("INSTRUM")
-            yield _of_flux_points(flux_table(hdu), Curve(literal(f"{name} ({which})" if which else name)))
+            yield _of_flux_points(flux_table(hdu), CurveLabel(literal(f"{name} ({which})" if which else name)))
 
 
 def _of_channels(table: Table, name: str, header: fits.Header) -> _Spectrum:
@@ -261,7 +260,7 @@ def _of_channels(table: Table, name: str, header: fits.Header) -> _Spectrum:
     exposure = table.meta.get("EXPOSURE")
     exposure = float(exposure) if isinstance(exposure, (int, float)) else math.nan
     return _Spectrum(
-        curve=Curve(literal(name), literal(header.get("INSTRUM", "")), exposure=exposure),
+        curve=CurveLabel(literal(name), literal(header.get("INSTRUM", "")), exposure=exposure),
         x=middle[usable] * u.keV,
         edges=np.array([low, high])[:, usable] * u.keV,
         y=rate[usable] * _RATE,
@@ -272,7 +271,7 @@ def _of_channels(table: Table, name: str, header: fits.Header) -> _Spectrum:
     )
 
 
-def _of_flux_points(table: Table, curve: Curve) -> _Spectrum:
+def _of_flux_points(table: Table, curve: CurveLabel) -> _Spectrum:
     x_unit, y_unit = (table[column].unit or u.dimensionless_unscaled for column in ("energy", "value"))
     word = next((word for unit, word in _AXES.items() if x_unit.is_equivalent(unit)), "")
     x_name = word or literal(str(table.meta.get("AXISCOL", "Energy")))
