@@ -110,6 +110,11 @@ def make_catalog():
     return catalog
 
 
+def make_sky():
+    """Axes for such a mosaic; without a layout engine, which takes most of the time of a picture."""
+    return make_axes((7, 5.6), projection=WCS(make_header()))
+
+
 def with_catalog(hdulist):
     hdu = fits.table_to_hdu(make_catalog())
     hdu.name = "CATALOG"
@@ -240,21 +245,21 @@ def test_a_crowded_field():
 
 
 def test_names_without_room_are_left_out():
-    crowd = vstack([make_crowd()[:15]] * 5, metadata_conflicts="silent")
+    crowd = vstack([make_crowd()[:15]] * 3, metadata_conflicts="silent")
     crowd["src_names"] = [f"{name} {row}" for row, name in enumerate(crowd["src_names"])]
-    ax = plot_image(make_mosaic(), catalog=crowd)
-    assert len(marked(ax)) == 75
+    ax = plot_image(make_mosaic(), catalog=crowd, ax=make_sky())
+    assert len(marked(ax)) == 45
     named = [text.get_text() for text in source_names_on(ax)]
-    assert 30 < len(named) < 75
+    assert 30 < len(named) < 45
     # the most significant ones have their names
-    assert {f"IGR J18007-2000 {row}" for row in range(0, 75, 15)} < set(named)
+    assert {f"IGR J18007-2000 {row}" for row in range(0, 45, 15)} < set(named)
 
 
 def test_names_at_the_edges_are_not_cut_off():
     x, y = np.array([1, 198, 1, 198, 100, 100]), np.array([1, 1, 198, 198, 1, 198])
     ra, dec = WCS(make_header()).wcs_pix2world(x, y, 0)
     catalog = Table({"src_names": ["1RXS J180834.7+101041"] * 6, "ra": ra, "dec": dec})
-    ax = plot_image(make_mosaic(), catalog=catalog)
+    ax = plot_image(make_mosaic(), catalog=catalog, ax=make_sky())
     ax.figure.draw_without_rendering()
     boxes = [matplotlib.text.Text.get_window_extent(text) for text in source_names_on(ax)]
     assert len(boxes) == 6
@@ -264,9 +269,9 @@ def test_names_at_the_edges_are_not_cut_off():
 
 def test_a_given_catalogue_takes_the_place_of_the_own():
     catalog = make_catalog()[:3]
-    ax = plot_image(with_catalog(make_mosaic()), catalog=catalog)
+    ax = plot_image(with_catalog(make_mosaic()), catalog=catalog, ax=make_sky())
     assert len(source_names_on(ax)) == 3
-    assert not source_names_on(plot_image(with_catalog(make_mosaic()), catalog=catalog[:0]))
+    assert not source_names_on(plot_image(with_catalog(make_mosaic()), catalog=catalog[:0], ax=make_sky()))
 
 
 def test_names_beyond_ascii_are_drawn_as_they_were():
@@ -277,7 +282,7 @@ def test_names_beyond_ascii_are_drawn_as_they_were():
     mosaic = make_mosaic()
     mosaic.append(to_hdu(catalog))
     assert "η Car" not in str(mosaic["CATALOG"].data["src_names"])
-    assert [text.get_text() for text in source_names_on(plot_image(mosaic))] == ["η Car"]
+    assert [text.get_text() for text in source_names_on(plot_image(mosaic, ax=make_sky()))] == ["η Car"]
 
 
 def test_catalogues_of_any_origin():
@@ -286,10 +291,10 @@ def test_catalogues_of_any_origin():
     galactic = Table({"name": ["A", "B"], "position": SkyCoord([center.galactic, away.galactic])})
     plain = Table({"NAME": ["cost$5$"], "RA": [275.09 * 60], "DEC": [7.18]})
     plain["RA"].unit = "arcmin"
-    ax = plot_image(make_mosaic(), catalog=galactic)
+    ax = plot_image(make_mosaic(), catalog=galactic, ax=make_sky())
     assert [text.get_text() for text in source_names_on(ax)] == ["A"]
     np.testing.assert_allclose(marked(ax), [[99, 99]], atol=1e-3)
-    ax = plot_image(make_mosaic(), catalog=plain)
+    ax = plot_image(make_mosaic(), catalog=plain, ax=make_sky())
     np.testing.assert_allclose(marked(ax), [[99, 99]], atol=1e-3)
     ax.figure.draw_without_rendering()
     with pytest.raises(ParameterError, match="needs coordinates: a SkyCoord column"):
@@ -357,7 +362,8 @@ def test_colour_bar_of_intensities(factor):
 def test_featureless_images(value, extension):
     mosaic = make_mosaic(20)
     mosaic[extension].data[:] = value
-    plot_image(mosaic, extension=extension).figure.draw_without_rendering()
+    ax = make_axes(projection=WCS(mosaic[extension].header))
+    plot_image(mosaic, extension=extension, ax=ax).figure.draw_without_rendering()
 
 
 def test_galactic_image():
@@ -424,7 +430,6 @@ def test_many_spectra_are_told_apart():
     assert len({(line.get_color(), line.get_marker()) for line in lines}) == 25
     for part in ("get_color", "get_marker"):
         assert all(getattr(one, part)() != getattr(other, part)() for one, other in pairwise(lines))
-    ax.figure.draw_without_rendering()
 
 
 def test_spectrum_without_detections():
@@ -637,28 +642,34 @@ def dates(ax):
     return [moment.isoformat() for moment in matplotlib.dates.num2date(points(ax.containers[0])[0])]
 
 
+def written(ax):
+    """Texts at the ticks of time, and what they have in common."""
+    formatter = ax.xaxis.get_major_formatter()
+    return formatter.format_ticks(ax.get_xticks()), formatter.get_offset()
+
+
 def test_dates():
     ax = plot_lightcurve(make_curve(["Crab"]), time_format="utc")
     assert ax.get_xlabel() == "Time (UTC)"
     # TT is ahead of UTC by 69.184 s
     assert dates(ax)[:2] == ["2017-03-06T11:59:40.816000+00:00", "2017-03-06T12:01:20.816000+00:00"]
-    ax.figure.draw_without_rendering()
-    ticks = [label.get_text() for label in ax.get_xticklabels()]
-    assert all(re.fullmatch(r"\d\d:\d\d", tick) for tick in ticks)
-    assert ax.xaxis.get_offset_text().get_text() == "2017-03-06"
 
 
-def test_dates_of_several_years_and_of_seconds():
-    """Each date can be read from the tick and from what all ticks have in common."""
-    for width, tick, common in (
+@pytest.mark.parametrize(
+    ("width", "tick", "common"),
+    [
         (3e6, r"20\d\d(-\d\d)?", ""),
         (2e4, r"(20\d\d-)?\d\d-\d\d", "2017"),
+        (100, r"\d\d:\d\d", "2017-03-06"),
         (0.5, r"\d\d(:\d\d){0,2}(\.\d)?", "2017-03-06 11:59"),
-    ):
-        ax = plot_lightcurve(make_curve(["Crab"], width=width), time_format="utc")
-        ax.figure.draw_without_rendering()
-        assert all(re.fullmatch(tick, label.get_text()) for label in ax.get_xticklabels()), width
-        assert ax.xaxis.get_offset_text().get_text() == common
+    ],
+    ids=["years", "days", "minutes", "seconds"],
+)
+def test_dates_can_be_read(width, tick, common):
+    ticks, offset = written(plot_lightcurve(make_curve(["Crab"], width=width), time_format="utc"))
+    assert len(ticks) > 2
+    assert all(re.fullmatch(tick, text) for text in ticks)
+    assert offset == common
 
 
 def test_leap_seconds():
@@ -681,8 +692,7 @@ def test_leap_seconds():
 def test_another_time_zone_changes_no_date():
     with pyplot.rc_context({"timezone": "Europe/Zurich"}):
         ax = plot_lightcurve(make_curve(["Crab"]), time_format="utc")
-        ax.figure.draw_without_rendering()
-        assert ax.get_xticklabels()[0].get_text() == "12:00"
+        assert written(ax)[0][0] == "12:00"
 
 
 @pytest.mark.parametrize(
@@ -753,12 +763,10 @@ def test_values_in_other_units_need_other_axes():
         plot_lightcurve(make_curve(["Crab"], column="FLUX", unit="erg / (s cm2)"), ax=ax)
 
 
-@pytest.mark.parametrize("size", [(2, 1), (2, 2)], ids=str)
-def test_shared_axes_are_labelled_once(size):
-    grid = pyplot.figure().subplots(*size, sharex=True, sharey=True, squeeze=False)
+def test_shared_axes_are_labelled_once():
+    grid = pyplot.figure().subplots(2, 2, sharex=True, sharey=True, squeeze=False)
     for ax in grid.flat:
         plot_lightcurve(make_curve(), time_format="utc", ax=ax)
-    grid[0, 0].figure.draw_without_rendering()
     for (row, column), ax in np.ndenumerate(grid):
         assert ax.get_xlabel() == ("Time (UTC)" if row == 1 else "")
         assert ax.get_ylabel() == ("Rate ($\\mathrm{ct\\,s^{-1}}$)" if column == 0 else "")
@@ -944,13 +952,10 @@ LONG = ["IGR J17497-2821", "1RXS J180834.7+101041", "SWIFT J1753.5-0127", "XTE J
     [
         lambda ax: plot_lightcurve(make_curve(LONG[:1]), time_format="relative", t0="2017-03-06T11:58:50.8", ax=ax),
         lambda ax: plot_lightcurve(make_curve(LONG), time_format="utc", ax=ax),
-        lambda ax: plot_lightcurve(
-            make_curve(LONG[:2], band=(28.1, 40.7)), ax=plot_lightcurve(make_curve(LONG[:2], width=0.1), ax=ax)
-        ),
         lambda ax: plot_spectrum(make_spectra(LONG), ax=ax),
         lambda ax: plot_spectrum(make_faint_spectra()[0], ax=ax),
     ],
-    ids=["event", "sources", "bands", "spectra", "limits"],
+    ids=["event", "sources", "spectra", "limits"],
 )
 def test_texts_stay_in_a_figure_of_one_column(draw):
     figure = pyplot.figure(figsize=(3.5, 2.6), layout="constrained")
@@ -997,19 +1002,16 @@ def test_the_size_of_figures_of_the_user():
 
 
 def test_vector_files_are_small():
-    table = make_curve(["GRB"], width=0.05, bins=20_000)
-    table["RATE"] = np.random.default_rng(2).poisson(100, 20_000).astype(float)
-    curve, points, image = (
-        plot_lightcurve(table),
-        plot_lightcurve(table[::9], steps=False),
-        plot_image(make_mosaic(700)),
-    )
-    for kind, ax, most in (("pdf", curve, 100), ("svg", curve, 200), ("pdf", points, 100), ("pdf", image, 400)):
+    table = make_curve(["GRB"], width=0.05, bins=4000)
+    table["RATE"] = np.random.default_rng(2).poisson(100, 4000).astype(float)
+    curve = plot_lightcurve(table, ax=make_axes())
+    image = plot_image(make_mosaic(500), ax=make_axes((7, 5.6), projection=WCS(make_header(500))))
+    for kind, ax, most in (("svg", curve, 150), ("pdf", image, 240)):
         file = io.BytesIO()
         ax.figure.savefig(file, format=kind)
         assert len(file.getvalue()) < 1000 * most
-        # letters are part of the file
-        assert kind == "svg" or b"/FontFile" in file.getvalue() or b"/Type3" in file.getvalue()
+    # letters are part of the file
+    assert b"/FontFile" in file.getvalue() or b"/Type3" in file.getvalue()
 
 
 def test_one_figure_per_plot_and_none_shown(monkeypatch):
