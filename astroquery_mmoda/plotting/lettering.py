@@ -243,7 +243,7 @@ def band_text(low: Any, high: Any) -> str:
 def range_text(values: list[float], unit: str) -> str:
     """Write the range of numbers with three digits, or the one that all are."""
     ends = dict.fromkeys(f"{float(f'{value:.3g}'):g}" for value in (min(values), max(values)))
-    return f"{chr(0x2013).join(ends)} {unit}"
+    return "\N{EN DASH}".join(ends) + f" {unit}"
 
 
 def exposure_text(exposures: list[float], word: str = "Exposure") -> str:
