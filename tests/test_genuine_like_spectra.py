@@ -610,7 +610,7 @@ def test_plots_leave_them_out():
     pytest.importorskip("matplotlib")
     from astroquery_mmoda.plotting import plot_spectrum
 
-    (container,) = plot_spectrum(made(with_errors()).spectrum()).containers
+    (container,) = plot_spectrum(made(with_errors()).spectrum(), limits=True).containers
     assert len(container.lines[0].get_xdata()) == 2
 
 

@@ -145,7 +145,7 @@ def test_picture(products):
     from astroquery_mmoda.plotting import plot_spectrum
 
     table = spectrum_table(products.spectrum())
-    axes = plot_spectrum(products.spectrum())
+    axes = plot_spectrum(products.spectrum(), limits=True)
     good = table[table["quality"] == 0]
     low, high = axes.get_xlim()
     assert low < good["e_max"].min()

@@ -154,7 +154,7 @@ def test_upper_limits_of_gammapy_are_drawn():
     table["flux_ul"] = 2 * table["flux"]
     ax = plot_lightcurve(curve(table))
     np.testing.assert_allclose(ax.containers[1].lines[0].get_ydata(), 2 * FLUX[2:])
-    assert "1\N{EN DASH}3 TeV" in ax.get_ylabel()
+    assert [text.get_text() for text in ax.texts] == ["1\N{EN DASH}3 TeV"]
 
 
 def test_several_tables():

@@ -1,7 +1,10 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """Plots: what is drawn, where, and that nothing else is touched."""
 
+import io
+import re
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -107,11 +110,21 @@ def make_catalog():
     return catalog
 
 
+def make_sky():
+    """Axes for such a mosaic; without a layout engine, which takes most of the time of a picture."""
+    return make_axes((7, 5.6), projection=WCS(make_header()))
+
+
 def with_catalog(hdulist):
     hdu = fits.table_to_hdu(make_catalog())
     hdu.name = "CATALOG"
     hdulist.append(hdu)
     return hdulist
+
+
+def source_names_on(ax):
+    """Texts on an image that are names of sources, and not the note in the corner."""
+    return [text for text in ax.texts if "keV" not in text.get_text()]
 
 
 def marked(ax):
@@ -124,9 +137,9 @@ def test_image():
     assert ax.coords[0].get_axislabel() == "Right ascension (FK5)"
     assert ax.coords[1].get_axislabel() == "Declination (FK5)"
     assert len(ax.images) == 1
-    assert not ax.texts
+    assert [text.get_text() for text in ax.texts] == ["30\N{EN DASH}80 keV\nExposure \N{LESS-THAN OR EQUAL TO} 151 s"]
     bar = ax.images[0].colorbar
-    assert bar.ax.get_ylabel() == "Significance ($\\sigma$), 30\N{EN DASH}80 keV"
+    assert bar.ax.get_ylabel() == "Significance ($\\sigma$)"
     norm = ax.images[0].norm
     assert isinstance(norm, AsinhNorm)
     assert norm.vmin == -3
@@ -135,17 +148,31 @@ def test_image():
 
 
 @pytest.mark.parametrize(
-    ("extension", "label"),
+    ("extension", "label", "facts"),
     [
-        (("SIGNIFICANCE", 2), "Significance ($\\sigma$), 80\N{EN DASH}200 keV"),
-        ("INTENSITY", "Intensity ($\\mathrm{ct\\,s^{-1}}$), 30\N{EN DASH}80 keV"),
-        ("EXPOSURE", "Exposure ($\\mathrm{s}$), 30\N{EN DASH}80 keV"),
-        (1, "Intensity ($\\mathrm{ct\\,s^{-1}}$), 30\N{EN DASH}80 keV"),
+        (
+            ("SIGNIFICANCE", 2),
+            "Significance ($\\sigma$)",
+            "80\N{EN DASH}200 keV\nExposure \N{LESS-THAN OR EQUAL TO} 1.2 ks",
+        ),
+        (
+            "INTENSITY",
+            "Intensity ($\\mathrm{ct\\,s^{-1}}$)",
+            "30\N{EN DASH}80 keV\nExposure \N{LESS-THAN OR EQUAL TO} 2.4 ks",
+        ),
+        # of which its own map says more
+        ("EXPOSURE", "Exposure ($\\mathrm{s}$)", "30\N{EN DASH}80 keV"),
+        (1, "Intensity ($\\mathrm{ct\\,s^{-1}}$)", "30\N{EN DASH}80 keV\nExposure \N{LESS-THAN OR EQUAL TO} 2.4 ks"),
     ],
+    ids=["significance", "intensity", "exposure", "number"],
 )
-def test_image_of_another_kind(extension, label):
-    ax = plot_image(make_mosaic(20), extension=extension)
+def test_image_of_another_kind(extension, label, facts):
+    mosaic = make_mosaic(20)
+    for band in (1, 2):
+        mosaic["EXPOSURE", band].data[10, 10] = 2400 / band
+    ax = plot_image(mosaic, extension=extension)
     assert ax.images[0].colorbar.ax.get_ylabel() == label
+    assert [text.get_text() for text in ax.texts] == [facts]
 
 
 def test_the_scale_is_that_of_the_field():
@@ -180,7 +207,7 @@ def test_the_scale_of_crowded_fields(noise, width):
 @picture(5.5)
 def test_sources_of_the_reply_are_marked(without_letters):
     ax = plot_image(with_catalog(make_mosaic(noise=0)), ax=make_axes(projection=WCS(make_header())))
-    assert {text.get_text() for text in ax.texts} == set(SOURCES)
+    assert {text.get_text() for text in source_names_on(ax)} == set(SOURCES)
     offsets = {tuple(np.round(place, 2)) for place in marked(ax)}
     assert offsets == {(float(x), float(y)) for x, y, _ in SOURCES.values()}
     known, new = [collection for collection in ax.collections if len(collection.get_offsets())]
@@ -210,7 +237,7 @@ def test_a_crowded_field():
     ax = plot_image(make_mosaic(noise=0), catalog=crowd, ax=make_axes((7, 5.6), projection=WCS(make_header())))
     ax.figure.draw_without_rendering()
     assert len(marked(ax)) == 30
-    assert {text.get_text() for text in ax.texts} == set(crowd["src_names"])
+    assert {text.get_text() for text in source_names_on(ax)} == set(crowd["src_names"])
     # letters only: the boxes of names with a line reach to their sources
     boxes = [matplotlib.text.Text.get_window_extent(text) for text in ax.texts]
     assert not overlaps(boxes)
@@ -218,23 +245,23 @@ def test_a_crowded_field():
 
 
 def test_names_without_room_are_left_out():
-    crowd = vstack([make_crowd()[:15]] * 8, metadata_conflicts="silent")
+    crowd = vstack([make_crowd()[:15]] * 3, metadata_conflicts="silent")
     crowd["src_names"] = [f"{name} {row}" for row, name in enumerate(crowd["src_names"])]
-    ax = plot_image(make_mosaic(), catalog=crowd)
-    assert len(marked(ax)) == 120
-    named = [text.get_text() for text in ax.texts]
-    assert 30 < len(named) < 120
+    ax = plot_image(make_mosaic(), catalog=crowd, ax=make_sky())
+    assert len(marked(ax)) == 45
+    named = [text.get_text() for text in source_names_on(ax)]
+    assert 30 < len(named) < 45
     # the most significant ones have their names
-    assert {f"IGR J18007-2000 {row}" for row in range(0, 120, 15)} < set(named)
+    assert {f"IGR J18007-2000 {row}" for row in range(0, 45, 15)} < set(named)
 
 
 def test_names_at_the_edges_are_not_cut_off():
     x, y = np.array([1, 198, 1, 198, 100, 100]), np.array([1, 1, 198, 198, 1, 198])
     ra, dec = WCS(make_header()).wcs_pix2world(x, y, 0)
     catalog = Table({"src_names": ["1RXS J180834.7+101041"] * 6, "ra": ra, "dec": dec})
-    ax = plot_image(make_mosaic(), catalog=catalog)
+    ax = plot_image(make_mosaic(), catalog=catalog, ax=make_sky())
     ax.figure.draw_without_rendering()
-    boxes = [matplotlib.text.Text.get_window_extent(text) for text in ax.texts]
+    boxes = [matplotlib.text.Text.get_window_extent(text) for text in source_names_on(ax)]
     assert len(boxes) == 6
     assert all(ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 for box in boxes)
     assert all(ax.bbox.y0 <= box.y0 and box.y1 <= ax.bbox.y1 for box in boxes)
@@ -242,9 +269,9 @@ def test_names_at_the_edges_are_not_cut_off():
 
 def test_a_given_catalogue_takes_the_place_of_the_own():
     catalog = make_catalog()[:3]
-    ax = plot_image(with_catalog(make_mosaic()), catalog=catalog)
-    assert len(ax.texts) == 3
-    assert not plot_image(with_catalog(make_mosaic()), catalog=catalog[:0]).texts
+    ax = plot_image(with_catalog(make_mosaic()), catalog=catalog, ax=make_sky())
+    assert len(source_names_on(ax)) == 3
+    assert not source_names_on(plot_image(with_catalog(make_mosaic()), catalog=catalog[:0], ax=make_sky()))
 
 
 def test_names_beyond_ascii_are_drawn_as_they_were():
@@ -255,7 +282,7 @@ def test_names_beyond_ascii_are_drawn_as_they_were():
     mosaic = make_mosaic()
     mosaic.append(to_hdu(catalog))
     assert "η Car" not in str(mosaic["CATALOG"].data["src_names"])
-    assert [text.get_text() for text in plot_image(mosaic).texts] == ["η Car"]
+    assert [text.get_text() for text in source_names_on(plot_image(mosaic, ax=make_sky()))] == ["η Car"]
 
 
 def test_catalogues_of_any_origin():
@@ -264,10 +291,10 @@ def test_catalogues_of_any_origin():
     galactic = Table({"name": ["A", "B"], "position": SkyCoord([center.galactic, away.galactic])})
     plain = Table({"NAME": ["cost$5$"], "RA": [275.09 * 60], "DEC": [7.18]})
     plain["RA"].unit = "arcmin"
-    ax = plot_image(make_mosaic(), catalog=galactic)
-    assert [text.get_text() for text in ax.texts] == ["A"]
+    ax = plot_image(make_mosaic(), catalog=galactic, ax=make_sky())
+    assert [text.get_text() for text in source_names_on(ax)] == ["A"]
     np.testing.assert_allclose(marked(ax), [[99, 99]], atol=1e-3)
-    ax = plot_image(make_mosaic(), catalog=plain)
+    ax = plot_image(make_mosaic(), catalog=plain, ax=make_sky())
     np.testing.assert_allclose(marked(ax), [[99, 99]], atol=1e-3)
     ax.figure.draw_without_rendering()
     with pytest.raises(ParameterError, match="needs coordinates: a SkyCoord column"):
@@ -308,7 +335,7 @@ def test_image_without_data():
     mosaic = with_catalog(make_mosaic(20))
     mosaic["SIGNIFICANCE"].data[:] = np.nan
     ax = plot_image(mosaic)
-    assert [text.get_text() for text in ax.texts if text.get_text() not in SOURCES] == ["no data"]
+    assert [text.get_text() for text in source_names_on(ax) if text.get_text() not in SOURCES] == ["no data"]
 
 
 @pytest.mark.parametrize("factor", [0.011, 2000.0])
@@ -335,7 +362,8 @@ def test_colour_bar_of_intensities(factor):
 def test_featureless_images(value, extension):
     mosaic = make_mosaic(20)
     mosaic[extension].data[:] = value
-    plot_image(mosaic, extension=extension).figure.draw_without_rendering()
+    ax = make_axes(projection=WCS(mosaic[extension].header))
+    plot_image(mosaic, extension=extension, ax=ax).figure.draw_without_rendering()
 
 
 def test_galactic_image():
@@ -392,7 +420,7 @@ def test_spectrum():
 @picture(2)
 def test_spectra_of_all_sources(without_letters):
     ax = plot_spectrum(make_spectra(), ax=make_axes())
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Crab", "Cyg X-1"]
+    assert legend_of(ax) == ["Crab", "Cyg X-1", r"3$\sigma$ upper limits up to 280 keV"]
     return without_letters(ax)
 
 
@@ -400,8 +428,8 @@ def test_many_spectra_are_told_apart():
     ax = plot_spectrum(make_spectra([f"S {number}" for number in range(25)], channels=4))
     lines = [container.lines[0] for container in ax.containers if str(container.get_label()).startswith("S")]
     assert len({(line.get_color(), line.get_marker()) for line in lines}) == 25
-    assert [line.get_marker() for line in lines[5:9]] == ["o", "o", "^", "^"]
-    ax.figure.draw_without_rendering()
+    for part in ("get_color", "get_marker"):
+        assert all(getattr(one, part)() != getattr(other, part)() for one, other in pairwise(lines))
 
 
 def test_spectrum_without_detections():
@@ -412,6 +440,71 @@ def test_spectrum_without_detections():
     ax.figure.draw_without_rendering()
     spectra["SPECTRUM"].data["STAT_ERR"][:] = np.nan
     plot_spectrum(spectra).figure.draw_without_rendering()
+
+
+def make_faint_spectra(last=(9, 14)):
+    """Two spectra in octaves of energy, of which no channel after the last one is detected at 3 sigma."""
+    spectra = make_spectra(["Crab", "Vela X-1"], channels=32)
+    edges = 10 * 2 ** (np.arange(33) / 4)
+    for version, channel in enumerate(last, start=1):
+        hdu, bounds = spectra["SPECTRUM", version], spectra["EBOUNDS", version]
+        hdu.data["RATE"] = np.where(np.arange(32) <= channel, 0.2, 0.05)  # 10 and 2.5 sigma
+        hdu.data["RATE"][::5] = 0.0
+        hdu.data["RATE"][channel] = 0.07
+        bounds.data["E_MIN"], bounds.data["E_MAX"] = edges[:-1], edges[1:]
+        hdu.header["EXPOSURE"] = 12000.0 * version
+    return spectra, edges
+
+
+def ends_of(ax):
+    """Upper edges of the last bins: of points and of arrows, of the first spectrum."""
+    return [container.lines[2][0].get_segments()[-1][1, 0] for container in ax.containers[:2]]
+
+
+def test_limits_end_an_octave_above_what_is_detected():
+    spectra, edges = make_faint_spectra()
+    ax = plot_spectrum(spectra, "Crab")
+    np.testing.assert_allclose(ends_of(ax), [edges[14], edges[11]], rtol=1e-5)
+    assert edges[14] == pytest.approx(2 * edges[10])
+    assert legend_of(ax) == ["Crab", r"3$\sigma$ upper limits up to 113 keV"]
+    assert [text.get_text() for text in ax.texts] == ["Exposure 12 ks"]
+    # each source has its own end, also if it is drawn later
+    plot_spectrum(spectra, "Vela X-1", ax=ax)
+    both = plot_spectrum(spectra)
+    for axes in (ax, both):
+        assert legend_of(axes) == ["Crab", "Vela X-1", "3$\\sigma$ upper limits up to 113\N{EN DASH}269 keV"]
+        assert [text.get_text() for text in axes.texts] == ["Exposure 12\N{EN DASH}24 ks"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "points_end", "arrows_end", "says"),
+    [
+        (True, 32, 31, ""),
+        (50 * u.keV, 10, 6, " up to 50 keV"),
+        ("0.05 MeV", 10, 6, " up to 50 keV"),
+        (500, 23, 21, " up to 500 keV"),
+    ],
+    ids=["all", "energy", "text", "number"],
+)
+def test_limits_as_wanted(limits, points_end, arrows_end, says):
+    spectra, edges = make_faint_spectra()
+    ax = plot_spectrum(spectra, "Crab", limits=limits)
+    np.testing.assert_allclose(ends_of(ax), [edges[points_end], edges[arrows_end]], rtol=1e-5)
+    assert legend_of(ax) == ["Crab", rf"3$\sigma$ upper limits{says}"]
+
+
+def test_no_limits():
+    spectra, edges = make_faint_spectra()
+    ax = plot_spectrum(spectra, "Crab", limits=False)
+    assert len(ax.containers) == 1
+    assert legend_of(ax) == ["Crab"]
+
+
+@pytest.mark.parametrize("limits", [-5, 0, "all", "3 s", np.nan, [1, 2], 2 * u.s], ids=str)
+def test_wrong_limits(limits):
+    with pytest.raises(ParameterError, match="limits"):
+        plot_spectrum(make_spectra(), limits=limits)
+    assert not pyplot.get_fignums()
 
 
 def test_spectrum_of_nothing():
@@ -458,16 +551,19 @@ def points(container):
 
 @picture(2)
 def test_short_lightcurve(without_letters):
-    ax = plot_lightcurve(make_curve(), ax=make_axes())
-    assert ax.get_xlabel() == "Time since 2017-03-06T12:00:00.000 TT (s)"
-    assert ax.get_ylabel() == "Rate ($\\mathrm{ct\\,s^{-1}}$), 28\N{EN DASH}40 keV"
+    ax = plot_lightcurve(make_curve(), time_format="relative", ax=make_axes())
+    assert ax.get_xlabel() == "Time since 2017-03-06T12:00:00 TT (s)"
+    assert ax.get_ylabel() == "Rate ($\\mathrm{ct\\,s^{-1}}$)"
+    assert [text.get_text() for text in ax.texts] == ["28\N{EN DASH}40 keV"]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Crab", "Cyg X-1"]
     for level, container in enumerate(ax.containers, start=1):
         x, y = points(container)
         measured = [bin for bin in range(30) if bin % 10 != 7]
         np.testing.assert_allclose(x, 50 + 100 * np.array(measured), atol=1e-3)
         assert set(y) == {level}
-        assert (container.has_xerr, container.has_yerr) == (True, True)
+        # the widths of the bins are those of the steps
+        assert (container.has_xerr, container.has_yerr) == (False, True)
+    assert len([line for line in ax.lines if line.get_label() == "_nolegend_" and len(line.get_xdata()) == 90]) == 2
     return without_letters(ax)
 
 
@@ -486,7 +582,7 @@ def test_many_bins_are_steps(without_letters):
     seconds = 0.05 * np.arange(2000)
     table["RATE"] = table["RATE"] + 5 * np.exp((30 - seconds) / 8) * (seconds > 30)
     table.remove_rows(slice(1000, 1100))
-    ax = plot_lightcurve(table, ax=make_axes())
+    ax = plot_lightcurve(table, time_format="relative", ax=make_axes())
     assert not ax.containers
     x, y = ax.lines[0].get_data()
     edges = 0.05 * np.array([*range(1000), *range(1100, 2000)])
@@ -516,6 +612,7 @@ def test_sources_far_apart_need_a_logarithmic_scale(without_letters):
     ax = plot_lightcurve(both, ax=make_axes())
     assert ax.get_yscale() == "log"
     _, detected, limits = ax.containers
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Crab", "3C 111", r"3$\sigma$ upper limits"]
     np.testing.assert_allclose(points(limits)[1], 0.3)
     assert (len(points(limits)[1]), len(points(detected)[1])) == (7, 20)
     assert plot_lightcurve(both, "3C 111").get_yscale() == "linear"
@@ -525,17 +622,208 @@ def test_sources_far_apart_need_a_logarithmic_scale(without_letters):
     return without_letters(ax)
 
 
+@pytest.mark.parametrize(
+    ("t0", "begin", "label"),
+    [
+        (None, 0.0, "2017-03-06T12:00:00 TT"),
+        ("2017-03-06T11:58:50.8", 0.016, "2017-03-06T11:58:50.8 UTC"),
+        (57818.5 - 100 / 86400, 100 - 69.184, "2017-03-06T11:58:20 UTC"),
+        (Time(57818.5, format="mjd", scale="tt") - 3.25 * u.s, 3.25, "2017-03-06T11:59:56.75 TT"),
+    ],
+    ids=["first bin", "text", "MJD", "Time"],
+)
+def test_seconds_after_an_instant(t0, begin, label):
+    ax = plot_lightcurve(make_curve(["Crab"]), time_format="relative", t0=t0)
+    assert ax.get_xlabel() == f"Time since {label} (s)"
+    np.testing.assert_allclose(points(ax.containers[0])[0][:2], begin + np.array([50, 150]), atol=1e-5)
+
+
+def dates(ax):
+    return [moment.isoformat() for moment in matplotlib.dates.num2date(points(ax.containers[0])[0])]
+
+
+def written(ax):
+    """Texts at the ticks of time, and what they have in common."""
+    formatter = ax.xaxis.get_major_formatter()
+    return formatter.format_ticks(ax.get_xticks()), formatter.get_offset()
+
+
+def test_dates():
+    ax = plot_lightcurve(make_curve(["Crab"]), time_format="utc")
+    assert ax.get_xlabel() == "Time (UTC)"
+    # TT is ahead of UTC by 69.184 s
+    assert dates(ax)[:2] == ["2017-03-06T11:59:40.816000+00:00", "2017-03-06T12:01:20.816000+00:00"]
+
+
+@pytest.mark.parametrize(
+    ("width", "tick", "common"),
+    [
+        (3e6, r"20\d\d(-\d\d)?", ""),
+        (2e4, r"(20\d\d-)?\d\d-\d\d", "2017"),
+        (100, r"\d\d:\d\d", "2017-03-06"),
+        (0.5, r"\d\d(:\d\d){0,2}(\.\d)?", "2017-03-06 11:59"),
+    ],
+    ids=["years", "days", "minutes", "seconds"],
+)
+def test_dates_can_be_read(width, tick, common):
+    ticks, offset = written(plot_lightcurve(make_curve(["Crab"], width=width), time_format="utc"))
+    assert len(ticks) > 2
+    assert all(re.fullmatch(tick, text) for text in ticks)
+    assert offset == common
+
+
+def test_leap_seconds():
+    table = make_curve(["Crab"])
+    utc = Time(["2016-12-31T12:00:00", "2016-12-31T23:59:59.5", "2017-01-01T00:00:01"], scale="utc")
+    table, table["time"] = table[:3], utc.tt
+    ax = plot_lightcurve(table, time_format="utc", steps=False)
+    # the day with a leap second is not longer than the others
+    assert dates(ax) == [
+        f"{time}+00:00" for time in ("2016-12-31T12:00:00", "2016-12-31T23:59:59.500000", "2017-01-01T00:00:01")
+    ]
+    table["time"] += [0, 1, 0] * u.s
+    with pytest.warns(InputWarning, match="1 bins are within the leap second at the end of 2016-12-31"):
+        ax = plot_lightcurve(table, time_format="utc", steps=False)
+    assert dates(ax)[1] == "2017-01-01T00:00:00.500000+00:00"
+    ax = plot_lightcurve(table, time_format="relative", t0=utc[0], steps=False)
+    np.testing.assert_allclose(points(ax.containers[0])[0], [0, 43200.5, 43202], atol=1e-5)
+
+
+def test_another_time_zone_changes_no_date():
+    with pyplot.rc_context({"timezone": "Europe/Zurich"}):
+        ax = plot_lightcurve(make_curve(["Crab"]), time_format="utc")
+        assert written(ax)[0][0] == "12:00"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"time_format": "isot"}, "time_format='isot': use one of mjd, utc, relative"),
+        ({"time_format": None}, "time_format=None: use one of"),
+        ({"t0": 58000}, 't0= is the time from which time_format="relative" counts'),
+        ({"time_format": "relative", "t0": "noon"}, "t0='noon': not a valid time"),
+        ({"time_format": "relative", "t0": [58000, 58001]}, "t0=.*not a valid time"),
+    ],
+    ids=["format", "no format", "t0 alone", "no time", "two times"],
+)
+def test_wrong_times(options, says):
+    with pytest.raises(ParameterError, match=says):
+        plot_lightcurve(make_curve(), **options)
+    assert not pyplot.get_fignums()
+
+
 def test_a_second_curve_keeps_the_time_axis():
     early, late = make_curve(["Crab"]), make_curve(["Cyg X-1"])[5:]
-    ax = plot_lightcurve(early)
-    plot_lightcurve(late, ax=ax)
-    np.testing.assert_allclose([points(container)[0][0] for container in ax.containers], [50, 550], atol=1e-3)
+    t0 = "2017-03-06T11:58:50.816"
+    ax = plot_lightcurve(early, time_format="relative", t0=t0)
+    for options in ({}, {"time_format": "relative"}, {"time_format": "relative", "t0": Time(t0)}):
+        plot_lightcurve(late, ax=ax, **options)
+    places = [points(container)[0][0] for container in ax.containers]
+    np.testing.assert_allclose(places, [50, 550, 550, 550], atol=1e-3)
     assert len({container.lines[0].get_color() for container in ax.containers}) == 2
-    assert len(ax.get_legend().get_texts()) == 2
-    upper, lower = pyplot.figure().subplots(2, sharex=True)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Crab", "Cyg X-1"]
+    with pytest.raises(ParameterError, match=r"t0=2017-03-06T12:00:00 UTC differs .* 2017-03-06T11:58:50.816 UTC"):
+        plot_lightcurve(late, time_format="relative", t0="2017-03-06T12:00", ax=ax)
+    with pytest.raises(ParameterError, match='time_format="relative" already, not "utc"'):
+        plot_lightcurve(late, time_format="utc", ax=ax)
+    ax.cla()
+    assert plot_lightcurve(late, ax=ax).get_xlabel() == "Time (MJD \N{MINUS SIGN} 57818, TT)"
+    np.testing.assert_allclose(points(ax.containers[0])[0][0], 57818.5 + 550 / 86400)
+
+
+def legend_of(ax):
+    return [text.get_text().replace("\n", " ") for text in ax.get_legend().get_texts()]
+
+
+def test_bands_and_instruments_are_named_once():
+    ax = plot_lightcurve(make_curve(["Crab"]))
+    assert (legend_of(ax), [text.get_text() for text in ax.texts]) == (["Crab"], ["28\N{EN DASH}40 keV"])
+    plot_lightcurve(make_curve(["Cyg X-1"]), ax=ax)
+    assert (legend_of(ax), [text.get_text() for text in ax.texts]) == (["Crab", "Cyg X-1"], ["28\N{EN DASH}40 keV"])
+    other = make_curve(["Crab"], band=(40.0, 80.0))
+    plot_lightcurve(other, ax=ax)
+    three = ["Crab 28\N{EN DASH}40 keV", "Cyg X-1 28\N{EN DASH}40 keV", "Crab 40\N{EN DASH}80 keV"]
+    assert (legend_of(ax), list(ax.texts)) == (three, [])
+    # the labels of the user stay
+    ax.plot([57818.5], [1], "x", label="published")
+    other.meta["INSTRUM"] = "jemx"
+    plot_lightcurve(other, ax=ax)
+    assert set(legend_of(ax)) == {*three, "Crab (jemx) 40\N{EN DASH}80 keV", "published"}
+    assert len({container.lines[0].get_color() for container in ax.containers}) == 4
+
+
+def test_values_in_other_units_need_other_axes():
+    ax = plot_lightcurve(make_curve(["Crab"]))
+    per_minute = make_curve(["Cyg X-1"], unit="ct / min")
+    plot_lightcurve(per_minute, ax=ax)
+    assert ax.get_ylabel() == "Rate ($\\mathrm{ct\\,s^{-1}}$)"
+    np.testing.assert_allclose(points(ax.containers[1])[1], 1 / 60)
+    np.testing.assert_allclose(ax.containers[1].lines[2][0].get_segments()[0][:, 1], [0.9 / 60, 1.1 / 60])
+    with pytest.raises(ParameterError, match=r"FLUX \(erg / .*\) can't be drawn on axes in ct / s"):
+        plot_lightcurve(make_curve(["Crab"], column="FLUX", unit="erg / (s cm2)"), ax=ax)
+
+
+def test_shared_axes_are_labelled_once():
+    grid = pyplot.figure().subplots(2, 2, sharex=True, sharey=True, squeeze=False)
+    for ax in grid.flat:
+        plot_lightcurve(make_curve(), time_format="utc", ax=ax)
+    for (row, column), ax in np.ndenumerate(grid):
+        assert ax.get_xlabel() == ("Time (UTC)" if row == 1 else "")
+        assert ax.get_ylabel() == ("Rate ($\\mathrm{ct\\,s^{-1}}$)" if column == 0 else "")
+        for axis, is_outer in ((ax.xaxis, row == 1), (ax.yaxis, column == 0)):
+            assert axis.get_tick_params()[f"label{'bottom' if axis is ax.xaxis else 'left'}"] is is_outer
+            assert axis.get_offset_text().get_visible() is is_outer
+
+
+def test_the_label_of_shared_axes_stands_below_whatever_is_drawn_there():
+    figure = pyplot.figure()
+    lower = figure.add_axes((0.1, 0.1, 0.8, 0.4))
+    upper = figure.add_axes((0.1, 0.5, 0.8, 0.4), sharex=lower)
+    beside = figure.add_axes((0.92, 0.1, 0.05, 0.4), sharex=lower)
     plot_lightcurve(make_curve(width=10000.0), ax=upper)
-    assert plot_lightcurve(late, ax=lower).get_xlabel() == "Time (MJD, TT)"
-    np.testing.assert_allclose(points(lower.containers[0])[0][0], 57818.5 + 550 / 86400)
+    assert (upper.get_xlabel(), lower.get_xlabel()) == ("", "Time (MJD, TT)")
+    plot_lightcurve(make_curve(width=10000.0)[5:], ax=beside)
+    assert beside.get_xlabel().split() == ["Time", "(MJD,", "TT)"]
+    # one time axis for all of them
+    np.testing.assert_allclose(points(beside.containers[0])[0][0], 57818.5 + 55000 / 86400)
+
+
+def test_images_that_share_their_axes():
+    mosaic = make_mosaic(30)
+    wcs = WCS(mosaic["SIGNIFICANCE"].header)
+    figure = pyplot.figure(figsize=(8, 4), layout="constrained")
+    left = figure.add_subplot(1, 2, 1, projection=wcs)
+    right = figure.add_subplot(1, 2, 2, projection=wcs, sharex=left, sharey=left)
+    for band, ax in enumerate((left, right), start=1):
+        plot_image(mosaic, extension=("SIGNIFICANCE", band), ax=ax)
+    labels = [[coordinate.get_axislabel() for coordinate in ax.coords] for ax in (left, right)]
+    assert labels == [["Right ascension (FK5)", "Declination (FK5)"], ["Right ascension (FK5)", ""]]
+
+
+def test_steps_if_wanted():
+    table = make_curve(["Crab"], bins=5)
+    ax = plot_lightcurve(table)
+    assert (len(ax.lines), ax.containers[0].has_xerr) == (1, True)
+    ax = plot_lightcurve(table, steps=True)
+    assert not ax.containers[0].has_xerr
+    # of many, also without widths: to the middle between them, and where times are not in order
+    order = np.random.default_rng(5).permutation(400)
+    table = make_curve(["Crab"], bins=400)
+    table["RATE"][0] = 2
+    table = table[order]
+    assert plot_lightcurve(table, steps=False).containers[0].has_xerr
+    table["time_bin"] = np.nan
+    ax = plot_lightcurve(table, steps=True, time_format="relative", t0=Time(57818.5, format="mjd", scale="tt"))
+    x, y = ax.lines[0].get_data()
+    np.testing.assert_allclose(x[:5], [0, 100, 100, 100, 200], atol=1e-5)
+    np.testing.assert_allclose(y[:5], [2, 2, 2, 1, 1])
+    assert len(ax.collections) == 1
+    # on a logarithmic scale, those that are not detected are arrows
+    _, logarithmic = pyplot.subplots(subplot_kw={"yscale": "log"})
+    table["RATE"][:10], table["ERROR"] = 0.1, 0.1
+    ax = plot_lightcurve(table, steps=True, ax=logarithmic)
+    assert np.nanmin(ax.lines[0].get_ydata()) == 1
+    assert legend_of(ax)[-1] == r"3$\sigma$ upper limits"
 
 
 def test_barycentred_times_have_their_own_axis():
@@ -548,7 +836,9 @@ def test_barycentred_times_have_their_own_axis():
         plot_lightcurve(make_curve(["Cyg X-1"], width=10000.0), ax=ax)
     assert ax.get_xlabel() == "Time (MJD, TDB)"
     table["time"] = Time(57818.5 + np.arange(30) / 86400, format="mjd", scale="tdb")
-    assert plot_lightcurve(table).get_xlabel().endswith(" TDB (s)")
+    assert plot_lightcurve(table).get_xlabel() == "Time (MJD \N{MINUS SIGN} 57818, TDB)"
+    assert plot_lightcurve(table, time_format="relative").get_xlabel().endswith(" TDB (s)")
+    assert plot_lightcurve(table, time_format="utc").get_xlabel() == "Time (UTC at the barycentre)"
 
 
 def test_columns_that_the_service_told():
@@ -558,7 +848,7 @@ def test_columns_that_the_service_told():
     ax = plot_lightcurve(table)
     assert ax.get_ylabel().startswith("Backv")
     assert set(points(ax.containers[0])[1]) == {7}
-    np.testing.assert_allclose(ax.containers[0].lines[2][1].get_segments()[0][:, 1], [6.5, 7.5])
+    np.testing.assert_allclose(ax.containers[0].lines[2][0].get_segments()[0][:, 1], [6.5, 7.5])
 
 
 def test_odd_bins():
@@ -588,7 +878,7 @@ def test_legend_beside_the_data():
 def test_other_values():
     ax = plot_lightcurve(make_curve(["Mrk 421"], column="MAG", unit="mag"))
     assert ax.yaxis_inverted()
-    assert ax.get_ylabel() == "Magnitude ($\\mathrm{mag}$), 28\N{EN DASH}40 keV"
+    assert ax.get_ylabel() == "Magnitude ($\\mathrm{mag}$)"
     plot_lightcurve(make_curve(["Mrk 501"], column="MAG", unit="mag"), ax=ax)
     assert ax.yaxis_inverted()
     ax = plot_lightcurve(make_curve(["Mrk 421"], column="FLUX", unit="erg / (s cm2)"))
@@ -609,7 +899,7 @@ def test_energy_bands_are_told_apart(without_letters):
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     bands = ("28\N{EN DASH}40 keV", "40\N{EN DASH}80 keV")
     assert labels == [f"{name} {band}" for name in ("Crab", "Cyg X-1") for band in bands]
-    assert "keV" not in ax.get_ylabel()
+    assert not ax.texts
     return without_letters(ax)
 
 
@@ -619,7 +909,7 @@ def test_lightcurve_of_nothing():
     ax.figure.draw_without_rendering()
     table = make_curve()
     table["RATE"].mask[:] = True
-    assert [text.get_text() for text in plot_lightcurve(table).texts] == ["no data"]
+    assert [text.get_text() for text in plot_lightcurve(table).texts] == ["28\N{EN DASH}40 keV", "no data"]
     with pytest.raises(ParameterError, match="sources present: 'Crab', 'Cyg X-1'"):
         plot_lightcurve(make_curve(), "Vela")
     with pytest.raises(ParameterError, match="no column src_name, time"):
@@ -630,6 +920,98 @@ def test_lightcurve_of_nothing():
 
 
 # ---- manners ----
+
+
+def texts_of(figure):
+    """All texts that are seen, by what they are part of, in a figure that was drawn."""
+    figure.draw_without_rendering()
+    parts = {"legend": [], "labels": [], "ticks": [], "notes": []}
+    for ax in figure.axes:
+        parts["labels"] += [ax.title, ax.xaxis.label, ax.yaxis.label, ax.xaxis.get_offset_text()]
+        for axis in (ax.xaxis, ax.yaxis):
+            (low, high), number = sorted(axis.get_view_interval()), ax.yaxis is axis
+            ticks = [*axis.get_ticklabels(), *axis.get_ticklabels(minor=True)]
+            parts["ticks"] += [tick for tick in ticks if low <= tick.get_position()[number] <= high]
+        parts["notes"] += ax.texts
+        parts["legend"] += ax.get_legend().get_texts() if ax.get_legend() else []
+    seen = {}
+    for part, texts in parts.items():
+        seen[part] = [
+            (text.get_text(), matplotlib.text.Text.get_window_extent(text))
+            for text in texts
+            if text.get_text() and text.get_visible()
+        ]
+    return seen
+
+
+LONG = ["IGR J17497-2821", "1RXS J180834.7+101041", "SWIFT J1753.5-0127", "XTE J1856+053"]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda ax: plot_lightcurve(make_curve(LONG[:1]), time_format="relative", t0="2017-03-06T11:58:50.8", ax=ax),
+        lambda ax: plot_lightcurve(make_curve(LONG), time_format="utc", ax=ax),
+        lambda ax: plot_spectrum(make_spectra(LONG), ax=ax),
+        lambda ax: plot_spectrum(make_faint_spectra()[0], ax=ax),
+    ],
+    ids=["event", "sources", "spectra", "limits"],
+)
+def test_texts_stay_in_a_figure_of_one_column(draw):
+    figure = pyplot.figure(figsize=(3.5, 2.6), layout="constrained")
+    ax = draw(figure.add_subplot())
+    seen = texts_of(figure)
+    boxes = [box for texts in seen.values() for _, box in texts]
+    assert all(figure.bbox.containsx(x) and figure.bbox.containsy(y) for box in boxes for x, y in box.corners())
+    # ticks are not written over each other, nor a label over them, nor a note over the legend
+    assert not overlaps([box for _, box in seen["labels"]])
+    assert not any(box.count_overlaps([other for _, other in seen["ticks"]]) for _, box in seen["labels"])
+    assert not overlaps([box for text, box in seen["ticks"]])
+    legend = ax.get_legend().get_window_extent()
+    assert not legend.count_overlaps([box for part in ("ticks", "labels", "notes") for _, box in seen[part]])
+    # most of the figure is for the data
+    assert ax.bbox.width * ax.bbox.height > 0.3 * figure.bbox.width * figure.bbox.height
+
+
+def test_an_image_of_one_column():
+    mosaic = with_catalog(make_mosaic(noise=0))
+    figure = pyplot.figure(figsize=(3.5, 3), layout="constrained")
+    ax = plot_image(mosaic, ax=figure.add_subplot(projection=WCS(make_header())))
+    figure.draw_without_rendering()
+    box = figure.get_tightbbox().transformed(figure.dpi_scale_trans)
+    assert all(
+        figure.bbox.x0 <= x <= figure.bbox.x1 and figure.bbox.y0 <= y <= figure.bbox.y1 for x, y in box.corners()
+    )
+    names = [matplotlib.text.Text.get_window_extent(text) for text in ax.texts]
+    assert not overlaps(names)
+    assert all(ax.bbox.contains(*corner) for name in names for corner in name.corners())
+
+
+def test_the_size_of_figures_of_the_user():
+    assert tuple(plot_lightcurve(make_curve()).figure.get_size_inches()) == (6.4, 4.4)
+    with pyplot.rc_context({"figure.figsize": (3.5, 2.6)}):
+        figures = [
+            plot(data).figure
+            for plot, data in (
+                (plot_lightcurve, make_curve(LONG)),
+                (plot_spectrum, make_spectra()),
+                (plot_image, make_mosaic(20)),
+            )
+        ]
+    assert {tuple(figure.get_size_inches()) for figure in figures} == {(3.5, 2.6)}
+
+
+def test_vector_files_are_small():
+    table = make_curve(["GRB"], width=0.05, bins=4000)
+    table["RATE"] = np.random.default_rng(2).poisson(100, 4000).astype(float)
+    curve = plot_lightcurve(table, ax=make_axes())
+    image = plot_image(make_mosaic(500), ax=make_axes((7, 5.6), projection=WCS(make_header(500))))
+    for kind, ax, most in (("svg", curve, 150), ("pdf", image, 240)):
+        file = io.BytesIO()
+        ax.figure.savefig(file, format=kind)
+        assert len(file.getvalue()) < 1000 * most
+    # letters are part of the file
+    assert b"/FontFile" in file.getvalue() or b"/Type3" in file.getvalue()
 
 
 def test_one_figure_per_plot_and_none_shown(monkeypatch):

@@ -17,7 +17,17 @@ from astroquery import log
 from ..catalog import read_positions, source_names, table_of
 from ..errors import ParameterError, reading
 from ..text import printable
-from .drawing import band_text, literal, note, plain_numbers, pyplot, quantity_label, unit_text
+from .drawing import new_figure, plain_numbers, pyplot
+from .lettering import (
+    band_text,
+    exposure_text,
+    literal,
+    note,
+    outer_axes,
+    quantity_label,
+    unit_text,
+    write_in_corner,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +44,8 @@ _OFFSETS = [
     for x, y in ((1, 0), (0.8, 0.8), (0, 1.3), (0.9, 1.4))
     for sign_x, sign_y in product((1, -1) if x else (1,), (1, -1) if y else (1,))
 ]
-_SIZE = 9.0  # points, of the letters
+_SIZE, _SMALL = 9.0, 6.5  # points, of the letters, and in an image of less than
+_NARROW = 3.5  # inches
 _FAR = 16.0  # from so many points on, a line leads from a name to its source
 _MARK = 5.0  # half width of a mark (points)
 
@@ -51,7 +62,8 @@ def plot_image(
 
     Significances and intensities are shown on a scale that is linear within the noise and logarithmic above it, so that
     weak sources are seen beside bright ones; variances on a logarithmic one. Pixels without data are grey, and the
-    scale is that of the others.
+    scale is that of the others. In a corner stand the energy band and the longest exposure in the image, of the
+    extension ``EXPOSURE`` of that band.
 
     Parameters
     ----------
@@ -108,10 +120,12 @@ def plot_image(
     drawn = axes.imshow(pixels, origin="lower", cmap=colours, norm=_scale(pixels, hdu), interpolation="nearest")
     _label_sky(axes, wcs, frame.name)
     _colour_bar(axes, drawn, _image_label(hdu, len(planes)))
+    letters = {"fontsize": _letter_size(axes), "bbox": None, **_lettering("white")}
+    corner = write_in_corner(axes, _facts(hdulist, hdu), "upper left", **letters)
     if catalog is None and "CATALOG" in hdulist and len(hdulist["CATALOG"].data):
         catalog = table_of(hdulist)
     if catalog is not None and len(catalog):
-        _mark_sources(axes, catalog, pixels.shape)
+        _mark_sources(axes, catalog, pixels.shape, corner)
     if not pixels.count():
         note(axes, "no data", y=0.95)
     return axes
@@ -159,7 +173,7 @@ def _sky_axes(wcs: WCS, ax: Axes | None) -> Any:
     from astropy.visualization.wcsaxes import WCSAxes
 
     if ax is None:
-        return pyplot().figure(figsize=(7.2, 5.8), layout="constrained").add_subplot(projection=wcs)
+        return new_figure((7.2, 5.8)).add_subplot(projection=wcs)
     if not isinstance(ax, WCSAxes) or not wcs.wcs.compare(ax.wcs.celestial.wcs, tolerance=1e-6):
         raise ParameterError(
             "ax needs the sky coordinates of the image: figure.add_subplot(projection=WCS(hdulist[extension].header))"
@@ -222,28 +236,55 @@ def _label_sky(axes: Any, wcs: WCS, frame: str) -> None:
         names = ["Galactic longitude", "Galactic latitude"]
     for index, name in zip((wcs.wcs.lng, wcs.wcs.lat), names, strict=True):
         coordinate = axes.coords[index]
+        # of images that share their axes, only those at the edges of the figure have numbers
+        is_inner = outer_axes(axes, "xy"[index]) is not axes
+        coordinate.set_ticklabel_visible(not is_inner)
+        coordinate.set_ticklabel(exclude_overlapping=True)
         # in degrees, as in the source list and in the arguments of a query
         coordinate.set_format_unit(u.deg, decimal=True, show_decimal_unit=True)
-        coordinate.set_axislabel(name)
+        coordinate.set_axislabel("" if is_inner else name)
         coordinate.grid(color="white", alpha=0.25, linewidth=0.6)
-        coordinate.set_ticks(number=6)
+        coordinate.set_ticks(number=4 if _is_narrow(axes) else 6)
+
+
+def _is_narrow(axes: Any) -> bool:
+    return bool(axes.bbox.width < _NARROW * axes.figure.dpi)
+
+
+def _letter_size(axes: Any) -> float:
+    return _SMALL if _is_narrow(axes) else _SIZE
 
 
 def _image_label(hdu: Any, planes: int) -> str:
     kind = literal(hdu.name, limit=40).capitalize() or "Image"
     kind += f", plane 1 of {planes}" if planes > 1 else ""
     unit = r"$\sigma$" if hdu.name == "SIGNIFICANCE" else unit_text(hdu.header.get("BUNIT"))
+    return quantity_label(kind, unit)
+
+
+def _facts(hdulist: fits.HDUList, hdu: Any) -> list[str]:
+    """Energy band and longest exposure of an image."""
+    exposure: list[float] = []
+    if hdu.name != "EXPOSURE" and ("EXPOSURE", hdu.ver) in hdulist:
+        data = hdulist["EXPOSURE", hdu.ver].data
+        longest = 0.0 if data is None or data.dtype.kind not in "iuf" else float(np.nanmax(data, initial=0.0))
+        exposure = [longest] if 0 < longest < np.inf else []
     band = band_text(hdu.header.get("E_MIN"), hdu.header.get("E_MAX"))
-    return quantity_label(kind, unit, band)
+    return [band, exposure_text(exposure, "Exposure \N{LESS-THAN OR EQUAL TO}")]
+
+
+def _lettering(colour: str) -> dict[str, Any]:
+    """Style of letters that are seen on any colour."""
+    from matplotlib.patheffects import withStroke
+
+    return {"color": colour, "path_effects": [withStroke(linewidth=2.4, foreground="black", alpha=0.85)]}
 
 
 # ---- sources ----
 
 
-def _mark_sources(axes: Any, catalog: Table, shape: tuple[int, ...]) -> None:
-    """Mark and name the sources of a catalogue that are on an image of this shape."""
-    from matplotlib.patheffects import withStroke
-
+def _mark_sources(axes: Any, catalog: Table, shape: tuple[int, ...], corner: Any) -> None:
+    """Mark and name the sources of a catalogue that are on an image of this shape; no name goes over the corner."""
     x, y = (np.atleast_1d(values) for values in axes.wcs.world_to_pixel(read_positions(catalog).as_sky_coord()))
     # a projection may have no pixel for the other side of the sky
     with np.errstate(invalid="ignore"):
@@ -252,16 +293,15 @@ def _mark_sources(axes: Any, catalog: Table, shape: tuple[int, ...]) -> None:
     new = np.array([name.upper().startswith("NEW") for name in names], dtype=bool)
     column = next((name for name in catalog.colnames if name.lower() == "significance"), None)
     significances = np.zeros(len(catalog)) if column is None else np.nan_to_num(plain_numbers(catalog[column]))
-    outline = [withStroke(linewidth=2.4, foreground="black", alpha=0.85)]
     for chosen, marker, edge in ((inside & ~new, "o", "white"), (inside & new, "D", "orange")):
-        style = {"facecolors": "none", "linewidths": 1.2, "path_effects": outline}
-        axes.scatter(x[chosen], y[chosen], s=90, marker=marker, edgecolors=edge, **style)
+        style = {"facecolors": "none", "linewidths": 1.2, "path_effects": _lettering(edge)["path_effects"]}
+        axes.scatter(x[chosen], y[chosen], s=45 if _is_narrow(axes) else 90, marker=marker, edgecolors=edge, **style)
     order = [row for row in np.lexsort((-significances, new)) if inside[row]]
     colours = np.where(new, "orange", "white")
-    _name_sources(axes, [(names[row], (x[row], y[row]), colours[row]) for row in order], outline)
+    _name_sources(axes, [(names[row], (x[row], y[row]), colours[row]) for row in order], corner)
 
 
-def _name_sources(axes: Any, sources: list[tuple[str, tuple[float, float], str]], outline: list[Any]) -> None:
+def _name_sources(axes: Any, sources: list[tuple[str, tuple[float, float], str]], corner: Any) -> None:
     """Write each name where it meets no other one, nor a mark if possible; without such a place it is left out."""
     from matplotlib.transforms import Bbox
 
@@ -273,13 +313,14 @@ def _name_sources(axes: Any, sources: list[tuple[str, tuple[float, float], str]]
     pixels = figure.dpi / 72  # in a point
     places = [axes.transData.transform(place) for _, place, _ in sources]
     marks = [Bbox([place - _MARK * pixels, place + _MARK * pixels]) for place in places]
-    taken: list[Any] = []
+    size, frame = _letter_size(axes), axes.bbox.padded(-1.5 * pixels)  # of their outlines
+    taken: list[Any] = [] if corner is None else [corner.get_window_extent()]
     for name, place, colour in sources:
-        measured = axes.text(*place, name, fontsize=_SIZE, ha="center", va="center")
+        measured = axes.text(*place, name, fontsize=size, ha="center", va="center")
         box = measured.get_window_extent()
         measured.remove()
         boxes = [box.translated(x * pixels + np.sign(x) * box.width / 2, y * pixels) for x, y in _OFFSETS]
-        inside = [number for number, box in enumerate(boxes) if all(axes.bbox.contains(*end) for end in box.corners())]
+        inside = [number for number, box in enumerate(boxes) if all(frame.contains(*end) for end in box.corners())]
         free = [
             number for others in (taken + marks, taken) for number in inside if not boxes[number].count_overlaps(others)
         ]
@@ -288,7 +329,7 @@ def _name_sources(axes: Any, sources: list[tuple[str, tuple[float, float], str]]
             offset = _OFFSETS[free[0]]
             line = {"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 5}
             axes.annotate(
-                name, place, offset, textcoords="offset points", color=colour, fontsize=_SIZE, va="center",
+                name, place, offset, textcoords="offset points", fontsize=size, va="center",
                 ha={1.0: "left", -1.0: "right"}.get(np.sign(offset[0]), "center"),
-                arrowprops=line if np.hypot(*offset) > _FAR else None, path_effects=outline,
+                arrowprops=line if np.hypot(*offset) > _FAR else None, **_lettering(colour),
             )  # fmt: skip

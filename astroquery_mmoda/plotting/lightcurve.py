@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -12,51 +11,54 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table
 from astropy.time import Time
-from astroquery.exceptions import InputWarning
 
-from ..errors import ParameterError, warn
+from ..errors import ParameterError
 from ..products.columnroles import limited
 from ..products.curvetable import FIXED_COLUMNS
 from ..products.storage.timeseries import curve_names, of_curve
 from ..protocol import VALUE_COLUMNS
-from .drawing import (
-    Points,
+from ..text import printable
+from .drawing import Points, draw_curve, is_contiguous, numbers_in, plain_axes, plain_numbers, pyplot
+from .lettering import (
+    CurveLabel,
     band_text,
-    curves_on,
-    draw_points,
-    draw_steps,
-    is_continuous,
-    legend,
     literal,
+    name_curves,
+    name_limits,
     note,
-    numbers_in,
-    plain_axes,
-    plain_numbers,
-    pyplot,
     quantity_label,
+    register,
     unit_text,
+    write_label,
 )
+from .timeaxis import TimeAxis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-# light curves shorter than this (days) are drawn in seconds
-_SHORT = 0.1
 # curves farther apart than this factor can't be read on one linear scale
 _APART = 30.0
-# start (None for MJD) and scale of the times on axes that have a light curve
-_ORIGINS: WeakKeyDictionary[Any, tuple[Time | None, str]] = WeakKeyDictionary()
+# of the values on axes that have a light curve
+_UNITS: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
-def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = None) -> Axes:
+def plot_lightcurve(
+    table: Table,
+    source: str | None = None,
+    *,
+    time_format: str = "mjd",
+    t0: Any = None,
+    steps: bool | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """
     Draw light curves: the value of the service (RATE, FLUX, COUNTS, MAG, ...) over time.
 
-    Horizontal bars are the widths of the bins, vertical ones the errors; masked bins are gaps. Hundreds of bins, one
-    after the other, become steps with a band of errors. Times are MJD (TT, or TDB where the table has it), or, where
-    all of them are within a tenth of a day, seconds since the start of the first bin, which the axis names. Magnitudes
-    grow downwards. Errors may differ below and above; arrows are the upper limits that ``meta["LIMCOL"]`` tells.
+    Ten bins and more, one right after the other, become steps with error bars (more than 300: with a band of errors);
+    others are points, with the widths of their bins. Masked bins are gaps. Magnitudes grow downwards. Errors may differ
+    below and above; arrows are the upper limits that ``meta["LIMCOL"]`` tells. The energy band stands in a corner,
+    several of them in the legend.
 
     The values are on a linear scale, as they were measured. Curves that are more than a factor of 30 apart get a
     logarithmic one, on which a bin below a signal to noise ratio of 2 is an arrow at 3 standard deviations, an upper
@@ -69,8 +71,18 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     source : str, optional
         Name of one source (case and blanks ignored), or of a product where a source has several light curves; all of
         them by default.
+    time_format : str, optional
+        ``"mjd"``: days in the scale of the table, TT or TDB; of less than a day, the label has the whole days.
+        ``"utc"``: dates and times in UTC. ``"relative"``: seconds after ``t0``. The label says which it is.
+    t0 : `~astropy.time.Time`, str, datetime or float, optional
+        Where ``"relative"`` begins: an instant as in ``time_range`` (ISO texts are UTC, numbers MJD in UTC), taken to
+        the millisecond. By default the start of the first bin.
+    steps : bool, optional
+        True draws steps and False points, whatever the bins are. Where their widths are unknown, steps change in the
+        middle between two bins.
     ax : `~matplotlib.axes.Axes`, optional
-        Where to draw. What is there already stays, and the time axis keeps its unit and start.
+        Where to draw. What is there already stays, and gets no second label; a curve of the same source, band and
+        instrument gets the same colour. The time axis keeps its format and ``t0``, also that of axes which share it.
 
     Returns
     -------
@@ -80,7 +92,8 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     Raises
     ------
     ParameterError
-        If there is no such source, or the table is not a light curve.
+        If there is no such source, the table is not a light curve, or time format, ``t0`` or unit of the values differ
+        from those of ``ax``.
     ImportError
         If matplotlib is missing.
 
@@ -93,43 +106,47 @@ def plot_lightcurve(table: Table, source: str | None = None, ax: Axes | None = N
     >>> ax = plot_lightcurve(curve, "Ser X-1")
     >>> ax.get_xlabel()
     'Time (MJD, TT)'
+    >>> ax = plot_lightcurve(curve, "Ser X-1", time_format="relative", t0="2018-03-16T12:00")
+    >>> ax.get_xlabel()
+    'Time since 2018-03-16T12:00:00 UTC (s)'
     """
     pyplot()
     value, errors = _value_columns(table)
     rows = table if source is None else table[of_curve(table, source)]
+    half, time = plain_numbers(rows["time_bin"]) / 2, Time(rows["time"])
+    time = time if time.scale == "tdb" else time.tt
+    time_axis = TimeAxis.of(ax, time, half, time_format, t0)
+    unit = _unit_on(ax, rows[value])
+    points = _points(rows, *time_axis.place(time, half), value, errors, unit)
     names = np.array(curve_names(rows), dtype=object)
     texts, bands = _bands(rows)
-    axes = plain_axes(ax)
-    time, half, label = _time_axis(axes, rows)
-    bars = [numbers_in(rows[error], rows[value].unit) for error in errors]
-    limit = str(table.meta.get("LIMCOL", ""))
-    limits = np.nan_to_num(plain_numbers(rows[limit])).astype(bool) if limit in rows.colnames else None
-    error = np.array(bars) if len(bars) > 1 else next(iter(bars), None)
-    numbers = plain_numbers(rows[value])
-    if limits is not None:
-        numbers = limited(rows, value, numbers, limits)
-    points = Points("", time, half, numbers, error, limits)
+    instrument = literal(table.meta.get("INSTRUM", ""))
     curves = [
-        replace(points.among(own), label=f"{literal(name)} {band if len(bands) > 1 else ''}".strip())
+        (CurveLabel(literal(name), instrument, band), points.among(own))
         for name in dict.fromkeys(names)
         for band in bands
         if (own := (names == name) & (texts == band)).any()
     ]
+    axes = plain_axes(ax)
     magnitude = value.upper().startswith("MAG") or table[value].unit == u.mag
-    if not (magnitude or axes.has_data()) and _far_apart(curves):
+    if not (magnitude or axes.has_data()) and _far_apart([drawn for _, drawn in curves]):
         axes.set_yscale("log")
-    if ax is None:
-        # for the legend
-        axes.set_ymargin(0.1)
-    for index, curve in enumerate(curves, start=curves_on(axes)):
-        (draw_steps if is_continuous(axes, curve) else draw_points)(axes, curve, index)
-    axes.set_xlabel(label)
-    axes.set_ylabel(_value_label(value, table[value].unit, bands))
-    _write_numbers(axes)
+    if not axes.has_data() and axes.margins()[1] == pyplot().rcParams["axes.ymargin"]:
+        axes.set_ymargin(0.15)  # for the legend
+    for curve, drawn in curves:
+        label, number = register(axes, curve)
+        with_steps = is_contiguous(axes, drawn) if steps is None else steps
+        for kind in draw_curve(axes, drawn, number, label=label, steps=with_steps):
+            name_limits(axes, kind)
+    time_axis.write(axes)
+    _UNITS[axes] = unit
+    write_label(axes, "y", _value_label(value, unit))
+    with suppress(AttributeError):  # formats of the user's own, and of logarithmic scales, stay
+        axes.ticklabel_format(axis="y", style="sci", useOffset=False, useMathText=True)
     if magnitude and not axes.yaxis_inverted():
         axes.invert_yaxis()
-    legend(axes, inside=3, widen=ax is None, points=len(rows))
-    if not any(np.isfinite(curve.y).any() for curve in curves):
+    name_curves(axes, inside=3, widen=ax is None)
+    if not any(np.isfinite(drawn.y).any() for _, drawn in curves):
         note(axes, "no data")
     return axes
 
@@ -174,32 +191,31 @@ def _bands(rows: Table) -> tuple[np.ndarray, list[str]]:
     return texts, sorted(edges, key=edges.__getitem__)
 
 
-def _time_axis(axes: Any, rows: Table) -> tuple[np.ndarray, np.ndarray, str]:
-    """Centres and half widths in the unit of the axis, and its label."""
-    half = plain_numbers(rows["time_bin"]) / 2
-    time = Time(rows["time"])
-    time = time if time.scale == "tdb" else time.tt
-    # a curve that is there already, also on axes below or above, decides
-    siblings = axes.get_shared_x_axes().get_siblings(axes)
-    start, scale = next((_ORIGINS[other] for other in siblings if other in _ORIGINS and other.has_data()), (None, ""))
-    if not scale:
-        scale = time.scale
-        if len(time) and np.ptp(time.mjd) < _SHORT:
-            first = int(np.argmin(time.mjd))
-            begin = time[first] - np.nan_to_num(half[first]) * u.s
-            begin.precision = 3  # what the label says has to be exact
-            start = Time(begin.isot, scale=scale)
-    _ORIGINS[axes] = start, scale
-    if scale != time.scale:
-        warn(
-            f"MMODA: times in {time.scale.upper()} are drawn on an axis in {scale.upper()}: barycentred times and "
-            "those on board differ by up to 8.5 minutes.",
-            InputWarning,
+def _unit_on(ax: Axes | None, column: Any) -> Any:
+    """Unit in which a column is drawn: that of the curves which are there already."""
+    unit = getattr(column, "unit", None)
+    used = _UNITS.get(ax) if ax is not None and ax.has_data() else None
+    if not (used and unit) or used == unit:
+        return unit
+    # magnitudes are not converted by a factor
+    if not unit.is_equivalent(used) or isinstance(unit, u.FunctionUnitBase):
+        raise ParameterError(
+            f"{printable(column.name, limit=60)} ({unit}) can't be drawn on axes in {used}: give it other axes by ax="
         )
-        time = getattr(time, scale)
-    if start is None:
-        return np.asarray(time.mjd, dtype=float), half / 86400, f"Time (MJD, {scale.upper()})"
-    return np.asarray((time - start).to_value(u.s)), half, f"Time since {start.isot} {scale.upper()} (s)"
+    return used
+
+
+def _points(rows: Table, time: np.ndarray, half: np.ndarray, value: str, errors: list[str], unit: Any) -> Points:
+    """Values, errors and upper limits of the service in a unit."""
+    bars = [numbers_in(rows[error], unit) for error in errors]
+    numbers = plain_numbers(rows[value])
+    limit = str(rows.meta.get("LIMCOL", ""))
+    limits = np.nan_to_num(plain_numbers(rows[limit])).astype(bool) if limit in rows.colnames else None
+    if limits is not None:
+        numbers = limited(rows, value, numbers, limits)
+    own = rows[value].unit
+    factor = own.to(unit) if own and unit and own != unit else 1.0
+    return Points(time, half, numbers * factor, np.array(bars) if len(bars) > 1 else next(iter(bars), None), limits)
 
 
 def _far_apart(curves: list[Points]) -> bool:
@@ -212,19 +228,7 @@ def _far_apart(curves: list[Points]) -> bool:
     return len(levels) > 1 and 0 < _APART * min(levels) < max(levels)
 
 
-# ---- axes ----
-
-
-def _write_numbers(axes: Any) -> None:
-    """Write times in full and small values as a multiple of a power of ten, without offsets."""
-    with suppress(AttributeError):  # formats of the user's own, and of logarithmic scales, stay
-        axes.ticklabel_format(axis="x", style="plain", useOffset=False)
-        axes.locator_params(axis="x", nbins=6)
-        axes.ticklabel_format(axis="y", style="sci", useOffset=False, useMathText=True)
-
-
-def _value_label(name: str, unit: Any, bands: list[str]) -> str:
+def _value_label(name: str, unit: Any) -> str:
     title = literal(name, limit=40)
     title = "Magnitude" if title.upper() == "MAG" else title.capitalize() if title.isupper() else title
-    # one band for all stands here, several of them in the legend
-    return quantity_label(title, unit_text(unit), bands[0] if len(bands) == 1 else "")
+    return quantity_label(title, unit_text(unit))
