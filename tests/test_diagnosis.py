@@ -127,6 +127,12 @@ def test_places_that_do_not_exist(service, monkeypatch, tmp_path):
     assert len(facts(MmodaClass(server=service.url))) == 14
 
 
+def test_a_root_directory_has_no_name_to_be_hidden(service, monkeypatch):
+    monkeypatch.chdir("/")
+    client = MmodaClass(server=service.url)
+    assert facts(client)["server"] == client.URL
+
+
 def test_a_server_with_a_password():
     text = MmodaClass(server="http://alice:secret@mmoda.example").diagnose()
     assert "secret" not in text

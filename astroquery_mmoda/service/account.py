@@ -197,7 +197,7 @@ class Account:
             raise AuthenticationError(f"The token {found.token.lifetime}. {HOW_TO_GET_ONE}")
         if store_token:
             self._routes(found).check_token()
-            store(found, "keyring" if isinstance(store_token, bool) else store_token, server)
+            store(found, store_token if isinstance(store_token, (str, tuple)) else "keyring", server)
         self._held, self._logged_in, self.anonymous = found, True, False
         return True
 
@@ -244,8 +244,9 @@ def facts_of_client(server: str, account: Account) -> list[tuple[str, str]]:
         address = str(error)
     info = account.info()
     if account.authenticated:
-        login, expires = f"logged in as {printable(info['user'], limit=100)}", info["expires"]
-        login += f", until {moment_of(expires)}" if expires is not None else ""
+        # a token without a name has the e-mail address as user, which not everybody who sees this needs to know
+        login = "logged in" if info["user"] == info["email"] else f"logged in as {printable(info['user'], limit=100)}"
+        login += f", until {moment_of(info['expires'])}" if info["expires"] is not None else ""
         following = "Mmoda.session_info() says more of the token"
     elif info["location"]:
         login, following = "the token expired", "Mmoda.login() uses another one, Mmoda.logout() asks anonymously"
