@@ -471,7 +471,9 @@ def test_login_without_a_keyring(run, local_mmoda):
     assert path.read_text().strip() == token
     assert path.stat().st_mode & 0o077 == 0
     status, _, err = run("token", "logout")
-    assert f"The token in {path}, which expires" in err
+    assert f"There is still a token in {path} (expires" in err
+    path.write_text("garbage")
+    assert f"There is still a token in {path} (malformed)" in run("token", "logout")[2]
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_a_restricted_instrument_of_the_supplement(client, token):
 # ---- keeping and renewing ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("store", [True, np.True_, 1, "keyring"])
+@pytest.mark.parametrize("store", [True, np.True_, 1, "keyring", ["keyring"]])
 def test_a_token_is_stored_once_the_server_took_it(client, token, ring, store):
     text = token()
     assert client.login(text, store_token=store)

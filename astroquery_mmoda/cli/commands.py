@@ -181,7 +181,7 @@ def _token(client: CommandClient, arguments: argparse.Namespace, show: _Print) -
     if arguments.action == "logout":
         client.logout(delete_stored=True)
         for place, state in token_states():
-            log.warning("The token in %s, which %s, is still used; remove it there.", place, state)
+            log.warning("There is still a token in %s (%s), which must be removed there.", place, state)
         return
     if arguments.action == "login":
         _log_in(client, arguments.store or "keyring")
