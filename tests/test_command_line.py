@@ -158,6 +158,18 @@ USAGE = {
     "no kind": (["query"], "give a kind and an instrument"),
     "no instrument": (["query", "image"], "give a kind and an instrument"),
     "no directory": (["query", "image", "isgri", "Crab"], "--out DIR says where"),
+    "too many words": (
+        ["query", "image", "isgri", "Ser", "X-1", "--out", "x"],
+        'quotes, as in "Ser X-1". See: mmoda query',
+    ),
+    "no name": (["query", "image", "isgri", "", "--out", "x"], "argument NAME: it is empty"),
+    "no value in a variable": ([*IMAGE, "--out", ""], "argument --out: it is empty"),
+    "no server": (["--server", "", "jobs"], "argument --server: it is empty"),
+    "a name as position": (["query", "image", "isgri", "--position", "Ser", "X-1", "--out", "x"], "'Ser X-1': not two"),
+    "unit of a position": (["windows", "--position", "83", "-22keV", "--radius", "3"], "'83 -22keV': not two angles"),
+    "negative": ([*IMAGE, "--timeout", "-3", "--out", "x"], "--timeout '-3'"),
+    "unit alone": ([*IMAGE, "--energy", "keV", "40keV", "--out", "x"], "--energy 'keV': not a valid number, with or"),
+    "windows from nowhere": (["query", "image", "isgri", "--scw-list", "-", "--out", "x"], "there is nothing in '-'"),
     "half a position": (["windows", "--position", "83.6"], "expected 2 arguments"),
     "submit in parts": (
         ["query", "image", "isgri", "--submit", "--windows-per-job", "5"],
@@ -273,6 +285,18 @@ def test_tables_fit_a_terminal(monkeypatch):
     assert "a" * 20 + "..." in shown[2]
     monkeypatch.setenv("COLUMNS", "10")
     assert len(table_text(table, "text", fit=True).splitlines()) == 4
+    table["job_id"] = ["7ad6479b5e05d2d3", "ca4929cb1bec8076"]  # is there to be copied
+    assert "7ad6479b5e05d2d3" in table_text(table, "text", fit=True)
+
+
+def test_parameters_fit_a_terminal(run, monkeypatch):
+    monkeypatch.setattr(
+        "astroquery_mmoda.cli.commands.table_text", lambda table, *_, **__: table_text(table, "text", fit=True)
+    )
+    out = run("parameters", "isgri", "isgri_image")[1]
+    assert max(map(len, out.splitlines())) <= 80
+    assert "integral_data_rights" in out
+    assert re.search("^DEC .*[(]NAME or", out, re.MULTILINE)
 
 
 # ---- what is written
@@ -422,7 +446,7 @@ def test_a_fault_of_ours_is_one_paragraph_too(run, monkeypatch):
         ),
         (
             "radius= is needed with coordinates=, such as radius=10*u.deg;",
-            "--radius is needed with --position, such as --radius 10deg;",
+            "--radius is needed with NAME or --position, such as --radius 10deg;",
         ),
         ("these files exist: a; overwrite=True replaces them", "these files exist: a; --overwrite replaces them"),
         ("Choose one with product=: a, b", "Choose one with --product: a, b"),
@@ -430,6 +454,12 @@ def test_a_fault_of_ours_is_one_paragraph_too(run, monkeypatch):
             "it needs scw_list=. Mmoda.query_science_windows(coordinates, radius, time_range) gives one",
             "it needs --scw-list. 'mmoda windows' gives one",
         ),
+        ("scw_list: not a valid science window", "--scw-list: not a valid science window"),
+        ("it is for query_image and query_catalog", "it is for 'mmoda query image' and 'mmoda query catalog'"),
+        ("seconds, or as a Quantity (it", "seconds, or with a unit (it"),
+        ("or check astroquery_mmoda.conf.server.", "or check --server."),
+        ("set astroquery_mmoda.conf.insecure_http = True.", "set insecure_http = True in astroquery_mmoda.cfg."),
+        ("more than conf.max_nesting allows", "more than max_nesting in astroquery_mmoda.cfg allows"),
         ("a\n b", "a b"),
     ],
 )
@@ -458,6 +488,7 @@ def test_login_from_standard_input(run, ring, local_mmoda):
     assert status == 0
     assert not ring.kept
     assert run("token")[1] == ""
+    assert json.loads(run("token", "--format", "json")[1]) == []
 
 
 def test_login_without_a_keyring(run, local_mmoda):
@@ -499,6 +530,13 @@ def test_a_token_of_the_shell_can_not_be_replaced(run, local_mmoda, monkeypatch)
     assert "only your shell can change" in one_paragraph(err)
     assert run("token", "refresh", "--store", "cwd")[0] == 0
     assert Path(".oda-token").is_file()
+
+
+def test_a_report_names_the_token_that_queries_would_use(run, local_mmoda, monkeypatch):
+    monkeypatch.setenv("ODA_TOKEN", mint(key=local_mmoda.secret_key))
+    assert re.search("^token: +environment, expires", run("diagnose")[1], re.MULTILINE)
+    monkeypatch.setenv("ODA_TOKEN", mint(hours=-5))
+    assert re.search("^token: +none in use", run("diagnose")[1], re.MULTILINE)
 
 
 def test_a_token_of_the_keyring_is_for_its_server_only(capsys, ring):
