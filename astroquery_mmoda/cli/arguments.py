@@ -255,7 +255,7 @@ _COMMANDS: dict[str, tuple[str, str, str, Any]] = {
         _add_query,
     ),
     "jobs": (
-        "list the jobs in the journal of this machine, and, with a token, those that the service has of you",
+        "list the jobs that were submitted on this machine, and, with a token, all that the service has of you",
         "",
         """\
   mmoda jobs

@@ -147,13 +147,15 @@ def _write_result(job: Job, timeout: Any, kind: str, arguments: argparse.Namespa
     log.info("job %s: %d product%s", job.job_id, len(products), "s" * (len(products) != 1))
     for line in products.comment.splitlines():
         log.warning("the service says: %s", line)
+    advice = f"The products are not lost: 'mmoda result {job.job_id} --out DIR' writes them."
     try:
         options = {"source": arguments.source, "overwrite": arguments.overwrite}
-        manifest = save_products(products, arguments.out, kind, **options)
+        with _continued_by(advice):
+            manifest = save_products(products, arguments.out, kind, **options)
     except (MmodaError, OSError) as error:
         if (manifest := getattr(error, "manifest", None)) is not None:
             _show_table(manifest, arguments, show)
-        log.info("The products are not lost: mmoda result %s --out DIR writes them.", job.job_id)
+        log.info(advice)
         raise
     _show_table(manifest, arguments, show)
     in_form(kind, products, arguments.source)  # says what is missing
