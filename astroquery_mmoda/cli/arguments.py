@@ -117,7 +117,7 @@ def _add_common(parser: argparse.ArgumentParser, *, form: str, switch: bool | st
         type=_text,
         metavar="URL",
         default=switch or None,
-        help="address of the service, instead of conf.server",
+        help="address of the service, instead of that in astroquery_mmoda.cfg",
     )
     add("--quiet", action="store_true", default=switch, help="write nothing but errors to standard error")
     add("--debug", action="store_true", default=switch, help="show each request, and the traceback of an error")
