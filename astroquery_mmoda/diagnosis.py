@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from getpass import getuser
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -63,11 +65,13 @@ def _said(part: Callable[[], str]) -> str:
 
 
 def _short(text: str) -> str:
-    """Text without the names in the paths of the working directory and of the home directory."""
+    """Text without the names in the paths of the working directory and of the home directory, and that of the user."""
     for find, sign in ((Path.cwd, "."), (Path.home, "~")):
         with suppress(OSError, RuntimeError):
             if (place := find()) != place.parent:  # in a container it may be the root, which has no name
                 text = text.replace(f"{place}{os.sep}", f"{sign}{os.sep}")
+    with suppress(OSError, KeyError, ImportError):  # a user without a name
+        text = re.sub(rf"(?<=[/\\]){re.escape(getuser())}(?![\w.-])", "USER", text)  # as in /scratch/NAME
     return text
 
 

@@ -146,6 +146,15 @@ def test_a_journal_that_can_not_be_written_to(service, monkeypatch, tmp_path):
     assert "can NOT be written to" in facts(MmodaClass(server=service.url))["journal"]
 
 
+def test_a_journal_elsewhere_names_no_user(service, monkeypatch, tmp_path):
+    monkeypatch.setenv("LOGNAME", "jdoe")
+    for name in ("jdoe", "jdoe.old"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr("astroquery_mmoda.jobs.journal.get_config_dir", lambda place=tmp_path / name: place)
+        journal = facts(MmodaClass(server=service.url))["journal"]
+        assert ("jdoe" in journal, "USER" in journal) == (name != "jdoe", name == "jdoe")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="no such variable")
 def test_certificates_are_named(service, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
