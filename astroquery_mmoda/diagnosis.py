@@ -5,20 +5,20 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from getpass import getuser
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from astropy.config import ConfigItem
-
 from .auth.places import keyring_name, token_states
-from .config import Conf
+from .config import conf
 from .jobs import journal
 from .markup import facts_text
 from .service.account import Account, Connection
@@ -65,10 +65,13 @@ def _said(part: Callable[[], str]) -> str:
 
 
 def _short(text: str) -> str:
-    """Text without the names in the paths of the working directory and of the home directory."""
+    """Text without the names in the paths of the working directory and of the home directory, and that of the user."""
     for find, sign in ((Path.cwd, "."), (Path.home, "~")):
         with suppress(OSError, RuntimeError):
-            text = text.replace(f"{find()}{os.sep}", f"{sign}{os.sep}")
+            if (place := find()) != place.parent:  # in a container it may be the root, which has no name
+                text = text.replace(f"{place}{os.sep}", f"{sign}{os.sep}")
+    with suppress(OSError, KeyError, ImportError):  # a user without a name
+        text = re.sub(rf"(?<=[/\\]){re.escape(getuser())}(?![\w.-])", "USER", text)  # as in /scratch/NAME
     return text
 
 
@@ -120,10 +123,5 @@ def _journal_facts() -> str:
 
 def _changed_settings() -> str:
     """Items of the configuration that are not as they come; addresses are only named."""
-    items = [item for item in vars(Conf).values() if isinstance(item, ConfigItem)]
-    changed = []
-    for item in items:
-        value = item()
-        if value != item.defaultvalue:
-            changed.append(f"{item.name} = {value!r}" if item.name != "server" else "server")
-    return ", ".join(changed)
+    changed = {name: value for name, item in conf.items() if (value := item()) != item.defaultvalue}
+    return ", ".join(name if name == "server" else f"{name} = {value!r}" for name, value in changed.items())

@@ -194,6 +194,9 @@ class _Output:
     def clear(self) -> None:
         """Make place for something else."""
 
+    def close(self) -> None:
+        """Nothing will be shown any more."""
+
 
 class _Terminal(_Output):
     """
@@ -211,7 +214,7 @@ class _Terminal(_Output):
 
     def show(self, line: ProgressLine, *, is_last: bool = False) -> None:
         for each in _LOGGERS:
-            (each.removeFilter if is_last else each.addFilter)(self._before_record)
+            each.addFilter(self._before_record)
         text = self._fitted(line)
         if is_last or text != self._before or not _Terminal.on_screen:
             self._write(text, "\n" if is_last else "\r")
@@ -221,6 +224,10 @@ class _Terminal(_Output):
         if _Terminal.on_screen:
             self._write("", "\r")
             _Terminal.on_screen = 0
+
+    def close(self) -> None:
+        for each in _LOGGERS:
+            each.removeFilter(self._before_record)
 
     def _before_record(self, record: logging.LogRecord) -> bool:
         """Records are written at the begin of a line; a warning may be one."""
@@ -361,10 +368,14 @@ class Display:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if self._output and self.has_shown:
+        if not (self._output and self.has_shown):
+            return
+        try:
             line = self._line()
             if kind is not None and not issubclass(kind, GeneratorExit):
                 words = {KeyboardInterrupt: "interrupted", TimeoutError: "timed out"}
                 ending = next((word for each, word in words.items() if issubclass(kind, each)), "error")
                 line = replace(line, stage=", ".join(filter(None, (line.stage, ending))))
             self._output.show(line, is_last=True)
+        finally:
+            self._output.close()

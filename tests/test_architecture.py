@@ -41,7 +41,7 @@ SINGLE_USERS = {
     "base64": {"decoding"},
     "binascii": {"decoding"},
     "pybase64": {"decoding"},
-    "yaml": {"decoding"},
+    "yaml": {"decoding", "products"},  # products says how values of ours are written
     "matplotlib": {"plotting"},
     "PIL": {"products"},
 }

@@ -158,6 +158,18 @@ USAGE = {
     "no kind": (["query"], "give a kind and an instrument"),
     "no instrument": (["query", "image"], "give a kind and an instrument"),
     "no directory": (["query", "image", "isgri", "Crab"], "--out DIR says where"),
+    "too many words": (
+        ["query", "image", "isgri", "Ser", "X-1", "--out", "x"],
+        'quotes, as in "Ser X-1". See: mmoda query',
+    ),
+    "no name": (["query", "image", "isgri", "", "--out", "x"], "argument NAME: it is empty"),
+    "no value in a variable": ([*IMAGE, "--out", ""], "argument --out: it is empty"),
+    "no server": (["--server", "", "jobs"], "argument --server: it is empty"),
+    "a name as position": (["query", "image", "isgri", "--position", "Ser", "X-1", "--out", "x"], "'Ser X-1': not two"),
+    "unit of a position": (["windows", "--position", "83", "-22keV", "--radius", "3"], "'83 -22keV': not two angles"),
+    "negative": ([*IMAGE, "--timeout", "-3", "--out", "x"], "--timeout '-3'"),
+    "unit alone": ([*IMAGE, "--energy", "keV", "40keV", "--out", "x"], "--energy 'keV': not a valid number, with or"),
+    "windows from nowhere": (["query", "image", "isgri", "--scw-list", "-", "--out", "x"], "there is nothing in '-'"),
     "half a position": (["windows", "--position", "83.6"], "expected 2 arguments"),
     "submit in parts": (
         ["query", "image", "isgri", "--submit", "--windows-per-job", "5"],
@@ -247,6 +259,18 @@ def test_negative_declinations(run, mmoda, position, expected):
     assert parameters["src_name"] == "Here"
 
 
+def test_options_replace_what_a_snippet_has(run, mmoda):
+    fields = "'T1': '2018-03-16', 'T2': '2018-03-17', 'T_format': 'isot', 'RA': 83, 'DEC': 22, 'src_name': 'Crab'"
+    fields += ", 'E1_keV': 20, 'E2_keV': 40, 'radius': 8, 'max_pointings': 10"
+    Path("snippet.py").write_text(f"par_dict = {{'instrument': 'isgri', 'product': 'isgri_image', {fields}}}")
+    options = ["--time", "58194", "58195", "--position", "84", "-21", "--energy", "30", "60", "--radius", "7"]
+    status, out, err = run("query", "--code", "snippet.py", *options, "--set", "max_pointings=5", "--submit", "--quiet")
+    assert (status, err) == (0, "")
+    found = mmoda.get_job(out.strip()).parameters
+    assert [float(found[name]) for name in ("RA", "DEC", "E1_keV", "E2_keV", "radius")] == [84, -21, 30, 60, 7]
+    assert (found["T1"][:10], found["max_pointings"], "Crab" in found["src_name"]) == ("2018-03-17", "5", False)
+
+
 # ---- tables
 
 
@@ -266,13 +290,25 @@ def test_tables_for_people():
 
 
 def test_tables_fit_a_terminal(monkeypatch):
-    table = Table({"name": ["a" * 50, "b"], "value": [1.5, 2.5], "more": ["c" * 30, "d" * 5]})
+    table = Table({"source": ["a" * 50, "b"], "value": [1.5, 2.5], "more": ["c" * 30, "d" * 5]})
     monkeypatch.setenv("COLUMNS", "60")
     shown = table_text(table, "text", fit=True).splitlines()
     assert max(map(len, shown)) <= 60
     assert "a" * 20 + "..." in shown[2]
     monkeypatch.setenv("COLUMNS", "10")
     assert len(table_text(table, "text", fit=True).splitlines()) == 4
+    table["job_id"] = ["7ad6479b5e05d2d3", "ca4929cb1bec8076"]  # is there to be copied
+    assert "7ad6479b5e05d2d3" in table_text(table, "text", fit=True)
+
+
+def test_parameters_fit_a_terminal(run, monkeypatch):
+    assert "right ascension (NAME or --position)" in run("parameters", "isgri", "--format", "ecsv")[1]
+    monkeypatch.setattr(
+        "astroquery_mmoda.cli.commands.table_text", lambda table, *_, **__: table_text(table, "text", fit=True)
+    )
+    out = run("parameters", "isgri", "isgri_image")[1]
+    assert max(map(len, out.splitlines())) <= 80
+    assert "integral_data_rights" in out
 
 
 # ---- what is written
@@ -422,7 +458,7 @@ def test_a_fault_of_ours_is_one_paragraph_too(run, monkeypatch):
         ),
         (
             "radius= is needed with coordinates=, such as radius=10*u.deg;",
-            "--radius is needed with --position, such as --radius 10deg;",
+            "--radius is needed with NAME or --position, such as --radius 10deg;",
         ),
         ("these files exist: a; overwrite=True replaces them", "these files exist: a; --overwrite replaces them"),
         ("Choose one with product=: a, b", "Choose one with --product: a, b"),
@@ -430,6 +466,12 @@ def test_a_fault_of_ours_is_one_paragraph_too(run, monkeypatch):
             "it needs scw_list=. Mmoda.query_science_windows(coordinates, radius, time_range) gives one",
             "it needs --scw-list. 'mmoda windows' gives one",
         ),
+        ("scw_list: not a valid science window", "--scw-list: not a valid science window"),
+        ("it is for query_image and query_catalog", "it is for 'mmoda query image' and 'mmoda query catalog'"),
+        ("seconds, or as a Quantity (it", "seconds, or with a unit (it"),
+        ("or check astroquery_mmoda.conf.server.", "or check --server."),
+        ("set astroquery_mmoda.conf.insecure_http = True.", "set insecure_http = True in astroquery_mmoda.cfg."),
+        ("more than conf.max_nesting allows", "more than max_nesting in astroquery_mmoda.cfg allows"),
         ("a\n b", "a b"),
     ],
 )
@@ -458,6 +500,7 @@ def test_login_from_standard_input(run, ring, local_mmoda):
     assert status == 0
     assert not ring.kept
     assert run("token")[1] == ""
+    assert json.loads(run("token", "--format", "json")[1]) == []
 
 
 def test_login_without_a_keyring(run, local_mmoda):
@@ -471,7 +514,9 @@ def test_login_without_a_keyring(run, local_mmoda):
     assert path.read_text().strip() == token
     assert path.stat().st_mode & 0o077 == 0
     status, _, err = run("token", "logout")
-    assert f"The token in {path}, which expires" in err
+    assert f"There is still a token in {path} (expires" in err
+    path.write_text("garbage")
+    assert f"There is still a token in {path} (malformed)" in run("token", "logout")[2]
 
 
 @pytest.mark.parametrize(
@@ -499,6 +544,13 @@ def test_a_token_of_the_shell_can_not_be_replaced(run, local_mmoda, monkeypatch)
     assert "only your shell can change" in one_paragraph(err)
     assert run("token", "refresh", "--store", "cwd")[0] == 0
     assert Path(".oda-token").is_file()
+
+
+def test_a_report_names_the_token_that_queries_would_use(run, local_mmoda, monkeypatch):
+    monkeypatch.setenv("ODA_TOKEN", mint(key=local_mmoda.secret_key))
+    assert re.search("^token: +environment, expires", run("diagnose")[1], re.MULTILINE)
+    monkeypatch.setenv("ODA_TOKEN", mint(hours=-5))
+    assert re.search("^token: +none in use", run("diagnose")[1], re.MULTILINE)
 
 
 def test_a_token_of_the_keyring_is_for_its_server_only(capsys, ring):
@@ -539,6 +591,16 @@ def test_signals_to_end(run, monkeypatch, name):
     assert (status, out) == (128 + number, "")
     assert re.match(r"mmoda: interrupted \(Job \w+ goes on at the service, and nothing is lost: 'mmoda wait", err)
     assert signal.getsignal(number) == before
+
+
+def test_an_interrupt_while_files_are_written(run, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("astroquery_mmoda.cli.commands.save_products", interrupt)
+    status, out, err = run(*BURST, "--out", "never", "--quiet")
+    assert (status, out) == (130, "")
+    assert re.search(r"interrupted \(The products are not lost: 'mmoda result \w+ --out DIR' writes them.\)\n$", err)
 
 
 def test_a_reader_that_leaves(process):

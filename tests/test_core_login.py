@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import jwt
+import numpy as np
 import pytest
 from astropy import units as u
 from astropy.config.paths import get_config_dir
@@ -157,9 +158,10 @@ def test_a_restricted_instrument_of_the_supplement(client, token):
 # ---- keeping and renewing ----------------------------------------------------------------------------------------
 
 
-def test_a_token_is_stored_once_the_server_took_it(client, token, ring):
+@pytest.mark.parametrize("store", [True, np.True_, 1, "keyring", ["keyring"]])
+def test_a_token_is_stored_once_the_server_took_it(client, token, ring, store):
     text = token()
-    assert client.login(text, store_token=True)
+    assert client.login(text, store_token=store)
     assert ring.kept == {("astroquery:127.0.0.1", "mmoda-token"): text}
     other = MmodaClass(server=client.URL)
     assert other.login()

@@ -127,6 +127,12 @@ def test_places_that_do_not_exist(service, monkeypatch, tmp_path):
     assert len(facts(MmodaClass(server=service.url))) == 14
 
 
+def test_a_root_directory_has_no_name_to_be_hidden(service, monkeypatch):
+    monkeypatch.chdir("/")
+    client = MmodaClass(server=service.url)
+    assert facts(client)["server"] == client.URL
+
+
 def test_a_server_with_a_password():
     text = MmodaClass(server="http://alice:secret@mmoda.example").diagnose()
     assert "secret" not in text
@@ -138,6 +144,15 @@ def test_a_journal_that_can_not_be_written_to(service, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("astroquery_mmoda.jobs.journal.get_config_dir", lambda: tmp_path / "file")
     assert "can NOT be written to" in facts(MmodaClass(server=service.url))["journal"]
+
+
+def test_a_journal_elsewhere_names_no_user(service, monkeypatch, tmp_path):
+    monkeypatch.setenv("LOGNAME", "jdoe")
+    for name in ("jdoe", "jdoe.old"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr("astroquery_mmoda.jobs.journal.get_config_dir", lambda place=tmp_path / name: place)
+        journal = facts(MmodaClass(server=service.url))["journal"]
+        assert ("jdoe" in journal, "USER" in journal) == (name != "jdoe", name == "jdoe")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no such variable")

@@ -239,6 +239,15 @@ def test_records_and_warnings_begin_a_line(terminal, monkeypatch):
     assert not any("before_record" in str(each) for logger in (log, astropy.log) for each in logger.filters)
 
 
+def test_no_filter_stays_after_an_error_in_the_line(terminal):
+    terminal()
+    before, state = [logger.filters[:] for logger in (log, astropy.log)], [LINE]
+    with pytest.raises(IndexError), Display(None, lambda: state[0]) as display:  # noqa: PT012 - its end fails
+        display()
+        state.clear()
+    assert [logger.filters for logger in (log, astropy.log)] == before
+
+
 def test_one_display_within_another(terminal):
     terminal = terminal()
     with Display(None, lambda: LINE) as outer:

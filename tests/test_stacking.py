@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+import yaml
 from astropy.table import QTable, Table, hstack, join, vstack
 from astropy.utils.metadata import MergeConflictWarning
 
@@ -119,6 +120,11 @@ def test_own_files_stack_silently(curves, tmp_path):
 
 def test_json(curves):
     assert json.loads(json.dumps(curves[0].meta)) == curves[0].meta
+
+
+def test_yaml_as_asdf_writes_it():
+    meta = {"JOB_ID": "1" * 16, "PARAMS": '{"a": 1}', "TELESCOP": "INTEGRAL", "NJOBS": 2, "FWHM": 14.0}
+    assert yaml.safe_dump(mergeable(meta)) == yaml.safe_dump(meta)
 
 
 # ---- shown with few digits

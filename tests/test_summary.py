@@ -358,6 +358,9 @@ def test_a_client(client):
     client.login(mint(hours=None))
     assert repr(client) == "<MmodaClass https://mmoda.example, logged in as An Astronomer>"
     assert "expires:       never" in repr(client.session_info())
+    client.login(mint(hours=None, name=""))
+    assert client.session_info()["user"] == "astronomer@example.org"
+    assert not [text for text in shown(client) if "astronomer" in text]
 
 
 def test_a_client_whose_token_expired(client, monkeypatch):

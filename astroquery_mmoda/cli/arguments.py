@@ -38,13 +38,24 @@ class _Parser(argparse.ArgumentParser):
             return super().parse_known_args(args, namespace)
         self.is_intermixed = False  # it calls this method
         try:
-            return self.parse_known_intermixed_args(args, namespace)
+            found, rest = self.parse_known_intermixed_args(args, namespace)
         finally:
             self.is_intermixed = True
+        if rest:  # the parser of all commands would not name this one
+            advice = "" if rest[0].startswith("-") else '; names of several words need quotes, as in "Ser X-1"'
+            self.error(f"unrecognized arguments: {' '.join(rest)}{advice}")
+        return found, rest
 
     def error(self, message: str) -> NoReturn:
         text = _NEVER_AN_ARGUMENT if may_hold_token(message) else printable(message, limit=1000)
         raise UsageProblem(f"{text}{'' if text[-1:] in '.!?' else '.'} See: {self.prog} --help")
+
+
+def _text(given: str) -> str:
+    """Value of an option or name; empty ones are those of variables of the shell that are not set."""
+    if not given.strip():
+        raise argparse.ArgumentTypeError("it is empty; is a variable of the shell not set?")
+    return given[1:] if _NEGATIVE.match(given[1:]) and given[0] == " " else given
 
 
 class _Refused(argparse.Action):
@@ -90,6 +101,7 @@ def make_parser() -> argparse.ArgumentParser:
     for name, (summary, more, examples, add) in _COMMANDS.items():
         description = textwrap.fill(f"{summary[0].upper()}{summary[1:]}. {more}", 80)
         own = commands.add_parser(name, help=summary, description=description, epilog=f"examples:\n{examples}")
+        own.register("type", None, _text)
         add(own)
         _add_common(own, form=argparse.SUPPRESS, switch=argparse.SUPPRESS)  # behind the command, too
         own.is_intermixed = True
@@ -100,7 +112,13 @@ def _add_common(parser: argparse.ArgumentParser, *, form: str, switch: bool | st
     group = parser.add_argument_group("for all commands")
     add = group.add_argument
     add("--format", choices=("text", "ecsv", "json"), default=form, help="form of the table that is printed (text)")
-    add("--server", metavar="URL", default=switch or None, help="address of the service, instead of conf.server")
+    add(
+        "--server",
+        type=_text,
+        metavar="URL",
+        default=switch or None,
+        help="address of the service, instead of that in astroquery_mmoda.cfg",
+    )
     add("--quiet", action="store_true", default=switch, help="write nothing but errors to standard error")
     add("--debug", action="store_true", default=switch, help="show each request, and the traceback of an error")
     add("--token", nargs="?", action=_Refused, help=argparse.SUPPRESS)
@@ -237,7 +255,7 @@ _COMMANDS: dict[str, tuple[str, str, str, Any]] = {
         _add_query,
     ),
     "jobs": (
-        "list the jobs in the journal of this machine, and, with a token, those that the service has of you",
+        "list the jobs that were submitted on this machine, and, with a token, all that the service has of you",
         "",
         """\
   mmoda jobs

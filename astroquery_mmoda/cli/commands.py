@@ -7,7 +7,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from astropy.table import Table
@@ -26,7 +26,7 @@ from ..products.forms import in_form
 from ..request.query import Query
 from ..text import printable
 from ..units import seconds_of
-from .given import query_arguments
+from .given import position_text, query_arguments
 from .messages import in_words_of_the_shell
 from .saving import check_directory, save_form, save_products
 from .tables import table_text
@@ -79,13 +79,14 @@ def _instruments(client: CommandClient, arguments: argparse.Namespace, show: _Pr
 
 def _parameters(client: CommandClient, arguments: argparse.Namespace, show: _Print) -> None:
     table = client.list_parameters(arguments.instrument, arguments.product)
-    if arguments.format == "text" and arguments.product is not None:
-        del table["product"]
+    table["description"] = [in_words_of_the_shell(text) for text in table["description"].tolist()]
+    if arguments.format == "text":
+        table.remove_columns(["optional"] if arguments.product is None else ["optional", "product"])
     _show_table(table, arguments, show)
 
 
 def _windows(client: CommandClient, arguments: argparse.Namespace, show: _Print) -> None:
-    position = " ".join(arguments.position) if arguments.position else arguments.name
+    position = position_text(arguments.position) if arguments.position else arguments.name
     _show_table(client.query_science_windows(position, arguments.radius, arguments.time), arguments, show)
 
 
@@ -100,6 +101,8 @@ def _jobs(client: CommandClient, arguments: argparse.Namespace, show: _Print) ->
 
 
 def _diagnose(client: CommandClient, arguments: argparse.Namespace, show: _Print) -> None:
+    with suppress(MmodaError):  # the report has what is wrong
+        client.known_session()
     show(client.diagnose())
 
 
@@ -144,13 +147,15 @@ def _write_result(job: Job, timeout: Any, kind: str, arguments: argparse.Namespa
     log.info("job %s: %d product%s", job.job_id, len(products), "s" * (len(products) != 1))
     for line in products.comment.splitlines():
         log.warning("the service says: %s", line)
+    advice = f"The products are not lost: 'mmoda result {job.job_id} --out DIR' writes them."
     try:
         options = {"source": arguments.source, "overwrite": arguments.overwrite}
-        manifest = save_products(products, arguments.out, kind, **options)
+        with _continued_by(advice):
+            manifest = save_products(products, arguments.out, kind, **options)
     except (MmodaError, OSError) as error:
         if (manifest := getattr(error, "manifest", None)) is not None:
             _show_table(manifest, arguments, show)
-        log.info("The products are not lost: mmoda result %s --out DIR writes them.", job.job_id)
+        log.info(advice)
         raise
     _show_table(manifest, arguments, show)
     in_form(kind, products, arguments.source)  # says what is missing
@@ -181,7 +186,7 @@ def _token(client: CommandClient, arguments: argparse.Namespace, show: _Print) -
     if arguments.action == "logout":
         client.logout(delete_stored=True)
         for place, state in token_states():
-            log.warning("The token in %s, which %s, is still used; remove it there.", place, state)
+            log.warning("There is still a token in %s (%s), which must be removed there.", place, state)
         return
     if arguments.action == "login":
         _log_in(client, arguments.store or "keyring")
@@ -196,10 +201,10 @@ def _token(client: CommandClient, arguments: argparse.Namespace, show: _Print) -
     facts = {name: _session_text(value) for name, value in session.items() if value}
     if not facts:
         log.info("Queries to %s find no token, and are anonymous.", client.URL)
-    elif arguments.format == "text":
+    if arguments.format == "text":
         show(facts_text([*facts.items()]))
     else:
-        _show_table(Table([facts]), arguments, show)
+        _show_table(Table([facts] if facts else None), arguments, show)
 
 
 @without_frames

@@ -37,6 +37,8 @@ _WORDS: list[tuple[str, str]] = [
     (r"(Mmoda\.)?query_science_windows(\([\w, ]*\))?", "'mmoda windows'"),
     (r" \(the \.manifest of this error lists all\)", ""),
     (r" See error\.products, or use query_product\.", ""),
+    (r"\b(?:astroquery_mmoda\.)?conf\.server\b", "--server"),
+    (r"\b(?:astroquery_mmoda\.)?conf\.(\w+(?: = \w+)?)", r"\1 in astroquery_mmoda.cfg"),
     (r"\boverwrite=True\b", "--overwrite"),
     (r"([\d.]+)\*u\.(\w+)", r"\1\2"),
     (r"Give a Time, an ISO text \(UTC\), a datetime, or a", "Give an ISO 8601 text (UTC), or a"),
@@ -45,13 +47,21 @@ _WORDS: list[tuple[str, str]] = [
         r"Give its position as a SkyCoord, or as a text such as '([\d.]+ [\d.]+)'",
         r"Give --position, such as --position \1",
     ),
+    (r", or give a SkyCoord\b", ""),
+    (r"or a Table with scw_id and scw_ver", "or a table of 'mmoda windows'"),
+    (r"\bquery_(image|catalog|spectrum|lightcurve|product)\b", r"'mmoda query \1'"),
+    (r"Give the session_id of its link", "Give its link instead of the id"),
+    (r", or as a Quantity\b", ", or with a unit"),
+    (r'Cannot parse "[^"]*" as a Quantity\. It does not start with a number\.', "it does not start with a number"),
     (r" or Quantity\b", ", with or without a unit"),
     (r" \(nrt=True\)", ""),
     # with a value behind it, or alone
     *((rf"\b{name}=(?=[^\s;,.:)])", f"--{option.replace('_', '-')} ") for name, option in _OPTIONS.items()),
+    (r"\bcoordinates=", "NAME or --position"),
     *((rf"\b{name}=", f"--{option.replace('_', '-')}") for name, option in _OPTIONS.items()),
     (r"\b(time|energy)_range\b", r"--\1"),
     (r"\bwindows_per_job\b", "--windows-per-job"),
+    (r"\bscw_list\b", "--scw-list"),
 ]
 
 

@@ -16,6 +16,7 @@ from astropy.time import Time
 from ..text import shorten, without_token
 
 _NARROWEST = 12  # characters of a column that is cut
+_WHOLE = frozenset({"instrument", "job_id", "name", "path", "submitted"})  # to be copied, or of no use if cut
 
 
 def table_text(table: Table, form: str, *, fit: bool = False) -> str:
@@ -45,7 +46,8 @@ def _lines(table: Table, width: int | None) -> list[str]:
     """Lines of text, without columns in which there is nothing; the longest texts are cut to fit a width."""
     shown = table[[name for name in table.colnames if not _is_empty(table[name])] or table.colnames]
     lines: list[str] = shown.pformat(max_lines=-1, max_width=-1, align="<")
-    longest = {name: max(map(len, shown[name])) for name in shown.colnames if _is_text(shown[name]) and len(shown)}
+    texts = [name for name in shown.colnames if name not in _WHOLE and _is_text(shown[name]) and len(shown)]
+    longest = {name: max(map(len, shown[name])) for name in texts}
     too_much = 0 if width is None else max(len(line.rstrip()) for line in lines) - width
     if too_much <= 0 or not longest:
         return lines

@@ -14,6 +14,7 @@ from typing import Any
 
 from astropy.io.misc.yaml import AstropyDumper
 from astropy.utils.metadata import MergeStrategy
+from yaml.representer import SafeRepresenter
 
 from .cards import flat_text
 
@@ -27,13 +28,9 @@ class _Mergeable:
 class MergeableText(_Mergeable, str):
     """A text; empty where two differ."""
 
-    __slots__ = ()
-
 
 class JobNames(MergeableText):
     """Names of jobs with commas between them."""
-
-    __slots__ = ()
 
     def merged(self, other: Any) -> Any:
         """All of both, each once."""
@@ -42,8 +39,6 @@ class JobNames(MergeableText):
 
 class ParametersText(MergeableText):
     """Parameters as JSON."""
-
-    __slots__ = ()
 
     def merged(self, other: Any) -> Any:
         """Those that both have with the same value."""
@@ -58,8 +53,6 @@ class MergeableInteger(_Mergeable, int):
 class MergeableNumber(_Mergeable, float):
     """A number."""
 
-    __slots__ = ()
-
 
 class _MergeValues(MergeStrategy):
     """Applies to these types only: the tables of others are merged as ever."""
@@ -73,10 +66,12 @@ class _MergeValues(MergeStrategy):
         return left.merged(right)
 
 
-for _plain, _type in ((str, MergeableText), (float, MergeableNumber), (int, MergeableInteger)):
-    AstropyDumper.add_multi_representer(_type, lambda dumper, value, plain=_plain: dumper.represent_data(plain(value)))
-
 _TYPES = {str: MergeableText, float: MergeableNumber, int: MergeableInteger}
+# as plain ones in YAML, of which ECSV, HDF5 and ASDF files have some
+for _plain, _type in _TYPES.items():
+    for _writer in (SafeRepresenter, AstropyDumper):
+        _writer.add_multi_representer(_type, lambda dumper, value, plain=_plain: dumper.represent_data(plain(value)))
+
 _OWN_TYPES = {"JOB_ID": JobNames, "PARAMS": ParametersText}
 # tables that differ in these mean something else by their columns: astropy warns of it
 _MEANING = frozenset(

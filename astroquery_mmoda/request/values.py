@@ -137,7 +137,7 @@ def as_quantity(value: Any, unit: u.UnitBase, what: str) -> u.Quantity:
         if isinstance(value, str):
             parts = _NUMBER_WITH_UNIT.fullmatch(value)
             given = (known_unit(parts[2]) if parts[2] else unit) if parts else None
-            if parts is None or given is None:
+            if parts is None or given is None or not is_number(parts[1]):
                 raise ValueError("no number, or an unknown unit")
             return u.Quantity(float(parts[1]), given)
         if isinstance(value, TimeDelta):

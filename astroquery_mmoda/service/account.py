@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -197,7 +197,7 @@ class Account:
             raise AuthenticationError(f"The token {found.token.lifetime}. {HOW_TO_GET_ONE}")
         if store_token:
             self._routes(found).check_token()
-            store(found, "keyring" if isinstance(store_token, bool) else store_token, server)
+            store(found, store_token if isinstance(store_token, Collection) else "keyring", server)
         self._held, self._logged_in, self.anonymous = found, True, False
         return True
 
@@ -227,7 +227,7 @@ class Account:
         if not force:
             _refuse_worse(held.token, new.token)
         if store_token:
-            store(new, "same" if isinstance(store_token, bool) else store_token, held.server)
+            store(new, store_token if isinstance(store_token, Collection) else "same", held.server)
         self._held = new
         log.info("The new token %s.", new.token.lifetime)
         return self.info()
@@ -244,8 +244,9 @@ def facts_of_client(server: str, account: Account) -> list[tuple[str, str]]:
         address = str(error)
     info = account.info()
     if account.authenticated:
-        login, expires = f"logged in as {printable(info['user'], limit=100)}", info["expires"]
-        login += f", until {moment_of(expires)}" if expires is not None else ""
+        # a token without a name has the e-mail address as user, which not everybody who sees this needs to know
+        login = "logged in" if info["user"] == info["email"] else f"logged in as {printable(info['user'], limit=100)}"
+        login += f", until {moment_of(info['expires'])}" if info["expires"] is not None else ""
         following = "Mmoda.session_info() says more of the token"
     elif info["location"]:
         login, following = "the token expired", "Mmoda.login() uses another one, Mmoda.logout() asks anonymously"
