@@ -655,6 +655,12 @@ def test_dates():
     assert dates(ax)[:2] == ["2017-03-06T11:59:40.816000+00:00", "2017-03-06T12:01:20.816000+00:00"]
 
 
+@pytest.mark.parametrize("time_format", ["mjd", "utc", "relative"])
+def test_error_bars_are_seen_in_full(time_format):
+    low, high = plot_lightcurve(make_curve(["Crab"]), time_format=time_format).get_ylim()
+    assert low < 0.9 < 1.1 < high
+
+
 @pytest.mark.parametrize(
     ("width", "tick", "common"),
     [
@@ -952,10 +958,12 @@ LONG = ["IGR J17497-2821", "1RXS J180834.7+101041", "SWIFT J1753.5-0127", "XTE J
     [
         lambda ax: plot_lightcurve(make_curve(LONG[:1]), time_format="relative", t0="2017-03-06T11:58:50.8", ax=ax),
         lambda ax: plot_lightcurve(make_curve(LONG), time_format="utc", ax=ax),
+        lambda ax: plot_lightcurve(make_curve(), time_format="relative", t0="1995-10-10", ax=ax),
         lambda ax: plot_spectrum(make_spectra(LONG), ax=ax),
+        lambda ax: plot_spectrum(make_spectra([*LONG, *(f"{name} (far)" for name in LONG)]), ax=ax),
         lambda ax: plot_spectrum(make_faint_spectra()[0], ax=ax),
     ],
-    ids=["event", "sources", "spectra", "limits"],
+    ids=["event", "sources", "seconds", "spectra", "eight", "limits"],
 )
 def test_texts_stay_in_a_figure_of_one_column(draw):
     figure = pyplot.figure(figsize=(3.5, 2.6), layout="constrained")
@@ -971,6 +979,16 @@ def test_texts_stay_in_a_figure_of_one_column(draw):
     assert not legend.count_overlaps([box for part in ("ticks", "labels", "notes") for _, box in seen[part]])
     # most of the figure is for the data
     assert ax.bbox.width * ax.bbox.height > 0.3 * figure.bbox.width * figure.bbox.height
+
+
+@pytest.mark.parametrize("number", [1, 60])
+def test_a_legend_leaves_space_for_the_data(number):
+    """Whether there are other axes beside, or very many names."""
+    figure, (ax, _, _) = pyplot.subplots(1, 3, sharey=True, figsize=(7, 2.6), layout="constrained")
+    plot_spectrum(make_spectra([f"{LONG[1]} {n}" for n in range(number)]), ax=ax)
+    figure.draw_without_rendering()  # warns if there is none
+    assert ax.bbox.width > 0.2 * figure.bbox.width
+    assert ax.bbox.height > 0.3 * figure.bbox.height
 
 
 def test_an_image_of_one_column():

@@ -71,6 +71,12 @@ def test_other_results():
     assert vstack([catalog, catalog]).meta == catalog.meta
 
 
+def test_a_field_without_sources():
+    catalogs = [Products.from_response(recorded(name)).catalog() for name in ("isgri_image_6_done", "jemx_image_empty")]
+    for given in (catalogs, catalogs[::-1]):
+        assert [*vstack(given)["src_names"]] == [*catalogs[0]["src_names"]]
+
+
 def test_formats_are_not_for_files():
     products = Products.from_response(recorded("isgri_image_6_done"))
     assert not [keyword for keyword in products.image()["CATALOG"].header if keyword.startswith("TDISP")]
