@@ -159,13 +159,16 @@ def _legend(axes: Any, handles: list[Any], labels: list[str], *, inside: int, wi
     # only a layout engine makes space beside or above the axes
     has_space = axes.figure.get_layout_engine() is not None
     is_narrow = axes.bbox.width < _NARROW * axes.figure.dpi
-    if has_space and not is_narrow and len(labels) > inside:
+    spec = axes.get_subplotspec()
+    # beside them it would take space from other axes
+    is_last = spec is None or spec.get_gridspec().ncols == 1
+    if has_space and is_last and not is_narrow and len(labels) > inside:
         if widen:
             axes.figure.set_size_inches(_WIDE)
         return make(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0.0, ncols=-(-len(labels) // 24))
     legend = make(loc="upper right")
     corner, points = _emptiest(axes, legend.get_window_extent())
-    if not (has_space and is_narrow and (points or len(labels) > inside)):
+    if not (has_space and ((is_narrow and points) or len(labels) > inside)):
         # among many points, looking for another empty place takes long
         return make(loc="best" if 0 < points < _MOST_BARS else corner)
     style |= {"borderaxespad": 0.6, "handlelength": 1.2, "handletextpad": 0.5, "columnspacing": 1.0}

@@ -90,9 +90,12 @@ class TimeAxis:
         return days, half / 86400
 
     def prepare(self, axes: Any) -> None:
-        """Take dates, before anything is drawn: matplotlib then forgets how far the error bars reach."""
+        """Take dates, before curves are drawn: matplotlib then forgets how far the error bars reach that are there."""
         if self.format == "utc":
+            reach = axes.dataLim.get_points()
             axes.xaxis_date(UTC)
+            if axes.has_data():
+                axes.update_datalim(reach)
 
     def write(self, axes: Any) -> None:
         """Label the axis; and number its ticks, in full or as dates."""
