@@ -123,6 +123,15 @@ def test_own_files_stack_silently(curves, tmp_path):
     assert stacked.meta["JOB_ID"].count(",") == 1
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_file_and_a_result_stack_silently(curves, tmp_path, order):
+    curves[0].write(tmp_path / "curve.ecsv")
+    stacked = vstack([Table.read(tmp_path / "curve.ecsv"), curves[1]][::order])
+    assert sorted(stacked.meta["JOB_ID"].split(",")) == ["1" * 16, "2" * 16]
+    assert "T1" not in json.loads(stacked.meta["PARAMS"])
+    assert stacked.meta["INSTRUME"] == curves[0].meta["INSTRUME"]
+
+
 def test_json(curves):
     assert json.loads(json.dumps(curves[0].meta)) == curves[0].meta
 
