@@ -60,6 +60,8 @@ def read_catalog(entry: Any, *, what: str = "the catalogue") -> Table:
         _refuse_wide(columns)
         pairs = [map(str, pair[:2]) for pair in entry.get("cat_column_descr") or ()]
         dtypes = {name: dtype for name, dtype in pairs if _DTYPE.fullmatch(dtype)}
+        if not any(columns):  # the service calls names numbers where there are none, and these do not stack with others
+            dtypes |= _USUAL_COLUMNS
         arrays = [_read_column(name, values, dtypes.get(name)) for name, values in zip(names, columns, strict=True)]
         table = Table(arrays, copy=False)
         lon, lat = str(entry.get("cat_lon_name") or "ra"), str(entry.get("cat_lat_name") or "dec")

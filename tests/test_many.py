@@ -483,10 +483,18 @@ def test_what_the_user_prints_has_lines_of_its_own(client, monkeypatch, capsys):
     monkeypatch.setattr("astroquery_mmoda.progress.isatty", lambda stream: True)
     monkeypatch.setattr("astroquery_mmoda.progress._Terminal.interval", 0.0)
     monkeypatch.setattr("sys.stderr", sys.stdout)
-    for index, _ in client.query_many("product", questions(3), max_active=1):
+    for index, _ in client.query_many("product", questions(3), max_active=1, reduce=lambda _: print("reduced")):
         print(f"outcome {index}")
     shown = capsys.readouterr().out
+    assert len(re.findall(r"\r *\rreduced\n", shown)) == 3
     assert re.findall(r"\r *\routcome (\d)\n", shown) == ["0", "1", "2"]
+
+
+def test_an_error_of_the_callable_says_how_to_continue(client):
+    many = client.query_many("product", questions(1), progress=lambda many: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(many)
+    assert "the same call continues" in caught.value.__notes__[0]
 
 
 def test_a_wrong_progress_is_refused_at_once(client):

@@ -493,9 +493,10 @@ def test_limits_as_wanted(limits, points_end, arrows_end, says):
     assert legend_of(ax) == ["Crab", rf"3$\sigma$ upper limits{says}"]
 
 
-def test_no_limits():
+@pytest.mark.parametrize("no", [False, np.False_], ids=["bool", "numpy"])
+def test_no_limits(no):
     spectra, edges = make_faint_spectra()
-    ax = plot_spectrum(spectra, "Crab", limits=False)
+    ax = plot_spectrum(spectra, "Crab", limits=no)
     assert len(ax.containers) == 1
     assert legend_of(ax) == ["Crab"]
 
@@ -653,6 +654,19 @@ def test_dates():
     assert ax.get_xlabel() == "Time (UTC)"
     # TT is ahead of UTC by 69.184 s
     assert dates(ax)[:2] == ["2017-03-06T11:59:40.816000+00:00", "2017-03-06T12:01:20.816000+00:00"]
+
+
+@pytest.mark.parametrize("time_format", ["mjd", "utc", "relative"])
+def test_error_bars_are_seen_in_full(time_format):
+    low, high = plot_lightcurve(make_curve(["Crab"]), time_format=time_format).get_ylim()
+    assert low < 0.9 < 1.1 < high
+
+
+def test_error_bars_of_the_user_are_seen_in_full():
+    ax = pyplot.figure().add_subplot()
+    ax.errorbar(57818.5 - 40587, 0, 5)
+    low, high = plot_lightcurve(make_curve(["Crab"]), time_format="utc", ax=ax).get_ylim()
+    assert low < -5 < 5 < high
 
 
 @pytest.mark.parametrize(
@@ -952,10 +966,12 @@ LONG = ["IGR J17497-2821", "1RXS J180834.7+101041", "SWIFT J1753.5-0127", "XTE J
     [
         lambda ax: plot_lightcurve(make_curve(LONG[:1]), time_format="relative", t0="2017-03-06T11:58:50.8", ax=ax),
         lambda ax: plot_lightcurve(make_curve(LONG), time_format="utc", ax=ax),
+        lambda ax: plot_lightcurve(make_curve(), time_format="relative", t0="1995-10-10", ax=ax),
         lambda ax: plot_spectrum(make_spectra(LONG), ax=ax),
+        lambda ax: plot_spectrum(make_spectra([*LONG, *(f"{name} (far)" for name in LONG)]), ax=ax),
         lambda ax: plot_spectrum(make_faint_spectra()[0], ax=ax),
     ],
-    ids=["event", "sources", "spectra", "limits"],
+    ids=["event", "sources", "seconds", "spectra", "eight", "limits"],
 )
 def test_texts_stay_in_a_figure_of_one_column(draw):
     figure = pyplot.figure(figsize=(3.5, 2.6), layout="constrained")
@@ -972,6 +988,17 @@ def test_texts_stay_in_a_figure_of_one_column(draw):
     assert not any(box.count_overlaps([other for _, other in seen["labels"]]) for _, box in seen["legend"])
     # most of the figure is for the data
     assert ax.bbox.width * ax.bbox.height > 0.3 * figure.bbox.width * figure.bbox.height
+
+
+@pytest.mark.parametrize("number", [1, 14])
+def test_a_legend_leaves_space_for_the_data(number):
+    """Whether there are other axes beside, or very many names."""
+    figure, axes = pyplot.subplot_mosaic("AAA;BCD", figsize=(7, 5), layout="constrained")
+    plot_lightcurve(make_curve([f"{LONG[1]} {n}" for n in range(number)]), ax=axes["A"])
+    plot_spectrum(make_spectra([f"{LONG[1]} {n}" for n in range(number)]), ax=axes["B"])
+    figure.draw_without_rendering()  # warns if there is none
+    assert axes["B"].bbox.width > 0.2 * figure.bbox.width
+    assert axes["B"].bbox.height > 0.2 * figure.bbox.height
 
 
 def test_an_image_of_one_column():

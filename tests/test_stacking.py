@@ -72,6 +72,12 @@ def test_other_results():
     assert vstack([catalog, catalog]).meta == catalog.meta
 
 
+def test_a_field_without_sources():
+    catalogs = [Products.from_response(recorded(name)).catalog() for name in ("isgri_image_6_done", "jemx_image_empty")]
+    for given in (catalogs, catalogs[::-1]):
+        assert [*vstack(given)["src_names"]] == [*catalogs[0]["src_names"]]
+
+
 def test_formats_are_not_for_files():
     products = Products.from_response(recorded("isgri_image_6_done"))
     assert not [keyword for keyword in products.image()["CATALOG"].header if keyword.startswith("TDISP")]
@@ -116,6 +122,15 @@ def test_own_files_stack_silently(curves, tmp_path):
     paths = [write_lightcurve(table, tmp_path / f"{number}.fits") for number, table in enumerate(curves)]
     stacked = vstack([*map(read_lightcurve, paths), curves[0]])
     assert stacked.meta["JOB_ID"].count(",") == 1
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_file_and_a_result_stack_silently(curves, tmp_path, order):
+    curves[0].write(tmp_path / "curve.ecsv")
+    stacked = vstack([Table.read(tmp_path / "curve.ecsv"), curves[1]][::order])
+    assert sorted(stacked.meta["JOB_ID"].split(",")) == ["1" * 16, "2" * 16]
+    assert "T1" not in json.loads(stacked.meta["PARAMS"])
+    assert stacked.meta["INSTRUME"] == curves[0].meta["INSTRUME"]
 
 
 def test_json(curves):

@@ -36,6 +36,10 @@ from .rows import OF_ALL, row_reader
 from .states import Record, counts_of, describe_records, summary_of_records
 from .work import Result, Run, Tally, WorkItem, in_daemon
 
+_NOTHING_IS_LOST = (
+    "What runs goes on at the service, and nothing is lost: the same call continues, in another process too; so does "
+    "iterating again over a ManyQueries."
+)
 _PATIENCE = 0.25  # seconds between two turns of the display
 _MOST_COMMENTS = 20
 _OPEN = {"waiting", "running"}
@@ -203,7 +207,7 @@ class ManyQueries:
                     if self._found is None and self._waiting and len(self._active) < self._max_active:
                         self._submit(run)
                     elif self._found is None:
-                        self._wait(run)
+                        self._wait(run, display)
                     display()
                     if self._found is not None:
                         display.clear()
@@ -218,11 +222,12 @@ class ManyQueries:
         except KeyboardInterrupt:
             for future in [future for future in self._active if future.cancel()]:  # no worker has begun it
                 self._put_back(self._active.pop(future))
-            log.warning(
-                "Interrupted (%s). What runs goes on at the service, and nothing is lost: the same call continues, in "
-                "another process too; so does iterating again over a ManyQueries.",
-                self._described(),
-            )
+            log.warning("Interrupted (%s). %s", self._described(), _NOTHING_IS_LOST)
+            raise
+        except MmodaError:
+            raise
+        except Exception as error:  # of a function given as progress= or reduce=
+            error.add_note(_NOTHING_IS_LOST)
             raise
         finally:
             if self._executor is None:  # threads of others must be able to end
@@ -302,7 +307,7 @@ class ManyQueries:
         journal.keep_place(connection.server, name, *in_degrees(position))
         return ""
 
-    def _wait(self, run: Run) -> None:
+    def _wait(self, run: Run, display: Display) -> None:
         """Wait a little for a query to end."""
         wait(self._active, timeout=_PATIENCE, return_when=FIRST_COMPLETED)
         future = next((future for future in self._active if future.done()), None)
@@ -320,6 +325,7 @@ class ManyQueries:
         else:
             for job in result.error.jobs if isinstance(result.error, MmodaError) else ():
                 job.connection = run.connection
+            display.clear()  # reduce may write
             self._complete(item, result)
             self._end(item.index, result)
         del self._active[future]

@@ -147,32 +147,49 @@ def name_curves(axes: Any, *, inside: int, widen: bool) -> None:
 
 def _legend(axes: Any, handles: list[Any], labels: list[str], *, inside: int, widen: bool) -> Any:
     """Name so many curves in the emptiest corner, more of them beside or above the data."""
+    width, height = _space_of(axes)
     # markers tell curves apart; what arrows are comes last
-    style = {"fontsize": "small", "markerscale": 1.6, "framealpha": 0.8, "edgecolor": "none"}
+    style: dict[str, Any] = {"fontsize": "small", "markerscale": 1.6, "framealpha": 0.8, "edgecolor": "none"}
     order = sorted(range(len(labels)), key=lambda number: labels[number].startswith((SIGMA_LIMITS, SERVICE_LIMITS)))
 
     def make(**place: Any) -> Any:
-        texts = [_in_lines(axes, labels[number], 0.45 * axes.figure.bbox.width, "small") for number in order]
+        texts = [_in_lines(axes, labels[number], 0.45 * width, style["fontsize"]) for number in order]
         return axes.legend([handles[number] for number in order], texts, **style, **place)
 
     # only a layout engine makes space beside or above the axes
     has_space = axes.figure.get_layout_engine() is not None
     is_narrow = axes.bbox.width < _NARROW * axes.figure.dpi
-    if has_space and not is_narrow and len(labels) > inside:
+    spec = axes.get_subplotspec()
+    # beside them it would take space from other axes
+    is_last = spec is None or spec.get_gridspec().ncols == 1
+    if has_space and is_last and not is_narrow and len(labels) > inside:
         if widen:
             axes.figure.set_size_inches(_WIDE)
         return make(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0.0, ncols=-(-len(labels) // 24))
     legend = make(loc="upper right")
     corner, points = _emptiest(axes, legend.get_window_extent())
-    if not (has_space and is_narrow and (points or len(labels) > inside)):
+    if not (has_space and ((is_narrow and points) or len(labels) > inside)):
         # among many points, looking for another empty place takes long
         return make(loc="best" if 0 < points < _MOST_BARS else corner)
     style |= {"borderaxespad": 0.6, "handlelength": 1.2, "handletextpad": 0.5, "columnspacing": 1.0}
-    for columns in (3, 2, 1):
-        legend = make(loc="lower right", bbox_to_anchor=(1, 1), ncols=columns)
-        if legend.get_window_extent().width <= 0.95 * axes.figure.bbox.width:
-            break
+    for style["fontsize"], columns in itertools.product(("small", "x-small", "xx-small"), (3, 2, 1)):
+        box = make(loc="lower right", bbox_to_anchor=(1, 1), ncols=columns).get_window_extent()
+        if box.width <= 0.95 * width and box.height <= 0.4 * height:
+            return axes.get_legend()
+    legend = make(loc="upper right")
+    legend.set_in_layout(False)  # there would be no space for the data
     return legend
+
+
+def _space_of(axes: Any) -> tuple[float, float]:
+    """Width and height in pixels of the part of the figure where axes are, with what is around them."""
+    width, height = axes.figure.bbox.size
+    spec = axes.get_subplotspec()
+    if spec is None:
+        return width, height
+    columns, rows = spec.get_gridspec().get_width_ratios(), spec.get_gridspec().get_height_ratios()
+    part = sum(columns[n] for n in spec.colspan) / sum(columns), sum(rows[n] for n in spec.rowspan) / sum(rows)
+    return width * part[0], height * part[1]
 
 
 # ---- corners ----

@@ -128,6 +128,7 @@ def plot_lightcurve(
         if (own := (names == name) & (texts == band)).any()
     ]
     axes = plain_axes(ax)
+    time_axis.prepare(axes)
     magnitude = value.upper().startswith("MAG") or table[value].unit == u.mag
     if not (magnitude or axes.has_data()) and _far_apart([drawn for _, drawn in curves]):
         axes.set_yscale("log")

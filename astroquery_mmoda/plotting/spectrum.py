@@ -122,7 +122,7 @@ def plot_spectrum(
     ('log', 'log')
     """
     pyplot()
-    wanted = limits if limits is None or isinstance(limits, bool) else _energy(limits)
+    wanted = bool(limits) if isinstance(limits, (bool, np.bool_)) else None if limits is None else _energy(limits)
     spectra = [spectrum.with_limits(wanted) for spectrum in _spectra(hdulist, source)]
     axes = plain_axes(ax)
     used = _DRAWN.get(axes) if axes.has_data() else None

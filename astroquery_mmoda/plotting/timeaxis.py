@@ -89,6 +89,14 @@ class TimeAxis:
         days = _dates(time) if self.format == "utc" else np.asarray(time.mjd, dtype=float)
         return days, half / 86400
 
+    def prepare(self, axes: Any) -> None:
+        """Take dates, before curves are drawn: matplotlib then forgets how far the error bars reach that are there."""
+        if self.format == "utc":
+            reach = axes.dataLim.get_points()
+            axes.xaxis_date(UTC)
+            if axes.has_data():
+                axes.update_datalim(reach)
+
     def write(self, axes: Any) -> None:
         """Label the axis; and number its ticks, in full or as dates."""
         _AXES[axes] = self
@@ -100,12 +108,19 @@ class TimeAxis:
             with suppress(AttributeError):  # formats of the user's own stay
                 # what is subtracted stands in the label
                 axes.ticklabel_format(axis="x", style="plain", useOffset=float(self.days) if self.days else False)
-                axes.locator_params(axis="x", nbins=6 if axes.bbox.width > 3.5 * axes.figure.dpi else 4)
+                axes.locator_params(axis="x", nbins=_most_intervals(axes))
                 axes.xaxis.get_offset_text().set_visible(False)
         write_label(axes, "x", self.label, **place)
 
 
 _AXES: WeakKeyDictionary[Any, TimeAxis] = WeakKeyDictionary()
+
+
+def _most_intervals(axes: Any) -> int:
+    """Number of intervals between ticks whose numbers stay apart."""
+    inches = axes.bbox.width / axes.figure.dpi
+    digits = max(len(f"{end:.0f}") for end in axes.get_xlim())
+    return min(6 if inches > 3.5 else 4, max(2, int(72 * inches / (7 * digits + 12))))
 
 
 # ---- instants ----
@@ -158,7 +173,6 @@ def _dates(time: Time) -> np.ndarray:
 def _write_dates(axes: Any) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    axes.xaxis_date(UTC)
     few = axes.bbox.width < 3.5 * axes.figure.dpi
     locator = AutoDateLocator(UTC, minticks=2 if few else 3, maxticks=5 if few else 8)
     formatter = ConciseDateFormatter(locator, UTC)

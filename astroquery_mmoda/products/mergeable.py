@@ -55,15 +55,15 @@ class MergeableNumber(_Mergeable, float):
 
 
 class _MergeValues(MergeStrategy):
-    """Applies to these types only: the tables of others are merged as ever."""
+    """Applies where one is of these types, and the other may be from a file: two of others are merged as ever."""
 
-    types = (_Mergeable, _Mergeable)
+    types = [(_Mergeable, (str, float, int)), ((str, float, int), _Mergeable)]  # noqa: RUF012 - so it is in astropy
     enabled = True
 
     @classmethod
-    def merge(cls, left: _Mergeable, right: _Mergeable) -> Any:
+    def merge(cls, left: Any, right: Any) -> Any:
         """Merge a value of the first table with that of the second."""
-        return left.merged(right)
+        return left.merged(right) if isinstance(left, _Mergeable) else right.merged(left)
 
 
 _TYPES = {str: MergeableText, float: MergeableNumber, int: MergeableInteger}
