@@ -33,6 +33,13 @@ def _prepare() -> None:
     for name, kind in (("bool", bool), ("bool8", numpy.bool_), ("int", int), ("float", float)):
         if name not in vars(numpy):
             setattr(numpy, name, kind)
+    # all data go into its log
+    numpy.set_printoptions(threshold=0, edgeitems=1)
+    # astropy finds these anew in each thread, and each request has one
+    from astropy.coordinates.angles.formats import _AngleParser as Parser
+
+    names = Parser._get_simple_unit_names()  # noqa: SLF001 - of astropy
+    Parser._get_simple_unit_names = staticmethod(lambda: names)  # noqa: SLF001
 
 
 def _end_with(parent: int, directory: Path) -> None:
