@@ -35,7 +35,16 @@ for _name in [name for name in os.environ if name.lower().endswith("_proxy")]:
 import pytest  # noqa: E402
 
 RESPONSES = Path(__file__).parent / "tests" / "data" / "responses"
-LONGEST = ("notebook", "windows_per_job", "command_line", "plotting", "gallery", "combine_spectra", "local_mmoda", "many")
+LONGEST = (
+    "notebook",
+    "windows_per_job",
+    "command_line",
+    "plotting",
+    "gallery",
+    "combine_spectra",
+    "local_mmoda",
+    "many",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
