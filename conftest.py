@@ -35,6 +35,26 @@ for _name in [name for name in os.environ if name.lower().endswith("_proxy")]:
 import pytest  # noqa: E402
 
 RESPONSES = Path(__file__).parent / "tests" / "data" / "responses"
+LONGEST = (
+    "notebook",
+    "windows_per_job",
+    "command_line",
+    "plotting",
+    "gallery",
+    "combine_spectra",
+    "local_mmoda",
+    "many",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.loadscopereorder = False  # of xdist, which would begin with the files of most tests
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: at the end, one process would be busy while the others wait."""
+    place = {f"test_{name}": -number for number, name in enumerate(reversed(LONGEST), start=1)}
+    items.sort(key=lambda item: place.get(item.path.stem, 0))
 
 
 def require(available: object, what: str) -> None:

@@ -203,7 +203,7 @@ def test_properties(lists, random):
 def test_many_detections_of_few_sources():
     generator = np.random.default_rng(3)
     lists = []
-    for _ in range(200):
+    for _ in range(80):
         rows = [
             (
                 f"NEW_{n}",

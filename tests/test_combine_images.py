@@ -924,7 +924,7 @@ def test_memory_does_not_grow_with_the_number_of_mosaics():
         return size
 
     combine_images([mosaic(), mosaic(axes(84.0, 22.0), number=1)])  # libraries are loaded
-    assert peak(16) < 1.1 * peak(4)
+    assert peak(9) < 1.1 * peak(4)
 
 
 def test_a_disk_that_gets_full(full_disk, monkeypatch):

@@ -154,7 +154,7 @@ def test_parameters_of_a_workflow(mmoda):
     assert curve["nbins"]["description"] == "Number of bins - how many bins to make"
     assert (curve["band"]["choices"], curve["source"]["choices"]) == ("g, i, r", "archive, simulation")
     assert everything["scale"]["min"] == 0.1
-    assert {name for name, row in everything.items() if row["optional"]} == {"opt"}
+    assert {name for name, row in everything.items() if not row["optional"]} == {"T1", "T2"}
 
 
 # ---- light curves of a workflow

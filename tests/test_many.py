@@ -444,7 +444,7 @@ def test_a_pause_that_the_service_asks_for_holds_for_all(client, service):
 def test_memory_does_not_grow_with_the_number(client, service):
     service.size = 80_000
     dict(client.query_many("product", questions(10), reduce=name_of, progress=False))
-    rows = questions(150)
+    rows = questions(100)
     tracemalloc.start()
     try:
         for row, products in client.query_many("product", rows, progress=False):
@@ -453,7 +453,7 @@ def test_memory_does_not_grow_with_the_number(client, service):
     finally:
         tracemalloc.stop()
     # the server, which is in this process too, keeps the requests
-    assert peak < 6e6 < 150 * 80_000
+    assert peak < 6e6 < 100 * 80_000
 
 
 # ---- shown, and interrupted --------------------------------------------------------------------------------------

@@ -33,6 +33,13 @@ def _prepare() -> None:
     for name, kind in (("bool", bool), ("bool8", numpy.bool_), ("int", int), ("float", float)):
         if name not in vars(numpy):
             setattr(numpy, name, kind)
+    # all data go into its log
+    numpy.set_printoptions(threshold=0, edgeitems=1)
+    # astropy finds these anew in each thread, and each request has one
+    from astropy.coordinates.angles.formats import _AngleParser as Parser
+
+    names = Parser._get_simple_unit_names()  # noqa: SLF001 - of astropy
+    Parser._get_simple_unit_names = staticmethod(lambda: names)  # noqa: SLF001
 
 
 def _end_with(parent: int, directory: Path) -> None:
@@ -100,6 +107,30 @@ def _make_directories_in_turn() -> None:
             released(self, *arguments, **more)
 
     InstrumentQueryBackEnd.set_scratch_dir = set_scratch_dir
+
+
+def _make_one_instrument() -> None:
+    """
+    Let a request make its own instrument only.
+
+    The released server makes all of them each time, to look at their names: more than half of the work of a request.
+    """
+    import yaml
+    from cdci_data_analysis.flask_app.dispatcher_query import InstrumentQueryBackEnd
+    from cdci_data_analysis.plugins import importer
+
+    if yaml.__with_libyaml__:
+        yaml.SafeLoader = yaml.CSafeLoader  # each instrument reads its configuration
+    make = {factory().name: factory for factory in importer.instrument_factory_list}
+    released = InstrumentQueryBackEnd.set_instrument
+
+    def set_instrument(self, instrument_name: str) -> None:
+        if instrument_name in make:
+            self.instrument = make[instrument_name]()
+        else:
+            released(self, instrument_name)
+
+    InstrumentQueryBackEnd.set_instrument = set_instrument
 
 
 def _add_process(app) -> None:
@@ -404,6 +435,7 @@ def main(*additions: Callable) -> None:
 
     conf_app(os.fspath(options.configuration))
     _make_directories_in_turn()
+    _make_one_instrument()
     _add_process(app)
     _replace_resolver(app)
     _restrict_instruments()
