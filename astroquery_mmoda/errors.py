@@ -237,7 +237,9 @@ def valid(name: str, value: Any, wanted: str, advice: str = "") -> Iterator[None
     except Exception as error:
         reason = f" ({error})" if len(str(error)) <= _LONGEST_REASON else ""
         text = printable(repr(value) if isinstance(value, str) else value, limit=100)
-        raise ParameterError(f"{name}={text}: not a valid {wanted}{reason}. {advice}".rstrip()) from error
+        message = f"{name}={text}: not a valid {wanted}{reason}. {advice}".rstrip()
+        # a second traceback would not have more than the reason
+        raise ParameterError(message) from None if reason else error
 
 
 def not_installed(purpose: str, library: str) -> ImportError:

@@ -459,7 +459,7 @@ def test_time_runs_out_and_nothing_is_lost(mmoda):
         (lambda m: m.query_image("isgri", **{**FIELD, "time_range": TIMES[::-1]}), "the end must come after the begin"),
         (
             lambda m: m.query_image("isgri", **{**FIELD, "coordinates": "Nova Nowhere"}),
-            "does not know an object .Nova Nowhere., and Sesame did not give a position",
+            "does not know an object .Nova Nowhere., and Sesame did not give a position either .Unable to retrieve coordinates.. Give its",
         ),
         (lambda m: m.query_image("isgri", **{**FIELD, "coordinates": "05:99:00 +20:00:00"}), "not a valid position"),
         (lambda m: m.query_image("spi_acs", "Crab"), r"no image product.*spi_acs_lc \(lightcurve\)"),
@@ -480,7 +480,7 @@ def test_mistakes_are_caught_before_anything_is_submitted(mmoda, monkeypatch, ca
     def unknown(name, *args, **kwargs):
         from astropy.coordinates.name_resolve import NameResolveError
 
-        raise NameResolveError(name)
+        raise NameResolveError("Unable to retrieve coordinates. See errors per URL below:\nhttps://sesame.example")
 
     monkeypatch.setattr("astroquery_mmoda.jobs.run.submit", fail)
     monkeypatch.setattr(SkyCoord, "from_name", unknown)

@@ -132,7 +132,8 @@ def test_time_formats(payload):
 
 def test_missing_position_and_time_are_said_aloud(payload):
     with pytest.warns(
-        InputWarning, match="no position and time range given.*RA=265.97845833.*T1=2017-03-06T13:26:48.000"
+        InputWarning,
+        match="no position and no time range given; .* is used: RA=265.97845833.*T1=2017-03-06T13:26:48.000",
     ):
         asked = payload(radius=8 * u.deg)
     assert (asked["RA"], asked["src_name"], asked["T2"], asked["T_format"]) == (
@@ -180,7 +181,7 @@ def test_names_that_only_the_service_knows(payload):
             "isgri_lc",
             "isgri",
             {"parameters": {"radus": 8}},
-            r"Unknown parameter 'radus' for isgri_lc.*did you mean 'radius'.*It takes: ",
+            r"Unknown parameter 'radus' for isgri_lc.*did you mean 'radius'.*It takes: coordinates, time_range, energy_range, time_bin, .*, max_pointings, ",
         ),
         ("isgri_lc", "isgri", {"parameters": {"detection_threshold": 8}}, "Unknown parameter 'detection_threshold'"),
         ("isgri_lc", "isgri", {"parameters": {"max_pointings": "many"}}, "max_pointings='many': not a valid number"),

@@ -1103,7 +1103,7 @@ def test_without_matplotlib(monkeypatch):
     ("plot", "wrong", "says"),
     [
         (plot_spectrum, Table({"RATE": [1.0]}), "not Table"),
-        (plot_image, Table({"RATE": [1.0]}), "images present: none"),
+        (plot_image, Table({"RATE": [1.0]}), "HDUList is needed, .*fits.open.*, not a Table"),
         (plot_lightcurve, fits.HDUList([fits.PrimaryHDU()]), "HDUList is not a light curve"),
     ],
 )

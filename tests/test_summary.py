@@ -174,7 +174,7 @@ def test_width(monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
     lines = repr(Products.from_response(recorded("isgri_spectrum_real"))).splitlines()
     assert max(len(line) for line in lines) <= min(max(int(columns), 80), 120)
-    assert ("and in .table" in lines[-1]) == (int(columns) <= 100)
+    assert ("more columns in .table" in lines[-1]) == (int(columns) <= 100)
 
 
 def test_remarks_and_nothing():

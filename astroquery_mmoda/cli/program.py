@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import ParameterError
 from .arguments import UsageProblem, parse_arguments
 from .commands import perform
-from .messages import messages_to_stderr, words_of
+from .messages import in_words_of_the_shell, messages_to_stderr, words_of
 from .streams import print_text, write_line
 
 _FAILED, _USAGE = 1, 2
@@ -52,8 +52,8 @@ def _run(argv: Sequence[str] | None) -> int:
             raise
         except KeyboardInterrupt as interrupt:
             # the log may have said how to go on
-            notes = [note for note in getattr(interrupt, "__notes__", []) if note not in messages.said]
-            interrupt.__notes__ = [f"({note})" for note in notes]
+            notes = dict.fromkeys(map(in_words_of_the_shell, getattr(interrupt, "__notes__", [])))
+            interrupt.__notes__ = [f"({note})" for note in notes if note not in messages.said]
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours must be one paragraph, too
             if arguments.debug:

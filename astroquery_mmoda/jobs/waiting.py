@@ -51,8 +51,9 @@ def _how_it_ends(job: Job, limit: float) -> Iterator[None]:
     """Say how to continue if a wait of so many seconds ends without a result, or is interrupted."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         log.warning("%s", how_to_continue(job))
+        interrupt.add_note(how_to_continue(job))  # below the traceback, which takes the warning out of sight
         raise
     except JobTimeout as error:
         what = f"{job.product} of {job.instrument}"

@@ -108,7 +108,7 @@ def plot_image(
     plt = pyplot()
     if not isinstance(hdulist, fits.HDUList):
         kind = type(hdulist).__name__
-        raise ParameterError(f"An HDUList, as query_image returns it, is needed, not a {kind}; images present: none.")
+        raise ParameterError(f"An HDUList is needed, as query_image or astropy.io.fits.open give it, not a {kind}.")
     if catalog is not None and not isinstance(catalog, Table):
         raise ParameterError(f"catalog= must be a Table of sources, not a {type(catalog).__name__}.")
     hdu = _chosen_image(hdulist, extension)

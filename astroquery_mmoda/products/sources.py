@@ -29,7 +29,7 @@ def match_source(names: Iterable[str], source: str) -> str:
     """Find a source among names, compared as in `same_source`; `ParameterError` for none or several, none literally."""
     known = list(dict.fromkeys(names))
     if not isinstance(source, str):
-        raise ParameterError(f"source= must be the name of a source; sources present: {listed(known)}")
+        raise ParameterError(f"source= must be the name of one source; sources present: {listed(known)}")
     if source in known:
         return source
     found = [name for name in known if same_source(name, source)]

@@ -129,9 +129,12 @@ def _check_names(
     for name in raw:
         if name not in accepted or name in OWN_FIELDS:
             valid = sorted(parameter.name for parameter in known.values() if not parameter.hidden)
+            arguments = [argument for argument, names in _STANDS_FOR.items() if all(each in known for each in names)]
+            ours = {each for argument in arguments for each in _STANDS_FOR[argument]}
+            offered = [*arguments, *(each for each in valid if each not in ours)]
             raise ParameterError(
                 f"Unknown parameter {printable(name)!r} for {where}"
-                f"{nearest(name, [*valid, *_STANDS_FOR])}. It takes: {', '.join(valid)}."
+                f"{nearest(name, [*valid, *_STANDS_FOR])}. It takes: {', '.join(offered)}."
             )
 
 
@@ -177,9 +180,9 @@ def _explicit_defaults(known: Mapping[str, Parameter], fields: Mapping[str, str]
     if not missing:
         return {}
     defaults = {name: to_wire(known[name], known[name].default) for name in missing}
-    what = " and ".join(dict.fromkeys(wanted[name] for name in missing))
+    what = " and no ".join(dict.fromkeys(wanted[name] for name in missing))
     used = ", ".join(f"{name}={text}" for name, text in defaults.items())
-    warn(f"{product}: no {what} given; using the service's default, {used}.", InputWarning)
+    warn(f"{product}: no {what} given; the service's default is used: {used}.", InputWarning)
     if "RA" in missing and "src_name" in known and "src_name" not in fields:
         defaults["src_name"] = str(known["src_name"].default)
     if "T1" in missing or "T2" in missing:

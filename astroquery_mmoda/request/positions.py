@@ -134,7 +134,8 @@ def from_sesame(name: str, until: float = math.inf) -> SkyCoord:
     except Exception as error:  # of the resolver, the libraries below it, and a name that can't be sent
         if time.monotonic() >= until:
             raise JobTimeout(f"Sesame was asked for {printable(name)!r}, and did not answer in time.") from None
+        reason = str(error).partition(" See errors")[0].rstrip(".")  # without the list of addresses that were asked
         raise ParameterError(
             f"The service does not know an object {printable(name)!r}, and Sesame did not give a position either "
-            f"({printable(error, limit=150)}). Give its position as a SkyCoord, or as a text such as '83.63 22.01'."
+            f"({printable(reason, limit=150)}). Give its position as a SkyCoord, or as a text such as '83.63 22.01'."
         ) from error

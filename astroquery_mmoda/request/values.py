@@ -90,7 +90,8 @@ def time_pair(
     time_range: Any, what: str = "time_range", *, format: str | None = None, after_launch: bool = False
 ) -> tuple[Time, Time]:
     """Begin and end, from such a pair or from a centre and half of the length."""
-    begin, end = _pair(time_range, what, "pair (begin, end) or (centre, TimeDelta)")
+    advice = "Give two times, such as ('2018-03-16', '2018-03-17')."
+    begin, end = _pair(time_range, what, "pair (begin, end) or (centre, TimeDelta)", advice)
     if isinstance(end, (TimeDelta, timedelta)) or (isinstance(end, u.Quantity) and end.unit.is_equivalent(u.s)):
         with valid(what, time_range, "pair (centre, TimeDelta)"):
             centre, half = to_time(begin, what, format=format, after_launch=after_launch), TimeDelta(end)
@@ -106,7 +107,8 @@ def time_pair(
 
 def energy_pair(energy_range: Any, unit: u.UnitBase, what: str = "energy_range") -> tuple[float, float]:
     """Bounds of an energy band as numbers in ``unit``, in which bare numbers are; wavelengths in either order."""
-    bounds = [as_quantity(bound, unit, what) for bound in _pair(energy_range, what, "pair (lower, upper)")]
+    advice = "Give (30, 80)*u.keV, or ('30 keV', '80 keV')."
+    bounds = [as_quantity(bound, unit, what) for bound in _pair(energy_range, what, "pair (lower, upper)", advice)]
     low, high = (convert(bound, unit, what) for bound in bounds)
     if all(bound.unit.is_equivalent(u.m) for bound in bounds):
         low, high = sorted((low, high))
@@ -115,8 +117,8 @@ def energy_pair(energy_range: Any, unit: u.UnitBase, what: str = "energy_range")
     return low, high
 
 
-def _pair(value: Any, what: str, wanted: str) -> tuple[Any, Any]:
-    with valid(what, value, wanted):
+def _pair(value: Any, what: str, wanted: str, advice: str) -> tuple[Any, Any]:
+    with valid(what, value, wanted, advice):
         if isinstance(value, (str, bytes, Set, Mapping)):
             raise TypeError(f"a {type(value).__name__}")
         first, second = value

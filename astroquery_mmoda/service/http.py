@@ -75,7 +75,11 @@ def translated(action: Callable[[], _Result], bounds: Bounds) -> _Result:
 # words of the library -> whether the fault may pass, and what it is
 _FAULTS = (
     ("URLSchemeUnknown|InvalidSchema", False, "only http and https work, and SOCKS proxies if PySocks is installed"),
-    ("InvalidURL|MissingSchema|LocationParseError", False, "this is not a valid address, or that of the proxy is not"),
+    (
+        "InvalidURL|MissingSchema|LocationParseError",
+        False,
+        "not a valid address (such as http://127.0.0.1:8765), or that of the proxy is not",
+    ),
     ("connect timeout=", True, "no connection in time"),
     ("timed out|TimeoutError", True, "nothing came for {idle:g} s (astroquery_mmoda.conf.idle_timeout)"),
     ("EOF occurred", True, "the encrypted connection was closed"),

@@ -53,7 +53,7 @@ def products_text(products: Products) -> str:
     lines = [f"<{title}>", *_comment_lines(products)]
     lines += columns_text(kept, [[row[column] for column in kept] for row in rows]) if rows else []
     left_out = [column for column in widths if column not in kept]
-    lines += [f"and in .table: {', '.join(left_out)}"] if left_out else []
+    lines += [f"more columns in .table: {', '.join(left_out)}"] if left_out else []
     return "\n".join([*lines, *more])
 
 
