@@ -159,6 +159,7 @@ USAGE = {
     "unknown command": (["instrument"], "invalid choice: 'instrument'"),
     "unknown option": (["jobs", "--nope"], "--nope"),
     "too many": (["instruments", "more"], "unrecognized arguments: more"),
+    "a parameter as an option": (["query", "image", "isgri", "--max_pointings", "5", "--out", "x"], "--set NAME=VALUE"),
     "no kind": (["query"], "give a kind and an instrument"),
     "no instrument": (["query", "image"], "give a kind and an instrument"),
     "no directory": (["query", "image", "isgri", "Crab"], "--out DIR says where"),

@@ -8,7 +8,7 @@ import pytest
 from astropy import units as u
 from astropy.io import fits
 from astropy.io.fits.scripts import fitscheck
-from astroquery.exceptions import CorruptDataWarning
+from astroquery.exceptions import CorruptDataWarning, InputWarning
 
 from astroquery_mmoda import spectrum_table, write_spectra
 from astroquery_mmoda.errors import DecodingError, ParameterError
@@ -367,6 +367,8 @@ def test_an_empty_result_gives_an_empty_manifest(folder):
     manifest = write_spectra(fits.HDUList([fits.PrimaryHDU()]), folder)
     assert len(manifest) == 0
     assert manifest.colnames == ["path", "source", "kind", "size", "error"]
+    with pytest.warns(InputWarning, match="no spectrum in this HDUList"):
+        assert not write_spectra(fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(name="INTENSITY")]), folder)
 
 
 def test_missing_exposure_is_told(folder):

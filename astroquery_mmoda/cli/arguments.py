@@ -42,7 +42,9 @@ class _Parser(argparse.ArgumentParser):
         finally:
             self.is_intermixed = True
         if rest:  # the parser of all commands would not name this one
-            advice = "" if rest[0].startswith("-") else '; names of several words need quotes, as in "Ser X-1"'
+            advice = '; names of several words need quotes, as in "Ser X-1"'
+            if rest[0].startswith("-"):
+                advice = "; parameters are given by --set NAME=VALUE" if self.prog.endswith("query") else ""
             self.error(f"unrecognized arguments: {' '.join(rest)}{advice}")
         return found, rest
 

@@ -254,7 +254,7 @@ def band_text(low: Any, high: Any) -> str:
     if not all(isinstance(bound, (int, float)) and np.isfinite(bound) for bound in (low, high)):
         return ""
     size, unit = next((each for each in _BAND_UNITS if low >= each[0]), (1, "keV"))
-    return f"{low / size:g}\N{EN DASH}{high / size:g} {unit}"
+    return f"{low / size:.4g}\N{EN DASH}{high / size:.4g} {unit}"
 
 
 def range_text(values: list[float], unit: str) -> str:

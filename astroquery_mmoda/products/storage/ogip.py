@@ -17,7 +17,7 @@ import numpy as np
 from astropy import units as u
 from astropy.io import fits
 from astropy.table import Table
-from astroquery.exceptions import CorruptDataWarning
+from astroquery.exceptions import CorruptDataWarning, InputWarning
 
 from ...errors import MmodaError, reading, warn
 from ...instruments import is_deconvolved
@@ -147,6 +147,8 @@ def write_spectra(
                 files += ogip_files(contents, spectra[0].header, name, output, default=f"source_{ver}")
         except MmodaError as error:
             files.append(OutputFile(name, "spectrum", error=error))
+    if not files and len(spectra) > 1:  # not the empty form of a query without results
+        warn("There is no spectrum in this HDUList; no file was written.", InputWarning)
     options.report()
     write_files(output, files)
     return manifest_of(output.directory, files)
