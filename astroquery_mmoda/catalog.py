@@ -29,7 +29,7 @@ _USUAL_COLUMNS = {
     **{"meta_ID": "i8", "src_names": "U20", "significance": "f8", "ra": "f8", "dec": "f8"},
     **{"NEW_SOURCE": "i8", "ISGRI_FLAG": "i8", "FLAG": "i8", "ERR_RAD": "f8"},
 }
-_SHOWN = {"significance": ".2f", "ra": ".4f", "dec": ".4f", "ERR_RAD": ".5f"}
+_SHOWN = {"significance": ".2f", "ra": ".5f", "dec": ".5f", "ERR_RAD": ".4g"}
 _FRAMES = ("fk5", "icrs", "fk4", "galactic")  # that the service knows
 _NOTHING = ("nan", "none", "null", "--", "n/a", "unknown", "notknown")  # in tables that were made texts
 _FRAME_KEYS = ("FRAME", "LON_NAME", "LAT_NAME")

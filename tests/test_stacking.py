@@ -81,7 +81,7 @@ def test_a_field_without_sources():
 def test_formats_are_not_for_files():
     products = Products.from_response(recorded("isgri_image_6_done"))
     assert not [keyword for keyword in products.image()["CATALOG"].header if keyword.startswith("TDISP")]
-    assert products.catalog()["ra"].info.format == ".4f"
+    assert products.catalog()["ra"].info.format == ".5f"
 
 
 def test_parameters_stay_fit_for_headers():

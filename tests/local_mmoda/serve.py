@@ -115,12 +115,9 @@ def _make_one_instrument() -> None:
 
     The released server makes all of them each time, to look at their names: more than half of the work of a request.
     """
-    import yaml
     from cdci_data_analysis.flask_app.dispatcher_query import InstrumentQueryBackEnd
     from cdci_data_analysis.plugins import importer
 
-    if yaml.__with_libyaml__:
-        yaml.SafeLoader = yaml.CSafeLoader  # each instrument reads its configuration
     make = {factory().name: factory for factory in importer.instrument_factory_list}
     released = InstrumentQueryBackEnd.set_instrument
 
