@@ -589,13 +589,16 @@ def test_an_interrupt_and_how_to_go_on(process):
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_signals_to_end(run, monkeypatch, name):
     number = getattr(signal, name)
-    before = signal.getsignal(number)
+    before = signal.signal(number, signal.SIG_DFL)  # nohup ignores one of them
     monkeypatch.setattr("astroquery_mmoda.jobs.waiting.time.sleep", lambda seconds: signal.raise_signal(number))
     radius = f"{6 + number / 100}deg"  # one that was not computed yet
-    status, out, err = run(*IMAGE[:4], *FIELD[:3], "--radius", radius, "--out", "never", "--quiet")
+    try:
+        status, out, err = run(*IMAGE[:4], *FIELD[:3], "--radius", radius, "--out", "never", "--quiet")
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
     assert (status, out) == (128 + number, "")
     assert re.match(r"mmoda: interrupted \(Job \w+ goes on at the service, and nothing is lost: 'mmoda wait", err)
-    assert signal.getsignal(number) == before
 
 
 def test_an_interrupt_while_files_are_written(run, monkeypatch):

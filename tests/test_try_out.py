@@ -3,7 +3,6 @@
 
 import contextlib
 import doctest
-import logging
 import os
 import re
 import signal
@@ -100,15 +99,18 @@ def test_token_is_accepted(two):
     assert "unige-hpc-full" in client.session_info()["roles"]
 
 
-def test_page(two, monkeypatch):
+def test_page(two):
     page = PAGE.read_text(encoding="utf-8").replace("http://127.0.0.1:8765", two[0].url)
     examples = doctest.DocTestParser().get_doctest(page, {}, "try_out.rst", str(PAGE), 0)
     assert len(examples.examples) > 8
     words = []
-    # what is said at INFO has a job id
-    monkeypatch.setattr(log, "level", logging.WARNING)
-    with conf.set_temp("server", conf.server):
-        doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(examples, out=words.append)
+    level = log.level
+    log.setLevel("WARNING")  # what is said at INFO has a job id
+    try:
+        with conf.set_temp("server", conf.server):
+            doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(examples, out=words.append)
+    finally:
+        log.setLevel(level)
     assert not words, "".join(words)
 
 
