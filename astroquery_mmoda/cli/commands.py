@@ -15,17 +15,15 @@ from astroquery import log
 
 from ..auth.places import from_keyring, from_prompt, token_states
 from ..auth.token import Token
-from ..config import conf
 from ..core import MmodaClass
 from ..errors import AuthenticationError, MmodaError, without_frames
 from ..jobs.job import Job
-from ..jobs.run import submit_query
-from ..jobs.waiting import how_to_continue
+from ..jobs.run import submit_query, wait_for_products
+from ..jobs.waiting import how_to_continue, longest_wait
 from ..markup import facts_text
 from ..products.forms import in_form
 from ..request.query import Query
 from ..text import printable
-from ..units import seconds_of
 from .given import position_text, query_arguments
 from .messages import in_words_of_the_shell
 from .saving import check_directory, save_form, save_products
@@ -114,7 +112,7 @@ def _query(client: CommandClient, arguments: argparse.Namespace, show: _Print) -
     if arguments.out is not None:
         check_directory(arguments.out)
     begin, source, timeout = time.monotonic(), given.pop("source", None), given.pop("timeout", None)
-    limit = conf.job_timeout if timeout is None else seconds_of(timeout, "timeout")
+    limit = longest_wait(timeout)
     if arguments.windows_per_job is not None:
         with _continued_by("The same command again continues: jobs that were submitted go on at the service."):
             form = getattr(client, f"query_{kind}")(given.pop("instrument"), **given, timeout=limit, source=source)
@@ -125,7 +123,7 @@ def _query(client: CommandClient, arguments: argparse.Namespace, show: _Print) -
     if arguments.submit:
         _show_job(job, arguments, show, job.job_id)
         return
-    _write_result(job, max(0.0, limit - (time.monotonic() - begin)), kind, arguments, show)
+    _write_result(job, limit, begin, kind, arguments, show)
 
 
 def _wait(client: CommandClient, arguments: argparse.Namespace, show: _Print) -> None:
@@ -138,15 +136,13 @@ def _wait(client: CommandClient, arguments: argparse.Namespace, show: _Print) ->
 
 def _result(client: CommandClient, arguments: argparse.Namespace, show: _Print) -> None:
     check_directory(arguments.out)
-    _write_result(client.job(arguments.job), arguments.timeout, "product", arguments, show)
+    limit = longest_wait(arguments.timeout)
+    _write_result(client.job(arguments.job), limit, time.monotonic(), "product", arguments, show)
 
 
-def _write_result(job: Job, timeout: Any, kind: str, arguments: argparse.Namespace, show: _Print) -> None:
+def _write_result(job: Job, limit: float, begin: float, kind: str, arguments: argparse.Namespace, show: _Print) -> None:
     with _continued_by(how_to_continue(job)):
-        products = job.result(timeout)
-    log.info("job %s: %d product%s", job.job_id, len(products), "s" * (len(products) != 1))
-    for line in products.comment.splitlines():
-        log.warning("the service says: %s", line)
+        products = wait_for_products(job, limit, begin)
     advice = f"The products are not lost: 'mmoda result {job.job_id} --out DIR' writes them."
     try:
         options = {"source": arguments.source, "overwrite": arguments.overwrite}

@@ -6,12 +6,13 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from astroquery import log
 
+from ..products import Products
 from ..products.forms import in_form
 from ..protocol import Upload
 from ..request.builder import RequestBuilder
@@ -30,14 +31,22 @@ def run_query(kind: str, query: Query, builder: RequestBuilder, connection: Conn
     if query.get_query_payload:
         return fields
     job = submit(connection, fields, limit=limit, begin=begin)
-    has_shown = follow(job, limit, begin, progress=query.progress)
+    products = wait_for_products(job, limit, begin, progress=query.progress)
+    return in_form(kind, products, query.source)
+
+
+def wait_for_products(
+    job: Job, limit: float, begin: float, *, progress: bool | Callable[[Job], Any] | None = None
+) -> Products:
+    """Wait at most so many seconds since a moment on the monotonic clock; say what came, and the service's comments."""
+    has_shown = follow(job, limit, begin, progress=progress)
     products = job.result()
     if not has_shown:
         seconds = time.monotonic() - begin
         log.info("job %s: %d product%s in %.0f s", job.job_id, len(products), "s" * (len(products) != 1), seconds)
     for line in products.comment.splitlines():
         log.warning("the service says: %s", line)
-    return in_form(kind, products, query.source)
+    return products
 
 
 def submit_query(kind: str, query: Query, builder: RequestBuilder, connection: Connection) -> Any:
