@@ -65,7 +65,7 @@ def process(local_mmoda, tmp_path):
 
     def start(*arguments: str, **options) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "astroquery_mmoda", "--server", local_mmoda.url, *arguments]
-        root = os.fspath(PAGE.parents[1])
+        root = os.fspath(PAGE.parents[2])
         variables = {**os.environ, "PYTHONPATH": root, "XDG_CONFIG_HOME": os.fspath(tmp_path / "xdg")}
         (tmp_path / "xdg" / "astropy").mkdir(parents=True, exist_ok=True)
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
