@@ -28,7 +28,7 @@ from astroquery_mmoda.plotting.drawing import pyplot
 from tests.scripted_server import Reply, ScriptedServer
 from tests.tokens import mint
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "command_line.rst"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "command_line.rst"
 FIELD = ["--time", "58193.455", "58246.892", "--radius", "8deg", "--set", "max_pointings=10"]
 IMAGE = ["query", "image", "isgri", "MAXI J1820+070", *FIELD]
 # less to compute and to draw
