@@ -40,7 +40,8 @@ author = "The astroquery_mmoda developers"
 copyright = f"2026, {author}"  # noqa: A001 - Sphinx's name for it
 version = release = _about["Version"]
 
-extensions += ["sphinx.ext.extlinks"]
+extensions += ["sphinx.ext.extlinks", "sphinx_design"]
+templates_path = ["_templates"]
 exclude_patterns = ["_build", "examples"]
 needs_sphinx = "7.0"
 
@@ -83,13 +84,17 @@ suppress_warnings = ["app.add_directive", "config.cache"]
 
 html_theme_options = html_theme_options | {
     "navbar_align": "left",
-    "header_links_before_dropdown": 4,
-    "navigation_depth": 3,
+    # all sections of the site, none of them under "More"
+    "header_links_before_dropdown": 6,
+    # in the column at the side: the pages of every section, that of the present page unfolded
+    "navigation_depth": 2,
+    "collapse_navigation": False,
     "show_nav_level": 1,
     "show_prev_next": True,
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
 }
+html_sidebars = {"index": [], "**": ["grouped-navigation"]}
 html_static_path = ["_static"]
 html_css_files = ["mmoda.css"]
 html_title = project
@@ -109,7 +114,7 @@ plot_working_directory = str(_PLACE)
 
 def _without_archive(app, docname, source):
     """Show the examples of the archive as text where nothing would answer them, and say so."""
-    lacking = docname == "archive" and missing()
+    lacking = docname == "user_guide/archive" and missing()
     if lacking:
         note = f"This page was built without an archive, so its figure is left out: {lacking} is missing."
         logging.getLogger(__name__).info(note)

@@ -28,7 +28,7 @@ from astroquery_mmoda.plotting.drawing import pyplot
 from tests.scripted_server import Reply, ScriptedServer
 from tests.tokens import mint
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "command_line.rst"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "command_line.rst"
 FIELD = ["--time", "58193.455", "58246.892", "--radius", "8deg", "--set", "max_pointings=10"]
 IMAGE = ["query", "image", "isgri", "MAXI J1820+070", *FIELD]
 # less to compute and to draw
@@ -65,7 +65,7 @@ def process(local_mmoda, tmp_path):
 
     def start(*arguments: str, **options) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "astroquery_mmoda", "--server", local_mmoda.url, *arguments]
-        root = os.fspath(PAGE.parents[1])
+        root = os.fspath(PAGE.parents[2])
         variables = {**os.environ, "PYTHONPATH": root, "XDG_CONFIG_HOME": os.fspath(tmp_path / "xdg")}
         (tmp_path / "xdg" / "astropy").mkdir(parents=True, exist_ok=True)
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -76,7 +76,7 @@ def test_all_is_looked_at():
 
 
 def test_the_page_of_the_client_lists_all_of_it():
-    page = (Path(__file__).resolve().parents[1] / "docs" / "client.rst").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[1] / "docs" / "reference" / "client.rst").read_text(encoding="utf-8")
     listed = re.findall(r"^   ~(MmodaClass\.\w+)$", page, flags=re.MULTILINE)
     assert sorted(f"astroquery_mmoda.{name}" for name in listed) == sorted(
         name for name in PUBLIC if name.startswith("astroquery_mmoda.MmodaClass.")

@@ -45,7 +45,7 @@ def imported(text):
     return {name.partition(".")[0] for name in names}
 
 
-@pytest.mark.parametrize("page", ["README.rst", "docs/installing.rst"])
+@pytest.mark.parametrize("page", ["README.rst", "docs/getting_started/installing.rst"])
 def test_one_installation_is_documented(page):
     commands = re.findall(r"(?m)^ +(pip install .*)$", (ROOT / page).read_text(encoding="utf-8"))
     assert commands == ['pip install ".[all]"']

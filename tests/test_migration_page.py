@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "from_oda_api.rst"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "from_oda_api.rst"
 NAMES = [
     line
     for line in (Path(__file__).parent / "data" / "oda_api-1.3.5-names.txt").read_text(encoding="utf-8").splitlines()

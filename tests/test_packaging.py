@@ -1,6 +1,7 @@
 """What the project says of itself in several places is the same in all of them."""
 
 import json
+import re
 import tomllib
 from configparser import ConfigParser
 from pathlib import Path
@@ -38,7 +39,9 @@ def as_numbers(version):
 def test_one_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     described = json.loads((ROOT / "codemeta.json").read_text(encoding="utf-8"))
+    newest = re.search(r"^(\S+) \((\S+)\)\n-+$", (ROOT / "CHANGES.rst").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert citation["version"] == described["version"] == PROJECT["version"] == astroquery_mmoda.__version__
+    assert newest.groups() == (PROJECT["version"], str(citation["date-released"]))
 
 
 def test_one_list_of_requirements():

@@ -366,6 +366,16 @@ def test_featureless_images(value, extension):
     plot_image(mosaic, extension=extension, ax=ax).figure.draw_without_rendering()
 
 
+def test_right_ascension_is_on_the_lower_edge():
+    axes = plot_image(make_mosaic(300)).coords
+    assert [axes[index].get_axislabel_position() for index in (0, 1)] == [["b"], ["l"]]
+    rotated = make_mosaic(300)
+    rotated["SIGNIFICANCE"].header.update(PC1_1=0.0, PC1_2=1.0, PC2_1=-1.0, PC2_2=0.0)
+    ax = plot_image(rotated, catalog=make_catalog())
+    ax.figure.draw_without_rendering()
+    assert ax.coords[0].get_axislabel_position()[0] in ("l", "r")
+
+
 def test_galactic_image():
     mosaic = make_mosaic(20)
     mosaic["SIGNIFICANCE"].header.update(CTYPE1="GLON-AIT", CTYPE2="GLAT-AIT", CRVAL1=0.0, CRVAL2=0.0)

@@ -19,7 +19,7 @@ from conftest import require
 from tests.local_mmoda import environment
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "try_out.rst"
+PAGE = ROOT / "docs" / "getting_started" / "try_out.rst"
 LIMIT = 90
 
 

@@ -239,12 +239,23 @@ def _label_sky(axes: Any, wcs: WCS, frame: str) -> None:
         # of images that share their axes, only those at the edges of the figure have numbers
         is_inner = outer_axes(axes, "xy"[index]) is not axes
         coordinate.set_ticklabel_visible(not is_inner)
+        if _is_upright(wcs, axes.images[0].get_array().shape):
+            # without this, the edge that more lines of the grid reach, often the upper one
+            coordinate.set_ticklabel_position("bl"[index])
+            coordinate.set_axislabel_position("bl"[index])
         coordinate.set_ticklabel(exclude_overlapping=True)
         # in degrees, as in the source list and in the arguments of a query
         coordinate.set_format_unit(u.deg, decimal=True, show_decimal_unit=True)
         coordinate.set_axislabel("" if is_inner else name)
         coordinate.grid(color="white", alpha=0.25, linewidth=0.6)
         coordinate.set_ticks(number=4 if _is_narrow(axes) else 6)
+
+
+def _is_upright(wcs: WCS, shape: tuple[int, ...]) -> bool:
+    """Whether lines of right ascension reach the lower edge of an image, and those of declination its left one."""
+    scales = np.abs(wcs.pixel_scale_matrix)
+    size = max(shape) * scales.max()
+    return bool(scales[0, 1] + scales[1, 0] < 0.2 * scales.diagonal().min() and abs(wcs.wcs.crval[1]) + size / 2 < 75)
 
 
 def _is_narrow(axes: Any) -> bool:
