@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """The tables of the reference are complete and true: compared with the signatures and the messages of the package."""
 
+import ast
 import inspect
 import re
 from pathlib import Path
@@ -157,3 +158,87 @@ def test_arguments_of_queries_are_told_once():
     assert ":ref:`reference-arguments`" in text or "<reference-arguments>`" in text
     assert "get_query_payload" not in str(list(rows(text)))
 
+
+
+# ---- errors and warnings
+
+ERRORS = (DOCS / "reference" / "errors.rst").read_text(encoding="utf-8")
+CLASSES = {
+    "parameter-error": "ParameterError",
+    "authentication-error": "AuthenticationError",
+    "service-error": "ServiceError",
+    "job-failed": "JobFailed",
+    "job-lost": "JobLost",
+    "job-timeout": "JobTimeout",
+    "decoding-error": "DecodingError",
+    "mmoda-error": "MmodaError",
+}
+PACKAGE = Path(astroquery_mmoda.__file__).parent
+# of damaged products there are as many messages as ways to be damaged; the table has the frequent ones
+COUNTED = set(CLASSES.values()) - {"DecodingError"}
+
+
+def text_of(node):
+    """Constant words of an expression that makes a text, with a mark where something is put in."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(text_of(part) if isinstance(part, ast.Constant) else "\0" for part in node.values)
+    return ""
+
+
+def messages():
+    """All texts of the package, and those of errors and warnings with their classes and places."""
+    texts, raised = [], []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        texts += [text for text in map(text_of, ast.walk(tree)) if text]
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and call.args and isinstance(call.func, (ast.Name, ast.Attribute)):
+                name = getattr(call.func, "id", None) or getattr(call.func, "attr", "")
+                if name == "warn" and len(call.args) == 2:
+                    name = ast.unparse(call.args[1])
+                raised.append((name, text_of(call.args[0]), f"{path.relative_to(PACKAGE)}:{call.lineno}"))
+    return texts, raised
+
+
+TEXTS, RAISED = messages()
+QUOTED = {
+    label: [quote for row in rows(text) for quote in LITERAL.findall(row[0])]
+    for label, text in sections(ERRORS).items()
+    if label.removeprefix("reference-") in CLASSES or label == "reference-warnings"
+}
+
+
+def says(quote):
+    """A pattern of the message that is quoted; an ellipsis is what differs from one to the other."""
+    return re.compile(r".*?".join(re.escape(part.strip()) for part in quote.split("…")), re.DOTALL)
+
+
+@pytest.mark.parametrize("label", QUOTED)
+def test_messages_that_are_quoted_are_in_the_code(label):
+    assert [quote for quote in QUOTED[label] if not any(says(quote).search(text) for text in TEXTS)] == []
+
+
+@pytest.mark.parametrize("kind", sorted(COUNTED) + ["Warning"])
+def test_every_message_is_in_the_tables(kind):
+    label = "warnings" if kind == "Warning" else next(each for each, name in CLASSES.items() if name == kind)
+    patterns = [says(quote) for quote in QUOTED[f"reference-{label}"]]
+    missing = [
+        (place, text)
+        for name, text, place in RAISED
+        if name.endswith(kind)
+        # what has hardly any words of its own is made of a text that is checked elsewhere
+        and len(re.sub(r"[\W_]", "", text)) > 12
+        and not any(pattern.search(text) for pattern in patterns)
+    ]
+    assert missing == []
+
+
+def test_every_class_of_errors_and_warnings_is_there():
+    ours = {name for name in astroquery_mmoda.__all__ if isinstance(getattr(astroquery_mmoda, name), type)}
+    ours = {name for name in ours if issubclass(getattr(astroquery_mmoda, name), Exception)}
+    warned = {name for name, _, _ in RAISED if re.fullmatch(r"\w+Warning", name)}
+    named = {link.rpartition(".")[2] for link in re.findall(r":class:`~([\w.]+)`", ERRORS)}
+    assert ours | warned <= named
+    assert {*CLASSES.values()} == ours
