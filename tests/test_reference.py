@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """The tables of the reference are complete and true: compared with the signatures and the messages of the package."""
 
+import argparse
 import ast
 import inspect
 import re
@@ -14,6 +15,7 @@ from astropy.table import Table
 
 import astroquery_mmoda
 from astroquery_mmoda import MmodaClass, combine, plotting
+from astroquery_mmoda.cli.arguments import make_parser
 from tests.test_docstrings import PUBLIC
 from tests.tokens import mint
 
@@ -125,13 +127,15 @@ def test_examples_are_python_and_fit_to_the_signatures(label):
         given, named = evaluated(example)
         parameter = parameters(name)[argument]
         if parameter.kind is parameter.VAR_KEYWORD:
-            assert not given and set(named).isdisjoint(parameters(name)), example
+            assert not given
+            assert set(named).isdisjoint(parameters(name)), example
         elif parameter.kind is parameter.VAR_POSITIONAL:
-            assert given and not named
+            assert given
+            assert not named
         elif parameter.default is parameter.empty:
-            assert len(given) == 1 and not named, example
+            assert (len(given), named) == (1, {}), example
         else:
-            assert not given and list(named) == [argument], example
+            assert (given, list(named)) == ((), [argument]), example
 
 
 def test_examples_of_queries_are_accepted(local_mmoda):
@@ -157,7 +161,6 @@ def test_arguments_of_queries_are_told_once():
     text = (next(DOCS.rglob("queries.rst"))).read_text(encoding="utf-8")
     assert ":ref:`reference-arguments`" in text or "<reference-arguments>`" in text
     assert "get_query_payload" not in str(list(rows(text)))
-
 
 
 # ---- errors and warnings
@@ -242,3 +245,39 @@ def test_every_class_of_errors_and_warnings_is_there():
     named = {link.rpartition(".")[2] for link in re.findall(r":class:`~([\w.]+)`", ERRORS)}
     assert ours | warned <= named
     assert {*CLASSES.values()} == ours
+
+
+# ---- the configuration and the command line
+
+
+def page(name):
+    return next(DOCS.rglob(name)).read_text(encoding="utf-8")
+
+
+def test_every_item_of_the_configuration_is_described():
+    shown = {LITERAL.findall(row[0])[0]: row for row in rows(page("configuration.rst")) if len(row) == 5}
+    assert set(shown) == set(astroquery_mmoda.conf)
+    for name, item in astroquery_mmoda.conf.items():
+        default = eval(LITERAL.findall(shown[name][3])[0])
+        assert default == item.defaultvalue
+        assert type(default) is type(item.defaultvalue)
+        unit = re.search(r" \((\w+)\)\.$", item.description)
+        assert not unit or unit[1] == shown[name][2], name
+
+
+def test_every_option_of_the_command_line_is_described():
+    def actions(parser):
+        return parser._actions  # noqa: SLF001 - argparse has no other list of them
+
+    commands = next(action for action in actions(make_parser()) if action.dest == "command").choices
+    text = page("command_line.rst")
+    shown = {LITERAL.findall(row[0])[0].split()[0]: row[1] for row in rows(text) if len(row) == 5}
+    expected = {"--version": set(), "--help": set(commands)}
+    for command, own in commands.items():
+        assert f"``{command}" in text
+        for action in actions(own):
+            if action.help != argparse.SUPPRESS and action.dest != "help":
+                name = action.option_strings[-1] if action.option_strings else action.metavar
+                expected.setdefault(name, set()).add(command)
+    told = {name: set(commands) if cell == "all" else set(LITERAL.findall(cell)) for name, cell in shown.items()}
+    assert told == expected
