@@ -5,6 +5,7 @@ import argparse
 import ast
 import inspect
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -72,7 +73,9 @@ def described(label):
     family = FAMILIES[label]
     every, found = members(family), {}
     for name, _, _, default, example, _ in rows(family):
-        argument, *only = LITERAL.findall(name)
+        argument, *patterns = LITERAL.findall(name)
+        only = [owner for owner in every if any(fnmatch(owner, pattern) for pattern in patterns)]
+        assert bool(only) == bool(patterns), name
         owners = only or every
         if "(not " in name:
             owners = [owner for owner in every if owner not in only]
