@@ -189,7 +189,7 @@ def local_mmoda() -> Iterator[object]:
         python,
         "the local dispatcher's environment (python -m tests.local_mmoda.environment .tox/mmoda-server)",
     )
-    with LocalMmoda(python, step=0.05) as service:
+    with LocalMmoda(python, step=0.05, several_bands=True) as service:
         yield service
 
 

@@ -61,6 +61,9 @@ class LocalMmoda:
     time_system : bool
         Whether the service that lists science windows answers at this address (``/gw/timesystem``). It is another one than
         the dispatcher, which does not have it where it stands alone.
+    several_bands : bool
+        Whether images of ISGRI can have two energy bands (``number_of_bands``), for tests of such images. The real service
+        makes one band in a job, and has no such parameter.
     debug_instruments : bool
         Whether the server's own toy instruments (``empty``, ``empty-async``, ...) are there as well.
     mail : bool
@@ -91,6 +94,7 @@ class LocalMmoda:
         step: float = 0.3,
         instrument_list: bool = True,
         time_system: bool = True,
+        several_bands: bool = False,
         debug_instruments: bool = False,
         mail: bool = False,
         archive: str | None = None,
@@ -106,6 +110,7 @@ class LocalMmoda:
         self._step = step
         self._instrument_list = instrument_list
         self._time_system = time_system
+        self._several_bands = several_bands
         self._debug_instruments = debug_instruments
         self._mail = mail
         self._archive = archive
@@ -202,6 +207,7 @@ class LocalMmoda:
         # PYTHONPATH and the like belong to the client's environment
         variables = {name: value for name, value in variables.items() if not name.startswith("PYTHON")}
         variables["MMODA_LOCAL_STEP"] = str(self._step)
+        variables["MMODA_LOCAL_BANDS"] = "2" if self._several_bands else "1"
         variables["DISPATCHER_DEBUG_MODE"] = "yes" if self._debug_instruments else "no"
         # a notebook names a back end that the server's environment lacks
         variables |= {"MPLCONFIGDIR": os.fspath(directory), "MPLBACKEND": "agg"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -301,13 +302,16 @@ class IsgriImage(IsgriQuery, ImageQuery):
     """After the name, the position and the significance."""
 
     def __init__(self, name: str) -> None:
-        # ours: the real service has one band
-        super().__init__(name, [Count("number_of_bands", 1, high=2)])
+        # the real service has one band, and no such parameter
+        several = os.environ.get("MMODA_LOCAL_BANDS", "1") != "1"
+        super().__init__(name, [Count("number_of_bands", 1, high=2)] if several else [])
 
     def compute(self, parameters: Parameters, directory: Path) -> None:
         observation = self.observation(parameters)
+        # the same noise, whether a server has the parameter or not
+        parameters = {"number_of_bands": 1, **parameters}
         generator = sky.generator(parameters)
-        edges = np.geomspace(observation.low, observation.high, int(parameters.get("number_of_bands", 1)) + 1)
+        edges = np.geomspace(observation.low, observation.high, int(parameters["number_of_bands"]) + 1)
         bands = [_Band(observation, low, high, generator) for low, high in zip(edges[:-1], edges[1:], strict=True)]
 
         images = [image for band in bands for image in band.images()]
