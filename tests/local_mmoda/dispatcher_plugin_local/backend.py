@@ -79,6 +79,7 @@ def parameters_of(instrument: Any, query: Any) -> Parameters:
     values = {p.name: p.get_default_value() for p in everything if p.name not in (None, "token", "selected_catalog")}
     if "user_catalog" in values:
         values["user_catalog"] = catalogue_rows(values["user_catalog"])
+    values = {**query.fixed, **values}
     return {**values, "instrument": instrument.name, "product": query.task or type(query).__name__}
 
 
@@ -189,6 +190,8 @@ class LocalQuery:
     """Remark that goes with the products."""
     task = ""
     """Name of the product, where several products have one class."""
+    fixed: dict[str, Any] = {}
+    """Parameters that the analysis has, and that nobody can set."""
 
     def compute(self, parameters: Parameters, directory: Path) -> None:
         """Do the work and leave the results in the directory."""

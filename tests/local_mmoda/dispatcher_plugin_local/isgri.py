@@ -301,6 +301,9 @@ class IsgriImage(IsgriQuery, ImageQuery):
     catalogue_columns = (("NEW_SOURCE", ">i2"), ("ISGRI_FLAG", "<i8"), ("FLAG", "<i8"), ("ERR_RAD", "<f8"))
     """After the name, the position and the significance."""
 
+    fixed = {"number_of_bands": 1}
+    """So that pointings and noise are the same, whether a server has the parameter or not."""
+
     def __init__(self, name: str) -> None:
         # the real service has one band, and no such parameter
         several = os.environ.get("MMODA_LOCAL_BANDS", "1") != "1"
@@ -308,8 +311,6 @@ class IsgriImage(IsgriQuery, ImageQuery):
 
     def compute(self, parameters: Parameters, directory: Path) -> None:
         observation = self.observation(parameters)
-        # the same noise, whether a server has the parameter or not
-        parameters = {"number_of_bands": 1, **parameters}
         generator = sky.generator(parameters)
         edges = np.geomspace(observation.low, observation.high, int(parameters["number_of_bands"]) + 1)
         bands = [_Band(observation, low, high, generator) for low, high in zip(edges[:-1], edges[1:], strict=True)]
