@@ -312,7 +312,7 @@ class IsgriImage(IsgriQuery, ImageQuery):
     def compute(self, parameters: Parameters, directory: Path) -> None:
         observation = self.observation(parameters)
         generator = sky.generator(parameters)
-        edges = np.geomspace(observation.low, observation.high, int(parameters["number_of_bands"]) + 1)
+        edges = np.geomspace(observation.low, observation.high, int(parameters.get("number_of_bands", 1)) + 1)
         bands = [_Band(observation, low, high, generator) for low, high in zip(edges[:-1], edges[1:], strict=True)]
 
         images = [image for band in bands for image in band.images()]

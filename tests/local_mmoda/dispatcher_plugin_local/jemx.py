@@ -97,6 +97,8 @@ class JemxQuery(IsgriQuery):
 class JemxImage(JemxQuery, IsgriImage):
     """Mosaic, and a catalogue that does not tell which sources are new, but by their names."""
 
+    fixed: dict[str, Any] = {}
+
     catalogue_columns = (("FLAG", "<i8"), ("ERR_RAD", "<f8"))
 
     def __init__(self, name: str) -> None:
