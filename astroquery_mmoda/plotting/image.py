@@ -234,12 +234,13 @@ def _label_sky(axes: Any, wcs: WCS, frame: str) -> None:
     names = [f"Right ascension ({frame.upper()})", f"Declination ({frame.upper()})"]
     if frame == "galactic":
         names = ["Galactic longitude", "Galactic latitude"]
+    upright = _is_upright(wcs, axes.images[0].get_array().shape)
     for index, name in zip((wcs.wcs.lng, wcs.wcs.lat), names, strict=True):
         coordinate = axes.coords[index]
         # of images that share their axes, only those at the edges of the figure have numbers
         is_inner = outer_axes(axes, "xy"[index]) is not axes
         coordinate.set_ticklabel_visible(not is_inner)
-        if _is_upright(wcs, axes.images[0].get_array().shape):
+        if upright:
             # without this, the edge that more lines of the grid reach, often the upper one
             coordinate.set_ticklabel_position("bl"[index])
             coordinate.set_axislabel_position("bl"[index])
