@@ -119,6 +119,28 @@ def test_what_another_process_submitted(client, local_mmoda, start):
     assert local_mmoda.jobs[job_id] == 1
 
 
+def test_a_status_that_the_service_lost(local_mmoda, monkeypatch):
+    """As a poll and the last report leave it, when they write the file of the status at the same moment."""
+    monkeypatch.setattr("astroquery_mmoda.jobs.job._LONGEST_UNREADABLE", 0.5)
+    with LocalMmoda(local_mmoda.python, step=0.05) as service:
+        times = ("2022-10-09T00:00:00", "2022-10-19T00:00:00")
+        job = MmodaClass(server=service.url).submit_product(
+            "photometry", "Crab", product="Lightcurve_bare", time_range=times
+        )
+        (run,) = service.log_path.parent.glob("run")
+        while not list(run.glob("local-backend/*/done")):
+            time.sleep(0.05)
+        service.restart()  # nothing reports any more
+        (place,) = run.glob(f"scratch_*_jid_{job.job_id}/job_monitor.json")
+        lost = {"job_id": job.job_id, "session_id": job.session_id, "status": "unaccessible"}
+        place.write_text(json.dumps(lost))
+        assert job.refresh().status == "submitted"
+        assert job.refresh().status == "submitted"
+        assert json.loads(place.read_text()) == lost
+        assert len(job.result(timeout=60)) == 1
+        assert service.jobs[job.job_id] == 1
+
+
 def test_jobs_are_listed(client):
     first, second = (client.submit_product(**question()) for _ in range(2))
     second.result()

@@ -113,8 +113,29 @@ def test_done_without_products_is_asked_anew(play):
 
 
 def test_unaccessible_is_waited_for(play):
-    _, submit = play(analysis_reply("submitted"), analysis_reply("unaccessible"), DONE)
+    server, submit = play(analysis_reply("submitted"), analysis_reply("unaccessible"), DONE)
     assert len(submit().result()) == 1
+    assert [request.form["query_status"] for request in server.requests] == ["new", "submitted", "unaccessible"]
+
+
+def test_a_job_that_stays_unaccessible_is_submitted_again(play, monkeypatch):
+    """Once in a while: the service repeats the status that it was asked with, and can't say more."""
+    monkeypatch.setattr("astroquery_mmoda.jobs.job._LONGEST_UNREADABLE", 0.5)
+    lost = analysis_reply("submitted", job_monitor={"job_id": "0123456789abcdef", "status": "unaccessible"})
+    server, submit = play(analysis_reply("submitted"), *[lost] * 20)
+    with pytest.raises(errors.JobTimeout):
+        submit().result(timeout=2.5)
+    sent = [request.form["query_status"] for request in server.requests]
+    assert 3 <= sent.count("new") <= 5
+    assert sent.count("submitted") > sent.count("new")
+
+
+def test_a_status_that_can_be_read_again(play, monkeypatch):
+    monkeypatch.setattr("astroquery_mmoda.jobs.job._LONGEST_UNREADABLE", 1.0)
+    lost = analysis_reply("submitted", job_monitor={"job_id": "0123456789abcdef", "status": "unaccessible"})
+    server, submit = play(*[analysis_reply("submitted"), lost] * 6, DONE)
+    assert len(submit().result()) == 1
+    assert [request.form["query_status"] for request in server.requests].count("new") == 1
 
 
 def failed(message="", debug="", reports=()):

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 
 _LONGEST_REASON = 1500  # characters, before the advice
+_LONGEST_UNREADABLE = 30.0  # s
 _ONLY_IN_FULL = ("time (UTC)", "band", "service", "next")
 
 
@@ -92,6 +93,7 @@ class Job:
     _products: Products | None = field(default=None, init=False)
     _failure: MmodaError | None = field(default=None, init=False)
     _asked_for_reason: bool = field(default=False, init=False)
+    _unreadable_since: float | None = field(default=None, init=False)  # s, on the monotonic clock
     _windows: int = field(init=False)  # science windows, as far as they are known: those requested, or found
 
     def __post_init__(self) -> None:
@@ -308,8 +310,18 @@ class Job:
             # the service refuses the reports of its back end once the token of the submission has expired; submitting
             # again (the same job) makes it check the work itself, and gives the products of what is done
             is_expired = self.expires is not None and time.time() > self.expires
-            status = "new" if is_expired or self.status in ("new", "done") else self.status
+            status = "new" if is_expired or self._status_is_lost() or self.status in ("new", "done") else self.status
             self._ask(status, patience)
+
+    def _status_is_lost(self) -> bool:
+        """Whether the service can't read the status of the job any more, so that it has to be submitted again."""
+        # a poll and a report that it writes down at the same moment spoil its file; the last report is not repeated
+        since = self._unreadable_since
+        if since is None or time.monotonic() - since < _LONGEST_UNREADABLE:
+            return False
+        log.info("The service lost the status of job %s, which is submitted again (the same job).", self.job_id)
+        self._unreadable_since = None
+        return True
 
     def done(self) -> bool:
         """
@@ -510,6 +522,8 @@ class Job:
         if self.status == "new":
             self._compare(reply)
         self.status = status
+        is_unreadable = monitor.get("status") in ("unaccessible", "unknown")
+        self._unreadable_since = (self._unreadable_since or time.monotonic()) if is_unreadable else None
         log.debug("job %s: %s", self.job_id, self.status)
         if self.status == "failed":
             self._fail({**reply, "job_monitor": {**monitor, "full_report_dict_list": self.reports}}, patience)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import requests
 import sky
@@ -31,6 +32,8 @@ WORK = Path("local-backend")
 STEP = float(os.environ.get("MMODA_LOCAL_STEP", "0.3"))
 COLLECTING = ("isgri", "jemx", "empty-async")
 """Instruments of which the server keeps every report; of the others it keeps the last one only."""
+LONGEST_POLL = 10.0
+"""Seconds that the server takes at most to answer one, under load."""
 AT_ONCE = threading.Lock()
 
 Parameters = dict[str, Any]
@@ -161,12 +164,7 @@ class Backend:
             last = {"action": "done", "node_id": "object", "message": "done"}
         report(**last)
         if self.instrument.name not in COLLECTING:
-            # A poll that comes at the same moment reads the one file of these instruments before and writes it after
-            # this report, which is then lost, and the job would never end.
-            # Each of the repetitions may meet another poll, so there are a few of them.
-            for pause in (0.13, 0.37, 0.9):
-                time.sleep(pause)
-                report(**last)
+            report.until_it_stays(last)
 
 
 class _Reporter:
@@ -174,6 +172,30 @@ class _Reporter:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        place = parse_qs(urlsplit(url).query)
+        self.status_file = Path(place["work_dir"][0], place["file_name"][0])
+
+    def until_it_stays(self, last: dict[str, str]) -> None:
+        """
+        Repeat the last report until no poll can have spoilt it.
+
+        A poll that comes at the same moment reads the one file of these instruments before and writes it after a
+        report, which is then lost, and the job would never end.
+        """
+        # refused for ever once the token has expired
+        pause, repetitions = 0.1, 20
+        while pause < LONGEST_POLL and repetitions:
+            time.sleep(pause)
+            pause *= 2
+            if self._says() not in (last["action"], "ready"):
+                self(**last)
+                pause, repetitions = 0.1, repetitions - 1
+
+    def _says(self) -> str:
+        try:
+            return json.loads(self.status_file.read_text())["status"]
+        except ValueError:
+            return "being written"
 
     def __call__(self, **values: str) -> None:
         try:
