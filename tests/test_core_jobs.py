@@ -121,7 +121,6 @@ def test_what_another_process_submitted(client, local_mmoda, start):
 
 def test_a_status_that_the_service_lost(local_mmoda, monkeypatch):
     """As a poll and the last report leave it, when they write the file of the status at the same moment."""
-    monkeypatch.setattr("astroquery_mmoda.jobs.job._LONGEST_UNREADABLE", 0.5)
     with LocalMmoda(local_mmoda.python, step=0.05) as service:
         times = ("2022-10-09T00:00:00", "2022-10-19T00:00:00")
         job = MmodaClass(server=service.url).submit_product(
@@ -137,6 +136,7 @@ def test_a_status_that_the_service_lost(local_mmoda, monkeypatch):
         assert job.refresh().status == "submitted"
         assert job.refresh().status == "submitted"
         assert json.loads(place.read_text()) == lost
+        monkeypatch.setattr("astroquery_mmoda.jobs.job._LONGEST_UNREADABLE", 0.5)
         assert len(job.result(timeout=60)) == 1
         assert service.jobs[job.job_id] == 1
 

@@ -126,8 +126,8 @@ def test_a_job_that_stays_unaccessible_is_submitted_again(play, monkeypatch):
     with pytest.raises(errors.JobTimeout):
         submit().result(timeout=2.5)
     sent = [request.form["query_status"] for request in server.requests]
-    assert 3 <= sent.count("new") <= 5
-    assert sent.count("submitted") > sent.count("new")
+    assert 2 <= sent.count("new") <= 5
+    assert "submitted" in sent
 
 
 def test_a_status_that_can_be_read_again(play, monkeypatch):

@@ -102,7 +102,7 @@ def test_one_line_about_the_end(executed):
 
 def test_how_waits_end(executed):
     cells, _ = executed
-    assert re.fullmatch(r"isgri_lc [0-9a-f]{6}… · submitted, timed out · .*", *texts(cells["timeout"]))
+    assert re.fullmatch(r"isgri_lc [0-9a-f]{6}… · (submitted|progress), timed out · .*", *texts(cells["timeout"]))
     assert re.fullmatch(r"faulty_backend_image [0-9a-f]{6}… · failed · \d+ s( · \d+%)?", *texts(cells["failed"]))
 
 
