@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 _LONGEST_REASON = 1500  # characters, before the advice
-_LONGEST_UNREADABLE = 30.0  # s
+_LONGEST_UNREADABLE = 30.0  # s; twice as long each time
 _ONLY_IN_FULL = ("time (UTC)", "band", "service", "next")
 
 
@@ -94,6 +94,7 @@ class Job:
     _failure: MmodaError | None = field(default=None, init=False)
     _asked_for_reason: bool = field(default=False, init=False)
     _unreadable_since: float | None = field(default=None, init=False)  # s, on the monotonic clock
+    _times_lost: int = field(default=0, init=False)
     _windows: int = field(init=False)  # science windows, as far as they are known: those requested, or found
 
     def __post_init__(self) -> None:
@@ -317,10 +318,11 @@ class Job:
         """Whether the service can't read the status of the job any more, so that it has to be submitted again."""
         # a poll and a report that it writes down at the same moment spoil its file; the last report is not repeated
         since = self._unreadable_since
-        if since is None or time.monotonic() - since < _LONGEST_UNREADABLE:
+        if since is None or time.monotonic() - since < _LONGEST_UNREADABLE * 2**self._times_lost:
             return False
         log.info("The service lost the status of job %s, which is submitted again (the same job).", self.job_id)
         self._unreadable_since = None
+        self._times_lost += 1
         return True
 
     def done(self) -> bool:
