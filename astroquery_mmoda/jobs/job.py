@@ -93,7 +93,7 @@ class Job:
     _products: Products | None = field(default=None, init=False)
     _failure: MmodaError | None = field(default=None, init=False)
     _asked_for_reason: bool = field(default=False, init=False)
-    _unreadable_since: float | None = field(default=None, init=False)  # s, on the monotonic clock
+    _unreadable_since: float | None = field(default=None, init=False)  # s since 1970
     _times_lost: int = field(default=0, init=False)
     _windows: int = field(init=False)  # science windows, as far as they are known: those requested, or found
 
@@ -318,7 +318,7 @@ class Job:
         """Whether the service can't read the status of the job any more, so that it has to be submitted again."""
         # a poll and a report that it writes down at the same moment spoil its file; the last report is not repeated
         since = self._unreadable_since
-        if since is None or time.monotonic() - since < _LONGEST_UNREADABLE * 2**self._times_lost:
+        if since is None or time.time() - since < _LONGEST_UNREADABLE * 2**self._times_lost:
             return False
         log.info("The service lost the status of job %s, which is submitted again (the same job).", self.job_id)
         self._unreadable_since = None
@@ -525,7 +525,7 @@ class Job:
             self._compare(reply)
         self.status = status
         is_unreadable = monitor.get("status") in ("unaccessible", "unknown")
-        self._unreadable_since = (self._unreadable_since or time.monotonic()) if is_unreadable else None
+        self._unreadable_since = (self._unreadable_since or time.time()) if is_unreadable else None
         log.debug("job %s: %s", self.job_id, self.status)
         if self.status == "failed":
             self._fail({**reply, "job_monitor": {**monitor, "full_report_dict_list": self.reports}}, patience)
