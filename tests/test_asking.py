@@ -209,6 +209,12 @@ def test_days_before_the_launch_are_refused(payload, instrument, times):
         payload(f"{instrument}_lc", instrument, **asked)
 
 
+@pytest.mark.parametrize("years", [(2018, 2019), ("2018", "2019"), (2018.0, 58200)])
+def test_years_are_not_taken_for_days(payload, years):
+    with pytest.raises(ParameterError, match=r"numbers are MJD.*give '2018-01-01'"):
+        payload("isgri_lc", "isgri", time_range=years)
+
+
 def test_raw_days_before_the_launch_are_refused(payload):
     for form in ({}, {"T_format": "mjd"}, {"T_format": " MJD "}):
         with pytest.raises(ParameterError, match="before INTEGRAL's launch"):

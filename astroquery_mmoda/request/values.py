@@ -51,6 +51,8 @@ def to_time(value: Any, what: str, *, format: str | None = None, after_launch: b
         _ = time.isot  # astropy remembers the text, and would warn again where it is needed
     is_bare = is_number(value) if isinstance(value, str) else isinstance(value, Real)
     if after_launch and is_bare and format is None and time.mjd < LAUNCH:
+        if len(year := f"{float(value):g}") == 4 and year.startswith("20"):
+            raise ParameterError(f"{what}={value!r}: numbers are MJD (UTC). For the year, give '{year}-01-01'.")
         raise ParameterError(
             f"The time {value} would be before INTEGRAL's launch (MJD {LAUNCH:g}): numbers are MJD (UTC). If it is in "
             f"INTEGRAL's own days (IJD = MJD - {IJD_ORIGIN:g}, TT), give Time({value} + {IJD_ORIGIN:g}, format='mjd', "
