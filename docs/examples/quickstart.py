@@ -1,6 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """
-The main job, from an image to light curves, against a MMODA of its own on this machine.
+From an image to catalogue, spectra and light curves, against a local MMODA that this script starts.
 
 Run it by ``tox -e quickstart`` (which builds the two environments that it needs) from the directory of the project.
 Against the real service the same calls work without ``server=``; the sources of the local one are synthetic.
@@ -79,7 +79,10 @@ def analyse(mmoda: MmodaClass, output: Path) -> None:
 
     print("\n5. A burst in the anticoincidence shield of SPI")
     burst = mmoda.query_lightcurve(
-        "spi_acs", "Crab", time_range=("2017-03-06T13:26:48", "2017-03-06T13:27:48"), time_bin=0.5 * u.s
+        "spi_acs",
+        time_range=("2017-03-06T13:26:48", "2017-03-06T13:27:48"),
+        time_bin=0.5 * u.s,
+        src_name="GRB 170306",
     )
     burst.pprint(max_lines=10, max_width=-1)
     burst.write(output / "lightcurve_spi_acs.ecsv", overwrite=True)
