@@ -133,7 +133,7 @@ def test_a_job_that_stays_unaccessible_is_submitted_again(play, monkeypatch):
 def test_a_status_that_can_be_read_again(play, monkeypatch):
     monkeypatch.setattr("astroquery_mmoda.jobs.job._LONGEST_UNREADABLE", 1.0)
     lost = analysis_reply("submitted", job_monitor={"job_id": "0123456789abcdef", "status": "unaccessible"})
-    server, submit = play(*[analysis_reply("submitted"), lost] * 6, DONE)
+    server, submit = play(*[analysis_reply("submitted"), lost] * 9, DONE)
     assert len(submit().result()) == 1
     assert [request.form["query_status"] for request in server.requests].count("new") == 1
 
